@@ -1,0 +1,6 @@
+package stage
+
+// growCopy makes every new block of a gap a copy of the lower neighbour.
+func growCopy(gap, _, _ int) Origin {
+	return Origin{New: true, Below: gap, Above: gap}
+}
