@@ -1,0 +1,172 @@
+package gpu
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/rajveermalviya/go-webgpu/wgpu"
+)
+
+// Adapter is a GPU (or a CPU posing as one) that could be opened.
+type Adapter struct {
+	Index   int
+	Name    string
+	Driver  string
+	Backend string // vulkan, metal, dx12
+	Kind    string // discrete, integrated, virtual, cpu, unknown
+	Limits  Limits
+	native  wgpu.Limits
+	handle  *wgpu.Adapter
+}
+
+var instance = sync.OnceValue(func() *wgpu.Instance {
+	trapAbort()
+	wgpu.SetLogLevel(wgpu.LogLevel_Error)
+	// Named explicitly: GL and EGL print at start-up and can crash.
+	return wgpu.CreateInstance(&wgpu.InstanceDescriptor{
+		Backends: wgpu.InstanceBackend_Vulkan | wgpu.InstanceBackend_Metal | wgpu.InstanceBackend_DX12,
+	})
+})
+
+var enumerate = sync.OnceValue(func() []Adapter {
+	var list []Adapter
+	for _, a := range instance().EnumerateAdapters(nil) {
+		p := a.GetProperties()
+		n := a.GetLimits().Limits
+		ad := Adapter{Name: p.Name, Driver: p.DriverDescription, Backend: backendName(p.BackendType), Kind: kindName(p.AdapterType), native: n, handle: a}
+		ad.Limits = limitsOf(n, p.AdapterType)
+		list = append(list, ad)
+	}
+	// Stable order: what computes fastest first, as enumerated within a kind.
+	var sorted []Adapter
+	for rank := range 5 {
+		for _, a := range list {
+			if preference(a) == rank {
+				a.Index = len(sorted)
+				sorted = append(sorted, a)
+			}
+		}
+	}
+	return sorted
+})
+
+// Enumerate lists what can be opened, the preferred one first.
+func Enumerate() []Adapter { return enumerate() }
+
+// preference is smaller for what should be chosen first. DX12 comes after the
+// other backends of the same kind: its compiler is slow on workgroup memory.
+func preference(a Adapter) int {
+	switch {
+	case a.Kind == "cpu":
+		return 4
+	case a.Backend == "dx12":
+		return 3
+	case a.Kind == "discrete":
+		return 0
+	case a.Kind == "integrated":
+		return 1
+	}
+	return 2
+}
+
+func backendName(b wgpu.BackendType) string {
+	switch b {
+	case wgpu.BackendType_Vulkan:
+		return "vulkan"
+	case wgpu.BackendType_Metal:
+		return "metal"
+	case wgpu.BackendType_D3D12:
+		return "dx12"
+	}
+	return strings.ToLower(b.String())
+}
+
+func kindName(t wgpu.AdapterType) string {
+	switch t {
+	case wgpu.AdapterType_DiscreteGPU:
+		return "discrete"
+	case wgpu.AdapterType_IntegratedGPU:
+		return "integrated"
+	case wgpu.AdapterType_CPU:
+		return "cpu"
+	}
+	return "unknown"
+}
+
+// maxBuffer clamps the 2^64-1 that some drivers report: passed back as it is,
+// the device silently gets the 256 MiB default.
+const maxBuffer = 1 << 40
+
+func limitsOf(n wgpu.Limits, t wgpu.AdapterType) Limits {
+	cpu := t == wgpu.AdapterType_CPU
+	budget := 3e9 // a CPU: 5 to 20 GFLOP/s
+	switch t {
+	case wgpu.AdapterType_DiscreteGPU:
+		budget = 1e11
+	case wgpu.AdapterType_IntegratedGPU:
+		budget = 2e10
+	case wgpu.AdapterType_Unknown:
+		budget = 1e10
+	}
+	return Limits{
+		CPU:             cpu,
+		Shared:          !cpu,
+		Binding:         int64(min(uint64(n.MaxStorageBufferBindingSize), maxBuffer)),
+		Buffer:          int64(min(n.MaxBufferSize, maxBuffer)),
+		Groups:          int(n.MaxComputeWorkgroupsPerDimension),
+		Invocations:     int(n.MaxComputeInvocationsPerWorkgroup),
+		WorkgroupMemory: int(n.MaxComputeWorkgroupStorageSize),
+		StorageBuffers:  int(n.MaxStorageBuffersPerShaderStage),
+		Budget:          budget,
+	}
+}
+
+// NoAdapterHelp says what to install when there is no adapter.
+const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the GPU's Vulkan driver, or Mesa's software one with " +
+	"`apt-get install libvulkan1 mesa-vulkan-drivers`. macOS and Windows bring theirs with the system's GPU driver. " +
+	"--device host computes in plain Go, slowly"
+
+// Open opens a device: "" takes the preferred adapter, "host" plain Go;
+// otherwise an index of Enumerate, a backend (vulkan, metal, dx12) or a part of
+// an adapter's name.
+func Open(choice string) (Device, error) {
+	if strings.EqualFold(choice, "host") {
+		return NewHost(), nil
+	}
+	a, err := pick(Enumerate(), choice)
+	if err != nil {
+		return nil, err
+	}
+	return openAdapter(a)
+}
+
+func pick(list []Adapter, choice string) (Adapter, error) {
+	if len(list) == 0 {
+		return Adapter{}, fmt.Errorf("%s", NoAdapterHelp)
+	}
+	if choice == "" {
+		return list[0], nil
+	}
+	if i, err := strconv.Atoi(choice); err == nil {
+		if i < 0 || i >= len(list) {
+			return Adapter{}, fmt.Errorf("device %d: there are %d (0 to %d); `steplm devices` lists them", i, len(list), len(list)-1)
+		}
+		return list[i], nil
+	}
+	low := strings.ToLower(choice)
+	for _, a := range list {
+		if a.Backend == low {
+			return a, nil
+		}
+	}
+	var names []string
+	for _, a := range list {
+		if strings.Contains(strings.ToLower(a.Name), low) {
+			return a, nil
+		}
+		names = append(names, fmt.Sprintf("%d: %s (%s)", a.Index, a.Name, a.Backend))
+	}
+	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; there are %s, and host", choice, strings.Join(names, ", "))
+}

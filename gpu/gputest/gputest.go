@@ -1,0 +1,91 @@
+// Package gputest runs a test on every device. A machine that must have a GPU
+// says so with STEPLM_GPU=require: then a missing adapter fails instead of
+// skipping.
+package gputest
+
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"steplm/gpu"
+)
+
+var open = sync.OnceValues(func() (gpu.Device, error) { return gpu.Open(os.Getenv("STEPLM_DEVICE")) })
+
+var running sync.Mutex
+
+// EachDevice runs test on the host and on the preferred adapter (or the one
+// that STEPLM_DEVICE names), and fails when it leaves tensors behind.
+func EachDevice(t *testing.T, test func(t *testing.T, d gpu.Device)) {
+	t.Helper()
+	t.Run("host", func(t *testing.T) { test(t, gpu.NewHost()) })
+	t.Run("gpu", func(t *testing.T) {
+		d := Adapter(t)
+		before := d.Ledger().Total()
+		t.Cleanup(func() { // after the cleanups that free the test's tensors
+			if after := d.Ledger().Total(); after != before && !t.Failed() {
+				t.Errorf("the test left %d bytes on the device", after-before)
+			}
+		})
+		test(t, d)
+	})
+}
+
+// Adapter is the preferred adapter's device, shared by the tests of a package,
+// one at a time.
+func Adapter(t testing.TB) gpu.Device {
+	t.Helper()
+	d, err := open()
+	if err != nil {
+		if os.Getenv("STEPLM_GPU") == "require" {
+			t.Fatalf("STEPLM_GPU=require: %v", err)
+		}
+		t.Skip(err)
+	}
+	running.Lock()
+	t.Cleanup(running.Unlock)
+	return d
+}
+
+// Tensor makes a tensor with values (nil: zeros) that is freed with the test.
+func Tensor(t testing.TB, d gpu.Device, name string, values []float32, shape ...int) gpu.Tensor {
+	t.Helper()
+	x := newTensor(t, d, gpu.Spec{Name: name, Class: gpu.Scratch, DType: gpu.F32, Shape: shape})
+	if values != nil {
+		if err := gpu.WriteF32(d, x, values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return x
+}
+
+// Indices makes a U32 tensor with values.
+func Indices(t testing.TB, d gpu.Device, name string, values []uint32) gpu.Tensor {
+	t.Helper()
+	x := newTensor(t, d, gpu.Spec{Name: name, Class: gpu.Scratch, DType: gpu.U32, Shape: []int{len(values)}})
+	if err := d.Write(x, 0, values); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func newTensor(t testing.TB, d gpu.Device, s gpu.Spec) gpu.Tensor {
+	t.Helper()
+	x, err := d.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Free(x) })
+	return x
+}
+
+// Read is the values of an F32 tensor.
+func Read(t testing.TB, d gpu.Device, x gpu.Tensor) []float32 {
+	t.Helper()
+	f, err := gpu.ReadF32(d, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

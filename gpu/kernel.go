@@ -1,0 +1,114 @@
+package gpu
+
+import (
+	"fmt"
+	"math"
+)
+
+// Access is how a kernel touches one of its storage bindings.
+type Access uint8
+
+const (
+	Read  Access = iota // var<storage, read>
+	Write               // var<storage, read_write>
+)
+
+// MaxStorage is the number of storage buffers every kernel must get by with:
+// WebGPU's guaranteed limit.
+const MaxStorage = 8
+
+// Kernel is code, bindings and meaning.
+//
+// Bindings 0..len(Access)-1 of group 0 are the storage buffers: outputs, then
+// inputs. Binding len(Access) is the uniform `params`, a struct whose first
+// member is `origin: vec3<u32>`: the device may split a call into several
+// dispatches, and a kernel must add origin to its workgroup_id.
+type Kernel struct {
+	Name      string // file stem, entry point, label
+	Source    string // WGSL
+	Workgroup [3]int
+	Shared    int // bytes of workgroup memory
+	Access    []Access
+	Host      func(Args) // the same in plain Go, for the whole call
+}
+
+// Invocations is the size of one workgroup.
+func (k *Kernel) Invocations() int { return k.Workgroup[0] * k.Workgroup[1] * k.Workgroup[2] }
+
+// Call is one kernel on given tensors.
+type Call struct {
+	Kernel  *Kernel
+	Groups  [3]int   // workgroups
+	Params  []uint32 // members of the params struct after origin
+	Tensors []Tensor // in binding order
+	Work    float64  // estimated floating point operations
+}
+
+// maxParams is what fits a 256-byte slot after origin.
+const maxParams = slotBytes/4 - 3
+
+const slotBytes = 256
+
+// check refuses whatever a device must not be given.
+func (c Call) check(l Limits) error {
+	k := c.Kernel
+	if len(c.Tensors) != len(k.Access) {
+		return fmt.Errorf("kernel %s: %d tensors for %d bindings", k.Name, len(c.Tensors), len(k.Access))
+	}
+	if len(c.Params) > maxParams {
+		return fmt.Errorf("kernel %s: %d params, at most %d fit", k.Name, len(c.Params), maxParams)
+	}
+	for i, g := range c.Groups {
+		if g < 1 {
+			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is below 1", k.Name, c.Groups, i)
+		}
+	}
+	for i, t := range c.Tensors {
+		if t.None() {
+			return fmt.Errorf("kernel %s: binding %d has no tensor", k.Name, i)
+		}
+		for j, u := range c.Tensors[:i] {
+			if t.id == u.id && (k.Access[i] == Write || k.Access[j] == Write) {
+				return fmt.Errorf("kernel %s: tensor %s is bound at %d and %d and written", k.Name, t.Name, j, i)
+			}
+		}
+	}
+	return nil
+}
+
+// checkKernel refuses a kernel beyond the device's limits.
+func checkKernel(k *Kernel, l Limits) error {
+	switch {
+	case k.Invocations() > l.Invocations:
+		return fmt.Errorf("kernel %s: workgroups of %d invocations, the device allows %d", k.Name, k.Invocations(), l.Invocations)
+	case k.Shared > l.WorkgroupMemory:
+		return fmt.Errorf("kernel %s: %d bytes of workgroup memory, the device has %d", k.Name, k.Shared, l.WorkgroupMemory)
+	case len(k.Access) > l.StorageBuffers:
+		return fmt.Errorf("kernel %s: %d storage buffers, the device binds %d", k.Name, len(k.Access), l.StorageBuffers)
+	}
+	return nil
+}
+
+// Args is what Kernel.Host sees: the call's tensors and params.
+type Args struct {
+	params []uint32
+	words  [][]uint32
+}
+
+// F is binding i as float32 values.
+func (a Args) F(i int) []float32 { return Floats(a.words[i]) }
+
+// U is binding i as words.
+func (a Args) U(i int) []uint32 { return a.words[i] }
+
+// Int is param i, counted after origin.
+func (a Args) Int(i int) int { return int(a.params[i]) }
+
+// Float is param i as a float32.
+func (a Args) Float(i int) float32 { return math.Float32frombits(a.params[i]) }
+
+// Groups is the number of workgroups of size that cover n.
+func Groups(n, size int) int { return (n + size - 1) / size }
+
+// Param is a float32 as a params word.
+func Param(f float32) uint32 { return math.Float32bits(f) }

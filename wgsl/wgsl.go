@@ -1,0 +1,49 @@
+// Package wgsl is the kernel library: .wgsl files as they run, each with a Go
+// file that declares its bindings and a typed function that records the call,
+// and a plain Go twin in wgsl/ref.
+//
+// Legend: B batch, T positions, C hidden size, H query heads, K key-value
+// heads, D head size, F feed-forward size, V vocabulary, R rank; rows = B T.
+// All matrices are row-major.
+//
+// What Go cannot enforce: that a .wgsl file's bindings and params stand in the
+// order that its Go file gives them (a test compares the counts, and every
+// kernel is compared with its twin), and that no invocation loops 65,535 times
+// (old Mesa silently ends the loop; the functions split or refuse such calls).
+package wgsl
+
+import (
+	"embed"
+	"fmt"
+
+	"steplm/gpu"
+)
+
+//go:embed *.wgsl
+var files embed.FS
+
+// all lists every kernel that was declared, for the tests that look at all.
+var all []*gpu.Kernel
+
+// kernel declares the kernel of file name.wgsl; workgroup must equal the
+// literal in the file.
+func kernel(name string, workgroup [3]int, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
+	src, err := files.ReadFile(name + ".wgsl")
+	if err != nil {
+		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
+	}
+	return declare(&gpu.Kernel{Name: name, Source: string(src), Workgroup: workgroup, Access: access, Host: host})
+}
+
+func declare(k *gpu.Kernel) *gpu.Kernel {
+	all = append(all, k)
+	return k
+}
+
+// maxLoop is the most iterations that one invocation may make.
+const maxLoop = 65535
+
+const (
+	r = gpu.Read
+	w = gpu.Write
+)

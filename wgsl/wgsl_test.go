@@ -1,0 +1,102 @@
+package wgsl
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+)
+
+// tolerance is what one kernel may differ from its reference:
+// |got - want| <= abs + rel |want|.
+type tolerance struct{ abs, rel float64 }
+
+// compare fails with the worst element and how much of its allowance it used.
+func compare(t *testing.T, name string, got, want []float32, tol tolerance) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d elements, want %d", name, len(got), len(want))
+	}
+	worst, at := 0.0, 0
+	for i := range got {
+		g, w := float64(got[i]), float64(want[i])
+		used := math.Abs(g-w) / (tol.abs + tol.rel*math.Abs(w))
+		if g != g || (w != w) { // a NaN is never a match here
+			used = math.Inf(1)
+		}
+		if used > worst {
+			worst, at = used, i
+		}
+	}
+	if worst > 1 {
+		t.Errorf("%s: element %d of %d is %g, want %g: %.0f%% of the allowance", name, at, len(got), got[at], want[at], 100*worst)
+	}
+}
+
+// random values, normal with the given deviation, the same for the same seed.
+func random(seed uint64, n int, std float64) []float32 {
+	g := rand.New(rand.NewPCG(seed, 1))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(g.NormFloat64() * std)
+	}
+	return x
+}
+
+// run records calls in one pass and fails on its error.
+func run(t *testing.T, d gpu.Device, record func(p *gpu.Pass)) {
+	t.Helper()
+	p := d.Begin(t.Name())
+	record(p)
+	if err := p.End(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unchanged fails when a kernel wrote to an input.
+func unchanged(t *testing.T, d gpu.Device, x gpu.Tensor, want []float32) {
+	t.Helper()
+	for i, v := range gputest.Read(t, d, x) {
+		if math.Float32bits(v) != math.Float32bits(want[i]) {
+			t.Fatalf("input %s was changed at %d", x.Name, i)
+		}
+	}
+}
+
+func TestStorageBuffersAndBindings(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range all {
+		if seen[k.Name] {
+			t.Errorf("kernel %s is declared twice", k.Name)
+		}
+		seen[k.Name] = true
+		if len(k.Access) > gpu.MaxStorage {
+			t.Errorf("kernel %s binds %d storage buffers, at most %d are everywhere", k.Name, len(k.Access), gpu.MaxStorage)
+		}
+		for i, a := range k.Access {
+			mode := "read"
+			if a == gpu.Write {
+				mode = "read_write"
+			}
+			if want := fmt.Sprintf("@binding(%d) var<storage, %s>", i, mode); !strings.Contains(k.Source, want) {
+				t.Errorf("kernel %s: no %q in its source", k.Name, want)
+			}
+		}
+		if got := strings.Count(k.Source, "var<storage"); got != len(k.Access) {
+			t.Errorf("kernel %s: %d storage bindings in its source, %d declared", k.Name, got, len(k.Access))
+		}
+		if want := fmt.Sprintf("@binding(%d) var<uniform> params: Params", len(k.Access)); !strings.Contains(k.Source, want) {
+			t.Errorf("kernel %s: no %q in its source", k.Name, want)
+		}
+		if want := fmt.Sprintf("@workgroup_size(%d, %d, %d)\nfn %s(", k.Workgroup[0], k.Workgroup[1], k.Workgroup[2], k.Name); !strings.Contains(k.Source, want) {
+			t.Errorf("kernel %s: no %q in its source", k.Name, want)
+		}
+		if !strings.Contains(k.Source, "struct Params { origin: vec3<u32>,") {
+			t.Errorf("kernel %s: params do not begin with origin", k.Name)
+		}
+	}
+}
