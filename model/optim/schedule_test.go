@@ -27,7 +27,7 @@ func TestScheduleAt(t *testing.T) {
 				t.Fatal(err)
 			}
 			for step, want := range c.want {
-				if got := c.schedule.At(step); math.Abs(got-want) > 1e-9 {
+				if got := c.schedule.At(step); !(math.Abs(got-want) <= 1e-9) { // so that NaN fails
 					t.Errorf("At(%d) = %.12g, want %.12g", step, got, want)
 				}
 			}
