@@ -1,0 +1,82 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// scorer gathers windows into the model's batches and adds their losses up.
+type scorer struct {
+	ctx      context.Context
+	model    Model
+	progress func(tokens int64)
+
+	inputs, targets []uint32 // (B, T)
+	rows            int      // windows waiting in inputs and targets
+
+	nll    float64 // nats over all scored targets
+	tokens int64   // scored targets
+}
+
+func newScorer(ctx context.Context, m Model, progress func(int64)) *scorer {
+	n := m.Batch() * m.SeqLen()
+	s := &scorer{ctx: ctx, model: m, progress: progress, inputs: make([]uint32, n), targets: make([]uint32, n)}
+	s.clear()
+	return s
+}
+
+// clear leaves a batch in which nothing counts; id 0 exists in every vocabulary.
+func (s *scorer) clear() {
+	clear(s.inputs)
+	for i := range s.targets {
+		s.targets[i] = Ignored
+	}
+	s.rows = 0
+}
+
+// add takes one window of at most T positions; of its targets the first skip
+// are context and do not count.
+func (s *scorer) add(inputs, targets []uint32, skip int) error {
+	at := s.rows * s.model.SeqLen()
+	copy(s.inputs[at:], inputs)
+	copy(s.targets[at+skip:], targets[skip:])
+	s.rows++
+	if s.rows == s.model.Batch() {
+		return s.flush()
+	}
+	return nil
+}
+
+// flush scores the windows that wait, if there are any.
+func (s *scorer) flush() error {
+	if s.rows == 0 {
+		return nil
+	}
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	losses, err := s.model.Losses(s.inputs, s.targets)
+	if err != nil {
+		return fmt.Errorf("eval: losses after %d tokens: %w", s.tokens, err)
+	}
+	if len(losses) != len(s.targets) {
+		return fmt.Errorf("eval: the model gave %d losses for %d targets", len(losses), len(s.targets))
+	}
+	for i, target := range s.targets {
+		if target == Ignored {
+			continue
+		}
+		loss := float64(losses[i])
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return fmt.Errorf("%w: the loss of scored token %d (id %d) is %v; the model has diverged", ErrNotFinite, s.tokens, target, loss)
+		}
+		s.nll += loss
+		s.tokens++
+	}
+	s.clear()
+	if s.progress != nil {
+		s.progress(s.tokens)
+	}
+	return nil
+}
