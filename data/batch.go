@@ -1,0 +1,37 @@
+package data
+
+import "slices"
+
+// Ignored is a target that counts for no loss.
+const Ignored = 0xFFFFFFFF
+
+// Batch is B windows of T inputs and targets, row-major: row b*T+t. The
+// embedding's backward adds up the rows of each distinct input id, one
+// workgroup per id, from Tokens, Starts and Order.
+type Batch struct {
+	Inputs, Targets []uint32 // (B*T)
+	Tokens          []uint32 // (n) the distinct input ids, ascending
+	Starts          []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
+	Order           []uint32 // (B*T) row numbers by id, ascending within an id
+}
+
+// NewBatch computes the segments of inputs and targets, two slices of one
+// length that the Batch keeps.
+func NewBatch(inputs, targets []uint32) Batch {
+	keys := make([]uint64, len(inputs)) // id, then row
+	for row, id := range inputs {
+		keys[row] = uint64(id)<<32 | uint64(row)
+	}
+	slices.Sort(keys)
+	b := Batch{Inputs: inputs, Targets: targets, Order: make([]uint32, len(inputs))}
+	for i, key := range keys {
+		id := uint32(key >> 32)
+		if n := len(b.Tokens); n == 0 || b.Tokens[n-1] != id {
+			b.Tokens = append(b.Tokens, id)
+			b.Starts = append(b.Starts, uint32(i))
+		}
+		b.Order[i] = uint32(key)
+	}
+	b.Starts = append(b.Starts, uint32(len(inputs)))
+	return b
+}

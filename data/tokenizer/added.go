@@ -1,0 +1,82 @@
+package tokenizer
+
+// addedToken is a token that is found in the text before it is split into words, in Hugging Face's notation.
+type addedToken struct {
+	ID         uint32 `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	Lstrip     bool   `json:"lstrip"`
+	Rstrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"` // searched after normalization, not before
+	Special    bool   `json:"special"`
+}
+
+// trie finds added tokens: the leftmost in the text, and of those that start there the longest.
+type trie struct {
+	nodes []trieNode // the first is the root
+}
+
+type trieNode struct {
+	next  map[byte]int
+	id    uint32
+	final bool
+}
+
+func newTrie() *trie { return &trie{nodes: make([]trieNode, 1)} }
+
+func (t *trie) insert(content string, id uint32) {
+	at := 0
+	for i := range len(content) {
+		child, ok := t.nodes[at].next[content[i]]
+		if !ok {
+			child = len(t.nodes)
+			t.nodes = append(t.nodes, trieNode{})
+			if t.nodes[at].next == nil {
+				t.nodes[at].next = map[byte]int{}
+			}
+			t.nodes[at].next[content[i]] = child
+		}
+		at = child
+	}
+	t.nodes[at].id, t.nodes[at].final = id, true
+}
+
+// match returns the longest token that starts at s[i:]; its length is 0 when there is none.
+func (t *trie) match(s string, i int) (id uint32, length int) {
+	at := 0
+	for j := i; j < len(s); j++ {
+		child, ok := t.nodes[at].next[s[j]]
+		if !ok {
+			break
+		}
+		at = child
+		if t.nodes[at].final {
+			id, length = t.nodes[at].id, j+1-i
+		}
+	}
+	return id, length
+}
+
+// encode appends the ids of the tokens it finds and, by plain, those of the text between them, which is never empty.
+func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string) []uint32) []uint32 {
+	start := 0
+	if len(t.nodes) > 1 {
+		for i := 0; i < len(s); {
+			id, length := t.match(s, i)
+			if length == 0 {
+				i++
+				continue
+			}
+			if start < i {
+				ids = plain(ids, s[start:i])
+			}
+			ids = append(ids, id)
+			i += length
+			start = i
+		}
+	}
+	if start < len(s) {
+		ids = plain(ids, s[start:])
+	}
+	return ids
+}

@@ -1,0 +1,90 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Tokenizer converts between text and token ids. It is immutable and safe for concurrent use.
+type Tokenizer struct {
+	def        definition
+	pieces     []string // id -> the bytes it stands for
+	raw        *trie    // added tokens found in the text as it comes
+	normalized *trie    // added tokens found after normalization
+	bpe        bpe
+	prefix     []uint32 // what EncodeWithSpecial puts first
+	suffix     []uint32 // and last
+	hash       string
+}
+
+// endOfText are the names that tokenizers give to the token between documents, the first one present wins.
+var endOfText = [...]string{"<|endoftext|>", "</s>", "<|end_of_text|>", "<|eot_id|>", "<eos>", "<|im_end|>"}
+
+// Encode returns the ids of text. Added tokens written out in the text, such as <|endoftext|>, are recognised, as in
+// Hugging Face tokenizers; nothing is added to the text's own tokens.
+func (t *Tokenizer) Encode(text string) []uint32 {
+	return t.appendText(make([]uint32, 0, len(text)/4+4), text)
+}
+
+// EncodeWithSpecial is Encode with the tokens that the file's post-processor adds before and after a single text.
+func (t *Tokenizer) EncodeWithSpecial(text string) []uint32 {
+	ids := make([]uint32, 0, len(text)/4+4+len(t.prefix)+len(t.suffix))
+	ids = append(ids, t.prefix...)
+	ids = t.appendText(ids, text)
+	return append(ids, t.suffix...)
+}
+
+func (t *Tokenizer) appendText(ids []uint32, text string) []uint32 {
+	return t.raw.encode(ids, replaceInvalid(text), func(ids []uint32, s string) []uint32 {
+		if t.def.nfc {
+			s = nfc(s)
+		}
+		return t.normalized.encode(ids, s, t.appendWords)
+	})
+}
+
+func (t *Tokenizer) appendWords(ids []uint32, s string) []uint32 {
+	if t.def.prefixSpace && !strings.HasPrefix(s, " ") {
+		s = " " + s
+	}
+	for i := 0; i < len(s); {
+		end := t.def.pattern.next(s, i)
+		ids = t.bpe.encode(ids, s[i:end])
+		i = end
+	}
+	return ids
+}
+
+// Decode returns the text of ids, special tokens included. Bytes that are not valid UTF-8, as when ids end inside a
+// character, become U+FFFD. An id that is not below VocabSize is an error.
+func (t *Tokenizer) Decode(ids []uint32) (string, error) {
+	var b strings.Builder
+	b.Grow(4 * len(ids))
+	for i, id := range ids {
+		if int64(id) >= int64(len(t.pieces)) {
+			return "", fmt.Errorf("tokenizer: id %d at position %d is not below the vocabulary size %d", id, i, len(t.pieces))
+		}
+		b.WriteString(t.pieces[id])
+	}
+	return replaceInvalid(b.String()), nil
+}
+
+// VocabSize returns the number of ids, which is the largest id plus one.
+func (t *Tokenizer) VocabSize() int { return len(t.pieces) }
+
+// EndOfText returns the id that separates documents: the first of <|endoftext|>, </s>, <|end_of_text|>, <|eot_id|>,
+// <eos> and <|im_end|> that is an added token of the file.
+func (t *Tokenizer) EndOfText() (uint32, bool) {
+	for _, name := range endOfText {
+		for _, a := range t.def.added {
+			if a.Content == name {
+				return a.ID, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// Hash returns the SHA-256 in hexadecimal of what Save writes: equal for equal tokenizers, whichever files they came
+// from.
+func (t *Tokenizer) Hash() string { return t.hash }

@@ -1,0 +1,45 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Tokenizer is what packing needs of a tokenizer. Encode may be called from
+// another goroutine than the Loader's. Where it also has Hash() string, a
+// Cursor remembers it.
+type Tokenizer interface {
+	Encode(text string) []uint32
+	VocabSize() int // largest id + 1
+	EndOfText() (uint32, bool)
+}
+
+// encoder turns documents into ids that are within the vocabulary and end with
+// the end-of-text id.
+type encoder struct {
+	tokenizer Tokenizer
+	vocab     uint32
+	eot       uint32
+}
+
+func newEncoder(t Tokenizer) (encoder, error) {
+	eot, ok := t.EndOfText()
+	if !ok {
+		return encoder{}, errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as <|endoftext|>")
+	}
+	if vocab := t.VocabSize(); int64(eot) >= int64(vocab) {
+		return encoder{}, fmt.Errorf("the tokenizer's end-of-text id %d is beyond its vocabulary of %d", eot, vocab)
+	}
+	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot}, nil
+}
+
+func (e encoder) encode(d Document) ([]uint32, error) {
+	ids := e.tokenizer.Encode(d.Text)
+	for i, id := range ids {
+		if id >= e.vocab {
+			return nil, fmt.Errorf("shard %d, row %d: token %d has id %d, beyond the vocabulary of %d", d.Shard, d.Row, i, id, e.vocab)
+		}
+	}
+	// Without spare capacity: the slice is the tokenizer's.
+	return append(ids[:len(ids):len(ids)], e.eot), nil
+}
