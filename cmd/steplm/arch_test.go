@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the architecture: what a package may import besides the standard library. A pattern
+// that ends in "/..." stands for a path and all below it. Tests may import what they like.
+var mayImport = map[string][]string{
+	"gpu":              {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/..."},
+	"gpu/gputest":      {"steplm/gpu"},
+	"wgsl":             {"steplm/gpu", "steplm/wgsl/ref"},
+	"wgsl/ref":         {},
+	"model":            {"steplm/wgsl", "steplm/gpu", "steplm/model/checkpoint"},
+	"model/optim":      {"steplm/model", "steplm/wgsl", "steplm/gpu"},
+	"model/checkpoint": {},
+	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
+	"data/tokenizer":   {"golang.org/x/text/..."},
+	"data/corpus":      {"steplm/data"},
+	"stage": {
+		"steplm/model", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
+		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu",
+	},
+	"stage/eval": {"steplm/model", "steplm/data", "steplm/gpu"},
+}
+
+// commands is the one place that wires everything together, and so may import everything.
+const commands = "steplm/cmd/"
+
+// forbiddenImports tells each import that mayImport does not allow, in the order given.
+func forbiddenImports(importPath string, imports []string) []string {
+	if strings.HasPrefix(importPath, commands) {
+		return nil
+	}
+	allowed, known := mayImport[strings.TrimPrefix(importPath, "steplm/")]
+	if !known {
+		return []string{importPath + " is not in the architecture's table: say there what it may import"}
+	}
+	var forbidden []string
+	for _, imported := range imports {
+		switch {
+		case imported == "C" && importPath != "steplm/gpu":
+			forbidden = append(forbidden, importPath+" uses cgo: only gpu may")
+		case !standardLibrary(imported) && !slices.ContainsFunc(allowed, func(pattern string) bool { return matches(pattern, imported) }):
+			forbidden = append(forbidden, fmt.Sprintf("%s imports %s: it may import only the standard library and %v", importPath, imported, allowed))
+		}
+	}
+	return forbidden
+}
+
+// standardLibrary reports whether an import path is the standard library's: its first element has no
+// dot and is not this module's name.
+func standardLibrary(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return first != "steplm" && !strings.Contains(first, ".")
+}
+
+func matches(pattern, importPath string) bool {
+	if below, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return importPath == below || strings.HasPrefix(importPath, below+"/")
+	}
+	return importPath == pattern
+}
+
+func TestArchitecture(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "windows"} {
+		list := exec.Command("go", "list", "-e", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+		list.Dir = "../.."
+		list.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=1")
+		list.Stderr = os.Stderr
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("go list on %s: %v", goos, err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		for _, line := range lines {
+			fields := strings.Fields(line)
+			for _, forbidden := range forbiddenImports(fields[0], fields[1:]) {
+				t.Errorf("on %s: %s", goos, forbidden)
+			}
+		}
+	}
+}
+
+// TestArchitectureForbids shows that TestArchitecture can fail.
+func TestArchitectureForbids(t *testing.T) {
+	cases := []struct {
+		importPath string
+		imports    []string
+		forbidden  int
+	}{
+		{"steplm/gpu", []string{"C", "fmt", "github.com/rajveermalviya/go-webgpu/wgpu", "golang.org/x/sys/unix"}, 0},
+		{"steplm/gpu", []string{"steplm/wgsl"}, 1},
+		{"steplm/wgsl", []string{"C"}, 1},
+		{"steplm/wgsl", []string{"embed", "steplm/gpu", "steplm/wgsl/ref"}, 0},
+		{"steplm/wgsl", []string{"github.com/rajveermalviya/go-webgpu/wgpu", "steplm/model"}, 2},
+		{"steplm/wgsl/ref", []string{"math", "steplm/gpu"}, 1},
+		{"steplm/model/checkpoint", []string{"golang.org/x/sys/unix"}, 1},
+		{"steplm/data", []string{"github.com/apache/arrow/go/v17/parquet/file"}, 0},
+		{"steplm/stage", []string{"github.com/apache/arrow/go/v17/parquet/file"}, 1},
+		{"steplm/stage", []string{"steplm/model/optim", "steplm/gpux"}, 1},
+		{"steplm/stage/eval", []string{"steplm/stage"}, 1},
+		{"steplm/cmd/steplm", []string{"github.com/alecthomas/kong", "steplm/stage"}, 0},
+		{"steplm/stray", []string{"fmt"}, 1},
+	}
+	for _, c := range cases {
+		got := forbiddenImports(c.importPath, c.imports)
+		if len(got) != c.forbidden {
+			t.Errorf("%s importing %v: %d forbidden, want %d: %q", c.importPath, c.imports, len(got), c.forbidden, got)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+# The commands of this repository. Where `just` is not installed, `./justw` gets it and runs it.
+# Arguments after a recipe's name go to the program it runs: `just plan --model 60m --stages 2`.
+
+set positional-arguments
+
+# The WebGPU library is linked through cgo; a machine's own setting must not switch that off.
+export CGO_ENABLED := "1"
+
+staticcheck := "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+
+# list the recipes
+[private]
+default:
+    @'{{ just_executable() }}' --justfile '{{ justfile() }}' --list --unsorted
+
+# train a tiny model by STEP on the embedded corpus and tell what happened
+demo *args: setup build
+    bin/steplm demo "$@"
+
+# run every test, on the host device and on lavapipe; a missing device is a failure
+test *args: (setup "lavapipe")
+    STEPLM_GPU=require go test -timeout 30m "$@" ./...
+
+# run the tests that use a device, on every device here
+test-gpu *args: setup
+    STEPLM_GPU=require go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./model/...
+
+# rewrite the golden files of every package that has some; review the result as a diff
+golden: (setup "lavapipe")
+    go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
+
+# measure the kernels, the device, the data path and the model
+bench *args: setup
+    go test -run '^$' -bench . "$@" ./wgsl/... ./gpu/... ./data/... ./model/...
+
+# compute what every stage of a run needs, in bytes by class; no device is needed
+plan *args: build
+    bin/steplm plan "$@"
+
+# check the style: gofmt, vet, staticcheck, and every shader compiled through the binding
+lint: (setup "lavapipe")
+    @unformatted=$(gofmt -l .); if [ -n "$unformatted" ]; then echo "not as gofmt writes them:" $unformatted >&2; exit 1; fi
+    go vet ./...
+    go run {{ staticcheck }} ./...
+    STEPLM_GPU=require go test -count=1 -run Shaders ./wgsl
+
+# check that packages import only what the architecture allows
+arch: setup
+    go test -count=1 -run Architecture ./cmd/steplm
+
+# build bin/steplm
+build: setup
+    go build -trimpath -buildvcs=false -o bin/ ./cmd/steplm
+
+# install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)
+setup *args:
+    @sh .ci/setup "$@"
