@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (p *checkedPages) Next() bool {
 	return false
 }
 
-func (p *checkedPages) Err() error { return errors.Join(p.err, p.PageReader.Err()) }
+func (p *checkedPages) Err() error { return cmp.Or(p.err, p.PageReader.Err()) }
 
 // check walks a data page's definition levels and the lengths of delta
 // encodings.

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -229,7 +230,7 @@ func (f *columnFile) values(group int) iter.Seq2[value, error] {
 			err := guard(func() (err error) {
 				n, _, err = chunk.ReadBatch(batchRows, texts, levels, nil)
 				// A failed page ends the batch without an error of its own.
-				return errors.Join(err, chunk.Err(), pages.err)
+				return cmp.Or(err, pages.err, chunk.Err())
 			})
 			if err != nil {
 				yield(value{}, fmt.Errorf("after row %d of %d: %w", row, rows, err))

@@ -1,10 +1,11 @@
 package data
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
@@ -101,8 +102,7 @@ func intColumn(name string, get func(*Row) int64) column {
 }
 
 // WriteShard writes rows as one Parquet file in FineWeb-Edu's layout. The same
-// rows and options give the same bytes. An existing file is replaced; a file
-// that could not be written to its end is removed.
+// rows and options give the same bytes. The file appears whole or not at all.
 func WriteShard(path string, rows []Row, o WriteOptions) (err error) {
 	codec, ok := map[string]compress.Compression{
 		"": compress.Codecs.Snappy, "snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd,
@@ -117,20 +117,31 @@ func WriteShard(path string, rows []Row, o WriteOptions) (err error) {
 	if o.RowGroup == 0 {
 		o.RowGroup = 1000
 	}
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return err
 	}
-	// Arrow drops some errors of its sink, so they are kept here.
-	sink := &stickyWriter{w: f}
-	err = guard(func() error { return writeRows(sink, rows, codec, o.RowGroup) })
-	if err = errors.Join(sink.err, err, f.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, errors.Join(err, os.Remove(path)))
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	err = writeRows(f, rows, codec, o.RowGroup)
+	if err = cmp.Or(err, f.Chmod(0o644), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return nil
+	return os.Rename(f.Name(), path)
 }
 
-func writeRows(sink io.Writer, rows []Row, codec compress.Compression, rowGroup int) error {
+// writeRows writes the whole file to w. Arrow drops some errors of its sink and
+// panics on others, so the first is kept here.
+func writeRows(w io.Writer, rows []Row, codec compress.Compression, rowGroup int) error {
+	sink := &stickyWriter{w: w}
+	err := guard(func() error { return writeRowGroups(sink, rows, codec, rowGroup) })
+	return cmp.Or(sink.err, err)
+}
+
+func writeRowGroups(sink io.Writer, rows []Row, codec compress.Compression, rowGroup int) error {
 	fields := make(schema.FieldList, len(columns))
 	for i, c := range columns {
 		fields[i] = c.node(c.name)
@@ -142,6 +153,7 @@ func writeRows(sink io.Writer, rows []Row, codec compress.Compression, rowGroup 
 	w := file.NewParquetWriter(sink, root, file.WithWriterProps(parquet.NewWriterProperties(
 		parquet.WithCompression(codec),
 		parquet.WithDictionaryFor("text", false), // texts do not repeat
+		parquet.WithBatchSize(16),                // rows between looks at the page's size
 	)))
 	for len(rows) > 0 {
 		group := rows[:min(rowGroup, len(rows))]

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -98,21 +99,13 @@ func (d definition) tokens() ([]string, error) {
 	for id := range tokens {
 		token, ok := ids[uint32(id)]
 		if !ok {
-			largest := slices.Max(keys(ids))
+			largest := slices.Max(slices.Collect(maps.Keys(ids)))
 			return nil, fmt.Errorf("id %d is missing: %d tokens have ids up to %d, which must run from 0 without holes",
 				id, len(ids), largest)
 		}
 		tokens[id] = token
 	}
 	return tokens, nil
-}
-
-func keys(m map[uint32]string) []uint32 {
-	list := make([]uint32, 0, len(m))
-	for k := range m {
-		list = append(list, k)
-	}
-	return list
 }
 
 func (a addedToken) check() error {

@@ -1,0 +1,382 @@
+package data
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/compress"
+	"github.com/apache/arrow/go/v17/parquet/file"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRoundTrip(t *testing.T) {
+	want := texts("doc", 300)
+	want[7], want[8] = "", "grüße 漢字 \U0001F600\n\x00tail"
+	for _, codec := range []string{"", "snappy", "zstd", "gzip", "none"} {
+		for _, group := range []int{0, 1, 64, 299, 300} {
+			t.Run(fmt.Sprintf("%s/%d", codec, group), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "s.parquet")
+				if err := WriteShard(path, rowsOf(want), WriteOptions{Codec: codec, RowGroup: group}); err != nil {
+					t.Fatal(err)
+				}
+				s, err := Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				docs := collect(t, s.Documents(Position{}))
+				if d := cmp.Diff(want, textsOf(docs)); d != "" {
+					t.Fatal(d)
+				}
+				for i, d := range docs {
+					if d.Row != int64(i) || d.Shard != 0 {
+						t.Fatalf("document %d is at shard %d, row %d", i, d.Shard, d.Row)
+					}
+				}
+				if s.Rows() != 300 || s.Nulls() != 0 {
+					t.Errorf("%d rows, %d nulls", s.Rows(), s.Nulls())
+				}
+			})
+		}
+	}
+}
+
+// Every layout that writers of Parquet produce for a text column.
+func TestLayouts(t *testing.T) {
+	full := texts("doc", 200)
+	holes := slices.Clone(full)
+	for i := range holes {
+		if i%3 == 1 || i > 100 && i < 180 {
+			holes[i] = null
+		}
+	}
+	repeated := make([]string, 200)
+	for i := range repeated {
+		repeated[i] = full[i%5]
+	}
+	for _, rows := range []struct {
+		name  string
+		texts []string
+	}{{"required", full}, {"nulls", holes}, {"repeated", repeated}, {"only nulls but one", append(slices.Repeat([]string{null}, 99), "x")}} {
+		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
+			for name, encoding := range map[string]parquet.WriterProperty{
+				"plain":        parquet.WithDictionaryDefault(false),
+				"dictionary":   parquet.WithDictionaryDefault(true),
+				"delta length": parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray),
+				"delta":        parquet.WithEncoding(parquet.Encodings.DeltaByteArray),
+			} {
+				t.Run(fmt.Sprintf("%s/v%d/%s", rows.name, version+1, name), func(t *testing.T) {
+					path := filepath.Join(t.TempDir(), "s.parquet")
+					writeColumn(t, path, rows.texts, encoding, parquet.WithDictionaryDefault(name == "dictionary"),
+						parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500), parquet.WithBatchSize(10),
+						parquet.WithCompression(compress.Codecs.Snappy))
+					s, err := Open(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var want []string
+					for _, s := range rows.texts {
+						if s != null {
+							want = append(want, s)
+						}
+					}
+					docs := collect(t, s.Documents(Position{}))
+					if d := cmp.Diff(want, textsOf(docs)); d != "" {
+						t.Fatal(d)
+					}
+					for _, d := range docs {
+						if rows.texts[d.Row] != d.Text {
+							t.Fatalf("row %d is numbered wrongly", d.Row)
+						}
+					}
+					if n := int64(len(rows.texts) - len(want)); s.Nulls() != n {
+						t.Errorf("%d nulls counted, want %d", s.Nulls(), n)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestDocumentsFromPosition(t *testing.T) {
+	a, b := texts("a", 11), texts("b", 6)
+	s := shardsOf(t, a, b)
+	all := collect(t, s.Documents(Position{}))
+	if len(all) != 17 || s.Rows() != 17 {
+		t.Fatalf("%d documents, %d rows, want 17", len(all), s.Rows())
+	}
+	for i, d := range all {
+		got := collect(t, s.Documents(Position{d.Shard, d.Row}))
+		if diff := cmp.Diff(all[i:], got); diff != "" {
+			t.Fatalf("from %d/%d: %s", d.Shard, d.Row, diff)
+		}
+	}
+	if got := collect(t, s.Documents(Position{0, 11})); len(got) != 6 {
+		t.Errorf("from the first shard's end: %d documents, want 6", len(got))
+	}
+	if got := collect(t, s.Documents(Position{Shard: 2})); len(got) != 0 {
+		t.Errorf("from the last shard's end: %d documents, want none", len(got))
+	}
+	for _, p := range []Position{{-1, 0}, {3, 0}, {0, -1}, {0, 12}} {
+		for _, err := range s.Documents(p) {
+			if err == nil {
+				t.Errorf("position %v was accepted", p)
+			}
+			break
+		}
+	}
+}
+
+func TestOpenFindsFilesInOrder(t *testing.T) {
+	dir := t.TempDir()
+	for _, p := range []string{"b/2.parquet", "b/1.parquet", "a.parquet", "c[1].PARQUET", ".cache/x.parquet", "notes.txt"} {
+		path := filepath.Join(dir, p)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteShard(path, rowsOf([]string{p}), WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		pattern string
+		want    []string
+	}{
+		{"", []string{"a.parquet", "b/1.parquet", "b/2.parquet", "c[1].PARQUET"}},
+		{"b", []string{"b/1.parquet", "b/2.parquet"}},
+		{"b/*.parquet", []string{"b/1.parquet", "b/2.parquet"}},
+		{"[ab]*", []string{"a.parquet", "b/1.parquet", "b/2.parquet"}},
+		{"c[1].PARQUET", []string{"c[1].PARQUET"}},
+		{"notes.txt", []string{"notes.txt"}},
+	} {
+		s, err := Open(filepath.Join(dir, filepath.FromSlash(tt.pattern)))
+		if err != nil {
+			t.Errorf("%s: %v", tt.pattern, err)
+			continue
+		}
+		if d := cmp.Diff(tt.want, textsOf(collect(t, s.Documents(Position{})))); d != "" {
+			t.Errorf("%s: %s", tt.pattern, d)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write := func(name string, data string) {
+		if err := os.WriteFile(at(name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(at("empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write("zero.bin", "")
+	write("words.bin", strings.Repeat("these are only words ", 50))
+	writeColumn(t, at("norows.bin"), nil)
+	if err := WriteShard(at("ok.bin"), rowsOf([]string{"x"}), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, column string
+		want         []string
+	}{
+		{"missing", TextColumn, []string{"missing", "no such file"}},
+		{"*.nothing", TextColumn, []string{"*.nothing", "no such file"}},
+		{"[", TextColumn, []string{"pattern"}},
+		{"empty", TextColumn, []string{"empty", "no *.parquet"}},
+		{"zero.bin", TextColumn, []string{"zero.bin", "not a readable Parquet file (0 bytes)"}},
+		{"words.bin", TextColumn, []string{"words.bin", "not a readable Parquet file"}},
+		{"norows.bin", TextColumn, []string{"norows.bin", "no rows"}},
+		{"ok.bin", "content", []string{"ok.bin", `no column "content"`, "text, id, dump, url, file_path, language, language_score, token_count, score, int_score"}},
+		{"ok.bin", "score", []string{"ok.bin", `column "score"`, "DOUBLE", "BYTE_ARRAY"}},
+	} {
+		_, err := OpenColumn(at(tt.name), tt.column)
+		if err == nil {
+			t.Errorf("%s (%s): no error", tt.name, tt.column)
+			continue
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s (%s): %q does not say %q", tt.name, tt.column, err, want)
+			}
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: more than one line: %q", tt.name, err)
+		}
+	}
+}
+
+func TestChangedFileIsNoticed(t *testing.T) {
+	s := shardsOf(t, texts("a", 5))
+	if err := WriteShard(s.Files[0], rowsOf(texts("a", 6)), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.Documents(Position{}) {
+		if err == nil || !strings.Contains(err.Error(), "changed") {
+			t.Fatalf("error %v", err)
+		}
+	}
+}
+
+func TestTextMustBeUTF8(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.parquet")
+	writeColumn(t, path, []string{"fine", "bro\xffken"})
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	n := 0
+	for _, err := range s.Documents(Position{}) {
+		if last = err; err == nil {
+			n++
+		}
+	}
+	if n != 1 || last == nil || !strings.Contains(last.Error(), "row 1 is not UTF-8") {
+		t.Errorf("%d documents, then %v", n, last)
+	}
+}
+
+// A row group of 96 MB of text must not be in memory at once.
+func TestMemoryDoesNotGrowWithRowGroups(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.parquet")
+	rows := make([]Row, 24000)
+	text := strings.Repeat("all work and no play ", 200)
+	for i := range rows {
+		rows[i] = Row{Text: text}
+	}
+	if err := WriteShard(path, rows, WriteOptions{Codec: "zstd", RowGroup: len(rows)}); err != nil {
+		t.Fatal(err)
+	}
+	rows = nil
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, peak, total := live(), int64(0), int64(0)
+	for d, err := range s.Documents(Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += int64(len(d.Text))
+		if d.Row%4000 == 3999 {
+			peak = max(peak, live()-before)
+		}
+	}
+	if total < 96<<20 {
+		t.Fatalf("the file has only %d bytes of text", total)
+	}
+	if peak > 16<<20 {
+		t.Errorf("%d bytes live while reading, want at most 16 MiB", peak)
+	}
+}
+
+func TestWriteShardMatchesFineWebEdu(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.parquet")
+	if err := WriteShard(path, rowsOf(texts("x", 3)), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := fileSchema(t, filepath.Join(shared(t, "fineweb_edu"), "train", "000_00000.parquet"))
+	if d := cmp.Diff(want, fileSchema(t, path)); d != "" {
+		t.Error(d)
+	}
+}
+
+func fileSchema(t *testing.T, path string) string {
+	t.Helper()
+	r, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	return r.MetaData().Schema.String()
+}
+
+func TestWriteShardRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		path string
+		o    WriteOptions
+		want string
+	}{
+		{"a.parquet", WriteOptions{Codec: "lzma"}, "lzma"},
+		{"a.parquet", WriteOptions{RowGroup: -1}, "-1 rows"},
+		{"no/such/dir/a.parquet", WriteOptions{}, "no/such/dir"},
+	} {
+		err := WriteShard(filepath.Join(dir, tt.path), rowsOf([]string{"x"}), tt.o)
+		if err == nil || !strings.Contains(filepath.ToSlash(err.Error()), tt.want) {
+			t.Errorf("%v: error %v does not name %q", tt.o, err, tt.want)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("%v was left behind", left)
+	}
+}
+
+// Wherever the disk fills up, the writer says so.
+func TestWriteShardOnAFullDisk(t *testing.T) {
+	rows := rowsOf(texts("x", 50))
+	var whole bytes.Buffer
+	if err := writeRows(&whole, rows, compress.Codecs.Snappy, 20); err != nil {
+		t.Fatal(err)
+	}
+	for room := 0; room < whole.Len(); room += 37 {
+		if err := writeRows(&fullDisk{room}, rows, compress.Codecs.Snappy, 20); !errors.Is(err, errFull) {
+			t.Fatalf("with room for %d of %d bytes: error %v", room, whole.Len(), err)
+		}
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > d.room {
+		return 0, errFull
+	}
+	d.room -= len(p)
+	return len(p), nil
+}
+
+func TestRawText(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.txt")
+	const text = " = Title = \r\n\n text with trailing space \n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if docs := collect(t, RawText(path)); len(docs) != 1 || docs[0].Text != text {
+		t.Errorf("read %q", textsOf(docs))
+	}
+	for name, content := range map[string]string{"empty.txt": "", "binary.txt": "\xff\xfe"} {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range RawText(p) {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: error %v", name, err)
+			}
+		}
+	}
+	for _, err := range RawText(filepath.Join(dir, "none.txt")) {
+		if err == nil {
+			t.Error("a missing file gave a document")
+		}
+	}
+}

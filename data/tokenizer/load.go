@@ -1,0 +1,170 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Load reads a tokenizer: a Hugging Face tokenizer.json, or a directory that holds one or, failing that, GPT-2's
+// vocab.json and merges.txt. Every error names the file.
+func Load(path string) (*Tokenizer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	if info.IsDir() {
+		return loadDirectory(path)
+	}
+	if filepath.Ext(path) == ".model" {
+		return nil, fmt.Errorf("tokenizer: %s: SentencePiece models are not supported, a byte-level tokenizer.json is", path)
+	}
+	return loadJSON(path)
+}
+
+func loadDirectory(dir string) (*Tokenizer, error) {
+	has := func(name string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && info.Mode().IsRegular()
+	}
+	switch vocab, merges := has("vocab.json"), has("merges.txt"); {
+	case has("tokenizer.json"):
+		return loadJSON(filepath.Join(dir, "tokenizer.json"))
+	case vocab && merges:
+		return loadGPT2(filepath.Join(dir, "vocab.json"), filepath.Join(dir, "merges.txt"))
+	case vocab:
+		return nil, fmt.Errorf("tokenizer: %s has a vocab.json but no merges.txt", dir)
+	case merges:
+		return nil, fmt.Errorf("tokenizer: %s has a merges.txt but no vocab.json", dir)
+	case has("tokenizer.model"):
+		return nil, fmt.Errorf("tokenizer: %s holds only a tokenizer.model: SentencePiece models are not supported", dir)
+	}
+	return nil, fmt.Errorf("tokenizer: %s holds neither tokenizer.json nor vocab.json with merges.txt", dir)
+}
+
+func loadJSON(path string) (*Tokenizer, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	def, err := parse(content)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", path, err)
+	}
+	t, err := def.compile()
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// loadGPT2 reads OpenAI's two files. Their one special token is an ordinary vocabulary entry there.
+func loadGPT2(vocabPath, mergesPath string) (*Tokenizer, error) {
+	content, err := os.ReadFile(vocabPath)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	def := definition{pattern: gpt2Pattern}
+	if err := decode(content, &def.vocab); err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", vocabPath, err)
+	}
+	if id, ok := def.vocab[defaultSpecial]; ok {
+		def.added = []addedToken{{ID: id, Content: defaultSpecial, Special: true}}
+	}
+	if content, err = os.ReadFile(mergesPath); err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	line := 0
+	for text := range strings.Lines(string(content)) {
+		line++
+		text = strings.TrimRight(text, "\r\n")
+		if strings.HasPrefix(text, "#version") {
+			continue
+		}
+		m, err := splitMerge(text)
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: %s:%d: %w", mergesPath, line, err)
+		}
+		def.merges = append(def.merges, m)
+	}
+	t, err := def.compile()
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s with %s: %w", vocabPath, filepath.Base(mergesPath), err)
+	}
+	return t, nil
+}
+
+// splitMerge reads a merge written as "left right".
+func splitMerge(text string) ([2]string, error) {
+	left, right, ok := strings.Cut(text, " ")
+	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
+		return [2]string{}, fmt.Errorf("merge %q is not two tokens with a space between", text)
+	}
+	return [2]string{left, right}, nil
+}
+
+// decode is strict JSON decoding: an unknown field could change what the ids mean, so it is an error.
+func decode(content []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("JSON ends too early: the file is truncated")
+		}
+		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("more data after the end of the JSON value")
+	}
+	return nil
+}
+
+// Save writes a tokenizer.json that Hugging Face tokenizers loads. The file appears whole or not at all; path may also be
+// an existing directory, in which it is called tokenizer.json.
+func (t *Tokenizer) Save(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, "tokenizer.json")
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("tokenizer: %w", err)
+	}
+	content, err := t.def.marshal()
+	if err != nil {
+		return fmt.Errorf("tokenizer: %s: %w", path, err)
+	}
+	if err := writeWhole(path, content); err != nil {
+		return fmt.Errorf("tokenizer: save %s: %w", path, err)
+	}
+	return nil
+}
+
+func writeWhole(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
