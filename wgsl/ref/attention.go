@@ -1,0 +1,112 @@
+package ref
+
+import "math"
+
+// AttentionShape is B sequences of T positions, H query heads over KV key-value
+// heads (query head h reads key-value head h / (H / KV)), of size D each.
+type AttentionShape struct{ B, T, H, KV, D int }
+
+// Group is the number of query heads that share a key-value head; 0 when the
+// heads do not divide.
+func (s AttentionShape) Group() int {
+	if s.KV < 1 || s.H%s.KV != 0 {
+		return 0
+	}
+	return s.H / s.KV
+}
+
+func (s AttentionShape) query(b, i, h int) int { return ((b*s.T+i)*s.H + h) * s.D }
+func (s AttentionShape) key(b, j, h int) int   { return ((b*s.T+j)*s.KV + h/s.Group()) * s.D }
+func (s AttentionShape) stat(b, h, i int) int  { return (b*s.H+h)*s.T + i }
+func (s AttentionShape) scale() float64        { return 1 / math.Sqrt(float64(s.D)) }
+
+// AttentionForward sets out = softmax(scale q k') v over the keys up to each
+// query's position, and lse to the logarithm of the softmax's denominator.
+func AttentionForward[F Float](out, lse, q, k, v []F, s AttentionShape) {
+	score, sum := make([]float64, s.T), make([]float64, s.D)
+	for b := range s.B {
+		for h := range s.H {
+			for i := range s.T {
+				qi := q[s.query(b, i, h):][:s.D]
+				most := math.Inf(-1)
+				for j := range i + 1 {
+					score[j] = s.scale() * dot(qi, k[s.key(b, j, h):])
+					most = max(most, score[j])
+				}
+				total := 0.0
+				clear(sum)
+				for j := range i + 1 {
+					e := math.Exp(score[j] - most)
+					total += e
+					for x, vx := range v[s.key(b, j, h):][:s.D] {
+						sum[x] += e * float64(vx)
+					}
+				}
+				lse[s.stat(b, h, i)] = F(most + math.Log(total))
+				for x := range sum {
+					out[s.query(b, i, h)+x] = F(sum[x] / total)
+				}
+			}
+		}
+	}
+}
+
+// AttentionBackwardQuery sets dq from dout, and delta to the inner products of
+// dout and out.
+func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse []F, s AttentionShape) {
+	sum := make([]float64, s.D)
+	for b := range s.B {
+		for h := range s.H {
+			for i := range s.T {
+				at, stat := s.query(b, i, h), s.stat(b, h, i)
+				g := dout[at:][:s.D]
+				di := dot(g, out[at:])
+				delta[stat] = F(di)
+				clear(sum)
+				for j := range i + 1 {
+					kj := k[s.key(b, j, h):]
+					p := math.Exp(s.scale()*dot(q[at:][:s.D], kj) - float64(lse[stat]))
+					ds := p * (dot(g, v[s.key(b, j, h):]) - di)
+					for x := range sum {
+						sum[x] += s.scale() * ds * float64(kj[x])
+					}
+				}
+				for x := range sum {
+					dq[at+x] = F(sum[x])
+				}
+			}
+		}
+	}
+}
+
+// AttentionBackwardKeyValue sets dk and dv from the given member of each group
+// of query heads; members above 0 add to what is there.
+func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta []F, member int, s AttentionShape) {
+	sumK, sumV := make([]float64, s.D), make([]float64, s.D)
+	for b := range s.B {
+		for n := range s.KV {
+			h := n*s.Group() + member
+			for j := range s.T {
+				at := s.key(b, j, h)
+				clear(sumK)
+				clear(sumV)
+				for i := j; i < s.T; i++ {
+					qi, g, stat := q[s.query(b, i, h):][:s.D], dout[s.query(b, i, h):][:s.D], s.stat(b, h, i)
+					p := math.Exp(s.scale()*dot(qi, k[at:]) - float64(lse[stat]))
+					ds := p * (dot(g, v[at:]) - float64(delta[stat]))
+					for x := range sumK {
+						sumK[x] += s.scale() * ds * float64(qi[x])
+						sumV[x] += p * float64(g[x])
+					}
+				}
+				for x := range sumK {
+					if member > 0 {
+						sumK[x] += float64(dk[at+x])
+						sumV[x] += float64(dv[at+x])
+					}
+					dk[at+x], dv[at+x] = F(sumK[x]), F(sumV[x])
+				}
+			}
+		}
+	}
+}
