@@ -17,6 +17,7 @@ default:
     @'{{ just_executable() }}' --justfile '{{ justfile() }}' --list --unsorted
 
 # train a tiny model by STEP on the embedded corpus and tell what happened
+[no-exit-message]
 demo *args: build
     bin/steplm demo "$@"
 
@@ -37,6 +38,7 @@ bench *args: setup
     go test -run '^$' -bench . "$@" ./wgsl/... ./gpu/... ./data/... ./model/...
 
 # compute what every stage of a run needs, in bytes by class; no device is needed
+[no-exit-message]
 plan *args: build
     bin/steplm plan "$@"
 
@@ -56,5 +58,6 @@ build: setup
     go build -trimpath -buildvcs=false -o bin/ ./cmd/steplm
 
 # install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)
+[no-exit-message]
 setup *args:
     @sh .ci/setup "$@"
