@@ -40,9 +40,13 @@ type checkedPages struct {
 
 // Next moves to the next page that has values.
 func (p *checkedPages) Next() bool {
-	for p.err == nil && p.PageReader.Next() {
+	for p.err == nil {
+		more := p.PageReader.Next()
 		if p.source.short {
 			p.err = errors.New("the column chunk ends inside a page")
+			return false
+		}
+		if !more {
 			return false
 		}
 		page := p.Page()

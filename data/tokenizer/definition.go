@@ -125,12 +125,15 @@ func (a addedToken) check() error {
 	return fmt.Errorf("added token %q sets %s, which is not supported", a.Content, option)
 }
 
+// neverInUTF8 reports a byte that no valid text holds, so that a vocabulary can do without it (GPT-NeoX's does).
+func neverInUTF8(b byte) bool { return b == 0xC0 || b == 0xC1 || b >= 0xF5 }
+
 // compileBPE resolves the names in the merges and finds the words that are one token.
 func (t *Tokenizer) compileBPE() error {
 	d := &t.def
 	for b, r := range byteRune {
 		id, ok := d.vocab[string(r)]
-		if !ok {
+		if !ok && !neverInUTF8(byte(b)) {
 			return fmt.Errorf("the vocabulary has no token %q for the byte 0x%02X: not a byte-level vocabulary", string(r), b)
 		}
 		t.bpe.bytes[b] = id

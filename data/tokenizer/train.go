@@ -20,14 +20,14 @@ type TrainOptions struct {
 }
 
 // maxWordBytes bounds Train's memory: the lengths of all different words together.
-const maxWordBytes = 128 << 20
+const maxWordBytes = 64 << 20
 
 // Train learns a byte-level BPE tokenizer: texts are cut into words by GPT-2's pattern, and the most frequent pair of
 // adjacent tokens becomes a new token (Sennrich et al., 2016, "Neural Machine Translation of Rare Words with Subword
 // Units"), of equally frequent pairs the one of the smallest ids. Merges and ids equal those of Hugging Face's BpeTrainer
 // with the byte alphabet and a min_frequency of 0.
 //
-// Memory grows with the different words, not with the text; more than 128 MiB of them is an error. The vocabulary is
+// Memory grows with the different words, not with the text; more than 64 MiB of them is an error. The vocabulary is
 // smaller than o.VocabSize if the texts run out of pairs. An error of texts ends the training.
 func Train(texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
 	if o.Special == nil {
@@ -114,7 +114,7 @@ type trainer struct {
 type pairCount struct {
 	pair  pair
 	count int64
-	words []int // where it has come up and is not queued yet
+	words []int32 // where it has come up and is not queued yet
 }
 
 func newTrainer(o TrainOptions, w wordCounts) (*trainer, error) {
@@ -146,7 +146,7 @@ func newTrainer(o TrainOptions, w wordCounts) (*trainer, error) {
 		}
 		tr.words[i] = tokens
 		for j := range len(tokens) - 1 {
-			tr.add(pairOf(tokens[j], tokens[j+1]), i)
+			tr.add(pairOf(tokens[j], tokens[j+1]), int32(i))
 		}
 	}
 	tr.enqueue()
@@ -187,7 +187,7 @@ func (tr *trainer) run() {
 }
 
 // merge replaces p by id in a word and counts the pairs that this breaks and makes.
-func (tr *trainer) merge(word int, p pair, id uint32) {
+func (tr *trainer) merge(word int32, p pair, id uint32) {
 	tokens := tr.words[word]
 	out := tokens[:0]
 	for i := 0; i < len(tokens); i++ {
@@ -218,11 +218,11 @@ func (tr *trainer) pairCount(p pair) *pairCount {
 	return c
 }
 
-func (tr *trainer) remove(p pair, word int) {
+func (tr *trainer) remove(p pair, word int32) {
 	tr.pairCount(p).count -= tr.counts[word]
 }
 
-func (tr *trainer) add(p pair, word int) {
+func (tr *trainer) add(p pair, word int32) {
 	c := tr.pairCount(p)
 	c.count += tr.counts[word]
 	if n := len(c.words); n == 0 {
@@ -263,7 +263,7 @@ func (tr *trainer) distinctMerges() [][2]string {
 type candidate struct {
 	pair  pair
 	count int64
-	words []int
+	words []int32
 }
 
 // candidates is a heap: highest count first, then smallest ids.

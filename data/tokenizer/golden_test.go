@@ -1,0 +1,300 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+const trainedPath = "testdata/trained/tokenizer.json"
+
+func mustLoad(t testing.TB, path string) *Tokenizer {
+	t.Helper()
+	tok, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// patched writes the trained tokenizer.json with some of its fields replaced and returns the path.
+func patched(t testing.TB, patch map[string]json.RawMessage) string {
+	t.Helper()
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(readFile(t, trainedPath)), &fields); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(fields, patch)
+	content, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "tokenizer.json")
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+type goldenCases struct {
+	Texts    []string
+	Variants []struct {
+		Name        string
+		Patch       map[string]json.RawMessage
+		IDs         [][]uint32
+		WithSpecial [][]uint32 `json:"with_special"`
+	}
+	Decoded []struct {
+		IDs  []uint32
+		Text string
+	}
+}
+
+func loadCases(t testing.TB) goldenCases {
+	t.Helper()
+	var cases goldenCases
+	if err := json.Unmarshal([]byte(readFile(t, "testdata/cases.json")), &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases.Texts) < 300 || len(cases.Variants) < 8 || len(cases.Decoded) < 20 {
+		t.Fatalf("cases.json has only %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants), len(cases.Decoded))
+	}
+	return cases
+}
+
+// Ids are those of Hugging Face tokenizers for every variant of the file, also after Save and Load.
+func TestEncodeGolden(t *testing.T) {
+	cases := loadCases(t)
+	for _, variant := range cases.Variants {
+		t.Run(variant.Name, func(t *testing.T) {
+			loaded := mustLoad(t, patched(t, variant.Patch))
+			saved := filepath.Join(t.TempDir(), "saved.json")
+			if err := loaded.Save(saved); err != nil {
+				t.Fatal(err)
+			}
+			again := mustLoad(t, saved)
+			if loaded.Hash() != again.Hash() {
+				t.Errorf("hash %s became %s by saving", loaded.Hash(), again.Hash())
+			}
+			for name, tok := range map[string]*Tokenizer{"loaded": loaded, "saved": again} {
+				for i, text := range cases.Texts {
+					want := variant.IDs[i]
+					if want == nil {
+						want = cases.Variants[0].IDs[i]
+					}
+					if got := tok.Encode(text); !slices.Equal(got, want) {
+						t.Errorf("%s: Encode(%q)\n got %v\nwant %v", name, text, got, want)
+					}
+					if variant.WithSpecial != nil {
+						want = variant.WithSpecial[i]
+					}
+					if got := tok.EncodeWithSpecial(text); !slices.Equal(got, want) {
+						t.Errorf("%s: EncodeWithSpecial(%q)\n got %v\nwant %v", name, text, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestDecodeGolden(t *testing.T) {
+	tok := mustLoad(t, trainedPath)
+	for _, c := range loadCases(t).Decoded {
+		if got, err := tok.Decode(c.IDs); err != nil || got != c.Text {
+			t.Errorf("Decode(%v) = %q, %v, want %q", c.IDs, got, err, c.Text)
+		}
+	}
+}
+
+// corpus yields the lines of a text, as the reference read them.
+func corpus(text string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+			if !yield(line, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Training gives the reference's merges in its order, and its ids.
+func TestTrainGolden(t *testing.T) {
+	want := mustLoad(t, trainedPath)
+	var calls, last int
+	got, err := Train(corpus(readFile(t, "testdata/corpus.txt")), TrainOptions{
+		VocabSize: 1200,
+		Progress: func(done, total int) {
+			calls++
+			if done != calls || total != 1200 {
+				t.Errorf("call %d of Progress: %d of %d", calls, done, total)
+			}
+			last = done
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != 1200 {
+		t.Errorf("Progress ended at %d of 1200", last)
+	}
+	if !slices.Equal(got.def.merges, want.def.merges) {
+		for i, m := range got.def.merges {
+			if i >= len(want.def.merges) || m != want.def.merges[i] {
+				t.Fatalf("%d merges, want %d; merge %d is %q", len(got.def.merges), len(want.def.merges), i, m)
+			}
+		}
+	}
+	if !maps.Equal(got.def.vocab, want.def.vocab) {
+		t.Error("the vocabulary's ids differ")
+	}
+	if got.Hash() != want.Hash() {
+		t.Errorf("hash %s, want that of the reference's file, %s", got.Hash(), want.Hash())
+	}
+	if id, ok := got.EndOfText(); !ok || id != 0 {
+		t.Errorf("EndOfText() = %d, %v, want 0, true", id, ok)
+	}
+}
+
+// shared returns a path below ../shared/data, seen from the module's root, or skips.
+func shared(t testing.TB, path string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if parent := filepath.Dir(dir); parent != dir {
+			dir = parent
+			continue
+		}
+		t.Fatal("no go.mod above the package")
+	}
+	path = filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(path))
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs the shared data: %v", err)
+	}
+	return path
+}
+
+func TestGPT2Conformance(t *testing.T) {
+	tok := mustLoad(t, shared(t, "tokenizers/gpt2"))
+	const separator = "\n__ggml_vocab_test__\n"
+	cases := readFile(t, shared(t, "tokenizers/cases/ggml-vocab-gpt-2.gguf.inp"))
+	texts := strings.Split(strings.TrimSuffix(cases, separator), separator)
+	lines := strings.Split(strings.TrimSuffix(readFile(t, shared(t, "tokenizers/cases/ggml-vocab-gpt-2.gguf.out")), "\n"), "\n")
+	if len(texts) != len(lines) {
+		t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
+	}
+	for i, text := range texts {
+		got := strings.Trim(fmt.Sprint(tok.Encode(text)), "[]")
+		if want := strings.TrimSpace(lines[i]); got != want {
+			t.Errorf("case %d, Encode(%q)\n got %s\nwant %s", i, text, got, want)
+		}
+		if back, err := tok.Decode(tok.Encode(text)); err != nil || back != text {
+			t.Errorf("case %d: decoded %q, %v, want %q", i, back, err, text)
+		}
+	}
+	if id, ok := tok.EndOfText(); !ok || id != 50256 || tok.VocabSize() != 50257 {
+		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
+	}
+}
+
+// neoxCases were encoded by tokenizers 0.23.3.
+var neoxCases = map[string][]uint32{
+	"":                                  {},
+	"Hello world":                       {12092, 1533},
+	" Hello world!":                     {24387, 1533, 2},
+	"cafe\u0301 e\u0301te\u0301":        {68, 2320, 860, 23162},
+	"a" + strings.Repeat(" ", 30) + "b": {66, 50254, 50272, 67},
+	"def f(x):\n        return x\n":     {1545, 269, 9, 89, 2262, 187, 50270, 2309, 1269, 187},
+	"<|endoftext|>x<|padding|>":         {0, 89, 1},
+	"\u1112\u1161\u11ab \u2126":         {39742, 1454, 104},
+	"東京は夜の七時 🙂":                         {12676, 111, 5494, 107, 6418, 7249, 239, 3917, 3218, 214, 27033, 42908},
+	"I'm 12345 they're":                 {42, 1353, 1249, 16767, 597, 1472},
+}
+
+func TestNeoX(t *testing.T) {
+	tok := mustLoad(t, shared(t, "tokenizers/neox/20B_tokenizer.json"))
+	if id, ok := tok.EndOfText(); !ok || id != 0 || tok.VocabSize() != 50277 {
+		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
+	}
+	for text, want := range neoxCases {
+		if got := tok.Encode(text); !slices.Equal(got, want) {
+			t.Errorf("Encode(%q)\n got %v\nwant %v", text, got, want)
+		}
+	}
+}
+
+// train_bpe's reference prefers the pair of larger bytes among equally frequent ones, Hugging Face and Train the one of
+// smaller ids. So the lists part at the first tie, and differ in their ends by what ties push out.
+func TestTrainAgainstOtherTieBreaking(t *testing.T) {
+	text := readFile(t, shared(t, "tokenizers/train_bpe/corpus.en"))
+	var want [][2]string
+	for line := range strings.Lines(readFile(t, shared(t, "tokenizers/train_bpe/train-bpe-reference-merges.txt"))) {
+		m, err := splitMerge(strings.TrimRight(line, "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, m)
+	}
+	tok, err := Train(func(yield func(string, error) bool) { yield(text, nil) }, TrainOptions{VocabSize: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tok.def.merges
+	const firstTie = 31 // "Ġ d" and "Ġa nd"
+	if len(got) != len(want) || !slices.Equal(got[:firstTie], want[:firstTie]) {
+		t.Errorf("%d merges, want %d; the first %d are %q, want %q", len(got), len(want), firstTie, got[:firstTie], want[:firstTie])
+	}
+	common := 0
+	for _, m := range got {
+		if slices.Contains(want, m) {
+			common++
+		}
+	}
+	if common != 239 {
+		t.Errorf("%d of %d merges are in the reference's list, want 239", common, len(want))
+	}
+}
+
+func TestReplaceInvalid(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                  "plain",
+		"\xff":                   "\ufffd",
+		"\xff\xfe":               "\ufffd\ufffd",
+		"a\xe2\x82":              "a\ufffd",
+		"a\xe2\x82b":             "a\ufffdb",
+		"\xf0\x9f\x98":           "\ufffd",
+		"\xf0\x80\x80":           "\ufffd\ufffd\ufffd",
+		"\xed\xa0\x80":           "\ufffd\ufffd\ufffd",
+		"\xe0\x80\x80":           "\ufffd\ufffd\ufffd",
+		"\xf4\x90\x80\x80":       "\ufffd\ufffd\ufffd\ufffd",
+		"\xf4\x8f\xbf":           "\ufffd",
+		"\xc0\xaf":               "\ufffd\ufffd",
+		"\u00e9\xc3\u00e9\ufffd": "\u00e9\ufffd\u00e9\ufffd",
+	} {
+		got := replaceInvalid(in)
+		if got != want || !utf8.ValidString(got) {
+			t.Errorf("replaceInvalid(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
