@@ -1,0 +1,144 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Config is the shape of a LLaMA, under the names of Hugging Face's
+// config.json.
+type Config struct {
+	Hidden    int     `json:"hidden_size"`
+	FFN       int     `json:"intermediate_size"`
+	Layers    int     `json:"num_hidden_layers"`
+	Heads     int     `json:"num_attention_heads"`
+	KVHeads   int     `json:"num_key_value_heads"`
+	Vocab     int     `json:"vocab_size"`
+	MaxSeqLen int     `json:"max_position_embeddings"`
+	NormEps   float64 `json:"rms_norm_eps"`
+	RopeTheta float64 `json:"rope_theta"`
+	Tied      bool    `json:"tie_word_embeddings"` // the head is the embedding
+}
+
+// HeadDim is the length of one head's query.
+func (c Config) HeadDim() int { return c.Hidden / c.Heads }
+
+// KVDim is the length of all keys of a token: HeadDim x KVHeads.
+func (c Config) KVDim() int { return c.HeadDim() * c.KVHeads }
+
+// maxParams is where counts stop being exact in float64; no device is near it.
+const maxParams = 1 << 53
+
+// Validate reports the first thing that no model can have.
+func (c Config) Validate() error {
+	for _, d := range []struct {
+		name  string
+		value int
+	}{
+		{"hidden_size", c.Hidden}, {"intermediate_size", c.FFN}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
+		{"num_key_value_heads", c.KVHeads}, {"vocab_size", c.Vocab}, {"max_position_embeddings", c.MaxSeqLen},
+	} {
+		if d.value < 1 {
+			return fmt.Errorf("%s is %d: it must be at least 1", d.name, d.value)
+		}
+	}
+	if !(c.NormEps > 0 && c.NormEps < 1) {
+		return fmt.Errorf("rms_norm_eps is %g: it must be above 0 and below 1", c.NormEps)
+	}
+	if !(c.RopeTheta > 0 && c.RopeTheta < 1e30) {
+		return fmt.Errorf("rope_theta is %g: it must be above 0 and below 1e30", c.RopeTheta)
+	}
+	if c.Hidden%c.Heads != 0 {
+		return fmt.Errorf("hidden_size %d is not divisible by num_attention_heads %d: every head needs the same size", c.Hidden, c.Heads)
+	}
+	if c.Heads%c.KVHeads != 0 {
+		return fmt.Errorf("num_attention_heads %d is not divisible by num_key_value_heads %d: every key-value head serves the same number of heads", c.Heads, c.KVHeads)
+	}
+	if c.HeadDim()%2 != 0 {
+		return fmt.Errorf("head size %d (hidden_size %d / num_attention_heads %d) is odd: rotary embeddings turn pairs", c.HeadDim(), c.Hidden, c.Heads)
+	}
+	// In float64, which cannot wrap; a bound, not a count.
+	hidden, ffn := float64(c.Hidden), float64(c.FFN)
+	if bound := 2*float64(c.Vocab)*hidden + float64(c.Layers)*(4*hidden*hidden+3*hidden*ffn); bound > maxParams {
+		return fmt.Errorf("the dimensions make about %.2g parameters, more than the %.2g that can be counted", bound, float64(maxParams))
+	}
+	return nil
+}
+
+// LinearShape is one of a block's weight matrices, (Out, In), used as y = W x.
+type LinearShape struct {
+	Name    string // in code
+	HF      string // in files, between model.layers.N. and .weight
+	Out, In int
+}
+
+// LinearShapes lists the seven linears of a block in the order of the forward
+// pass.
+func (c Config) LinearShapes() []LinearShape {
+	return []LinearShape{
+		{"wq", hfStem("wq"), c.Hidden, c.Hidden},
+		{"wk", hfStem("wk"), c.KVDim(), c.Hidden},
+		{"wv", hfStem("wv"), c.KVDim(), c.Hidden},
+		{"wo", hfStem("wo"), c.Hidden, c.Hidden},
+		{"gate", hfStem("gate"), c.FFN, c.Hidden},
+		{"up", hfStem("up"), c.FFN, c.Hidden},
+		{"down", hfStem("down"), c.Hidden, c.FFN},
+	}
+}
+
+// LayerParams is the paper's P: the seven linears of one block, without norms.
+func (c Config) LayerParams() int64 {
+	var n int64
+	for _, l := range c.LinearShapes() {
+		n += int64(l.Out) * int64(l.In)
+	}
+	return n
+}
+
+// NormParams is the two norm vectors of one block.
+func (c Config) NormParams() int64 { return 2 * int64(c.Hidden) }
+
+// EmbeddingParams is the token embedding.
+func (c Config) EmbeddingParams() int64 { return int64(c.Vocab) * int64(c.Hidden) }
+
+// HeadParams is the output matrix: 0 when tied.
+func (c Config) HeadParams() int64 {
+	if c.Tied {
+		return 0
+	}
+	return c.EmbeddingParams()
+}
+
+// TotalParams counts every parameter once, the final norm included.
+func (c Config) TotalParams() int64 {
+	return c.EmbeddingParams() + int64(c.Layers)*(c.LayerParams()+c.NormParams()) + int64(c.Hidden) + c.HeadParams()
+}
+
+// LinearNames are the seven names that adapters may target, in the order of
+// LinearShapes.
+func LinearNames() []string {
+	return []string{"wq", "wk", "wv", "wo", "gate", "up", "down"}
+}
+
+// AdapterParams is the paper's E(P): what LoRA of the given rank adds to one
+// block, rank x (in + out) for every targeted linear (A is rank x in, B is out x
+// rank). No targets means none.
+func (c Config) AdapterParams(rank int, targets []string) (int64, error) {
+	var n int64
+	for i, target := range targets {
+		at := slices.IndexFunc(c.LinearShapes(), func(l LinearShape) bool { return l.Name == target })
+		if at < 0 {
+			return 0, fmt.Errorf("adapter target %q is none of a block's linears: %s", target, strings.Join(LinearNames(), ", "))
+		}
+		if slices.Contains(targets[:i], target) {
+			return 0, fmt.Errorf("adapter target %q is given twice", target)
+		}
+		l := c.LinearShapes()[at]
+		if rank < 1 || rank > min(l.Out, l.In) {
+			return 0, fmt.Errorf("adapter rank %d does not fit %s of %d x %d: it must be 1 to %d", rank, l.Name, l.Out, l.In, min(l.Out, l.In))
+		}
+		n += int64(rank) * int64(l.Out+l.In)
+	}
+	return n, nil
+}

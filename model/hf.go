@@ -1,0 +1,231 @@
+package model
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"steplm/model/checkpoint"
+)
+
+// In files weights have the names of Hugging Face's LlamaForCausalLM, in code
+// LLaMA's. A block's tensors:
+var blockHF = []struct{ tensor, hf string }{
+	{"attn_norm", "input_layernorm"},
+	{"wq", "self_attn.q_proj"},
+	{"wk", "self_attn.k_proj"},
+	{"wv", "self_attn.v_proj"},
+	{"wo", "self_attn.o_proj"},
+	{"ffn_norm", "post_attention_layernorm"},
+	{"gate", "mlp.gate_proj"},
+	{"up", "mlp.up_proj"},
+	{"down", "mlp.down_proj"},
+}
+
+const (
+	layerPrefix = "model.layers."
+	headHF      = "lm_head.weight"
+)
+
+// The tensors outside the blocks:
+var globalHF = []struct{ tensor, hf string }{
+	{"embed", "model.embed_tokens.weight"},
+	{"norm", "model.norm.weight"},
+	{"head", headHF},
+}
+
+// HFName is the name in files of a block's tensor, or of embed, norm and head,
+// for which layer does not matter. It is "" for a tensor that no model has.
+func HFName(layer int, tensor string) string {
+	for _, g := range globalHF {
+		if g.tensor == tensor {
+			return g.hf
+		}
+	}
+	if stem := hfStem(tensor); stem != "" {
+		return layerPrefix + strconv.Itoa(layer) + "." + stem + ".weight"
+	}
+	return ""
+}
+
+func hfStem(tensor string) string {
+	for _, b := range blockHF {
+		if b.tensor == tensor {
+			return b.hf
+		}
+	}
+	return ""
+}
+
+// ParseHFName is the inverse of HFName; the layer of embed, norm and head is
+// -1. ok is false for a name that HFName does not make.
+func ParseHFName(name string) (layer int, tensor string, ok bool) {
+	for _, g := range globalHF {
+		if g.hf == name {
+			return -1, g.tensor, true
+		}
+	}
+	rest, inLayer := strings.CutPrefix(name, layerPrefix)
+	number, _, _ := strings.Cut(rest, ".")
+	layer, err := strconv.Atoi(number)
+	if !inLayer || err != nil || layer < 0 {
+		return 0, "", false
+	}
+	for _, b := range blockHF {
+		if HFName(layer, b.tensor) == name {
+			return layer, b.tensor, true
+		}
+	}
+	return 0, "", false
+}
+
+// Weights are the named tensors of a model in Hugging Face's names, wherever
+// they are: on the disk (checkpoint.Tensors) or on a device.
+type Weights interface {
+	Shape(name string) ([]int, bool)
+	// ReadF32 fills dst with the elements at, at+1, ... in row-major order.
+	ReadF32(name string, at int, dst []float32) error
+	Names() []string
+}
+
+// HFTensors lists what a file of this configuration holds, in the order in
+// which it is written: embedding, blocks from the embedding's side on, last
+// norm, head unless tied.
+func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
+	shapes := map[string][]int{"attn_norm": {c.Hidden}, "ffn_norm": {c.Hidden}}
+	for _, l := range c.LinearShapes() {
+		shapes[l.Name] = []int{l.Out, l.In}
+	}
+	list := []checkpoint.Info{{Name: HFName(0, "embed"), DType: dtype, Shape: []int{c.Vocab, c.Hidden}}}
+	for layer := range c.Layers {
+		for _, b := range blockHF {
+			list = append(list, checkpoint.Info{Name: HFName(layer, b.tensor), DType: dtype, Shape: shapes[b.tensor]})
+		}
+	}
+	list = append(list, checkpoint.Info{Name: HFName(0, "norm"), DType: dtype, Shape: []int{c.Hidden}})
+	if !c.Tied {
+		list = append(list, checkpoint.Info{Name: headHF, DType: dtype, Shape: []int{c.Vocab, c.Hidden}})
+	}
+	return list
+}
+
+// OpenHF opens a Hugging Face directory: config.json and model.safetensors, or
+// shards with their index. Every tensor that the configuration requires is
+// there with its shape and a floating-point type; the error names the first
+// that is not and counts them. Close the tensors after use. Unused lists what
+// else the files hold.
+func OpenHF(dir string) (Config, *checkpoint.Tensors, error) {
+	c, err := ReadConfig(filepath.Join(dir, configName))
+	if err != nil {
+		return Config{}, nil, err
+	}
+	t, err := checkpoint.OpenDir(dir)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	if err := checkTensors(c, t); err != nil {
+		t.Close()
+		return Config{}, nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return c, t, nil
+}
+
+func checkTensors(c Config, t *checkpoint.Tensors) error {
+	required := c.HFTensors(checkpoint.F32)
+	var first error
+	wrong := 0
+	for _, want := range required {
+		got, ok := t.Info(want.Name)
+		var err error
+		switch {
+		case !ok && want.Name == headHF:
+			err = fmt.Errorf("%s is missing and tie_word_embeddings is false", want.Name)
+		case !ok:
+			err = fmt.Errorf("%s is missing", want.Name)
+		case !slices.Equal(got.Shape, want.Shape):
+			err = fmt.Errorf("%s has shape %v, %s requires %v", want.Name, got.Shape, configName, want.Shape)
+		case !got.DType.Float():
+			err = fmt.Errorf("%s is %s: F32, F16 and BF16 can be read", want.Name, got.DType)
+		default:
+			continue
+		}
+		wrong++
+		if first == nil {
+			first = err
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d of the %d tensors that %s requires are missing or wrong: %w", wrong, len(required), configName, first)
+	}
+	if c.Tied {
+		if shape, ok := t.Shape(headHF); ok && !slices.Equal(shape, []int{c.Vocab, c.Hidden}) {
+			return fmt.Errorf("%s has shape %v, but is tied to the embedding of %v", headHF, shape, []int{c.Vocab, c.Hidden})
+		}
+	}
+	return nil
+}
+
+// Unused lists the tensors that no part of the model reads, for a warning.
+// Two kinds are not listed, as they say nothing new: rotary_emb.inv_freq,
+// which follows from rope_theta, and lm_head beside a tied embedding.
+func Unused(c Config, w Weights) []string {
+	used := map[string]bool{headHF: true}
+	for _, i := range c.HFTensors(checkpoint.F32) {
+		used[i.Name] = true
+	}
+	var unused []string
+	for _, name := range w.Names() {
+		if !used[name] && !strings.HasSuffix(name, ".rotary_emb.inv_freq") {
+			unused = append(unused, name)
+		}
+	}
+	return unused
+}
+
+// pieceElements is what WriteHF holds at a time: 64 MiB of float32.
+const pieceElements = 16 << 20
+
+// WriteHF writes config.json and the safetensors of a model into d, streaming
+// from w, rounded to dtype (F32, F16 or BF16), in shards of at most shardBytes
+// (0: one file). bos and eos are token ids, nil where there is none. The caller
+// commits.
+func WriteHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, shardBytes int64, bos, eos *int) error {
+	torch, ok := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.F16: "float16", checkpoint.BF16: "bfloat16"}[dtype]
+	if !ok {
+		return fmt.Errorf("a model cannot be written as %q: choose F32, F16 or BF16", dtype)
+	}
+	config, err := d.Create(configName)
+	if err != nil {
+		return err
+	}
+	if err := WriteConfig(config, c, torch, bos, eos); err != nil {
+		return err
+	}
+	if err := config.Close(); err != nil {
+		return err
+	}
+	infos := c.HFTensors(dtype)
+	out, err := checkpoint.CreateTensors(d, infos, shardBytes)
+	if err != nil {
+		return err
+	}
+	var piece []float32
+	for _, i := range infos {
+		if shape, ok := w.Shape(i.Name); !ok || !slices.Equal(shape, i.Shape) {
+			return fmt.Errorf("writing a model: %s has shape %v, %v is required", i.Name, shape, i.Shape)
+		}
+		for at := 0; at < i.Elements(); at += len(piece) {
+			n := min(i.Elements()-at, pieceElements)
+			piece = slices.Grow(piece[:0], n)[:n]
+			if err := w.ReadF32(i.Name, at, piece); err != nil {
+				return err
+			}
+			if err := out.WriteF32(i.Name, piece); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Close()
+}

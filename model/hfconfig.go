@@ -1,0 +1,251 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+const configName = "config.json"
+
+// hfConfig is what config.json may say. Pointers tell absent (and null) from
+// zero; what this program does not compute is read in order to be refused.
+type hfConfig struct {
+	ModelType     *string  `json:"model_type"`
+	Architectures []string `json:"architectures"`
+
+	Hidden    *int     `json:"hidden_size"`
+	FFN       *int     `json:"intermediate_size"`
+	Layers    *int     `json:"num_hidden_layers"`
+	Heads     *int     `json:"num_attention_heads"`
+	KVHeads   *int     `json:"num_key_value_heads"`
+	HeadDim   *int     `json:"head_dim"`
+	Vocab     *int     `json:"vocab_size"`
+	MaxSeqLen *int     `json:"max_position_embeddings"`
+	NormEps   *float64 `json:"rms_norm_eps"`
+	Tied      *bool    `json:"tie_word_embeddings"`
+
+	RopeTheta      *float64        `json:"rope_theta"`
+	RopeScaling    json.RawMessage `json:"rope_scaling"`
+	RopeParameters *struct {       // transformers 5 puts all of it here
+		Theta   *float64 `json:"rope_theta"`
+		Type    *string  `json:"rope_type"`
+		Partial *float64 `json:"partial_rotary_factor"`
+	} `json:"rope_parameters"`
+	Partial *float64 `json:"partial_rotary_factor"`
+
+	HiddenAct     *string         `json:"hidden_act"`
+	AttentionBias bool            `json:"attention_bias"`
+	MLPBias       bool            `json:"mlp_bias"`
+	Dropout       float64         `json:"attention_dropout"`
+	Quantization  json.RawMessage `json:"quantization_config"`
+}
+
+// ReadConfig reads a config.json (or the one in a directory). Absent fields
+// take the defaults of Hugging Face's LlamaConfig; the five dimensions that
+// make a model have none. What would compute something else than this program
+// does is "not supported".
+func ReadConfig(path string) (Config, error) {
+	path, err := configFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	var f hfConfig
+	if err := json.Unmarshal(text, &f); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c, err := f.config()
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (f hfConfig) config() (Config, error) {
+	if err := f.supported(); err != nil {
+		return Config{}, err
+	}
+	var missing []string
+	required := func(name string, value *int) int {
+		if value == nil {
+			missing = append(missing, name)
+			return 0
+		}
+		return *value
+	}
+	c := Config{
+		Hidden: required("hidden_size", f.Hidden),
+		FFN:    required("intermediate_size", f.FFN),
+		Layers: required("num_hidden_layers", f.Layers),
+		Heads:  required("num_attention_heads", f.Heads),
+		Vocab:  required("vocab_size", f.Vocab),
+	}
+	if len(missing) > 0 {
+		return Config{}, fmt.Errorf("%s missing", strings.Join(missing, ", "))
+	}
+	c.KVHeads = or(f.KVHeads, c.Heads)
+	c.MaxSeqLen = or(f.MaxSeqLen, 2048)
+	c.NormEps = or(f.NormEps, 1e-6)
+	c.RopeTheta = or(f.RopeTheta, 10000)
+	if f.RopeParameters != nil {
+		c.RopeTheta = or(f.RopeParameters.Theta, c.RopeTheta)
+	}
+	c.Tied = or(f.Tied, false)
+	if err := c.Validate(); err != nil {
+		return Config{}, err
+	}
+	if f.HeadDim != nil && *f.HeadDim != c.HeadDim() {
+		return Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d = %d", *f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
+	}
+	return c, nil
+}
+
+// supported refuses what this program would compute differently.
+func (f hfConfig) supported() error {
+	refuse := func(name string, value any, only string) error {
+		return fmt.Errorf("not supported: %s %v (only %s)", name, value, only)
+	}
+	switch {
+	case f.ModelType != nil && *f.ModelType != "llama":
+		return refuse("model_type", strconv.Quote(*f.ModelType), `"llama"`)
+	case f.ModelType == nil && len(f.Architectures) > 0 && f.Architectures[0] != "LlamaForCausalLM":
+		return refuse("architecture", strconv.Quote(f.Architectures[0]), `"LlamaForCausalLM"`)
+	case f.HiddenAct != nil && *f.HiddenAct != "silu" && *f.HiddenAct != "swish": // one function, two names
+		return refuse("hidden_act", strconv.Quote(*f.HiddenAct), `"silu"`)
+	case f.AttentionBias:
+		return refuse("attention_bias", true, "false")
+	case f.MLPBias:
+		return refuse("mlp_bias", true, "false")
+	case f.Dropout != 0:
+		return refuse("attention_dropout", f.Dropout, "0")
+	case given(f.RopeScaling):
+		return refuse("rope_scaling", compact(f.RopeScaling), "null")
+	case f.Partial != nil && *f.Partial != 1:
+		return refuse("partial_rotary_factor", *f.Partial, "1")
+	case given(f.Quantization):
+		return refuse("quantization_config", compact(f.Quantization), "weights in F32, F16 or BF16")
+	}
+	if p := f.RopeParameters; p != nil {
+		if p.Type != nil && *p.Type != "default" {
+			return refuse("rope_parameters: rope_type", strconv.Quote(*p.Type), `"default"`)
+		}
+		if p.Partial != nil && *p.Partial != 1 {
+			return refuse("rope_parameters: partial_rotary_factor", *p.Partial, "1")
+		}
+	}
+	return nil
+}
+
+// configFile finds config.json where a directory was named.
+func configFile(path string) (string, error) {
+	stat, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: there is no such model configuration: %w", path, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if stat.IsDir() {
+		return configFile(filepath.Join(path, configName))
+	}
+	return path, nil
+}
+
+func or[T any](value *T, absent T) T {
+	if value == nil {
+		return absent
+	}
+	return *value
+}
+
+// given tells a value from null and from nothing.
+func given(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
+
+// compact shortens a JSON value to one line of an error.
+func compact(value json.RawMessage) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, value); err != nil || b.Len() > 80 {
+		return string(value[0]) + "..."
+	}
+	return b.String()
+}
+
+// decimal is a float that looks like one, as Hugging Face checks field types
+// and takes 10000 for an integer.
+type decimal float64
+
+func (d decimal) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatFloat(float64(d), 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return []byte(text), nil
+}
+
+// WriteConfig writes the config.json from which transformers builds a
+// LlamaForCausalLM. dtype is float32, float16 or bfloat16; bos and eos are token
+// ids, nil where the tokenizer has none.
+func WriteConfig(w io.Writer, c Config, dtype string, bos, eos *int) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	switch dtype {
+	case "float32", "float16", "bfloat16":
+	default:
+		return fmt.Errorf("torch_dtype %q: choose float32, float16 or bfloat16", dtype)
+	}
+	for _, id := range []struct {
+		name  string
+		value *int
+	}{{"bos_token_id", bos}, {"eos_token_id", eos}} {
+		if id.value != nil && (*id.value < 0 || *id.value >= c.Vocab) {
+			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, c.Vocab)
+		}
+	}
+	text, err := json.MarshalIndent(struct {
+		Architectures    []string `json:"architectures"`
+		ModelType        string   `json:"model_type"`
+		Hidden           int      `json:"hidden_size"`
+		FFN              int      `json:"intermediate_size"`
+		Layers           int      `json:"num_hidden_layers"`
+		Heads            int      `json:"num_attention_heads"`
+		KVHeads          int      `json:"num_key_value_heads"`
+		HeadDim          int      `json:"head_dim"`
+		Vocab            int      `json:"vocab_size"`
+		MaxSeqLen        int      `json:"max_position_embeddings"`
+		NormEps          decimal  `json:"rms_norm_eps"`
+		RopeTheta        decimal  `json:"rope_theta"`
+		RopeScaling      *int     `json:"rope_scaling"` // null
+		HiddenAct        string   `json:"hidden_act"`
+		AttentionBias    bool     `json:"attention_bias"`
+		AttentionDropout decimal  `json:"attention_dropout"`
+		MLPBias          bool     `json:"mlp_bias"`
+		Tied             bool     `json:"tie_word_embeddings"`
+		InitializerRange decimal  `json:"initializer_range"`
+		UseCache         bool     `json:"use_cache"`
+		BOS              *int     `json:"bos_token_id"`
+		EOS              *int     `json:"eos_token_id"`
+		TorchDType       string   `json:"torch_dtype"`
+	}{
+		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama",
+		Hidden: c.Hidden, FFN: c.FFN, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim(),
+		Vocab: c.Vocab, MaxSeqLen: c.MaxSeqLen, NormEps: decimal(c.NormEps), RopeTheta: decimal(c.RopeTheta),
+		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: bos, EOS: eos, TorchDType: dtype,
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
