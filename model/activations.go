@@ -1,0 +1,244 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"steplm/gpu"
+	"steplm/wgsl"
+)
+
+// Size is the shape of one micro-batch.
+type Size struct {
+	Batch  int `json:"batch"`   // B
+	SeqLen int `json:"seq_len"` // T
+}
+
+// Rows is B T.
+func (s Size) Rows() int { return s.Batch * s.SeqLen }
+
+// headChunk is how many rows of logits exist at once: at most 16 MiB of them.
+func headChunk(c Config, s Size) int { return max(1, min(s.Rows(), (4<<20)/c.Vocab)) }
+
+// Activations is what a micro-batch needs on the device besides the model:
+// inputs, what forward keeps for backward, scratch. Without training all blocks
+// share one set.
+type Activations struct {
+	Size
+	train  bool
+	dev    gpu.Device
+	all    []gpu.Tensor
+	chunk  int // rows of logits at once
+	blocks []blockActivations
+
+	// The batch, as data.Batch has it.
+	ids, targets          gpu.Tensor // (rows)
+	tokens, starts, order gpu.Tensor // (rows), (rows+1), (rows)
+	segments              int
+
+	cos, sin     gpu.Tensor // (T, D/2)
+	out          gpu.Tensor // (rows, C) output of the last block
+	normed, rstd gpu.Tensor // (rows, C), (rows): the last norm
+	logits       gpu.Tensor // (chunk, V); their gradients in place
+	losses       gpu.Tensor // (rows)
+	Stats        gpu.Tensor // see wgsl stats
+
+	// Backward's scratch, shared by all blocks.
+	dx, dh           gpu.Tensor // (rows, C): residual stream, norm output
+	dq, dout         gpu.Tensor // (rows, H D)
+	dk, dv           gpu.Tensor // (rows, K D)
+	delta            gpu.Tensor // (B, H, T)
+	dact, dgate, dup gpu.Tensor // (rows, F)
+	du               gpu.Tensor // (rows, R)
+}
+
+// blockActivations is what one block keeps.
+type blockActivations struct {
+	x, mid       gpu.Tensor    // (rows, C): input, after attention
+	h1, h2       gpu.Tensor    // (rows, C): norm outputs
+	rstd1, rstd2 gpu.Tensor    // (rows)
+	q, attn      gpu.Tensor    // (rows, H D)
+	k, v         gpu.Tensor    // (rows, K D)
+	lse          gpu.Tensor    // (B, H, T)
+	gate, up     gpu.Tensor    // (rows, F)
+	act          gpu.Tensor    // (rows, F): silu(gate) up
+	u            [7]gpu.Tensor // (rows, R): scaled A x per adapter
+}
+
+// maker makes tensors, or with no device only lists them, so that a plan and
+// the allocation are one piece of code.
+type maker struct {
+	dev   gpu.Device
+	specs []gpu.Spec
+	made  []gpu.Tensor
+	err   error
+}
+
+func (m *maker) tensor(class gpu.Class, dtype gpu.DType, name string, shape ...int) gpu.Tensor {
+	s := gpu.Spec{Name: name, Class: class, DType: dtype, Shape: shape}
+	m.specs = append(m.specs, s)
+	if m.dev == nil || m.err != nil {
+		return gpu.Tensor{}
+	}
+	t, err := m.dev.New(s)
+	if err != nil {
+		m.err = err
+		return gpu.Tensor{}
+	}
+	m.made = append(m.made, t)
+	return t
+}
+
+// ActivationSpecs lists what NewActivations would allocate.
+func ActivationSpecs(l Layout, s Size) []gpu.Spec {
+	m := &maker{}
+	makeActivations(m, l, s)
+	return m.specs
+}
+
+// NewActivations allocates for micro-batches of a size; the layout's Inference
+// decides whether backward can be run.
+func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
+	if s.Batch < 1 || s.SeqLen < 1 {
+		return nil, fmt.Errorf("batch size %d and sequence length %d must be 1 or more", s.Batch, s.SeqLen)
+	}
+	if s.SeqLen > l.MaxSeqLen {
+		return nil, fmt.Errorf("sequence length %d is above the model's %d positions", s.SeqLen, l.MaxSeqLen)
+	}
+	m := &maker{dev: dev}
+	a := makeActivations(m, l, s)
+	a.dev, a.all = dev, m.made
+	if m.err != nil {
+		a.Free()
+		return nil, m.err
+	}
+	cos, sin := wgsl.RopeTables(s.SeqLen, l.HeadDim(), l.RopeTheta)
+	if err := gpu.WriteF32(dev, a.cos, cos); err != nil {
+		a.Free()
+		return nil, err
+	}
+	if err := gpu.WriteF32(dev, a.sin, sin); err != nil {
+		a.Free()
+		return nil, err
+	}
+	return a, nil
+}
+
+func makeActivations(m *maker, l Layout, s Size) *Activations {
+	rows, c, f := s.Rows(), l.Hidden, l.FFN
+	hd, kd := l.Heads*l.HeadDim(), l.KVHeads*l.HeadDim()
+	a := &Activations{Size: s, train: !l.Inference, chunk: headChunk(l.Config, s)}
+	act := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Activations, gpu.F32, name, shape...) }
+	scratch := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Scratch, gpu.F32, name, shape...) }
+	index := func(name string, n int) gpu.Tensor { return m.tensor(gpu.Scratch, gpu.U32, name, n) }
+
+	a.ids, a.targets = index("batch.ids", rows), index("batch.targets", rows)
+	if a.train {
+		a.tokens, a.starts, a.order = index("batch.tokens", rows), index("batch.starts", rows+1), index("batch.order", rows)
+	}
+	a.cos, a.sin = scratch("rope.cos", s.SeqLen, l.HeadDim()/2), scratch("rope.sin", s.SeqLen, l.HeadDim()/2)
+
+	sets := l.Blocks
+	if !a.train {
+		sets = sets[:1]
+	}
+	for _, b := range sets {
+		a.blocks = append(a.blocks, blockActivations{
+			x: act(b.Name("x"), rows, c), mid: act(b.Name("mid"), rows, c),
+			h1: act(b.Name("h1"), rows, c), h2: act(b.Name("h2"), rows, c),
+			rstd1: act(b.Name("rstd1"), rows), rstd2: act(b.Name("rstd2"), rows),
+			q: act(b.Name("q"), rows, hd), attn: act(b.Name("attn"), rows, hd),
+			k: act(b.Name("k"), rows, kd), v: act(b.Name("v"), rows, kd),
+			lse:  act(b.Name("lse"), s.Batch, l.Heads, s.SeqLen),
+			gate: act(b.Name("gate"), rows, f), up: act(b.Name("up"), rows, f), act: act(b.Name("act"), rows, f),
+		})
+		if b.Wrapped && a.train {
+			for i, s := range l.LinearShapes() {
+				if slices.Contains(l.Adapter.Targets, s.Name) {
+					a.blocks[len(a.blocks)-1].u[i] = act(b.Name(s.Name)+".u", rows, l.Adapter.Rank)
+				}
+			}
+		}
+	}
+	wrapped := false
+	for _, b := range l.Blocks {
+		wrapped = wrapped || b.Wrapped
+	}
+	if wrapped {
+		// The scratch of backward; without training, forward's.
+		a.du = scratch("du", rows, l.Adapter.Rank)
+	}
+	if a.train {
+		a.out = act("out", rows, c)
+	} else {
+		a.out = a.blocks[0].x
+	}
+	a.normed, a.rstd = act("normed", rows, c), act("rstd", rows)
+	a.logits, a.losses = scratch("logits", a.chunk, l.Vocab), scratch("losses", rows)
+	a.Stats = scratch("stats", wgsl.StatsLen)
+	if a.train {
+		a.dx, a.dh = scratch("dx", rows, c), scratch("dh", rows, c)
+		a.dq, a.dout = scratch("dq", rows, hd), scratch("dout", rows, hd)
+		a.dk, a.dv = scratch("dk", rows, kd), scratch("dv", rows, kd)
+		a.delta = scratch("delta", s.Batch, l.Heads, s.SeqLen)
+		a.dact, a.dgate, a.dup = scratch("dact", rows, f), scratch("dgate", rows, f), scratch("dup", rows, f)
+	}
+	return a
+}
+
+// Free releases every tensor.
+func (a *Activations) Free() {
+	for _, t := range a.all {
+		a.dev.Free(t)
+	}
+	a.all = nil
+}
+
+// block is the set of block i.
+func (a *Activations) block(i int) *blockActivations {
+	if !a.train {
+		return &a.blocks[0]
+	}
+	return &a.blocks[i]
+}
+
+// next is where block i's output goes: the next block's input.
+func (a *Activations) next(i int) gpu.Tensor {
+	if !a.train || i+1 == len(a.blocks) {
+		return a.out
+	}
+	return a.blocks[i+1].x
+}
+
+// Batch is one micro-batch in host memory: B T inputs and targets, row-major;
+// a target of wgsl.Ignored does not count. Tokens, Starts and Order group the
+// input positions by id for the embedding's gradient (see data.NewBatch).
+type Batch struct {
+	Inputs, Targets       []uint32
+	Tokens, Starts, Order []uint32
+}
+
+// Load writes a batch to the device.
+func (a *Activations) Load(b Batch) error {
+	if len(b.Inputs) != a.Rows() || len(b.Targets) != a.Rows() {
+		return fmt.Errorf("batch of %d inputs and %d targets for %d rows", len(b.Inputs), len(b.Targets), a.Rows())
+	}
+	type pair struct {
+		t gpu.Tensor
+		w []uint32
+	}
+	pairs := []pair{{a.ids, b.Inputs}, {a.targets, b.Targets}}
+	if a.train {
+		a.segments = len(b.Tokens)
+		pairs = append(pairs, pair{a.tokens, b.Tokens}, pair{a.starts, b.Starts}, pair{a.order, b.Order})
+	}
+	for _, p := range pairs {
+		if err := a.dev.Write(p.t, 0, p.w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Losses reads the natural-log loss of every target, 0 where ignored.
+func (a *Activations) Losses() ([]float32, error) { return gpu.ReadF32(a.dev, a.losses) }

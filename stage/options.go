@@ -1,0 +1,120 @@
+package stage
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"steplm/model"
+	"steplm/model/optim"
+)
+
+// Options are a user's choices; a method turns them into a Recipe.
+type Options struct {
+	Model          model.Config
+	Precision      string
+	Seed           uint64
+	Steps          int // optimizer steps of the whole run
+	Batch          model.Size
+	GradAccum      int
+	Optimizer      optim.AdamWConfig
+	LR             []float64 // per stage, or one for all
+	Decay          []float64 // likewise
+	AdapterLR      float64   // factor on the stage's rate
+	AdapterDecay   float64   // factor on the stage's decay
+	Schedule       string    // cosine or constant
+	Warmup         int       // steps at the start of the run; below 0: 5 % of the stage's schedule
+	Rewarm         int       // steps after each growth; likewise
+	MinRatio       float64
+	Stages         int
+	Split          []int // layers that each stage adds; nil: the paper's optimum
+	GrowAt         float64
+	Operator       string
+	Position       string
+	Adapter        model.AdapterLayout
+	KeepAdapters   bool // at the next growth, instead of merging them
+	TrainEmbedding bool
+	TrainHead      bool
+	TrainNorms     bool
+	Data           Data
+}
+
+// DefaultRank is the LoRA rank when the user gives none: a sixteenth of the
+// hidden size, at least 4 (64 for the 368M model, 128 for the 1.2B one).
+func DefaultRank(c model.Config) int { return max(4, c.Hidden/16) }
+
+// base is what all methods share.
+func (o Options) base(method string) Recipe {
+	return Recipe{
+		Format: recipeFormat, Method: method, Model: o.Model, Precision: o.Precision, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
+		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
+	}
+}
+
+// stage fills in what does not depend on the method.
+func (o Options) stage(i, layers, steps, schedule int) (Stage, error) {
+	warmup := o.Warmup
+	if i > 0 {
+		warmup = o.Rewarm
+	}
+	if warmup < 0 {
+		warmup = schedule / 20
+	}
+	lr, err := perStage("learning rates", o.LR, i, o.Stages)
+	if err != nil {
+		return Stage{}, err
+	}
+	decay, err := perStage("weight decays", o.Decay, i, o.Stages)
+	if err != nil {
+		return Stage{}, err
+	}
+	s := Stage{
+		Layers: layers, Steps: steps, LR: lr, Decay: decay, AdapterLR: lr * o.AdapterLR, AdapterDecay: decay * o.AdapterDecay,
+		Schedule: optim.Schedule{Kind: o.Schedule, Warmup: warmup, Steps: schedule, MinRatio: o.MinRatio},
+	}
+	return s, nil
+}
+
+func perStage(what string, list []float64, i, stages int) (float64, error) {
+	switch len(list) {
+	case 1:
+		return list[0], nil
+	case stages:
+		return list[i], nil
+	}
+	return 0, fmt.Errorf("%d %s for %d stages: give one for all or one for each", len(list), what, stages)
+}
+
+// NewRecipe builds the recipe of a method and validates it.
+func NewRecipe(method string, o Options) (Recipe, error) {
+	build, ok := methods[method]
+	if !ok {
+		return Recipe{}, fmt.Errorf("unknown method %q: choose one of %v", method, Methods())
+	}
+	if o.Steps < 1 {
+		return Recipe{}, fmt.Errorf("%d steps: a run needs at least one", o.Steps)
+	}
+	for _, f := range []float64{o.AdapterLR, o.AdapterDecay} {
+		if f < 0 || math.IsNaN(f) {
+			return Recipe{}, fmt.Errorf("factor %g on adapters must be 0 or more", f)
+		}
+	}
+	r, err := build(o)
+	if err != nil {
+		return Recipe{}, err
+	}
+	return r, r.Validate()
+}
+
+// methods, each in a file of its own, recipe_<name>.go.
+var methods = map[string]func(Options) (Recipe, error){"vanilla": vanilla, "step": step}
+
+// Methods lists their names.
+func Methods() []string {
+	var list []string
+	for m := range methods {
+		list = append(list, m)
+	}
+	slices.Sort(list)
+	return list
+}

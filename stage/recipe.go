@@ -1,0 +1,226 @@
+package stage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/optim"
+)
+
+// recipeFormat is the version of the recipe's JSON.
+const recipeFormat = 1
+
+// Recipe is a run as pure data. Whatever the paper leaves open is a field.
+type Recipe struct {
+	Format    int               `json:"format"`
+	Method    string            `json:"method"`
+	Model     model.Config      `json:"model"` // the target
+	Precision string            `json:"precision"`
+	Seed      uint64            `json:"seed"`
+	Batch     model.Size        `json:"micro_batch"`
+	GradAccum int               `json:"grad_accum"`
+	Optimizer optim.AdamWConfig `json:"optimizer"`
+
+	Adapter model.AdapterLayout `json:"adapter"` // of frozen blocks
+	// What trains after stage 1 besides new blocks and adapters.
+	TrainEmbedding bool `json:"train_embedding"`
+	TrainHead      bool `json:"train_head"`
+	TrainNorms     bool `json:"train_norms"`
+
+	Stages []Stage `json:"stages"`
+	Data   Data    `json:"data"`
+}
+
+// Data identifies what a run reads, so that it never goes on with other data.
+type Data struct {
+	Train     string `json:"train"`     // hash of the shards' names, sizes and rows
+	Tokenizer string `json:"tokenizer"` // hash of its content
+}
+
+// Stage is one depth of the model and the steps it trains for.
+type Stage struct {
+	Entry    []Verb         `json:"entry,omitempty"` // the transition that begins it
+	Layers   int            `json:"layers"`          // blocks after Entry
+	Steps    int            `json:"steps"`           // optimizer steps run
+	Schedule optim.Schedule `json:"schedule"`        // may be longer than Steps
+	LR       float64        `json:"lr"`              // peak
+	Decay    float64        `json:"weight_decay"`
+	// Adapters have their own.
+	AdapterLR    float64 `json:"adapter_lr"`
+	AdapterDecay float64 `json:"adapter_weight_decay"`
+}
+
+// The verbs of transitions.
+const (
+	Grow       = "grow"        // insert blocks between the old ones
+	Merge      = "merge"       // add adapters to their weights, drop them
+	Freeze     = "freeze"      // the blocks there were before: linears no longer train
+	Wrap       = "wrap"        // give frozen blocks adapters
+	ResetState = "reset_state" // zero the optimizer's state, its step count too
+	Rewarm     = "rewarm"      // begin the stage's schedule
+)
+
+// Verb is one part of a transition.
+type Verb struct {
+	Do string `json:"do"`
+	// Of grow.
+	Layers   int    `json:"layers,omitempty"` // blocks afterwards
+	Operator string `json:"operator,omitempty"`
+	Position string `json:"position,omitempty"`
+	Seed     uint64 `json:"seed,omitempty"` // of the random position
+}
+
+// Steps is the number of optimizer steps of the whole run.
+func (r Recipe) Steps() int {
+	n := 0
+	for _, s := range r.Stages {
+		n += s.Steps
+	}
+	return n
+}
+
+// TokensPerStep is how many targets one optimizer step sees.
+func (r Recipe) TokensPerStep() int64 { return int64(r.Batch.Rows()) * int64(r.GradAccum) }
+
+// StageOf is the stage in which 0-based step runs, and the step's number in it.
+func (r Recipe) StageOf(step int) (stage, in int) {
+	for i, s := range r.Stages {
+		if step < s.Steps || i == len(r.Stages)-1 {
+			return i, step
+		}
+		step -= s.Steps
+	}
+	return 0, 0
+}
+
+// Validate refuses a recipe that cannot be run.
+func (r Recipe) Validate() error {
+	if err := r.Model.Validate(); err != nil {
+		return err
+	}
+	if r.Precision != "f32" {
+		return fmt.Errorf("precision %q: only f32 is there", r.Precision)
+	}
+	if r.Batch.SeqLen > r.Model.MaxSeqLen {
+		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
+	}
+	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
+		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
+	}
+	if err := r.Optimizer.Validate(); err != nil {
+		return err
+	}
+	if len(r.Stages) == 0 {
+		return fmt.Errorf("the recipe has no stages")
+	}
+	for i, s := range r.Stages {
+		if s.Steps < 1 {
+			return fmt.Errorf("stage %d of %d runs %d steps: it needs at least one", i+1, len(r.Stages), s.Steps)
+		}
+		if err := s.Schedule.Validate(); err != nil {
+			return fmt.Errorf("stage %d: %w", i+1, err)
+		}
+		for _, x := range []float64{s.LR, s.AdapterLR} {
+			if !(x > 0) || math.IsInf(x, 1) {
+				return fmt.Errorf("stage %d: learning rate %g must be above 0", i+1, x)
+			}
+		}
+		for _, x := range []float64{s.Decay, s.AdapterDecay} {
+			if !(x >= 0) || math.IsInf(x, 1) {
+				return fmt.Errorf("stage %d: weight decay %g must be 0 or more", i+1, x)
+			}
+		}
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for _, l := range layouts {
+		if err := l.Validate(); err != nil {
+			return err
+		}
+	}
+	if n := len(layouts[len(layouts)-1].Blocks); n != r.Model.Layers {
+		return fmt.Errorf("the last stage has %d layers, the model %d", n, r.Model.Layers)
+	}
+	return nil
+}
+
+// Hash is the SHA-256 of the recipe's JSON.
+func (r Recipe) Hash() string {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // plain data always marshals
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// Differences lists up to three fields in which two recipes differ, or is
+// empty.
+func (r Recipe) Differences(o Recipe) string {
+	a, b := flat(r), flat(o)
+	keys := map[string]bool{}
+	for k := range a {
+		keys[k] = true
+	}
+	for k := range b {
+		keys[k] = true
+	}
+	var list []string
+	for k := range keys {
+		if a[k] != b[k] {
+			list = append(list, fmt.Sprintf("%s is %s there and %s here", k, or(b[k], "absent"), or(a[k], "absent")))
+		}
+	}
+	sort.Strings(list)
+	if len(list) > 3 {
+		list = append(list[:3], fmt.Sprintf("and %d more", len(list)-3))
+	}
+	return strings.Join(list, "; ")
+}
+
+func or(s, empty string) string {
+	if s == "" {
+		return empty
+	}
+	return s
+}
+
+// flat is a recipe as path -> value.
+func flat(r Recipe) map[string]string {
+	b, _ := json.Marshal(r)
+	var v any
+	json.Unmarshal(b, &v)
+	m := map[string]string{}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, x := range v {
+				walk(strings.TrimPrefix(path+"."+k, "."), x)
+			}
+		case []any:
+			for i, x := range v {
+				walk(fmt.Sprintf("%s[%d]", path, i), x)
+			}
+		default:
+			m[path] = fmt.Sprint(v)
+		}
+	}
+	walk("", v)
+	return m
+}
+
+// Specs lists every tensor of a stage.
+func (r Recipe) Specs(l model.Layout) []gpu.Spec {
+	list := append(l.Specs(), optim.StateSpecs(l)...)
+	return append(list, model.ActivationSpecs(l, r.Batch)...)
+}

@@ -1,0 +1,233 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/optim"
+	"steplm/wgsl"
+)
+
+// Batches is where training gets its micro-batches from.
+type Batches interface {
+	Next(context.Context) (data.Batch, error)
+	Cursor() data.Cursor
+	Seek(data.Cursor) error
+}
+
+// Trainer holds what trains in one stage and runs its steps.
+type Trainer struct {
+	Recipe  Recipe
+	dev     gpu.Device
+	layouts []model.Layout
+	batches Batches
+
+	Model *model.Model
+	acts  *model.Activations
+	opt   *optim.AdamW
+	stage int
+	step  int // optimizer steps done
+}
+
+// Metrics are what one step reports.
+type Metrics struct {
+	Step            int              `json:"step"`  // 1-based
+	Stage           int              `json:"stage"` // 1-based
+	Loss            float64          `json:"loss"`  // mean over the step's targets, nats
+	LR              float64          `json:"lr"`
+	GradNorm        float64          `json:"grad_norm"` // before clipping
+	Tokens          int64            `json:"tokens"`    // seen so far
+	TokensPerSecond float64          `json:"tokens_per_second"`
+	Bytes           map[string]int64 `json:"bytes"` // live on the device, by class
+	PeakBytes       int64            `json:"peak_bytes"`
+}
+
+// NewTrainer allocates stage 1 and initialises it from the recipe's seed.
+func NewTrainer(dev gpu.Device, r Recipe, b Batches) (*Trainer, error) {
+	t, err := allocate(dev, r, b, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Model.Init(r.Seed, nil); err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
+// allocate makes the tensors of a stage, all zero.
+func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: b, stage: stage}
+	if err := t.checkFits(); err != nil {
+		return nil, err
+	}
+	if t.Model, err = model.New(dev, layouts[stage]); err != nil {
+		return nil, err
+	}
+	if err := t.allocateState(); err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
+// checkFits compares every stage's plan with the memory there is, before
+// anything is allocated: a run must not die at its last growth.
+func (t *Trainer) checkFits() error {
+	for i, l := range t.layouts {
+		if err := gpu.CheckFits(t.dev, gpu.Plan(t.dev.Own(), t.Recipe.Specs(l))); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(t.layouts), err)
+		}
+	}
+	return nil
+}
+
+func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
+
+func (t *Trainer) allocateState() (err error) {
+	if t.opt, err = optim.NewAdamW(t.dev, t.Recipe.Optimizer, t.Model.Params()); err != nil {
+		return err
+	}
+	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
+	return err
+}
+
+func (t *Trainer) freeState() {
+	if t.opt != nil {
+		t.opt.Free()
+		t.opt = nil
+	}
+	if t.acts != nil {
+		t.acts.Free()
+		t.acts = nil
+	}
+}
+
+// Free releases everything on the device.
+func (t *Trainer) Free() {
+	t.freeState()
+	if t.Model != nil {
+		t.Model.Free()
+	}
+}
+
+// Step runs one optimizer step: GradAccum micro-batches, clip, update, and one
+// small read-back.
+func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
+	start := time.Now()
+	stage, in := t.Recipe.StageOf(t.step)
+	if stage != t.stage {
+		return Metrics{}, fmt.Errorf("step %d belongs to stage %d, the model is in stage %d", t.step+1, stage+1, t.stage+1)
+	}
+	s := t.Recipe.Stages[stage]
+	targets := float64(t.Recipe.TokensPerStep())
+	for i := range t.Recipe.GradAccum {
+		b, err := t.batches.Next(ctx)
+		if err != nil {
+			return Metrics{}, err
+		}
+		if err := t.acts.Load(model.Batch(b)); err != nil {
+			return Metrics{}, err
+		}
+		p := t.dev.Begin("train")
+		if i == 0 {
+			t.Model.ZeroGradients(p, t.acts)
+		}
+		t.Model.Forward(p, t.acts)
+		t.Model.Backward(p, t.acts, float32(1/targets))
+		if err := p.End(); err != nil {
+			return Metrics{}, err
+		}
+	}
+	rate := s.Schedule.At(in)
+	p := t.dev.Begin("update")
+	t.opt.Step(p, t.acts.Stats, func(q *model.Param) optim.Rates {
+		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
+		if q.Adapter() {
+			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
+		}
+		if !q.Decay {
+			r.Decay = 0
+		}
+		return r
+	})
+	if err := p.End(); err != nil {
+		return Metrics{}, err
+	}
+	stats, err := gpu.ReadF32(t.dev, t.acts.Stats)
+	if err != nil {
+		return Metrics{}, err
+	}
+	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
+	for what, x := range map[string]float64{"loss": loss, "gradient norm": norm} {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return Metrics{}, fmt.Errorf("step %d: the %s is %g; nothing was updated: go on from the last checkpoint with a lower --lr", t.step+1, what, x)
+		}
+	}
+	t.step++
+	l := t.dev.Ledger()
+	return Metrics{
+		Step: t.step, Stage: stage + 1, Loss: loss, LR: s.LR * rate, GradNorm: norm, Tokens: int64(t.step) * t.Recipe.TokensPerStep(),
+		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: l.ByClass(), PeakBytes: l.Peak(),
+	}, nil
+}
+
+// GrowthEvent says what a transition did.
+type GrowthEvent struct {
+	Stage     int    `json:"stage"` // the one entered
+	From      int    `json:"from_layers"`
+	To        int    `json:"to_layers"`
+	New       []int  `json:"new_blocks"` // positions
+	Note      string `json:"note,omitempty"`
+	Trainable int64  `json:"trainable_parameters"`
+	Frozen    int64  `json:"frozen_parameters"`
+	PeakBytes int64  `json:"peak_bytes"` // of the transition
+}
+
+// Due reports whether the next step belongs to the next stage.
+func (t *Trainer) Due() bool {
+	stage, _ := t.Recipe.StageOf(t.step)
+	return stage != t.stage && t.step < t.Recipe.Steps()
+}
+
+// Advance enters the next stage.
+func (t *Trainer) Advance() (GrowthEvent, error) {
+	before := t.layout()
+	tr, err := t.Recipe.plan(before, t.Recipe.Stages[t.stage+1].Entry)
+	if err != nil {
+		return GrowthEvent{}, err
+	}
+	t.dev.Ledger().ResetPeak()
+	t.freeState()
+	if err := execute(t.Model, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
+		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+	}
+	t.stage++
+	if err := t.allocateState(); err != nil {
+		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+	}
+	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
+	if d := t.dev.Ledger().Difference(want); d != "" {
+		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
+	}
+	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, PeakBytes: t.dev.Ledger().Peak()}
+	for i, o := range tr.growth.Origins {
+		if o.New {
+			e.New = append(e.New, i)
+		}
+	}
+	e.Trainable, e.Frozen = t.layout().Count()
+	return e, nil
+}

@@ -1,0 +1,104 @@
+package stage
+
+import (
+	"fmt"
+	"slices"
+
+	"steplm/model"
+)
+
+// Layouts is what the model consists of in every stage.
+func (r Recipe) Layouts() ([]model.Layout, error) {
+	l := model.Plain(r.Model, r.Stages[0].Layers)
+	l.Adapter = r.Adapter
+	list := []model.Layout{l}
+	for i, s := range r.Stages[1:] {
+		t, err := r.plan(list[i], s.Entry)
+		if err != nil {
+			return nil, fmt.Errorf("stage %d: %w", i+2, err)
+		}
+		if n := len(t.after.Blocks); n != s.Layers {
+			return nil, fmt.Errorf("stage %d: its transition leaves %d layers, it should have %d", i+2, n, s.Layers)
+		}
+		list = append(list, t.after)
+	}
+	return list, nil
+}
+
+// transition is what a list of verbs means for a layout, with no device.
+type transition struct {
+	growth        Growth       // Origins by position after growing; none without grow
+	grown         model.Layout // right after growing
+	merge         bool
+	fresh         map[int]bool // IDs of blocks whose adapters start anew
+	after         model.Layout
+	reset, rewarm bool
+}
+
+// plan works a transition out.
+func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
+	t := transition{grown: before, after: before, fresh: map[int]bool{}}
+	l := &t.after
+	l.Blocks = slices.Clone(before.Blocks)
+	old := map[int]bool{}
+	for _, b := range before.Blocks {
+		old[b.ID] = true
+	}
+	for _, v := range verbs {
+		switch v.Do {
+		case Grow:
+			g, err := PlanGrowth(len(l.Blocks), v.Layers, v.Position, v.Operator, v.Seed)
+			if err != nil {
+				return t, err
+			}
+			t.growth = g
+			l.Blocks = insert(l.Blocks, g.Origins)
+			t.grown = *l
+			t.grown.Blocks = slices.Clone(l.Blocks)
+		case Merge:
+			t.merge = true
+			for i := range l.Blocks {
+				l.Blocks[i].Wrapped = false
+			}
+		case Freeze:
+			for i, b := range l.Blocks {
+				if old[b.ID] {
+					l.Blocks[i].Frozen = true
+				}
+			}
+			l.TrainEmbedding, l.TrainHead, l.TrainNorms = r.TrainEmbedding, r.TrainHead, r.TrainNorms
+		case Wrap:
+			for i, b := range l.Blocks {
+				if b.Frozen && !b.Wrapped {
+					l.Blocks[i].Wrapped = true
+					t.fresh[b.ID] = true
+				}
+			}
+		case ResetState:
+			t.reset = true
+		case Rewarm:
+			t.rewarm = true
+		default:
+			return t, fmt.Errorf("unknown verb %q", v.Do)
+		}
+	}
+	return t, nil
+}
+
+// insert puts new blocks, with the next free IDs, where origins says.
+func insert(blocks []model.BlockLayout, origins []Origin) []model.BlockLayout {
+	next := 0
+	for _, b := range blocks {
+		next = max(next, b.ID+1)
+	}
+	var list []model.BlockLayout
+	for _, o := range origins {
+		if o.New {
+			list = append(list, model.BlockLayout{ID: next})
+			next++
+		} else {
+			list = append(list, blocks[o.Below])
+		}
+	}
+	return list
+}
