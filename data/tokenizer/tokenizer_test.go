@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// variantPaths are the trained tokenizer and the variants whose decoding gives back the text.
+// losslessTokenizers are the trained tokenizer and its variants whose decoding gives back the text.
 func losslessTokenizers(t testing.TB) []*Tokenizer {
 	var list []*Tokenizer
 	for _, v := range loadCases(t).Variants {
@@ -234,13 +234,14 @@ func TestClassesAgreeWithGo(t *testing.T) {
 		}
 		if got := classes[r]; got == want {
 			continue
-		} else if assigned := unicode.In(r, unicode.C, unicode.M, unicode.P, unicode.S, unicode.Z); assigned || want != other || got == space {
+		} else if assigned := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.M, unicode.P, unicode.S, unicode.Z); assigned || want != other || got == space {
 			t.Errorf("%U has class %d, want %d", r, got, want)
 		}
 		added++
 	}
-	// 4,924 letters and 20 numbers came in Unicode 15.1 and 16.0.
-	t.Logf("%d runes were added since Unicode 15.0", added)
+	if added != 5004 { // letters and numbers of Unicode 15.1 and 16.0
+		t.Errorf("%d runes beyond Unicode 15.0, want 5004", added)
+	}
 }
 
 func TestByteAlphabet(t *testing.T) {
@@ -337,5 +338,5 @@ func ExampleTrain() {
 	ids := tok.Encode("lowest<|endoftext|>")
 	text, err := tok.Decode(ids)
 	fmt.Println(ids, text, err)
-	// Output:
+	// Output: [257 258 259 0] lowest<|endoftext|> <nil>
 }
