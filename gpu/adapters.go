@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,11 @@ type Adapter struct {
 
 var instance = sync.OnceValue(func() *wgpu.Instance {
 	trapAbort()
+	if os.Getenv("NODEVICE_SELECT") == "" {
+		// Mesa's device-select layer looks for a desktop and complains on
+		// stderr when there is none; the choice among adapters is made here.
+		os.Setenv("NODEVICE_SELECT", "1")
+	}
 	wgpu.SetLogLevel(wgpu.LogLevel_Error)
 	// Named explicitly: GL and EGL print at start-up and can crash.
 	return wgpu.CreateInstance(&wgpu.InstanceDescriptor{

@@ -324,13 +324,20 @@ func (d *wdevice) record(c Call) error {
 	return nil
 }
 
+// dispatch begins another submission first where the budget or the params
+// slots, one of which is the canary's, would not suffice.
 func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
-	// One slot is kept for the canary.
 	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.adapter.Limits.Budget) {
 		if err := d.flush(); err != nil {
 			return err
 		}
 	}
+	d.work += work
+	return d.put(p, g, origin, n, params)
+}
+
+// put records one dispatch into the submission, which has room.
+func (d *wdevice) put(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32) error {
 	if d.encoder == nil {
 		enc, err := d.dev.CreateCommandEncoder(&wgpu.CommandEncoderDescriptor{Label: "pass"})
 		if err != nil {
@@ -347,7 +354,6 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 	d.compute.SetBindGroup(0, g, []uint32{uint32(d.slot * slotBytes)})
 	d.compute.DispatchWorkgroups(uint32(n[0]), uint32(n[1]), uint32(n[2]))
 	d.slot++
-	d.work += work
 	return nil
 }
 
@@ -366,7 +372,7 @@ func (d *wdevice) flush() error {
 		return err
 	}
 	enc, compute := d.encoder, d.compute
-	if err := d.dispatch(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{d.submissions}, 0); err != nil {
+	if err := d.put(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{d.submissions}); err != nil {
 		return err
 	}
 	used, work := d.slot*slotBytes, d.work

@@ -1,0 +1,171 @@
+package stage
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"steplm/model/checkpoint"
+)
+
+// Files of a run folder.
+const (
+	recipeFile     = "recipe.json"
+	metricsFile    = "metrics.jsonl"
+	checkpointsDir = "checkpoints"
+	FinalDir       = "final" // the trained model as Hugging Face lays it out
+	lockFile       = ".lock"
+)
+
+// Folder is a run on disk. One process at a time holds it.
+type Folder struct {
+	Dir     string
+	lock    *flock.Flock
+	metrics *os.File
+}
+
+// CreateFolder begins a run in dir, which must not exist or be empty.
+func CreateFolder(dir string, r Recipe) (*Folder, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == recipeFile {
+			return nil, fmt.Errorf("%s already holds a run: go on with --resume, or choose another --out", dir)
+		}
+		if e.Name() != lockFile {
+			return nil, fmt.Errorf("%s is not empty and holds no run (found %s): choose another --out", dir, e.Name())
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, checkpointsDir), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(dir, recipeFile), r); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, f.openMetrics(0)
+}
+
+// OpenFolder takes up a run that was begun with the same recipe.
+func OpenFolder(dir string, r Recipe) (*Folder, error) {
+	saved, err := ReadRecipe(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d := r.Differences(saved); d != "" {
+		return nil, fmt.Errorf("cannot resume %s with another recipe: %s", dir, d)
+	}
+	f, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := checkpoint.Clean(f.checkpoints()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// ReadRecipe reads a run folder's recipe.
+func ReadRecipe(dir string) (Recipe, error) {
+	var r Recipe
+	b, err := os.ReadFile(filepath.Join(dir, recipeFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, fmt.Errorf("%s holds no run: there is no %s", dir, recipeFile)
+	}
+	if err != nil {
+		return r, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return r, fmt.Errorf("%s: %w", filepath.Join(dir, recipeFile), err)
+	}
+	if r.Format != recipeFormat {
+		return r, fmt.Errorf("%s has format %d, this program reads %d", filepath.Join(dir, recipeFile), r.Format, recipeFormat)
+	}
+	return r, nil
+}
+
+func lockFolder(dir string) (*Folder, error) {
+	f := &Folder{Dir: dir, lock: flock.New(filepath.Join(dir, lockFile))}
+	ok, err := f.lock.TryLock()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("another process is running in %s", dir)
+	}
+	return f, nil
+}
+
+func (f *Folder) checkpoints() string { return filepath.Join(f.Dir, checkpointsDir) }
+
+// openMetrics cuts metrics.jsonl to a length and appends from there.
+func (f *Folder) openMetrics(size int64) error {
+	m, err := os.OpenFile(filepath.Join(f.Dir, metricsFile), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := m.Truncate(size); err != nil {
+		return err
+	}
+	if _, err := m.Seek(size, 0); err != nil {
+		return err
+	}
+	f.metrics = m
+	return nil
+}
+
+// Log appends one line to metrics.jsonl.
+func (f *Folder) Log(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if _, err := f.metrics.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", f.metrics.Name(), err)
+	}
+	return nil
+}
+
+// logged is the length of metrics.jsonl, safely on disk.
+func (f *Folder) logged() (int64, error) {
+	if err := f.metrics.Sync(); err != nil {
+		return 0, err
+	}
+	return f.metrics.Seek(0, 1)
+}
+
+// Close releases the folder.
+func (f *Folder) Close() error {
+	if f.metrics != nil {
+		f.metrics.Close()
+	}
+	return f.lock.Unlock()
+}
+
+// writeFile writes JSON beside path and renames it.
+func writeFile(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

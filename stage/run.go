@@ -1,0 +1,250 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"steplm/gpu"
+	"steplm/model/checkpoint"
+	"steplm/stage/eval"
+)
+
+// Run is a training run: a recipe, what it reads, and where it is kept.
+type Run struct {
+	Recipe     Recipe
+	Device     gpu.Device
+	Batches    Batches
+	Folder     *Folder
+	Sets       []eval.Set
+	SaveEvery  int   // steps; 0: only before growth and at the end
+	Keep       int   // checkpoints kept; 0: all
+	EvalEvery  int   // steps; 0: only around growth and at the end
+	EvalTokens int64 // of each set, within the run; 0: no evaluation within the run
+	Report     Report
+	// Export writes the trained model, adapters merged, into a directory.
+	Export func(t *Trainer, dir *checkpoint.Dir) error
+}
+
+// Report hears what happens; nil functions are not called.
+type Report struct {
+	Step  func(Metrics)
+	Event func(Event)
+	// Evaluating hears how many tokens of a set are scored.
+	Evaluating func(set string, tokens int64)
+}
+
+// Event is a line of metrics.jsonl that is not a step.
+type Event struct {
+	Event string `json:"event"` // growth, eval, checkpoint, resume, end
+	Step  int    `json:"step"`
+	Stage int    `json:"stage"`
+	// By kind:
+	*GrowthEvent
+	When       string          `json:"when,omitempty"` // eval: every, before growth, after growth, end
+	Set        string          `json:"set,omitempty"`
+	Result     *eval.SetResult `json:"result,omitempty"`
+	Checkpoint string          `json:"checkpoint,omitempty"`
+	Device     string          `json:"device,omitempty"`
+	Seconds    float64         `json:"seconds,omitempty"`
+}
+
+// ErrStopped is returned when the context ended the run after a save.
+var ErrStopped = errors.New("stopped; the last step is saved")
+
+// Start begins the run from its seed.
+func (r *Run) Start(ctx context.Context) error {
+	t, err := NewTrainer(r.Device, r.Recipe, r.Batches)
+	if err != nil {
+		return err
+	}
+	defer t.Free()
+	return r.train(ctx, t)
+}
+
+// Resume continues the run from its last checkpoint, or from its seed when it
+// has none.
+func (r *Run) Resume(ctx context.Context) error {
+	name, err := checkpoint.Latest(r.Folder.checkpoints())
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := r.Folder.openMetrics(0); err != nil {
+			return err
+		}
+		return r.Start(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	t, metrics, err := LoadTrainer(r.Device, r.Recipe, r.Batches, filepath.Join(r.Folder.checkpoints(), name))
+	if err != nil {
+		return err
+	}
+	defer t.Free()
+	if err := r.Folder.openMetrics(metrics); err != nil {
+		return err
+	}
+	if err := r.event(t, Event{Event: "resume", Checkpoint: name, Device: r.Device.Name()}); err != nil {
+		return err
+	}
+	return r.train(ctx, t)
+}
+
+// train asks the controller what to do next until the run is over.
+func (r *Run) train(ctx context.Context, t *Trainer) error {
+	saved := t.step // a resumed run is saved already; a new one has nothing to lose
+	for {
+		c := r.next(t, saved)
+		if ctx.Err() != nil {
+			if saved != t.step {
+				if err := r.save(t); err != nil {
+					return err
+				}
+			}
+			return ErrStopped
+		}
+		var err error
+		switch c {
+		case actSave:
+			err = r.save(t)
+			saved = t.step
+			if err == nil && r.evalDue(t) {
+				err = r.evaluate(ctx, t, "every")
+			}
+		case actGrow:
+			err = r.grow(ctx, t)
+		case actStep:
+			var m Metrics
+			// A step is not cut short: the cursor must stand between steps.
+			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
+				if err = r.Folder.Log(m); err == nil && r.Report.Step != nil {
+					r.Report.Step(m)
+				}
+			}
+			if err == nil && r.evalDue(t) && !r.saveDue(t) {
+				err = r.evaluate(ctx, t, "every")
+			}
+		case actEnd:
+			return r.end(ctx, t)
+		}
+		if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+			return err
+		}
+	}
+}
+
+func (r *Run) event(t *Trainer, e Event) error {
+	e.Step, e.Stage = t.step, t.stage+1
+	if err := r.Folder.Log(e); err != nil {
+		return err
+	}
+	if r.Report.Event != nil {
+		r.Report.Event(e)
+	}
+	return nil
+}
+
+// save writes a checkpoint, then prunes the old ones.
+func (r *Run) save(t *Trainer) error {
+	start := time.Now()
+	name := fmt.Sprintf("step-%d", t.step)
+	n, err := r.Folder.logged()
+	if err != nil {
+		return err
+	}
+	if err := t.Save(r.Folder.checkpoints(), name, n); err != nil {
+		return err
+	}
+	if _, err := checkpoint.Prune(r.Folder.checkpoints(), "step-", r.Keep); err != nil {
+		return err
+	}
+	return r.event(t, Event{Event: "checkpoint", Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// grow enters the next stage, with perplexity before and after. The checkpoint
+// before it is enough to repeat it: a transition is a function of the recipe
+// and the weights.
+func (r *Run) grow(ctx context.Context, t *Trainer) error {
+	if err := r.evaluate(ctx, t, "before growth"); err != nil {
+		return err
+	}
+	start := time.Now()
+	g, err := t.Advance()
+	if err != nil {
+		return err
+	}
+	if err := r.event(t, Event{Event: "growth", GrowthEvent: &g, Seconds: time.Since(start).Seconds()}); err != nil {
+		return err
+	}
+	return r.evaluate(ctx, t, "after growth")
+}
+
+// evaluate scores the first EvalTokens of every set in the trainer's own
+// buffers.
+func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
+	if r.EvalTokens == 0 {
+		return nil
+	}
+	return r.evaluateAll(ctx, t, when, r.EvalTokens)
+}
+
+func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+	for _, s := range r.Sets {
+		start := time.Now()
+		o := eval.Options{MaxTokens: tokens}
+		if r.Report.Evaluating != nil {
+			o.Progress = func(n int64) { r.Report.Evaluating(s.Name, n) }
+		}
+		res, err := s.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
+		if err != nil {
+			return fmt.Errorf("evaluate %s: %w", s.Name, err)
+		}
+		if err := r.event(t, Event{Event: "eval", When: when, Set: s.Name, Result: &res, Seconds: time.Since(start).Seconds()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end evaluates all of every set, merges the adapters and exports the model.
+func (r *Run) end(ctx context.Context, t *Trainer) error {
+	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
+		if ctx.Err() != nil {
+			return ErrStopped
+		}
+		return err
+	}
+	if r.Export != nil {
+		if err := t.mergeForExport(); err != nil {
+			return err
+		}
+		d, err := checkpoint.Begin(r.Folder.Dir, FinalDir)
+		if err != nil {
+			return err
+		}
+		if err := r.Export(t, d); err != nil {
+			d.Abort()
+			return err
+		}
+		if err := d.Commit(); err != nil {
+			return err
+		}
+	}
+	return r.event(t, Event{Event: "end", Checkpoint: FinalDir})
+}
+
+// mergeForExport folds the adapters in and keeps nothing that trains.
+func (t *Trainer) mergeForExport() error {
+	if err := mergeAdapters(t.Model); err != nil {
+		return err
+	}
+	t.freeState()
+	l := t.layout().ForInference()
+	l.Blocks = append(l.Blocks[:0:0], l.Blocks...)
+	for i := range l.Blocks {
+		l.Blocks[i].Wrapped = false
+	}
+	return t.Model.Apply(l)
+}
