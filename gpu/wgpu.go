@@ -234,8 +234,9 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 	if err := d.submit(enc); err != nil {
 		return err
 	}
-	// A minute, and what the queued work takes at a fiftieth of a slow CPU.
-	limit := time.Minute + time.Duration(d.queued/1e8*float64(time.Second))
+	// A minute, and what the queued work takes at a fiftieth of a slow CPU,
+	// at most a day.
+	limit := time.Minute + time.Duration(min(d.queued/1e8, 86400)*float64(time.Second))
 	if err := mapRead(d.dev, d.staging, size+4, limit); err != nil {
 		return err
 	}
