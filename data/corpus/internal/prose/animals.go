@@ -5,7 +5,11 @@ import "fmt"
 var legWords = map[int]string{0: "no", 2: "two", 4: "four", 6: "six", 8: "eight"}
 
 func (w *writer) animal(x string, a animal) {
-	w.set(x, a.name, x+"s", a.plural, x+".class", a.class, x+".home", a.home, x+".food", a.food, x+".young", a.young,
+	plural := a.class + "s"
+	if a.class == "fish" {
+		plural = a.class
+	}
+	w.set(x, a.name, x+".class", a.class, x+".classes", plural, x+".home", a.home, x+".food", a.food, x+".young", a.young,
 		x+".move", a.move, x+".trait", a.trait, x+".why", a.why, x+".legs", legWords[a.legs], x+".about", w.say(classes[a.class]))
 }
 
@@ -16,11 +20,11 @@ func profile(w *writer) (key, text string) {
 	w.season(s)
 	w.animal("x", a)
 	first := w.say(
-		"[The {x} is a {x.class}.|The {x} belongs to the {x.class}s.]",
+		"[The {x} is a {x.class}.|The {x} belongs to the {x.classes}.]",
 		"{x.about}",
 		"[It has {x.legs} legs and {x.trait}.|You can tell it by {x.trait}, and it has {x.legs} legs.|It has {x.trait} and {x.legs} legs.]")
 	second := w.say(
-		"[The {x} lives in or near {x.home}.|Its home is {x.home}.|You find it where there is {x.home}.]",
+		"[The {x} lives {x.home}.|It makes its home {x.home}.|You can find it {x.home}.]",
 		"[It eats {x.food}.|It feeds on {x.food}.|Its food is {x.food}.]",
 		"[It {x.move}.|To get from place to place it {x.move}.]",
 		"[A young {x} is called {x.young}.|Its young one is called {x.young}.]")
@@ -43,9 +47,9 @@ func compare(w *writer) (key, text string) {
 	w.animal("x", a)
 	w.animal("y", b)
 	open := w.say("[What is the difference between a {x} and a {y}?|A {x} and a {y} are easy to tell apart.|Let us compare the {x} and the {y}.]")
-	class := "[The {x} is a {x.class}, but the {y} is a {y.class}.|The {x} belongs to the {x.class}s and the {y} to the {y.class}s.] {x.about} {y.about}"
+	class := "[The {x} is a {x.class}, but the {y} is a {y.class}.|The {x} belongs to the {x.classes} and the {y} to the {y.classes}.] {x.about} {y.about}"
 	if a.class == b.class {
-		class = "Both are {x.class}s. {x.about} [In this they are alike.|So they have much in common.]"
+		class = "Both are {x.classes}. {x.about} [In this they are alike.|So they have much in common.]"
 	}
 	legs := "The {x} has {x.legs} legs, while the {y} has {y.legs}."
 	switch {
@@ -58,7 +62,7 @@ func compare(w *writer) (key, text string) {
 	}
 	first := w.say(class, legs)
 	second := w.say(
-		"The {x} lives in or near {x.home}; the {y} lives in or near {y.home}.",
+		"The {x} lives {x.home}; the {y} lives {y.home}.",
 		"[The {x} eats {x.food}, and the {y} eats {y.food}.|While the {x} feeds on {x.food}, the {y} feeds on {y.food}.]",
 		"[The {x} {x.move}, but the {y} {y.move}.|The {y} {y.move}, but the {x} {x.move}.]")
 	third := w.say(
@@ -87,7 +91,7 @@ func riddle(w *writer) (key, text string) {
 			wrong = pick(w.r, animals)
 		}
 		w.animal("y", wrong)
-		p := "\"[It has {x.legs} legs and {x.trait}|It {x.move} and has {x.legs} legs|It is a {x.class} with {x.trait}],\" said {A}. \"[It eats {x.food}|It lives in or near {x.home}]. [What is it|What am I thinking of|Which animal is it]?\" "
+		p := "\"[It has {x.legs} legs and {x.trait}|It {x.move} and has {x.legs} legs|It is a {x.class} with {x.trait}],\" said {A}. \"[It eats {x.food}|It lives {x.home}]. [What is it|What am I thinking of|Which animal is it]?\" "
 		if w.r.chance(45) {
 			p += "\"Is it a {y}?\" asked {B}. \"No,\" said {A}, \"a {y} is a {y.class}, and my animal is a {x.class}.\" \"Then it is a {x},\" said {B}. \"Yes, [that is right|now you have it]!\""
 		} else {

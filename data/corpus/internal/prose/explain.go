@@ -290,17 +290,17 @@ func explain(w *writer) (key, text string) {
 	w.cast("A", p)
 	w.visit("T", p.town)
 	w.set("question", t.question, "answer", t.answer, "see", t.see)
-	facts := some(w.r, t.facts, w.r.between(5, len(t.facts)))
-	half := len(facts)/2 + w.r.below(2)
+	// The first half builds the reason and stays whole; the rest may have gaps.
+	half := len(t.facts)/2 + w.r.below(2)
+	more := some(w.r, t.facts[half:], w.r.between(2, len(t.facts)-half))
 	open := w.say(
 		"[{question} {answer}|{question} The short answer is this. {answer}|Children often ask: \"{question}\" {answer}|Here is a question that sounds easy. {question} {answer}]",
 		"[|Let us look at it step by step.|To understand this, we have to go back a little.|It is worth knowing why.]")
-	body := []string{w.say(strings.Join(facts[:half], " ")), w.say(strings.Join(facts[half:], " "))}
 	end := w.say(
 		"[One day|Last year|In the holidays|On a quiet Sunday] {A}, the {A.job} of {A.town}, [wanted to know it exactly|did not believe it|tried it out|made a small experiment]. {^A.he} {see}.",
 		"[\"Now I have seen it with my own eyes,\" {A.he} said.|After that {A.he} explained it to everybody in {A.town}.|\"To see a thing is better than to hear about it,\" said {A}.|Then {A.he} wrote down what {A.he} had seen and what it meant.]",
 		"[|Try it yourself.|You can do the same at home.]")
-	return "explain " + t.name + " " + p.name, paragraphs(title(w, capital(t.name)), open, body[0], body[1], end)
+	return "explain " + t.name + " " + p.name, paragraphs(title(w, capital(t.name)), open, strings.Join(t.facts[:half], " "), strings.Join(more, " "), end)
 }
 
 // paragraphs joins what is not empty by blank lines.

@@ -30,7 +30,7 @@ var goods = []good{
 	{"spoon", "spoons"}, {"stone", "stones"}, {"cheese", "cheeses"}, {"book", "books"},
 }
 
-// units holds a problem's numbers under the names its template uses.
+// count holds a problem's numbers under the names its template uses.
 func (w *writer) count(pairs ...any) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		n := pairs[i+1].(int)
@@ -93,7 +93,7 @@ var problems = []func(w *writer) string{
 				end = "60 minutes are one hour, so it is exactly {next} o'clock"
 			}
 		}
-		return "At {start} o'clock {A} begins to work in {A.place}. The first piece of work takes {m} minutes and the second one {k} minutes. When is {A.he} ready? Add the minutes: {#m} plus {#k} is {#t}. After both of them " + end + "."
+		return "At {start} o'clock {A} begins to work {A.at}. The first piece of work takes {m} minutes and the second one {k} minutes. When is {A.he} ready? Add the minutes: {#m} plus {#k} is {#t}. After both of them " + end + "."
 	},
 	func(w *writer) string { // average
 		mid := w.r.between(6, 20)
@@ -103,8 +103,8 @@ var problems = []func(w *writer) string{
 	},
 	func(w *writer) string { // half and quarter
 		q := w.r.between(2, 15)
-		w.count("all", 4*q, "half", 2*q, "q", q)
-		return "{A} has {all} {many}. {^A.he} gives half of them to {B} and a quarter to the school in {T}. How many does {A.he} keep? Half of {#all} is {#half}, and a quarter of {#all} is {#q}. {#half} plus {#q} is three quarters. What is left is one quarter, and that is {#q}. [{A} keeps {q} {many}.|So {A.he} keeps {q} {many}.]"
+		w.count("all", 4*q, "half", 2*q, "q", q, "given", 3*q)
+		return "{A} has {all} {many}. {^A.he} gives half of them to {B} and a quarter to the school in {T}. How many does {A.he} keep? Half of {#all} is {#half}, and a quarter of {#all} is {#q}. {#half} plus {#q} is {#given}, and {#all} minus {#given} is {#q}. [{A} keeps {q} {many}.|So {A.he} keeps {q} {many}.]"
 	},
 	func(w *writer) string { // years
 		age := w.r.between(8, 60)
@@ -151,7 +151,7 @@ func patterns(w *writer) (key, text string) {
 	w.count("step", step, "from", from, "next", from+n*step, "last", from+(n-1)*step)
 	p := pick(w.r, people)
 	w.cast("A", p)
-	first := w.say("[Let us count in steps of {step}.|We begin with {from} and add {step} each time.|{A} writes a row of numbers on the wall of {A.place}.]",
+	first := w.say("[Let us count in steps of {step}.|We begin with {from} and add {step} each time.|{A} writes a row of numbers into a notebook.]",
 		strings.Join(row, ", ")+".", "Which number comes next? Each number is {#step} more than the one before, and {#last} plus {#step} is {#next}. So the next number is {#next}.")
 
 	k := w.r.between(2, 12)
