@@ -175,7 +175,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	}
 	a.normed, a.rstd = act("normed", rows, c), act("rstd", rows)
 	a.logits, a.losses = scratch("logits", a.chunk, l.Vocab), scratch("losses", rows)
-	a.Stats = scratch("stats", wgsl.StatsLen)
+	a.Stats = scratch("stats", wgsl.StatWords)
 	if a.train {
 		a.dx, a.dh = scratch("dx", rows, c), scratch("dh", rows, c)
 		a.dq, a.dout = scratch("dq", rows, hd), scratch("dout", rows, hd)

@@ -28,7 +28,7 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, scale float32) {
 		m.blockBackward(p, m.Blocks[i], a, a.block(i))
 	}
 	if m.Embed.Trainable() {
-		wgsl.EmbedBackward(p, m.Embed.Grad, a.dx, a.tokens, a.starts, a.order, a.segments, m.Vocab, c)
+		wgsl.EmbedBackward(p, m.Embed.Grad, a.dx, a.tokens, a.starts, a.order, a.segments, c)
 	}
 }
 
@@ -104,7 +104,7 @@ func (m *Model) lowestTrainable() int {
 
 // ZeroGradients clears every gradient and the losses' sum: the start of a step.
 func (m *Model) ZeroGradients(p *gpu.Pass, a *Activations) {
-	wgsl.Fill(p, a.Stats, 0, wgsl.StatsLen)
+	wgsl.Fill(p, a.Stats, 0, wgsl.StatWords)
 	for _, q := range m.Params() {
 		if q.Trainable() {
 			wgsl.Fill(p, q.Grad, 0, q.Grad.Elements())
