@@ -18,7 +18,7 @@ import (
 	"path/filepath"
 )
 
-//go:generate go run ./generate
+//go:generate go run ./internal/generate
 
 //go:embed *.parquet
 var files embed.FS

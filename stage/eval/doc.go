@@ -17,10 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"steplm/data"
 )
 
 // Ignored is the target that counts for nothing: its loss is 0.
-const Ignored uint32 = 0xFFFFFFFF
+const Ignored uint32 = data.Ignored
 
 // ErrNotFinite is what an evaluation returns when a loss, or the perplexity
 // made from the losses, is NaN or infinite: a number that no report and no
