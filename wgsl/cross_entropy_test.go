@@ -16,8 +16,9 @@ func TestCrossEntropy(t *testing.T) {
 	for _, c := range []struct {
 		at, rows, v int
 		std         float64
+		mean        float32
 	}{
-		{0, 1, 1, 1}, {1, 2, 63, 1}, {3, 5, 64, 2}, {0, 64, 65, 30}, {2, 70, 1000, 1000}, {1, 3, 131072, 2},
+		{0, 1, 1, 1, 0}, {1, 2, 63, 1, 0}, {3, 5, 64, 2, -500}, {0, 64, 65, 30, 200}, {2, 70, 1000, 1000, 0}, {1, 3, 131072, 2, 0},
 	} {
 		const scale = 0.5
 		all := c.at + c.rows + 2 // rows before and after stay as they are
@@ -28,6 +29,9 @@ func TestCrossEntropy(t *testing.T) {
 		}
 		targets[c.at+c.rows/2] = math.MaxUint32
 		logits, losses := random(1, c.rows*c.v, c.std), random(2, all, 1)
+		for i := range logits {
+			logits[i] += c.mean
+		}
 		grad, want := slices.Clone(logits), slices.Clone(losses)
 		ref.CrossEntropy(grad, want, targets, c.at, c.rows, c.v, scale)
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {

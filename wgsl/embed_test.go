@@ -33,7 +33,8 @@ func TestEmbed(t *testing.T) {
 			ids[i] = uint32(g.IntN(v))
 		}
 		if rows > 4 {
-			ids[3] = uint32(v) // outside the vocabulary: no harm
+			ids[3] = uint32(v) // outside the vocabulary: no harm,
+			ids[4] = 1 << 26   // even where the offset wraps to 0
 		}
 		tokens, starts, order := segmentsOf(ids)
 		weight, dout, dweight := random(1, v*c, 1), random(2, rows*c, 1), random(3, v*c, 1)

@@ -9,19 +9,19 @@ package ref
 import "math"
 
 // SwiGLUForward sets out = silu(gate) * up over len(out) elements.
-func SwiGLUForward(out, gate, up []float32) {
+func SwiGLUForward[F Float](out, gate, up []F) {
 	for i := range out {
 		g := float64(gate[i])
-		out[i] = float32(g / (1 + math.Exp(-g)) * float64(up[i]))
+		out[i] = F(g / (1 + math.Exp(-g)) * float64(up[i]))
 	}
 }
 
 // SwiGLUBackward sets dgate and dup over len(dgate) elements.
-func SwiGLUBackward(dgate, dup, dout, gate, up []float32) {
+func SwiGLUBackward[F Float](dgate, dup, dout, gate, up []F) {
 	for i := range dgate {
 		d, g, u := float64(dout[i]), float64(gate[i]), float64(up[i])
 		s := 1 / (1 + math.Exp(-g))
-		dup[i] = float32(d * g * s)
-		dgate[i] = float32(d * u * s * (1 + g*(1-s)))
+		dup[i] = F(d * g * s)
+		dgate[i] = F(d * u * s * (1 + g*(1-s)))
 	}
 }
