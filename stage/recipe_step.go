@@ -47,8 +47,11 @@ func step(o Options) (Recipe, error) {
 // split is the user's or the paper's optimum.
 func (o Options) split() ([]int, error) {
 	if o.Split == nil {
-		p := o.Model.LayerParams() + o.Model.NormParams()
-		return Split(o.Model.Layers, o.Stages, PaperStageBytes(p, o.Model.AdapterParams(o.Adapter.Rank, o.Adapter.Targets)))
+		e, err := o.Model.AdapterParams(o.Adapter.Rank, o.Adapter.Targets)
+		if err != nil {
+			return nil, err
+		}
+		return Split(o.Model.Layers, o.Stages, PaperStageBytes(o.Model.LayerParams()+o.Model.NormParams(), e))
 	}
 	sum := 0
 	for _, n := range o.Split {
