@@ -132,10 +132,10 @@ func TestSplitOfPaperShapes(t *testing.T) {
 					t.Fatalf("split %v, %v, want %v", split, err, want)
 				}
 				peak, vanilla := slices.Max(SplitBytes(split, cost)), PaperVanillaBytes(p, layers)
-				if got := reduction(peak, vanilla); got != wantLayers {
+				if got := percentSaved(peak, vanilla); got != wantLayers {
 					t.Errorf("%v saves %s %%, want %s %%", split, got, wantLayers)
 				}
-				if got := reduction(peak+outer, vanilla+outer); got != wantAll {
+				if got := percentSaved(peak+outer, vanilla+outer); got != wantAll {
 					t.Errorf("%v saves %s %% with embedding and head, want %s %%", split, got, wantAll)
 				}
 			}
@@ -145,7 +145,7 @@ func TestSplitOfPaperShapes(t *testing.T) {
 	}
 }
 
-func reduction(bytes, vanilla int64) string {
+func percentSaved(bytes, vanilla int64) string {
 	return fmt.Sprintf("%.1f", 100*(1-float64(bytes)/float64(vanilla)))
 }
 
