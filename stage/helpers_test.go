@@ -1,0 +1,242 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/checkpoint"
+	"steplm/model/optim"
+	"steplm/stage/eval"
+)
+
+// tinyOptions is a STEP run of 6 layers in 2 stages that trains in
+// milliseconds; the tests change what they are about.
+func tinyOptions() Options {
+	return Options{
+		Model: model.Config{
+			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000,
+		},
+		Precision: "f32", Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
+		Optimizer: optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, MaxNorm: 1},
+		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
+		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
+		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
+		Adapter:        model.AdapterLayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
+	}
+}
+
+func mustRecipe(t testing.TB, method string, o Options) Recipe {
+	t.Helper()
+	r, err := NewRecipe(method, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// listed hands out a list of batches, over and over. Its cursor is their count.
+type listed struct {
+	list   []data.Batch
+	at     int
+	before func() // each Next, if there is one
+}
+
+func (l *listed) Next(context.Context) (data.Batch, error) {
+	if l.before != nil {
+		l.before()
+	}
+	b := l.list[l.at%len(l.list)]
+	l.at++
+	return b, nil
+}
+func (l *listed) Cursor() data.Cursor       { return data.Cursor{Windows: int64(l.at)} }
+func (l *listed) Seek(c data.Cursor) error { l.at = int(c.Windows); return nil }
+
+// randomBatches makes n batches of a size, the same for the same seed.
+func randomBatches(n int, s model.Size, vocab int, seed uint64) *listed {
+	g := rand.New(rand.NewPCG(seed, 1))
+	l := &listed{}
+	for range n {
+		ids := make([]uint32, s.Rows()+1)
+		for i := range ids {
+			ids[i] = uint32(g.IntN(vocab))
+		}
+		l.list = append(l.list, data.NewBatch(ids[:s.Rows()], ids[1:]))
+	}
+	return l
+}
+
+// newTrainer is freed with the test.
+func newTrainer(t testing.TB, d gpu.Device, r Recipe, b Batches) *Trainer {
+	t.Helper()
+	tr, err := NewTrainer(d, r, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.Free)
+	return tr
+}
+
+func takeSteps(t testing.TB, tr *Trainer, n int) []Metrics {
+	t.Helper()
+	var all []Metrics
+	for range n {
+		m, err := tr.Step(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// trainStage runs what is left of the current stage.
+func trainStage(t testing.TB, tr *Trainer) []Metrics {
+	t.Helper()
+	var all []Metrics
+	for stage := tr.stage; tr.step < tr.Recipe.Steps(); {
+		if now, _ := tr.Recipe.StageOf(tr.step); now != stage {
+			break
+		}
+		all = append(all, takeSteps(t, tr, 1)...)
+	}
+	return all
+}
+
+func advance(t testing.TB, tr *Trainer) GrowthEvent {
+	t.Helper()
+	e, err := tr.Advance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func read(t testing.TB, d gpu.Device, x gpu.Tensor) []float32 {
+	t.Helper()
+	f, err := gpu.ReadF32(d, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// snapshot reads every weight, by name.
+func snapshot(t testing.TB, tr *Trainer) map[string][]float32 {
+	t.Helper()
+	all := map[string][]float32{}
+	for _, p := range tr.Model.Params() {
+		all[p.Name] = read(t, tr.dev, p.Weight)
+	}
+	return all
+}
+
+// sameBits compares values as bytes: NaNs are equal, 0 and -0 are not.
+func sameBits(a, b []float32) bool { return slices.Equal(gpu.Words(a), gpu.Words(b)) }
+
+// logits of the trainer's own buffers on a batch.
+func logits(t testing.TB, tr *Trainer, b data.Batch) []float32 {
+	t.Helper()
+	if err := tr.acts.Load(model.Batch(b)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := tr.Model.Logits(tr.acts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// heldLoss is the mean loss on a batch, without gradients.
+func heldLoss(t testing.TB, tr *Trainer, b data.Batch) float64 {
+	t.Helper()
+	losses, err := eval.OnDevice(tr.Model, tr.acts).Losses(b.Inputs, b.Targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, x := range losses {
+		sum += float64(x)
+	}
+	return sum / float64(len(losses))
+}
+
+// largestGap is max |a-b|, NaN being the largest.
+func largestGap(a, b []float32) float64 {
+	gap := 0.0
+	for i := range a {
+		d := math.Abs(float64(a[i]) - float64(b[i]))
+		if !(d <= gap) {
+			gap = d
+		}
+	}
+	return gap
+}
+
+func largest(a []float32) float64 { return largestGap(a, make([]float32, len(a))) }
+
+// relative checks got against want within a share of want.
+func relative(t testing.TB, what string, got, want, tolerance float64) {
+	t.Helper()
+	if d := math.Abs(got-want) / math.Abs(want); !(d <= tolerance) {
+		t.Errorf("%s is %.9g, want %.9g: off by %.2g of it, %.2g is allowed", what, got, want, d, tolerance)
+	}
+}
+
+// tensorsOf reads all of a safetensors file.
+func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
+	t.Helper()
+	f, err := checkpoint.Open(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all := map[string][]float32{}
+	for _, name := range f.Names() {
+		i, _ := f.Info(name)
+		all[name] = make([]float32, i.Elements())
+		if err := f.ReadF32(name, 0, all[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// fileName is a parameter's name in Hugging Face's files, adapters included;
+// layers are numbered as they stand now.
+func fileName(m *model.Model, p *model.Param) string {
+	id := blockID(p.Name)
+	tensor := strings.TrimPrefix(p.Name, fmt.Sprintf("blocks.%d.", id))
+	layer := slices.IndexFunc(m.Blocks, func(b *model.Block) bool { return b.ID == id })
+	if linear, ok := strings.CutSuffix(tensor, ".lora_a"); ok {
+		return strings.TrimSuffix(model.HFName(layer, linear), "weight") + "lora_A.weight"
+	}
+	if linear, ok := strings.CutSuffix(tensor, ".lora_b"); ok {
+		return strings.TrimSuffix(model.HFName(layer, linear), "weight") + "lora_B.weight"
+	}
+	return model.HFName(layer, tensor)
+}
+
+// wantError checks that an error is there and says all of parts.
+func wantError(t testing.TB, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one with %q", parts)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+}
