@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"steplm/data"
+	"steplm/model"
+	"steplm/stage/eval"
+)
+
+type evalPplCmd struct {
+	LoadFlags `embed:""`
+	Data      string `placeholder:"DIR|GLOB|FILE" help:"Parquet shards: token perplexity."`
+	Text      string `placeholder:"FILE" help:"A text file: token perplexity."`
+	Wikitext  string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
+	Context   int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
+	Stride    int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
+	BatchSize int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	MaxTokens int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
+	JSON      bool   `help:"Print JSON."`
+}
+
+func (c *evalPplCmd) Run(ctx context.Context) error {
+	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
+		return usagef("nothing to measure on: give --data, --text or --wikitext")
+	}
+	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
+		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
+	}
+	at, err := c.find()
+	if err != nil {
+		return err
+	}
+	tok, err := at.tokenizer()
+	if err != nil {
+		return err
+	}
+	if err := checkVocabulary(tok.VocabSize(), at.config); err != nil {
+		return err
+	}
+	sets, err := c.sets(tok)
+	if err != nil {
+		return err
+	}
+	size := model.Size{Batch: c.BatchSize, SeqLen: at.window(c.Context)}
+	loaded, err := c.load(at, size)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+
+	var results []eval.SetResult
+	for _, set := range sets {
+		r, err := c.measure(ctx, loaded.eval, set)
+		if err != nil {
+			return fmt.Errorf("%s: %w", set.Name, err)
+		}
+		results = append(results, r)
+	}
+	if c.JSON {
+		return printJSON(map[string]any{"model": at.dir, "device": loaded.dev.Name(), "results": results})
+	}
+	for _, r := range results {
+		printResult(r)
+	}
+	return nil
+}
+
+// sets opens what is measured on, so that a wrong path shows before a model is
+// loaded.
+func (c *evalPplCmd) sets(t data.Tokenizer) ([]eval.Set, error) {
+	var sets []eval.Set
+	if c.Data != "" {
+		s, err := data.Open(c.Data)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.TokenSet("data", s, t))
+	}
+	if c.Text != "" {
+		if _, err := os.Stat(c.Text); err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.TextSet("text", c.Text, t))
+	}
+	if c.Wikitext != "" {
+		if _, err := eval.Texts(c.Wikitext); err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.WikiTextSet(c.Wikitext, t))
+	}
+	return sets, nil
+}
+
+func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (eval.SetResult, error) {
+	p := newProgress(progressOutput(c.JSON), set.Name, shareUnits, "")
+	defer p.Done()
+	start := time.Now()
+	return set.Run(ctx, m, eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens, Progress: func(tokens int64) {
+		share := set.Share()
+		if c.MaxTokens > 0 {
+			share = max(share, float64(tokens)/float64(c.MaxTokens))
+		}
+		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))
+		p.Set(int64(share * shareUnits))
+	}})
+}
+
+// shareUnits is how finely a share of a set is shown.
+const shareUnits = 1000
+
+// printResult prints a perplexity with its protocol.
+func printResult(r eval.SetResult) {
+	switch d := r.Detail.(type) {
+	case eval.Result:
+		fmt.Printf("%s: perplexity %.4f per token (context %d, stride %d; %s tokens, %s documents)\n",
+			r.Name, r.Perplexity, d.Context, d.Stride, count(d.Tokens), count(d.Documents))
+	case eval.WikiTextResult:
+		fmt.Printf("%s: perplexity %.4f per word (whole pages, context %d; %s pages, %s words, %s tokens), %.4f per byte, %.4f bits per byte\n",
+			r.Name, r.Perplexity, d.Context, count(d.Pages), count(d.Words), count(d.Tokens), d.BytePerplexity, d.BitsPerByte)
+	}
+}
+
+// checkVocabulary refuses a tokenizer with ids that the model has no embedding
+// for.
+func checkVocabulary(ids int, c model.Config) error {
+	if ids > c.Vocab {
+		return fmt.Errorf("the tokenizer has %d ids, the model's vocabulary only %d: they do not belong together", ids, c.Vocab)
+	}
+	return nil
+}

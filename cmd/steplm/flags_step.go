@@ -1,0 +1,40 @@
+package main
+
+import (
+	"steplm/model"
+	"steplm/stage"
+)
+
+// StepFlags are the choices of STEP that decide what is in memory.
+type StepFlags struct {
+	Stages         *int     `placeholder:"K" help:"Stages. Default: 2, or as many as --split names."`
+	Split          []int    `placeholder:"N" help:"Layers that each stage adds. Default: the split with the smallest largest stage by the paper's formula."`
+	Rank           *int     `placeholder:"R" help:"LoRA rank. Default: a sixteenth of the hidden size, at least 4."`
+	Alpha          *float64 `placeholder:"A" help:"LoRA alpha; adapters are scaled by alpha/rank. Default: the rank."`
+	LoraTargets    []string `default:"${targets}" placeholder:"NAME" help:"Linears that carry adapters. Default: all seven (${targets})."`
+	TrainEmbedding bool     `default:"true" negatable:"" help:"Train the embedding after stage 1 too (default)."`
+	TrainHead      bool     `default:"true" negatable:"" help:"Train the head after stage 1 too (default)."`
+	TrainNorms     bool     `default:"true" negatable:"" help:"Train the norms of frozen layers too (default)."`
+}
+
+const defaultStages = 2
+
+// Set writes the choices into options for a model.
+func (f StepFlags) Set(o *stage.Options, c model.Config) {
+	o.Split, o.Stages = f.Split, defaultStages
+	if f.Split != nil {
+		o.Stages = len(f.Split)
+	}
+	if f.Stages != nil {
+		o.Stages = *f.Stages
+	}
+	o.Adapter = model.AdapterLayout{Rank: stage.DefaultRank(c), Targets: f.LoraTargets}
+	if f.Rank != nil {
+		o.Adapter.Rank = *f.Rank
+	}
+	o.Adapter.Alpha = float64(o.Adapter.Rank)
+	if f.Alpha != nil {
+		o.Adapter.Alpha = *f.Alpha
+	}
+	o.TrainEmbedding, o.TrainHead, o.TrainNorms = f.TrainEmbedding, f.TrainHead, f.TrainNorms
+}

@@ -1,0 +1,104 @@
+// Command steplm pre-trains LLaMA-style language models in WGSL kernels and
+// grows them by STEP. One file per command; flags, wiring and printing are
+// here, everything else is in the packages. It is the only place that exits.
+//
+// Exit codes: 0, 1 after an error, 2 after a command line that cannot be
+// understood. Either way one line on standard error says what to do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/model"
+)
+
+type cli struct {
+	Pretrain  pretrainCmd  `cmd:"" help:"Train a model by STEP or vanilla."`
+	Plan      planCmd      `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
+	Eval      evalCmd      `cmd:"" help:"Measure a model."`
+	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
+	Devices   devicesCmd   `cmd:"" help:"List the devices and test each."`
+	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
+}
+
+type evalCmd struct {
+	Ppl evalPplCmd `cmd:"" help:"Perplexity on Parquet shards, text or WikiText."`
+}
+
+type tokenizerCmd struct {
+	Train  tokenizerTrainCmd  `cmd:"" help:"Train a byte-level BPE tokenizer."`
+	Encode tokenizerEncodeCmd `cmd:"" help:"Turn JSON strings into JSON arrays of ids, line by line."`
+	Decode tokenizerDecodeCmd `cmd:"" help:"Turn JSON arrays of ids into JSON strings, line by line."`
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() {
+	// Mesa's device-select layer prints to standard error.
+	if _, set := os.LookupEnv("NODEVICE_SELECT"); !set {
+		os.Setenv("NODEVICE_SELECT", "1")
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+
+	parser := kong.Must(&cli{}, kong.Name("steplm"),
+		kong.Description("Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
+		kong.Vars{"targets": strings.Join(model.LinearNames(), ",")},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	parsed, err := parser.Parse(args)
+	if err == nil {
+		err = parsed.Run()
+	} else {
+		err = usageError{err}
+	}
+	switch usage := (usageError{}); {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		complain("%v; run `%s --help`", err, command(parsed, err))
+		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		complain("interrupted")
+	default:
+		complain("%v", err)
+	}
+	return 1
+}
+
+// complain prints the one line of an error.
+func complain(format string, args ...any) {
+	lines := strings.FieldsFunc(fmt.Sprintf(format, args...), func(r rune) bool { return r == '\n' || r == '\r' })
+	fmt.Fprintln(os.Stderr, "steplm: error:", strings.Join(lines, "; "))
+}
+
+// command is as much of the command as was understood.
+func command(parsed *kong.Context, err error) string {
+	if p := (*kong.ParseError)(nil); errors.As(err, &p) {
+		parsed = p.Context
+	}
+	if parsed != nil {
+		if node := parsed.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return "steplm"
+}

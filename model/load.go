@@ -1,0 +1,71 @@
+package model
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+)
+
+// LoadHF loads a Hugging Face directory (see OpenHF) onto a device, for
+// inference, in pieces of at most 64 MiB. It refuses a directory that holds
+// tensors which this model has no place for: leaving out a bias, say, would
+// compute something else. Blocks have the IDs 0, 1, ...
+func LoadHF(dev gpu.Device, dir string) (*Model, error) {
+	c, tensors, err := OpenHF(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer tensors.Close()
+	if unused := Unused(c, tensors); len(unused) > 0 {
+		return nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be another model", dir, len(unused), unused[0])
+	}
+	l := Plain(c, c.Layers).ForInference()
+	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	m, err := New(dev, l)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if err := m.read(tensors); err != nil {
+		m.Free()
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return m, nil
+}
+
+// read fills every parameter from w.
+func (m *Model) read(w Weights) error {
+	var piece []float32
+	for name, p := range m.hfParams() {
+		n := p.Weight.Elements()
+		if piece == nil || len(piece) < min(n, pieceElements) {
+			piece = make([]float32, min(n, pieceElements))
+		}
+		for at := 0; at < n; at += len(piece) {
+			part := piece[:min(len(piece), n-at)]
+			if err := w.ReadF32(name, at, part); err != nil {
+				return err
+			}
+			if err := m.dev.Write(p.Weight, at, gpu.Words(part)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hfParams is the model's weights under Hugging Face's names, in which blocks
+// count by position: their IDs stay behind. Adapters have no such name.
+func (m *Model) hfParams() map[string]*Param {
+	list := map[string]*Param{HFName(0, "embed"): m.Embed, HFName(0, "norm"): m.Norm}
+	if !m.Tied {
+		list[headHF] = m.Head
+	}
+	for i, b := range m.Layout.Blocks {
+		for _, t := range blockHF {
+			list[HFName(i, t.tensor)] = m.params[b.Name(t.tensor)]
+		}
+	}
+	return list
+}
