@@ -59,7 +59,7 @@ func (l *listed) Next(context.Context) (data.Batch, error) {
 	l.at++
 	return b, nil
 }
-func (l *listed) Cursor() data.Cursor       { return data.Cursor{Windows: int64(l.at)} }
+func (l *listed) Cursor() data.Cursor      { return data.Cursor{Windows: int64(l.at)} }
 func (l *listed) Seek(c data.Cursor) error { l.at = int(c.Windows); return nil }
 
 // randomBatches makes n batches of a size, the same for the same seed.

@@ -70,6 +70,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 		return nil, err
 	}
 	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: b, stage: stage}
+	dev.Ledger().ResetPeak()
 	if err := t.checkFits(); err != nil {
 		return nil, err
 	}
@@ -171,10 +172,9 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 		return Metrics{}, err
 	}
 	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
-	for what, x := range map[string]float64{"loss": loss, "gradient norm": norm} {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return Metrics{}, fmt.Errorf("step %d: the %s is %g; nothing was updated: go on from the last checkpoint with a lower --lr", t.step+1, what, x)
-		}
+	if x := loss + norm; math.IsNaN(x) || math.IsInf(x, 0) {
+		t.opt.T--
+		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; nothing was updated: go on from the last checkpoint with a lower --lr", t.step+1, loss, norm)
 	}
 	t.step++
 	l := t.dev.Ledger()
@@ -223,6 +223,7 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
 	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, PeakBytes: t.dev.Ledger().Peak()}
+	t.dev.Ledger().ResetPeak() // from here on it is the new stage's
 	for i, o := range tr.growth.Origins {
 		if o.New {
 			e.New = append(e.New, i)

@@ -1,0 +1,127 @@
+package stage
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/model"
+)
+
+// What a stage holds is what its plan says, by class, and nothing more at any
+// moment of training or growing.
+func TestLedgerIsThePlan(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"merge":  func(*Options) {},
+		"keep":   func(o *Options) { o.KeepAdapters = true },
+		"tied":   func(o *Options) { o.Model.Tied = true },
+		"frozen": func(o *Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
+		"few targets, large first stage": func(o *Options) {
+			o.Adapter.Targets, o.Split = []string{"wq", "down"}, []int{4, 1, 1}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := tinyOptions()
+			o.Stages, o.Steps = 3, 9
+			change(&o)
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) { checkLedger(t, d, o) })
+		})
+	}
+}
+
+func checkLedger(t *testing.T, d gpu.Device, o Options) {
+	r := mustRecipe(t, "step", o)
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := d.Ledger()
+	ledger.ResetPeak()
+	tr := newTrainer(t, d, r, randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	for i, l := range layouts {
+		plan := gpu.Plan(d.Own(), r.Specs(l))
+		check := func(when string) {
+			t.Helper()
+			if diff := cmp.Diff(plan.ByClass(), ledger.ByClass()); diff != "" {
+				t.Errorf("stage %d, %s (-plan +ledger):\n%s", i+1, when, diff)
+			}
+		}
+		check("begun")
+		for _, m := range trainStage(t, tr) {
+			if diff := cmp.Diff(plan.ByClass(), m.Bytes); diff != "" {
+				t.Errorf("step %d (-plan +metrics):\n%s", m.Step, diff)
+			}
+			if m.PeakBytes != plan.Total() {
+				t.Errorf("step %d: peak of %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1, plan.Total())
+			}
+		}
+		heldLoss(t, tr, tr.batches.(*listed).list[0]) // evaluation borrows
+		check("trained and evaluated")
+		if ledger.Peak() != plan.Total() {
+			t.Errorf("stage %d: peak of %d bytes, planned %d", i+1, ledger.Peak(), plan.Total())
+		}
+		if i+1 < len(layouts) {
+			next := gpu.Plan(d.Own(), r.Specs(layouts[i+1]))
+			if e := advance(t, tr); e.PeakBytes > max(plan.Total(), next.Total()) {
+				t.Errorf("growth to stage %d: peak of %d bytes, the stages are planned with %d and %d", i+2, e.PeakBytes, plan.Total(), next.Total())
+			}
+		}
+	}
+	tr.Free()
+	if n, own := ledger.Total(), gpu.Plan(d.Own()).Total(); n != own {
+		t.Errorf("%d bytes are left after the trainer, the device's own are %d", n, own)
+	}
+}
+
+// MakePlan needs no device and must nevertheless say what a GPU will hold.
+func TestPlanIsWhatAGPUHolds(t *testing.T) {
+	d := gputest.Adapter(t)
+	o := tinyOptions()
+	o.Stages, o.Steps = 3, 9
+	p, err := MakePlan(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	for i, s := range p.Stages {
+		if i > 0 {
+			advance(t, tr)
+		}
+		m := trainStage(t, tr)[0]
+		if diff := cmp.Diff(s.Bytes, m.Bytes); diff != "" || s.PeakBytes != m.PeakBytes {
+			t.Errorf("stage %d: planned peak %d, measured %d (-plan +metrics):\n%s", i+1, s.PeakBytes, m.PeakBytes, diff)
+		}
+	}
+	tr.Free()
+	tr = newTrainer(t, d, mustRecipe(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	if diff := cmp.Diff(p.Vanilla, takeSteps(t, tr, 1)[0].Bytes); diff != "" {
+		t.Errorf("vanilla (-plan +metrics):\n%s", diff)
+	}
+}
+
+// Growth frees before it takes: also where nothing but the old adapters stands
+// in the way.
+func TestTransitionPeaks(t *testing.T) {
+	for _, split := range [][]int{{1, 5}, {5, 1}, {3, 3}, {2, 2, 2}, {4, 1, 1}, {1, 1, 4}} {
+		for _, rank := range []int{1, 8} {
+			t.Run(fmt.Sprint(split, rank), func(t *testing.T) {
+				o := tinyOptions()
+				o.Stages, o.Split, o.Steps, o.Adapter.Rank = len(split), split, 9, rank
+				o.Batch = model.Size{Batch: 1, SeqLen: 4}
+				d := gpu.NewHost()
+				tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+				for range split[1:] {
+					before := d.Ledger().Total()
+					trainStage(t, tr)
+					e := advance(t, tr)
+					if most := max(before, d.Ledger().Total()); e.PeakBytes > most {
+						t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d", e.Stage, e.PeakBytes, most)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/model/optim"
+)
+
+// A model that cannot learn one batch by heart has a wrong gradient somewhere.
+func TestOverfitOneBatch(t *testing.T) {
+	o := tinyOptions()
+	o.Model.Layers, o.Steps, o.Schedule, o.LR, o.Decay = 2, 80, optim.Constant, []float64{1e-2}, []float64{0}
+	r := mustRecipe(t, "vanilla", o)
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		tr := newTrainer(t, d, r, randomBatches(1, o.Batch, o.Model.Vocab, 3))
+		all := trainStage(t, tr)
+		first, last := all[0].Loss, all[len(all)-1].Loss
+		if uniform := math.Log(float64(o.Model.Vocab)); math.Abs(first-uniform) > 0.1 {
+			t.Errorf("loss of a fresh model is %g, of a uniform guess %g", first, uniform)
+		}
+		if !(last < 0.1) {
+			t.Errorf("loss after %d steps on one batch is %g, want less than 0.1", len(all), last)
+		}
+	})
+}
+
+func TestSameSeedSameBits(t *testing.T) {
+	o := tinyOptions()
+	run := func(t *testing.T, d gpu.Device, seed uint64) (numbers []string) {
+		o.Seed = seed
+		tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+		all := trainStage(t, tr)
+		advance(t, tr)
+		for _, m := range append(all, trainStage(t, tr)...) {
+			numbers = append(numbers, fmt.Sprintf("%x %x", m.Loss, m.GradNorm))
+		}
+		tr.Free()
+		return numbers
+	}
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		first, again, other := run(t, d, 1), run(t, d, 1), run(t, d, 2)
+		if len(first) != o.Steps {
+			t.Fatalf("%d steps, want %d", len(first), o.Steps)
+		}
+		for i := range first {
+			if first[i] != again[i] {
+				t.Errorf("step %d: loss and norm %s, then %s with the same seed", i+1, first[i], again[i])
+			}
+			if first[i] == other[i] {
+				t.Errorf("step %d: loss and norm do not depend on the seed", i+1)
+			}
+		}
+	})
+}
+
+// The same windows as one batch and as two micro-batches.
+func TestGradientAccumulation(t *testing.T) {
+	o := tinyOptions()
+	half := randomBatches(8, o.Batch, o.Model.Vocab, 3)
+	whole := &listed{}
+	for i := 0; i < len(half.list); i += 2 {
+		a, b := half.list[i], half.list[i+1]
+		whole.list = append(whole.list, data.NewBatch(append(a.Inputs[:len(a.Inputs):len(a.Inputs)], b.Inputs...), append(a.Targets[:len(a.Targets):len(a.Targets)], b.Targets...)))
+	}
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		run := func(batch, accum int, b *listed) []Metrics {
+			o.Batch.Batch, o.GradAccum = batch, accum
+			b.at = 0
+			tr := newTrainer(t, d, mustRecipe(t, "step", o), b)
+			all := trainStage(t, tr)
+			advance(t, tr)
+			all = append(all, trainStage(t, tr)...)
+			tr.Free()
+			return all
+		}
+		one, two := run(4, 1, whole), run(2, 2, half)
+		for i := range one {
+			relative(t, fmt.Sprintf("loss of step %d", i+1), two[i].Loss, one[i].Loss, 1e-5)
+			relative(t, fmt.Sprintf("gradient norm of step %d", i+1), two[i].GradNorm, one[i].GradNorm, 1e-4)
+			if one[i].Tokens != two[i].Tokens || one[i].Tokens != int64((i+1)*4*o.Batch.SeqLen) {
+				t.Errorf("step %d: %d and %d tokens, want %d", i+1, one[i].Tokens, two[i].Tokens, (i+1)*4*o.Batch.SeqLen)
+			}
+		}
+	})
+}
+
+// Whatever is not finite must not reach the weights, nor the optimizer.
+func TestNonFiniteUpdatesNothing(t *testing.T) {
+	o := tinyOptions()
+	for _, c := range []struct {
+		param string
+		value float32
+	}{
+		{"blocks.1.attn_norm", float32(math.NaN())},
+		{"blocks.2.down", float32(math.Inf(1))},
+		{"head", 3e38}, // finite, but its products are not
+	} {
+		t.Run(c.param, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+				takeSteps(t, tr, 2)
+				x := tr.Model.Param(c.param).Weight
+				poisoned := read(t, d, x)
+				for i := range poisoned {
+					poisoned[i] = c.value
+				}
+				if err := gpu.WriteF32(d, x, poisoned); err != nil {
+					t.Fatal(err)
+				}
+				before, updates := snapshot(t, tr), tr.opt.T
+				var moments [][]float32
+				for _, m := range tr.opt.State() {
+					moments = append(moments, read(t, d, m))
+				}
+
+				_, err := tr.Step(context.Background())
+				wantError(t, err, "step 3:", "nothing was updated", "--lr")
+				for name, w := range snapshot(t, tr) {
+					if !sameBits(w, before[name]) {
+						t.Errorf("%s was updated", name)
+					}
+				}
+				for i, m := range tr.opt.State() {
+					if !sameBits(read(t, d, m), moments[i]) {
+						t.Errorf("%s was updated", m.Name)
+					}
+				}
+				if tr.opt.T != updates || tr.step != 2 {
+					t.Errorf("%d updates and %d steps are counted, want %d and 2", tr.opt.T, tr.step, updates)
+				}
+			})
+		})
+	}
+}
+
+// A step of the next stage before its growth would train the wrong model.
+func TestStepRefusesAnotherStage(t *testing.T) {
+	o := tinyOptions()
+	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	trainStage(t, tr)
+	_, err := tr.Step(context.Background())
+	wantError(t, err, "stage 2", "stage 1")
+}
+
+// What trains after stage 1 besides new blocks and adapters is the recipe's.
+func TestFrozenByRecipe(t *testing.T) {
+	o := tinyOptions()
+	o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		old := map[int]bool{}
+		for _, b := range tr.Model.Blocks {
+			old[b.ID] = true
+		}
+		trainStage(t, tr)
+		advance(t, tr)
+		before := snapshot(t, tr)
+		takeSteps(t, tr, 2) // B is zero in the first: A moves by decay alone
+		for _, p := range tr.Model.Params() {
+			id := blockID(p.Name)
+			want := p.Adapter() || id >= 0 && !old[id]
+			if p.Trainable() != want {
+				t.Errorf("%s trains: %v, want %v", p.Name, p.Trainable(), want)
+			}
+			if changed := !sameBits(read(t, d, p.Weight), before[p.Name]); changed != want {
+				t.Errorf("%s changed: %v, want %v", p.Name, changed, want)
+			}
+		}
+	})
+}
+
+// Adapters learn and decay at rates of their own.
+func TestAdapterRates(t *testing.T) {
+	o := tinyOptions()
+	o.AdapterLR, o.AdapterDecay = 1e-30, 0
+	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	trainStage(t, tr)
+	advance(t, tr)
+	before := snapshot(t, tr)
+	trainStage(t, tr)
+	for _, p := range tr.Model.Params() {
+		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Adapter() {
+			t.Errorf("%s moved by %g; only adapters have a rate near 0", p.Name, gap)
+		}
+	}
+}
+
+func TestTrainerRefuses(t *testing.T) {
+	o := tinyOptions()
+	r := mustRecipe(t, "step", o)
+	r.Batch.SeqLen = 17
+	_, err := NewTrainer(gpu.NewHost(), r, nil)
+	wantError(t, err, "17", "16", "--seq-len")
+
+	r = mustRecipe(t, "step", o)
+	r.Model.Vocab, r.Batch = 1<<20, model.Size{Batch: 1 << 15, SeqLen: 16}
+	r.Model.Hidden, r.Model.FFN = 1<<12, 1<<14
+	_, err = NewTrainer(gpu.NewHost(), r, nil)
+	wantError(t, err, "stage 1 of 2", "does not fit", "weights", "optimizer")
+}
