@@ -1,0 +1,144 @@
+package stage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// planOptions are the options of a plan for a preset, nothing else.
+func planOptions(t *testing.T, preset string, rank, stages int) Options {
+	t.Helper()
+	c, err := model.Preset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Model: c, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
+		Adapter: model.AdapterLayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
+	}
+}
+
+func mustPlan(t *testing.T, o Options) Plan {
+	t.Helper()
+	p, err := MakePlan(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The reductions by the paper's formula at the sizes that fit its names.
+func TestPlanByThePapersFormula(t *testing.T) {
+	for _, c := range []struct {
+		preset string
+		rank   int
+		split  []int
+		want   string
+	}{
+		{"368m", 8, []int{13, 11}, "45.8 %"},
+		{"368m", 64, []int{13, 11}, "42.0 %"},
+		{"368m", 64, []int{10, 8, 6}, "57.3 %"},
+		{"368m", 128, []int{14, 10}, "39.5 %"},
+		{"680m", 128, []int{14, 10}, "41.7 %"},
+		{"1.2b", 128, []int{10, 8, 6}, "57.3 %"},
+	} {
+		p := mustPlan(t, planOptions(t, c.preset, c.rank, len(c.split)))
+		if got := fmt.Sprintf("%.1f %%", 100*p.PaperReduction); got != c.want || !slices.Equal(p.Split, c.split) {
+			t.Errorf("%s, rank %d: split %v saves %s, want %v and %s", c.preset, c.rank, p.Split, got, c.split, c.want)
+		}
+	}
+}
+
+// What is allocated for a model whose bytes can be added up on paper.
+func TestPlanCountsWhatIsAllocated(t *testing.T) {
+	o := planOptions(t, "tiny", 4, 2)
+	o.Split = []int{5, 3}
+	p := mustPlan(t, o)
+	c := o.Model
+	block := c.LayerParams() + c.NormParams()
+	adapter, err := c.AdapterParams(4, model.LinearNames())
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := c.EmbeddingParams() + int64(c.Hidden) // tied
+	oldNorms := 5 * c.NormParams()
+	for _, s := range []struct {
+		name                string
+		bytes               map[string]int64
+		weights, lora, grad int64
+	}{
+		{"stage 1", p.Stages[0].Bytes, outside + 5*block, 0, outside + 5*block},
+		{"stage 2", p.Stages[1].Bytes, outside + 8*block, 5 * adapter, outside + 3*block + oldNorms + 5*adapter},
+		{"vanilla", p.Vanilla, outside + 8*block, 0, outside + 8*block},
+	} {
+		for _, class := range []struct {
+			class gpu.Class
+			want  int64
+		}{{gpu.Weights, 4 * s.weights}, {gpu.Adapters, 4 * s.lora}, {gpu.Gradients, 4 * s.grad}, {gpu.Optimizer, 8 * s.grad}} {
+			if got := s.bytes[class.class.String()]; got != class.want {
+				t.Errorf("%s: %s take %d bytes, want %d", s.name, class.class, got, class.want)
+			}
+		}
+		for _, class := range []gpu.Class{gpu.Activations, gpu.Scratch} {
+			if s.bytes[class.String()] == 0 {
+				t.Errorf("%s: no %s", s.name, class)
+			}
+		}
+	}
+	for i, s := range p.Stages {
+		sum := int64(0)
+		for _, n := range s.Bytes {
+			sum += n
+		}
+		if sum != s.PeakBytes || len(s.Bytes) != len(gpu.Classes()) {
+			t.Errorf("stage %d: %d classes add up to %d bytes, the peak is %d", i+1, len(s.Bytes), sum, s.PeakBytes)
+		}
+		if paper := PaperStageBytes(block, adapter)(o.Split[i], s.Layers-o.Split[i]); s.PaperBytes != paper || s.NewLayers != o.Split[i] {
+			t.Errorf("stage %d: %d new layers, %d bytes by the paper, want %d and %d", i+1, s.NewLayers, s.PaperBytes, o.Split[i], paper)
+		}
+	}
+	largest := max(p.Stages[0].PeakBytes, p.Stages[1].PeakBytes)
+	if want := 1 - float64(largest)/float64(p.VanillaBytes); p.Reduction != want {
+		t.Errorf("reduction %g, want %g", p.Reduction, want)
+	}
+}
+
+// A single stage is vanilla, and needs no adapters.
+func TestPlanOfOneStageIsVanilla(t *testing.T) {
+	p := mustPlan(t, planOptions(t, "tiny", 0, 1))
+	if p.Reduction != 0 || p.PaperReduction != 0 || p.Stages[0].PeakBytes != p.VanillaBytes {
+		t.Errorf("one stage: %+v", p)
+	}
+}
+
+func TestPlanErrors(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*Options)
+		want  []string
+	}{
+		{"more stages than layers", func(o *Options) { o.Stages = 9 }, []string{"8 layers", "9 stages"}},
+		{"no stages", func(o *Options) { o.Stages = 0 }, []string{"0 stages"}},
+		{"rank 0", func(o *Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
+		{"rank above the smallest matrix", func(o *Options) { o.Adapter.Rank = 65 }, []string{"rank 65", "wk", "64"}},
+		{"heads", func(o *Options) { o.Model.Heads = 3 }, []string{"128", "3", "divisible"}},
+		{"window", func(o *Options) { o.Batch.SeqLen = 257 }, []string{"257", "256"}},
+		{"batch", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
+		{"split", func(o *Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
+		{"target", func(o *Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
+	} {
+		o := planOptions(t, "tiny", 4, 2)
+		c.spoil(&o)
+		_, err := MakePlan(o)
+		for _, part := range c.want {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v, want %q", c.name, err, part)
+			}
+		}
+	}
+}
