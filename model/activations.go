@@ -211,7 +211,7 @@ func (a *Activations) next(i int) gpu.Tensor {
 }
 
 // Batch is one micro-batch in host memory: B T inputs and targets, row-major;
-// a target of wgsl.Ignored does not count. Tokens, Starts and Order group the
+// a target of data.Ignored does not count. Tokens, Starts and Order group the
 // input positions by id for the embedding's gradient (see data.NewBatch).
 type Batch struct {
 	Inputs, Targets       []uint32

@@ -269,23 +269,11 @@ func TestOpenHFChecksTensors(t *testing.T) {
 }
 
 func TestOpenSharedModels(t *testing.T) {
-	models := sharedModelsDir(t)
-	link := func(dir, from, to string) {
-		if err := os.Symlink(filepath.Join(models, "tiny_llama", from), filepath.Join(dir, to)); err != nil {
-			t.Skip(err)
-		}
-	}
-	single, shards := t.TempDir(), t.TempDir()
-	link(single, "tiny_llama_config.json", "config.json")
-	link(single, "tiny_llama.safetensors", "model.safetensors")
-	link(shards, "tiny_llama_config.json", "config.json")
-	link(shards, "tiny_llama.safetensors.index.json", "model.safetensors.index.json")
-	link(shards, "tiny_llama-00001-of-00002.safetensors", "tiny_llama-00001-of-00002.safetensors")
-	link(shards, "tiny_llama-00002-of-00002.safetensors", "tiny_llama-00002-of-00002.safetensors")
+	models, dirs := sharedModelsDir(t), tinyLlama(t)
 	tiny := Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000}
 	for dir, want := range map[string]Config{
-		single:                               tiny,
-		shards:                               tiny,
+		dirs["single"]:                       tiny,
+		dirs["shards"]:                       tiny,
 		filepath.Join(models, "stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512, MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
 	} {
 		c, tensors, err := OpenHF(dir)
@@ -325,6 +313,26 @@ func glob(t *testing.T, dir, pattern string) []string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// tinyLlama lays the shared model out as directories: one file, and shards.
+func tinyLlama(t *testing.T) map[string]string {
+	t.Helper()
+	from := filepath.Join(sharedModelsDir(t), "tiny_llama")
+	dirs := map[string]string{"single": t.TempDir(), "shards": t.TempDir()}
+	for _, l := range []struct{ dir, file, name string }{
+		{"single", "tiny_llama_config.json", "config.json"},
+		{"single", "tiny_llama.safetensors", "model.safetensors"},
+		{"shards", "tiny_llama_config.json", "config.json"},
+		{"shards", "tiny_llama.safetensors.index.json", "model.safetensors.index.json"},
+		{"shards", "tiny_llama-00001-of-00002.safetensors", "tiny_llama-00001-of-00002.safetensors"},
+		{"shards", "tiny_llama-00002-of-00002.safetensors", "tiny_llama-00002-of-00002.safetensors"},
+	} {
+		if err := os.Symlink(filepath.Join(from, l.file), filepath.Join(dirs[l.dir], l.name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	return dirs
 }
 
 // sharedModelsDir finds ../shared/data/models beside the repository, or skips.
