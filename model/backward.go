@@ -79,29 +79,6 @@ func (l *Linear) backward(p *gpu.Pass, a *Activations, dx, dy, x, u gpu.Tensor, 
 	wgsl.MatmulNN(p, dx, a.du, l.LoRA.A.Weight, wgsl.MatmulShape{M: rows, N: l.In, K: r, Accumulate: true})
 }
 
-// lowestTrainable is the position of the first block whose backward is needed:
-// -1 when the embedding trains, len(Blocks) when no block does.
-func (m *Model) lowestTrainable() int {
-	if m.Embed.Trainable() {
-		return -1
-	}
-	for i, b := range m.Blocks {
-		ps := []*Param{b.AttnNorm, b.FFNNorm}
-		for _, l := range b.Linears() {
-			ps = append(ps, l.Param)
-			if l.LoRA != nil {
-				ps = append(ps, l.LoRA.A)
-			}
-		}
-		for _, p := range ps {
-			if p.Trainable() {
-				return i
-			}
-		}
-	}
-	return len(m.Blocks)
-}
-
 // ZeroGradients clears every gradient and the losses' sum: the start of a step.
 func (m *Model) ZeroGradients(p *gpu.Pass, a *Activations) {
 	wgsl.Fill(p, a.Stats, 0, wgsl.StatWords)

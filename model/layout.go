@@ -18,7 +18,7 @@ type Layout struct {
 	// when it is tied to the embedding.
 	TrainEmbedding bool `json:"train_embedding"`
 	TrainHead      bool `json:"train_head"`
-	TrainNorms     bool `json:"train_norms"` // those of frozen blocks; others always train
+	TrainNorms     bool `json:"train_norms"` // those of frozen blocks and the last; others always train
 	// Inference: nothing trains, whatever else is said.
 	Inference bool `json:"inference,omitempty"`
 }
@@ -146,6 +146,19 @@ func (l Layout) blockParams(b BlockLayout) []ParamSpec {
 		}
 	}
 	return list
+}
+
+// lowestTrainable is the position of the first block whose backward is needed:
+// -1 when the embedding trains, len(Blocks) when no block does.
+func (l Layout) lowestTrainable() int {
+	trains := func(p ParamSpec) bool { return p.Grad.Name != "" }
+	if l.TrainEmbedding && !l.Inference {
+		return -1
+	}
+	if i := slices.IndexFunc(l.Blocks, func(b BlockLayout) bool { return slices.ContainsFunc(l.blockParams(b), trains) }); i >= 0 {
+		return i
+	}
+	return len(l.Blocks)
 }
 
 // Specs lists the tensors of the parameters and their gradients.
