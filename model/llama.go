@@ -17,6 +17,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"steplm/gpu"
 )
@@ -105,6 +106,7 @@ func (m *Model) Apply(l Layout) error {
 	}
 	for name, p := range m.params {
 		s, ok := want[name]
+		ok = ok && slices.Equal(s.Weight.Shape, p.Weight.Shape) // adapters of another rank are others
 		if !ok || s.Grad.Name == "" {
 			m.dev.Free(p.Grad)
 			p.Grad = gpu.Tensor{}
