@@ -1,0 +1,63 @@
+package model
+
+import "slices"
+
+// FLOPs is the floating-point operations of one micro-batch, a multiply-add
+// counting 2. Only products are counted: those of matrices, and attention's.
+// Work proportional to the number of values (norms, rotation, SwiGLU,
+// softmax, loss, residual additions, the optimizer) is left out.
+type FLOPs struct {
+	Forward  float64 // Forward and the head's logits, once
+	Backward float64 // the rest of Backward
+}
+
+// Total is forward and backward.
+func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
+
+// FLOPs counts what Forward and Backward compute. Per row:
+//
+//   - a linear: 2 out in forward; backward as much for the input's gradient,
+//     and again for the weight's if it trains;
+//   - an adapter: 2 R (in + out) forward, twice that backward;
+//   - the head as a linear of V x C.
+//
+// Attention has B H T(T+1)/2 causal pairs of query and key. Each costs 4 D
+// forward (score and value), and 14 D backward: 6 D for the query's gradient
+// (score again, the probability's gradient, dq) and 8 D for the key's and
+// value's (both again, dk, dv).
+//
+// Backward ends below the lowest block that has something to train, or nothing
+// at all for inference.
+func (l Layout) FLOPs(s Size) FLOPs {
+	rows := float64(s.Rows())
+	pairs := float64(s.Batch*l.Heads) * float64(s.SeqLen) * float64(s.SeqLen+1) / 2
+	pair := float64(l.HeadDim()) * pairs
+	lowest := l.lowestTrainable()
+	var f FLOPs
+	for i, b := range l.Blocks {
+		var linears, adapters float64
+		for _, shape := range l.LinearShapes() {
+			linears += 2 * rows * float64(shape.Out) * float64(shape.In)
+			if b.Wrapped && slices.Contains(l.Adapter.Targets, shape.Name) {
+				adapters += 2 * rows * float64(l.Adapter.Rank) * float64(shape.Out+shape.In)
+			}
+		}
+		f.Forward += linears + adapters + 4*pair
+		if l.Inference || i < lowest {
+			continue
+		}
+		f.Backward += linears + 2*adapters + 14*pair
+		if !b.Frozen {
+			f.Backward += linears
+		}
+	}
+	head := 2 * rows * float64(l.Vocab) * float64(l.Hidden)
+	f.Forward += head
+	if !l.Inference {
+		f.Backward += head
+		if l.TrainHead && !l.Tied || l.TrainEmbedding && l.Tied {
+			f.Backward += head
+		}
+	}
+	return f
+}
