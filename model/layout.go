@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"steplm/gpu"
@@ -80,6 +81,9 @@ func (l Layout) Validate() error {
 func (a AdapterLayout) Validate(c Config) error {
 	if a.Rank < 1 {
 		return fmt.Errorf("LoRA rank %d: it must be 1 or more", a.Rank)
+	}
+	if !(a.Alpha > 0) || math.IsInf(a.Alpha, 1) {
+		return fmt.Errorf("LoRA alpha %g: it must be above 0", a.Alpha)
 	}
 	if len(a.Targets) == 0 {
 		return fmt.Errorf("LoRA has no target: choose among %v", LinearNames())

@@ -94,10 +94,14 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if o.Steps < 1 {
 		return Recipe{}, fmt.Errorf("%d steps: a run needs at least one", o.Steps)
 	}
-	for _, f := range []float64{o.AdapterLR, o.AdapterDecay} {
-		if f < 0 || math.IsNaN(f) {
-			return Recipe{}, fmt.Errorf("factor %g on adapters must be 0 or more", f)
-		}
+	if err := o.Model.Validate(); err != nil { // methods count its parameters
+		return Recipe{}, err
+	}
+	if !(o.AdapterLR > 0) || math.IsInf(o.AdapterLR, 1) {
+		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.AdapterLR)
+	}
+	if !(o.AdapterDecay >= 0) || math.IsInf(o.AdapterDecay, 1) {
+		return Recipe{}, fmt.Errorf("factor %g on the adapters' weight decay: it must be 0 or more", o.AdapterDecay)
 	}
 	r, err := build(o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -197,8 +198,10 @@ func or(s, empty string) string {
 // flat is a recipe as path -> value.
 func flat(r Recipe) map[string]string {
 	b, _ := json.Marshal(r)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // seeds need all of their 64 bits
 	var v any
-	json.Unmarshal(b, &v)
+	dec.Decode(&v)
 	m := map[string]string{}
 	var walk func(path string, v any)
 	walk = func(path string, v any) {

@@ -20,6 +20,9 @@ func (r Recipe) Layouts() ([]model.Layout, error) {
 		if n := len(t.after.Blocks); n != s.Layers {
 			return nil, fmt.Errorf("stage %d: its transition leaves %d layers, it should have %d", i+2, n, s.Layers)
 		}
+		if !t.reset || !t.rewarm {
+			return nil, fmt.Errorf("stage %d: its transition must have %s and %s: neither the optimizer's state nor a schedule outlives one", i+2, ResetState, Rewarm)
+		}
 		list = append(list, t.after)
 	}
 	return list, nil

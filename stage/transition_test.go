@@ -1,0 +1,286 @@
+package stage
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/model"
+)
+
+// effective is W + (alpha/r) B A of every linear, in float64, by block ID and
+// name; norms are there as they are.
+func effective(t *testing.T, tr *Trainer) map[string][]float64 {
+	t.Helper()
+	all := map[string][]float64{}
+	for name, w := range snapshot(t, tr) {
+		if strings.Contains(name, ".lora_") {
+			continue
+		}
+		sum := make([]float64, len(w))
+		for i, x := range w {
+			sum[i] = float64(x)
+		}
+		all[name] = sum
+	}
+	adapter := tr.layout().Adapter
+	for _, b := range tr.Model.Blocks {
+		for _, l := range b.Linears() {
+			if l.LoRA == nil {
+				continue
+			}
+			a, b, w := read(t, tr.dev, l.LoRA.A.Weight), read(t, tr.dev, l.LoRA.B.Weight), all[l.Name]
+			for out := range l.Out {
+				for in := range l.In {
+					sum := 0.0
+					for k := range adapter.Rank {
+						sum += float64(b[out*adapter.Rank+k]) * float64(a[k*l.In+in])
+					}
+					w[out*l.In+in] += adapter.Alpha / float64(adapter.Rank) * sum
+				}
+			}
+		}
+	}
+	return all
+}
+
+// near is whether float32 values are within 1e-5 of what they should be.
+func near(got []float32, want []float64) bool {
+	for i, x := range got {
+		if d := float64(x) - want[i]; !(d <= 1e-5 && d >= -1e-5) {
+			return false
+		}
+	}
+	return len(got) == len(want)
+}
+
+// trainedTo enters a stage (0-based) of a run and trains it to its end, so that
+// adapters are far from zero.
+func trainedTo(t *testing.T, d gpu.Device, o Options, stage int) *Trainer {
+	t.Helper()
+	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(4, o.Batch, o.Model.Vocab, 3))
+	trainStage(t, tr)
+	for tr.stage < stage {
+		advance(t, tr)
+		trainStage(t, tr)
+	}
+	return tr
+}
+
+func threeStages(keep bool) Options {
+	o := tinyOptions()
+	o.Stages, o.Split, o.Steps, o.KeepAdapters = 3, []int{2, 2, 2}, 18, keep
+	o.Position, o.LR = "intermediate", []float64{3e-2}
+	return o
+}
+
+// Growth out of a stage with trained adapters: every block of the next one
+// against arithmetic on the host.
+func TestGrowthReadsEffectiveWeights(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		name := map[bool]string{false: "merge", true: "keep"}[keep]
+		t.Run(name, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				tr := trainedTo(t, d, threeStages(keep), 1)
+				before, want, oldBlocks := snapshot(t, tr), effective(t, tr), tr.layout().Blocks
+				event := advance(t, tr)
+				after, origins := snapshot(t, tr), mustGrow(t, event.From, event.To, "intermediate", "mean", tr.Recipe.Seed).Origins
+				if len(event.New) != 2 {
+					t.Fatalf("new blocks %v, want two", event.New)
+				}
+				mixedWrapped := false
+				for i, o := range origins {
+					block := tr.layout().Blocks[i]
+					for _, s := range tr.Model.LinearShapes() {
+						name := block.Name(s.Name)
+						if !o.New {
+							old := oldBlocks[o.Below]
+							if old.ID != block.ID {
+								t.Fatalf("block %d has ID %d, want %d", i, block.ID, old.ID)
+							}
+							checkOldLinear(t, name, keep, old.Wrapped, before, after, want[name])
+							continue
+						}
+						below, above := oldBlocks[o.Below], oldBlocks[o.Above]
+						mixedWrapped = mixedWrapped || below.Wrapped || above.Wrapped
+						a, b := want[below.Name(s.Name)], want[above.Name(s.Name)]
+						mix := make([]float64, len(a))
+						for j := range mix {
+							mix[j] = (1-o.Weight)*a[j] + o.Weight*b[j]
+						}
+						if !near(after[name], mix) {
+							t.Errorf("%s is not the mixture of its neighbours' effective weights", name)
+						}
+						if _, wrapped := after[name+".lora_a"]; wrapped {
+							t.Errorf("%s is new and wrapped", name)
+						}
+					}
+				}
+				if !mixedWrapped {
+					t.Error("no new block has a wrapped neighbour: this test shows nothing")
+				}
+			})
+		})
+	}
+}
+
+// checkOldLinear: W + s B A is what it was; merging moved it into W and began
+// the adapter anew, keeping touched nothing.
+func checkOldLinear(t *testing.T, name string, keep, wrapped bool, before, after map[string][]float32, want []float64) {
+	t.Helper()
+	a, b := name+".lora_a", name+".lora_b"
+	if wrapped && largest(before[b]) < 1e-4 {
+		t.Errorf("%s barely trained (%g): this test shows little", b, largest(before[b]))
+	}
+	if keep && wrapped {
+		for _, n := range []string{name, a, b} {
+			if !sameBits(before[n], after[n]) {
+				t.Errorf("%s changed, though adapters are kept", n)
+			}
+		}
+		return
+	}
+	if !near(after[name], want) {
+		t.Errorf("%s is not the weight with its adapter merged", name)
+	}
+	if !wrapped && !sameBits(before[name], after[name]) {
+		t.Errorf("%s had no adapter, but changed", name)
+	}
+	if largest(after[b]) != 0 || largest(after[a]) == 0 {
+		t.Errorf("the fresh adapter of %s has A up to %g and B up to %g, want above 0 and 0", name, largest(after[a]), largest(after[b]))
+	}
+	if wrapped && slices.Equal(before[a], after[a]) {
+		t.Errorf("%s did not begin anew", a)
+	}
+}
+
+// Merging and wrapping again without growing leaves the function as it is:
+// ReLoRA's transition, in the same vocabulary.
+func TestMergeLeavesLogits(t *testing.T) {
+	o := threeStages(false)
+	r := mustRecipe(t, "step", o)
+	r.Stages = r.Stages[:2]
+	r.Model.Layers = r.Stages[1].Layers
+	again := r.Stages[1]
+	again.Entry = []Verb{{Do: Merge}, {Do: Wrap}, {Do: ResetState}, {Do: Rewarm}}
+	r.Stages = append(r.Stages, again)
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		batches := randomBatches(4, o.Batch, o.Model.Vocab, 3)
+		tr := newTrainer(t, d, r, batches)
+		trainStage(t, tr)
+		advance(t, tr)
+		trainStage(t, tr)
+		before, weights := logits(t, tr, batches.list[0]), snapshot(t, tr)
+		e := advance(t, tr)
+		if e.From != e.To || len(e.New) != 0 {
+			t.Errorf("from %d to %d layers, new %v: nothing should have grown", e.From, e.To, e.New)
+		}
+		if gap := largestGap(logits(t, tr, batches.list[0]), before); !(gap <= 1e-5) {
+			t.Errorf("logits moved by %g", gap)
+		}
+		moved := false
+		for name, w := range snapshot(t, tr) {
+			moved = moved || strings.HasSuffix(name, ".wq") && largestGap(w, weights[name]) > 1e-4
+		}
+		if !moved {
+			t.Error("merging moved no weight: this test shows nothing")
+		}
+		trainStage(t, tr)
+	})
+}
+
+// The exported model has its adapters merged and computes what the trained one
+// does; nothing else is left on the device.
+func TestMergeForExport(t *testing.T) {
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		for _, keep := range []bool{false, true} {
+			o := threeStages(keep)
+			tr := trainedTo(t, d, o, 2)
+			batch := tr.batches.(*listed).list[0]
+			before := logits(t, tr, batch)
+			if err := tr.mergeForExport(); err != nil {
+				t.Fatal(err)
+			}
+			for name := range snapshot(t, tr) {
+				if strings.Contains(name, "lora") {
+					t.Errorf("%s is left", name)
+				}
+			}
+			want := gpu.Plan(d.Own(), model.Plain(o.Model, o.Model.Layers).ForInference().Specs())
+			if diff := d.Ledger().Difference(want); diff != "" {
+				t.Errorf("the device holds more than the model: %s", diff)
+			}
+			var err error
+			if tr.acts, err = model.NewActivations(d, tr.Model.Layout, o.Batch); err != nil {
+				t.Fatal(err)
+			}
+			if gap := largestGap(logits(t, tr, batch), before); !(gap <= 2e-5) {
+				t.Errorf("logits moved by %g", gap)
+			}
+			tr.Free()
+		}
+	})
+}
+
+// Copying, a single layer, and every position lead to what the origins say.
+func TestGrowthByEveryOperator(t *testing.T) {
+	for _, operator := range Operators() {
+		for _, split := range [][]int{{1, 2}, {2, 3}} {
+			o := tinyOptions()
+			o.Operator, o.Position, o.Split, o.Model.Layers = operator, "random", split, split[0]+split[1]
+			tr := trainedTo(t, gpu.NewHost(), o, 0)
+			want, blocks := effective(t, tr), tr.layout().Blocks
+			e := advance(t, tr)
+			if (e.Note != "") != (split[0] == 1) {
+				t.Errorf("%s %v: note %q", operator, split, e.Note)
+			}
+			after := snapshot(t, tr)
+			for i, origin := range mustGrow(t, e.From, e.To, "random", operator, o.Seed).Origins {
+				below, above := want[blocks[origin.Below].Name("gate")], want[blocks[origin.Above].Name("gate")]
+				mix := make([]float64, len(below))
+				for j := range mix {
+					mix[j] = (1-origin.Weight)*below[j] + origin.Weight*above[j]
+				}
+				if !near(after[tr.layout().Blocks[i].Name("gate")], mix) {
+					t.Errorf("%s %v: block %d is not what its origin says", operator, split, i)
+				}
+			}
+		}
+	}
+}
+
+// Block IDs are stable and never used twice; new layers train, old ones are
+// frozen and wrapped, in every stage.
+func TestLayouts(t *testing.T) {
+	r := mustRecipe(t, "step", threeStages(false))
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := func(l model.Layout) (list []int) {
+		for _, b := range l.Blocks {
+			list = append(list, b.ID)
+		}
+		return list
+	}
+	// 2 -> 4: both into the only gap. 4 -> 6: the middle gap, then the one above it.
+	want := [][]int{{0, 1}, {0, 2, 3, 1}, {0, 2, 4, 3, 5, 1}}
+	for i, l := range layouts {
+		if !slices.Equal(ids(l), want[i]) {
+			t.Errorf("stage %d has blocks %v, want %v", i+1, ids(l), want[i])
+		}
+		old := map[int]bool{}
+		if i > 0 {
+			for _, b := range layouts[i-1].Blocks {
+				old[b.ID] = true
+			}
+		}
+		for _, b := range l.Blocks {
+			if b.Frozen != old[b.ID] || b.Wrapped != old[b.ID] {
+				t.Errorf("stage %d, block %d: frozen %v, wrapped %v, want both %v", i+1, b.ID, b.Frozen, b.Wrapped, old[b.ID])
+			}
+		}
+	}
+}
