@@ -1,0 +1,186 @@
+package eval
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/data"
+)
+
+// letterTokenizer is letters as a data.Tokenizer.
+type letterTokenizer struct{ endOfText bool }
+
+func (letterTokenizer) Encode(s string) []uint32    { return letters(s) }
+func (letterTokenizer) VocabSize() int              { return 7 }
+func (t letterTokenizer) EndOfText() (uint32, bool) { return 6, t.endOfText }
+
+var tokenizer = letterTokenizer{endOfText: true}
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeShard(t *testing.T, texts []string) string {
+	t.Helper()
+	var rows []data.Row
+	for _, text := range texts {
+		rows = append(rows, data.Row{Text: text})
+	}
+	path := filepath.Join(t.TempDir(), "shard.parquet")
+	if err := data.WriteShard(path, rows, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openShard(t *testing.T, path string) *data.Shards {
+	t.Helper()
+	s, err := data.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run runs a set twice, since a trainer does, and follows its progress.
+func run(t *testing.T, s Set, o Options) SetResult {
+	t.Helper()
+	var first SetResult
+	for i := range 2 {
+		last, heard := 0.0, int64(0)
+		o.Progress = func(tokens int64) {
+			share := s.Share()
+			if share < last || share <= 0 || share > 1 {
+				t.Errorf("%s: share %g after %g", s.Name, share, last)
+			}
+			last, heard = share, tokens
+		}
+		r, err := s.Run(t.Context(), newBigram(t, 2, 6, 7), o)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		if heard != r.Tokens {
+			t.Errorf("%s: progress ended at %d of %d tokens", s.Name, heard, r.Tokens)
+		}
+		if o.MaxTokens == 0 && last < 0.9 {
+			t.Errorf("%s: progress ended at a share of %g", s.Name, last)
+		}
+		if i == 0 {
+			first = r
+		} else if !reflect.DeepEqual(r, first) {
+			t.Errorf("%s: a second run gave %+v, the first %+v", s.Name, r, first)
+		}
+	}
+	return first
+}
+
+func TestTokenSetIsPerplexity(t *testing.T) {
+	texts := []string{"One two three.", "Four", "", "five and six and seven, and so on"}
+	set := TokenSet("held out", openShard(t, writeShard(t, texts)), tokenizer)
+	for _, o := range []Options{{}, {Stride: 2}, {Context: 4, MaxTokens: 9}} {
+		want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each(texts, nil), letters, 6), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, set, o)
+		if !reflect.DeepEqual(got.Detail, want) || got.Perplexity != want.Perplexity || got.Tokens != want.Tokens || got.Unit != "token" || got.Name != "held out" {
+			t.Errorf("%+v: got %+v, want %+v", o, got, want)
+		}
+	}
+}
+
+func TestTextSetIsOneDocument(t *testing.T) {
+	text := strings.Repeat("No line of it ends a document.\n", 9)
+	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), letters, 6), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, TextSet("text", writeFile(t, "a.txt", text), tokenizer), Options{})
+	if !reflect.DeepEqual(got.Detail, want) {
+		t.Errorf("got %+v, want %+v", got.Detail, want)
+	}
+}
+
+func TestWikiTextSetReadsTextAndRowsAlike(t *testing.T) {
+	text := " \n = First page = \n \n Some words , @-@ of it . \n \n = Second = \n \n And more . \n"
+	var rows []string
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) == "" {
+			line = ""
+		}
+		rows = append(rows, line)
+	}
+	want, err := WikiText(t.Context(), newBigram(t, 2, 6, 7), Pages(each([]string{text}, nil)), letters, 6, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want.Pages != 2 {
+		t.Fatalf("%d pages, want 2", want.Pages)
+	}
+	for _, path := range []string{writeFile(t, "wiki.raw", text), writeShard(t, rows)} {
+		got := run(t, WikiTextSet(path, tokenizer), Options{})
+		if !reflect.DeepEqual(got.Detail, want) || got.Perplexity != want.WordPerplexity || got.Unit != "word" || got.Name != "wikitext" {
+			t.Errorf("%s: got %+v, want %+v", filepath.Base(path), got, want)
+		}
+	}
+}
+
+func TestSetErrors(t *testing.T) {
+	whole, err := os.ReadFile(writeShard(t, []string{strings.Repeat("text ", 100)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(t.TempDir(), "wiki.raw")
+	text := writeFile(t, "a.txt", "text")
+	for name, c := range map[string]struct {
+		set  Set
+		want string
+	}{
+		"missing":                    {WikiTextSet(missing, tokenizer), missing},
+		"missing text":               {TextSet("text", missing, tokenizer), missing},
+		"empty":                      {WikiTextSet(writeFile(t, "empty.raw", ""), tokenizer), "empty"},
+		"empty Parquet":              {WikiTextSet(writeFile(t, "a.parquet", ""), tokenizer), "a.parquet"},
+		"Parquet cut short":          {WikiTextSet(writeFile(t, "b.parquet", string(whole[:len(whole)/2])), tokenizer), "b.parquet"},
+		"Parquet cut short, no name": {WikiTextSet(writeFile(t, "shard", string(whole[:len(whole)/2])), tokenizer), "shard"},
+		"no end of text":             {WikiTextSet(text, letterTokenizer{}), "no end-of-text token"},
+		"no end of text, text":       {TextSet("text", text, letterTokenizer{}), "no end-of-text token"},
+	} {
+		if _, err := c.set.Run(t.Context(), newBigram(t, 2, 6, 7), Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	for path, want := range map[string][]string{
+		writeFile(t, "a.txt", "one\ntwo\n"):     {"one\ntwo\n"},
+		writeShard(t, []string{"one", "", "b"}): {"one", "", "b"},
+	} {
+		texts, err := Texts(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for text, err := range texts {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, text)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", filepath.Base(path), got, want)
+		}
+	}
+	if _, err := Texts(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("read what is not there")
+	}
+}
