@@ -179,6 +179,30 @@ func TestRepeatable(t *testing.T) {
 	})
 }
 
+// Sizes beyond one tile and one workgroup of every kernel: the adapter's
+// gradients are the host's. Random weights of this width amplify float32's
+// rounding, by 20 times against a deviation of 0.05, hence the tolerance.
+func TestAdapterAgainstHost(t *testing.T) {
+	c := Config{Hidden: 80, FFN: 136, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 301, MaxSeqLen: 128, NormEps: 1e-5, RopeTheta: 10000}
+	l := Plain(c, 2)
+	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
+	l.Adapter = AdapterLayout{Rank: 17, Alpha: 17, Targets: LinearNames()}
+	s := Size{Batch: 2, SeqLen: 101}
+	b := someBatch(15, s, c.Vocab)
+	step := func(d gpu.Device) (float64, map[string][]float32) {
+		m := newModel(t, d, l, 16)
+		return train(t, m, newActivations(t, m, s), meanScale(b), b), gradients(t, m)
+	}
+	wantLoss, want := step(gpu.NewHost())
+	loss, got := step(gputest.Adapter(t))
+	near(t, "loss", loss, wantLoss, lossTolerance)
+	var worst comparison
+	for name := range want {
+		worst.check(t, name, got[name], want[name], 1e-4)
+	}
+	worst.report(t)
+}
+
 // What is frozen decides which gradients are computed, and changes not one bit
 // of the others.
 func TestFreezing(t *testing.T) {

@@ -43,7 +43,7 @@ func TestInitDistributions(t *testing.T) {
 			}
 			n := float64(len(w))
 			mean, std := sum/n, math.Sqrt(squares/n)
-			wantStd := InitStd
+			wantStd := 0.02
 			switch {
 			case strings.HasSuffix(name, "norm"):
 				if sum != n || squares != n {
