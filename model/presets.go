@@ -13,7 +13,7 @@ var presets = []struct {
 	config Config
 }{
 	// The demo's: two stages of it train in minutes on two cores.
-	{"tiny", Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}},
+	{"tiny", Config{Hidden: 96, FFN: 256, Layers: 6, Heads: 4, KVHeads: 2, Vocab: 1024, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}},
 	// karpathy/llama2.c's stories15M.
 	{"15m", Config{Hidden: 288, FFN: 768, Layers: 6, Heads: 6, KVHeads: 6, Vocab: 32000, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}},
 	// The shapes of the ReLoRA and GaLore papers; 368m is their "350m".

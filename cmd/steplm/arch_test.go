@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"data/corpus":      {"steplm/data"},
 	"stage": {
 		"steplm/model", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
-		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu",
+		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
 	},
 	"stage/eval": {"steplm/model", "steplm/data", "steplm/gpu"},
 }

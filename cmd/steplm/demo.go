@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"steplm/data"
+	"steplm/data/corpus"
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/stage"
+	"steplm/stage/eval"
+)
+
+// demoCmd runs the main job on a small scale, with nothing to download: the
+// embedded corpus, a tokenizer trained on it, a tiny model, two STEP stages.
+type demoCmd struct {
+	Dir        string `default:"runs" placeholder:"DIR" help:"Where the corpus, the tokenizer and the run are kept. Default: ${default}."`
+	Steps      int    `default:"240" placeholder:"N" help:"Optimizer steps of the run. Default: ${default}."`
+	DeviceFlag `embed:""`
+}
+
+const (
+	demoVocab = 1024
+	demoLR    = 5e-3
+)
+
+// Run is the command.
+func (c *demoCmd) Run(ctx context.Context) error {
+	dev, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	files := filepath.Join(c.Dir, "demo-data")
+	if err := corpus.Extract(files); err != nil {
+		return err
+	}
+	train, held := filepath.Join(files, corpus.Train), filepath.Join(files, corpus.Validation)
+	tok := filepath.Join(files, "tokenizer.json")
+	if err := demoTokenizer(train, tok); err != nil {
+		return err
+	}
+	out, err := freeFolder(filepath.Join(c.Dir, "demo"))
+	if err != nil {
+		return err
+	}
+	seqLen := 128
+	preset := "tiny"
+	run := pretrainCmd{
+		Method: "step", ModelFlags: ModelFlags{Model: preset, SeqLen: &seqLen}, Data: train, Validation: held, Tokenizer: tok, Out: out,
+		Steps: c.Steps, BatchSize: 8, GradAccum: 1,
+		StepFlags: StepFlags{LoraTargets: model.LinearNames(), TrainEmbedding: true, TrainHead: true, TrainNorms: true},
+		GrowAt:    0.75, Operator: "mean", Position: "upper", Adapters: "merge",
+		LR: []float64{demoLR}, WeightDecay: []float64{0.1}, AdapterLR: 1, AdapterWeightDecay: 1, Schedule: "cosine", Warmup: -1, Rewarm: -1, MinLRRatio: 0.1,
+		Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, Seed: 1, Precision: "f32", Keep: 2, EvalTokens: 1 << 20,
+	}
+	fmt.Printf("steplm demo: a tiny model, grown once, on %s\n\n", dev.Name())
+	start := time.Now()
+	res, err := run.train(ctx, dev)
+	if err != nil {
+		return err
+	}
+	unigram, err := unigramPerplexity(train, held, tok)
+	if err != nil {
+		return err
+	}
+	return summarize(os.Stdout, res, dev, unigram, time.Since(start), c.Dir, out)
+}
+
+// open takes the chosen device; where there is no adapter at all it computes in
+// plain Go, and says so.
+func (c *demoCmd) open() (gpu.Device, error) {
+	if c.Device == "" && len(gpu.Enumerate()) == 0 {
+		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n", gpu.NoAdapterHelp)
+		return gpu.NewHost(), nil
+	}
+	return c.Open()
+}
+
+// demoTokenizer trains the demo's tokenizer, once.
+func demoTokenizer(shards, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	texts, err := eval.Texts(shards)
+	if err != nil {
+		return err
+	}
+	t, err := tokenizer.Train(texts, tokenizer.TrainOptions{VocabSize: demoVocab})
+	if err != nil {
+		return err
+	}
+	return t.Save(path)
+}
+
+// freeFolder is base, base-2, base-3, ...: the first that does not exist.
+func freeFolder(base string) (string, error) {
+	for i := 1; ; i++ {
+		dir := base
+		if i > 1 {
+			dir = fmt.Sprintf("%s-%d", base, i)
+		}
+		switch _, err := os.Stat(dir); {
+		case errors.Is(err, fs.ErrNotExist):
+			return dir, nil
+		case err != nil:
+			return "", err
+		}
+	}
+}
+
+// unigramPerplexity is what a model gets that knows how often each token
+// occurs in training, and nothing else.
+func unigramPerplexity(train, held, tok string) (float64, error) {
+	t, err := tokenizer.Load(tok)
+	if err != nil {
+		return 0, err
+	}
+	a, err := data.Open(train)
+	if err != nil {
+		return 0, err
+	}
+	b, err := data.Open(held)
+	if err != nil {
+		return 0, err
+	}
+	counts, err := data.CountTokens(a.Documents(data.Position{}), t)
+	if err != nil {
+		return 0, err
+	}
+	p, _, err := data.UnigramPerplexity(counts, b.Documents(data.Position{}), t)
+	return p, err
+}
+
+// summarize tells what the run showed.
+func summarize(w io.Writer, res *result, dev gpu.Device, unigram float64, took time.Duration, dir, out string) error {
+	r := res.recipe
+	vanilla, err := stage.NewRecipe("vanilla", stage.Options{
+		Model: r.Model, Precision: r.Precision, Seed: r.Seed, Steps: r.Steps(), Batch: r.Batch, GradAccum: r.GradAccum, Optimizer: r.Optimizer,
+		LR: []float64{demoLR}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1, Schedule: "cosine", Warmup: -1, MinRatio: 0.1, Data: r.Data,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nWhat happened\n\n")
+	perplexity := map[string]float64{}
+	for _, e := range res.events {
+		if e.Event == "eval" {
+			perplexity[e.When] = e.Result.Perplexity
+		}
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"", "layers", "steps", "trained", "frozen", "loss", "held-out perplexity", "tokens/s"}}
+	rows = append(rows, []string{"unigram", "", "", "", "", "", fmt.Sprintf("%.1f", unigram), ""})
+	for i, s := range r.Stages {
+		trains, frozen := layouts[i].Count()
+		when := "end"
+		if i+1 < len(r.Stages) {
+			when = "before growth"
+		}
+		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps), count(trains), count(frozen),
+			fmt.Sprintf("%.3f -> %.3f", res.first[i].Loss, res.last[i].Loss), fmt.Sprintf("%.2f", perplexity[when]), fmt.Sprintf("%.0f", res.rate(i))})
+	}
+	writeTable(w, 1, rows)
+	for _, e := range res.events {
+		if e.Event == "growth" {
+			g := e.GrowthEvent
+			fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank %d;\nperplexity %.2f before and %.2f right after growth.\n",
+				e.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
+		}
+	}
+
+	fmt.Fprintf(w, "\nMemory on the device, by class\n\n")
+	rows = [][]string{{""}}
+	for _, class := range gpu.Classes() {
+		rows[0] = append(rows[0], class.String())
+	}
+	rows[0] = append(rows[0], "all", "of vanilla")
+	vl, err := vanilla.Layouts()
+	if err != nil {
+		return err
+	}
+	whole := gpu.Plan(dev.Own(), vanilla.Specs(vl[0]))
+	row := func(name string, bytes func(gpu.Class) int64, all int64) {
+		cells := []string{name}
+		for _, class := range gpu.Classes() {
+			cells = append(cells, gpu.Bytes(bytes(class)))
+		}
+		rows = append(rows, append(cells, gpu.Bytes(all), fmt.Sprintf("%.0f %%", 100*float64(all)/float64(whole.Total()))))
+	}
+	for i, m := range res.last {
+		row(fmt.Sprintf("stage %d", i+1), func(c gpu.Class) int64 { return m.Bytes[c.String()] }, total(m.Bytes))
+	}
+	row("vanilla", whole.Live, whole.Total())
+	writeTable(w, 1, rows)
+
+	fmt.Fprintf(w, "\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in %s,\nthe corpus and the tokenizer in %s.\n",
+		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out, stage.FinalDir), filepath.Join(dir, "demo-data"))
+	return nil
+}
+
+// rate is a stage's mean tokens per second of training alone.
+func (r *result) rate(i int) float64 {
+	return float64(r.steps[i]) * float64(r.recipe.TokensPerStep()) / r.seconds[i]
+}

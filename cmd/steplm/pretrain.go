@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"steplm/data"
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/checkpoint"
+	"steplm/model/optim"
+	"steplm/stage"
+	"steplm/stage/eval"
+)
+
+// pretrainCmd trains a model. Its defaults are what the paper leaves open.
+type pretrainCmd struct {
+	Method string `default:"step" enum:"step,vanilla" help:"Training method: ${enum}."`
+	ModelFlags
+
+	Data       string `required:"" placeholder:"PATH" help:"Training shards: a directory, a glob or a file of Parquet with a text column."`
+	Validation string `placeholder:"PATH" help:"Validation shards, for token perplexity."`
+	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, or a directory with it or with vocab.json and merges.txt."`
+	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
+	Resume     bool   `help:"Go on from the last checkpoint; repeat the run's other flags."`
+
+	Steps     int   `xor:"length" required:"" help:"Optimizer steps of the whole run."`
+	Tokens    int64 `xor:"length" required:"" help:"Tokens of the whole run, instead of --steps."`
+	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
+	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
+
+	StepFlags
+	GrowAt   float64 `default:"0.75" help:"Fraction of a stage's schedule after which the model grows."`
+	Operator string  `default:"mean" help:"Growth operator: mean or copy."`
+	Position string  `default:"upper" help:"Where new layers go: upper, intermediate, lower or random."`
+	Adapters string  `default:"merge" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+
+	LR                 []float64 `default:"1e-3" help:"Peak learning rate, one for all stages or one for each."`
+	WeightDecay        []float64 `default:"0.1" help:"Decoupled weight decay, likewise; never on norms."`
+	AdapterLR          float64   `default:"1" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64   `default:"1" help:"Factor on the weight decay for adapters."`
+	Schedule           string    `default:"cosine" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
+	Warmup             int       `default:"-1" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
+	Rewarm             int       `default:"-1" help:"Warm-up steps after each growth; -1: likewise."`
+	MinLRRatio         float64   `name:"min-lr-ratio" default:"0.1" help:"Where the cosine ends, relative to its peak."`
+	Beta1              float64   `default:"0.9" help:"AdamW's first beta."`
+	Beta2              float64   `default:"0.95" help:"AdamW's second beta."`
+	Eps                float64   `default:"1e-8" help:"AdamW's epsilon."`
+	ClipNorm           float64   `default:"1" help:"Global gradient norm to clip to; 0: no clipping."`
+	Seed               uint64    `default:"1" help:"Seed of initial weights, order of the data and random growth."`
+	Precision          string    `default:"f32" enum:"f32" help:"Storage type of weights, gradients and activations: ${enum}."`
+
+	SaveEvery  int   `default:"0" help:"Steps between checkpoints; 0: only before growth and at the end."`
+	Keep       int   `default:"2" help:"Checkpoints to keep; 0: all."`
+	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens int64 `default:"32768" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
+	DeviceFlag
+	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
+}
+
+// Run is the command.
+func (c *pretrainCmd) Run(ctx context.Context) error {
+	dev, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	_, err = c.train(ctx, dev)
+	return err
+}
+
+// result is what a run leaves for a summary.
+type result struct {
+	recipe stage.Recipe
+	events []stage.Event
+	// Of each stage:
+	first, last []stage.Metrics
+	steps       []int
+	seconds     []float64 // spent in steps
+}
+
+// train runs the command on an open device.
+func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error) {
+	tok, err := tokenizer.Load(c.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	shards, err := data.Open(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := c.recipe(tok, shards)
+	if err != nil {
+		return nil, err
+	}
+	loader, err := data.NewLoader(shards, tok, data.Options{BatchSize: c.BatchSize, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true})
+	if err != nil {
+		return nil, err
+	}
+	defer loader.Close()
+	sets, err := c.sets(tok)
+	if err != nil {
+		return nil, err
+	}
+	// Before the folder: what cannot be run leaves no trace.
+	if err := fits(dev, recipe); err != nil {
+		return nil, err
+	}
+	open := stage.CreateFolder
+	if c.Resume {
+		open = stage.OpenFolder
+	}
+	folder, err := open(c.Out, recipe)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	if !c.JSON {
+		describeRun(os.Stdout, recipe, shards, tok, dev)
+	}
+	res := &result{recipe: recipe}
+	v := newView(c.JSON, recipe, res)
+	defer v.close()
+	run := &stage.Run{
+		Recipe: recipe, Device: dev, Batches: loader, Folder: folder, Sets: sets,
+		SaveEvery: c.SaveEvery, Keep: c.Keep, EvalEvery: c.EvalEvery, EvalTokens: c.EvalTokens, Report: v.report(),
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return exportHF(t.Model, tok, d) },
+	}
+	if c.Resume {
+		err = run.Resume(ctx)
+	} else {
+		err = run.Start(ctx)
+	}
+	if errors.Is(err, stage.ErrStopped) {
+		v.close()
+		return nil, fmt.Errorf("%w: go on with the same command and --resume", err)
+	}
+	return res, err
+}
+
+// fits compares every stage with the memory there is.
+func fits(dev gpu.Device, r stage.Recipe) error {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for i, l := range layouts {
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
+		}
+	}
+	return nil
+}
+
+func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards) (stage.Recipe, error) {
+	cfg, err := c.Config(tok.VocabSize())
+	if err != nil {
+		return stage.Recipe{}, err
+	}
+	size := model.Size{Batch: c.BatchSize, SeqLen: c.Window(cfg)}
+	steps := c.Steps
+	if c.Tokens != 0 {
+		per := int64(size.Rows()) * int64(c.GradAccum)
+		if per < 1 {
+			return stage.Recipe{}, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", c.BatchSize, size.SeqLen, c.GradAccum)
+		}
+		steps = int((c.Tokens + per - 1) / per)
+	}
+	if c.Method == "vanilla" && (c.Stages != nil || c.Split != nil) {
+		return stage.Recipe{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
+	}
+	o := stage.Options{
+		Model: cfg, Precision: c.Precision, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,
+		Optimizer: optim.AdamWConfig{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, MaxNorm: c.ClipNorm},
+		LR:        c.LR, Decay: c.WeightDecay, AdapterLR: c.AdapterLR, AdapterDecay: c.AdapterWeightDecay,
+		Schedule: c.Schedule, Warmup: c.Warmup, Rewarm: c.Rewarm, MinRatio: c.MinLRRatio,
+		GrowAt: c.GrowAt, Operator: c.Operator, Position: c.Position, KeepAdapters: c.Adapters == "keep",
+		Data: stage.Data{Train: shards.Identity(), Tokenizer: tok.Hash()},
+	}
+	c.Set(&o, cfg)
+	return stage.NewRecipe(c.Method, o)
+}
+
+func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer) ([]eval.Set, error) {
+	var sets []eval.Set
+	if c.Validation != "" {
+		s, err := data.Open(c.Validation)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.TokenSet("validation", s, tok))
+	}
+	if c.Wikitext != "" {
+		if _, err := os.Stat(c.Wikitext); err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.WikiTextSet(c.Wikitext, tok))
+	}
+	return sets, nil
+}
+
+// exportHF writes a model and its tokenizer as Hugging Face lays them out.
+func exportHF(m *model.Model, tok *tokenizer.Tokenizer, d *checkpoint.Dir) error {
+	var eos *int
+	if id, ok := tok.EndOfText(); ok {
+		n := int(id)
+		eos = &n
+	}
+	if err := m.WriteHF(d, eos, eos); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "steplm")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	path := filepath.Join(tmp, "tokenizer.json")
+	if err := tok.Save(path); err != nil {
+		return err
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	w, err := d.Create("tokenizer.json")
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, in); err != nil {
+		return err
+	}
+	return w.Close()
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"steplm/data"
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+	"steplm/stage"
+)
+
+// describeRun prints a run before it starts, with every choice that the paper
+// leaves open.
+func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenizer.Tokenizer, dev gpu.Device) {
+	c := r.Model
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(w, "%-10s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	tied := "untied head"
+	if c.Tied {
+		tied = "tied head"
+	}
+	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
+	line("data", "%d shards, %d documents; tokenizer with %d ids", len(shards.Files), shards.Rows(), tok.VocabSize())
+	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d, %s", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed, r.Precision)
+	line("device", "%s", dev.Name())
+	layouts, err := r.Layouts()
+	if err != nil {
+		return // validated before
+	}
+	for i, s := range r.Stages {
+		trains, frozen := layouts[i].Count()
+		line(fmt.Sprintf("stage %d", i+1), "%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s to %.3g over %d steps, warm-up %d, weight decay %g",
+			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), s.Schedule.Kind, s.LR, s.Schedule.Steps, s.Schedule.Warmup, s.Decay)
+		var verbs []string
+		for _, v := range s.Entry {
+			verb := v.Do
+			if v.Do == stage.Grow {
+				verb = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
+			}
+			if v.Do == stage.Wrap {
+				verb = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)", r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
+			}
+			verbs = append(verbs, verb)
+		}
+		if len(verbs) > 0 {
+			line("", "begins with %s", strings.Join(verbs, ", "))
+		}
+	}
+	if len(r.Stages) > 1 {
+		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
+	}
+	line("optimizer", "AdamW, betas %g and %g, epsilon %g, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Beta1, r.Optimizer.Beta2, r.Optimizer.Eps, r.Optimizer.MaxNorm)
+}
+
+// view shows a run while it goes on and keeps what the summary needs.
+type view struct {
+	json    bool
+	recipe  stage.Recipe
+	res     *result
+	bar     *progress
+	evalBar *progress
+}
+
+func newView(json bool, r stage.Recipe, res *result) *view {
+	return &view{json: json, recipe: r, res: res}
+}
+
+func (v *view) report() stage.Report {
+	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating}
+}
+
+func (v *view) step(m stage.Metrics) {
+	v.res.step(m)
+	if v.json {
+		v.line(m)
+		return
+	}
+	v.closeEval()
+	if v.bar == nil {
+		v.bar = newProgress(progressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
+	}
+	v.bar.Describe(fmt.Sprintf("stage %d/%d  loss %.4f  %.0f tokens/s  %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
+	v.bar.Set(int64(m.Step))
+}
+
+// step keeps what a summary of the stages needs.
+func (r *result) step(m stage.Metrics) {
+	for len(r.last) < m.Stage { // a resumed run may begin in a later stage
+		r.first, r.last = append(r.first, m), append(r.last, m)
+		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
+	}
+	i := m.Stage - 1
+	r.last[i] = m
+	r.steps[i]++
+	r.seconds[i] += float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+}
+
+func total(m map[string]int64) (n int64) {
+	for _, b := range m {
+		n += b
+	}
+	return n
+}
+
+func (v *view) evaluating(set string, tokens int64) {
+	if v.json {
+		return
+	}
+	if v.evalBar == nil {
+		v.close()
+		v.evalBar = newProgress(progressOutput(v.json), "evaluate "+set, 0, "tokens")
+	}
+	v.evalBar.Set(tokens)
+}
+
+func (v *view) closeEval() {
+	if v.evalBar != nil {
+		v.evalBar.Done()
+		v.evalBar = nil
+	}
+}
+
+// close ends the bars, so that lines can be printed.
+func (v *view) close() {
+	v.closeEval()
+	if v.bar != nil {
+		v.bar.Done()
+		v.bar = nil
+	}
+}
+
+func (v *view) line(x any) {
+	b, err := json.Marshal(x)
+	if err == nil {
+		fmt.Fprintf(os.Stdout, "%s\n", b)
+	}
+}
+
+func (v *view) event(e stage.Event) {
+	v.res.events = append(v.res.events, e)
+	if v.json {
+		v.line(e)
+		return
+	}
+	v.close()
+	w := os.Stdout
+	seconds := time.Duration(e.Seconds * float64(time.Second)).Round(time.Millisecond)
+	switch e.Event {
+	case "growth":
+		g := e.GrowthEvent
+		fmt.Fprintf(w, "step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s\n", e.Step, g.From, g.To, places(g.New), count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
+		if g.Note != "" {
+			fmt.Fprintf(w, "         note: %s\n", g.Note)
+		}
+	case "eval":
+		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
+	case "checkpoint":
+		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, seconds)
+	case "resume":
+		fmt.Fprintf(w, "step %d: resumed from %s\n", e.Step, e.Checkpoint)
+	case "end":
+		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, e.Checkpoint)
+	}
+}
+
+// places prints positions counted from 1, as layers 2 and 4.
+func places(list []int) string {
+	var s []string
+	for _, i := range slices.Clone(list) {
+		s = append(s, fmt.Sprint(i+1))
+	}
+	return strings.Join(s, ", ")
+}
