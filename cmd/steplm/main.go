@@ -21,6 +21,7 @@ import (
 )
 
 type cli struct {
+	Demo      demoCmd      `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain  pretrainCmd  `cmd:"" help:"Train a model by STEP or vanilla."`
 	Plan      planCmd      `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Eval      evalCmd      `cmd:"" help:"Measure a model."`
