@@ -6,22 +6,25 @@ type action int
 const (
 	actStep action = iota
 	actSave
+	actEvaluate
 	actGrow
 	actEnd
 )
 
-// next decides from what is done alone, so that a resumed run decides the same.
-// Saving comes before everything that may fail: before evaluating, before a
-// transition, before the end.
-func (r *Run) next(t *Trainer, saved int) action {
-	over := t.step >= r.Recipe.Steps()
+// next decides from what is done alone, so that a resumed run decides the same:
+// saved and evaluated are the steps after which that was last done. Saving comes
+// before everything that may fail: before evaluating, before a transition,
+// before the end.
+func (r *Run) next(t *Trainer, saved, evaluated int) action {
 	switch {
-	case saved != t.step && (over || t.Due() || r.saveDue(t)):
+	case saved != t.step && r.saveDue(t):
 		return actSave
-	case over:
+	case t.step >= r.Recipe.Steps():
 		return actEnd
 	case t.Due():
 		return actGrow
+	case evaluated != t.step && r.evalDue(t):
+		return actEvaluate
 	}
 	return actStep
 }
@@ -32,5 +35,5 @@ func (r *Run) saveDue(t *Trainer) bool {
 
 // evalDue: around growth and at the end other evaluations take its place.
 func (r *Run) evalDue(t *Trainer) bool {
-	return r.EvalEvery > 0 && t.step%r.EvalEvery == 0 && !t.Due() && t.step < r.Recipe.Steps()
+	return r.EvalEvery > 0 && t.step > 0 && t.step%r.EvalEvery == 0
 }

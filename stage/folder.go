@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gofrs/flock"
 
@@ -28,6 +30,7 @@ type Folder struct {
 	Dir     string
 	lock    *flock.Flock
 	metrics *os.File
+	steps   int64 // bytes of metrics up to the last step's line
 }
 
 // CreateFolder begins a run in dir, which must not exist or be empty.
@@ -36,26 +39,29 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == recipeFile }) {
+		return nil, fmt.Errorf("%s already holds a run: go on with --resume, or choose another --out", dir)
+	}
 	for _, e := range entries {
-		if e.Name() == recipeFile {
-			return nil, fmt.Errorf("%s already holds a run: go on with --resume, or choose another --out", dir)
-		}
-		if e.Name() != lockFile {
+		if e.Name() != lockFile && e.Name() != recipeFile+temporary { // a killed beginning
 			return nil, fmt.Errorf("%s is not empty and holds no run (found %s): choose another --out", dir, e.Name())
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, checkpointsDir), 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	f, err := lockFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dir, recipeFile), r); err != nil {
+	if err = writeFile(filepath.Join(dir, recipeFile), r); err == nil {
+		err = f.openMetrics(0)
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return f, f.openMetrics(0)
+	return f, nil
 }
 
 // OpenFolder takes up a run that was begun with the same recipe.
@@ -122,10 +128,10 @@ func (f *Folder) openMetrics(size int64) error {
 	if err := m.Truncate(size); err != nil {
 		return err
 	}
-	if _, err := m.Seek(size, 0); err != nil {
+	if _, err := m.Seek(size, io.SeekStart); err != nil {
 		return err
 	}
-	f.metrics = m
+	f.metrics, f.steps = m, size
 	return nil
 }
 
@@ -141,13 +147,18 @@ func (f *Folder) Log(v any) error {
 	return nil
 }
 
-// logged is the length of metrics.jsonl, safely on disk.
-func (f *Folder) logged() (int64, error) {
-	if err := f.metrics.Sync(); err != nil {
-		return 0, err
+// logStep appends a step's line.
+func (f *Folder) logStep(m Metrics) (err error) {
+	if err = f.Log(m); err == nil {
+		f.steps, err = f.metrics.Seek(0, io.SeekCurrent)
 	}
-	return f.metrics.Seek(0, 1)
+	return err
 }
+
+// loggedSteps is the length of metrics.jsonl up to the last step's line, which
+// is safely on disk: where a resumed run goes on. The events after it follow
+// from the step and will be there again.
+func (f *Folder) loggedSteps() (int64, error) { return f.steps, f.metrics.Sync() }
 
 // Close releases the folder.
 func (f *Folder) Close() error {
@@ -157,13 +168,16 @@ func (f *Folder) Close() error {
 	return f.lock.Unlock()
 }
 
+// temporary ends the name of a file that is being written.
+const temporary = ".tmp"
+
 // writeFile writes JSON beside path and renames it.
 func writeFile(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := path + ".tmp"
+	tmp := path + temporary
 	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
 		return err
 	}

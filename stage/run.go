@@ -94,9 +94,10 @@ func (r *Run) Resume(ctx context.Context) error {
 
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
-	saved := t.step // a resumed run is saved already; a new one has nothing to lose
+	// A resumed run is saved already; a new one has nothing to lose. What followed
+	// the last step's line in the metrics was cut off and is done again.
+	saved, evaluated := t.step, -1
 	for {
-		c := r.next(t, saved)
 		if ctx.Err() != nil {
 			if saved != t.step {
 				if err := r.save(t); err != nil {
@@ -106,25 +107,23 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 			return ErrStopped
 		}
 		var err error
-		switch c {
+		switch r.next(t, saved, evaluated) {
 		case actSave:
 			err = r.save(t)
 			saved = t.step
-			if err == nil && r.evalDue(t) {
-				err = r.evaluate(ctx, t, "every")
-			}
+		case actEvaluate:
+			err = r.evaluate(ctx, t, "every")
+			evaluated = t.step
 		case actGrow:
 			err = r.grow(ctx, t)
+			evaluated = t.step
 		case actStep:
 			var m Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				if err = r.Folder.Log(m); err == nil && r.Report.Step != nil {
+				if err = r.Folder.logStep(m); err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
-			}
-			if err == nil && r.evalDue(t) && !r.saveDue(t) {
-				err = r.evaluate(ctx, t, "every")
 			}
 		case actEnd:
 			return r.end(ctx, t)
@@ -150,7 +149,7 @@ func (r *Run) event(t *Trainer, e Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.logged()
+	n, err := r.Folder.loggedSteps()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type state struct {
 	Order   []int       `json:"order"`   // block IDs from the embedding's side on
 	Updates int         `json:"updates"` // of the optimizer since its last reset
 	Cursor  data.Cursor `json:"cursor"`  // of the next batch
-	Metrics int64       `json:"metrics"` // bytes of metrics.jsonl at the save
+	Metrics int64       `json:"metrics"` // bytes of metrics.jsonl up to the step's line
 	Device  string      `json:"device"`  // losses repeat bit for bit on the same one
 }
 
@@ -35,7 +35,7 @@ const (
 )
 
 // Save writes a checkpoint under parent/name, whole or not at all. metrics is
-// the length of metrics.jsonl so far.
+// the length of metrics.jsonl up to the last step's line.
 func (t *Trainer) Save(parent, name string, metrics int64) error {
 	d, err := checkpoint.Begin(parent, name)
 	if err != nil {
@@ -115,46 +115,58 @@ func chunks(n int, do func(at int, buf []float32) error) error {
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
 // one that the checkpoint was saved under.
 func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
-	if err := checkpoint.Verify(dir); err != nil {
-		return nil, 0, err
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
+	s, err := readState(dir, r)
 	if err != nil {
 		return nil, 0, err
-	}
-	var s state
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
-	}
-	if s.Recipe != r.Hash() {
-		return nil, 0, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)", dir, s.Recipe, r.Hash())
-	}
-	if s.Stage < 0 || s.Stage >= len(r.Stages) || s.Step < 0 || s.Step > r.Steps() {
-		return nil, 0, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1, s.Step, len(r.Stages), r.Steps())
 	}
 	if t, err = allocate(dev, r, b, s.Stage); err != nil {
 		return nil, 0, err
 	}
-	defer func() {
-		if err != nil {
-			t.Free()
-		}
-	}()
-	t.step, t.opt.T = s.Step, s.Updates
+	if err := t.load(dir, s); err != nil {
+		t.Free()
+		return nil, 0, err
+	}
+	return t, s.Metrics, nil
+}
+
+// readState verifies a checkpoint and reads what it holds besides tensors.
+func readState(dir string, r Recipe) (s state, err error) {
+	if err := checkpoint.Verify(dir); err != nil {
+		return s, err
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
+	}
+	if s.Recipe != r.Hash() {
+		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)", dir, s.Recipe, r.Hash())
+	}
+	if s.Stage < 0 || s.Stage >= len(r.Stages) || s.Step < 0 || s.Step > r.Steps() {
+		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1, s.Step, len(r.Stages), r.Steps())
+	}
+	return s, nil
+}
+
+// load fills a stage that was allocated for a checkpoint.
+func (t *Trainer) load(dir string, s state) error {
 	var order []int
 	for _, b := range t.layout().Blocks {
 		order = append(order, b.ID)
 	}
 	if !slices.Equal(order, s.Order) {
-		return nil, 0, fmt.Errorf("checkpoint %s has blocks %v, the recipe's stage %d has %v", dir, s.Order, s.Stage+1, order)
+		return fmt.Errorf("checkpoint %s has blocks %v, the recipe's stage %d has %v", dir, s.Order, s.Stage+1, order)
 	}
-	if err := loadTensors(dev, filepath.Join(dir, modelFile), t.weights()); err != nil {
-		return nil, 0, err
+	if err := loadTensors(t.dev, filepath.Join(dir, modelFile), t.weights()); err != nil {
+		return err
 	}
-	if err := loadTensors(dev, filepath.Join(dir, optimizerFile), t.opt.State()); err != nil {
-		return nil, 0, err
+	if err := loadTensors(t.dev, filepath.Join(dir, optimizerFile), t.opt.State()); err != nil {
+		return err
 	}
-	return t, s.Metrics, b.Seek(s.Cursor)
+	t.step, t.opt.T = s.Step, s.Updates
+	return t.batches.Seek(s.Cursor)
 }
 
 func loadTensors(dev gpu.Device, path string, tensors []gpu.Tensor) error {

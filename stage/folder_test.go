@@ -1,0 +1,386 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/flock"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model/checkpoint"
+)
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreateFolderRefuses(t *testing.T) {
+	r := mustRecipe(t, "step", tinyOptions())
+	t.Run("not empty", func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
+		_, err := CreateFolder(dir, r)
+		wantError(t, err, dir, "not empty", "thesis.tex", "--out")
+		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+			t.Errorf("the folder was touched: %v", entries)
+		}
+	})
+	t.Run("a run", func(t *testing.T) {
+		dir := t.TempDir()
+		f, err := CreateFolder(dir, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		_, err = CreateFolder(dir, r)
+		wantError(t, err, dir, "already holds a run", "--resume", "--out")
+	})
+	t.Run("a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "run")
+		write(t, file, "")
+		_, err := CreateFolder(file, r)
+		wantError(t, err, file)
+		_, err = CreateFolder(filepath.Join(file, "below"), r)
+		wantError(t, err, file)
+	})
+	t.Run("locked", func(t *testing.T) {
+		dir := t.TempDir()
+		defer hold(t, dir)()
+		_, err := CreateFolder(dir, r)
+		wantError(t, err, dir, "another process")
+	})
+}
+
+// hold locks a folder as another process would.
+func hold(t *testing.T, dir string) (release func() error) {
+	t.Helper()
+	lock := flock.New(filepath.Join(dir, lockFile))
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	return lock.Unlock
+}
+
+// A beginning that was killed before its recipe was whole is no run, and in
+// nobody's way.
+func TestCreateFolderAfterKilledBeginning(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, lockFile), "")
+	write(t, filepath.Join(dir, recipeFile+temporary), "{")
+	r := mustRecipe(t, "step", tinyOptions())
+	f, err := CreateFolder(dir, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	again, err := ReadRecipe(dir)
+	if err != nil || again.Hash() != r.Hash() {
+		t.Errorf("recipe with hash %s, %v, want %s", again.Hash(), err, r.Hash())
+	}
+}
+
+func TestOpenFolderRefuses(t *testing.T) {
+	r := mustRecipe(t, "step", tinyOptions())
+	begun := func(t *testing.T) string {
+		dir := filepath.Join(t.TempDir(), "run")
+		f, err := CreateFolder(dir, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		return dir
+	}
+	t.Run("no run", func(t *testing.T) {
+		for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "nothing")} {
+			_, err := OpenFolder(dir, r)
+			wantError(t, err, dir, "holds no run", recipeFile)
+		}
+	})
+	t.Run("another recipe", func(t *testing.T) {
+		dir := begun(t)
+		for _, c := range []struct {
+			change func(*Options)
+			want   []string
+		}{
+			{func(o *Options) { o.Seed = 8 }, []string{"seed is 7 there and 8 here"}},
+			{func(o *Options) { o.LR = []float64{1e-2, 2e-2} }, []string{"stages[1].lr is 0.01 there and 0.02 here"}},
+			{func(o *Options) { o.Adapter.Targets = []string{"wq"} }, []string{"adapter.targets[1] is wk there and absent here"}},
+			{func(o *Options) { o.Data.Tokenizer = "new" }, []string{"data.tokenizer is absent there and new here"}},
+			{func(o *Options) { o.Batch.SeqLen = 16 }, []string{"micro_batch.seq_len is 8 there and 16 here"}},
+		} {
+			o := tinyOptions()
+			c.change(&o)
+			_, err := OpenFolder(dir, mustRecipe(t, "step", o))
+			wantError(t, err, append(c.want, dir, "another recipe")...)
+		}
+	})
+	t.Run("locked", func(t *testing.T) {
+		dir := begun(t)
+		release := hold(t, dir)
+		_, err := OpenFolder(dir, r)
+		wantError(t, err, dir, "another process")
+		release()
+		f, err := OpenFolder(dir, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = OpenFolder(dir, r); err == nil {
+			t.Error("a folder was opened twice")
+		}
+		f.Close()
+	})
+	t.Run("damaged recipe", func(t *testing.T) {
+		for text, want := range map[string]string{
+			"":                            "EOF",
+			`{"format": 1`:                "EOF",
+			`{"format": 1, "metod": "s"}`: `"metod"`,
+			`{"format": 2}`:               "format 2, this program reads 1",
+			`{"format": 1, "method": {}}`: "method",
+		} {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, recipeFile), text)
+			_, err := OpenFolder(dir, r)
+			wantError(t, err, filepath.Join(dir, recipeFile), want)
+		}
+	})
+}
+
+// ended is a finished story on the host.
+func ended(t *testing.T, change func(*story)) story {
+	t.Helper()
+	s := newStory(t)
+	if change != nil {
+		change(&s)
+	}
+	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s story) checkpoint(t testing.TB) string {
+	t.Helper()
+	name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(s.Dir, checkpointsDir, name)
+}
+
+func TestKeep(t *testing.T) {
+	for keep, want := range map[int][]string{
+		0: {"step-2", "step-3", "step-4", "step-6", "step-8"},
+		1: {"step-8"},
+		2: {"step-6", "step-8"},
+	} {
+		s := ended(t, func(s *story) { s.Keep = keep })
+		entries, err := os.ReadDir(filepath.Join(s.Dir, checkpointsDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if want := append([]string{"LATEST"}, want...); !slices.Equal(names, want) {
+			t.Errorf("keep %d: %v, want %v", keep, names, want)
+		}
+	}
+}
+
+// One flipped bit in any file of the checkpoint is found and named.
+func TestResumeFlippedByte(t *testing.T) {
+	s := ended(t, nil)
+	for _, file := range []string{stateFile, modelFile, optimizerFile} {
+		path := filepath.Join(s.checkpoint(t), file)
+		good, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := slices.Clone(good)
+		bad[len(bad)/2] ^= 1
+		write(t, path, string(bad))
+		d := gpu.NewHost()
+		wantError(t, s.run(context.Background(), d), s.checkpoint(t), file, "use another checkpoint")
+		if n := d.Ledger().Total(); n != 0 {
+			t.Errorf("%d bytes are left on the device", n)
+		}
+		write(t, path, string(good[:len(good)-1]))
+		wantError(t, s.run(context.Background(), d), s.checkpoint(t), file, fmt.Sprint(len(good)))
+		write(t, path, string(good))
+	}
+	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
+		t.Errorf("after repair: %v", err)
+	}
+}
+
+func TestResumeRefuses(t *testing.T) {
+	resume := func(s story) error { return s.run(context.Background(), gpu.NewHost()) }
+	t.Run("lost checkpoint", func(t *testing.T) {
+		s := ended(t, nil)
+		if err := os.RemoveAll(s.checkpoint(t)); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, resume(s), "LATEST", "step-8", "gone")
+	})
+	t.Run("other data", func(t *testing.T) {
+		s := ended(t, nil)
+		s.Shards = t.TempDir()
+		if err := data.WriteShard(filepath.Join(s.Shards, "0.parquet"), []data.Row{{Text: "other"}}, data.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, resume(s), "cursor", "data")
+	})
+	t.Run("a checkpoint of another run", func(t *testing.T) {
+		s, other := ended(t, nil), ended(t, func(s *story) { s.Recipe.Seed++ })
+		if err := os.RemoveAll(s.checkpoint(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(other.checkpoint(t), filepath.Join(s.Dir, checkpointsDir, "step-8")); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, resume(s), "another recipe", s.Recipe.Hash()[:12], other.Recipe.Hash()[:12])
+	})
+	for name, c := range map[string]struct {
+		change func(*state)
+		want   []string
+	}{
+		"stage that is not there":  {func(s *state) { s.Stage = 2 }, []string{"stage 3", "2 stages"}},
+		"step that is not there":   {func(s *state) { s.Step = 9 }, []string{"step 9", "8 steps"}},
+		"blocks of another stage":  {func(s *state) { s.Stage = 0 }, []string{"[0 2 3 1]", "[0 1]"}},
+		"blocks in another order":  {func(s *state) { slices.Reverse(s.Order) }, []string{"[1 3 2 0]", "[0 2 3 1]"}},
+		"cursor out of this world": {func(s *state) { s.Cursor.Shard = 99 }, []string{"cursor", "99"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := ended(t, nil)
+			rewrite(t, s.checkpoint(t), func(name string, text []byte) []byte {
+				if name != stateFile {
+					return text
+				}
+				var st state
+				if err := json.Unmarshal(text, &st); err != nil {
+					t.Fatal(err)
+				}
+				c.change(&st)
+				text, _ = json.Marshal(st)
+				return text
+			})
+			d := gpu.NewHost()
+			wantError(t, s.run(context.Background(), d), c.want...)
+			if n := d.Ledger().Total(); n != 0 {
+				t.Errorf("%d bytes are left on the device", n)
+			}
+		})
+	}
+	t.Run("a tensor is missing", func(t *testing.T) {
+		s := ended(t, nil)
+		rewrite(t, s.checkpoint(t), func(name string, text []byte) []byte {
+			if name != modelFile {
+				return text
+			}
+			return []byte(strings.Replace(string(text), "blocks.0.wq.lora_a", "blocks.0.wq.lora_x", 1))
+		})
+		wantError(t, resume(s), modelFile, "blocks.0.wq.lora_a")
+	})
+}
+
+// rewrite replaces a checkpoint by one with changed files and right checksums.
+func rewrite(t *testing.T, dir string, change func(name string, text []byte) []byte) {
+	t.Helper()
+	out, err := checkpoint.Begin(filepath.Dir(dir), filepath.Base(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{stateFile, modelFile, optimizerFile} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := out.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(change(name, text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A save that fails ends the run with what is in the way; nothing that was
+// saved before is lost, and once the way is free the run goes on.
+func TestFailedSave(t *testing.T) {
+	want, _ := straight(t, newStory(t), gpu.NewHost())
+	for name, block := range map[string]func(t *testing.T, s story) (path string){
+		"a file in a checkpoint's place": func(t *testing.T, s story) string {
+			path := filepath.Join(s.Dir, checkpointsDir, "step-6")
+			write(t, path, "precious")
+			return path
+		},
+		"a directory in a checkpoint's place": func(t *testing.T, s story) string {
+			path := filepath.Join(s.Dir, checkpointsDir, "step-6")
+			write(t, filepath.Join(path, "file"), "precious")
+			return path
+		},
+		"a file in the final model's place": func(t *testing.T, s story) string {
+			path := filepath.Join(s.Dir, FinalDir)
+			write(t, path, "precious")
+			return path
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			path := ""
+			s.Hook = func(p string) {
+				if p == "step 5" {
+					path = block(t, s)
+				}
+			}
+			d := gpu.NewHost()
+			wantError(t, s.run(context.Background(), d), path, "not replaced")
+			if n := d.Ledger().Total(); n != 0 {
+				t.Errorf("%d bytes are left on the device", n)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("what was in the way is gone: %v", err)
+			}
+			if err := checkpoint.Verify(s.checkpoint(t)); err != nil {
+				t.Errorf("the checkpoint before: %v", err)
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			s.Hook = nil
+			if err := s.run(context.Background(), d); err != nil {
+				t.Fatal(err)
+			}
+			checkTold(t, s, want)
+		})
+	}
+}
+
+// A loss that is not finite ends the run; its last good checkpoint stays.
+func TestRunEndsWithNonFinite(t *testing.T) {
+	s := newStory(t)
+	s.Recipe.Stages[0].LR = 1e30
+	err := s.run(context.Background(), gpu.NewHost())
+	wantError(t, err, "step ", "nothing was updated", "last checkpoint")
+}

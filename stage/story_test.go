@@ -1,0 +1,193 @@
+package stage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model/checkpoint"
+	"steplm/stage/eval"
+)
+
+// byteTokenizer has one id per byte, and 256 for the end of a text.
+type byteTokenizer struct{}
+
+func (byteTokenizer) Encode(s string) []uint32 {
+	ids := make([]uint32, len(s))
+	for i := range len(s) {
+		ids[i] = uint32(s[i])
+	}
+	return ids
+}
+func (byteTokenizer) VocabSize() int            { return 257 }
+func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
+
+// story is a whole run in a folder, over Parquet shards: what tests start,
+// stop, kill and resume.
+type story struct {
+	Recipe Recipe
+	Shards string // a directory
+	Dir    string // of the run
+	Keep   int
+	Every  int // save and evaluate every so many steps
+	// Hook hears of every batch, cursor, step, event and export.
+	Hook func(point string)
+}
+
+// storyOptions is STEP from 2 to 4 layers: 3 steps, growth, 5 steps.
+func storyOptions() Options {
+	o := tinyOptions()
+	o.Model.Layers, o.Model.Vocab, o.Steps, o.GradAccum = 4, 257, 8, 2
+	o.Model.Hidden, o.Model.FFN, o.Split = 8, 12, []int{2, 2}
+	return o
+}
+
+func newStory(t testing.TB) story {
+	t.Helper()
+	dir := t.TempDir()
+	for shard := range 2 {
+		var rows []data.Row
+		for i := range 20 {
+			rows = append(rows, data.Row{Text: fmt.Sprintf("document %d of shard %d, %s", i, shard, strings.Repeat("abc ", i%5))})
+		}
+		if err := data.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, data.WriteOptions{RowGroup: 7}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return story{Recipe: mustRecipe(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Every: 2}
+}
+
+// in is the same story in another folder.
+func (s story) in(dir string) story { s.Dir = dir; return s }
+
+// hooked tells of batches and cursors.
+type hooked struct {
+	Batches
+	hook func(string)
+}
+
+func (h hooked) Next(ctx context.Context) (data.Batch, error) {
+	h.hook("batch")
+	return h.Batches.Next(ctx)
+}
+func (h hooked) Cursor() data.Cursor { h.hook("cursor"); return h.Batches.Cursor() }
+
+// heldSet scores one fixed batch in the trainer's own buffers.
+var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model, _ eval.Options) (eval.SetResult, error) {
+	if err := ctx.Err(); err != nil {
+		return eval.SetResult{}, err
+	}
+	n := m.Batch() * m.SeqLen()
+	ids := make([]uint32, n+1)
+	for i := range ids {
+		ids[i] = uint32(i * 37 % 257)
+	}
+	losses, err := m.Losses(ids[:n], ids[1:])
+	if err != nil {
+		return eval.SetResult{}, err
+	}
+	sum := 0.0
+	for _, x := range losses {
+		sum += float64(x)
+	}
+	return eval.SetResult{Name: "held", Perplexity: math.Exp(sum / float64(n)), Unit: "token", Tokens: int64(n)}, nil
+}}
+
+// run begins the run, or resumes it when its folder is there. A panic of the
+// hook leaves everything on the disk as a kill would.
+func (s story) run(ctx context.Context, d gpu.Device) error {
+	hook := s.Hook
+	if hook == nil {
+		hook = func(string) {}
+	}
+	shards, err := data.Open(s.Shards)
+	if err != nil {
+		return err
+	}
+	// Small blocks, so that the cursor crosses some.
+	l, err := data.NewLoader(shards, byteTokenizer{}, data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed, BlockWindows: 6, Shuffle: true})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	open, begin := CreateFolder, (*Run).Start
+	if _, err := os.Stat(filepath.Join(s.Dir, recipeFile)); err == nil {
+		open, begin = OpenFolder, (*Run).Resume
+	}
+	f, err := open(s.Dir, s.Recipe)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return begin(&Run{
+		Recipe: s.Recipe, Device: d, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
+		SaveEvery: s.Every, EvalEvery: s.Every, Keep: s.Keep, EvalTokens: 1,
+		Report: Report{
+			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
+			Event: func(e Event) { hook(fmt.Sprintf("%s after step %d in stage %d", e.Event, e.Step, e.Stage)) },
+		},
+		Export: func(t *Trainer, d *checkpoint.Dir) error {
+			hook("export")
+			return d.WriteJSON("exported.json", t.step)
+		},
+	}, ctx)
+}
+
+// told is what a run says of itself that must not depend on how often it was
+// interrupted: the lines of metrics.jsonl but resume and checkpoint events and
+// times, and the weights, optimizer state and cursor of the last checkpoint.
+func (s story) told(t testing.TB) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.Dir, metricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
+		var line map[string]json.RawMessage // numbers keep all their digits
+		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
+			t.Fatalf("%s: %v in %q", metricsFile, err, scan.Text())
+		}
+		if e := string(line["event"]); e == `"resume"` || e == `"checkpoint"` {
+			continue
+		}
+		delete(line, "tokens_per_second")
+		delete(line, "seconds")
+		b, _ := json.Marshal(line)
+		lines = append(lines, string(b))
+	}
+	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
+	if name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir)); err != nil || name != last {
+		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
+	}
+	sums, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, "checksums.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files map[string]struct{ SHA256 string }
+	if err := json.Unmarshal(sums, &files); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{modelFile, optimizerFile} {
+		lines = append(lines, name+" "+files[name].SHA256)
+	}
+	saved, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now state
+	if err := json.Unmarshal(saved, &now); err != nil {
+		t.Fatal(err)
+	}
+	now.Metrics = 0 // times have differing numbers of digits
+	b, _ := json.Marshal(now)
+	return append(lines, stateFile+" "+string(b))
+}
