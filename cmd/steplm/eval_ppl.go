@@ -16,6 +16,7 @@ type evalPplCmd struct {
 	Data      string `placeholder:"DIR|GLOB|FILE" help:"Parquet shards: token perplexity."`
 	Text      string `placeholder:"FILE" help:"A text file: token perplexity."`
 	Wikitext  string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
+	Unigram   string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
 	Context   int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
 	Stride    int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
 	BatchSize int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
@@ -26,6 +27,9 @@ type evalPplCmd struct {
 func (c *evalPplCmd) Run(ctx context.Context) error {
 	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
 		return usagef("nothing to measure on: give --data, --text or --wikitext")
+	}
+	if c.Unigram != "" && c.Data == "" {
+		return usagef("--unigram is measured on --data: give both")
 	}
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
 		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
@@ -57,6 +61,13 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		r, err := c.measure(ctx, loaded.eval, set)
 		if err != nil {
 			return fmt.Errorf("%s: %w", set.Name, err)
+		}
+		results = append(results, r)
+	}
+	if c.Unigram != "" {
+		r, err := unigram(c.Unigram, c.Data, tok)
+		if err != nil {
+			return err
 		}
 		results = append(results, r)
 	}
@@ -109,6 +120,25 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (e
 	}})
 }
 
+// unigram is the perplexity that the token frequencies of training shards get
+// on held-out ones: what a model must beat.
+func unigram(train, held string, t data.Tokenizer) (eval.SetResult, error) {
+	a, err := data.Open(train)
+	if err != nil {
+		return eval.SetResult{}, err
+	}
+	b, err := data.Open(held)
+	if err != nil {
+		return eval.SetResult{}, err
+	}
+	counts, err := data.CountTokens(a.Documents(data.Position{}), t)
+	if err != nil {
+		return eval.SetResult{}, err
+	}
+	p, tokens, err := data.UnigramPerplexity(counts, b.Documents(data.Position{}), t)
+	return eval.SetResult{Name: "unigram", Perplexity: p, Unit: "token", Tokens: tokens}, err
+}
+
 // shareUnits is how finely a share of a set is shown.
 const shareUnits = 1000
 
@@ -116,11 +146,13 @@ const shareUnits = 1000
 func printResult(r eval.SetResult) {
 	switch d := r.Detail.(type) {
 	case eval.Result:
-		fmt.Printf("%s: perplexity %.4f per token (context %d, stride %d; %s tokens, %s documents)\n",
+		fmt.Printf("%s: perplexity %.6g per token (context %d, stride %d; %s tokens, %s documents)\n",
 			r.Name, r.Perplexity, d.Context, d.Stride, count(d.Tokens), count(d.Documents))
 	case eval.WikiTextResult:
-		fmt.Printf("%s: perplexity %.4f per word (whole pages, context %d; %s pages, %s words, %s tokens), %.4f per byte, %.4f bits per byte\n",
+		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), %.6g per byte, %.6g bits per byte\n",
 			r.Name, r.Perplexity, d.Context, count(d.Pages), count(d.Words), count(d.Tokens), d.BytePerplexity, d.BitsPerByte)
+	default:
+		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Name, r.Perplexity, r.Unit, count(r.Tokens))
 	}
 }
 

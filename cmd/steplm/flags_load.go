@@ -78,30 +78,34 @@ func (at found) window(asked int) int {
 
 // load opens the device and puts the model there, with room for windows of a
 // size.
-func (f LoadFlags) load(at found, size model.Size) (l *loaded, err error) {
-	l = &loaded{}
-	if l.dev, err = f.Open(); err != nil {
+func (f LoadFlags) load(at found, size model.Size) (*loaded, error) {
+	dev, err := f.Open()
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			l.Close()
-		}
-	}()
+	l := &loaded{dev: dev}
+	if err := l.fill(at, size); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loaded) fill(at found, size model.Size) (err error) {
 	layout := model.Plain(at.config, at.config.Layers).ForInference()
-	if size.Batch > 0 && size.SeqLen > 0 && size.SeqLen <= at.config.MaxSeqLen {
+	if size.Batch > 0 && size.SeqLen > 0 { // others are refused below
 		if err := gpu.CheckFits(l.dev, gpu.Plan(l.dev.Own(), layout.Specs(), model.ActivationSpecs(layout, size))); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if l.model, err = model.LoadHF(l.dev, at.dir); err != nil {
-		return nil, err
+		return err
 	}
 	if l.acts, err = model.NewActivations(l.dev, l.model.Layout, size); err != nil {
-		return nil, err
+		return err
 	}
 	l.eval = eval.OnDevice(l.model, l.acts)
-	return l, nil
+	return nil
 }
 
 // loaded is a model on a device, ready for windows of one size.

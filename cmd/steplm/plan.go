@@ -45,7 +45,7 @@ func printPlan(w io.Writer, p stage.Plan) {
 	}
 	fmt.Fprintf(w, "model  hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
 		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, count(p.Parameters))
-	fmt.Fprintf(w, "run    STEP in %d stages, %s; micro-batch %d x %d; f32, AdamW\n\n", len(p.Stages), adapters(p), p.Batch.Batch, p.Batch.SeqLen)
+	fmt.Fprintf(w, "run    %s; micro-batch %d x %d; f32, AdamW\n\n", method(p), p.Batch.Batch, p.Batch.SeqLen)
 
 	header := []string{"", "new", "layers"}
 	for _, class := range gpu.Classes() {
@@ -69,11 +69,11 @@ func printPlan(w io.Writer, p stage.Plan) {
 	fmt.Fprintf(w, "paper  the largest stage takes %s: 16 bytes per trained and 2 per frozen parameter of the layers, nothing else\n", less(p.PaperReduction))
 }
 
-func adapters(p stage.Plan) string {
+func method(p stage.Plan) string {
 	if len(p.Stages) == 1 {
-		return "no growth, no adapters"
+		return "one stage, which is vanilla training"
 	}
-	return fmt.Sprintf("LoRA of rank %d (alpha %g) on %s of frozen layers", p.Adapter.Rank, p.Adapter.Alpha, strings.Join(p.Adapter.Targets, ", "))
+	return fmt.Sprintf("STEP in %d stages, LoRA of rank %d (alpha %g) on %s of frozen layers", len(p.Stages), p.Adapter.Rank, p.Adapter.Alpha, strings.Join(p.Adapter.Targets, ", "))
 }
 
 // less compares with vanilla training.

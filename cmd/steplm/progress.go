@@ -27,6 +27,7 @@ type progress struct {
 	start, last time.Time
 	every       time.Duration
 	printed     bool
+	room        int // columns for the description; 0: any
 }
 
 // progressOutput is standard error, or nil where other programs read.
@@ -47,9 +48,15 @@ func newProgressEvery(w io.Writer, label string, total int64, unit string, every
 	now := time.Now()
 	p := &progress{out: w, label: label, unit: unit, total: total, start: now, last: now, every: every}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		// Percentage, count and times take about 34 columns.
+		bar := 20
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			bar = max(4, min(bar, columns-100))
+			p.room = max(8, columns-34-bar)
+		}
 		options := []progressbar.Option{
-			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(label), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(p.fit(label)), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionSetWidth(bar), progressbar.OptionClearOnFinish(),
 		}
 		if unit != "" {
 			options = append(options, progressbar.OptionShowCount())
@@ -70,18 +77,13 @@ func (p *progress) Describe(note string) {
 	}
 }
 
-// barColumns is what a bar takes besides its description, at most.
-const barColumns = 60
-
 // fit cuts a description to the terminal: a bar that wraps is drawn over and
 // over.
 func (p *progress) fit(s string) string {
-	columns, _, err := term.GetSize(int(p.out.(*os.File).Fd()))
-	runes := []rune(s)
-	if err != nil || len(runes) <= columns-barColumns {
-		return s
+	if runes := []rune(s); p.room > 0 && len(runes) > p.room {
+		return string(runes[:p.room])
 	}
-	return string(runes[:max(0, columns-barColumns)])
+	return s
 }
 
 // Set says how much is done, in all.

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+
+	"steplm/model"
+	"steplm/stage"
+)
+
+// The table of a plan with round numbers, not of a model: what it shows must
+// not depend on what kernels need.
+func TestPlanText(t *testing.T) {
+	classes := func(base int64) map[string]int64 {
+		m := map[string]int64{}
+		for i, class := range []string{"weights", "adapters", "gradients", "optimizer", "activations", "scratch"} {
+			m[class] = base << (2 * i)
+		}
+		return m
+	}
+	p := stage.Plan{
+		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
+		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, Split: []int{13, 11},
+		Adapter: model.AdapterLayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+		Stages: []stage.StagePlan{
+			{NewLayers: 13, Layers: 13, PaperBytes: 1 << 31, Bytes: classes(1000), PeakBytes: 1365000},
+			{NewLayers: 11, Layers: 24, PaperBytes: 3 << 30, Bytes: classes(1 << 20), PeakBytes: 1365 << 20},
+		},
+		PaperVanillaBytes: 5 << 30, PaperReduction: 0.4, Vanilla: classes(2 << 20), VanillaBytes: 2730 << 20, Reduction: 0.5,
+	}
+	var b bytes.Buffer
+	printPlan(&b, p)
+	p.Model.Tied, p.Stages, p.Reduction, p.PaperReduction = true, p.Stages[:1], 0, -0.1
+	fmt.Fprintln(&b)
+	printPlan(&b, p)
+	golden(t, "plan.txt", b.String())
+}
+
+// The keys that other programs read.
+func TestPlanJSON(t *testing.T) {
+	var p map[string]any
+	out := succeed(t, "", "plan", "--model", "368m", "--rank", "64", "--stages", "2", "--json")
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"stages", "paper_vanilla_bytes", "paper_reduction", "vanilla_bytes", "reduction"} {
+		if _, ok := p[key]; !ok {
+			t.Errorf("no key %q in %s", key, out)
+		}
+	}
+	if r := p["paper_reduction"].(float64); fmt.Sprintf("%.1f", 100*r) != "42.0" {
+		t.Errorf("the paper's formula saves %g, want 0.420", r)
+	}
+	stages := p["stages"].([]any)
+	if len(stages) != 2 {
+		t.Fatalf("%d stages", len(stages))
+	}
+	for i, s := range stages {
+		s := s.(map[string]any)
+		for _, key := range []string{"new_layers", "paper_bytes", "peak_bytes"} {
+			if n, ok := s[key].(float64); !ok || n < 1 {
+				t.Errorf("stage %d: %s is %v", i+1, key, s[key])
+			}
+		}
+		bytes := s["bytes"].(map[string]any)
+		want := []string{"activations", "adapters", "gradients", "optimizer", "scratch", "weights"}
+		if got := slices.Sorted(maps.Keys(bytes)); !slices.Equal(got, want) {
+			t.Errorf("stage %d: classes %v, want %v", i+1, got, want)
+		}
+		sum := 0.0
+		for _, n := range bytes {
+			sum += n.(float64)
+		}
+		if sum != s["peak_bytes"] {
+			t.Errorf("stage %d: classes add up to %v, the peak is %v", i+1, sum, s["peak_bytes"])
+		}
+	}
+	if first := stages[0].(map[string]any); first["new_layers"] != 13.0 {
+		t.Errorf("stage 1 adds %v layers, want 13", first["new_layers"])
+	}
+}
+
+// A preset, its dimensions one by one, and its config.json are one plan.
+func TestPlanOfDimensionsAndFile(t *testing.T) {
+	want := succeed(t, "", "plan", "--model", "15m", "--rank", "8", "--stages", "3", "--json")
+	flags := []string{"plan", "--hidden", "288", "--ffn", "768", "--layers", "6", "--heads", "6", "--kv-heads", "6", "--vocab", "32000",
+		"--tied", "--max-seq-len", "256", "--rank", "8", "--stages", "3", "--json"}
+	if got := succeed(t, "", flags...); got != want {
+		t.Errorf("by flags: got\n%s\nwant\n%s", got, want)
+	}
+	c, err := model.Preset("15m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := writeFile(t, "15m.json", "")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.WriteConfig(f, c, "float32", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if got := succeed(t, "", "plan", "--model", path, "--rank", "8", "--stages", "3", "--json"); got != want {
+		t.Errorf("by file: got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestPlanErrors(t *testing.T) {
+	small := []string{"plan", "--model", "15m"}
+	for _, c := range []struct {
+		args  []string
+		parts []string
+	}{
+		{append(small, "--stages", "9"), []string{"6 layers", "9 stages"}},
+		{append(small, "--rank", "0"), []string{"rank 0"}},
+		{append(small, "--rank", "289"), []string{"rank 289", "288"}},
+		{append(small, "--hidden", "130"), []string{"130", "6", "divisible"}},
+		{append(small, "--layers", "0"), []string{"num_hidden_layers is 0"}},
+		{append(small, "--split", "4,5"), []string{"9 layers", "6 layers"}},
+		{append(small, "--split", "4,2", "--stages", "3"), []string{"3 stages"}},
+		{append(small, "--seq-len", "300"), []string{"300", "256"}},
+		{append(small, "--lora-targets", "wq,wx"), []string{"wx", "gate"}},
+		{[]string{"plan", "--model", "368"}, []string{`"368"`, "did you mean 368m?", "1.2b"}},
+		{[]string{"plan", "--model", "none/config.json"}, []string{"none/config.json", "no such"}},
+	} {
+		fail(t, 1, c.parts, c.args...)
+	}
+}
+
+func TestModelFlags(t *testing.T) {
+	n := func(i int) *int { return &i }
+	yes := true
+	grouped := writeFile(t, "grouped.json", `{"hidden_size": 32, "intermediate_size": 12, "num_hidden_layers": 1,
+		"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 9}`)
+	for _, c := range []struct {
+		name  string
+		flags ModelFlags
+		vocab int
+		want  model.Config
+	}{
+		{"preset", ModelFlags{Model: "1.2B"}, 0, model.Config{Hidden: 2048, FFN: 5461, Layers: 24, Heads: 32, KVHeads: 32, Vocab: 32000, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}},
+		{"tokenizer's vocabulary", ModelFlags{Model: "60m", Layers: n(2)}, 500, model.Config{Hidden: 512, FFN: 1376, Layers: 2, Heads: 8, KVHeads: 8, Vocab: 500, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}},
+		{"larger vocabulary", ModelFlags{Model: "60m", Vocab: n(512), Tied: &yes}, 500, model.Config{Hidden: 512, FFN: 1376, Layers: 8, Heads: 8, KVHeads: 8, Vocab: 512, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000, Tied: true}},
+		{"heads without groups", ModelFlags{Model: "60m", Heads: n(16)}, 0, model.Config{Hidden: 512, FFN: 1376, Layers: 8, Heads: 16, KVHeads: 16, Vocab: 32000, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}},
+		{"heads in groups", ModelFlags{Model: grouped, Heads: n(8)}, 0, model.Config{Hidden: 32, FFN: 12, Layers: 1, Heads: 8, KVHeads: 2, Vocab: 9, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}},
+		{"dimensions", ModelFlags{Hidden: n(8), FFN: n(12), Layers: n(1), Heads: n(2)}, 9, model.Config{Hidden: 8, FFN: 12, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 9, MaxSeqLen: 2048, NormEps: 1e-5, RopeTheta: 10000}},
+	} {
+		got, err := c.flags.Config(c.vocab)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v (%v), want %+v", c.name, got, err, c.want)
+		}
+	}
+	if _, err := (ModelFlags{Model: "60m", Vocab: n(400)}).Config(500); err == nil {
+		t.Error("a vocabulary below the tokenizer's was taken")
+	}
+	if got := (ModelFlags{}).Window(model.Config{MaxSeqLen: 100}); got != 100 {
+		t.Errorf("window %d of a model with 100 positions", got)
+	}
+}
