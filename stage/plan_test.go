@@ -10,13 +10,11 @@ import (
 	"steplm/model"
 )
 
-// planOptions are the options of a plan for a preset, nothing else.
-func planOptions(t *testing.T, preset string, rank, stages int) Options {
-	t.Helper()
-	c, err := model.Preset(preset)
-	if err != nil {
-		t.Fatal(err)
-	}
+// planned has grouped-query attention and a tied head.
+var planned = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
+
+// planOptions are the options of a plan, nothing else.
+func planOptions(c model.Config, rank, stages int) Options {
 	return Options{
 		Model: c, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		Adapter: model.AdapterLayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
@@ -47,7 +45,11 @@ func TestPlanByThePapersFormula(t *testing.T) {
 		{"680m", 128, []int{14, 10}, "41.7 %"},
 		{"1.2b", 128, []int{10, 8, 6}, "57.3 %"},
 	} {
-		p := mustPlan(t, planOptions(t, c.preset, c.rank, len(c.split)))
+		preset, err := model.Preset(c.preset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustPlan(t, planOptions(preset, c.rank, len(c.split)))
 		if got := fmt.Sprintf("%.1f %%", 100*p.PaperReduction); got != c.want || !slices.Equal(p.Split, c.split) {
 			t.Errorf("%s, rank %d: split %v saves %s, want %v and %s", c.preset, c.rank, p.Split, got, c.split, c.want)
 		}
@@ -56,7 +58,7 @@ func TestPlanByThePapersFormula(t *testing.T) {
 
 // What is allocated for a model whose bytes can be added up on paper.
 func TestPlanCountsWhatIsAllocated(t *testing.T) {
-	o := planOptions(t, "tiny", 4, 2)
+	o := planOptions(planned, 4, 2)
 	o.Split = []int{5, 3}
 	p := mustPlan(t, o)
 	c := o.Model
@@ -110,7 +112,7 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 
 // A single stage is vanilla, and needs no adapters.
 func TestPlanOfOneStageIsVanilla(t *testing.T) {
-	p := mustPlan(t, planOptions(t, "tiny", 0, 1))
+	p := mustPlan(t, planOptions(planned, 0, 1))
 	if p.Reduction != 0 || p.PaperReduction != 0 || p.Stages[0].PeakBytes != p.VanillaBytes {
 		t.Errorf("one stage: %+v", p)
 	}
@@ -132,7 +134,7 @@ func TestPlanErrors(t *testing.T) {
 		{"split", func(o *Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
 		{"target", func(o *Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
 	} {
-		o := planOptions(t, "tiny", 4, 2)
+		o := planOptions(planned, 4, 2)
 		c.spoil(&o)
 		_, err := MakePlan(o)
 		for _, part := range c.want {
