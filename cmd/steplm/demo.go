@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -68,11 +67,16 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unigram, err := unigramPerplexity(train, held, tok)
+	took := time.Since(start)
+	t, err := tokenizer.Load(tok)
 	if err != nil {
 		return err
 	}
-	return summarize(os.Stdout, res, dev, unigram, time.Since(start), c.Dir, out)
+	baseline, err := unigram(train, held, t)
+	if err != nil {
+		return err
+	}
+	return summarize(os.Stdout, res, dev, baseline.Perplexity, took, c.Dir, out)
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in
@@ -117,31 +121,8 @@ func freeFolder(base string) (string, error) {
 	}
 }
 
-// unigramPerplexity is what a model gets that knows how often each token
-// occurs in training, and nothing else.
-func unigramPerplexity(train, held, tok string) (float64, error) {
-	t, err := tokenizer.Load(tok)
-	if err != nil {
-		return 0, err
-	}
-	a, err := data.Open(train)
-	if err != nil {
-		return 0, err
-	}
-	b, err := data.Open(held)
-	if err != nil {
-		return 0, err
-	}
-	counts, err := data.CountTokens(a.Documents(data.Position{}), t)
-	if err != nil {
-		return 0, err
-	}
-	p, _, err := data.UnigramPerplexity(counts, b.Documents(data.Position{}), t)
-	return p, err
-}
-
 // summarize tells what the run showed.
-func summarize(w io.Writer, res *result, dev gpu.Device, unigram float64, took time.Duration, dir, out string) error {
+func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took time.Duration, dir, out string) error {
 	r := res.recipe
 	vanilla, err := stage.NewRecipe("vanilla", stage.Options{
 		Model: r.Model, Precision: r.Precision, Seed: r.Seed, Steps: r.Steps(), Batch: r.Batch, GradAccum: r.GradAccum, Optimizer: r.Optimizer,
@@ -162,7 +143,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, unigram float64, took t
 		return err
 	}
 	rows := [][]string{{"", "layers", "steps", "trained", "frozen", "loss", "held-out perplexity", "tokens/s"}}
-	rows = append(rows, []string{"unigram", "", "", "", "", "", fmt.Sprintf("%.1f", unigram), ""})
+	rows = append(rows, []string{"unigram", "", "", "", "", "", fmt.Sprintf("%.1f", baseline), ""})
 	for i, s := range r.Stages {
 		trains, frozen := layouts[i].Count()
 		when := "end"

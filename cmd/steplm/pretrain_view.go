@@ -12,6 +12,7 @@ import (
 	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/stage"
 )
 
@@ -56,7 +57,17 @@ func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenize
 	if len(r.Stages) > 1 {
 		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
 	}
+	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "AdamW, betas %g and %g, epsilon %g, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Beta1, r.Optimizer.Beta2, r.Optimizer.Eps, r.Optimizer.MaxNorm)
+}
+
+// runFLOPs counts a run's matrix products and attention.
+func runFLOPs(r stage.Recipe, layouts []model.Layout) float64 {
+	sum := 0.0
+	for i, s := range r.Stages {
+		sum += float64(s.Steps*r.GradAccum) * layouts[i].FLOPs(r.Batch).Total()
+	}
+	return sum
 }
 
 // view shows a run while it goes on and keeps what the summary needs.
