@@ -97,7 +97,7 @@ func (v *view) step(m stage.Metrics) {
 	if v.bar == nil {
 		v.bar = newProgress(progressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
 	}
-	v.bar.Describe(fmt.Sprintf("stage %d/%d  loss %.4f  %.0f tokens/s  %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
+	v.bar.Describe(fmt.Sprintf("%d/%d loss %.3f %.0f tok/s %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
 	v.bar.Set(int64(m.Step))
 }
 
