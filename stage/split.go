@@ -6,6 +6,9 @@ import (
 	"slices"
 )
 
+// maxLayers bounds the search for a split.
+const maxLayers = 10_000
+
 // Split chooses how many layers each stage adds: among all ways to write
 // layers as a sum of stages positive integers, one that makes the largest
 // stage as small as possible. stageBytes(added, before) is the memory of a
@@ -23,6 +26,11 @@ func Split(layers, stages int, stageBytes func(added, before int) int64) ([]int,
 		return nil, fmt.Errorf("cannot split %d layers into %d stages: both must be at least 1", layers, stages)
 	case stages > layers:
 		return nil, fmt.Errorf("cannot split %d layers into %d stages: every stage adds at least one layer, so use at most %d stages", layers, stages, layers)
+	}
+
+	// The search takes stages * layers^2 steps: a second or two at the limit.
+	if layers > maxLayers {
+		return nil, fmt.Errorf("cannot split %d layers: at most %d are allowed", layers, maxLayers)
 	}
 
 	// peak[before]: the smallest possible maximum over the stages that remain

@@ -158,3 +158,10 @@ func TestSplitErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitRefusesTooManyLayers(t *testing.T) {
+	_, err := Split(maxLayers+1, 2, PaperStageBytes(1, 1))
+	if err == nil || !strings.Contains(err.Error(), "10001") || !strings.Contains(err.Error(), "10000") {
+		t.Errorf("error %v does not say both numbers", err)
+	}
+}
