@@ -377,10 +377,13 @@ func TestFailedSave(t *testing.T) {
 	}
 }
 
-// A loss that is not finite ends the run; its last good checkpoint stays.
+// A loss that is not finite ends the run with what to do.
 func TestRunEndsWithNonFinite(t *testing.T) {
 	s := newStory(t)
-	s.Recipe.Stages[0].LR = 1e30
-	err := s.run(context.Background(), gpu.NewHost())
-	wantError(t, err, "step ", "nothing was updated", "last checkpoint")
+	s.Recipe.Stages[0].LR, s.Eval = 1e30, 0
+	d := gpu.NewHost()
+	wantError(t, s.run(context.Background(), d), "step 2", "nothing was updated", "last checkpoint")
+	if n := d.Ledger().Total(); n != 0 {
+		t.Errorf("%d bytes are left on the device", n)
+	}
 }

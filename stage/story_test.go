@@ -38,7 +38,7 @@ type story struct {
 	Shards string // a directory
 	Dir    string // of the run
 	Keep   int
-	Every  int // save and evaluate every so many steps
+	Eval   int64 // tokens of each evaluation
 	// Hook hears of every batch, cursor, step, event and export.
 	Hook func(point string)
 }
@@ -63,7 +63,7 @@ func newStory(t testing.TB) story {
 			t.Fatal(err)
 		}
 	}
-	return story{Recipe: mustRecipe(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Every: 2}
+	return story{Recipe: mustRecipe(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Eval: 1}
 }
 
 // in is the same story in another folder.
@@ -130,13 +130,18 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	defer f.Close()
 	return begin(&Run{
 		Recipe: s.Recipe, Device: d, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
-		SaveEvery: s.Every, EvalEvery: s.Every, Keep: s.Keep, EvalTokens: 1,
+		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
 			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Event: func(e Event) { hook(fmt.Sprintf("%s after step %d in stage %d", e.Event, e.Step, e.Stage)) },
 		},
 		Export: func(t *Trainer, d *checkpoint.Dir) error {
 			hook("export")
+			for _, p := range t.Model.Params() {
+				if p.Adapter() || p.Trainable() {
+					return fmt.Errorf("%s is exported with an adapter or a gradient", p.Name)
+				}
+			}
 			return d.WriteJSON("exported.json", t.step)
 		},
 	}, ctx)

@@ -83,14 +83,18 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 		name := map[bool]string{false: "merge", true: "keep"}[keep]
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tr := trainedTo(t, d, threeStages(keep), 1)
+				o := threeStages(keep)
+				// 2 -> 3 -> 8: the old outer blocks are wrapped; one is the lower neighbour
+				// of new blocks, the other the upper one of others, with several weights.
+				o.Model.Layers, o.Split = 8, []int{2, 1, 5}
+				tr := trainedTo(t, d, o, 1)
 				before, want, oldBlocks := snapshot(t, tr), effective(t, tr), tr.layout().Blocks
 				event := advance(t, tr)
 				after, origins := snapshot(t, tr), mustGrow(t, event.From, event.To, "intermediate", "mean", tr.Recipe.Seed).Origins
-				if len(event.New) != 2 {
-					t.Fatalf("new blocks %v, want two", event.New)
+				if len(event.New) != 5 {
+					t.Fatalf("new blocks %v, want five", event.New)
 				}
-				mixedWrapped := false
+				belowWrapped, aboveWrapped := 0, 0
 				for i, o := range origins {
 					block := tr.layout().Blocks[i]
 					for _, s := range tr.Model.LinearShapes() {
@@ -104,7 +108,12 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 							continue
 						}
 						below, above := oldBlocks[o.Below], oldBlocks[o.Above]
-						mixedWrapped = mixedWrapped || below.Wrapped || above.Wrapped
+						if below.Wrapped {
+							belowWrapped++
+						}
+						if above.Wrapped {
+							aboveWrapped++
+						}
 						a, b := want[below.Name(s.Name)], want[above.Name(s.Name)]
 						mix := make([]float64, len(a))
 						for j := range mix {
@@ -118,8 +127,8 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 						}
 					}
 				}
-				if !mixedWrapped {
-					t.Error("no new block has a wrapped neighbour: this test shows nothing")
+				if belowWrapped == 0 || aboveWrapped == 0 {
+					t.Errorf("%d linears have a wrapped lower neighbour, %d an upper one: this test shows little", belowWrapped, aboveWrapped)
 				}
 			})
 		})
@@ -171,6 +180,7 @@ func TestMergeLeavesLogits(t *testing.T) {
 		tr := newTrainer(t, d, r, batches)
 		trainStage(t, tr)
 		advance(t, tr)
+		first := snapshot(t, tr)
 		trainStage(t, tr)
 		before, weights := logits(t, tr, batches.list[0]), snapshot(t, tr)
 		e := advance(t, tr)
@@ -182,6 +192,9 @@ func TestMergeLeavesLogits(t *testing.T) {
 		}
 		moved := false
 		for name, w := range snapshot(t, tr) {
+			if strings.HasSuffix(name, ".lora_a") && sameBits(w, first[name]) {
+				t.Errorf("%s begins anew where it began before", name)
+			}
 			moved = moved || strings.HasSuffix(name, ".wq") && largestGap(w, weights[name]) > 1e-4
 		}
 		if !moved {
