@@ -24,6 +24,7 @@ type Adapter struct {
 
 var instance = sync.OnceValue(func() *wgpu.Instance {
 	trapAbort()
+	os.Setenv("RUST_BACKTRACE", "0") // the native library's panics need no page of addresses
 	if os.Getenv("NODEVICE_SELECT") == "" {
 		// Mesa's device-select layer looks for a desktop and complains on
 		// stderr when there is none; the choice among adapters is made here.
@@ -42,7 +43,7 @@ var enumerate = sync.OnceValue(func() []Adapter {
 		p := a.GetProperties()
 		n := a.GetLimits().Limits
 		ad := Adapter{Name: p.Name, Driver: p.DriverDescription, Backend: backendName(p.BackendType), Kind: kindName(p.AdapterType), native: n, handle: a}
-		ad.Limits = limitsOf(n, p.AdapterType)
+		ad.Limits = limitsOf(n, ad.Kind, ad.Backend)
 		list = append(list, ad)
 	}
 	// Stable order: what computes fastest first, as enumerated within a kind.
@@ -61,8 +62,8 @@ var enumerate = sync.OnceValue(func() []Adapter {
 // Enumerate lists what can be opened, the preferred one first.
 func Enumerate() []Adapter { return enumerate() }
 
-// preference is smaller for what should be chosen first. DX12 comes after the
-// other backends of the same kind: its compiler is slow on workgroup memory.
+// preference is smaller for what should be chosen first. DX12 comes after every
+// other backend's GPU: its compiler is slow on workgroup memory.
 func preference(a Adapter) int {
 	switch {
 	case a.Kind == "cpu":
@@ -105,28 +106,65 @@ func kindName(t wgpu.AdapterType) string {
 // the device silently gets the 256 MiB default.
 const maxBuffer = 1 << 40
 
-func limitsOf(n wgpu.Limits, t wgpu.AdapterType) Limits {
-	cpu := t == wgpu.AdapterType_CPU
-	budget := 3e9 // a CPU: 5 to 20 GFLOP/s
-	switch t {
-	case wgpu.AdapterType_DiscreteGPU:
-		budget = 1e11
-	case wgpu.AdapterType_IntegratedGPU:
-		budget = 2e10
-	case wgpu.AdapterType_Unknown:
-		budget = 1e10
-	}
+func limitsOf(n wgpu.Limits, kind, backend string) Limits {
+	cpu := kind == "cpu"
 	return Limits{
-		CPU:             cpu,
-		Shared:          !cpu,
-		Binding:         int64(min(uint64(n.MaxStorageBufferBindingSize), maxBuffer)),
+		CPU: cpu,
+		// DX12's compiler takes minutes over arrays in workgroup memory: 8 KiB
+		// of f32 took 28 s, of vec4 110 s.
+		Shared:          !cpu && backend != "dx12",
+		Binding:         int64(min(n.MaxStorageBufferBindingSize, n.MaxBufferSize, maxBuffer)),
 		Buffer:          int64(min(n.MaxBufferSize, maxBuffer)),
 		Groups:          int(n.MaxComputeWorkgroupsPerDimension),
 		Invocations:     int(n.MaxComputeInvocationsPerWorkgroup),
 		WorkgroupMemory: int(n.MaxComputeWorkgroupStorageSize),
 		StorageBuffers:  int(n.MaxStorageBuffersPerShaderStage),
-		Budget:          budget,
+		Budget:          budgetOf(kind, backend),
 	}
+}
+
+// budgetOf is the work of one submission. What is known of an adapter is its
+// kind, so the budget fits the slowest of the kind at a tenth of its peak and
+// stays below half of the two seconds after which Windows resets a GPU; on the
+// fastest a submission then takes a few milliseconds, against well below 0.1 ms
+// to hand it over.
+func budgetOf(kind, backend string) float64 {
+	switch {
+	case kind == "cpu":
+		return 3e9 // 6 to 20 GFLOP/s: 150 to 500 ms, with no watchdog
+	case kind == "discrete":
+		return 3e10 // 350 GFLOP/s (GT 710): 0.1 to 0.9 s
+	case kind == "integrated" && backend == "metal":
+		return 2e10 // 400 GFLOP/s (Intel) to 2.6 TFLOP/s and more (Apple)
+	}
+	return 5e9 // 100 GFLOP/s: 0.05 to 0.5 s
+}
+
+// floor lists what every kernel and the device's own buffers rely on.
+func floor(n wgpu.Limits) error {
+	for _, l := range []struct {
+		name      string
+		has, need uint64
+	}{
+		{"storage buffers per kernel", uint64(n.MaxStorageBuffersPerShaderStage), MaxStorage},
+		{"bind groups", uint64(n.MaxBindGroups), 1},
+		{"uniform buffers per kernel", uint64(n.MaxUniformBuffersPerShaderStage), 1},
+		{"uniform buffers with a dynamic offset", uint64(n.MaxDynamicUniformBuffersPerPipelineLayout), 1},
+		{"bytes of a uniform binding", n.MaxUniformBufferBindingSize, slotBytes},
+		{"bytes of a storage binding", n.MaxStorageBufferBindingSize, stagingBytes},
+		{"bytes of a buffer", n.MaxBufferSize, stagingBytes},
+		{"invocations per workgroup", uint64(n.MaxComputeInvocationsPerWorkgroup), 256},
+		{"invocations along a workgroup's x", uint64(n.MaxComputeWorkgroupSizeX), 256},
+		{"workgroups per dimension", uint64(n.MaxComputeWorkgroupsPerDimension), 1},
+	} {
+		if l.has < l.need {
+			return fmt.Errorf("%d %s, steplm's kernels need %d", l.has, l.name, l.need)
+		}
+	}
+	if a := n.MinUniformBufferOffsetAlignment; a > slotBytes {
+		return fmt.Errorf("uniform offsets aligned to %d bytes, steplm's kernels need %d or less", a, slotBytes)
+	}
+	return nil
 }
 
 // NoAdapterHelp says what to install when there is no adapter.

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 )
 
@@ -12,14 +11,15 @@ var nextID atomic.Uint64
 
 // host runs every kernel's Host in the calling goroutine.
 type host struct {
-	mu     sync.Mutex
+	turn   turn
 	ledger Ledger
-	live   map[uint64]bool
+	live   map[uint64]Spec
+	later  []Tensor // freed inside the open pass
 }
 
 // NewHost opens the device that computes in plain Go: always there, slow, the
 // reference for the others.
-func NewHost() Device { return &host{live: map[uint64]bool{}} }
+func NewHost() Device { return &host{live: map[uint64]Spec{}} }
 
 func (h *host) Name() string { return "host (plain Go)" }
 
@@ -35,69 +35,95 @@ func (h *host) New(s Spec) (Tensor, error) {
 	if err := checkSpec(s, h.Limits()); err != nil {
 		return Tensor{}, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if err := checkRoom(s, &h.ledger); err != nil {
+		return Tensor{}, err
+	}
+	if err := h.turn.take(); err != nil {
+		return Tensor{}, fmt.Errorf("allocate %s: %w", s.Name, err)
+	}
+	defer h.turn.give()
 	t := Tensor{Spec: s, id: nextID.Add(1), mem: make([]uint32, s.Words())}
-	h.live[t.id] = true
+	h.live[t.id] = s
 	h.ledger.add(s)
 	return t, nil
 }
 
 func (h *host) Free(t Tensor) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.live[t.id] {
+	if h.turn.take() != nil {
+		h.later = append(h.later, t)
+		return
+	}
+	defer h.turn.give()
+	h.free(t)
+}
+
+func (h *host) free(t Tensor) {
+	if s, ok := h.live[t.id]; ok {
 		delete(h.live, t.id)
-		h.ledger.remove(t.Spec)
+		h.ledger.remove(s)
 	}
 }
 
 func (h *host) words(t Tensor) ([]uint32, error) {
-	if !h.live[t.id] {
-		return nil, fmt.Errorf("tensor %s is not on device %s (freed, or another device's)", t.Name, h.Name())
+	if _, ok := h.live[t.id]; !ok {
+		return nil, goneError(t, h)
 	}
 	return t.mem.([]uint32), nil
 }
 
 func (h *host) Write(t Tensor, at int, words []uint32) error {
-	return h.copy("write", t, at, words, func(mem []uint32) { copy(mem, words) })
+	return h.copy("write", t, at, len(words), func(mem []uint32) { copy(mem, words) })
 }
 
 func (h *host) Read(t Tensor, at int, words []uint32) error {
-	return h.copy("read", t, at, words, func(mem []uint32) { copy(words, mem) })
+	return h.copy("read", t, at, len(words), func(mem []uint32) { copy(words, mem) })
 }
 
-func (h *host) copy(verb string, t Tensor, at int, words []uint32, do func([]uint32)) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := checkCopy(verb, t, at, len(words)); err != nil {
-		return err
+func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
+	if err := h.turn.take(); err != nil {
+		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
+	}
+	defer h.turn.give()
+	if t.None() {
+		return noneError(verb, t)
 	}
 	mem, err := h.words(t)
 	if err == nil {
-		do(mem[at : at+len(words)])
+		err = checkCopy(verb, h.live[t.id], at, n)
+	}
+	if err == nil {
+		do(mem[at : at+n])
 	}
 	return err
 }
 
 // Begin holds the device until the pass ends.
 func (h *host) Begin(label string) *Pass {
-	h.mu.Lock()
-	return &Pass{
-		label:  label,
-		limits: h.Limits(),
-		run: func(c Call) error {
-			a := Args{params: c.Params}
-			for _, t := range c.Tensors {
-				w, err := h.words(t)
-				if err != nil {
-					return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
-				}
-				a.words = append(a.words, w)
-			}
-			c.Kernel.Host(a)
-			return nil
-		},
-		end: func() error { h.mu.Unlock(); return nil },
+	if err := h.turn.takePass(label); err != nil {
+		return failedPass(label, h.Limits(), err)
 	}
+	return &Pass{label: label, limits: h.Limits(), run: h.run, end: func(bool) error {
+		for _, t := range h.later {
+			h.free(t)
+		}
+		h.later = nil
+		h.turn.givePass()
+		return nil
+	}}
+}
+
+func (h *host) run(c Call) error {
+	if c.Kernel.Host == nil {
+		return fmt.Errorf("kernel %s has no meaning in Go and cannot run on the host", c.Kernel.Name)
+	}
+	a := Args{params: c.Params}
+	for _, t := range c.Tensors {
+		w, err := h.words(t)
+		if err != nil {
+			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
+		}
+		a.words = append(a.words, w)
+	}
+	c.Kernel.Host(a)
+	return nil
 }

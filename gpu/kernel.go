@@ -1,8 +1,10 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Access is how a kernel touches one of its storage bindings.
@@ -62,6 +64,9 @@ func (c Call) check(l Limits) error {
 		if g < 1 {
 			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is below 1", k.Name, c.Groups, i)
 		}
+		if g > math.MaxUint32 {
+			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is above the %d that origin can count", k.Name, c.Groups, i, uint32(math.MaxUint32))
+		}
 	}
 	for i, t := range c.Tensors {
 		if t.None() {
@@ -76,9 +81,16 @@ func (c Call) check(l Limits) error {
 	return nil
 }
 
-// checkKernel refuses a kernel beyond the device's limits.
+// checkKernel refuses a kernel beyond the device's limits, and what the native
+// library would not report but abort on, or not check at all.
 func checkKernel(k *Kernel, l Limits) error {
 	switch {
+	case k.Name == "":
+		return errors.New("a kernel without a name has no entry point")
+	case min(k.Workgroup[0], k.Workgroup[1], k.Workgroup[2]) < 1:
+		return fmt.Errorf("kernel %s: workgroups of %v invocations, every dimension must be 1 or more", k.Name, k.Workgroup)
+	case k.Shared == 0 && strings.Contains(k.Source, "var<workgroup>"):
+		return fmt.Errorf("kernel %s uses workgroup memory and does not declare how much", k.Name)
 	case k.Invocations() > l.Invocations:
 		return fmt.Errorf("kernel %s: workgroups of %d invocations, the device allows %d", k.Name, k.Invocations(), l.Invocations)
 	case k.Shared > l.WorkgroupMemory:

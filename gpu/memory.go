@@ -104,3 +104,19 @@ func CheckFits(d Device, plan *Ledger) error {
 	}
 	return nil
 }
+
+// bigTensor is what is worth asking the system about before it is allocated.
+const bigTensor = 64 << 20
+
+// checkRoom refuses one tensor that is larger than the memory there is, where
+// it would be the machine's. CheckFits compares whole plans; this is the net
+// below it.
+func checkRoom(s Spec, l *Ledger) error {
+	if s.Bytes() < bigTensor {
+		return nil
+	}
+	if free, ok := Available(); ok && s.Bytes() > free {
+		return fmt.Errorf("allocate %s (%s): %s of memory are free; allocated now: %s", s.Name, Bytes(s.Bytes()), Bytes(free), l)
+	}
+	return nil
+}

@@ -15,28 +15,33 @@ typedef void* handle;
 extern void wgpuDeviceSetUncapturedErrorCallback(handle, void (*)(int, char const*, void*), void*);
 extern void wgpuBufferMapAsync(handle, uint32_t, size_t, size_t, void (*)(int, void*), void*);
 
-typedef struct { int set; char text[2048]; } message;
+// What the callbacks of one device say. It lives as long as they may come.
+typedef struct {
+	volatile int map;   // status of the last map request, -1: none yet
+	volatile int error; // text holds an error
+	char text[2048];
+} watch;
 
 static void on_error(int type, char const* text, void* user) {
-	message* m = user;
-	if (m->set) return; // the first error is the cause
-	strncpy(m->text, text, sizeof m->text - 1);
-	m->set = 1;
+	watch* w = user;
+	if (w->error) return; // the first error is the cause
+	strncpy(w->text, text ? text : "unknown error", sizeof w->text - 1);
+	w->error = 1;
 }
-static message* watch_errors(uintptr_t device) {
-	message* m = calloc(1, sizeof *m);
-	wgpuDeviceSetUncapturedErrorCallback((handle)device, on_error, m);
-	return m;
+static watch* watch_device(uintptr_t device) {
+	watch* w = calloc(1, sizeof *w);
+	if (w) wgpuDeviceSetUncapturedErrorCallback((handle)device, on_error, w);
+	return w;
 }
 
-static void on_map(int status, void* user) { *(volatile int*)user = status; }
-static int* map_begin(uintptr_t buffer, size_t size) {
-	int* s = malloc(sizeof *s);
-	*s = -1;
-	wgpuBufferMapAsync((handle)buffer, 1, 0, size, on_map, s);
-	return s;
+static void on_map(int status, void* user) { ((watch*)user)->map = status; }
+static void map_begin(watch* w, uintptr_t buffer, size_t size) {
+	w->map = -1;
+	wgpuBufferMapAsync((handle)buffer, 1, 0, size, on_map, w);
 }
-static int map_status(int* s) { return *(volatile int*)s; }
+static int map_status(watch* w) { return w->map; }
+static int has_error(watch* w) { return w->error; }
+static void clear_error(watch* w) { w->error = 0; }
 
 #ifndef _WIN32
 static void on_abort(int sig) {
@@ -53,6 +58,8 @@ static void trap_abort(void) {
 	sigaction(SIGABRT, &a, 0);
 }
 #else
+// Rust ends a Windows process by fast-fail, which no handler sees; it prints its
+// own message first, and Go prints nothing.
 static void trap_abort(void) {}
 #endif
 */
@@ -78,33 +85,37 @@ var trapOnce sync.Once
 // trapAbort turns an abort inside the native library into one line.
 func trapAbort() { trapOnce.Do(func() { C.trap_abort() }) }
 
-// errorWatch collects errors that no error scope caught.
-type errorWatch struct{ m *C.message }
+// watch is what a device's callbacks have said: the status of a map request,
+// and the first error that no error scope caught.
+type watch struct{ c *C.watch }
 
-func watchErrors(d *wgpu.Device) errorWatch { return errorWatch{C.watch_errors(deviceHandle(d))} }
+func watchDevice(d *wgpu.Device) watch { return watch{C.watch_device(deviceHandle(d))} }
+
+// free gives the memory back; no callback may come any more.
+func (w watch) free() { C.free(unsafe.Pointer(w.c)) }
 
 // take returns the first error since the last take.
-func (w errorWatch) take() error {
-	if w.m.set == 0 {
+func (w watch) take() error {
+	if C.has_error(w.c) == 0 {
 		return nil
 	}
-	err := errors.New(C.GoString(&w.m.text[0]))
-	w.m.set = 0
+	err := errors.New(C.GoString(&w.c.text[0]))
+	C.clear_error(w.c)
 	return err
 }
 
 // mapRead waits until the first size bytes of a MapRead buffer are mapped.
-// Poll(true) would give up after five seconds and call it success.
-func mapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Duration) error {
-	status := C.map_begin(bufferHandle(b), C.size_t(size))
+// Poll(true) would give up after five seconds and call it success. After an
+// error the request may still be pending: the device must not be used again.
+func (w watch) mapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Duration) error {
+	C.map_begin(w.c, bufferHandle(b), C.size_t(size))
 	start := time.Now()
-	for pause := time.Duration(0); C.map_status(status) == -1; {
+	for pause := time.Duration(0); C.map_status(w.c) == -1; {
 		d.Poll(false, nil)
-		if C.map_status(status) != -1 {
+		if C.map_status(w.c) != -1 {
 			break
 		}
 		if time.Since(start) > limit {
-			// The callback may still fire: its word stays allocated.
 			return fmt.Errorf("the GPU did not finish within %s: it hangs or was lost", limit.Round(time.Second))
 		}
 		if pause < time.Millisecond {
@@ -112,9 +123,7 @@ func mapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Duration) erro
 		}
 		time.Sleep(pause)
 	}
-	s := C.map_status(status)
-	C.free(unsafe.Pointer(status))
-	if s != 0 {
+	if s := C.map_status(w.c); s != 0 {
 		return fmt.Errorf("the GPU refused to map a buffer for reading (status %d): the device was probably lost", int(s))
 	}
 	return nil

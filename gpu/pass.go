@@ -1,13 +1,20 @@
 package gpu
 
+import "fmt"
+
 // Pass records calls that run in order. The first error sticks: later calls do
 // nothing and End returns it, so that mathematics reads as mathematics.
 type Pass struct {
 	label  string
 	limits Limits
 	run    func(Call) error
-	end    func() error
+	end    func(failed bool) error // nil: the pass never opened, or has ended
 	err    error
+}
+
+// failedPass stands for a pass that could not be opened; its End returns err.
+func failedPass(label string, l Limits, err error) *Pass {
+	return &Pass{label: label, limits: l, err: fmt.Errorf("begin pass %q: %w", label, err)}
 }
 
 // Limits are those of the pass's device; kernels with variants choose by them.
@@ -15,6 +22,9 @@ func (p *Pass) Limits() Limits { return p.limits }
 
 // Run records one call.
 func (p *Pass) Run(c Call) {
+	if p.err == nil && p.end == nil {
+		p.err = fmt.Errorf("kernel %s was recorded into pass %q after its End", c.Kernel.Name, p.label)
+	}
 	if p.err == nil {
 		p.err = c.check(p.limits)
 	}
@@ -31,10 +41,15 @@ func (p *Pass) Fail(err error) {
 }
 
 // End hands the recorded calls to the device and returns the first error. It
-// does not wait for them; Device.Read does.
+// does not wait for them; Device.Read does. After an error what was not handed
+// over yet is dropped and the device can be used again; what had been handed
+// over, because the pass was long, has run.
 func (p *Pass) End() error {
-	if err := p.end(); p.err == nil {
-		p.err = err
+	if p.end != nil {
+		if err := p.end(p.err != nil); p.err == nil {
+			p.err = err
+		}
+		p.end = nil
 	}
 	return p.err
 }

@@ -112,10 +112,16 @@ func WriteF32(d Device, t Tensor, f []float32) error {
 
 // checkSpec refuses what no device can allocate.
 func checkSpec(s Spec, l Limits) error {
+	most := min(l.Buffer, l.Binding)
+	elements := int64(1)
 	for _, d := range s.Shape {
 		if d < 1 {
 			return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
 		}
+		if elements > most/int64(d) { // so that the product cannot overflow; no element is below half a word
+			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, most)
+		}
+		elements *= int64(d)
 	}
 	if s.Bytes() > l.Buffer {
 		return fmt.Errorf("tensor %s: %d bytes exceed the device's largest buffer of %d bytes", s.Name, s.Bytes(), l.Buffer)
@@ -127,12 +133,17 @@ func checkSpec(s Spec, l Limits) error {
 }
 
 // checkCopy refuses a copy outside the tensor.
-func checkCopy(verb string, t Tensor, at, n int) error {
-	if t.None() {
-		return fmt.Errorf("%s: tensor %q has no memory", verb, t.Name)
-	}
-	if at < 0 || at+n > t.Words() {
-		return fmt.Errorf("%s tensor %s: words %d to %d of %d", verb, t.Name, at, at+n, t.Words())
+func checkCopy(verb string, s Spec, at, n int) error {
+	if at < 0 || at > s.Words()-n {
+		return fmt.Errorf("%s tensor %s: words %d to %d of %d", verb, s.Name, at, at+n, s.Words())
 	}
 	return nil
+}
+
+func noneError(verb string, t Tensor) error {
+	return fmt.Errorf("%s: tensor %q has no memory", verb, t.Name)
+}
+
+func goneError(t Tensor, d Device) error {
+	return fmt.Errorf("tensor %s is not on device %s (freed, or another device's)", t.Name, d.Name())
 }

@@ -1,0 +1,230 @@
+package gpu
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/rajveermalviya/go-webgpu/wgpu"
+)
+
+// submission is what is being recorded and not handed over yet.
+type submission struct {
+	encoder *wgpu.CommandEncoder
+	compute *wgpu.ComputePassEncoder
+	slot    int
+	data    []byte // params of the slots used
+	work    float64
+}
+
+func (d *wdevice) Begin(label string) *Pass {
+	if err := d.turn.takePass(label); err != nil {
+		return failedPass(label, d.Limits(), err)
+	}
+	if d.dead != nil {
+		d.turn.givePass()
+		return failedPass(label, d.Limits(), d.dead)
+	}
+	return &Pass{label: label, limits: d.Limits(), run: d.record, end: func(failed bool) error {
+		defer d.turn.givePass()
+		defer func() {
+			for _, t := range d.later {
+				d.free(t)
+			}
+			d.later = nil
+		}()
+		if d.dead != nil { // closed or lost meanwhile
+			return d.dead
+		}
+		if failed {
+			d.discard()
+			return nil
+		}
+		return d.flush()
+	}}
+}
+
+// record splits a call into dispatches within the budget and the limit on
+// workgroups, by origin.
+func (d *wdevice) record(c Call) error {
+	if d.dead != nil {
+		return d.dead
+	}
+	for _, t := range c.Tensors {
+		if _, err := d.alive(t); err != nil {
+			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
+		}
+	}
+	p, err := d.pipeline(c.Kernel)
+	if err != nil {
+		return err
+	}
+	g, err := d.bindGroup(c, p)
+	if err != nil {
+		return err
+	}
+	lim := d.Limits()
+	total := float64(c.Groups[0]) * float64(c.Groups[1]) * float64(c.Groups[2])
+	part := c.Groups
+	for i := 2; i >= 0; i-- {
+		// Workgroups of this dimension that stay within the budget.
+		rest := 1.0
+		for j := range i {
+			rest *= float64(part[j])
+		}
+		for j := i + 1; j < 3; j++ {
+			rest *= float64(part[j])
+		}
+		fit := lim.Groups
+		if c.Work > 0 {
+			fit = int(min(float64(fit), max(1, math.Floor(lim.Budget*total/(c.Work*rest)))))
+		}
+		part[i] = min(part[i], fit)
+	}
+	each := c.Work * float64(part[0]) * float64(part[1]) * float64(part[2]) / total
+	for z := 0; z < c.Groups[2]; z += part[2] {
+		for y := 0; y < c.Groups[1]; y += part[1] {
+			for x := 0; x < c.Groups[0]; x += part[0] {
+				n := [3]int{min(part[0], c.Groups[0]-x), min(part[1], c.Groups[1]-y), min(part[2], c.Groups[2]-z)}
+				if err := d.dispatch(p, g, [3]int{x, y, z}, n, c.Params, each); err != nil {
+					return fmt.Errorf("kernel %s: %s", c.Kernel.Name, oneLine(err))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// dispatch begins another submission first where the budget or the params
+// slots, one of which is the canary's, would not suffice.
+func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
+	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.adapter.Limits.Budget) {
+		if err := d.flush(); err != nil {
+			return err
+		}
+	}
+	if err := d.open(); err != nil {
+		return err
+	}
+	d.work += work
+	d.put(p, g, origin, n, params)
+	return nil
+}
+
+// open begins a submission, if none is open, by clearing new buffers.
+func (d *wdevice) open() error {
+	if d.encoder != nil {
+		return nil
+	}
+	enc, err := d.dev.CreateCommandEncoder(&wgpu.CommandEncoderDescriptor{Label: "pass"})
+	if err == nil {
+		if err = d.watch.take(); err != nil {
+			enc.Release()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, b := range d.fresh {
+		if err := enc.ClearBuffer(b, 0, wgpu.WholeSize); err != nil {
+			enc.Release()
+			return err
+		}
+	}
+	d.encoder, d.compute = enc, enc.BeginComputePass(nil)
+	return nil
+}
+
+// put records one dispatch into the submission, which has room.
+func (d *wdevice) put(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32) {
+	slot := d.data[d.slot*slotBytes : (d.slot+1)*slotBytes]
+	for i, o := range origin {
+		binary.LittleEndian.PutUint32(slot[i*4:], uint32(o))
+	}
+	copy(slot[12:], bytesOf(params))
+	d.compute.SetPipeline(p.pipe)
+	d.compute.SetBindGroup(0, g, []uint32{uint32(d.slot * slotBytes)})
+	d.compute.DispatchWorkgroups(uint32(n[0]), uint32(n[1]), uint32(n[2]))
+	d.slot++
+}
+
+// discard drops what was recorded and not handed over.
+func (d *wdevice) discard() {
+	if d.encoder == nil {
+		return
+	}
+	d.compute.Release()
+	d.encoder.Release()
+	d.submission = submission{data: d.data}
+}
+
+// flush ends the submission with its canary and hands it over. After an error
+// nothing of it has been.
+func (d *wdevice) flush() error {
+	if d.encoder == nil {
+		return nil
+	}
+	defer d.discard()
+	index := d.submissions + 1
+	p, err := d.pipeline(&canaryKernel)
+	if err != nil {
+		return err
+	}
+	g, err := d.bindGroup(Call{Kernel: &canaryKernel, Tensors: []Tensor{d.canaryTensor}}, p)
+	if err != nil {
+		return err
+	}
+	d.put(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{index})
+	if err := d.compute.End(); err != nil {
+		return err
+	}
+	cmd, err := d.finish(d.encoder)
+	if err != nil {
+		return err
+	}
+	if err := d.upload(d.params, 0, d.data[:d.slot*slotBytes]); err != nil {
+		cmd.Release()
+		return err
+	}
+	d.fresh = nil
+	d.submissions, d.chain = index, d.chain*31+index
+	d.queued += d.work
+	if err := d.submit(cmd); err != nil {
+		return fmt.Errorf("submission %d: %w", index, err)
+	}
+	d.dev.Poll(false, nil)
+	return nil
+}
+
+// finish closes an encoder; its mistakes show only here.
+func (d *wdevice) finish(enc *wgpu.CommandEncoder) (*wgpu.CommandBuffer, error) {
+	cmd, err := enc.Finish(nil)
+	if err == nil {
+		if err = d.watch.take(); err != nil {
+			cmd.Release()
+		}
+	}
+	return cmd, err
+}
+
+// submit hands commands over. An error leaves open whether they will run.
+func (d *wdevice) submit(cmd *wgpu.CommandBuffer) error {
+	defer cmd.Release()
+	d.queue.Submit(cmd)
+	if err := d.watch.take(); err != nil {
+		return d.die(err)
+	}
+	return nil
+}
+
+// canaryKernel chains the submission's index into the canary.
+var canaryKernel = Kernel{
+	Name: "canary", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write},
+	Source: `struct Params { origin: vec3<u32>, index: u32 }
+@group(0) @binding(0) var<storage, read_write> chain: array<u32>;
+@group(0) @binding(1) var<uniform> params: Params;
+@compute @workgroup_size(1, 1, 1)
+fn canary() { chain[0] = chain[0] * 31u + params.index; }
+`,
+	Host: func(a Args) { a.U(0)[0] = a.U(0)[0]*31 + uint32(a.Int(0)) },
+}
