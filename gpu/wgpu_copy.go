@@ -33,9 +33,6 @@ func (d *wdevice) Write(t Tensor, at int, words []uint32) error {
 
 func (d *wdevice) Read(t Tensor, at int, words []uint32) error {
 	return d.copy("read", t, at, len(words), func(b *wgpu.Buffer) error {
-		if err := d.clearFresh(); err != nil {
-			return err
-		}
 		for at := at; len(words) > 0; {
 			n := min(len(words), (stagingBytes-slotBytes)/4)
 			if err := d.readBack(b, at*4, words[:n]); err != nil {
@@ -89,34 +86,29 @@ func (d *wdevice) clearFresh() error {
 	if err := d.open(); err != nil {
 		return err
 	}
-	return d.flush()
+	return d.flush(nil)
 }
 
 // sync waits for everything submitted.
 func (d *wdevice) sync() error { return d.readBack(nil, 0, nil) }
 
 // readBack copies words from b, and the canary behind them, waits, and checks
-// that every submission so far has run.
+// that every submission so far has run; this one too, or the words would be an
+// earlier read's.
 func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
-	enc, err := d.dev.CreateCommandEncoder(&wgpu.CommandEncoderDescriptor{Label: "read"})
-	if err != nil {
-		return err
-	}
-	defer enc.Release()
 	size := len(words) * 4
-	if b != nil {
-		if err := enc.CopyBufferToBuffer(b, uint64(at), d.staging, 0, uint64(size)); err != nil {
-			return err
+	if err := d.open(); err != nil {
+		return err
+	}
+	err := d.flush(func(enc *wgpu.CommandEncoder) error {
+		if b != nil {
+			if err := enc.CopyBufferToBuffer(b, uint64(at), d.staging, 0, uint64(size)); err != nil {
+				return err
+			}
 		}
-	}
-	if err := enc.CopyBufferToBuffer(d.canary, 0, d.staging, uint64(size), 4); err != nil {
-		return err
-	}
-	cmd, err := d.finish(enc)
+		return enc.CopyBufferToBuffer(d.canary, 0, d.staging, uint64(size), 4)
+	})
 	if err != nil {
-		return err
-	}
-	if err := d.submit(cmd); err != nil {
 		return err
 	}
 	// patience, and what the queued work takes at a fiftieth of a slow CPU,

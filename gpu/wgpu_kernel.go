@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"unsafe"
@@ -68,7 +69,7 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 		Compute: wgpu.ProgrammableStageDescriptor{Module: mod, EntryPoint: k.Name}})
 	if err != nil {
 		layout.Release()
-		return pipeline{}, err
+		return pipeline{}, errors.New(oneLine(err))
 	}
 	p := pipeline{pipe, layout}
 	if err := d.watch.take(); err != nil { // what was not a mistake in the kernel: memory, the driver

@@ -40,7 +40,7 @@ func (d *wdevice) Begin(label string) *Pass {
 			d.discard()
 			return nil
 		}
-		return d.flush()
+		return d.flush(nil)
 	}}
 }
 
@@ -99,7 +99,7 @@ func (d *wdevice) record(c Call) error {
 // slots, one of which is the canary's, would not suffice.
 func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
 	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.adapter.Limits.Budget) {
-		if err := d.flush(); err != nil {
+		if err := d.flush(nil); err != nil {
 			return err
 		}
 	}
@@ -158,9 +158,9 @@ func (d *wdevice) discard() {
 	d.submission = submission{data: d.data}
 }
 
-// flush ends the submission with its canary and hands it over. After an error
-// nothing of it has been.
-func (d *wdevice) flush() error {
+// flush ends the submission with its canary, and the copies that tail records if
+// there is one, and hands it over. After an error nothing of it has been.
+func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	if d.encoder == nil {
 		return nil
 	}
@@ -178,7 +178,12 @@ func (d *wdevice) flush() error {
 	if err := d.compute.End(); err != nil {
 		return err
 	}
-	cmd, err := d.finish(d.encoder)
+	if tail != nil {
+		if err := tail(d.encoder); err != nil {
+			return err
+		}
+	}
+	cmd, err := d.finish()
 	if err != nil {
 		return err
 	}
@@ -196,9 +201,9 @@ func (d *wdevice) flush() error {
 	return nil
 }
 
-// finish closes an encoder; its mistakes show only here.
-func (d *wdevice) finish(enc *wgpu.CommandEncoder) (*wgpu.CommandBuffer, error) {
-	cmd, err := enc.Finish(nil)
+// finish closes the encoder; its mistakes show only here.
+func (d *wdevice) finish() (*wgpu.CommandBuffer, error) {
+	cmd, err := d.encoder.Finish(nil)
 	if err == nil {
 		if err = d.watch.take(); err != nil {
 			cmd.Release()

@@ -1,0 +1,128 @@
+// A Vulkan loader that makes mistakes on purpose. The tests build it as
+// libvulkan.so.1 and put it before the real one, to which it forwards:
+//
+//	FAULTVK_REAL  path of the real loader
+//	FAULTVK       CALL:FROM:RESULT; from its FROM-th use on, CALL returns RESULT
+//
+// A program may set FAULTVK while it runs; uses are counted from then on.
+// RESULT is a VkResult. Two more, for vkQueueSubmit, are what a driver would not
+// admit: "drop" signals completion without doing the work; "hang" never signals,
+// and keeps hanging even when FAULTVK goes.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void (*Function)(void);
+typedef Function (*Lookup)(void *, const char *);
+typedef uintptr_t Word;
+typedef int (*Call)(Word, Word, Word, Word, Word, Word);
+
+static char plan[96], fault[64], result[16];
+static int from, uses, hangs;
+static Lookup instance_lookup, device_lookup;
+
+// The calls that can fail. None has more than six arguments, each a word.
+#define CALLS(X) \
+	X(vkCreateDevice) \
+	X(vkAllocateMemory) \
+	X(vkMapMemory) \
+	X(vkCreateBuffer) \
+	X(vkCreateShaderModule) \
+	X(vkCreateDescriptorPool) \
+	X(vkAllocateDescriptorSets) \
+	X(vkCreateComputePipelines) \
+	X(vkAllocateCommandBuffers) \
+	X(vkBeginCommandBuffer) \
+	X(vkEndCommandBuffer) \
+	X(vkWaitSemaphores) \
+	X(vkWaitSemaphoresKHR) \
+	X(vkGetSemaphoreCounterValue) \
+	X(vkGetSemaphoreCounterValueKHR) \
+	X(vkWaitForFences) \
+	X(vkGetFenceStatus)
+
+// due tells whether this use of a call is to fail.
+static int due(const char *call) {
+	const char *now = getenv("FAULTVK");
+	if (!now || strlen(now) >= sizeof plan)
+		return 0;
+	if (strcmp(now, plan)) {
+		strcpy(plan, now);
+		uses = 0;
+		if (sscanf(plan, "%63[^:]:%d:%15s", fault, &from, result) != 3) {
+			fprintf(stderr, "faultvk: FAULTVK=%s is not CALL:FROM:RESULT\n", plan);
+			exit(3);
+		}
+	}
+	return !strcmp(call, fault) && ++uses >= from;
+}
+
+#define HOOK(name) \
+	static Call real_##name; \
+	static int hook_##name(Word a, Word b, Word c, Word d, Word e, Word f) { \
+		return due(#name) ? atoi(result) : real_##name(a, b, c, d, e, f); \
+	}
+CALLS(HOOK)
+
+// The head of VkSubmitInfo, as far as the counts.
+typedef struct {
+	int type;
+	const void *next;
+	uint32_t waits;
+	const void *wait, *stages;
+	uint32_t commands;
+	const void *command;
+	uint32_t signals;
+	const void *signal;
+} Submit;
+
+static Call real_vkQueueSubmit;
+static int hook_vkQueueSubmit(Word queue, Word count, Word submits, Word fence, Word e, Word f) {
+	if (hangs)
+		return 0;
+	if (due("vkQueueSubmit")) {
+		hangs = !strcmp(result, "hang");
+		if (hangs)
+			return 0;
+		if (strcmp(result, "drop"))
+			return atoi(result);
+		for (Word i = 0; i < count; i++)
+			((Submit *)submits)[i].commands = 0;
+	}
+	return real_vkQueueSubmit(queue, count, submits, fence, e, f);
+}
+
+static Function hook_device_lookup(void *device, const char *name);
+
+static Function hooked(const char *name, Function real) {
+#define REPLACE(call) \
+	if (real && !strcmp(name, #call)) { \
+		real_##call = (Call)real; \
+		return (Function)hook_##call; \
+	}
+	CALLS(REPLACE)
+	REPLACE(vkQueueSubmit)
+	if (real && !strcmp(name, "vkGetDeviceProcAddr")) {
+		device_lookup = (Lookup)real;
+		return (Function)hook_device_lookup;
+	}
+	return real;
+}
+
+static Function hook_device_lookup(void *device, const char *name) { return hooked(name, device_lookup(device, name)); }
+
+Function vkGetInstanceProcAddr(void *instance, const char *name) {
+	if (!instance_lookup) {
+		const char *path = getenv("FAULTVK_REAL");
+		void *real = dlopen(path ? path : "", RTLD_NOW | RTLD_LOCAL);
+		instance_lookup = real ? (Lookup)dlsym(real, "vkGetInstanceProcAddr") : 0;
+		if (!instance_lookup) {
+			fprintf(stderr, "faultvk: no Vulkan loader in FAULTVK_REAL: %s\n", dlerror());
+			exit(3);
+		}
+	}
+	return hooked(name, instance_lookup(instance, name));
+}
