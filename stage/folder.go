@@ -168,6 +168,26 @@ func (f *Folder) Close() error {
 	return f.lock.Unlock()
 }
 
+// Discard removes a run that took no step and releases the folder. What is not
+// a run's stays, and so does a checkpoint.
+func (f *Folder) Discard() error {
+	if f.metrics != nil {
+		f.metrics.Close() // Windows keeps what is open
+	}
+	for _, name := range []string{metricsFile, recipeFile} {
+		if err := os.Remove(filepath.Join(f.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := f.lock.Unlock(); err != nil {
+		return err
+	}
+	os.Remove(f.lock.Path())
+	os.Remove(f.checkpoints()) // these two only if they are empty
+	os.Remove(f.Dir)
+	return nil
+}
+
 // temporary ends the name of a file that is being written.
 const temporary = ".tmp"
 

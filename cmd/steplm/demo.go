@@ -64,6 +64,9 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	fmt.Printf("steplm demo: a tiny model, grown once, on %s\n\n", dev.Name())
 	start := time.Now()
 	res, err := run.train(ctx, dev)
+	if errors.Is(err, stage.ErrStopped) {
+		return fmt.Errorf("stopped; what there is of the run is in %s, the next demo begins another", out)
+	}
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ type pretrainCmd struct {
 	Warmup             int       `default:"-1" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
 	Rewarm             int       `default:"-1" help:"Warm-up steps after each growth; -1: likewise."`
 	MinLRRatio         float64   `name:"min-lr-ratio" default:"0.1" help:"Where the cosine ends, relative to its peak."`
-	Beta1              float64   `default:"0.9" help:"AdamW's first beta."`
-	Beta2              float64   `default:"0.95" help:"AdamW's second beta."`
+	Beta1              float64   `name:"beta1" default:"0.9" help:"AdamW's first beta."`
+	Beta2              float64   `name:"beta2" default:"0.95" help:"AdamW's second beta."`
 	Eps                float64   `default:"1e-8" help:"AdamW's epsilon."`
 	ClipNorm           float64   `default:"1" help:"Global gradient norm to clip to; 0: no clipping."`
 	Seed               uint64    `default:"1" help:"Seed of initial weights, order of the data and random growth."`
@@ -66,12 +66,28 @@ type pretrainCmd struct {
 
 // Run is the command.
 func (c *pretrainCmd) Run(ctx context.Context) error {
+	for _, f := range []struct {
+		flag  string
+		value int64
+	}{{"save-every", int64(c.SaveEvery)}, {"keep", int64(c.Keep)}, {"eval-every", int64(c.EvalEvery)}, {"eval-tokens", c.EvalTokens}} {
+		if f.value < 0 {
+			return usagef("--%s %d: it must be 0 or more", f.flag, f.value)
+		}
+	}
+	for flag, value := range map[string]string{"data": c.Data, "tokenizer": c.Tokenizer, "out": c.Out} {
+		if value == "" { // an unset variable of a shell
+			return usagef("--%s is empty", flag)
+		}
+	}
 	dev, err := c.Open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
 	_, err = c.train(ctx, dev)
+	if errors.Is(err, stage.ErrStopped) {
+		return fmt.Errorf("%w: go on with the same command and --resume", err)
+	}
 	return err
 }
 
@@ -85,7 +101,8 @@ type result struct {
 	seconds     []float64 // spent in steps
 }
 
-// train runs the command on an open device.
+// train runs the command on an open device. A run that fails before its first
+// step leaves no folder.
 func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error) {
 	tok, err := tokenizer.Load(c.Tokenizer)
 	if err != nil {
@@ -137,11 +154,13 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	} else {
 		err = run.Start(ctx)
 	}
-	if errors.Is(err, stage.ErrStopped) {
-		v.close()
-		return nil, fmt.Errorf("%w: go on with the same command and --resume", err)
+	if err == nil {
+		return res, nil
 	}
-	return res, err
+	if !c.Resume && len(res.last) == 0 && !errors.Is(err, stage.ErrStopped) {
+		err = errors.Join(err, folder.Discard())
+	}
+	return nil, err
 }
 
 // fits compares every stage with the memory there is.
@@ -165,12 +184,15 @@ func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards) (sta
 	}
 	size := model.Size{Batch: c.BatchSize, SeqLen: c.Window(cfg)}
 	steps := c.Steps
-	if c.Tokens != 0 {
+	if c.Tokens < 0 {
+		return stage.Recipe{}, usagef("--tokens %d: it must be 1 or more", c.Tokens)
+	}
+	if c.Tokens > 0 {
 		per := int64(size.Rows()) * int64(c.GradAccum)
 		if per < 1 {
 			return stage.Recipe{}, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", c.BatchSize, size.SeqLen, c.GradAccum)
 		}
-		steps = int((c.Tokens + per - 1) / per)
+		steps = int((c.Tokens-1)/per + 1)
 	}
 	if c.Method == "vanilla" && (c.Stages != nil || c.Split != nil) {
 		return stage.Recipe{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
@@ -197,7 +219,7 @@ func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer) ([]eval.Set, error) {
 		sets = append(sets, eval.TokenSet("validation", s, tok))
 	}
 	if c.Wikitext != "" {
-		if _, err := os.Stat(c.Wikitext); err != nil {
+		if _, err := eval.Texts(c.Wikitext); err != nil {
 			return nil, err
 		}
 		sets = append(sets, eval.WikiTextSet(c.Wikitext, tok))

@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/data"
+	"steplm/data/corpus"
+	"steplm/gpu"
+	"steplm/stage"
+)
+
+// material is what small runs read: the embedded corpus, a tokenizer of 300 ids
+// trained on it, four held-out documents and two pages of WikiText.
+type material struct{ train, validation, wikitext, tokenizer string }
+
+const wikiPages = " \n = One = \n \n The cat sat on the mat . \n It was warm there . \n \n = Two = \n \n The dog sat on the log , too . \n"
+
+func newMaterial(t *testing.T) material {
+	t.Helper()
+	dir := t.TempDir()
+	if err := corpus.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	m := material{
+		train: filepath.Join(dir, corpus.Train), validation: filepath.Join(dir, "held-out.parquet"),
+		wikitext: writeFile(t, "wiki.raw", wikiPages), tokenizer: filepath.Join(dir, "tokenizer.json"),
+	}
+	succeed(t, "", "tokenizer", "train", "--data", m.train, "--vocab", "300", "--out", m.tokenizer)
+	held, err := data.Open(filepath.Join(dir, corpus.Validation))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []data.Row
+	for d, err := range held.Documents(data.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows = append(rows, data.Row{Text: d.Text}); len(rows) == 4 {
+			break
+		}
+	}
+	if err := data.WriteShard(m.validation, rows, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// pretrain is a command line for a very small model that grows from 2 to 4
+// layers after 3 of 8 steps. Flags given later take the place of earlier ones.
+func (m material) pretrain(out string, more ...string) []string {
+	return append([]string{
+		"pretrain", "--method", "step", "--stages", "2", "--split", "2,2", "--rank", "2",
+		"--hidden", "16", "--ffn", "24", "--layers", "4", "--heads", "2", "--kv-heads", "1", "--max-seq-len", "64",
+		"--data", m.train, "--tokenizer", m.tokenizer, "--steps", "8", "--batch-size", "2", "--seq-len", "16", "--lr", "1e-2", "--out", out,
+	}, more...)
+}
+
+// evaluated has the run measure both sets too.
+func (m material) evaluated(more ...string) []string {
+	return append([]string{"--validation", m.validation, "--wikitext", m.wikitext, "--eval-tokens", "64"}, more...)
+}
+
+func newRun(t *testing.T) string { return filepath.Join(t.TempDir(), "run") }
+
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func contents(t *testing.T, path ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A whole run by STEP as another program sees it: what it prints, what it
+// leaves, and that what it leaves is the model it measured.
+func TestPretrain(t *testing.T) {
+	m := newMaterial(t)
+	for _, device := range devices(t) {
+		t.Run(device, func(t *testing.T) {
+			run := newRun(t)
+			out := succeed(t, "", m.pretrain(run, m.evaluated("--eval-every", "2", "--save-every", "2", "--keep", "2", "--device", device, "--json")...)...)
+			if out != contents(t, run, "metrics.jsonl") {
+				t.Errorf("--json does not print the lines of metrics.jsonl but\n%s", out)
+			}
+			lines := readMetrics(t, run)
+			checkSchema(t, lines)
+			checkStory(t, lines)
+			checkSteps(t, run, lines)
+			checkFolder(t, run, m)
+			checkFinal(t, run, m, device, lines)
+		})
+	}
+}
+
+// checkStory: T = round(8/1.75) = 5, growth after floor(0.75*5) = 3 steps.
+func checkStory(t *testing.T, lines []metricsLine) {
+	t.Helper()
+	evals := func(when string) []string { return []string{"eval validation " + when, "eval wikitext " + when} }
+	want := slices.Concat(
+		[]string{"step 1", "step 2", "checkpoint step-2"}, evals("every"),
+		[]string{"step 3", "checkpoint step-3"}, evals("before growth"), []string{"growth"}, evals("after growth"),
+		[]string{"step 4", "checkpoint step-4"}, evals("every"),
+		[]string{"step 5", "step 6", "checkpoint step-6"}, evals("every"),
+		[]string{"step 7", "step 8", "checkpoint step-8"}, evals("end"), []string{"end final"},
+	)
+	if diff := cmp.Diff(want, story(lines)); diff != "" {
+		t.Errorf("the run's story (-want +got):\n%s", diff)
+	}
+}
+
+func checkSteps(t *testing.T, run string, lines []metricsLine) {
+	t.Helper()
+	recipe, err := stage.ReadRecipe(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layouts, err := recipe.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, largest := 0, 0.0
+	for _, l := range lines {
+		if l.text("event") == "growth" {
+			trainable, frozen := layouts[1].Count()
+			want := fmt.Sprintf("2 to 4, new [1 2], %d trainable, %d frozen", trainable, frozen)
+			if got := fmt.Sprintf("%s to %s, new %s, %s trainable, %s frozen", l["from_layers"], l["to_layers"], strings.ReplaceAll(string(l["new_blocks"]), ",", " "), l["trainable_parameters"], l["frozen_parameters"]); got != want {
+				t.Errorf("growth %s, want %s", got, want)
+			}
+		}
+		if !l.step() {
+			continue
+		}
+		n++
+		stage := 1
+		if n > 3 {
+			stage = 2
+		}
+		if l.number(t, "stage") != float64(stage) || l.number(t, "tokens") != float64(n*2*16) || l.number(t, "tokens_per_second") <= 0 {
+			t.Errorf("step %d: %s", n, l)
+		}
+		// An untrained model knows nothing: ln(300). Eight steps change little.
+		if loss := l.number(t, "loss"); math.Abs(loss-math.Log(300)) > 0.5 {
+			t.Errorf("step %d: loss %g", n, loss)
+		}
+		if l.number(t, "grad_norm") <= 0 || l.number(t, "lr") <= 0 || l.number(t, "lr") > 1e-2 {
+			t.Errorf("step %d: %s", n, l)
+		}
+		var bytes map[string]int64
+		if err := json.Unmarshal(l["bytes"], &bytes); err != nil {
+			t.Fatal(err)
+		}
+		plan := gpu.Plan(nil, recipe.Specs(layouts[stage-1])).ByClass()
+		for class, planned := range plan { // a device keeps some scratch for itself
+			if bytes[class] != planned && class != "scratch" || bytes[class] < planned {
+				t.Errorf("step %d: %d bytes of %s, planned %d", n, bytes[class], class, planned)
+			}
+		}
+		if l.number(t, "peak_bytes") < float64(total(bytes)) {
+			t.Errorf("step %d: peak %s below what is there, %v", n, l["peak_bytes"], bytes)
+		}
+		largest = max(largest, l.number(t, "peak_bytes"))
+	}
+	if n != 8 || recipe.Steps() != 8 || recipe.Method != "step" || recipe.Adapter.Rank != 2 {
+		t.Errorf("%d steps by the recipe %+v", n, recipe)
+	}
+}
+
+func checkFolder(t *testing.T, run string, m material) {
+	t.Helper()
+	for dir, want := range map[string][]string{
+		"":                   {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json"},
+		"checkpoints":        {"LATEST", "step-6", "step-8"},
+		"checkpoints/step-8": {"checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"},
+		"final":              {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
+	} {
+		got := slices.DeleteFunc(entries(t, filepath.Join(run, dir)), func(name string) bool { return name == "generation_config.json" })
+		if !slices.Equal(got, want) {
+			t.Errorf("%q holds %q, want %q", dir, got, want)
+		}
+	}
+	if latest := strings.TrimSpace(contents(t, run, "checkpoints", "LATEST")); latest != "step-8" {
+		t.Errorf("LATEST is %q", latest)
+	}
+	ids := func(tokenizer string) string {
+		return succeed(t, `"The cat sat."`, "tokenizer", "encode", "--tokenizer", tokenizer)
+	}
+	if got, want := ids(filepath.Join(run, "final")), ids(m.tokenizer); got != want {
+		t.Errorf("the final tokenizer says %s, the run's %s", got, want)
+	}
+}
+
+// checkFinal measures the exported model by the other commands.
+func checkFinal(t *testing.T, run string, m material, device string, lines []metricsLine) {
+	t.Helper()
+	last := map[string]float64{}
+	for _, l := range lines {
+		if l.text("event") == "eval" && l.text("when") == "end" {
+			var r struct{ Perplexity float64 }
+			if err := json.Unmarshal(l["result"], &r); err != nil {
+				t.Fatal(err)
+			}
+			last[l.text("set")] = r.Perplexity
+		}
+	}
+	for _, model := range []string{run, filepath.Join(run, "final")} {
+		p := perplexity(t, "--model", model, "--data", m.validation, "--wikitext", m.wikitext, "--context", "16", "--device", device)
+		for i, set := range []string{"validation", "wikitext"} {
+			if got := p.Results[i].Perplexity; math.Abs(got/last[set]-1) > 1e-4 {
+				t.Errorf("%s: eval ppl says %.6f for %s, the run's end %.6f", model, got, set, last[set])
+			}
+		}
+	}
+
+	// The first window of 16, token by token.
+	text := `"` + strings.ReplaceAll(wikiPages, "\n", `\n`) + `"`
+	var ids []uint32
+	if err := json.Unmarshal([]byte(succeed(t, text, "tokenizer", "encode", "--tokenizer", m.tokenizer)), &ids); err != nil {
+		t.Fatal(err)
+	}
+	sum := score(t, "--model", run, "--ids", commas(ids[:17]), "--device", device).nll()
+	p := perplexity(t, "--model", run, "--text", m.wikitext, "--max-tokens", "16", "--device", device)
+	if got, want := p.Results[0].Perplexity, math.Exp(sum/16); p.Results[0].Tokens != 16 || math.Abs(got/want-1) > 1e-4 {
+		t.Errorf("perplexity of 16 tokens %+v, their scores make %.6f", p.Results[0], want)
+	}
+}
+
+// Without a terminal there are lines, not a bar; they begin with every choice
+// that the paper leaves open.
+func TestPretrainPrintsPlainLines(t *testing.T) {
+	m, run := newMaterial(t), newRun(t)
+	stdout, stderr, code := call(t, "", m.pretrain(run, m.evaluated("--device", "host")...)...)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	if strings.ContainsAny(stdout+stderr, "\r\x1b") {
+		t.Errorf("a bar without a terminal: %q %q", stdout, stderr)
+	}
+	for _, want := range []string{
+		"4 layers, hidden 16, FFN 24, 2 heads (1 key-value), vocabulary 300",
+		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batches), seed 1, f32",
+		"device     host (plain Go)",
+		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, alpha 2 on wq wk wv wo gate up down",
+		"embedding true, head true, norms of old layers true",
+		"AdamW, betas 0.9 and 0.95, epsilon 1e-08, gradient norm clipped to 1; attention crosses documents",
+		"step 3: saved step-3",
+		"step 3: grew from 2 to 4 layers (new: 2, 3)",
+		"are frozen",
+		"step 3: validation perplexity",
+		"per token (before growth, 64 tokens",
+		"step 8: wikitext perplexity",
+		"per word (end,",
+		"step 8: the end; the model is in final",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is not in\n%s", want, stdout)
+		}
+	}
+}
+
+// --tokens is rounded up to whole steps.
+func TestPretrainTokens(t *testing.T) {
+	m, run := newMaterial(t), newRun(t)
+	args := m.pretrain(run, "--method", "vanilla", "--device", "host")
+	for _, flag := range []string{"--steps", "--stages", "--split"} {
+		i := slices.Index(args, flag)
+		args = slices.Delete(args, i, i+2)
+	}
+	succeed(t, "", append(args, "--tokens", "97")...)
+	lines := readMetrics(t, run)
+	if got := story(lines); !slices.Equal(got, []string{"step 1", "step 2", "step 3", "step 4", "checkpoint step-4", "end final"}) {
+		t.Errorf("97 tokens in steps of 32: %q", got)
+	}
+}
+
+// interrupted runs the command until a line of --json satisfies at, presses
+// Ctrl-C, and checks how it ends.
+func interrupted(t *testing.T, at func(metricsLine) bool, args ...string) {
+	t.Helper()
+	c := callOf(t.Context(), append(args, "--json")...)
+	c.WaitDelay = 10 * time.Second
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaint strings.Builder
+	c.Stderr = &complaint
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reached := false
+	for s := bufio.NewScanner(out); s.Scan(); {
+		if l := parseMetrics(t, s.Bytes()); !reached && at(l[0]) {
+			reached = true
+			if err := c.Process.Signal(os.Interrupt); err != nil {
+				c.Process.Kill()
+				t.Skip("this system cannot interrupt a process: ", err)
+			}
+		}
+	}
+	c.Wait()
+	if !reached {
+		t.Fatalf("the run ended before it was interrupted: %s", &complaint)
+	}
+	checkFailure(t, "pretrain, interrupted", complaint.String(), c.ProcessState.ExitCode(), 1, "--resume")
+}
+
+// Ctrl-C in the first stage, while growing, and in the second stage; each time
+// the last step is saved. What comes out is what a run gives that was left
+// alone, to the last bit.
+func TestInterruptAndResume(t *testing.T) {
+	m := newMaterial(t)
+	for _, device := range devices(t) {
+		t.Run(device, func(t *testing.T) {
+			// 18 of 42 steps before growth; large enough that no step is over before the
+			// signal arrives.
+			run := newRun(t)
+			flags := func(out string) []string {
+				return m.pretrain(out, m.evaluated("--steps", "42", "--batch-size", "8", "--seq-len", "64", "--grad-accum", "2", "--save-every", "7", "--device", device)...)
+			}
+			stopped := func(args []string, at func(metricsLine) bool) {
+				t.Helper()
+				interrupted(t, at, args...)
+				var last metricsLine
+				for _, l := range readMetrics(t, run) {
+					if l.step() {
+						last = l
+					}
+				}
+				if latest := strings.TrimSpace(contents(t, run, "checkpoints", "LATEST")); latest != "step-"+last.text("step") {
+					t.Errorf("the last step is %s, LATEST is %s", last.text("step"), latest)
+				}
+			}
+			step := func(n string) func(metricsLine) bool {
+				return func(l metricsLine) bool { return l.step() && l.text("step") == n }
+			}
+			stopped(flags(run), step("4"))
+			resume := append(flags(run), "--resume")
+			stopped(resume, func(l metricsLine) bool { return l.text("event") == "growth" })
+			stopped(resume, step("24"))
+			succeed(t, "", resume...)
+
+			straight := newRun(t)
+			succeed(t, "", flags(straight)...)
+			got, want := readMetrics(t, run), readMetrics(t, straight)
+			if diff := cmp.Diff(losses(want), losses(got)); diff != "" {
+				t.Errorf("losses (-straight +resumed):\n%s", diff)
+			}
+			checkSchema(t, got)
+			if !slices.ContainsFunc(got, func(l metricsLine) bool { return l.text("event") == "resume" }) {
+				t.Error("nothing says that the run was resumed")
+			}
+			for _, file := range []string{"model.safetensors", "config.json"} {
+				if contents(t, run, "final", file) != contents(t, straight, "final", file) {
+					t.Errorf("the final %s is another", file)
+				}
+			}
+		})
+	}
+}
