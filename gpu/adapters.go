@@ -131,7 +131,7 @@ func limitsOf(n wgpu.Limits, kind, backend string) Limits {
 func budgetOf(kind, backend string) float64 {
 	switch {
 	case kind == "cpu":
-		return 3e9 // 6 to 20 GFLOP/s: 150 to 500 ms, with no watchdog
+		return 2e9 // 4 to 20 GFLOP/s: 100 to 500 ms, with no watchdog
 	case kind == "discrete":
 		return 3e10 // 350 GFLOP/s (GT 710): 0.1 to 0.9 s
 	case kind == "integrated" && backend == "metal":

@@ -1,0 +1,42 @@
+package wgsl
+
+import (
+	"testing"
+
+	"steplm/gpu"
+)
+
+// The choice by device: workgroup tiles only where workgroup memory is worth
+// using and large enough. DX12 says it is not: its compiler takes minutes.
+func TestMatmulChoice(t *testing.T) {
+	real := gpu.Limits{Shared: true, Invocations: 256, WorkgroupMemory: 16384}
+	for _, c := range []struct {
+		name   string
+		change func(*gpu.Limits)
+		m, n   int
+		shared bool
+		tm, tn int
+	}{
+		{"a GPU, large", func(*gpu.Limits) {}, 128, 128, true, 4, 4},
+		{"a GPU, few rows", func(*gpu.Limits) {}, 31, 128, false, 8, 8},
+		{"a GPU, tiny", func(*gpu.Limits) {}, 3, 5, false, 4, 4},
+		{"DX12, large", func(l *gpu.Limits) { l.Shared = false }, 4096, 4096, false, 8, 8},
+		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 4096 }, 128, 128, false, 8, 8},
+		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8},
+		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16},
+		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 9, false, 16, 8},
+	} {
+		l := real
+		c.change(&l)
+		for _, transpose := range []string{"nn", "nt", "tn"} {
+			v := chooseMatmul(l, transpose, MatmulShape{M: c.m, N: c.n, K: 64})
+			if v.Transpose != transpose || v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn {
+				t.Errorf("%s, %s: %+v", c.name, transpose, v)
+			}
+			k := v.kernel()
+			if k.Shared > 0 != c.shared || k.Shared > l.WorkgroupMemory || k.Invocations() > l.Invocations {
+				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name, k.Name, k.Invocations(), k.Shared)
+			}
+		}
+	}
+}
