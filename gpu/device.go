@@ -11,11 +11,19 @@
 //   - nothing that would abort inside the native library (sizes, limits,
 //     empty bindings) may reach it;
 //   - every submission of a pass must really have run: a canary chain counts
-//     them on the device and is compared at each read-back.
+//     them on the device and is compared at each read-back;
+//   - a goroutine must not wait for the pass that it holds open itself.
+//
+// Where the native library aborts the process all the same (a device lost at a
+// submission, say), the process ends with one line and exit code 1.
 package gpu
 
 // Device holds tensors and runs passes. All methods may be called from any
-// goroutine; one call runs at a time.
+// goroutine; one call runs at a time, and a pass is one call from Begin to End.
+// A pass belongs to the goroutine that began it: there New, Write, Read and
+// another Begin fail until End, since they would wait for ever, and Free takes
+// effect at End. A device that lost work or hung is out of use: every later call
+// returns an error.
 type Device interface {
 	// Name is what a person would call the device, with its backend.
 	Name() string
@@ -35,6 +43,7 @@ type Device interface {
 	// Own lists the buffers that the device keeps for itself; they are in the
 	// ledger from the start.
 	Own() []Spec
+	// Close releases everything, live tensors too.
 	Close()
 }
 
@@ -50,6 +59,6 @@ type Limits struct {
 	StorageBuffers  int   // storage buffers per kernel
 	// Budget is the work (floating point operations) put into one submission
 	// before it is handed over, so that a display or a watchdog never waits
-	// long: about 50 to 150 ms.
+	// long.
 	Budget float64
 }
