@@ -57,13 +57,24 @@ func newMaterial(t *testing.T) material {
 }
 
 // pretrain is a command line for a very small model that grows from 2 to 4
-// layers after 3 of 8 steps. Flags given later take the place of earlier ones.
-func (m material) pretrain(out string, more ...string) []string {
-	return append([]string{
-		"pretrain", "--method", "step", "--stages", "2", "--split", "2,2", "--rank", "2",
-		"--hidden", "16", "--ffn", "24", "--layers", "4", "--heads", "2", "--kv-heads", "1", "--max-seq-len", "64",
-		"--data", m.train, "--tokenizer", m.tokenizer, "--steps", "8", "--batch-size", "2", "--seq-len", "16", "--lr", "1e-2", "--out", out,
-	}, more...)
+// layers after 3 of 8 steps. Flags given take the place of its own; a method
+// too, which then has no stages unless they are given.
+func (m material) pretrain(out string, flags ...string) []string {
+	args := []string{"pretrain"}
+	given := func(flag string) bool {
+		return slices.ContainsFunc(flags, func(f string) bool { return f == flag || strings.HasPrefix(f, flag+"=") })
+	}
+	for _, f := range [][2]string{
+		{"--stages", "2"}, {"--method", "step"}, {"--rank", "2"},
+		{"--hidden", "16"}, {"--ffn", "24"}, {"--layers", "4"}, {"--heads", "2"}, {"--kv-heads", "1"}, {"--max-seq-len", "64"},
+		{"--data", m.train}, {"--tokenizer", m.tokenizer}, {"--out", out},
+		{"--steps", "8"}, {"--batch-size", "2"}, {"--seq-len", "16"}, {"--lr", "1e-2"},
+	} {
+		if !given(f[0]) && !(f[0] == "--stages" && given("--method")) {
+			args = append(args, f[0], f[1])
+		}
+	}
+	return append(args, flags...)
 }
 
 // evaluated has the run measure both sets too.
@@ -284,10 +295,8 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 func TestPretrainTokens(t *testing.T) {
 	m, run := newMaterial(t), newRun(t)
 	args := m.pretrain(run, "--method", "vanilla", "--device", "host")
-	for _, flag := range []string{"--steps", "--stages", "--split"} {
-		i := slices.Index(args, flag)
-		args = slices.Delete(args, i, i+2)
-	}
+	i := slices.Index(args, "--steps")
+	args = slices.Delete(args, i, i+2)
 	succeed(t, "", append(args, "--tokens", "97")...)
 	lines := readMetrics(t, run)
 	if got := story(lines); !slices.Equal(got, []string{"step 1", "step 2", "step 3", "step 4", "checkpoint step-4", "end final"}) {
@@ -334,11 +343,10 @@ func TestInterruptAndResume(t *testing.T) {
 	m := newMaterial(t)
 	for _, device := range devices(t) {
 		t.Run(device, func(t *testing.T) {
-			// 18 of 42 steps before growth; large enough that no step is over before the
-			// signal arrives.
+			// Growth after 9 of 21 steps, each so large that the signal arrives in time.
 			run := newRun(t)
 			flags := func(out string) []string {
-				return m.pretrain(out, m.evaluated("--steps", "42", "--batch-size", "8", "--seq-len", "64", "--grad-accum", "2", "--save-every", "7", "--device", device)...)
+				return m.pretrain(out, m.evaluated("--steps", "21", "--batch-size", "4", "--seq-len", "64", "--grad-accum", "2", "--save-every", "4", "--device", device)...)
 			}
 			stopped := func(args []string, at func(metricsLine) bool) {
 				t.Helper()
@@ -356,10 +364,10 @@ func TestInterruptAndResume(t *testing.T) {
 			step := func(n string) func(metricsLine) bool {
 				return func(l metricsLine) bool { return l.step() && l.text("step") == n }
 			}
-			stopped(flags(run), step("4"))
+			stopped(flags(run), step("2"))
 			resume := append(flags(run), "--resume")
 			stopped(resume, func(l metricsLine) bool { return l.text("event") == "growth" })
-			stopped(resume, step("24"))
+			stopped(resume, step("12"))
 			succeed(t, "", resume...)
 
 			straight := newRun(t)

@@ -1,0 +1,341 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/data"
+	"steplm/gpu"
+)
+
+// refused checks that pretrain ends with a code and one line that holds parts,
+// and leaves nothing where its run would have been.
+func refused(t *testing.T, m material, code int, parts []string, flags ...string) {
+	t.Helper()
+	parent := t.TempDir()
+	_, stderr, got := call(t, "", m.pretrain(filepath.Join(parent, "run"), flags...)...)
+	checkFailure(t, strings.Join(flags, " "), stderr, got, code, parts...)
+	if left := entries(t, parent); len(left) > 0 {
+		t.Errorf("%q left %q", flags, left)
+	}
+}
+
+// withoutText renames a shard's text column.
+func withoutText(t *testing.T, shard string) string {
+	t.Helper()
+	b := []byte(contents(t, shard))
+	footer := b[len(b)-8-int(binary.LittleEndian.Uint32(b[len(b)-8:])):]
+	copy(footer, strings.ReplaceAll(string(footer), "text", "tent"))
+	return writeFile(t, "tent.parquet", string(b))
+}
+
+func TestPretrainRefusesBadData(t *testing.T) {
+	m := newMaterial(t)
+	shard, err := filepath.Glob(m.train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := contents(t, shard[0])
+	missing, empty := filepath.Join(t.TempDir(), "missing"), t.TempDir()
+	noRows := filepath.Join(t.TempDir(), "none.parquet")
+	if err := data.WriteShard(noRows, nil, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	short := filepath.Join(t.TempDir(), "short.parquet")
+	if err := data.WriteShard(short, []data.Row{{Text: "Few words."}}, data.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	damaged := writeFile(t, "damaged.parquet", whole[:4]+strings.Repeat("\xff", 200)+whole[204:])
+	tent := withoutText(t, shard[0])
+	for name, c := range map[string]struct {
+		path  string
+		parts []string
+	}{
+		"missing":             {missing, []string{missing, "no such file"}},
+		"pattern":             {filepath.Join(empty, "*.parquet"), []string{"*.parquet", "no file matches"}},
+		"empty directory":     {empty, []string{empty, "no *.parquet"}},
+		"without text":        {tent, []string{tent, "text", "tent", "id"}},
+		"truncated":           {writeFile(t, "cut.parquet", whole[:len(whole)/2]), []string{"cut.parquet"}},
+		"without a beginning": {writeFile(t, "cut.parquet", whole[len(whole)/2:]), []string{"cut.parquet"}},
+		"no bytes":            {writeFile(t, "nothing.parquet", ""), []string{"nothing.parquet", "0 bytes"}},
+		"not Parquet":         {writeFile(t, "a.parquet", text), []string{"a.parquet", "Parquet"}},
+		"no rows":             {noRows, []string{noRows, "no rows"}},
+		"fewer than a batch":  {short, []string{"9 tokens", "2 windows of 16 (+1) = 33", "lower the batch size"}},
+		"damaged":             {damaged, []string{damaged}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused(t, m, 1, c.parts, "--data", c.path, "--device", "host")
+			if name != "fewer than a batch" && name != "damaged" { // found when they are read
+				refused(t, m, 1, c.parts, "--validation", c.path, "--device", "host")
+			}
+			if name != "fewer than a batch" && name != "damaged" {
+				refused(t, m, 1, c.parts, "--wikitext", c.path, "--device", "host")
+			}
+		})
+	}
+	refused(t, m, 1, []string{missing}, "--tokenizer", missing, "--device", "host")
+}
+
+// Files that other programs wrote, and that crash some readers.
+func TestPretrainRefusesBadParquet(t *testing.T) {
+	dir := sharedData(t, "parquet/bad")
+	m := newMaterial(t)
+	for _, name := range entries(t, dir) {
+		refused(t, m, 1, []string{name}, "--data", filepath.Join(dir, name), "--device", "host")
+	}
+}
+
+func TestPretrainRefusesBadFlags(t *testing.T) {
+	m := newMaterial(t)
+	notEmpty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(notEmpty, "thesis.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, "file", "")
+	for _, c := range []struct {
+		code  int
+		parts []string
+		flags []string
+	}{
+		{1, []string{"--vocab 299", "300 ids"}, []string{"--vocab", "299"}},
+		{1, []string{"hidden_size 15", "num_attention_heads 2"}, []string{"--hidden", "15"}},
+		{1, []string{"num_attention_heads 4", "num_key_value_heads 3"}, []string{"--heads", "4", "--kv-heads", "3"}},
+		{1, []string{"4 layers into 5 stages", "at most 4"}, []string{"--stages", "5"}},
+		{1, []string{"split [3 2]", "5 layers", "4 layers"}, []string{"--split", "3,2"}},
+		{1, []string{"0 stages"}, []string{"--stages", "0"}},
+		{1, []string{"rank 0", "1 or more"}, []string{"--rank", "0"}},
+		{1, []string{"rank 9", "wk (8 x 16)", "at most 8"}, []string{"--rank", "9"}},
+		{1, []string{"sequence length 65", "64 positions", "--seq-len"}, []string{"--seq-len", "65"}},
+		{1, []string{"sequence length 0", "1 or more"}, []string{"--seq-len", "0"}},
+		{1, []string{`"tinny"`, "did you mean tiny?", "680m"}, []string{"--model", "tinny"}},
+		{1, []string{"missing.json"}, []string{"--model", "missing.json"}},
+		{1, []string{"1 steps", "2 stages", "more steps or fewer stages"}, []string{"--steps", "1"}},
+		{1, []string{"0 steps"}, []string{"--steps", "0"}},
+		{1, []string{`"meen"`, "mean", "copy"}, []string{"--operator", "meen"}},
+		{1, []string{`"top"`, "upper", "random"}, []string{"--position", "top"}},
+		{1, []string{"2 stages", "3 learning rates"}, []string{"--lr", "1,2,3"}},
+		{1, []string{notEmpty, "not empty", "thesis.txt", "--out"}, []string{"--out", notEmpty}},
+		{1, []string{file}, []string{"--out", file}},
+		{1, []string{"holds no run", "recipe.json"}, []string{"--resume"}},
+		{2, []string{"--steps", "--tokens", "together"}, []string{"--tokens", "64"}},
+		{2, []string{"--stages", "--split", "--method vanilla"}, []string{"--method", "vanilla", "--stages", "2"}},
+		{2, []string{`"vanila"`, "vanilla"}, []string{"--method", "vanila"}},
+		{2, []string{"--seq-length", "--seq-len"}, []string{"--seq-length", "8"}},
+		{2, []string{"--save-every -1", "0 or more"}, []string{"--save-every=-1"}},
+		{2, []string{"--keep -1", "0 or more"}, []string{"--keep=-1"}},
+		{2, []string{"--eval-every -1", "0 or more"}, []string{"--eval-every=-1"}},
+		{2, []string{"--eval-tokens -1", "0 or more"}, []string{"--eval-tokens=-1"}},
+		{2, []string{"--out is empty"}, []string{"--out="}},
+		{2, []string{"--precision", "f32", "f17"}, []string{"--precision", "f17"}},
+	} {
+		refused(t, m, c.code, c.parts, append(c.flags, "--device", "host")...)
+	}
+	if left := entries(t, notEmpty); !slices.Equal(left, []string{"thesis.txt"}) {
+		t.Errorf("a folder that is not a run's was touched: %q", left)
+	}
+
+	out := newRun(t)
+	without := func(flag string) []string {
+		args := m.pretrain(out, "--device", "host")
+		i := slices.Index(args, flag)
+		return slices.Delete(args, i, i+2)
+	}
+	fail(t, 2, []string{"--steps", "--tokens"}, without("--steps")...)
+	fail(t, 2, []string{"--data"}, without("--data")...)
+	fail(t, 2, []string{"--tokenizer"}, without("--tokenizer")...)
+	fail(t, 2, []string{"--out"}, without("--out")...)
+	fail(t, 2, []string{"--tokens -5", "1 or more"}, append(without("--steps"), "--tokens=-5")...)
+	fail(t, 2, []string{"--hidden", "presets"}, without("--hidden")...)
+	if left := entries(t, filepath.Dir(out)); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+}
+
+// A model that no machine holds is refused with its bytes by class before
+// anything is allocated; its fast failure is all that can be seen of that here.
+func TestPretrainRefusesWhatDoesNotFit(t *testing.T) {
+	if _, ok := gpu.Available(); !ok {
+		t.Skip("this system does not say how much memory it has")
+	}
+	m := newMaterial(t)
+	for _, device := range devices(t) {
+		refused(t, m, 1, []string{
+			"stage 1 of 2", "does not fit", "TiB more", "are free (weights", "gradients", "optimizer", "activations", "scratch", "total", "choose a smaller model",
+		}, "--hidden", "65536", "--ffn", "262144", "--layers", "64", "--split", "32,32", "--device", device)
+	}
+	// Only the last stage is too large: found before the first begins.
+	refused(t, m, 1, []string{"stage 2 of 2", "does not fit"}, "--hidden", "4096", "--ffn", "16384", "--layers", "5001", "--split", "1,5000", "--device", "host")
+}
+
+func TestPretrainRefusesUnknownDevice(t *testing.T) {
+	if len(devices(t)) == 1 {
+		t.Skip(gpu.NoAdapterHelp)
+	}
+	m := newMaterial(t)
+	refused(t, m, 1, []string{`"no such GPU"`, "host"}, "--device", "no such GPU")
+	refused(t, m, 1, []string{"device 99", "steplm devices"}, "--device", "99")
+}
+
+// noAdapter is the environment of a machine without a Vulkan driver.
+func noAdapter(c *exec.Cmd) {
+	c.Env = append(c.Env, "VK_DRIVER_FILES="+os.DevNull, "VK_ICD_FILENAMES="+os.DevNull)
+}
+
+func TestPretrainWithoutAdapter(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only the Vulkan loader can be told that there is no driver")
+	}
+	m, run := newMaterial(t), newRun(t)
+	c := callOf(t.Context(), m.pretrain(run)...)
+	noAdapter(c)
+	_, stderr, code := finish(t, c, "")
+	checkFailure(t, "pretrain", stderr, code, 1, "mesa-vulkan-drivers", "--device host")
+	if left := entries(t, filepath.Dir(run)); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestResumeRefuses(t *testing.T) {
+	m, run := newMaterial(t), newRun(t)
+	host := func(more ...string) []string {
+		return m.pretrain(run, append([]string{"--device", "host"}, more...)...)
+	}
+	succeed(t, "", host()...)
+	before := contents(t, run, "metrics.jsonl")
+	refuse := func(parts []string, more ...string) {
+		t.Helper()
+		_, stderr, code := call(t, "", host(more...)...)
+		checkFailure(t, strings.Join(more, " "), stderr, code, 1, parts...)
+	}
+	refuse([]string{run, "already holds a run", "--resume", "--out"})
+	refuse([]string{run, "another recipe", "seed is 1 there and 2 here"}, "--resume", "--seed", "2")
+	refuse([]string{run, "another recipe", "grad_accum is 1 there and 2 here"}, "--resume", "--grad-accum", "2")
+	refuse([]string{run, "another recipe", "adapter.rank is 2 there and 0 here", "more"}, "--resume", "--method", "vanilla")
+	other := filepath.Join(t.TempDir(), "tokenizer.json")
+	succeed(t, "", "tokenizer", "train", "--data", m.train, "--vocab", "299", "--out", other)
+	refuse([]string{run, "another recipe", "data.tokenizer", "there", "here"}, "--resume", "--tokenizer", other, "--vocab", "300")
+	shard, _ := filepath.Glob(m.train)
+	refuse([]string{run, "another recipe", "data.train", "there", "here"}, "--resume", "--data", shard[0])
+	if after := contents(t, run, "metrics.jsonl"); after != before {
+		t.Error("a refused --resume changed metrics.jsonl")
+	}
+
+	model := filepath.Join(run, "checkpoints", "step-8", "model.safetensors")
+	good := contents(t, model)
+	bad := []byte(good)
+	bad[len(bad)/2] ^= 1
+	for what, content := range map[string]string{"a flipped bit": string(bad), "a cut end": good[:len(good)-1]} {
+		if err := os.WriteFile(model, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr, code := call(t, "", host("--resume")...)
+		checkFailure(t, what, stderr, code, 1, "step-8", "model.safetensors")
+	}
+	if err := os.WriteFile(model, []byte(good), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, "", host("--resume")...)
+	if got, want := losses(readMetrics(t, run)), losses(parseMetrics(t, []byte(before))); !slices.Equal(got, want) {
+		t.Errorf("resuming an ended run: %s", cmp.Diff(want, got))
+	}
+}
+
+// A checkpoint that cannot be written ends the run with one line; the one
+// before stays and can be resumed from.
+func TestDiskFullWhileSaving(t *testing.T) {
+	m := newMaterial(t)
+	straight := newRun(t)
+	flags := func(out string) []string {
+		// The second stage's checkpoints are more than twice as large as the first's.
+		return m.pretrain(out, "--hidden", "64", "--ffn", "256", "--split", "1,3", "--rank", "4", "--save-every", "2", "--device", "host")
+	}
+	succeed(t, "", flags(straight)...)
+	size := func(step string) int64 {
+		var n int64
+		for _, file := range []string{"model.safetensors", "optimizer.safetensors"} {
+			n += int64(len(contents(t, straight, "checkpoints", step, file)))
+		}
+		return n
+	}
+	large := size("step-8")
+
+	for name, limited := range map[string]func(t *testing.T, dir string, args []string) *exec.Cmd{
+		"limited file size": func(t *testing.T, dir string, args []string) *exec.Cmd {
+			if runtime.GOOS == "windows" {
+				t.Skip("Windows does not limit a process's files")
+			}
+			blocks := int64(len(contents(t, straight, "checkpoints", "step-8", "optimizer.safetensors"))) / 512 / 2
+			return shell(t, "ulimit -f "+jsonOf(t, blocks), args)
+		},
+		"full disk": func(t *testing.T, dir string, args []string) *exec.Cmd {
+			mount := exec.Command("mount", "-t", "tmpfs", "-o", "size="+jsonOf(t, large), "tmpfs", dir)
+			if out, err := mount.CombinedOutput(); err != nil {
+				t.Skipf("cannot mount a small disk here, as only root can: %v: %s", err, out)
+			}
+			t.Cleanup(func() {
+				if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+					t.Errorf("umount %s: %v: %s", dir, err, out)
+				}
+			})
+			return callOf(t.Context(), args...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			run := filepath.Join(dir, "run")
+			_, stderr, code := finish(t, limited(t, dir, flags(run)), "")
+			checkFailure(t, name, stderr, code, 1, "saving", "step-4", "safetensors", "bytes of", "nothing was changed", "the unfinished files were removed")
+			if name == "full disk" && !strings.Contains(stderr, "make room") {
+				t.Errorf("not told what to do: %s", stderr)
+			}
+			if left := entries(t, filepath.Join(run, "checkpoints")); !slices.Equal(left, []string{"LATEST", "step-2", "step-3"}) {
+				t.Errorf("checkpoints are %q", left)
+			}
+			if name == "full disk" {
+				elsewhere := newRun(t)
+				if err := os.CopyFS(elsewhere, os.DirFS(run)); err != nil {
+					t.Fatal(err)
+				}
+				run = elsewhere
+			}
+			succeed(t, "", append(flags(run), "--resume")...)
+			if diff := cmp.Diff(losses(readMetrics(t, straight)), losses(readMetrics(t, run))); diff != "" {
+				t.Errorf("losses (-straight +resumed):\n%s", diff)
+			}
+		})
+	}
+}
+
+func jsonOf(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// shell runs the command in a shell after another of the shell's.
+func shell(t *testing.T, before string, args []string) *exec.Cmd {
+	t.Helper()
+	c := callOf(t.Context(), args...)
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Path, c.Args = sh, append([]string{"sh", "-c", before + ` && exec "$@"`, "sh", self}, args...)
+	return c
+}
