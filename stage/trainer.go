@@ -71,7 +71,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	}
 	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: b, stage: stage}
 	dev.Ledger().ResetPeak()
-	if err := t.checkFits(); err != nil {
+	if err := CheckFits(dev, r); err != nil {
 		return nil, err
 	}
 	if t.Model, err = model.New(dev, layouts[stage]); err != nil {
@@ -84,12 +84,16 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	return t, nil
 }
 
-// checkFits compares every stage's plan with the memory there is, before
+// CheckFits compares every stage's plan with the memory there is, before
 // anything is allocated: a run must not die at its last growth.
-func (t *Trainer) checkFits() error {
-	for i, l := range t.layouts {
-		if err := gpu.CheckFits(t.dev, gpu.Plan(t.dev.Own(), t.Recipe.Specs(l))); err != nil {
-			return fmt.Errorf("stage %d of %d: %w", i+1, len(t.layouts), err)
+func CheckFits(dev gpu.Device, r Recipe) error {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for i, l := range layouts {
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
 		}
 	}
 	return nil

@@ -126,7 +126,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		return nil, err
 	}
 	// Before the folder: what cannot be run leaves no trace.
-	if err := fits(dev, recipe); err != nil {
+	if err := stage.CheckFits(dev, recipe); err != nil {
 		return nil, err
 	}
 	open := stage.CreateFolder
@@ -161,20 +161,6 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		err = errors.Join(err, folder.Discard())
 	}
 	return nil, err
-}
-
-// fits compares every stage with the memory there is.
-func fits(dev gpu.Device, r stage.Recipe) error {
-	layouts, err := r.Layouts()
-	if err != nil {
-		return err
-	}
-	for i, l := range layouts {
-		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
-			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
-		}
-	}
-	return nil
 }
 
 func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards) (stage.Recipe, error) {
