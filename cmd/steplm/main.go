@@ -48,10 +48,6 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
-	// Mesa's device-select layer prints to standard error.
-	if _, set := os.LookupEnv("NODEVICE_SELECT"); !set {
-		os.Setenv("NODEVICE_SELECT", "1")
-	}
 	os.Exit(run(os.Args[1:]))
 }
 
