@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -304,11 +305,10 @@ func TestPretrainTokens(t *testing.T) {
 	}
 }
 
-// interrupted runs the command until a line of --json satisfies at, presses
-// Ctrl-C, and checks how it ends.
-func interrupted(t *testing.T, at func(metricsLine) bool, args ...string) {
+// stopAt runs a call until it prints a line that satisfies at, sends it a
+// signal, and returns how it ended.
+func stopAt(t *testing.T, c *exec.Cmd, signal os.Signal, at func(line string) bool) (stdout, stderr string, code int) {
 	t.Helper()
-	c := callOf(t.Context(), append(args, "--json")...)
 	c.WaitDelay = 10 * time.Second
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -321,9 +321,10 @@ func interrupted(t *testing.T, at func(metricsLine) bool, args ...string) {
 	}
 	reached := false
 	for s := bufio.NewScanner(out); s.Scan(); {
-		if l := parseMetrics(t, s.Bytes()); !reached && at(l[0]) {
+		stdout += s.Text() + "\n"
+		if !reached && at(s.Text()) {
 			reached = true
-			if err := c.Process.Signal(os.Interrupt); err != nil {
+			if err := c.Process.Signal(signal); err != nil {
 				c.Process.Kill()
 				t.Skip("this system cannot interrupt a process: ", err)
 			}
@@ -331,14 +332,13 @@ func interrupted(t *testing.T, at func(metricsLine) bool, args ...string) {
 	}
 	c.Wait()
 	if !reached {
-		t.Fatalf("the run ended before it was interrupted: %s", &complaint)
+		t.Fatalf("%v ended before it was stopped: %s%s", c.Args[1:], stdout, &complaint)
 	}
-	checkFailure(t, "pretrain, interrupted", complaint.String(), c.ProcessState.ExitCode(), 1, "--resume")
+	return stdout, complaint.String(), c.ProcessState.ExitCode()
 }
 
-// Ctrl-C in the first stage, while growing, and in the second stage; each time
-// the last step is saved. What comes out is what a run gives that was left
-// alone, to the last bit.
+// Ctrl-C in the first stage, a kill while growing, Ctrl-C in the second stage.
+// What comes out is what a run gives that was left alone, to the last bit.
 func TestInterruptAndResume(t *testing.T) {
 	m := newMaterial(t)
 	for _, device := range devices(t) {
@@ -348,9 +348,18 @@ func TestInterruptAndResume(t *testing.T) {
 			flags := func(out string) []string {
 				return m.pretrain(out, m.evaluated("--steps", "21", "--batch-size", "4", "--seq-len", "64", "--grad-accum", "2", "--save-every", "4", "--device", device)...)
 			}
-			stopped := func(args []string, at func(metricsLine) bool) {
+			stop := func(args []string, signal os.Signal, key, value string) (stderr string, code int) {
 				t.Helper()
-				interrupted(t, at, args...)
+				_, stderr, code = stopAt(t, callOf(t.Context(), append(args, "--json")...), signal, func(line string) bool {
+					l := parseMetrics(t, []byte(line))[0]
+					return l.text(key) == value && (key == "event" || l.step())
+				})
+				return stderr, code
+			}
+			interrupted := func(args []string, step string) {
+				t.Helper()
+				stderr, code := stop(args, os.Interrupt, "step", step)
+				checkFailure(t, "pretrain, interrupted", stderr, code, 1, "saved", "--resume")
 				var last metricsLine
 				for _, l := range readMetrics(t, run) {
 					if l.step() {
@@ -361,13 +370,12 @@ func TestInterruptAndResume(t *testing.T) {
 					t.Errorf("the last step is %s, LATEST is %s", last.text("step"), latest)
 				}
 			}
-			step := func(n string) func(metricsLine) bool {
-				return func(l metricsLine) bool { return l.step() && l.text("step") == n }
-			}
-			stopped(flags(run), step("2"))
+			interrupted(flags(run), "2")
 			resume := append(flags(run), "--resume")
-			stopped(resume, func(l metricsLine) bool { return l.text("event") == "growth" })
-			stopped(resume, step("12"))
+			if stderr, code := stop(resume, os.Kill, "event", "growth"); code == 0 || stderr != "" {
+				t.Errorf("killed while growing: exit code %d, %q", code, stderr)
+			}
+			interrupted(resume, "12")
 			succeed(t, "", resume...)
 
 			straight := newRun(t)
