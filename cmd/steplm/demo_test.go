@@ -108,9 +108,21 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	perplexity := map[string]string{}
+	for _, l := range lines {
+		if l.text("event") == "eval" {
+			var r struct{ Perplexity float64 }
+			if err := json.Unmarshal(l["result"], &r); err != nil {
+				t.Fatal(err)
+			}
+			perplexity[l.text("when")] = strconv.FormatFloat(r.Perplexity, 'f', 2, 64)
+		}
+	}
+	if want := "perplexity " + perplexity["before growth"] + " before and " + perplexity["after growth"] + " right after growth"; !strings.Contains(summary, want) {
+		t.Errorf("the summary does not say %q:\n%s", want, summary)
+	}
 	for i, s := range recipe.Stages {
 		var first, last metricsLine
-		perplexity := 0.0
 		for _, l := range lines {
 			if l.step() && l.text("stage") == strconv.Itoa(i+1) {
 				if first == nil {
@@ -118,19 +130,12 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 				}
 				last = l
 			}
-			if when := l.text("when"); when == "before growth" && i == 0 || when == "end" && i == 1 {
-				var r struct{ Perplexity float64 }
-				if err := json.Unmarshal(l["result"], &r); err != nil {
-					t.Fatal(err)
-				}
-				perplexity = r.Perplexity
-			}
 		}
 		trained, frozen := layouts[i].Count()
 		want := strings.Join([]string{
 			"stage " + strconv.Itoa(i+1), strconv.Itoa(s.Layers), strconv.Itoa(s.Steps), count(trained), count(frozen),
 			strconv.FormatFloat(first.number(t, "loss"), 'f', 3, 64) + " -> " + strconv.FormatFloat(last.number(t, "loss"), 'f', 3, 64),
-			strconv.FormatFloat(perplexity, 'f', 2, 64), `[1-9]\d*`,
+			perplexity[[]string{"before growth", "end"}[i]], `[1-9]\d*`,
 		}, `\s+`)
 		if !regexp.MustCompile(`(?m)^` + want + `\s*$`).MatchString(summary) {
 			t.Errorf("no line like %q in\n%s", want, summary)
