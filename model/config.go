@@ -30,6 +30,9 @@ func (c Config) KVDim() int { return c.HeadDim() * c.KVHeads }
 // maxParams is where counts stop being exact in float64; no device is near it.
 const maxParams = 1 << 53
 
+// maxLayers keeps a typo from becoming a list of a million tensors.
+const maxLayers = 10_000
+
 // Validate reports the first thing that no model can have.
 func (c Config) Validate() error {
 	for _, d := range []struct {
@@ -42,6 +45,9 @@ func (c Config) Validate() error {
 		if d.value < 1 {
 			return fmt.Errorf("%s is %d: it must be at least 1", d.name, d.value)
 		}
+	}
+	if c.Layers > maxLayers {
+		return fmt.Errorf("num_hidden_layers is %d: at most %d are allowed", c.Layers, maxLayers)
 	}
 	if !(c.NormEps > 0 && c.NormEps < 1) {
 		return fmt.Errorf("rms_norm_eps is %g: it must be above 0 and below 1", c.NormEps)

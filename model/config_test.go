@@ -100,7 +100,8 @@ func TestValidate(t *testing.T) {
 		{func(c *Config) { c.MaxSeqLen = 0 }, []string{"max_position_embeddings is 0"}},
 		{func(c *Config) { c.NormEps = 0 }, []string{"rms_norm_eps is 0"}},
 		{func(c *Config) { c.RopeTheta = -1 }, []string{"rope_theta is -1"}},
-		{func(c *Config) { c.Hidden, c.Layers = 1<<40, 1<<40 }, []string{"parameters"}},
+		{func(c *Config) { c.Layers = 10_001 }, []string{"num_hidden_layers is 10001", "at most 10000"}},
+		{func(c *Config) { c.Hidden, c.FFN = 1<<40, 1<<40 }, []string{"parameters"}},
 	} {
 		config := smallConfig(false)
 		c.change(&config)

@@ -2,12 +2,14 @@ package stage
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
-	"sort"
+	"slices"
 	"strings"
 
 	"steplm/gpu"
@@ -101,6 +103,9 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 	return 0, 0
 }
 
+// maxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
+const maxRows = 1 << 24
+
 // Validate refuses a recipe that cannot be run.
 func (r Recipe) Validate() error {
 	if err := r.Model.Validate(); err != nil {
@@ -111,6 +116,9 @@ func (r Recipe) Validate() error {
 	}
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
+	}
+	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
+		return fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed; lower --batch-size and raise --grad-accum", r.Batch.Batch, r.Batch.SeqLen, maxRows)
 	}
 	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
 		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
@@ -175,13 +183,16 @@ func (r Recipe) Differences(o Recipe) string {
 	for k := range b {
 		keys[k] = true
 	}
+	// Top fields first: another method explains the rest.
+	paths := slices.SortedFunc(maps.Keys(keys), func(x, y string) int {
+		return cmp.Or(cmp.Compare(strings.Count(x, "."), strings.Count(y, ".")), cmp.Compare(x, y))
+	})
 	var list []string
-	for k := range keys {
+	for _, k := range paths {
 		if a[k] != b[k] {
 			list = append(list, fmt.Sprintf("%s is %s there and %s here", k, or(b[k], "absent"), or(a[k], "absent")))
 		}
 	}
-	sort.Strings(list)
 	if len(list) > 3 {
 		list = append(list[:3], fmt.Sprintf("and %d more", len(list)-3))
 	}

@@ -156,6 +156,7 @@ func TestOptionsErrors(t *testing.T) {
 		{"unknown method", "stpe", nil, []string{`"stpe"`, "step", "vanilla"}},
 		{"no steps", "vanilla", func(o *Options) { o.Steps = 0 }, []string{"0 steps"}},
 		{"more stages than layers", "step", func(o *Options) { o.Stages = 7 }, []string{"6 layers", "7 stages"}},
+		{"a micro-batch that overflows", "vanilla", func(o *Options) { o.Batch.Batch = 1 << 62 }, []string{"4611686018427387904", "16777216"}},
 		{"no stages", "step", func(o *Options) { o.Stages = 0 }, []string{"0"}},
 		{"rank 0", "step", func(o *Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
 		{"rank above the matrix", "step", func(o *Options) { o.Adapter.Rank = 9 }, []string{"rank 9", "wk", "8"}},

@@ -178,7 +178,7 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
 	if x := loss + norm; math.IsNaN(x) || math.IsInf(x, 0) {
 		t.opt.T--
-		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; nothing was updated: go on from the last checkpoint with a lower --lr", t.step+1, loss, norm)
+		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; nothing was updated, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm)
 	}
 	t.step++
 	l := t.dev.Ledger()
