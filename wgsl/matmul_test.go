@@ -14,9 +14,19 @@ import (
 func everyMatmul(transpose string) []matmulVariant {
 	return []matmulVariant{
 		{transpose, 4, 4, 8, 1, 0}, {transpose, 8, 8, 8, 1, 0}, {transpose, 16, 16, 8, 1, 0}, {transpose, 4, 16, 8, 1, 0},
-		{transpose, 16, 4, 8, 1, 0}, {transpose, 4, 4, 16, 16, 16}, {transpose, 8, 8, 8, 8, 8},
+		{transpose, 16, 4, 8, 1, 0}, {transpose, 8, 8, 8, 8, 0}, {transpose, 4, 4, 16, 16, 16}, {transpose, 8, 8, 8, 8, 8},
 	}
 }
+
+// Matmul kernels are made when first used; the tests of all kernels see these.
+var _ = func() int {
+	for _, transpose := range []string{"nn", "nt", "tn"} {
+		for _, v := range everyMatmul(transpose) {
+			all = append(all, v.kernel())
+		}
+	}
+	return len(all)
+}()
 
 var matmuls = map[string]func(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape){"nn": MatmulNN, "nt": MatmulNT, "tn": MatmulTN}
 var refMatmuls = map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}

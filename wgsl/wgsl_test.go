@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +99,24 @@ func TestStorageBuffersAndBindings(t *testing.T) {
 		}
 		if !strings.Contains(k.Source, "struct Params { origin: vec3<u32>,") {
 			t.Errorf("kernel %s: params do not begin with origin", k.Name)
+		}
+	}
+}
+
+// metalWords are what Metal reserves besides C++'s keywords. The runtime's
+// compiler renames some words that a target reserves, yet not these (gfx-rs/wgpu
+// issues 4545 and 5347), so that a kernel which uses one compiles on Vulkan and
+// DX12 and not on a Mac.
+var metalWords = strings.Fields("assert half bfloat short uchar ushort ulong size_t ptrdiff_t int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t " +
+	"thread object_data metal vec packed_vec matrix atomic atomic_int atomic_uint atomic_bool atomic_float char16_t char32_t noexcept static_assert thread_local")
+
+func TestNoWordOfMetal(t *testing.T) {
+	comment, word := regexp.MustCompile(`//.*`), regexp.MustCompile(`[A-Za-z_]\w*`)
+	for _, k := range all {
+		for _, w := range word.FindAllString(comment.ReplaceAllString(k.Source, ""), -1) {
+			if slices.Contains(metalWords, w) {
+				t.Errorf("kernel %s: %q is a word of Metal's", k.Name, w)
+			}
 		}
 	}
 }
