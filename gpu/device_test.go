@@ -103,6 +103,35 @@ func TestMoreCallsThanSlots(t *testing.T) {
 	}
 }
 
+// A long pass does not queue submissions without end, and runs them all.
+func TestPendingSubmissionsAreBounded(t *testing.T) {
+	d := adapter(t)
+	x, err := d.New(Spec{Name: "x", Class: Scratch, DType: U32, Shape: []int{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Free(x)
+	const calls = 3*maxPending + 5
+	before := d.submissions
+	p := d.Begin("long")
+	for range calls { // each fills a submission
+		p.Run(Call{Kernel: &count, Groups: [3]int{1, 1, 1}, Params: []uint32{1, 1}, Tensors: []Tensor{x}, Work: d.Limits().Budget})
+		if d.pending > maxPending {
+			t.Fatalf("%d submissions are pending, at most %d should be", d.pending, maxPending)
+		}
+	}
+	if err := p.End(); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]uint32, 1)
+	if err := d.Read(x, 0, got); err != nil || got[0] != calls {
+		t.Fatalf("%d of %d calls ran, %v", got[0], calls, err)
+	}
+	if n := d.submissions - before; n < calls {
+		t.Errorf("%d submissions for %d full ones", n, calls)
+	}
+}
+
 func TestCanaryFindsADroppedSubmission(t *testing.T) {
 	d := adapter(t)
 	x, err := d.New(Spec{Name: "x", Class: Scratch, DType: U32, Shape: []int{1}})

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -122,6 +123,9 @@ func checkSpec(s Spec, l Limits) error {
 			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, most)
 		}
 		elements *= int64(d)
+	}
+	if elements > math.MaxUint32 {
+		return fmt.Errorf("tensor %s: %d elements, kernels can index %d", s.Name, elements, uint32(math.MaxUint32))
 	}
 	if s.Bytes() > l.Buffer {
 		return fmt.Errorf("tensor %s: %d bytes exceed the device's largest buffer of %d bytes", s.Name, s.Bytes(), l.Buffer)

@@ -15,20 +15,18 @@ const (
 	stagingBytes = 4 << 20 // read-back buffer
 	uploadBytes  = 8 << 20 // one WriteBuffer
 	flushBytes   = 32 << 20
+	maxPending   = 128 // submissions handed over before they are waited for
 )
 
-// ownSpecs are the buffers of a wgpu device, allocated when it opens.
-func ownSpecs() []Spec {
+// OwnSpecs lists what any wgpu device keeps for itself, allocated when it opens;
+// plans made without a device count it too.
+func OwnSpecs() []Spec {
 	return []Spec{
 		{Name: "device.params", Class: Scratch, DType: U32, Shape: []int{slots, slotBytes / 4}},
 		{Name: "device.staging", Class: Scratch, DType: U32, Shape: []int{stagingBytes / 4}},
 		{Name: "device.canary", Class: Scratch, DType: U32, Shape: []int{4}},
 	}
 }
-
-// OwnSpecs lists what any wgpu device keeps for itself, for plans made without
-// a device.
-func OwnSpecs() []Spec { return ownSpecs() }
 
 const tensorUsage = wgpu.BufferUsage_Storage | wgpu.BufferUsage_CopySrc | wgpu.BufferUsage_CopyDst
 
@@ -61,6 +59,7 @@ type wdevice struct {
 	chain       uint32  // canary: its expected value
 	queued      float64 // work since the last read-back
 	unflushed   int     // bytes of uploads since the last read-back
+	pending     int     // submissions since the last read-back
 }
 
 // allocation is what the device knows of a tensor, whatever became of its
@@ -92,7 +91,7 @@ func openAdapter(a Adapter) (_ Device, err error) {
 		pipelines: map[*Kernel]pipeline{}, groups: map[string]*wgpu.BindGroup{}, groupsOf: map[uint64]map[string]bool{}, live: map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
 	}
-	own := ownSpecs()
+	own := OwnSpecs()
 	for i, b := range []struct {
 		into  **wgpu.Buffer
 		usage wgpu.BufferUsage
@@ -118,7 +117,7 @@ func (d *wdevice) Name() string {
 }
 func (d *wdevice) Limits() Limits  { return d.adapter.Limits }
 func (d *wdevice) Ledger() *Ledger { return &d.ledger }
-func (d *wdevice) Own() []Spec     { return ownSpecs() }
+func (d *wdevice) Own() []Spec     { return OwnSpecs() }
 
 // enter waits for the caller's turn on a device that works; turn.give ends it.
 func (d *wdevice) enter() error {

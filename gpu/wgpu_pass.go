@@ -102,6 +102,14 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 		if err := d.flush(nil); err != nil {
 			return err
 		}
+		// The library keeps a command pool per submission until it is known to
+		// have run, and a large step makes thousands; with hundreds of
+		// milliseconds of work queued, the wait costs next to nothing.
+		if d.pending >= maxPending {
+			if err := d.sync(); err != nil {
+				return err
+			}
+		}
 	}
 	if err := d.open(); err != nil {
 		return err
@@ -194,6 +202,7 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	d.fresh = nil
 	d.submissions, d.chain = index, d.chain*31+index
 	d.queued += d.work
+	d.pending++
 	if err := d.submit(cmd); err != nil {
 		return fmt.Errorf("submission %d: %w", index, err)
 	}

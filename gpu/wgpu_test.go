@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"strings"
@@ -373,13 +374,25 @@ func TestSpecsThatOverflowAreRefused(t *testing.T) {
 	})
 }
 
+// Kernels count elements in 32 bits; the host's memory might hold more.
+func TestATensorBeyondIndicesIsRefused(t *testing.T) {
+	if _, err := NewHost().New(Spec{Name: "long", Shape: []int{1 << 16, 1 << 16}}); err == nil || !strings.Contains(err.Error(), "4294967296 elements, kernels can index 4294967295") {
+		t.Errorf("2^32 elements: %v", err)
+	}
+}
+
 // A CPU grants any size; a tensor beyond the memory there is must be refused.
 func TestATensorBeyondMemoryIsRefused(t *testing.T) {
 	free, ok := Available()
 	if !ok {
 		t.Skip("available memory is unknown here")
 	}
-	if _, err := NewHost().New(Spec{Name: "vast", Shape: []int{int(free/4) + 1<<28}}); err == nil || !strings.Contains(err.Error(), "are free") {
+	n := int(free/4) + 1<<28
+	err := checkRoom(Spec{Name: "vast", Shape: []int{n}}, &Ledger{})
+	if n <= math.MaxUint32 { // what kernels can index
+		_, err = NewHost().New(Spec{Name: "vast", Shape: []int{n}})
+	}
+	if err == nil || !strings.Contains(err.Error(), "are free") {
 		t.Errorf("a tensor beyond memory: %v", err)
 	}
 }
