@@ -43,7 +43,7 @@ type Call struct {
 	Groups  [3]int   // workgroups
 	Params  []uint32 // members of the params struct after origin
 	Tensors []Tensor // in binding order
-	Work    float64  // estimated floating point operations
+	Work    float64  // estimated floating point operations, or what takes the time of as many
 }
 
 // maxParams is what fits a 256-byte slot after origin.

@@ -20,5 +20,5 @@ func AdamWStep(p *gpu.Pass, weight, m, v, grad, stats gpu.Tensor, n int, o AdamW
 	for _, f := range []float32{o.LR, o.Beta1, o.Beta2, o.Eps, o.Decay, o.Correction1, o.Correction2} {
 		params = append(params, gpu.Param(f))
 	}
-	p.Run(gpu.Call{Kernel: adamwStep, Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{weight, m, v, grad, stats}, Work: 16 * float64(n)})
+	p.Run(gpu.Call{Kernel: adamwStep, Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{weight, m, v, grad, stats}, Work: traffic(28, n)})
 }

@@ -17,13 +17,19 @@ var crossEntropy = treeKernel("cross_entropy", []gpu.Access{w, w, r}, func(a gpu
 // logits (rows, v) with targets[at:at+rows]; 0 where the target is v or more, of
 // which data.Ignored is the largest.
 func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int) {
+	if !fitsWorkgroup(p, crossEntropyForward, v) {
+		return
+	}
 	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(at), uint32(rows)},
-		Tensors: []gpu.Tensor{losses, logits, targets}, Work: 6 * float64(rows) * float64(v)})
+		Tensors: []gpu.Tensor{losses, logits, targets}, Work: traffic(8, rows*v)})
 }
 
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
 // scale times the sum of the losses.
 func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int, scale float32) {
+	if !fitsWorkgroup(p, crossEntropy, v) {
+		return
+	}
 	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(at), gpu.Param(scale), uint32(rows)},
-		Tensors: []gpu.Tensor{logits, losses, targets}, Work: 12 * float64(rows) * float64(v)})
+		Tensors: []gpu.Tensor{logits, losses, targets}, Work: traffic(16, rows*v)})
 }

@@ -19,7 +19,7 @@ var fill = kernel("fill", [3]int{64, 1, 1}, []gpu.Access{w}, func(a gpu.Args) {
 
 // Add adds n elements of x to out.
 func Add(p *gpu.Pass, out, x gpu.Tensor, n int) {
-	p.Run(gpu.Call{Kernel: add, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{out, x}, Work: float64(n)})
+	p.Run(gpu.Call{Kernel: add, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{out, x}, Work: traffic(12, n)})
 }
 
 // Mix sets n elements of out to wa * a + wb * b. With wb 0, b is not read, so its
@@ -27,10 +27,10 @@ func Add(p *gpu.Pass, out, x gpu.Tensor, n int) {
 // one tensor.
 func Mix(p *gpu.Pass, out, a, b gpu.Tensor, wa, wb float32, n int) {
 	p.Run(gpu.Call{Kernel: mix, Groups: groups1(n, 64), Params: []uint32{uint32(n), gpu.Param(wa), gpu.Param(wb)},
-		Tensors: []gpu.Tensor{out, a, b}, Work: 3 * float64(n)})
+		Tensors: []gpu.Tensor{out, a, b}, Work: traffic(12, n)})
 }
 
 // Fill sets n elements of out to value.
 func Fill(p *gpu.Pass, out gpu.Tensor, value float32, n int) {
-	p.Run(gpu.Call{Kernel: fill, Groups: groups1(n, 64), Params: []uint32{uint32(n), gpu.Param(value)}, Tensors: []gpu.Tensor{out}, Work: float64(n)})
+	p.Run(gpu.Call{Kernel: fill, Groups: groups1(n, 64), Params: []uint32{uint32(n), gpu.Param(value)}, Tensors: []gpu.Tensor{out}, Work: traffic(4, n)})
 }

@@ -20,7 +20,7 @@ var embedBackward = kernel("embed_backward", [3]int{64, 1, 1}, []gpu.Access{w, r
 func EmbedForward(p *gpu.Pass, out, weight, ids gpu.Tensor, rows, c int) {
 	n := rows * c
 	p.Run(gpu.Call{Kernel: embedForward, Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(c), uint32(weight.Elements() / c)},
-		Tensors: []gpu.Tensor{out, weight, ids}, Work: float64(n)})
+		Tensors: []gpu.Tensor{out, weight, ids}, Work: traffic(8, n)})
 }
 
 // EmbedBackward adds to row tokens[s] of dweight (V, c) the rows
@@ -36,6 +36,6 @@ func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Te
 	for first := 0; first < rows; first += limit {
 		p.Run(gpu.Call{Kernel: embedBackward, Groups: [3]int{gpu.Groups(c, 64), segments, 1},
 			Params:  []uint32{uint32(c), uint32(dweight.Elements() / c), uint32(first), uint32(limit), uint32(segments)},
-			Tensors: []gpu.Tensor{dweight, dout, tokens, starts, order}, Work: float64(min(limit, rows)) * float64(c)})
+			Tensors: []gpu.Tensor{dweight, dout, tokens, starts, order}, Work: traffic(12, min(limit, rows)*c)})
 	}
 }

@@ -88,7 +88,8 @@ func (v matmulVariant) name() string {
 }
 
 // chooseMatmul picks a variant by shape and device kind: big register tiles
-// where memory is the CPU's cache, workgroup tiles on GPUs.
+// where memory is the CPU's cache, workgroup tiles on GPUs; on a GPU that must
+// do without, workgroups that fill its lanes, as long as there are rows for them.
 func chooseMatmul(l gpu.Limits, transpose string, s MatmulShape) matmulVariant {
 	if l.Shared && l.Invocations >= 256 && l.WorkgroupMemory >= 8192 && s.M >= 32 && s.N >= 32 {
 		return matmulVariant{transpose, 4, 4, 16, 16, 16}
@@ -102,7 +103,11 @@ func chooseMatmul(l gpu.Limits, transpose string, s MatmulShape) matmulVariant {
 		}
 		return 4
 	}
-	return matmulVariant{transpose, tile(s.M), tile(s.N), 8, 1, 0}
+	rows := 1
+	if !l.CPU && s.M >= 32 {
+		rows = 8
+	}
+	return matmulVariant{transpose, tile(s.M), tile(s.N), 8, rows, 0}
 }
 
 //go:embed matmul.wgsl.tmpl

@@ -16,21 +16,22 @@ func TestMatmulChoice(t *testing.T) {
 		m, n   int
 		shared bool
 		tm, tn int
+		rows   int // invocations of a workgroup along m
 	}{
-		{"a GPU, large", func(*gpu.Limits) {}, 128, 128, true, 4, 4},
-		{"a GPU, few rows", func(*gpu.Limits) {}, 31, 128, false, 8, 8},
-		{"a GPU, tiny", func(*gpu.Limits) {}, 3, 5, false, 4, 4},
-		{"DX12, large", func(l *gpu.Limits) { l.Shared = false }, 4096, 4096, false, 8, 8},
-		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 4096 }, 128, 128, false, 8, 8},
-		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8},
-		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16},
-		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 9, false, 16, 8},
+		{"a GPU, large", func(*gpu.Limits) {}, 128, 128, true, 4, 4, 16},
+		{"a GPU, few rows", func(*gpu.Limits) {}, 31, 128, false, 8, 8, 1},
+		{"a GPU, tiny", func(*gpu.Limits) {}, 3, 5, false, 4, 4, 1},
+		{"DX12, large", func(l *gpu.Limits) { l.Shared = false }, 4096, 4096, false, 8, 8, 8},
+		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 4096 }, 128, 128, false, 8, 8, 8},
+		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8, 8},
+		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16, 1},
+		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 9, false, 16, 8, 1},
 	} {
 		l := real
 		c.change(&l)
 		for _, transpose := range []string{"nn", "nt", "tn"} {
 			v := chooseMatmul(l, transpose, MatmulShape{M: c.m, N: c.n, K: 64})
-			if v.Transpose != transpose || v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn {
+			if v.Transpose != transpose || v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn || v.GY != c.rows {
 				t.Errorf("%s, %s: %+v", c.name, transpose, v)
 			}
 			k := v.kernel()

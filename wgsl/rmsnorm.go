@@ -27,14 +27,20 @@ var rmsnormBackwardWeight = func() *gpu.Kernel {
 // times weight (c), and rstd (rows) to the reciprocal root mean squares, for
 // backward.
 func RMSNormForward(p *gpu.Pass, out, rstd, x, weight gpu.Tensor, rows, c int, eps float32) {
+	if !fitsWorkgroup(p, rmsnormForward, c) {
+		return
+	}
 	p.Run(gpu.Call{Kernel: rmsnormForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(c), gpu.Param(eps), uint32(rows)},
-		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: 4 * float64(rows) * float64(c)})
+		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, rows*c)})
 }
 
 // RMSNormBackward adds to dx (rows, c) what dout (rows, c) says of x.
 func RMSNormBackward(p *gpu.Pass, dx, dout, x, weight, rstd gpu.Tensor, rows, c int) {
+	if !fitsWorkgroup(p, rmsnormBackward, c) {
+		return
+	}
 	p.Run(gpu.Call{Kernel: rmsnormBackward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(c), uint32(rows)},
-		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: 9 * float64(rows) * float64(c)})
+		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, rows*c)})
 }
 
 // RMSNormBackwardWeight adds to dweight (c) what dout (rows, c) says of weight.
@@ -44,5 +50,5 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, rows,
 		return
 	}
 	p.Run(gpu.Call{Kernel: rmsnormBackwardWeight, Groups: groups1(c, 16), Params: []uint32{uint32(rows), uint32(c)},
-		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: 3 * float64(rows) * float64(c)})
+		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: traffic(8, rows*c)})
 }

@@ -41,5 +41,5 @@ func runRope(p *gpu.Pass, x, cos, sin gpu.Tensor, rows, t, heads, d int, sign fl
 	pairs := rows * heads * d / 2
 	p.Run(gpu.Call{Kernel: rope, Groups: groups1(pairs, 64),
 		Params:  []uint32{uint32(pairs), uint32(t), uint32(heads), uint32(d / 2), gpu.Param(sign)},
-		Tensors: []gpu.Tensor{x, cos, sin}, Work: 6 * float64(pairs)})
+		Tensors: []gpu.Tensor{x, cos, sin}, Work: traffic(16, pairs)})
 }

@@ -1,8 +1,6 @@
 package wgsl
 
 import (
-	"fmt"
-
 	"steplm/gpu"
 	"steplm/wgsl/ref"
 )
@@ -43,7 +41,7 @@ func SquaredNormParts(n int) int { return gpu.Groups(n, normPart) }
 // sums of squares of n elements of grad.
 func SquaredNorm(p *gpu.Pass, partials, grad gpu.Tensor, at, n int) {
 	p.Run(gpu.Call{Kernel: squaredNorm, Groups: groups1(n, normPart), Params: []uint32{uint32(n), uint32(at)},
-		Tensors: []gpu.Tensor{partials, grad}, Work: 2 * float64(n)})
+		Tensors: []gpu.Tensor{partials, grad}, Work: traffic(4, n)})
 }
 
 // ClipScale sets stats[StatNorm] to the root of the sum of n partials, and
@@ -55,9 +53,7 @@ func ClipScale(p *gpu.Pass, stats, partials gpu.Tensor, n int, maxNorm float32) 
 
 // oneWorkgroup records a kernel whose single workgroup walks n elements.
 func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, tensors ...gpu.Tensor) {
-	if n > 64*maxLoop {
-		p.Fail(fmt.Errorf("%s: %d elements, at most %d", k.Name, n, 64*maxLoop))
-		return
+	if fitsWorkgroup(p, k, n) {
+		p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, n)})
 	}
-	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: tensors, Work: float64(n)})
 }

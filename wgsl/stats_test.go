@@ -77,9 +77,20 @@ func TestClipScaleNotFinite(t *testing.T) {
 }
 
 func TestOneWorkgroupRefuses(t *testing.T) {
-	p := gpu.NewHost().Begin("refuse")
-	SumLosses(p, gpu.Tensor{}, gpu.Tensor{}, 64*maxLoop+1)
-	if err := p.End(); err == nil || !strings.Contains(err.Error(), "sum_losses: 4194241 elements, at most 4194240") {
-		t.Errorf("error %v", err)
+	const n = 64*maxLoop + 1
+	var x gpu.Tensor
+	for name, record := range map[string]func(p *gpu.Pass){
+		"sum_losses":            func(p *gpu.Pass) { SumLosses(p, x, x, n) },
+		"clip_scale":            func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
+		"cross_entropy_forward": func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, n) },
+		"cross_entropy":         func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, n, 1) },
+		"rmsnorm_forward":       func(p *gpu.Pass) { RMSNormForward(p, x, x, x, x, 1, n, 1e-5) },
+		"rmsnorm_backward":      func(p *gpu.Pass) { RMSNormBackward(p, x, x, x, x, x, 1, n) },
+	} {
+		p := gpu.NewHost().Begin("refuse")
+		record(p)
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), name+": 4194241 elements, at most 4194240") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }

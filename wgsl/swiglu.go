@@ -17,12 +17,12 @@ var swigluBackward = kernel("swiglu_backward", [3]int{64, 1, 1}, []gpu.Access{w,
 
 // SwiGLUForward sets n elements of out to silu(gate) * up.
 func SwiGLUForward(p *gpu.Pass, out, gate, up gpu.Tensor, n int) {
-	p.Run(gpu.Call{Kernel: swigluForward, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{out, gate, up}, Work: 10 * float64(n)})
+	p.Run(gpu.Call{Kernel: swigluForward, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{out, gate, up}, Work: traffic(12, n)})
 }
 
 // SwiGLUBackward sets n elements of dgate and dup from dout, gate and up.
 func SwiGLUBackward(p *gpu.Pass, dgate, dup, dout, gate, up gpu.Tensor, n int) {
-	p.Run(gpu.Call{Kernel: swigluBackward, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{dgate, dup, dout, gate, up}, Work: 15 * float64(n)})
+	p.Run(gpu.Call{Kernel: swigluBackward, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{dgate, dup, dout, gate, up}, Work: traffic(20, n)})
 }
 
 // groups1 covers n elements with workgroups of size along x; the device splits

@@ -1,6 +1,7 @@
-// Package wgsl is the kernel library: .wgsl files as they run, each with a Go
-// file that declares its bindings and a typed function that records the call,
-// and a plain Go twin in wgsl/ref.
+// Package wgsl is the kernel library: .wgsl files as they run (templates where
+// sizes must be literals: attention and the matmul family), each with a Go file
+// that declares its bindings and a typed function that records the call, and a
+// plain Go twin in wgsl/ref.
 //
 // Legend: B batch, T positions, C hidden size, H query heads, K key-value
 // heads, D head size, F feed-forward size, V vocabulary, R rank; rows = B T.
@@ -42,6 +43,22 @@ func declare(k *gpu.Kernel) *gpu.Kernel {
 
 // maxLoop is the most iterations that one invocation may make.
 const maxLoop = 65535
+
+// fitsWorkgroup fails the pass when a workgroup of 64 cannot walk n elements
+// within maxLoop.
+func fitsWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int) bool {
+	if n > 64*maxLoop {
+		p.Fail(fmt.Errorf("%s: %d elements, at most %d", k.Name, n, 64*maxLoop))
+		return false
+	}
+	return true
+}
+
+// traffic is the Work of a kernel that memory bounds and that moves so many bytes
+// for each of n elements. At the tenth of their peak that budgets reckon with,
+// GPUs from the slowest to the fastest make 2 to 4 operations in the time of a
+// byte.
+func traffic(bytes, n int) float64 { return 2 * float64(bytes) * float64(n) }
 
 const (
 	r = gpu.Read
