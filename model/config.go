@@ -74,8 +74,7 @@ func (c Config) Validate() error {
 
 // LinearShape is one of a block's weight matrices, (Out, In), used as y = W x.
 type LinearShape struct {
-	Name    string // in code
-	HF      string // in files, between model.layers.N. and .weight
+	Name    string
 	Out, In int
 }
 
@@ -83,13 +82,13 @@ type LinearShape struct {
 // pass.
 func (c Config) LinearShapes() []LinearShape {
 	return []LinearShape{
-		{"wq", hfStem("wq"), c.Hidden, c.Hidden},
-		{"wk", hfStem("wk"), c.KVDim(), c.Hidden},
-		{"wv", hfStem("wv"), c.KVDim(), c.Hidden},
-		{"wo", hfStem("wo"), c.Hidden, c.Hidden},
-		{"gate", hfStem("gate"), c.FFN, c.Hidden},
-		{"up", hfStem("up"), c.FFN, c.Hidden},
-		{"down", hfStem("down"), c.Hidden, c.FFN},
+		{"wq", c.Hidden, c.Hidden},
+		{"wk", c.KVDim(), c.Hidden},
+		{"wv", c.KVDim(), c.Hidden},
+		{"wo", c.Hidden, c.Hidden},
+		{"gate", c.FFN, c.Hidden},
+		{"up", c.FFN, c.Hidden},
+		{"down", c.Hidden, c.FFN},
 	}
 }
 

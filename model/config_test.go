@@ -117,8 +117,8 @@ func TestValidate(t *testing.T) {
 func TestLinearShapes(t *testing.T) {
 	c := smallConfig(false) // 16 hidden, 4 heads, 2 key-value heads, FFN 24
 	want := []LinearShape{
-		{"wq", "self_attn.q_proj", 16, 16}, {"wk", "self_attn.k_proj", 8, 16}, {"wv", "self_attn.v_proj", 8, 16}, {"wo", "self_attn.o_proj", 16, 16},
-		{"gate", "mlp.gate_proj", 24, 16}, {"up", "mlp.up_proj", 24, 16}, {"down", "mlp.down_proj", 16, 24},
+		{"wq", 16, 16}, {"wk", 8, 16}, {"wv", 8, 16}, {"wo", 16, 16},
+		{"gate", 24, 16}, {"up", 24, 16}, {"down", 16, 24},
 	}
 	if got := c.LinearShapes(); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

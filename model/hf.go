@@ -44,41 +44,12 @@ func HFName(layer int, tensor string) string {
 			return g.hf
 		}
 	}
-	if stem := hfStem(tensor); stem != "" {
-		return layerPrefix + strconv.Itoa(layer) + "." + stem + ".weight"
-	}
-	return ""
-}
-
-func hfStem(tensor string) string {
 	for _, b := range blockHF {
 		if b.tensor == tensor {
-			return b.hf
+			return layerPrefix + strconv.Itoa(layer) + "." + b.hf + ".weight"
 		}
 	}
 	return ""
-}
-
-// ParseHFName is the inverse of HFName; the layer of embed, norm and head is
-// -1. ok is false for a name that HFName does not make.
-func ParseHFName(name string) (layer int, tensor string, ok bool) {
-	for _, g := range globalHF {
-		if g.hf == name {
-			return -1, g.tensor, true
-		}
-	}
-	rest, inLayer := strings.CutPrefix(name, layerPrefix)
-	number, _, _ := strings.Cut(rest, ".")
-	layer, err := strconv.Atoi(number)
-	if !inLayer || err != nil || layer < 0 {
-		return 0, "", false
-	}
-	for _, b := range blockHF {
-		if HFName(layer, b.tensor) == name {
-			return layer, b.tensor, true
-		}
-	}
-	return 0, "", false
 }
 
 // Weights are the named tensors of a model in Hugging Face's names, wherever

@@ -15,8 +15,6 @@
 package model
 
 import (
-	"fmt"
-	"math"
 	"slices"
 
 	"steplm/gpu"
@@ -193,12 +191,4 @@ func (m *Model) Free() {
 		m.dev.Free(p.Weight)
 	}
 	clear(m.params)
-}
-
-// Finite fails when a value that must be finite is not.
-func Finite(what string, x float64) error {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return fmt.Errorf("%s is %g", what, x)
-	}
-	return nil
 }
