@@ -55,11 +55,11 @@ func attentionShape(a gpu.Args, d int) AttentionShape {
 	return AttentionShape{B: a.Int(5), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: d}
 }
 
-// attentionKernel fills the template of file name.wgsl for head size d. Rows of
+// attentionKernel fills the template of file name.wgsl.tmpl for head size d. Rows of
 // whole vec4s are bound as such; others are gathered, the last part padded with
 // zeros.
 func attentionKernel(name string, d int, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
-	text, err := files.ReadFile(name + ".wgsl")
+	text, err := files.ReadFile(name + ".wgsl.tmpl")
 	if err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}

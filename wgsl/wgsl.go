@@ -1,7 +1,7 @@
-// Package wgsl is the kernel library: .wgsl files as they run (templates where
-// sizes must be literals: attention and the matmul family), each with a Go file
-// that declares its bindings and a typed function that records the call, and a
-// plain Go twin in wgsl/ref.
+// Package wgsl is the kernel library: .wgsl files as they run (and .wgsl.tmpl,
+// templates, where sizes must be literals), each with a Go file that declares its
+// bindings and a typed function that records the call, and a plain Go twin in
+// wgsl/ref.
 //
 // Legend: B batch, T positions, C hidden size, H query heads, K key-value
 // heads, D head size, F feed-forward size, V vocabulary, R rank; rows = B T.
@@ -20,7 +20,7 @@ import (
 	"steplm/gpu"
 )
 
-//go:embed *.wgsl
+//go:embed *.wgsl *.wgsl.tmpl
 var files embed.FS
 
 // all lists every kernel that was declared, for the tests that look at all.
