@@ -21,6 +21,11 @@ default:
 demo *args: build
     bin/steplm demo "$@"
 
+# the demo in a minute or so, in a temporary folder
+[no-exit-message]
+smoke *args: build
+    dir=$(mktemp -d) && bin/steplm demo --steps 48 --dir "$dir" "$@" && rm -r "$dir"
+
 # run every test, on the host device and on lavapipe, which must be there
 test *args: (setup "lavapipe")
     STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" go test -timeout 30m "$@" ./...
