@@ -214,5 +214,5 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 		}
 		names = append(names, fmt.Sprintf("%d: %s (%s)", a.Index, a.Name, a.Backend))
 	}
-	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; there are %s, and host", choice, strings.Join(names, ", "))
+	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; choose one of %s, or host", choice, strings.Join(names, ", "))
 }

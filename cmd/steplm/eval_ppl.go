@@ -31,6 +31,9 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if c.Unigram != "" && c.Data == "" {
 		return usagef("--unigram is measured on --data: give both")
 	}
+	if c.Stride > 0 && c.Data == "" && c.Text == "" {
+		return usagef("--stride is for --data and --text: WikiText has its own windows")
+	}
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
 		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -190,7 +191,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"tokenizer", "encode"}, []string{"--tokenizer", "run `steplm tokenizer encode --help`"}},
 		{[]string{"score", "--model", "x"}, []string{"--ids", "--text", "run `steplm score --help`"}},
 		{[]string{"score", "--model", "x", "--ids", "1", "--text", "a"}, []string{"--ids", "--text", "together"}},
+		{[]string{"score", "--model", "x", "--ids", "1", "--add-special"}, []string{"--add-special", "--text"}},
 		{[]string{"score", "--model", "x", "--ids", "1,-2"}, []string{"-2"}},
+		{[]string{"eval", "ppl", "--model", "x", "--wikitext", "y", "--stride", "8"}, []string{"--stride", "WikiText has its own"}},
 		{[]string{"eval", "ppl", "--model", "x"}, []string{"--data", "--text", "--wikitext", "run `steplm eval ppl --help`"}},
 	} {
 		fail(t, 2, c.parts, c.args...)
@@ -198,7 +201,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelpSucceeds(t *testing.T) {
-	for _, command := range []string{"", "plan", "devices", "score", "eval ppl", "tokenizer train", "tokenizer encode", "tokenizer decode"} {
+	for _, command := range []string{"", "demo", "pretrain", "plan", "devices", "score", "eval ppl", "tokenizer train", "tokenizer encode", "tokenizer decode"} {
 		args := append(strings.Fields(command), "--help")
 		if out := succeed(t, "", args...); !strings.Contains(out, "Usage: steplm "+command) {
 			t.Errorf("steplm %s --help: %q", command, out)
@@ -211,4 +214,35 @@ func TestUnknownDevice(t *testing.T) {
 		t.Skip(gpu.NoAdapterHelp)
 	}
 	fail(t, 1, []string{`"no such GPU"`, "host"}, "score", "--model", randomModel(t, 280), "--ids", "1,2", "--device", "no such GPU")
+}
+
+// What other programs and scripts give to pretrain stays there.
+func TestPretrainFlags(t *testing.T) {
+	help := succeed(t, "", "pretrain", "--help")
+	for _, flag := range []string{
+		"method", "stages", "rank", "model", "vocab", "data", "validation", "wikitext", "tokenizer", "tokens", "steps", "batch-size", "seq-len",
+		"grad-accum", "lr", "seed", "out", "save-every", "keep", "eval-every", "eval-tokens", "resume", "device", "precision", "json",
+	} {
+		if !regexp.MustCompile(`(?m)^ +--` + flag + `(=| |$)`).MatchString(help) {
+			t.Errorf("pretrain has no --%s", flag)
+		}
+	}
+}
+
+// A flag that the method does not heed is named, not ignored in silence.
+func TestPretrainNamesUnusedFlags(t *testing.T) {
+	m, run := newMaterial(t), newRun(t)
+	for _, c := range []struct {
+		method string
+		given  []string
+		want   string
+	}{
+		{"vanilla", []string{"--stages", "1", "--operator", "copy", "--lr", "1e-3", "--no-train-norms"}, "steplm: warning: --rank, --operator, --train-norms: of no effect with --method vanilla\n"},
+		{"step", []string{"--operator", "copy", "--no-train-norms"}, ""},
+	} {
+		args := m.pretrain(filepath.Join(run, c.method), append([]string{"--method", c.method, "--device", "host"}, c.given...)...)
+		if _, stderr, code := call(t, "", args...); code != 0 || stderr != c.want {
+			t.Errorf("%s: exit code %d, standard error %q, want %q", c.method, code, stderr, c.want)
+		}
+	}
 }

@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"steplm/data"
 	"steplm/data/tokenizer"
@@ -30,24 +33,24 @@ type pretrainCmd struct {
 	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
 	Resume     bool   `help:"Go on from the last checkpoint; repeat the run's other flags."`
 
-	Steps     int   `xor:"length" required:"" help:"Optimizer steps of the whole run."`
-	Tokens    int64 `xor:"length" required:"" help:"Tokens of the whole run, instead of --steps."`
+	Steps     int   `xor:"length" required:"" placeholder:"N" help:"Optimizer steps of the whole run."`
+	Tokens    int64 `xor:"length" required:"" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
 	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
 	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
 
-	StepFlags
-	GrowAt   float64 `default:"0.75" help:"Fraction of a stage's schedule after which the model grows."`
-	Operator string  `default:"mean" help:"Growth operator: mean or copy."`
-	Position string  `default:"upper" help:"Where new layers go: upper, intermediate, lower or random."`
-	Adapters string  `default:"merge" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	StepFlags `group:"STEP"`
+	GrowAt    float64 `group:"STEP" default:"0.75" help:"Fraction of a stage's schedule after which the model grows."`
+	Operator  string  `group:"STEP" default:"mean" help:"Growth operator: mean or copy."`
+	Position  string  `group:"STEP" default:"upper" help:"Where new layers go: upper, intermediate, lower or random."`
+	Adapters  string  `group:"STEP" default:"merge" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 
 	LR                 []float64 `default:"1e-3" help:"Peak learning rate, one for all stages or one for each."`
 	WeightDecay        []float64 `default:"0.1" help:"Decoupled weight decay, likewise; never on norms."`
-	AdapterLR          float64   `default:"1" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64   `default:"1" help:"Factor on the weight decay for adapters."`
+	AdapterLR          float64   `group:"STEP" default:"1" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64   `group:"STEP" default:"1" help:"Factor on the weight decay for adapters."`
 	Schedule           string    `default:"cosine" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
 	Warmup             int       `default:"-1" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `default:"-1" help:"Warm-up steps after each growth; -1: likewise."`
+	Rewarm             int       `group:"STEP" default:"-1" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
 	MinLRRatio         float64   `name:"min-lr-ratio" default:"0.1" help:"Where the cosine ends, relative to its peak."`
 	Beta1              float64   `name:"beta1" default:"0.9" help:"AdamW's first beta."`
 	Beta2              float64   `name:"beta2" default:"0.95" help:"AdamW's second beta."`
@@ -56,16 +59,28 @@ type pretrainCmd struct {
 	Seed               uint64    `default:"1" help:"Seed of initial weights, order of the data and random growth."`
 	Precision          string    `default:"f32" enum:"f32" help:"Storage type of weights, gradients and activations: ${enum}."`
 
-	SaveEvery  int   `default:"0" help:"Steps between checkpoints; 0: only before growth and at the end."`
+	SaveEvery  int   `default:"200" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
 	Keep       int   `default:"2" help:"Checkpoints to keep; 0: all."`
 	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
 	EvalTokens int64 `default:"32768" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
 	DeviceFlag
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
+
+	unused []string // flags that were given and that the method does not heed
 }
 
+// stepGroup is the help's heading of the flags that only STEP heeds.
+const stepGroup = "STEP"
+
 // Run is the command.
-func (c *pretrainCmd) Run(ctx context.Context) error {
+func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
+	if c.Method != "step" { // --stages 1 is true of every method; the recipe refuses other numbers
+		for _, p := range line.Path {
+			if p.Flag != nil && p.Flag.Group != nil && p.Flag.Group.Key == stepGroup && p.Flag.Name != "stages" {
+				c.unused = append(c.unused, "--"+p.Flag.Name)
+			}
+		}
+	}
 	for _, f := range []struct {
 		flag  string
 		value int64
@@ -141,6 +156,9 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if !c.JSON {
 		describeRun(os.Stdout, recipe, shards, tok, dev)
 	}
+	if len(c.unused) > 0 {
+		fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), c.Method)
+	}
 	res := &result{recipe: recipe}
 	v := newView(c.JSON, recipe, res)
 	defer v.close()
@@ -155,6 +173,9 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		err = run.Start(ctx)
 	}
 	if err == nil {
+		if n := loader.Stats().Nulls; n > 0 {
+			v.note("%s null rows were skipped", count(n))
+		}
 		return res, nil
 	}
 	if !c.Resume && len(res.last) == 0 && !errors.Is(err, stage.ErrStopped) {
@@ -180,7 +201,7 @@ func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards) (sta
 		}
 		steps = int((c.Tokens-1)/per + 1)
 	}
-	if c.Method == "vanilla" && (c.Stages != nil || c.Split != nil) {
+	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != nil) {
 		return stage.Recipe{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
 	}
 	o := stage.Options{

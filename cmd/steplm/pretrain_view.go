@@ -99,6 +99,9 @@ func (v *view) step(m stage.Metrics) {
 	}
 	v.bar.Describe(fmt.Sprintf("%d/%d loss %.3f %.0f tok/s %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
 	v.bar.Set(int64(m.Step))
+	if m.Step == v.recipe.Steps() { // before what the end prints
+		v.close()
+	}
 }
 
 // step keeps what a summary of the stages needs.
@@ -125,7 +128,7 @@ func (v *view) evaluating(set string, tokens int64) {
 		return
 	}
 	if v.evalBar == nil {
-		v.close()
+		v.clear()
 		v.evalBar = newProgress(progressOutput(v.json), "evaluate "+set, 0, "tokens")
 	}
 	v.evalBar.Set(tokens)
@@ -138,7 +141,16 @@ func (v *view) closeEval() {
 	}
 }
 
-// close ends the bars, so that lines can be printed.
+// clear makes room for lines. The training bar goes on afterwards: begun anew
+// it would never get to its next plain line where events come often.
+func (v *view) clear() {
+	v.closeEval()
+	if v.bar != nil {
+		v.bar.Clear()
+	}
+}
+
+// close ends the bars.
 func (v *view) close() {
 	v.closeEval()
 	if v.bar != nil {
@@ -160,7 +172,7 @@ func (v *view) event(e stage.Event) {
 		v.line(e)
 		return
 	}
-	v.close()
+	v.clear()
 	w := os.Stdout
 	seconds := time.Duration(e.Seconds * float64(time.Second)).Round(time.Millisecond)
 	switch e.Event {
@@ -178,6 +190,14 @@ func (v *view) event(e stage.Event) {
 		fmt.Fprintf(w, "step %d: resumed from %s\n", e.Step, e.Checkpoint)
 	case "end":
 		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, e.Checkpoint)
+	}
+}
+
+// note prints a line that is no event.
+func (v *view) note(format string, args ...any) {
+	if !v.json {
+		v.clear()
+		fmt.Printf(format+"\n", args...)
 	}
 }
 

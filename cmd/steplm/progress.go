@@ -108,15 +108,12 @@ func (p *progress) Set(n int64) {
 	}
 }
 
-// Log prints a line that stays.
-func (p *progress) Log(line string) {
-	if p.out == nil {
-		return
-	}
+// Clear takes a bar off the terminal, so that a line can be printed; the next
+// Set draws it again.
+func (p *progress) Clear() {
 	if p.bar != nil {
 		p.bar.Clear()
 	}
-	fmt.Fprintln(p.out, line)
 }
 
 // Done takes the bar away; a short job leaves no line behind.

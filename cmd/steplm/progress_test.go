@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"steplm/stage"
 )
 
 func TestProgressPrintsPlainLines(t *testing.T) {
@@ -13,14 +15,13 @@ func TestProgressPrintsPlainLines(t *testing.T) {
 	p := newProgressEvery(&b, "train", 400, "steps", 0)
 	p.Describe("loss 3.2")
 	p.Set(100)
-	p.Log("saved")
+	p.Clear()
 	time.Sleep(2 * time.Millisecond)
 	p.Set(300)
 	p.Set(500)
 	p.Done()
 	want := []string{
 		`^train: 100/400 steps \(25 %\), loss 3\.2$`,
-		`^saved$`,
 		`^train: 300/400 steps \(75 %\), 0s left, loss 3\.2$`,
 		`^train: 400/400 steps \(100 %\), in 0s, loss 3\.2$`,
 		`^train: 400/400 steps \(100 %\), in 0s, loss 3\.2$`,
@@ -57,7 +58,7 @@ func TestProgressIsQuiet(t *testing.T) {
 	none := newProgress(progressOutput(true), "json", 10, "")
 	none.Describe("note")
 	none.Set(3)
-	none.Log("line")
+	none.Clear()
 	none.Done()
 }
 
@@ -83,5 +84,25 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 	p.room = 0
 	if got := p.fit("12345678901"); got != "12345678901" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Events that come more often than plain lines do not begin the wait for the
+// next line anew.
+func TestViewKeepsTheBarAcrossEvents(t *testing.T) {
+	v := newView(false, stage.Recipe{Stages: []stage.Stage{{Steps: 3}}}, &result{})
+	metrics := stage.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
+	v.step(metrics)
+	bar := v.bar
+	v.event(stage.Event{Event: "none that is printed"})
+	if metrics.Step = 2; bar == nil || v.bar != bar {
+		t.Error("the training bar was begun anew after an event")
+	}
+	v.step(metrics)
+	if metrics.Step = 3; v.bar.done != 2 {
+		t.Errorf("the bar is at step %d, want 2", v.bar.done)
+	}
+	if v.step(metrics); v.bar != nil {
+		t.Error("the training bar outlives the last step")
 	}
 }

@@ -21,6 +21,9 @@ type scoreCmd struct {
 }
 
 func (c *scoreCmd) Run() error {
+	if c.AddSpecial && c.Text == nil {
+		return usagef("--add-special is for --text: ids are scored as they are")
+	}
 	at, err := c.find()
 	if err != nil {
 		return err

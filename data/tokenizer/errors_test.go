@@ -91,6 +91,15 @@ func TestLoadBrokenJSON(t *testing.T) {
 	}
 }
 
+// One of GPT-2's two files alone says where the other one is looked for.
+func TestLoadHalfOfGPT2(t *testing.T) {
+	for _, name := range []string{"vocab.json", "merges.txt"} {
+		path := filepath.Join(writeFiles(t, map[string]string{"vocab.json": "{}", "merges.txt": ""}), name)
+		_, err := Load(path)
+		expectError(t, err, path, "give the directory that holds both")
+	}
+}
+
 // What is not implemented is refused by its name.
 func TestLoadUnsupported(t *testing.T) {
 	const splitOther = `{"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\d+"}, "behavior": "Isolated", "invert": false},

@@ -22,6 +22,9 @@ func Load(path string) (*Tokenizer, error) {
 	if info.IsDir() {
 		return loadDirectory(path)
 	}
+	if name := filepath.Base(path); name == "vocab.json" || name == "merges.txt" {
+		return nil, fmt.Errorf("tokenizer: %s: vocab.json and merges.txt belong together: give the directory that holds both", path)
+	}
 	if filepath.Ext(path) == ".model" {
 		return nil, fmt.Errorf("tokenizer: %s: SentencePiece models are not supported, a byte-level tokenizer.json is", path)
 	}
