@@ -85,17 +85,6 @@ func descending(split []int) []int {
 	return s
 }
 
-// SplitBytes evaluates stageBytes for every stage of a split.
-func SplitBytes(split []int, stageBytes func(added, before int) int64) []int64 {
-	bytes := make([]int64, len(split))
-	before := 0
-	for i, added := range split {
-		bytes[i] = stageBytes(added, before)
-		before += added
-	}
-	return bytes
-}
-
 // PaperStageBytes is the memory model of STEP (Yano, Ito and Suzuki, NAACL
 // 2025): model states only, with 16-bit weights and gradients and a float32
 // master copy, momentum and variance. A trained parameter takes 2+2+12 bytes, a frozen

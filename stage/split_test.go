@@ -30,7 +30,7 @@ func bruteSplit(layers, stages int, stageBytes func(added, before int) int64) []
 	var best []int
 	var bestPeak int64
 	compositions(layers, stages, func(v []int) {
-		peak := slices.Max(SplitBytes(v, stageBytes))
+		peak := slices.Max(splitBytes(v, stageBytes))
 		if best != nil {
 			if peak > bestPeak {
 				return
@@ -71,7 +71,7 @@ func TestSplitEqualsBruteForce(t *testing.T) {
 					}
 					if want := bruteSplit(layers, stages, cost); !slices.Equal(got, want) {
 						t.Errorf("Split(%d, %d) = %v %d, brute force %v %d", layers, stages,
-							got, SplitBytes(got, cost), want, SplitBytes(want, cost))
+							got, splitBytes(got, cost), want, splitBytes(want, cost))
 					}
 				}
 			}
@@ -131,7 +131,7 @@ func TestSplitOfPaperShapes(t *testing.T) {
 				if err != nil || !slices.Equal(split, want) {
 					t.Fatalf("split %v, %v, want %v", split, err, want)
 				}
-				peak, vanilla := slices.Max(SplitBytes(split, cost)), PaperVanillaBytes(p, layers)
+				peak, vanilla := slices.Max(splitBytes(split, cost)), PaperVanillaBytes(p, layers)
 				if got := percentSaved(peak, vanilla); got != wantLayers {
 					t.Errorf("%v saves %s %%, want %s %%", split, got, wantLayers)
 				}
@@ -164,4 +164,15 @@ func TestSplitRefusesTooManyLayers(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "10001") || !strings.Contains(err.Error(), "10000") {
 		t.Errorf("error %v does not say both numbers", err)
 	}
+}
+
+// splitBytes evaluates stageBytes for every stage of a split.
+func splitBytes(split []int, stageBytes func(added, before int) int64) []int64 {
+	bytes := make([]int64, len(split))
+	before := 0
+	for i, added := range split {
+		bytes[i] = stageBytes(added, before)
+		before += added
+	}
+	return bytes
 }
