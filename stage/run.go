@@ -66,7 +66,8 @@ func (r *Run) Start(ctx context.Context) error {
 }
 
 // Resume continues the run from its last checkpoint, or from its seed when it
-// has none.
+// has none. A run that
+// is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
 	name, err := checkpoint.Latest(r.Folder.checkpoints())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +81,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	}
 	t, metrics, err := LoadTrainer(r.Device, r.Recipe, r.Batches, filepath.Join(r.Folder.checkpoints(), name))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err, filepath.Join(r.Folder.checkpoints(), "LATEST"))
 	}
 	defer t.Free()
 	if err := r.Folder.openMetrics(metrics); err != nil {

@@ -160,7 +160,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), c.Method)
 	}
 	res := &result{recipe: recipe}
-	v := newView(c.JSON, recipe, res)
+	v := newView(c.JSON, c.Out, recipe, res)
 	defer v.close()
 	run := &stage.Run{
 		Recipe: recipe, Device: dev, Batches: loader, Folder: folder, Sets: sets,

@@ -284,7 +284,7 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 		"per token (before growth, 64 tokens",
 		"step 8: wikitext perplexity",
 		"per word (end,",
-		"step 8: the end; the model is in final",
+		"step 8: the end; the model is in " + filepath.Join(run, "final"),
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)

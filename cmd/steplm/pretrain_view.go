@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -73,14 +74,15 @@ func runFLOPs(r stage.Recipe, layouts []model.Layout) float64 {
 // view shows a run while it goes on and keeps what the summary needs.
 type view struct {
 	json    bool
+	dir     string // the run's folder
 	recipe  stage.Recipe
 	res     *result
 	bar     *progress
 	evalBar *progress
 }
 
-func newView(json bool, r stage.Recipe, res *result) *view {
-	return &view{json: json, recipe: r, res: res}
+func newView(json bool, dir string, r stage.Recipe, res *result) *view {
+	return &view{json: json, dir: dir, recipe: r, res: res}
 }
 
 func (v *view) report() stage.Report {
@@ -189,7 +191,7 @@ func (v *view) event(e stage.Event) {
 	case "resume":
 		fmt.Fprintf(w, "step %d: resumed from %s\n", e.Step, e.Checkpoint)
 	case "end":
-		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, e.Checkpoint)
+		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, filepath.Join(v.dir, e.Checkpoint))
 	}
 }
 
