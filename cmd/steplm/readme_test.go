@@ -42,6 +42,10 @@ func TestReadmeCommands(t *testing.T) {
 		t.Fatalf("found %d uses of bin/steplm in the README's sh blocks", n)
 	}
 
+	if plan := succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64"); !strings.Contains(string(readme), plan) {
+		t.Errorf("the README does not show what plan prints:\n%s", plan)
+	}
+
 	dir := t.TempDir()
 	readmeData(t, filepath.Join(dir, "data"))
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
