@@ -151,7 +151,7 @@ type killed struct{ point string }
 
 // runUntil runs a story until its hook was called n times and says at which
 // point it died, "" if it came through.
-func runUntil(s story, d gpu.Device, n int) (err error, at string) {
+func runUntil(s story, d gpu.Device, n int) (at string, err error) {
 	defer func() {
 		if k, ok := recover().(killed); ok {
 			at = k.point
@@ -162,7 +162,7 @@ func runUntil(s story, d gpu.Device, n int) (err error, at string) {
 			panic(killed{p})
 		}
 	}
-	return s.run(context.Background(), d), ""
+	return "", s.run(context.Background(), d)
 }
 
 // Death at every point there is: in the middle of accumulating, within a save,
@@ -174,7 +174,7 @@ func TestDeathAnywhere(t *testing.T) {
 	t.Logf("%d points", len(points))
 	for n, point := range points {
 		s := s.in(filepath.Join(t.TempDir(), "run"))
-		if err, at := runUntil(s, d, n); at != point {
+		if at, err := runUntil(s, d, n); at != point {
 			t.Fatalf("point %d is %q, %v, in the straight run %q", n, at, err, point)
 		}
 		if err := s.run(context.Background(), d); err != nil {
@@ -195,7 +195,7 @@ func TestManyDeaths(t *testing.T) {
 		s := s.in(filepath.Join(t.TempDir(), "run"))
 		deaths := 0
 		for ; ; deaths++ {
-			err, at := runUntil(s, d, every)
+			at, err := runUntil(s, d, every)
 			if err != nil || deaths > 20 {
 				t.Fatalf("death %d at %q: %v", deaths, at, err)
 			}

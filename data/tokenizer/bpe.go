@@ -17,8 +17,7 @@ const noMerge = ^merge(0)
 
 func mergeOf(rank int, id uint32) merge { return merge(rank)<<32 | merge(id) }
 
-func (m merge) rank() uint32 { return uint32(m >> 32) }
-func (m merge) id() uint32   { return uint32(m) }
+func (m merge) id() uint32 { return uint32(m) }
 
 // bpe merges the bytes of a word: always the pair of lowest rank, the leftmost of equals, until none is left.
 type bpe struct {

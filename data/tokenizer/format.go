@@ -224,7 +224,7 @@ func (d *definition) readSplit(raw json.RawMessage) error {
 		kinds[i] = kind
 	}
 	if !slices.Equal(kinds, []string{"Split", "ByteLevel"}) {
-		return fmt.Errorf("Sequence of %s is not supported, only Split, ByteLevel is", strings.Join(kinds, ", "))
+		return fmt.Errorf("a Sequence of %s is not supported, only Split, ByteLevel is", strings.Join(kinds, ", "))
 	}
 	var cut split
 	if err := decode(s.PreTokenizers[0], &cut); err != nil {
@@ -237,14 +237,14 @@ func (d *definition) readSplit(raw json.RawMessage) error {
 	known := slices.IndexFunc(patterns, func(p *pattern) bool { return p.regex == cut.Pattern.Regex })
 	switch {
 	case known < 0 && cut.Pattern.Regex != "":
-		return fmt.Errorf("Split by the regular expression %q is not supported, only those of GPT-2, Llama 3 and Qwen 2 are",
+		return fmt.Errorf("a Split by the regular expression %q is not supported, only those of GPT-2, Llama 3 and Qwen 2 are",
 			cut.Pattern.Regex)
 	case known < 0:
-		return fmt.Errorf("Split by the string %q is not supported, only by a known regular expression", cut.Pattern.String)
+		return fmt.Errorf("a Split by the string %q is not supported, only by a known regular expression", cut.Pattern.String)
 	case cut.Behavior != "Isolated" || cut.Invert:
-		return fmt.Errorf("Split with behavior %s and invert %v is not supported, only Isolated and false are", cut.Behavior, cut.Invert)
+		return fmt.Errorf("a Split with behavior %s and invert %v is not supported, only Isolated and false are", cut.Behavior, cut.Invert)
 	case bytes.AddPrefixSpace:
-		return fmt.Errorf("ByteLevel with add_prefix_space after a Split is not supported")
+		return fmt.Errorf("a ByteLevel with add_prefix_space after a Split is not supported")
 	case bytes.UseRegex == nil || *bytes.UseRegex:
 		return fmt.Errorf("ByteLevel with use_regex after a Split is not supported")
 	}
