@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"model/optim":      {"steplm/model", "steplm/wgsl", "steplm/gpu"},
 	"model/checkpoint": {},
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
-	"data/tokenizer":   {"golang.org/x/text/..."},
+	"data/tokenizer":   {},
 	"data/corpus":      {"steplm/data"},
 	"stage": {
 		"steplm/model", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
