@@ -22,15 +22,22 @@ type encoder struct {
 	eot       uint32
 }
 
-func newEncoder(t Tokenizer) (encoder, error) {
+// Separator is the id between documents, which a tokenizer must have within its
+// vocabulary.
+func Separator(t Tokenizer) (uint32, error) {
 	eot, ok := t.EndOfText()
 	if !ok {
-		return encoder{}, errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as <|endoftext|>")
+		return 0, errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as <|endoftext|>")
 	}
 	if vocab := t.VocabSize(); int64(eot) >= int64(vocab) {
-		return encoder{}, fmt.Errorf("the tokenizer's end-of-text id %d is beyond its vocabulary of %d", eot, vocab)
+		return 0, fmt.Errorf("the tokenizer's end-of-text id %d is beyond its vocabulary of %d", eot, vocab)
 	}
-	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot}, nil
+	return eot, nil
+}
+
+func newEncoder(t Tokenizer) (encoder, error) {
+	eot, err := Separator(t)
+	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot}, err
 }
 
 func (e encoder) encode(d Document) ([]uint32, error) {

@@ -160,11 +160,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 			}
 		}
 	}
-	wrapped := false
-	for _, b := range l.Blocks {
-		wrapped = wrapped || b.Wrapped
-	}
-	if wrapped {
+	if l.wrapped() {
 		// The scratch of backward; without training, forward's.
 		a.du = scratch("du", rows, l.Adapter.Rank)
 	}

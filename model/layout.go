@@ -63,18 +63,21 @@ func (l Layout) Validate() error {
 		return fmt.Errorf("the model has no blocks")
 	}
 	seen := map[int]bool{}
-	wrapped := false
 	for _, b := range l.Blocks {
 		if seen[b.ID] {
 			return fmt.Errorf("block ID %d occurs twice", b.ID)
 		}
 		seen[b.ID] = true
-		wrapped = wrapped || b.Wrapped
 	}
-	if wrapped {
+	if l.wrapped() {
 		return l.Adapter.Validate(l.Config)
 	}
 	return nil
+}
+
+// wrapped reports whether any block carries adapters.
+func (l Layout) wrapped() bool {
+	return slices.ContainsFunc(l.Blocks, func(b BlockLayout) bool { return b.Wrapped })
 }
 
 // Validate refuses adapters that do not fit the model.

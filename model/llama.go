@@ -72,6 +72,7 @@ type Model struct {
 	Norm   *Param // (C)
 	Head   *Param // (V, C); the embedding's when tied
 	params map[string]*Param
+	list   []*Param // in the layout's order
 }
 
 // New allocates the layout's weights and gradients on a device, all zero.
@@ -114,10 +115,12 @@ func (m *Model) Apply(l Layout) error {
 			delete(m.params, name)
 		}
 	}
+	m.list = nil
 	for _, s := range specs {
 		if err := m.allocate(s); err != nil {
 			return err
 		}
+		m.list = append(m.list, m.params[s.Weight.Name])
 	}
 	m.Layout = l
 	m.link()
@@ -164,14 +167,9 @@ func (m *Model) link() {
 	}
 }
 
-// Params lists the parameters in the layout's order, shared ones once.
-func (m *Model) Params() []*Param {
-	var list []*Param
-	for _, s := range m.Layout.Params() {
-		list = append(list, m.params[s.Weight.Name])
-	}
-	return list
-}
+// Params lists the parameters in the layout's order, shared ones once. Apply
+// makes a new list.
+func (m *Model) Params() []*Param { return m.list }
 
 // Param finds a parameter by name, or is nil.
 func (m *Model) Param(name string) *Param { return m.params[name] }
@@ -191,4 +189,5 @@ func (m *Model) Free() {
 		m.dev.Free(p.Weight)
 	}
 	clear(m.params)
+	m.list = nil
 }

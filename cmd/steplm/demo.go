@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -26,10 +28,7 @@ type demoCmd struct {
 	DeviceFlag `embed:""`
 }
 
-const (
-	demoVocab = 1024
-	demoLR    = 5e-3
-)
+const demoVocab = 1024
 
 // Run is the command.
 func (c *demoCmd) Run(ctx context.Context) error {
@@ -51,15 +50,10 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seqLen := 128
-	preset := "tiny"
-	run := pretrainCmd{
-		Method: "step", ModelFlags: ModelFlags{Model: preset, SeqLen: &seqLen}, Data: train, Validation: held, Tokenizer: tok, Out: out,
-		Steps: c.Steps, BatchSize: 8, GradAccum: 1,
-		StepFlags: StepFlags{LoraTargets: model.LinearNames(), TrainEmbedding: true, TrainHead: true, TrainNorms: true},
-		GrowAt:    0.75, Operator: "mean", Position: "upper", Adapters: "merge",
-		LR: []float64{demoLR}, WeightDecay: []float64{0.1}, AdapterLR: 1, AdapterWeightDecay: 1, Schedule: "cosine", Warmup: -1, Rewarm: -1, MinLRRatio: 0.1,
-		Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, Seed: 1, Precision: "f32", Keep: 2, EvalTokens: 1 << 20,
+	run, err := demoRun("--model=tiny", "--seq-len=128", "--data="+train, "--validation="+held, "--tokenizer="+tok, "--out="+out,
+		fmt.Sprintf("--steps=%d", c.Steps), "--lr=5e-3", "--save-every=0", "--eval-tokens=1000000") // all of the held-out text
+	if err != nil {
+		return err
 	}
 	fmt.Printf("steplm demo: a tiny model, grown once, on %s\n\n", dev.Name())
 	start := time.Now()
@@ -80,6 +74,17 @@ func (c *demoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return summarize(os.Stdout, res, dev, baseline.Perplexity, took, c.Dir, out)
+}
+
+// demoRun is pretrain as its own command line makes it, defaults included.
+func demoRun(flags ...string) (*pretrainCmd, error) {
+	var run pretrainCmd
+	parser, err := kong.New(&run, flagVars)
+	if err != nil {
+		return nil, err
+	}
+	_, err = parser.Parse(flags)
+	return &run, err
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in
@@ -127,13 +132,6 @@ func freeFolder(base string) (string, error) {
 // summarize tells what the run showed.
 func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took time.Duration, dir, out string) error {
 	r := res.recipe
-	vanilla, err := stage.NewRecipe("vanilla", stage.Options{
-		Model: r.Model, Precision: r.Precision, Seed: r.Seed, Steps: r.Steps(), Batch: r.Batch, GradAccum: r.GradAccum, Optimizer: r.Optimizer,
-		LR: []float64{demoLR}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1, Schedule: "cosine", Warmup: -1, MinRatio: 0.1, Data: r.Data,
-	})
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(w, "\nWhat happened\n\n")
 	perplexity := map[string]float64{}
 	for _, e := range res.events {
@@ -171,11 +169,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		rows[0] = append(rows[0], class.String())
 	}
 	rows[0] = append(rows[0], "all", "of vanilla")
-	vl, err := vanilla.Layouts()
-	if err != nil {
-		return err
-	}
-	whole := gpu.Plan(dev.Own(), vanilla.Specs(vl[0]))
+	whole := gpu.Plan(dev.Own(), r.Specs(model.Plain(r.Model, r.Model.Layers)))
 	row := func(name string, bytes func(gpu.Class) int64, all int64) {
 		cells := []string{name}
 		for _, class := range gpu.Classes() {

@@ -47,6 +47,9 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// flagVars is what flags' defaults and help refer to.
+var flagVars = kong.Vars{"targets": strings.Join(model.LinearNames(), ",")}
+
 func main() {
 	os.Exit(run(os.Args[1:]))
 }
@@ -58,7 +61,7 @@ func run(args []string) int {
 
 	parser := kong.Must(&cli{}, kong.Name("steplm"),
 		kong.Description("Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
-		kong.Vars{"targets": strings.Join(model.LinearNames(), ",")},
+		flagVars,
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	parsed, err := parser.Parse(args)

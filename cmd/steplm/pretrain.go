@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -244,25 +242,15 @@ func exportHF(m *model.Model, tok *tokenizer.Tokenizer, d *checkpoint.Dir) error
 	if err := m.WriteHF(d, eos, eos); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp("", "steplm")
+	content, err := tok.JSON()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	path := filepath.Join(tmp, "tokenizer.json")
-	if err := tok.Save(path); err != nil {
-		return err
-	}
-	in, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	w, err := d.Create("tokenizer.json")
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(w, in); err != nil {
+	if _, err := w.Write(content); err != nil {
 		return err
 	}
 	return w.Close()

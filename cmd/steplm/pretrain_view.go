@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -206,7 +205,7 @@ func (v *view) note(format string, args ...any) {
 // places prints positions counted from 1, as layers 2 and 4.
 func places(list []int) string {
 	var s []string
-	for _, i := range slices.Clone(list) {
+	for _, i := range list {
 		s = append(s, fmt.Sprint(i+1))
 	}
 	return strings.Join(s, ", ")

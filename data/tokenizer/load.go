@@ -136,7 +136,7 @@ func (t *Tokenizer) Save(path string) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tokenizer: %w", err)
 	}
-	content, err := t.def.marshal()
+	content, err := t.JSON()
 	if err != nil {
 		return fmt.Errorf("tokenizer: %s: %w", path, err)
 	}
@@ -145,6 +145,9 @@ func (t *Tokenizer) Save(path string) error {
 	}
 	return nil
 }
+
+// JSON is the content of the tokenizer.json that Save writes.
+func (t *Tokenizer) JSON() ([]byte, error) { return t.def.marshal() }
 
 func writeWhole(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")

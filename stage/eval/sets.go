@@ -3,8 +3,6 @@ package eval
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -75,7 +73,7 @@ func (w wholeText) Encode(text string) []uint32 {
 
 func tokenSet(name string, at *meter, t data.Tokenizer, texts func() iter.Seq2[string, error]) Set {
 	return Set{Name: name, Share: at.share, Run: func(ctx context.Context, m Model, o Options) (SetResult, error) {
-		endOfText, err := separator(t)
+		endOfText, err := data.Separator(t)
 		if err != nil {
 			return SetResult{}, err
 		}
@@ -94,7 +92,7 @@ func WikiTextSet(path string, t data.Tokenizer) Set {
 	const name = "wikitext"
 	at := &meter{}
 	return Set{Name: name, Share: at.share, Run: func(ctx context.Context, m Model, o Options) (SetResult, error) {
-		endOfText, err := separator(t)
+		endOfText, err := data.Separator(t)
 		if err != nil {
 			return SetResult{}, err
 		}
@@ -159,18 +157,6 @@ func texts(docs iter.Seq2[data.Document, error]) iter.Seq2[string, error] {
 			}
 		}
 	}
-}
-
-// separator is the token between documents, which predicts a page's first.
-func separator(t data.Tokenizer) (uint32, error) {
-	id, ok := t.EndOfText()
-	if !ok {
-		return 0, errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as <|endoftext|>")
-	}
-	if int64(id) >= int64(t.VocabSize()) {
-		return 0, fmt.Errorf("the tokenizer's end-of-text id %d is beyond its vocabulary of %d", id, t.VocabSize())
-	}
-	return id, nil
 }
 
 // meter is how far a run has got; a terminal may ask from another goroutine.
