@@ -15,6 +15,8 @@ type host struct {
 	ledger Ledger
 	live   map[uint64]Spec
 	later  []Tensor // freed inside the open pass
+	// binding is what RestrictBinding set; 0: no limit
+	binding int64
 }
 
 // NewHost opens the device that computes in plain Go: always there, slow, the
@@ -24,7 +26,11 @@ func NewHost() Device { return &host{live: map[uint64]Spec{}} }
 func (h *host) Name() string { return "host (plain Go)" }
 
 func (h *host) Limits() Limits {
-	return Limits{CPU: true, Binding: 1 << 40, Buffer: 1 << 40, Groups: 1 << 30, Invocations: 1 << 20, WorkgroupMemory: 1 << 30, StorageBuffers: MaxStorage, Budget: 1e18}
+	binding := int64(1 << 40)
+	if h.binding > 0 {
+		binding = h.binding
+	}
+	return Limits{CPU: true, Binding: binding, Buffer: 1 << 40, Groups: 1 << 30, Invocations: 1 << 20, WorkgroupMemory: 1 << 30, StorageBuffers: MaxStorage, Budget: 1e18}
 }
 
 func (h *host) Ledger() *Ledger { return &h.ledger }
@@ -89,6 +95,9 @@ func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
 	}
 	mem, err := h.words(t)
 	if err == nil {
+		err = checkCopy(verb, t.Spec, at, n)
+	}
+	if at += t.at; err == nil {
 		err = checkCopy(verb, h.live[t.id], at, n)
 	}
 	if err == nil {
@@ -116,14 +125,18 @@ func (h *host) run(c Call) error {
 	if c.Kernel.Host == nil {
 		return fmt.Errorf("kernel %s has no meaning in Go and cannot run on the host", c.Kernel.Name)
 	}
-	a := Args{params: c.Params}
+	a := Args{params: c.Params, floats: make([][]float32, len(c.Tensors))}
 	for _, t := range c.Tensors {
 		w, err := h.words(t)
+		if err == nil {
+			err = checkCopy("bind", h.live[t.id], t.at, t.Words())
+		}
 		if err != nil {
 			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
 		}
-		a.words = append(a.words, w)
+		a.words, a.specs = append(a.words, w[t.at:][:t.Words()]), append(a.specs, t.Spec)
 	}
 	c.Kernel.Host(a)
+	a.store(c.Kernel.Access)
 	return nil
 }

@@ -26,16 +26,25 @@ const MaxStorage = 8
 // member is `origin: vec3<u32>`: the device may split a call into several
 // dispatches, and a kernel must add origin to its workgroup_id.
 type Kernel struct {
-	Name      string // file stem, entry point, label
+	Name      string // label
+	Entry     string // entry point; "": the name
 	Source    string // WGSL
 	Workgroup [3]int
 	Shared    int // bytes of workgroup memory
 	Access    []Access
+	DTypes    []DType    // of the bindings; nil: any
 	Host      func(Args) // the same in plain Go, for the whole call
 }
 
 // Invocations is the size of one workgroup.
 func (k *Kernel) Invocations() int { return k.Workgroup[0] * k.Workgroup[1] * k.Workgroup[2] }
+
+func (k *Kernel) entry() string {
+	if k.Entry != "" {
+		return k.Entry
+	}
+	return k.Name
+}
 
 // Call is one kernel on given tensors.
 type Call struct {
@@ -72,6 +81,15 @@ func (c Call) check(l Limits) error {
 		if t.None() {
 			return fmt.Errorf("kernel %s: binding %d has no tensor", k.Name, i)
 		}
+		if k.DTypes != nil && t.DType != k.DTypes[i] {
+			return fmt.Errorf("kernel %s: tensor %s is %s, binding %d takes %s", k.Name, t.Name, t.DType, i, k.DTypes[i])
+		}
+		if n := t.Bytes(); n > l.Binding {
+			return fmt.Errorf("kernel %s: tensor %s has %d bytes, the device binds %d to a kernel", k.Name, t.Name, n, l.Binding)
+		}
+		if t.at*4%viewAlign != 0 {
+			return fmt.Errorf("kernel %s: the part of tensor %s begins at byte %d, which is no multiple of %d", k.Name, t.Name, t.at*4, viewAlign)
+		}
 		for j, u := range c.Tensors[:i] {
 			if t.id == u.id && (k.Access[i] == Write || k.Access[j] == Write) {
 				return fmt.Errorf("kernel %s: tensor %s is bound at %d and %d and written", k.Name, t.Name, j, i)
@@ -104,14 +122,33 @@ func checkKernel(k *Kernel, l Limits) error {
 // Args is what Kernel.Host sees: the call's tensors and params.
 type Args struct {
 	params []uint32
+	specs  []Spec
 	words  [][]uint32
+	floats [][]float32 // decoded by F
 }
 
-// F is binding i as float32 values.
-func (a Args) F(i int) []float32 { return Floats(a.words[i]) }
+// F is binding i as float32 values without padding, whatever stores them: what a
+// kernel writes there is rounded and padded after Host. So one reference serves
+// every storage type.
+func (a Args) F(i int) []float32 {
+	if a.floats[i] == nil {
+		a.floats[i] = make([]float32, a.specs[i].Elements())
+		decode(a.floats[i], a.words[i], a.specs[i])
+	}
+	return a.floats[i]
+}
 
 // U is binding i as words.
 func (a Args) U(i int) []uint32 { return a.words[i] }
+
+// store carries what Host wrote through F over to the words.
+func (a Args) store(access []Access) {
+	for i, f := range a.floats {
+		if f != nil && access[i] == Write {
+			encode(a.words[i], f, a.specs[i])
+		}
+	}
+}
 
 // Int is param i, counted after origin.
 func (a Args) Int(i int) int { return int(a.params[i]) }

@@ -13,9 +13,10 @@ const (
 	F32  DType = iota
 	U32        // indices, raw words
 	BF16       // two to a word, the lower half first
+	I8         // four to a word, the lowest byte first
 )
 
-func (d DType) String() string { return [...]string{"f32", "u32", "bf16"}[d] }
+func (d DType) String() string { return [...]string{"f32", "u32", "bf16", "i8"}[d] }
 
 // Class says what a tensor's memory is for; the ledger counts by it.
 type Class uint8
@@ -56,13 +57,41 @@ func (s Spec) Elements() int {
 	return n
 }
 
-// Words is the number of 32-bit words the elements take.
-func (s Spec) Words() int {
-	if s.DType == BF16 {
-		return (s.Elements() + 1) / 2
+// RowPadding is what the rows of numbers are padded to, in elements, so that
+// kernels load and store whole words and vectors of every type. Padding is zero
+// and must stay so. Indices (U32) have none.
+const RowPadding = 8
+
+// Cols is the last dimension.
+func (s Spec) Cols() int { return s.Shape[len(s.Shape)-1] }
+
+// Rows is the product of the other dimensions.
+func (s Spec) Rows() int { return s.Elements() / max(1, s.Cols()) }
+
+// Stride is the elements from one row to the next, padding included.
+func (s Spec) Stride() int {
+	if s.DType == U32 {
+		return s.Cols()
 	}
-	return s.Elements()
+	return Padded(s.Cols())
 }
+
+// Padded is cols rounded up to RowPadding.
+func Padded(cols int) int { return Groups(cols, RowPadding) * RowPadding }
+
+// rowWords is the words of one row, padding included.
+func (s Spec) rowWords() int {
+	switch s.DType {
+	case BF16:
+		return s.Stride() / 2
+	case I8:
+		return s.Stride() / 4
+	}
+	return s.Stride()
+}
+
+// Words is the number of 32-bit words the tensor takes, padding included.
+func (s Spec) Words() int { return s.Rows() * s.rowWords() }
 
 // Bytes is exactly what a device allocates for the tensor.
 func (s Spec) Bytes() int64 { return int64(s.Words()) * 4 }
@@ -75,7 +104,40 @@ func (s Spec) String() string {
 type Tensor struct {
 	Spec
 	id  uint64
+	at  int // words from the start of the memory; above 0 in views alone
 	mem any // *wgpu.Buffer or []uint32, by device
+}
+
+// As views the tensor's memory from word at on as another tensor. A view has no
+// memory of its own: freeing it frees the whole.
+func (t Tensor) As(s Spec, at int) Tensor {
+	return Tensor{Spec: s, id: t.id, at: t.at + at, mem: t.mem}
+}
+
+// Part views n rows from row on.
+func (t Tensor) Part(row, n int) Tensor {
+	s := t.Spec
+	s.Shape = []int{n, t.Cols()}
+	return t.As(s, row*t.rowWords())
+}
+
+// viewAlign is the bytes at whose multiples a view that is bound must begin:
+// WebGPU's default for storage buffers.
+const viewAlign = 256
+
+// PartRows is the most rows, at most limit bytes of them, of which a tensor's
+// parts may consist so that each begins where it can be bound; 0: none fit.
+func (s Spec) PartRows(limit int64) int {
+	row := s.rowWords() * 4
+	step := viewAlign / gcd(viewAlign, row)
+	return int(limit/int64(row*step)) * step
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // None reports whether the tensor has no memory.
@@ -97,30 +159,19 @@ func Floats(w []uint32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&w[0])), len(w))
 }
 
-// ReadF32 reads all values of an F32 tensor.
-func ReadF32(d Device, t Tensor) ([]float32, error) {
-	f := make([]float32, t.Elements())
-	return f, d.Read(t, 0, Words(f))
-}
-
-// WriteF32 writes all values of an F32 tensor.
-func WriteF32(d Device, t Tensor, f []float32) error {
-	if len(f) != t.Elements() {
-		return fmt.Errorf("tensor %s: %d values written to %d elements", t.Name, len(f), t.Elements())
-	}
-	return d.Write(t, 0, Words(f))
-}
-
 // checkSpec refuses what no device can allocate.
 func checkSpec(s Spec, l Limits) error {
-	most := min(l.Buffer, l.Binding)
+	if len(s.Shape) == 0 {
+		return fmt.Errorf("tensor %s has no shape", s.Name)
+	}
+	most := 4 * l.Buffer // elements, four to a word at most
 	elements := int64(1)
 	for _, d := range s.Shape {
 		if d < 1 {
 			return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
 		}
-		if elements > most/int64(d) { // so that the product cannot overflow; no element is below half a word
-			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, most)
+		if elements > most/int64(d) { // so that the product cannot overflow
+			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, l.Buffer)
 		}
 		elements *= int64(d)
 	}
@@ -129,9 +180,6 @@ func checkSpec(s Spec, l Limits) error {
 	}
 	if s.Bytes() > l.Buffer {
 		return fmt.Errorf("tensor %s: %d bytes exceed the device's largest buffer of %d bytes", s.Name, s.Bytes(), l.Buffer)
-	}
-	if s.Bytes() > l.Binding {
-		return fmt.Errorf("tensor %s: %d bytes exceed the %d bytes that the device binds to a kernel", s.Name, s.Bytes(), l.Binding)
 	}
 	return nil
 }

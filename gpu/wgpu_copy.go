@@ -13,7 +13,7 @@ func (d *wdevice) Write(t Tensor, at int, words []uint32) error {
 		if err := d.clearFresh(); err != nil {
 			return err
 		}
-		for at := at; len(words) > 0; {
+		for at := t.at + at; len(words) > 0; {
 			n := min(len(words), uploadBytes/4)
 			if err := d.upload(b, at*4, bytesOf(words[:n])); err != nil {
 				return err
@@ -33,7 +33,7 @@ func (d *wdevice) Write(t Tensor, at int, words []uint32) error {
 
 func (d *wdevice) Read(t Tensor, at int, words []uint32) error {
 	return d.copy("read", t, at, len(words), func(b *wgpu.Buffer) error {
-		for at := at; len(words) > 0; {
+		for at := t.at + at; len(words) > 0; {
 			n := min(len(words), (stagingBytes-slotBytes)/4)
 			if err := d.readBack(b, at*4, words[:n]); err != nil {
 				return err
@@ -57,7 +57,10 @@ func (d *wdevice) copy(verb string, t Tensor, at, n int, do func(*wgpu.Buffer) e
 	if err != nil {
 		return err
 	}
-	if err := checkCopy(verb, a.spec, at, n); err != nil {
+	if err := checkCopy(verb, t.Spec, at, n); err != nil {
+		return err
+	}
+	if err := checkCopy(verb, a.spec, t.at+at, n); err != nil {
 		return err
 	}
 	if err := do(a.buf); err != nil {

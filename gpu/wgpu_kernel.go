@@ -66,7 +66,7 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 	}
 	defer pl.Release()
 	pipe, err := d.dev.CreateComputePipeline(&wgpu.ComputePipelineDescriptor{Label: k.Name, Layout: pl,
-		Compute: wgpu.ProgrammableStageDescriptor{Module: mod, EntryPoint: k.Name}})
+		Compute: wgpu.ProgrammableStageDescriptor{Module: mod, EntryPoint: k.entry()}})
 	if err != nil {
 		layout.Release()
 		return pipeline{}, errors.New(oneLine(err))
@@ -79,15 +79,21 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 	return p, nil
 }
 
-// groupKey names a kernel's bind group of some tensors.
+// groupKey names a kernel's bind group of some tensors: the kernel's address,
+// then of each tensor its memory, where it begins there and its length.
 func groupKey(c Call) []byte {
-	key := make([]byte, 0, 8*(len(c.Tensors)+1))
+	key := make([]byte, 0, 8+keyTensor*len(c.Tensors))
 	key = binary.LittleEndian.AppendUint64(key, uint64(uintptr(unsafe.Pointer(c.Kernel))))
 	for _, t := range c.Tensors {
 		key = binary.LittleEndian.AppendUint64(key, t.id)
+		key = binary.LittleEndian.AppendUint64(key, uint64(t.at))
+		key = binary.LittleEndian.AppendUint64(key, uint64(t.Words()))
 	}
 	return key
 }
+
+// keyTensor is the bytes of a tensor in a groupKey.
+const keyTensor = 24
 
 // bindGroup returns the cached group of a kernel and its tensors.
 func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
@@ -97,7 +103,7 @@ func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
 	}
 	entries := make([]wgpu.BindGroupEntry, 0, len(c.Tensors)+1)
 	for i, t := range c.Tensors {
-		entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(i), Buffer: d.live[t.id].buf, Size: wgpu.WholeSize})
+		entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(i), Buffer: d.live[t.id].buf, Offset: uint64(t.at) * 4, Size: uint64(t.Bytes())})
 	}
 	entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(len(c.Tensors)), Buffer: d.params, Size: slotBytes})
 	g, err := d.dev.CreateBindGroup(&wgpu.BindGroupDescriptor{Label: c.Kernel.Name, Layout: p.layout, Entries: entries})
@@ -128,7 +134,7 @@ func (d *wdevice) dropGroups(id uint64) {
 	for key := range d.groupsOf[id] {
 		d.groups[key].Release()
 		delete(d.groups, key)
-		for at := 8; at < len(key); at += 8 { // also from the lists of the other tensors
+		for at := 8; at < len(key); at += keyTensor { // also from the lists of the other tensors
 			delete(d.groupsOf[binary.LittleEndian.Uint64([]byte(key[at:]))], key)
 		}
 	}

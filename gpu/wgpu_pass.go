@@ -51,7 +51,11 @@ func (d *wdevice) record(c Call) error {
 		return d.dead
 	}
 	for _, t := range c.Tensors {
-		if _, err := d.alive(t); err != nil {
+		a, err := d.alive(t)
+		if err == nil {
+			err = checkCopy("bind", a.spec, t.at, t.Words())
+		}
+		if err != nil {
 			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
 		}
 	}

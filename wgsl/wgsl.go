@@ -29,11 +29,16 @@ var all []*gpu.Kernel
 // kernel declares the kernel of file name.wgsl; workgroup must equal the
 // literal in the file.
 func kernel(name string, workgroup [3]int, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
+	return declare(&gpu.Kernel{Name: name, Source: text(name), Workgroup: workgroup, Access: access, Host: host})
+}
+
+// text is file name.wgsl.
+func text(name string) string {
 	src, err := files.ReadFile(name + ".wgsl")
 	if err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
-	return declare(&gpu.Kernel{Name: name, Source: string(src), Workgroup: workgroup, Access: access, Host: host})
+	return string(src)
 }
 
 func declare(k *gpu.Kernel) *gpu.Kernel {

@@ -48,10 +48,17 @@ func Adapter(t testing.TB) gpu.Device {
 	return d
 }
 
-// Tensor makes a tensor with values (nil: zeros) that is freed with the test.
+// Tensor makes an F32 tensor with values (nil: zeros) that is freed with the
+// test.
 func Tensor(t testing.TB, d gpu.Device, name string, values []float32, shape ...int) gpu.Tensor {
 	t.Helper()
-	x := newTensor(t, d, gpu.Spec{Name: name, Class: gpu.Scratch, DType: gpu.F32, Shape: shape})
+	return TensorOf(t, d, gpu.F32, name, values, shape...)
+}
+
+// TensorOf is Tensor with a storage type, F32 or BF16.
+func TensorOf(t testing.TB, d gpu.Device, dtype gpu.DType, name string, values []float32, shape ...int) gpu.Tensor {
+	t.Helper()
+	x := newTensor(t, d, gpu.Spec{Name: name, Class: gpu.Scratch, DType: dtype, Shape: shape})
 	if values != nil {
 		if err := gpu.WriteF32(d, x, values); err != nil {
 			t.Fatal(err)
@@ -80,7 +87,7 @@ func newTensor(t testing.TB, d gpu.Device, s gpu.Spec) gpu.Tensor {
 	return x
 }
 
-// Read is the values of an F32 tensor.
+// Read is the values of an F32 or BF16 tensor, without padding.
 func Read(t testing.TB, d gpu.Device, x gpu.Tensor) []float32 {
 	t.Helper()
 	f, err := gpu.ReadF32(d, x)

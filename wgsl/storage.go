@@ -1,0 +1,125 @@
+package wgsl
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+)
+
+// Storage types. The text of a kernel is written once, in terms of a Pair of
+// neighbouring elements: a vec2<f32>, or two bf16 in a word. A Pair is the unit of
+// load and store, and one invocation owns both halves. Weights and activations
+// are of one type (P in the list of a kernel's bindings), gradients of another
+// (G), since they may be f32 where the rest is bf16; the other letters are F
+// (f32), U (words) and I (four int8 in a word).
+
+// storage is one choice of P and G.
+type storage struct{ pair, grad gpu.DType }
+
+// storages are the choices that kernels are made for.
+var storages = []storage{{gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16}, {gpu.BF16, gpu.F32}}
+
+func (s storage) suffix() string {
+	if s.pair == s.grad {
+		return "_" + s.pair.String()
+	}
+	return "_" + s.pair.String() + "_" + s.grad.String()
+}
+
+// prelude is what is put before a kernel's text.
+func (s storage) prelude() string {
+	text := ""
+	if s.pair == gpu.BF16 || s.grad == gpu.BF16 {
+		text = roundBF16
+	}
+	return text + pairs("Pair", "", s.pair) + pairs("GradPair", "_grad", s.grad) + "\n"
+}
+
+// roundBF16 rounds to nearest, ties to even; NaNs stay NaNs. In integers, since
+// compilers may take floats for finite.
+const roundBF16 = `fn round_bf16(x: f32) -> u32 {
+	let bits = bitcast<u32>(x);
+	if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
+	return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+}
+`
+
+func pairs(alias, suffix string, t gpu.DType) string {
+	if t == gpu.F32 {
+		return fmt.Sprintf("alias %[1]s = vec2<f32>;\nfn unpack%[2]s(p: %[1]s) -> vec2<f32> { return p; }\nfn pack%[2]s(v: vec2<f32>) -> %[1]s { return v; }\n", alias, suffix)
+	}
+	return fmt.Sprintf(`alias %[1]s = u32;
+fn unpack%[2]s(p: %[1]s) -> vec2<f32> { return vec2<f32>(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u)); }
+fn pack%[2]s(v: vec2<f32>) -> %[1]s { return round_bf16(v.x) | (round_bf16(v.y) << 16u); }
+`, alias, suffix)
+}
+
+// family is one kernel text in the storage types that it is made for.
+type family struct {
+	name     string
+	types    string // of the bindings: P G F U I
+	variants map[storage]*gpu.Kernel
+}
+
+// typed declares the kernels of file name.wgsl for every storage type; types has
+// a letter for each binding.
+func typed(name string, workgroup [3]int, access []gpu.Access, types string, host func(gpu.Args)) *family {
+	return declareTyped(name, workgroup, access, types, "", 0, host)
+}
+
+// typedTree declares kernels of workgroups of 64 that call the functions of
+// tree.wgsl.
+func typedTree(name string, access []gpu.Access, types string, host func(gpu.Args)) *family {
+	return declareTyped(name, [3]int{64, 1, 1}, access, types, text("tree")+"\n", 64*4, host)
+}
+
+// declareTyped puts prelude before the text of the file; shared is the bytes of
+// workgroup memory.
+func declareTyped(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *family {
+	f := &family{name: name, types: types, variants: map[storage]*gpu.Kernel{}}
+	for _, s := range storages {
+		f.variants[s] = declare(&gpu.Kernel{
+			Name: name + s.suffix(), Entry: name, Source: s.prelude() + prelude + text(name), Workgroup: workgroup, Shared: shared,
+			Access: access, DTypes: s.dtypes(types), Host: host,
+		})
+	}
+	return f
+}
+
+func (s storage) dtypes(types string) []gpu.DType {
+	var list []gpu.DType
+	for _, t := range types {
+		list = append(list, map[rune]gpu.DType{'P': s.pair, 'G': s.grad, 'F': gpu.F32, 'U': gpu.U32, 'I': gpu.I8}[t])
+	}
+	return list
+}
+
+// run records a call of the variant for the tensors' types.
+func (f *family) run(p *gpu.Pass, c gpu.Call) {
+	s := storage{gpu.F32, gpu.F32}
+	pair, grad := false, false
+	for i, t := range c.Tensors {
+		switch {
+		case f.types[i] == 'P' && !pair:
+			s.pair, pair = t.DType, true
+		case f.types[i] == 'G' && !grad:
+			s.grad, grad = t.DType, true
+		}
+	}
+	switch { // the type that no binding has does not matter
+	case !pair && s.grad == gpu.BF16:
+		s.pair = gpu.BF16
+	case !grad:
+		s.grad = s.pair
+	}
+	k, ok := f.variants[s]
+	if !ok {
+		p.Fail(fmt.Errorf("%s: no kernel for %s with gradients of %s", f.name, s.pair, s.grad))
+		return
+	}
+	c.Kernel = k
+	p.Run(c)
+}
+
+// pairStride is the pairs from one row to the next.
+func pairStride(t gpu.Tensor) int { return t.Stride() / 2 }
