@@ -69,7 +69,7 @@ func decode(values []float32, words []uint32, s Spec) {
 	cols, stride := s.Cols(), s.rowWords()
 	for row := 0; row*cols < len(values); row++ {
 		out, in := values[row*cols:][:cols], words[row*stride:]
-		if s.DType == F32 {
+		if s.DType != BF16 {
 			copy(out, Floats(in[:cols]))
 			continue
 		}
@@ -84,7 +84,7 @@ func encode(words []uint32, values []float32, s Spec) {
 	cols, stride := s.Cols(), s.rowWords()
 	for row := 0; row*cols < len(values); row++ {
 		in, out := values[row*cols:][:cols], words[row*stride:][:stride]
-		if s.DType == F32 {
+		if s.DType != BF16 {
 			clear(out[copy(out, Words(in)):])
 			continue
 		}
