@@ -1,35 +1,62 @@
 package wgsl
 
 import (
+	"fmt"
+
 	"steplm/gpu"
 	"steplm/wgsl/ref"
 )
 
-var crossEntropyForward = treeKernel("cross_entropy_forward", []gpu.Access{w, r, r}, func(a gpu.Args) {
-	ref.CrossEntropyForward(a.F(1), a.F(0), a.U(2), a.Int(1), a.Int(2), a.Int(0))
+var crossEntropyForward = onLogits("cross_entropy_forward", []gpu.Access{w, r, r}, func(a gpu.Args) {
+	ref.CrossEntropyForward(a.F(1), a.F(0), a.U(2), a.Int(2), a.Int(3), a.Int(0))
 })
 
-var crossEntropy = treeKernel("cross_entropy", []gpu.Access{w, w, r}, func(a gpu.Args) {
-	ref.CrossEntropy(a.F(0), a.F(1), a.U(2), a.Int(1), a.Int(3), a.Int(0), a.Float(2))
+var crossEntropy = onLogits("cross_entropy", []gpu.Access{w, w, r}, func(a gpu.Args) {
+	ref.CrossEntropy(a.F(0), a.F(1), a.U(2), a.Int(2), a.Int(4), a.Int(0), a.Float(3))
 })
+
+// onLogits declares a kernel of logits, which are F32 whatever the storage of
+// activations, losses and targets.
+func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
+	k := treeKernel(name, access, host)
+	k.DTypes = []gpu.DType{gpu.F32, gpu.F32, gpu.U32}
+	return k
+}
 
 // CrossEntropyForward sets losses[at:at+rows] to the cross-entropies (in nats) of
-// logits (rows, v) with targets[at:at+rows]; 0 where the target is v or more, of
-// which data.Ignored is the largest.
+// the first rows of logits (F32, v columns) with targets[at:at+rows]; 0 where the
+// target is v or more, of which data.Ignored is the largest.
 func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int) {
-	if !fitsWorkgroup(p, crossEntropyForward, v) {
+	if !fitsLogits(p, crossEntropyForward, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(at), uint32(rows)},
+	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), uint32(rows)},
 		Tensors: []gpu.Tensor{losses, logits, targets}, Work: traffic(8, rows*v)})
 }
 
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
 // scale times the sum of the losses.
 func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int, scale float32) {
-	if !fitsWorkgroup(p, crossEntropy, v) {
+	if !fitsLogits(p, crossEntropy, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(at), gpu.Param(scale), uint32(rows)},
+	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), gpu.Param(scale), uint32(rows)},
 		Tensors: []gpu.Tensor{logits, losses, targets}, Work: traffic(16, rows*v)})
+}
+
+// fitsLogits fails the pass when the tensors are smaller than the call says, or a
+// workgroup cannot walk a row.
+func fitsLogits(p *gpu.Pass, k *gpu.Kernel, logits, losses, targets gpu.Tensor, at, rows, v int) bool {
+	if !fitsWorkgroup(p, k, v) || !alike(p, k.Name, logits) {
+		return false
+	}
+	if logits.Cols() != v || logits.Rows() < rows {
+		p.Fail(fmt.Errorf("%s: logits are (%d, %d), %d rows of %d asked for", k.Name, logits.Rows(), logits.Cols(), rows, v))
+		return false
+	}
+	if n := min(losses.Elements(), targets.Elements()); at+rows > n {
+		p.Fail(fmt.Errorf("%s: rows %d to %d of %d losses and targets", k.Name, at, at+rows, n))
+		return false
+	}
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"steplm/gpu"
@@ -18,7 +19,7 @@ func TestCrossEntropy(t *testing.T) {
 		std         float64
 		mean        float32
 	}{
-		{0, 1, 1, 1, 0}, {1, 2, 63, 1, 0}, {3, 5, 64, 2, -500}, {0, 64, 65, 30, 200}, {2, 70, 1000, 1000, 0}, {1, 3, 131072, 2, 0},
+		{0, 1, 1, 1, 0}, {0, 3, 5, 1, 0}, {2, 4, 8, 3, 10}, {1, 2, 63, 1, 0}, {3, 5, 64, 2, -500}, {0, 64, 65, 30, 200}, {2, 70, 1000, 1000, 0}, {1, 3, 131071, 2, 0},
 	} {
 		const scale = 0.5
 		all := c.at + c.rows + 2 // rows before and after stay as they are
@@ -28,7 +29,7 @@ func TestCrossEntropy(t *testing.T) {
 			targets[i] = uint32(g.IntN(c.v))
 		}
 		targets[c.at+c.rows/2] = math.MaxUint32
-		logits, losses := random(1, c.rows*c.v, c.std), random(2, all, 1)
+		logits, losses := random(1, (c.rows+1)*c.v, c.std), random(2, all, 1) // a row more than asked for
 		for i := range logits {
 			logits[i] += c.mean
 		}
@@ -36,7 +37,7 @@ func TestCrossEntropy(t *testing.T) {
 		ref.CrossEntropy(grad, want, targets, c.at, c.rows, c.v, scale)
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			tt := gputest.Indices(t, d, "targets", targets)
-			tx, tl := gputest.Tensor(t, d, "logits", logits, c.rows, c.v), gputest.Tensor(t, d, "losses", losses, all)
+			tx, tl := gputest.Tensor(t, d, "logits", logits, c.rows+1, c.v), gputest.Tensor(t, d, "losses", losses, all)
 			run(t, d, func(p *gpu.Pass) { CrossEntropyForward(p, tx, tl, tt, c.at, c.rows, c.v) })
 			tol := tolerance{1e-5, 1e-6}
 			compare(t, fmt.Sprintf("losses forward, V %d", c.v), gputest.Read(t, d, tl), want, tol)
@@ -47,6 +48,26 @@ func TestCrossEntropy(t *testing.T) {
 			run(t, d, func(p *gpu.Pass) { CrossEntropy(p, tx, tl, tt, c.at, c.rows, c.v, scale) })
 			compare(t, fmt.Sprintf("losses, V %d", c.v), gputest.Read(t, d, tl), want, tol)
 			compare(t, fmt.Sprintf("gradient, V %d", c.v), gputest.Read(t, d, tx), grad, tolerance{2e-7, 1e-5})
+			zeroPadding(t, d, tx, tl)
 		})
+	}
+}
+
+func TestCrossEntropyRefuses(t *testing.T) {
+	d := gpu.NewHost()
+	logits, half := gputest.Tensor(t, d, "logits", nil, 3, 10), gputest.TensorOf(t, d, gpu.BF16, "half", nil, 3, 10)
+	losses, targets := gputest.Tensor(t, d, "losses", nil, 5), gputest.Indices(t, d, "targets", make([]uint32, 5))
+	for want, record := range map[string]func(p *gpu.Pass){
+		"cross_entropy_forward: logits are (3, 10), 4 rows of 10 asked for": func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, targets, 0, 4, 10) },
+		"cross_entropy: logits are (3, 10), 3 rows of 9 asked for":          func(p *gpu.Pass) { CrossEntropy(p, logits, losses, targets, 0, 3, 9, 1) },
+		"cross_entropy: rows 3 to 6 of 5 losses and targets":                func(p *gpu.Pass) { CrossEntropy(p, logits, losses, targets, 3, 3, 10, 1) },
+		"cross_entropy: tensor half is bf16, binding 0 takes f32":           func(p *gpu.Pass) { CrossEntropy(p, half, losses, targets, 0, 3, 10, 1) },
+		"cross_entropy_forward: 4194241 elements, at most 4194240":          func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, targets, 0, 3, 64*maxLoop+1) },
+	} {
+		p := d.Begin("refuse")
+		record(p)
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -5,32 +5,46 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var add = kernel("add", [3]int{64, 1, 1}, []gpu.Access{w, r}, func(a gpu.Args) {
-	ref.Add(a.F(0), a.F(1), a.Int(0))
+var add = typed("add", [3]int{64, 1, 1}, []gpu.Access{w, r}, "PP", func(a gpu.Args) {
+	ref.Add(a.F(0), a.F(1))
 })
 
-var mix = kernel("mix", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, func(a gpu.Args) {
-	ref.Mix(a.F(0), a.F(1), a.F(2), a.Float(1), a.Float(2), a.Int(0))
+var mix = typed("mix", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
+	ref.Mix(a.F(0), a.F(1), a.F(2), a.Float(1), a.Float(2))
 })
 
-var fill = kernel("fill", [3]int{64, 1, 1}, []gpu.Access{w}, func(a gpu.Args) {
-	ref.Fill(a.F(0), a.Float(1), a.Int(0))
+var widen = typed("widen", [3]int{64, 1, 1}, []gpu.Access{w, r}, "FP", func(a gpu.Args) {
+	ref.Widen(a.F(0), a.F(1))
 })
 
-// Add adds n elements of x to out.
-func Add(p *gpu.Pass, out, x gpu.Tensor, n int) {
-	p.Run(gpu.Call{Kernel: add, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{out, x}, Work: traffic(12, n)})
+var zero = func() *gpu.Kernel {
+	k := kernel("zero", [3]int{64, 1, 1}, []gpu.Access{w}, func(a gpu.Args) { clear(a.U(0)) })
+	k.DTypes = []gpu.DType{gpu.U32}
+	return k
+}()
+
+// Add adds x to out, of the same shape and type.
+func Add(p *gpu.Pass, out, x gpu.Tensor) { add.flat(p, 12, nil, out, x) }
+
+// Mix sets out to wa * a + wb * b; a and b are F32 and may be one tensor, out is of
+// their shape and F32 or BF16. With wb 0, b is not read, so its infinities do no
+// harm; if then wa is 1, out is exactly a, rounded to its type.
+func Mix(p *gpu.Pass, out, a, b gpu.Tensor, wa, wb float32) {
+	mix.flat(p, 12, []uint32{gpu.Param(wa), gpu.Param(wb)}, out, a, b)
 }
 
-// Mix sets n elements of out to wa * a + wb * b. With wb 0, b is not read, so its
-// infinities do no harm; if then wa is 1, out is a bit for bit. a and b may be
-// one tensor.
-func Mix(p *gpu.Pass, out, a, b gpu.Tensor, wa, wb float32, n int) {
-	p.Run(gpu.Call{Kernel: mix, Groups: groups1(n, 64), Params: []uint32{uint32(n), gpu.Param(wa), gpu.Param(wb)},
-		Tensors: []gpu.Tensor{out, a, b}, Work: traffic(12, n)})
-}
+// Widen sets out (F32) to exactly x (F32 or BF16), of the same shape.
+func Widen(p *gpu.Pass, out, x gpu.Tensor) { widen.flat(p, 8, nil, out, x) }
 
-// Fill sets n elements of out to value.
-func Fill(p *gpu.Pass, out gpu.Tensor, value float32, n int) {
-	p.Run(gpu.Call{Kernel: fill, Groups: groups1(n, 64), Params: []uint32{uint32(n), gpu.Param(value)}, Tensors: []gpu.Tensor{out}, Work: traffic(4, n)})
+// Zero clears x, of any type and size.
+func Zero(p *gpu.Pass, x gpu.Tensor) {
+	const step = 64 // words: views begin at multiples of 256 bytes
+	most := max(step, int(p.Limits().Binding/4)/step*step)
+	s := x.Spec
+	s.DType = gpu.U32
+	for at := 0; at < x.Words(); at += most {
+		s.Shape = []int{min(most, x.Words()-at)}
+		n := s.Words()
+		p.Run(gpu.Call{Kernel: zero, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{x.As(s, at)}, Work: traffic(4, n)})
+	}
 }

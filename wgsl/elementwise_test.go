@@ -1,8 +1,10 @@
 package wgsl
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"steplm/gpu"
@@ -10,58 +12,135 @@ import (
 	"steplm/wgsl/ref"
 )
 
-// Each call covers n of n+3 elements; the last three must stay.
+// shapes have columns around the pair, the padding and the workgroup.
+var shapes = [][2]int{{1, 1}, {3, 5}, {2, 8}, {1, 63}, {2, 64}, {3, 65}, {1, 128}, {5, 130}, {40, 1000}}
+
 func TestElementwise(t *testing.T) {
-	for _, n := range []int{1, 63, 64, 65, 1000} {
-		a, b, out := random(1, n+3, 1), random(2, n+3, 1), random(3, n+3, 1)
-		sum, mixed, scaled, filled := slices.Clone(out), slices.Clone(out), slices.Clone(out), slices.Clone(out)
-		ref.Add(sum, a, n)
-		ref.Mix(mixed, a, b, 0.25, 0.75, n)
-		ref.Mix(scaled, a, b, 3, 0, n)
-		ref.Fill(filled, 2.5, n)
-		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			ta, tb := gputest.Tensor(t, d, "a", a, n+3), gputest.Tensor(t, d, "b", b, n+3)
-			ts, tm := gputest.Tensor(t, d, "sum", out, n+3), gputest.Tensor(t, d, "mixed", out, n+3)
-			tx, tf := gputest.Tensor(t, d, "scaled", out, n+3), gputest.Tensor(t, d, "filled", out, n+3)
-			run(t, d, func(p *gpu.Pass) {
-				Add(p, ts, ta, n)
-				Mix(p, tm, ta, tb, 0.25, 0.75, n)
-				Mix(p, tx, ta, tb, 3, 0, n)
-				Fill(p, tf, 2.5, n)
+	for _, size := range shapes {
+		rows, c := size[0], size[1]
+		for _, s := range pairStorages {
+			n := rows * c
+			a, b, x, out := random(1, n, 1), random(2, n, 1), stored(s.pair, random(3, n, 1)), stored(s.pair, random(4, n, 1))
+			sum, mixed, scaled := slices.Clone(out), make([]float32, n), make([]float32, n)
+			ref.Add(sum, x)
+			ref.Mix(mixed, a, b, 0.25, 0.75)
+			ref.Mix(scaled, a, b, 3, 0)
+			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows, c), gputest.TensorOf(t, d, s.pair, "x", x, rows, c)
+					ts, tm := gputest.TensorOf(t, d, s.pair, "sum", out, rows, c), dirty(t, d, s.pair, "mixed", rows, c)
+					tc, tw := dirty(t, d, s.pair, "scaled", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
+					run(t, d, func(p *gpu.Pass) {
+						Add(p, ts, tx)
+						Mix(p, tm, ta, tb, 0.25, 0.75)
+						Mix(p, tc, ta, tb, 3, 0)
+						Widen(p, tw, tx)
+					})
+					compare(t, "sum", gputest.Read(t, d, ts), stored(s.pair, sum), equal)
+					compare(t, "mixed", gputest.Read(t, d, tm), mixed, tolerance{1e-7, 2e-7}.in(s.pair))
+					compare(t, "scaled", gputest.Read(t, d, tc), scaled, tolerance{0, 2e-7}.in(s.pair))
+					compare(t, "wide", gputest.Read(t, d, tw), x, equal)
+					zeroPadding(t, d, ts, tm, tc, tw)
+					unchanged(t, d, ta, a)
+					unchanged(t, d, tb, b)
+					unchanged(t, d, tx, x)
+				})
 			})
-			exact := tolerance{1e-30, 0}
-			compare(t, "sum", gputest.Read(t, d, ts), sum, exact)
-			compare(t, "mixed", gputest.Read(t, d, tm), mixed, tolerance{1e-7, 2e-7})
-			compare(t, "scaled", gputest.Read(t, d, tx), scaled, tolerance{0, 2e-7})
-			compare(t, "filled", gputest.Read(t, d, tf), filled, exact)
-			unchanged(t, d, ta, a)
-			unchanged(t, d, tb, b)
+		}
+	}
+}
+
+func TestZero(t *testing.T) {
+	for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16, gpu.I8, gpu.U32} {
+		for _, shape := range [][]int{{1}, {63}, {64}, {65}, {3, 130}, {7, 500}} {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				x, err := d.New(gpu.Spec{Name: "x", Class: gpu.Scratch, DType: dtype, Shape: shape})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { d.Free(x) })
+				for _, restricted := range []bool{false, true} {
+					full := make([]uint32, x.Words())
+					for i := range full {
+						full[i] = math.MaxUint32
+					}
+					if err := d.Write(x, 0, full); err != nil {
+						t.Fatal(err)
+					}
+					if restricted {
+						defer gpu.RestrictBinding(d, 512)()
+					}
+					run(t, d, func(p *gpu.Pass) { Zero(p, x) })
+					if slices.ContainsFunc(words(t, d, x), func(w uint32) bool { return w != 0 }) {
+						t.Errorf("%s %v: not all zero, restricted: %t", dtype, shape, restricted)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Only the rows of a view are cleared.
+func TestZeroOfAPart(t *testing.T) {
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		want := random(1, 24*64, 1)
+		x := gputest.Tensor(t, d, "x", want, 24, 64)
+		run(t, d, func(p *gpu.Pass) { Zero(p, x.Part(8, 12)) })
+		clear(want[8*64 : 20*64])
+		compare(t, "x", gputest.Read(t, d, x), want, equal)
+	})
+}
+
+// Kernels over flat storage in parts equal those in one, bit for bit.
+func TestFlatInParts(t *testing.T) {
+	const rows, c = 7, 130
+	n := rows * c
+	for _, s := range pairStorages {
+		t.Run(s.suffix()[1:], func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				a, b := gputest.Tensor(t, d, "a", random(1, n, 1), rows, c), gputest.Tensor(t, d, "b", random(2, n, 1), rows, c)
+				x := gputest.TensorOf(t, d, s.pair, "x", random(3, n, 1), rows, c)
+				y := gputest.TensorOf(t, d, s.pair, "y", random(4, n, 1), rows, c)
+				z := gputest.TensorOf(t, d, s.pair, "z", random(5, n, 1), rows, c)
+				var results [2][]gpu.Tensor
+				for i := range results {
+					sum := gputest.TensorOf(t, d, s.pair, "sum", random(6, n, 1), rows, c)
+					mixed, wide := dirty(t, d, s.pair, "mixed", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
+					act, dgate, dup := dirty(t, d, s.pair, "act", rows, c), dirty(t, d, s.pair, "dgate", rows, c), dirty(t, d, s.pair, "dup", rows, c)
+					results[i] = []gpu.Tensor{sum, mixed, wide, act, dgate, dup}
+					if i == 1 {
+						defer gpu.RestrictBinding(d, 1024)() // 256 elements of f32: a part ends within a row
+					}
+					run(t, d, func(p *gpu.Pass) {
+						Add(p, sum, x)
+						Mix(p, mixed, a, b, 0.25, 0.75)
+						Widen(p, wide, x)
+						SwiGLUForward(p, act, x, y)
+						SwiGLUBackward(p, dgate, dup, z, x, y)
+					})
+				}
+				for i, whole := range results[0] {
+					sameWords(t, d, results[1][i], whole)
+				}
+			})
 		})
 	}
 }
 
-// special holds every kind of value that arithmetic might not pass on as it is.
-var special = []uint32{
-	0, 0x80000000, 1, 0x807fffff, 0x00800000, // zeros, denormals, the least normal
-	0x7f7fffff, 0x7f800000, 0xff800000, // the greatest, infinities
-	0x7fc00000, 0xffc12345, 0x7f800001, 0xff812345, // NaNs, quiet and signalling
-	0x3f800000, 0xbf800001,
-}
-
-func TestMixCopiesBits(t *testing.T) {
-	n := len(special)
-	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		b := make([]float32, n)
-		for i := range b {
-			b[i] = float32(math.NaN())
+func TestFlatRefuses(t *testing.T) {
+	d := gpu.NewHost()
+	a, b, h := gputest.Tensor(t, d, "a", nil, 3, 5), gputest.Tensor(t, d, "b", nil, 5, 3), gputest.TensorOf(t, d, gpu.BF16, "h", nil, 3, 5)
+	for want, record := range map[string]func(p *gpu.Pass){
+		"add: tensor b is (5, 3) where (3, 5) is needed": func(p *gpu.Pass) { Add(p, a, b) },
+		"add: no tensor":                                      func(p *gpu.Pass) { Add(p, gpu.Tensor{}, a) },
+		"mix: no tensor where (3, 5) is needed":               func(p *gpu.Pass) { Mix(p, h, a, gpu.Tensor{}, 1, 0) },
+		"kernel add_f32: tensor h is bf16, binding 1 takes f": func(p *gpu.Pass) { Add(p, a, h) },
+		"kernel widen_f32: tensor h is bf16":                  func(p *gpu.Pass) { Widen(p, h, a) },
+	} {
+		p := d.Begin("refuse")
+		record(p)
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
-		ta, tb := gputest.Tensor(t, d, "a", gpu.Floats(special), n), gputest.Tensor(t, d, "b", b, n)
-		to, same := gputest.Tensor(t, d, "out", nil, n), gputest.Tensor(t, d, "same", nil, n)
-		run(t, d, func(p *gpu.Pass) {
-			Mix(p, to, ta, tb, 1, 0, n)
-			Mix(p, same, ta, ta, 1, 0, n)
-		})
-		unchanged(t, d, to, gpu.Floats(special))
-		unchanged(t, d, same, gpu.Floats(special))
-	})
+	}
 }

@@ -5,37 +5,50 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var embedForward = kernel("embed_forward", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, func(a gpu.Args) {
-	ref.EmbedForward(a.F(0), a.F(1), a.U(2), a.Int(0)/a.Int(1), a.Int(1), a.Int(2))
+var embedForward = typed("embed_forward", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PPU", func(a gpu.Args) {
+	rows, first, v := len(a.U(2)), a.Int(2), a.Int(3)
+	ref.EmbedForward(a.F(0), a.F(1), a.U(2), rows, len(a.F(0))/rows, first, v)
 })
 
-var embedBackward = kernel("embed_backward", [3]int{64, 1, 1}, []gpu.Access{w, r, r, r, r}, func(a gpu.Args) {
-	if a.Int(2) == 0 { // the reference takes whole segments at once
-		ref.EmbedBackward(a.F(0), a.F(1), a.U(2), a.U(3), a.U(4), a.Int(4), a.Int(0), a.Int(1))
+var embedBackward = typed("embed_backward", [3]int{64, 1, 1}, []gpu.Access{w, r, r, r, r}, "GPUUU", func(a gpu.Args) {
+	first, v, skip, segments := a.Int(1), a.Int(2), a.Int(3), a.Int(5)
+	if skip == 0 { // the reference takes whole segments at once
+		ref.EmbedBackward(a.F(0), a.F(1), a.U(2), a.U(3), a.U(4), segments, len(a.F(0))/v, first, v)
 	}
 })
 
-// EmbedForward sets the rows of out (rows, c) to those of weight (V, c) that ids
+// EmbedForward sets the rows of out (rows, C) to those of weight (V, C) that ids
 // (rows) name. An id of V or more, which loaders refuse, gives zeros.
-func EmbedForward(p *gpu.Pass, out, weight, ids gpu.Tensor, rows, c int) {
-	n := rows * c
-	p.Run(gpu.Call{Kernel: embedForward, Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(c), uint32(weight.Elements() / c)},
-		Tensors: []gpu.Tensor{out, weight, ids}, Work: traffic(8, n)})
+func EmbedForward(p *gpu.Pass, out, weight, ids gpu.Tensor) {
+	if !alike(p, embedForward.name, weight) || !shaped(p, embedForward.name, out, ids.Elements(), weight.Cols()) {
+		return
+	}
+	stride := pairStride(out)
+	pairs := out.Rows() * stride
+	eachRows(p, embedForward.name, weight, func(first int, part gpu.Tensor) {
+		embedForward.run(p, gpu.Call{Groups: groups1(pairs, 64), Params: []uint32{uint32(pairs), uint32(stride), uint32(first), uint32(part.Rows())},
+			Tensors: []gpu.Tensor{out, part, ids}, Work: traffic(16, pairs)})
+	})
 }
 
-// EmbedBackward adds to row tokens[s] of dweight (V, c) the rows
-// order[starts[s]:starts[s+1]] of dout (rows, c), for each s below segments.
+// EmbedBackward adds to row tokens[s] of dweight (V, C) the rows
+// order[starts[s]:starts[s+1]] of dout (rows, C), for each s below segments.
 // Tokens are distinct; those of V or more, which loaders refuse, are skipped.
-func EmbedBackward(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor, segments, c int) {
-	embedBackwardLimit(p, dweight, dout, tokens, starts, order, segments, c, maxLoop)
+func EmbedBackward(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor, segments int) {
+	embedBackwardLimit(p, dweight, dout, tokens, starts, order, segments, maxLoop)
 }
 
 // embedBackwardLimit takes limit rows of every segment per call.
-func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor, segments, c, limit int) {
-	rows := order.Elements()
-	for first := 0; first < rows; first += limit {
-		p.Run(gpu.Call{Kernel: embedBackward, Groups: [3]int{gpu.Groups(c, 64), segments, 1},
-			Params:  []uint32{uint32(c), uint32(dweight.Elements() / c), uint32(first), uint32(limit), uint32(segments)},
-			Tensors: []gpu.Tensor{dweight, dout, tokens, starts, order}, Work: traffic(12, min(limit, rows)*c)})
+func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor, segments, limit int) {
+	if !alike(p, embedBackward.name, dweight) || !shaped(p, embedBackward.name, dout, order.Elements(), dweight.Cols()) {
+		return
 	}
+	rows, stride := dout.Rows(), pairStride(dout)
+	eachRows(p, embedBackward.name, dweight, func(first int, part gpu.Tensor) {
+		for skip := 0; skip < rows; skip += limit {
+			embedBackward.run(p, gpu.Call{Groups: [3]int{gpu.Groups(stride, 64), segments, 1},
+				Params:  []uint32{uint32(stride), uint32(first), uint32(part.Rows()), uint32(skip), uint32(limit), uint32(segments)},
+				Tensors: []gpu.Tensor{part, dout, tokens, starts, order}, Work: traffic(24, min(limit, rows)*stride)})
+		}
+	})
 }

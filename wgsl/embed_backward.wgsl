@@ -1,26 +1,28 @@
-// dweight[tokens[s]] += the sum of dout's rows order[starts[s] .. starts[s+1]-1].
-// One workgroup per distinct token s and 64 columns, so that no two write to
-// one place; a call takes at most limit rows of each segment, from the first on.
+// dweight[tokens[s] - first] += the sum of dout's rows order[starts[s] ..
+// starts[s+1]-1], for the tokens of the vocabulary rows first to first + V - 1.
+// One workgroup per distinct token s and 64 pairs of columns, so that no two write
+// to one place; a call takes at most limit rows of each segment, after skip.
 
-struct Params { origin: vec3<u32>, c: u32, v: u32, first: u32, limit: u32 }
+struct Params { origin: vec3<u32>, stride: u32, first: u32, v: u32, skip: u32, limit: u32 }
 
-@group(0) @binding(0) var<storage, read_write> dweight: array<f32>; // (V, C)
-@group(0) @binding(1) var<storage, read> dout: array<f32>;          // (rows, C)
-@group(0) @binding(2) var<storage, read> tokens: array<u32>;        // (segments)
-@group(0) @binding(3) var<storage, read> starts: array<u32>;        // (segments + 1)
-@group(0) @binding(4) var<storage, read> order: array<u32>;         // (rows)
+@group(0) @binding(0) var<storage, read_write> dweight: array<GradPair>; // (V, C)
+@group(0) @binding(1) var<storage, read> dout: array<Pair>;              // (rows, C)
+@group(0) @binding(2) var<storage, read> tokens: array<u32>;             // (segments)
+@group(0) @binding(3) var<storage, read> starts: array<u32>;             // (segments + 1)
+@group(0) @binding(4) var<storage, read> order: array<u32>;              // (rows)
 @group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
 fn embed_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let s = group.y + params.origin.y;
 	let j = (group.x + params.origin.x) * 64u + local.x;
-	let token = tokens[s];
-	if (j >= params.c || token >= params.v) { return; }
-	let begin = starts[s] + params.first;
+	let token = tokens[s] - params.first; // wraps to V or more for the tokens below first
+	if (j >= params.stride || token >= params.v) { return; }
+	let begin = starts[s] + params.skip;
 	let end = min(starts[s + 1u], begin + params.limit);
 	if (begin >= end) { return; }
-	var sum = 0.0;
-	for (var i = begin; i < end; i++) { sum += dout[order[i] * params.c + j]; }
-	dweight[token * params.c + j] += sum;
+	var sum = vec2<f32>(0.0, 0.0);
+	for (var i = begin; i < end; i++) { sum += unpack(dout[order[i] * params.stride + j]); }
+	let at = token * params.stride + j;
+	dweight[at] = pack_grad(unpack_grad(dweight[at]) + sum);
 }

@@ -1,11 +1,11 @@
-// out = wa * a + wb * b. With wb = 0, b is not read; if then wa = 1, a is copied
-// bit for bit: words are bound, as float arithmetic may flush or quiet values.
+// out = wa * a + wb * b. With wb = 0, b is not read; if then wa = 1, a is rounded
+// to out's type and nothing else, as float arithmetic may flush or quiet values.
 
 struct Params { origin: vec3<u32>, n: u32, wa: f32, wb: f32 }
 
-@group(0) @binding(0) var<storage, read_write> out: array<u32>; // (n) f32
-@group(0) @binding(1) var<storage, read> a: array<u32>;         // (n) f32
-@group(0) @binding(2) var<storage, read> b: array<u32>;         // (n) f32
+@group(0) @binding(0) var<storage, read_write> out: array<Pair>; // n pairs
+@group(0) @binding(1) var<storage, read> a: array<vec2<f32>>;    // n pairs
+@group(0) @binding(2) var<storage, read> b: array<vec2<f32>>;    // n pairs
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
@@ -13,10 +13,10 @@ fn mix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) lo
 	let i = (group.x + params.origin.x) * 64u + local.x;
 	if (i >= params.n) { return; }
 	if (params.wb == 0.0 && params.wa == 1.0) {
-		out[i] = a[i];
+		out[i] = pack(a[i]);
 		return;
 	}
-	var value = params.wa * bitcast<f32>(a[i]);
-	if (params.wb != 0.0) { value += params.wb * bitcast<f32>(b[i]); }
-	out[i] = bitcast<u32>(value);
+	var value = params.wa * a[i];
+	if (params.wb != 0.0) { value += params.wb * b[i]; }
+	out[i] = pack(value);
 }

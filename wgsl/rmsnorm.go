@@ -7,48 +7,71 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var rmsnormForward = treeKernel("rmsnorm_forward", []gpu.Access{w, w, r, r}, func(a gpu.Args) {
-	ref.RMSNormForward(a.F(0), a.F(1), a.F(2), a.F(3), a.Int(2), a.Int(0), a.Float(1))
+var rmsnormForward = typedTree("rmsnorm_forward", []gpu.Access{w, w, r, r}, "PFPP", func(a gpu.Args) {
+	rows, c := len(a.F(1)), a.Int(0)
+	ref.RMSNormForward(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, a.Float(2))
 })
 
-var rmsnormBackward = treeKernel("rmsnorm_backward", []gpu.Access{w, r, r, r, r}, func(a gpu.Args) {
-	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.Int(1), a.Int(0))
+var rmsnormBackward = typedTree("rmsnorm_backward", []gpu.Access{w, r, r, r, r}, "PPPPF", func(a gpu.Args) {
+	rows, c := len(a.F(4)), a.Int(0)
+	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), rows, c)
 })
 
-var rmsnormBackwardWeight = func() *gpu.Kernel {
-	k := kernel("rmsnorm_backward_weight", [3]int{16, 16, 1}, []gpu.Access{w, r, r, r}, func(a gpu.Args) {
-		ref.RMSNormBackwardWeight(a.F(0), a.F(1), a.F(2), a.F(3), a.Int(0), a.Int(1))
-	})
-	k.Shared = 256 * 4
-	return k
-}()
+var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{16, 16, 1}, []gpu.Access{w, r, r, r}, "GPPF", "", 256*8, func(a gpu.Args) {
+	rows, c, accumulate := a.Int(0), a.Int(1), a.Int(3) != 0
+	ref.RMSNormBackwardWeight(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, accumulate)
+})
 
-// RMSNormForward sets out to the rows of x (rows, c) over their root mean square
-// times weight (c), and rstd (rows) to the reciprocal root mean squares, for
+// RMSNormForward sets out to the rows of x (rows, C) over their root mean square
+// times weight (C), and rstd (rows, F32) to the reciprocal root mean squares, for
 // backward.
-func RMSNormForward(p *gpu.Pass, out, rstd, x, weight gpu.Tensor, rows, c int, eps float32) {
-	if !fitsWorkgroup(p, rmsnormForward, c) {
+func RMSNormForward(p *gpu.Pass, out, rstd, x, weight gpu.Tensor, eps float32) {
+	if !normed(p, rmsnormForward.name, x, out) || !shaped(p, rmsnormForward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormForward.name, weight, 1, x.Cols()) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: rmsnormForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(c), gpu.Param(eps), uint32(rows)},
-		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, rows*c)})
+	rmsnormForward.run(p, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x)), gpu.Param(eps)},
+		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, x.Elements())})
 }
 
-// RMSNormBackward adds to dx (rows, c) what dout (rows, c) says of x.
-func RMSNormBackward(p *gpu.Pass, dx, dout, x, weight, rstd gpu.Tensor, rows, c int) {
-	if !fitsWorkgroup(p, rmsnormBackward, c) {
+// RMSNormBackward adds to dx (rows, C) what dout (rows, C) says of x.
+func RMSNormBackward(p *gpu.Pass, dx, dout, x, weight, rstd gpu.Tensor) {
+	if !normed(p, rmsnormBackward.name, x, dx, dout) || !shaped(p, rmsnormBackward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormBackward.name, weight, 1, x.Cols()) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: rmsnormBackward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(c), uint32(rows)},
-		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, rows*c)})
+	rmsnormBackward.run(p, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x))},
+		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, x.Elements())})
 }
 
-// RMSNormBackwardWeight adds to dweight (c) what dout (rows, c) says of weight.
-func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, rows, c int) {
+// RMSNormBackwardWeight sets dweight (C) to what dout (rows, C) says of weight, or
+// adds it.
+func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accumulate bool) {
+	name := rmsnormBackwardWeight.name
+	if !alike(p, name, x, dout) || !shaped(p, name, rstd, 1, x.Rows()) || !shaped(p, name, dweight, 1, x.Cols()) {
+		return
+	}
+	rows, stride := x.Rows(), pairStride(x)
 	if rows > 16*maxLoop {
-		p.Fail(fmt.Errorf("rmsnorm_backward_weight: %d rows, at most %d", rows, 16*maxLoop))
+		p.Fail(fmt.Errorf("%s: %d rows, at most %d", name, rows, 16*maxLoop))
 		return
 	}
-	p.Run(gpu.Call{Kernel: rmsnormBackwardWeight, Groups: groups1(c, 16), Params: []uint32{uint32(rows), uint32(c)},
-		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: traffic(8, rows*c)})
+	add := uint32(0)
+	if accumulate {
+		add = 1
+	}
+	rmsnormBackwardWeight.run(p, gpu.Call{Groups: groups1(stride, 16), Params: []uint32{uint32(rows), uint32(x.Cols()), uint32(stride), add},
+		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: traffic(8, x.Elements())})
+}
+
+// normed fails the pass when tensors are not of x's shape, or a workgroup cannot
+// walk its rows within maxLoop.
+func normed(p *gpu.Pass, name string, x gpu.Tensor, others ...gpu.Tensor) bool {
+	const most = 64 * maxLoop * 2 // pairs
+	if !alike(p, name, x, others...) {
+		return false
+	}
+	if x.Cols() > most {
+		p.Fail(fmt.Errorf("%s: %d columns, at most %d", name, x.Cols(), most))
+		return false
+	}
+	return true
 }

@@ -1,29 +1,31 @@
-// dweight += column sums of dout * x * rstd. A workgroup is 16 columns by 16
-// slices of the rows.
+// dweight = [dweight +] column sums of dout * x * rstd. A workgroup is 16 pairs of
+// columns by 16 slices of the rows.
 
-struct Params { origin: vec3<u32>, rows: u32, c: u32 }
+struct Params { origin: vec3<u32>, rows: u32, c: u32, stride: u32, accumulate: u32 }
 
-@group(0) @binding(0) var<storage, read_write> dweight: array<f32>; // (C)
-@group(0) @binding(1) var<storage, read> dout: array<f32>;          // (rows, C)
-@group(0) @binding(2) var<storage, read> x: array<f32>;             // (rows, C)
-@group(0) @binding(3) var<storage, read> rstd: array<f32>;          // (rows)
+@group(0) @binding(0) var<storage, read_write> dweight: array<GradPair>; // (C)
+@group(0) @binding(1) var<storage, read> dout: array<Pair>;              // (rows, C)
+@group(0) @binding(2) var<storage, read> x: array<Pair>;                 // (rows, C)
+@group(0) @binding(3) var<storage, read> rstd: array<f32>;               // (rows)
 @group(0) @binding(4) var<uniform> params: Params;
 
-var<workgroup> slices: array<f32, 256>;
+var<workgroup> slices: array<vec2<f32>, 256>;
 
 @compute @workgroup_size(16, 16, 1)
 fn rmsnorm_backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let j = (group.x + params.origin.x) * 16u + local.x;
-	var sum = 0.0;
-	if (j < params.c) {
+	var sum = vec2<f32>(0.0, 0.0);
+	if (j < params.stride) {
 		for (var row = local.y; row < params.rows; row += 16u) {
-			sum += dout[row * params.c + j] * x[row * params.c + j] * rstd[row];
+			let at = row * params.stride + j;
+			sum += unpack(dout[at]) * unpack(x[at]) * rstd[row];
 		}
 	}
 	slices[local.y * 16u + local.x] = sum;
 	workgroupBarrier();
-	if (j < params.c && local.y == 0u) {
+	if (j < params.stride && local.y == 0u) {
 		for (var i = 1u; i < 16u; i++) { sum += slices[i * 16u + local.x]; }
-		dweight[j] += sum;
+		if (params.accumulate != 0u) { sum += unpack_grad(dweight[j]); }
+		dweight[j] = pack_grad(unpadded(sum, j, params.c));
 	}
 }

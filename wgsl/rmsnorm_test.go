@@ -1,6 +1,7 @@
 package wgsl
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,31 +13,40 @@ import (
 
 func TestRMSNorm(t *testing.T) {
 	const eps = 1e-5
-	for _, size := range [][2]int{{1, 1}, {2, 63}, {15, 64}, {16, 65}, {17, 15}, {33, 17}, {300, 200}} {
+	for _, size := range [][2]int{{1, 1}, {3, 5}, {4, 8}, {2, 63}, {15, 64}, {16, 65}, {17, 130}, {33, 31}, {34, 33}, {300, 200}} {
 		rows, c := size[0], size[1]
-		x, weight, dout := random(1, rows*c, 2), random(2, c, 1), random(3, rows*c, 1)
-		dx, dweight := random(4, rows*c, 1), random(5, c, 1) // gradients are added
-		out, rstd, wantX, wantWeight := make([]float32, rows*c), make([]float32, rows), slices.Clone(dx), slices.Clone(dweight)
-		ref.RMSNormForward(out, rstd, x, weight, rows, c, eps)
-		ref.RMSNormBackward(wantX, dout, x, weight, rstd, rows, c)
-		ref.RMSNormBackwardWeight(wantWeight, dout, x, rstd, rows, c)
-		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			tx, tw, tg := gputest.Tensor(t, d, "x", x, rows, c), gputest.Tensor(t, d, "weight", weight, c), gputest.Tensor(t, d, "dout", dout, rows, c)
-			to, tr := gputest.Tensor(t, d, "out", nil, rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-			tdx, tdw := gputest.Tensor(t, d, "dx", dx, rows, c), gputest.Tensor(t, d, "dweight", dweight, c)
-			run(t, d, func(p *gpu.Pass) {
-				RMSNormForward(p, to, tr, tx, tw, rows, c, eps)
-				RMSNormBackward(p, tdx, tg, tx, tw, tr, rows, c)
-				RMSNormBackwardWeight(p, tdw, tg, tx, tr, rows, c)
+		for _, s := range storages {
+			x, weight, dout := stored(s.pair, random(1, rows*c, 2)), stored(s.pair, random(2, c, 1)), stored(s.pair, random(3, rows*c, 1))
+			dx, dweight := stored(s.pair, random(4, rows*c, 1)), stored(s.grad, random(5, c, 1)) // gradients are added
+			out, rstd, wantX, wantWeight, wantSet := make([]float32, rows*c), make([]float32, rows), slices.Clone(dx), slices.Clone(dweight), make([]float32, c)
+			ref.RMSNormForward(out, rstd, x, weight, rows, c, eps)
+			ref.RMSNormBackward(wantX, dout, x, weight, rstd, rows, c)
+			ref.RMSNormBackwardWeight(wantWeight, dout, x, rstd, rows, c, true)
+			ref.RMSNormBackwardWeight(wantSet, dout, x, rstd, rows, c, false)
+			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					tx, tw, tg := gputest.TensorOf(t, d, s.pair, "x", x, rows, c), gputest.TensorOf(t, d, s.pair, "weight", weight, c), gputest.TensorOf(t, d, s.pair, "dout", dout, rows, c)
+					to, tr := dirty(t, d, s.pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
+					tdx, tdw := gputest.TensorOf(t, d, s.pair, "dx", dx, rows, c), gputest.TensorOf(t, d, s.grad, "dweight", dweight, c)
+					set := dirty(t, d, s.grad, "dweight set", c)
+					run(t, d, func(p *gpu.Pass) {
+						RMSNormForward(p, to, tr, tx, tw, eps)
+						RMSNormBackward(p, tdx, tg, tx, tw, tr)
+						RMSNormBackwardWeight(p, tdw, tg, tx, tr, true)
+						RMSNormBackwardWeight(p, set, tg, tx, tr, false)
+					})
+					compare(t, "out", gputest.Read(t, d, to), out, tolerance{1e-6, 2e-6}.in(s.pair))
+					compare(t, "rstd", gputest.Read(t, d, tr), rstd, tolerance{0, 2e-6})
+					compare(t, "dx", gputest.Read(t, d, tdx), wantX, tolerance{4e-6, 4e-6}.in(s.pair))
+					compare(t, "dweight", gputest.Read(t, d, tdw), wantWeight, tolerance{2e-5, 4e-6}.in(s.grad))
+					compare(t, "dweight set", gputest.Read(t, d, set), wantSet, tolerance{2e-5, 4e-6}.in(s.grad))
+					zeroPadding(t, d, to, tr, tdx, tdw, set)
+					unchanged(t, d, tx, x)
+					unchanged(t, d, tw, weight)
+					unchanged(t, d, tg, dout)
+				})
 			})
-			compare(t, "out", gputest.Read(t, d, to), out, tolerance{1e-6, 2e-6})
-			compare(t, "rstd", gputest.Read(t, d, tr), rstd, tolerance{0, 2e-6})
-			compare(t, "dx", gputest.Read(t, d, tdx), wantX, tolerance{4e-6, 4e-6})
-			compare(t, "dweight", gputest.Read(t, d, tdw), wantWeight, tolerance{2e-5, 4e-6})
-			unchanged(t, d, tx, x)
-			unchanged(t, d, tw, weight)
-			unchanged(t, d, tg, dout)
-		})
+		}
 	}
 }
 
@@ -49,16 +59,61 @@ func TestRMSNormManyRows(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		tx, tw := gputest.Tensor(t, d, "x", x, rows, c), gputest.Tensor(t, d, "weight", weight, c)
 		to, tr := gputest.Tensor(t, d, "out", nil, rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-		run(t, d, func(p *gpu.Pass) { RMSNormForward(p, to, tr, tx, tw, rows, c, eps) })
+		run(t, d, func(p *gpu.Pass) { RMSNormForward(p, to, tr, tx, tw, eps) })
 		compare(t, "out", gputest.Read(t, d, to), out, tolerance{1e-6, 2e-6})
 		compare(t, "rstd", gputest.Read(t, d, tr), rstd, tolerance{0, 2e-6})
 	})
 }
 
-func TestRMSNormBackwardWeightRefuses(t *testing.T) {
-	p := gpu.NewHost().Begin("refuse")
-	RMSNormBackwardWeight(p, gpu.Tensor{}, gpu.Tensor{}, gpu.Tensor{}, gpu.Tensor{}, 1<<20, 4)
-	if err := p.End(); err == nil || !strings.Contains(err.Error(), "1048576 rows, at most 1048560") {
-		t.Errorf("error %v", err)
+// A row of zeros without eps has an infinite rstd: its results are of no use, its
+// padding is.
+func TestRMSNormOfInfinityKeepsPadding(t *testing.T) {
+	const rows, c = 3, 5
+	for _, s := range storages {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			x, weight, dout := gputest.TensorOf(t, d, s.pair, "x", nil, rows, c), gputest.TensorOf(t, d, s.pair, "weight", random(2, c, 1), c), gputest.TensorOf(t, d, s.pair, "dout", random(3, rows*c, 1), rows, c)
+			out, rstd := dirty(t, d, s.pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
+			dx, dweight := gputest.TensorOf(t, d, s.pair, "dx", nil, rows, c), gputest.TensorOf(t, d, s.grad, "dweight", nil, c)
+			run(t, d, func(p *gpu.Pass) {
+				RMSNormForward(p, out, rstd, x, weight, 0)
+				RMSNormBackward(p, dx, dout, x, weight, rstd)
+				RMSNormBackwardWeight(p, dweight, dout, x, rstd, true)
+			})
+			if f := gputest.Read(t, d, rstd)[0]; f < 3e38 {
+				t.Fatalf("rstd is %g: the test is void", f)
+			}
+			zeroPadding(t, d, out, dx, dweight)
+		})
+	}
+}
+
+func TestRMSNormRefuses(t *testing.T) {
+	d := gpu.NewHost()
+	none := func(name string, shape ...int) gpu.Tensor {
+		return gpu.Tensor{Spec: gpu.Spec{Name: name, Shape: shape}}
+	}
+	tall, wide := none("tall", 1<<20, 4), none("wide", 1, 1<<23)
+	for want, record := range map[string]func(p *gpu.Pass){
+		"rmsnorm_backward_weight: 1048576 rows, at most 1048560": func(p *gpu.Pass) {
+			RMSNormBackwardWeight(p, none("dweight", 4), tall, tall, none("rstd", 1<<20), false)
+		},
+		"rmsnorm_forward: 8388608 columns, at most 8388480": func(p *gpu.Pass) {
+			RMSNormForward(p, wide, none("rstd", 1), wide, none("weight", 1<<23), 1e-5)
+		},
+		"rmsnorm_backward: 8388608 columns, at most 8388480": func(p *gpu.Pass) {
+			RMSNormBackward(p, wide, wide, wide, none("weight", 1<<23), none("rstd", 1))
+		},
+		"rmsnorm_forward: tensor weight is (1, 5) where (1, 4) is needed": func(p *gpu.Pass) {
+			RMSNormForward(p, tall, none("rstd", 1<<20), tall, none("weight", 5), 1e-5)
+		},
+		"rmsnorm_backward: tensor rstd is (1, 7) where (1, 1048576) is needed": func(p *gpu.Pass) {
+			RMSNormBackward(p, tall, tall, tall, none("weight", 4), none("rstd", 7))
+		},
+	} {
+		p := d.Begin("refuse")
+		record(p)
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -32,8 +32,15 @@ func (s storage) prelude() string {
 	if s.pair == gpu.BF16 || s.grad == gpu.BF16 {
 		text = roundBF16
 	}
-	return text + pairs("Pair", "", s.pair) + pairs("GradPair", "_grad", s.grad) + "\n"
+	return text + pairs("Pair", "", s.pair) + pairs("GradPair", "_grad", s.grad) + unpadded + "\n"
 }
+
+// unpadded clears the halves of a row's pair j that are padding: whatever kernels
+// compute from infinities, padding stays zero.
+const unpadded = `fn unpadded(v: vec2<f32>, j: u32, columns: u32) -> vec2<f32> {
+	return select(vec2<f32>(0.0, 0.0), v, vec2<bool>(2u * j < columns, 2u * j + 1u < columns));
+}
+`
 
 // roundBF16 rounds to nearest, ties to even; NaNs stay NaNs. In integers, since
 // compilers may take floats for finite.

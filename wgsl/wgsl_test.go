@@ -17,6 +17,85 @@ import (
 // |got - want| <= abs + rel |want|.
 type tolerance struct{ abs, rel float64 }
 
+// in is the tolerance of a result that is stored as dtype: rounding to bf16 moves
+// it by 2^-9 of its value, and twice that where the difference crosses a tie.
+func (t tolerance) in(dtype gpu.DType) tolerance {
+	if dtype == gpu.BF16 {
+		t.rel += 1.0 / 256
+	}
+	return t
+}
+
+// equal is the tolerance of results that have no rounding but their storage's.
+var equal = tolerance{1e-30, 0}
+
+// pairStorages are the storage types of kernels that know no gradients of another.
+var pairStorages = storages[:2]
+
+// stored is x as a tensor of dtype holds it.
+func stored(dtype gpu.DType, x []float32) []float32 {
+	x = slices.Clone(x)
+	if dtype == gpu.BF16 {
+		for i, v := range x {
+			x[i] = gpu.FromBF16(gpu.BF16Bits(v))
+		}
+	}
+	return x
+}
+
+// dirty makes a tensor whose every word is a NaN, padding included: what a kernel
+// must overwrite and not read.
+func dirty(t testing.TB, d gpu.Device, dtype gpu.DType, name string, shape ...int) gpu.Tensor {
+	t.Helper()
+	x := gputest.TensorOf(t, d, dtype, name, nil, shape...)
+	words := make([]uint32, x.Words())
+	for i := range words {
+		words[i] = 0x7fc17fc1
+	}
+	if err := d.Write(x, 0, words); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// words reads a tensor's words, padding included.
+func words(t testing.TB, d gpu.Device, x gpu.Tensor) []uint32 {
+	t.Helper()
+	list := make([]uint32, x.Words())
+	if err := d.Read(x, 0, list); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// zeroPadding fails when padding of F32 or BF16 tensors is not zero.
+func zeroPadding(t *testing.T, d gpu.Device, tensors ...gpu.Tensor) {
+	t.Helper()
+	for _, x := range tensors {
+		list, stride := words(t, d, x), x.Stride()
+		for i := range x.Rows() * stride {
+			word := list[i*len(list)/(x.Rows()*stride)]
+			if x.DType == gpu.BF16 {
+				word = word >> (i % 2 * 16) & 0xffff
+			}
+			if i%stride >= x.Cols() && word != 0 {
+				t.Fatalf("%s (%d, %d): the padding of row %d holds %#x", x.Name, x.Rows(), x.Cols(), i/stride, word)
+			}
+		}
+	}
+}
+
+// sameWords fails when the words of two tensors differ.
+func sameWords(t *testing.T, d gpu.Device, got, want gpu.Tensor) {
+	t.Helper()
+	a, b := words(t, d, got), words(t, d, want)
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("%s: word %d of %d is %#x, of %s %#x", got.Name, i, len(a), a[i], want.Name, b[i])
+		}
+	}
+}
+
 // compare fails with the worst element and how much of its allowance it used.
 func compare(t *testing.T, name string, got, want []float32, tol tolerance) {
 	t.Helper()
@@ -79,6 +158,9 @@ func TestStorageBuffersAndBindings(t *testing.T) {
 		if len(k.Access) > gpu.MaxStorage {
 			t.Errorf("kernel %s binds %d storage buffers, at most %d are everywhere", k.Name, len(k.Access), gpu.MaxStorage)
 		}
+		if k.DTypes != nil && len(k.DTypes) != len(k.Access) {
+			t.Errorf("kernel %s: types of %d bindings of %d", k.Name, len(k.DTypes), len(k.Access))
+		}
 		for i, a := range k.Access {
 			mode := "read"
 			if a == gpu.Write {
@@ -94,7 +176,11 @@ func TestStorageBuffersAndBindings(t *testing.T) {
 		if want := fmt.Sprintf("@binding(%d) var<uniform> params: Params", len(k.Access)); !strings.Contains(k.Source, want) {
 			t.Errorf("kernel %s: no %q in its source", k.Name, want)
 		}
-		if want := fmt.Sprintf("@workgroup_size(%d, %d, %d)\nfn %s(", k.Workgroup[0], k.Workgroup[1], k.Workgroup[2], k.Name); !strings.Contains(k.Source, want) {
+		entry := k.Entry
+		if entry == "" {
+			entry = k.Name
+		}
+		if want := fmt.Sprintf("@workgroup_size(%d, %d, %d)\nfn %s(", k.Workgroup[0], k.Workgroup[1], k.Workgroup[2], entry); !strings.Contains(k.Source, want) {
 			t.Errorf("kernel %s: no %q in its source", k.Name, want)
 		}
 		if !strings.Contains(k.Source, "struct Params { origin: vec3<u32>,") {

@@ -30,10 +30,14 @@ func RMSNormBackward[F Float](dx, dout, x, weight, rstd []F, rows, c int) {
 	}
 }
 
-// RMSNormBackwardWeight adds the column sums of dout * x * rstd to dweight.
-func RMSNormBackwardWeight[F Float](dweight, dout, x, rstd []F, rows, c int) {
+// RMSNormBackwardWeight sets dweight to the column sums of dout * x * rstd, or adds
+// them.
+func RMSNormBackwardWeight[F Float](dweight, dout, x, rstd []F, rows, c int, accumulate bool) {
 	for j := range c {
-		sum := float64(dweight[j])
+		sum := 0.0
+		if accumulate {
+			sum = float64(dweight[j])
+		}
 		for row := range rows {
 			sum += float64(dout[row*c+j]) * float64(x[row*c+j]) * float64(rstd[row])
 		}

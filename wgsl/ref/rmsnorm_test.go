@@ -9,7 +9,7 @@ func TestRMSNormGradients(t *testing.T) {
 	dx, dweight := make([]float64, rows*c), make([]float64, c)
 	RMSNormForward(out, rstd, x, weight, rows, c, eps)
 	RMSNormBackward(dx, dout, x, weight, rstd, rows, c)
-	RMSNormBackwardWeight(dweight, dout, x, rstd, rows, c)
+	RMSNormBackwardWeight(dweight, dout, x, rstd, rows, c, false)
 	loss := func() float64 {
 		y := make([]float64, rows*c)
 		RMSNormForward(y, make([]float64, rows), x, weight, rows, c, eps)

@@ -1,0 +1,90 @@
+package wgsl
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+)
+
+// shaped fails the pass unless t is rows of so many columns; a vector is one row.
+func shaped(p *gpu.Pass, name string, t gpu.Tensor, rows, columns int) bool {
+	if len(t.Shape) == 0 {
+		p.Fail(fmt.Errorf("%s: no tensor where (%d, %d) is needed", name, rows, columns))
+		return false
+	}
+	if t.Rows() != rows || t.Cols() != columns {
+		p.Fail(fmt.Errorf("%s: tensor %s is (%d, %d) where (%d, %d) is needed", name, t.Name, t.Rows(), t.Cols(), rows, columns))
+		return false
+	}
+	return true
+}
+
+// alike fails the pass unless the tensors have as many rows and columns as the
+// first.
+func alike(p *gpu.Pass, name string, first gpu.Tensor, others ...gpu.Tensor) bool {
+	if len(first.Shape) == 0 {
+		p.Fail(fmt.Errorf("%s: no tensor", name))
+		return false
+	}
+	for _, t := range others {
+		if !shaped(p, name, t, first.Rows(), first.Cols()) {
+			return false
+		}
+	}
+	return true
+}
+
+// eachRows calls do with t, or where the device does not bind as much at once with
+// parts of its rows, of which the first is row first.
+func eachRows(p *gpu.Pass, name string, t gpu.Tensor, do func(first int, part gpu.Tensor)) {
+	limit := p.Limits().Binding
+	if t.Bytes() <= limit {
+		do(0, t)
+		return
+	}
+	most := t.PartRows(limit)
+	if most == 0 {
+		p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for rows of tensor %s (%d bytes)", name, limit, t.Name, t.Bytes()/int64(t.Rows())))
+		return
+	}
+	for first := 0; first < t.Rows(); first += most {
+		do(first, t.Part(first, min(most, t.Rows()-first)))
+	}
+}
+
+// eachFlat calls do with views of F32 and BF16 tensors of one shape: n elements
+// each of their storage, padding included, as many as the device binds.
+func eachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Tensor) {
+	const step = 128 // elements: views begin at multiples of 256 bytes
+	most := max(step, int(p.Limits().Binding/4)/step*step)
+	total := tensors[0].Rows() * tensors[0].Stride()
+	for at := 0; at < total; at += most {
+		n := min(most, total-at)
+		views := make([]gpu.Tensor, len(tensors))
+		for i, t := range tensors {
+			s := t.Spec
+			s.Shape = []int{n}
+			word := at
+			if t.DType == gpu.BF16 {
+				word = at / 2
+			}
+			views[i] = t.As(s, word)
+		}
+		do(n, views)
+	}
+}
+
+// flat records a kernel of n / 2 pairs, its first param, over whole tensors of one
+// shape; bytes is what it moves for each element.
+func (f *family) flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor, others ...gpu.Tensor) {
+	if !alike(p, f.name, first, others...) {
+		return
+	}
+	eachFlat(p, func(n int, views []gpu.Tensor) {
+		f.run(p, gpu.Call{Groups: groups1(n/2, 64), Params: append([]uint32{uint32(n / 2)}, params...), Tensors: views, Work: traffic(bytes, n)})
+	}, append([]gpu.Tensor{first}, others...)...)
+}
+
+// groups1 covers n elements with workgroups of size along x; the device splits
+// what exceeds its limit per dimension.
+func groups1(n, size int) [3]int { return [3]int{gpu.Groups(n, size), 1, 1} }

@@ -1,0 +1,192 @@
+package wgsl
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+)
+
+// special holds every kind of value that arithmetic might not pass on as it is.
+var special = []uint32{
+	0, 0x80000000, 1, 0x807fffff, 0x00800000, // zeros, denormals, the least normal
+	0x7f7fffff, 0x7f800000, 0xff800000, // the greatest, infinities
+	0x7fc00000, 0xffc12345, 0x7f800001, 0xff812345, // NaNs, quiet and signalling
+	0x3f800000, 0xbf800001,
+}
+
+// bf16Cases are floats and what they round to.
+var bf16Cases = map[uint32]uint16{
+	0x3f800000: 0x3f80,                                         // 1
+	0x3f808000: 0x3f80,                                         // a tie, down to even
+	0x3f818000: 0x3f82,                                         // a tie, up to even
+	0x3f807fff: 0x3f80, 0x3f808001: 0x3f81, 0x3f80ffff: 0x3f81, // around it
+	0xbf808000: 0xbf80, 0xbf818000: 0xbf82, // both signs
+	0x00000001: 0x0000, 0x80000001: 0x8000, // denormals to zeros of their sign,
+	0x00008000: 0x0000, 0x00018000: 0x0002, 0x00008001: 0x0001, // to denormals
+	0x007fffff: 0x0080, 0x807fffff: 0x8080, // and to the least normal
+	0x7f7f7fff: 0x7f7f, 0x7f7f8000: 0x7f80, 0x7f7fffff: 0x7f80, 0xff7fffff: 0xff80, // overflow to infinity
+	0x7f800000: 0x7f80, 0xff800000: 0xff80,
+	0x7f800001: 0x7fc0, 0xff800001: 0xffc0, // NaNs whose upper half alone would be infinity
+	0x7fc00000: 0x7fc0, 0xffc12345: 0xffc1, 0x7fffffff: 0x7fff, 0x7fbfffff: 0x7fff,
+}
+
+func TestBF16Bits(t *testing.T) {
+	for bits, want := range bf16Cases {
+		if got := gpu.BF16Bits(math.Float32frombits(bits)); got != want {
+			t.Errorf("%#x rounds to %#x, want %#x", bits, got, want)
+		}
+	}
+	for i := range 1 << 16 { // every bfloat16 is its own nearest
+		if x := gpu.FromBF16(uint16(i)); x == x && gpu.BF16Bits(x) != uint16(i) {
+			t.Fatalf("%#x comes back as %#x", i, gpu.BF16Bits(x))
+		}
+	}
+}
+
+// awkward is an even number of floats: the special ones, ties, what lies beside
+// them, and random bits.
+func awkward() []uint32 {
+	var list []uint32
+	for bits := range bf16Cases {
+		list = append(list, bits)
+	}
+	list = append(list, special...)
+	g := rand.New(rand.NewPCG(1, 1))
+	for range 20000 {
+		bits := g.Uint32()
+		list = append(list, bits, bits&0xffff0000|0x8000, bits&0xffff0000|0x7fff, bits&0xffff0000|0x8001)
+	}
+	return list[:len(list)/2*2]
+}
+
+// packing makes a kernel that packs pairs of words a and unpacks them again, as
+// weights and activations or as gradients.
+func packing(s storage, suffix, alias string) *gpu.Kernel {
+	name := "packing" + suffix
+	return &gpu.Kernel{Name: name + s.suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.prelude() + fmt.Sprintf(`
+struct Params { origin: vec3<u32>, n: u32 }
+@group(0) @binding(0) var<storage, read_write> packed: array<%[1]s>;
+@group(0) @binding(1) var<storage, read_write> back: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> a: array<vec2<u32>>;
+@group(0) @binding(3) var<uniform> params: Params;
+@compute @workgroup_size(64, 1, 1)
+fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+	let i = (group.x + params.origin.x) * 64u + local.x;
+	if (i >= params.n) { return; }
+	let p = pack%[3]s(bitcast<vec2<f32>>(a[i]));
+	packed[i] = p;
+	back[i] = bitcast<vec2<u32>>(unpack%[3]s(p));
+}`, alias, name, suffix)}
+}
+
+// Packing equals gpu.BF16Bits, which writes tensors, on the GPU too: whatever that
+// does to denormals and NaNs in arithmetic.
+func TestPackingOnGPU(t *testing.T) {
+	list := awkward()
+	for _, s := range storages {
+		for _, k := range []*gpu.Kernel{packing(s, "", "Pair"), packing(s, "_grad", "GradPair")} {
+			dtype := s.pair
+			if k.Entry == "packing_grad" {
+				dtype = s.grad
+			}
+			t.Run(k.Name, func(t *testing.T) {
+				d := gputest.Adapter(t)
+				ta := gputest.Indices(t, d, "a", list)
+				packed, back := gputest.TensorOf(t, d, dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back", make([]uint32, len(list)))
+				run(t, d, func(p *gpu.Pass) {
+					p.Run(gpu.Call{Kernel: k, Groups: groups1(len(list)/2, 64), Params: []uint32{uint32(len(list) / 2)}, Tensors: []gpu.Tensor{packed, back, ta}})
+				})
+				checkPacked(t, dtype, words(t, d, packed), list)
+				for i, bits := range words(t, d, back) {
+					if want := gpu.Words(stored(dtype, gpu.Floats(list[i:][:1])))[0]; bits != want {
+						t.Fatalf("%#x comes back as %#x, want %#x", list[i], bits, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// checkPacked compares the words of a tensor of one row with the floats' bits
+// that it should hold.
+func checkPacked(t *testing.T, dtype gpu.DType, packed, bits []uint32) {
+	t.Helper()
+	for i, b := range bits {
+		got, want := packed[i*len(packed)/gpu.Padded(len(bits))], b
+		if dtype == gpu.BF16 {
+			got, want = got>>(i%2*16)&0xffff, uint32(gpu.BF16Bits(math.Float32frombits(b)))
+		}
+		if got != want {
+			t.Fatalf("element %d, %#x, is packed as %#x, want %#x", i, b, got, want)
+		}
+	}
+}
+
+// Mix with weights 1 and 0 rounds to storage and Widen gives it back, bit for bit.
+func TestNarrowAndWidenBits(t *testing.T) {
+	list := awkward()
+	list = list[:len(list)-1] // an odd row
+	n := len(list)
+	for _, s := range pairStorages {
+		t.Run(s.suffix()[1:], func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				b := make([]float32, n)
+				for i := range b {
+					b[i] = float32(math.NaN())
+				}
+				ta, tb := gputest.Tensor(t, d, "a", gpu.Floats(list), n), gputest.Tensor(t, d, "b", b, n)
+				to, same, back := dirty(t, d, s.pair, "out", n), dirty(t, d, s.pair, "same", n), dirty(t, d, gpu.F32, "back", n)
+				run(t, d, func(p *gpu.Pass) {
+					Mix(p, to, ta, tb, 1, 0)
+					Mix(p, same, ta, ta, 1, 0)
+					Widen(p, back, to)
+				})
+				checkPacked(t, s.pair, words(t, d, to), list)
+				checkPacked(t, s.pair, words(t, d, same), list)
+				unchanged(t, d, back, stored(s.pair, gpu.Floats(list)))
+				zeroPadding(t, d, to, same, back)
+			})
+		})
+	}
+}
+
+func TestVariants(t *testing.T) {
+	f32, bf16 := gpu.F32, gpu.BF16
+	for _, c := range []struct {
+		types string
+		in    []gpu.DType
+		want  string
+	}{
+		{"PP", []gpu.DType{f32, f32}, "x_f32"},
+		{"PFP", []gpu.DType{bf16, f32, bf16}, "x_bf16"},
+		{"GP", []gpu.DType{bf16, bf16}, "x_bf16"},
+		{"GP", []gpu.DType{f32, bf16}, "x_bf16_f32"},
+		{"GP", []gpu.DType{f32, f32}, "x_f32"},
+		{"FG", []gpu.DType{f32, bf16}, "x_bf16"},
+		{"FG", []gpu.DType{f32, f32}, "x_f32"},
+		{"GP", []gpu.DType{bf16, f32}, "x: no kernel for f32 with gradients of bf16"},
+	} {
+		f := &family{name: "x", types: c.types, variants: map[storage]*gpu.Kernel{}}
+		got := ""
+		for _, s := range storages {
+			f.variants[s] = &gpu.Kernel{Name: "x" + s.suffix(), Access: make([]gpu.Access, len(c.in)), DTypes: s.dtypes(c.types), Host: func(gpu.Args) { got = "x" + s.suffix() }}
+		}
+		d := gpu.NewHost()
+		var tensors []gpu.Tensor
+		for _, dtype := range c.in {
+			tensors = append(tensors, gputest.TensorOf(t, d, dtype, "t", nil, 8))
+		}
+		p := d.Begin("variants")
+		f.run(p, gpu.Call{Groups: [3]int{1, 1, 1}, Tensors: tensors})
+		if err := p.End(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s of %v runs %q, want %q", c.types, c.in, got, c.want)
+		}
+	}
+}
