@@ -92,9 +92,7 @@ func descending(split []int) []int {
 // attached to one frozen layer; embeddings, head, final norm and activations
 // are outside the model.
 func PaperStageBytes(p, e int64) func(added, before int) int64 {
-	return func(added, before int) int64 {
-		return 16*int64(added)*p + int64(before)*(2*p+16*e)
-	}
+	return StatesBytes(16, 2, p, e, 0)
 }
 
 // PaperVanillaBytes is what the same model charges for training all layers of

@@ -97,58 +97,6 @@ func TestSplitTies(t *testing.T) {
 	}
 }
 
-// The integer optima of the paper's formula for LLaMA shapes with 24 layers and
-// LoRA on all seven linears, computed by another implementation. P counts a
-// layer's two norms. The second reduction of each pair adds 16 B for every
-// parameter of the embedding and the untied head, 2·32000·d, to the peak and to
-// vanilla alike. Neither leaving the layers' norms out nor counting the final
-// norm's d changes a printed digit; both together turn 34.6 into 34.5.
-func TestSplitOfPaperShapes(t *testing.T) {
-	const layers, vocab = 24, 32000
-	for _, c := range []struct {
-		name          string
-		d, f, r       int64
-		split2        []int
-		layers2, all2 string
-		split3        []int
-		layers3, all3 string
-	}{
-		{"368M", 1024, 2736, 8, []int{13, 11}, "45.8", "37.7", []int{9, 8, 7}, "61.1", "50.2"},
-		{"368M", 1024, 2736, 64, []int{13, 11}, "42.0", "34.6", []int{10, 8, 6}, "57.3", "47.1"},
-		{"368M", 1024, 2736, 128, []int{14, 10}, "39.5", "32.5", []int{11, 8, 5}, "51.9", "42.6"},
-		{"680M", 1536, 4096, 128, []int{14, 10}, "41.7", "36.4", []int{10, 8, 6}, "55.7", "48.7"},
-		{"1.2B", 2048, 5461, 64, []int{13, 11}, "44.7", "40.3", []int{9, 8, 7}, "58.5", "52.8"},
-		{"1.2B", 2048, 5461, 128, []int{13, 11}, "42.0", "37.9", []int{10, 8, 6}, "57.3", "51.7"},
-	} {
-		t.Run(fmt.Sprintf("%s r=%d", c.name, c.r), func(t *testing.T) {
-			p := 4*c.d*c.d + 3*c.d*c.f + 2*c.d
-			e := c.r * (8*c.d + 3*(c.d+c.f))
-			outer := 16 * 2 * vocab * c.d
-			check := func(want []int, wantLayers, wantAll string) {
-				t.Helper()
-				cost := PaperStageBytes(p, e)
-				split, err := Split(layers, len(want), cost)
-				if err != nil || !slices.Equal(split, want) {
-					t.Fatalf("split %v, %v, want %v", split, err, want)
-				}
-				peak, vanilla := slices.Max(splitBytes(split, cost)), PaperVanillaBytes(p, layers)
-				if got := percentSaved(peak, vanilla); got != wantLayers {
-					t.Errorf("%v saves %s %%, want %s %%", split, got, wantLayers)
-				}
-				if got := percentSaved(peak+outer, vanilla+outer); got != wantAll {
-					t.Errorf("%v saves %s %% with embedding and head, want %s %%", split, got, wantAll)
-				}
-			}
-			check(c.split2, c.layers2, c.all2)
-			check(c.split3, c.layers3, c.all3)
-		})
-	}
-}
-
-func percentSaved(bytes, vanilla int64) string {
-	return fmt.Sprintf("%.1f", 100*(1-float64(bytes)/float64(vanilla)))
-}
-
 func TestSplitErrors(t *testing.T) {
 	for _, c := range []struct{ layers, stages int }{{3, 4}, {0, 1}, {-2, 1}, {5, 0}, {5, -1}, {0, 0}} {
 		split, err := Split(c.layers, c.stages, PaperStageBytes(1, 0))

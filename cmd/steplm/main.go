@@ -24,6 +24,7 @@ type cli struct {
 	Demo      demoCmd      `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain  pretrainCmd  `cmd:"" help:"Train a model by STEP or vanilla."`
 	Plan      planCmd      `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
+	Plot      plotCmd      `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Eval      evalCmd      `cmd:"" help:"Measure a model."`
 	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
 	Devices   devicesCmd   `cmd:"" help:"List the devices and test each."`
