@@ -1,6 +1,7 @@
 package wgsl
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -26,50 +27,132 @@ func TestSumLosses(t *testing.T) {
 }
 
 func TestClipScale(t *testing.T) {
-	for _, n := range []int{1, 63, 64, 65, normPart - 1, normPart, normPart + 1, 3*normPart + 100} {
-		for _, most := range []float32{0, 0.5, 1e6} {
-			a, b := random(1, n, 1), random(2, n, 0.1) // two gradients, one norm
-			parts := SquaredNormParts(n)
-			partials, stats := random(3, 2*parts+1, 1), random(4, StatWords, 1)
-			wantPartials, want := slices.Clone(partials), slices.Clone(stats)
-			ref.SquaredNorm(wantPartials, a, 0, n)
-			ref.SquaredNorm(wantPartials, b, parts, n)
-			ref.ClipScale(want, wantPartials, 2*parts, most)
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				ta, tb := gputest.Tensor(t, d, "a", a, n), gputest.Tensor(t, d, "b", b, n)
-				tp, ts := gputest.Tensor(t, d, "partials", partials, 2*parts+1), gputest.Tensor(t, d, "stats", stats, StatWords)
-				run(t, d, func(p *gpu.Pass) {
-					SquaredNorm(p, tp, ta, 0, n)
-					SquaredNorm(p, tp, tb, parts, n)
-					ClipScale(p, ts, tp, 2*parts, most)
+	for _, shape := range [][2]int{{1, 1}, {3, 5}, {1, 63}, {1, 64}, {1, 65}, {1, normPart - 8}, {2, normPart / 2}, {1, normPart + 1}, {3, normPart + 100}} {
+		for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
+			for _, most := range []float32{0, 0.5, 1e6} {
+				rows, c := shape[0], shape[1]
+				n := rows * c
+				a, b := stored(grad, random(1, n, 1)), stored(grad, random(2, n, 0.1)) // two gradients, one norm
+				parts := SquaredNormParts(gpu.Spec{DType: grad, Shape: shape[:]})
+				partials, stats := random(3, 2*parts+1, 1), random(4, StatWords, 1)
+				sum := 0.0
+				for _, x := range append(widened(a), widened(b)...) {
+					sum += x * x
+				}
+				want := slices.Clone(stats)
+				ref.ClipScale(want, []float32{float32(sum)}, 1, most)
+				t.Run(fmt.Sprint(shape, grad, most), func(t *testing.T) {
+					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+						ta, tb := gputest.TensorOf(t, d, grad, "a", a, rows, c), gputest.TensorOf(t, d, grad, "b", b, rows, c)
+						tp, ts := gputest.Tensor(t, d, "partials", partials, 2*parts+1), gputest.Tensor(t, d, "stats", stats, StatWords)
+						run(t, d, func(p *gpu.Pass) {
+							at := SquaredNorm(p, tp, ta, 0)
+							at += SquaredNorm(p, tp, tb, at)
+							ClipScale(p, ts, tp, at, most)
+							if at != 2*parts {
+								t.Errorf("%d partial sums, want %d", at, 2*parts)
+							}
+						})
+						compare(t, "stats", gputest.Read(t, d, ts), want, tolerance{1e-30, 1e-5})
+						compare(t, "the partial after the last", gputest.Read(t, d, tp)[2*parts:], partials[2*parts:], equal)
+						unchanged(t, d, ta, a)
+						unchanged(t, d, tb, b)
+					})
 				})
-				compare(t, "partials", gputest.Read(t, d, tp), wantPartials, tolerance{1e-30, 1e-5})
-				compare(t, "stats", gputest.Read(t, d, ts), want, tolerance{1e-30, 1e-5})
-				unchanged(t, d, ta, a)
-				unchanged(t, d, tb, b)
-			})
+			}
 		}
 	}
 }
 
+// Partial sums are the same bits where a gradient is bound in parts.
+func TestSquaredNormInParts(t *testing.T) {
+	const rows, c = 7, normPart - 100
+	for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			g := gputest.TensorOf(t, d, grad, "grad", random(1, rows*c, 1), rows, c)
+			whole, parts := gputest.Tensor(t, d, "whole", nil, SquaredNormParts(g.Spec)), gputest.Tensor(t, d, "parts", nil, SquaredNormParts(g.Spec))
+			run(t, d, func(p *gpu.Pass) { SquaredNorm(p, whole, g, 0) })
+			defer gpu.RestrictBinding(d, 2*4*normPart)()
+			run(t, d, func(p *gpu.Pass) { SquaredNorm(p, parts, g, 0) })
+			sameWords(t, d, parts, whole)
+		})
+	}
+}
+
+// notFinite are gradients whose norm is not; the square of the last overflows.
+var notFinite = []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e30}
+
 func TestClipScaleNotFinite(t *testing.T) {
-	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e30} { // its square overflows
-		for _, most := range []float32{0, 1} {
-			grad := random(1, 100, 1)
-			grad[77] = bad
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tg, tp := gputest.Tensor(t, d, "grad", grad, 100), gputest.Tensor(t, d, "partials", nil, 1)
-				ts := gputest.Tensor(t, d, "stats", random(2, StatWords, 1), StatWords)
-				run(t, d, func(p *gpu.Pass) {
-					SquaredNorm(p, tp, tg, 0, 100)
-					ClipScale(p, ts, tp, 1, most)
+	for _, bad := range notFinite {
+		for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
+			for _, most := range []float32{0, 1} {
+				g := random(1, 100, 1)
+				g[77] = bad
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					tg, tp := gputest.TensorOf(t, d, grad, "grad", g, 100), gputest.Tensor(t, d, "partials", nil, 1)
+					ts := gputest.Tensor(t, d, "stats", random(2, StatWords, 1), StatWords)
+					run(t, d, func(p *gpu.Pass) { ClipScale(p, ts, tp, SquaredNorm(p, tp, tg, 0), most) })
+					stats := gputest.Read(t, d, ts)
+					if finite(stats[StatNorm]) {
+						t.Errorf("gradient %g: norm %g, want it not finite", bad, stats[StatNorm])
+					}
+					if stats[StatScale] != 0 {
+						t.Errorf("gradient %g: scale %g, want 0", bad, stats[StatScale])
+					}
 				})
+			}
+		}
+	}
+}
+
+func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
+
+// Three parameters' gradients of norms 5, 0 and 12, each clipped by itself; the whole
+// one has norm 13.
+func TestReleaseScale(t *testing.T) {
+	for _, c := range []struct {
+		most   float32
+		scales [3]float32
+	}{
+		{6, [3]float32{1, 1, 0.5}},
+		{2.5, [3]float32{0.5, 1, 2.5 / 12.}},
+		{0, [3]float32{1, 1, 1}},
+	} {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			ts, norms := gputest.Tensor(t, d, "stats", []float32{7, 1, 1, 0, 0, 0, 0, 0}, StatWords), [3]float32{5, 0, 12}
+			for i, squares := range [][]float32{{9, 16, 1e9}, {0, 0, 1e9}, {44, 100, 1e9}} {
+				tp := gputest.Tensor(t, d, "partials", squares, 3)
+				run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, tp, 2, c.most) })
 				stats := gputest.Read(t, d, ts)
-				if n := float64(stats[StatNorm]); !math.IsNaN(n) && !math.IsInf(n, 0) {
-					t.Errorf("gradient %g: norm %g, want it not finite", bad, n)
+				compare(t, "norm and scale", stats[StatNorm:StatScale+1], []float32{norms[i], c.scales[i]}, tolerance{0, 1e-6})
+			}
+			run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
+			stats := gputest.Read(t, d, ts)
+			compare(t, "the whole", []float32{stats[StatLoss], stats[StatNorm], stats[StatSquares]}, []float32{7, 13, 169}, tolerance{0, 1e-6})
+		})
+	}
+}
+
+// After a gradient or a loss that is not finite nothing is updated any more, and the
+// whole norm says so.
+func TestReleaseScaleNotFinite(t *testing.T) {
+	for _, bad := range append([]float32{float32(math.Inf(1))}, notFinite[:2]...) {
+		for _, loss := range []bool{false, true} {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				ts, good, tp := gputest.Tensor(t, d, "stats", nil, StatWords), gputest.Tensor(t, d, "good", []float32{4}, 1), gputest.Tensor(t, d, "bad", []float32{bad}, 1)
+				if loss {
+					ts, tp = gputest.Tensor(t, d, "stats", []float32{bad, 0, 0, 0, 0, 0, 0, 0}, StatWords), good
 				}
-				if stats[StatScale] != 0 {
-					t.Errorf("gradient %g: scale %g, want 0", bad, stats[StatScale])
+				for i, partials := range []gpu.Tensor{good, tp, good} {
+					run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, partials, 1, 1) })
+					stats := gputest.Read(t, d, ts)
+					if updates := i == 0 && !loss; finite(stats[StatNorm]) != updates || (stats[StatScale] > 0) != updates {
+						t.Errorf("%g in a loss: %t, gradient %d: norm %g, scale %g", bad, loss, i, stats[StatNorm], stats[StatScale])
+					}
+				}
+				run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
+				if norm := gputest.Read(t, d, ts)[StatNorm]; finite(norm) {
+					t.Errorf("%g in a loss: %t: the whole norm is %g", bad, loss, norm)
 				}
 			})
 		}
@@ -84,8 +167,6 @@ func TestOneWorkgroupRefuses(t *testing.T) {
 		"clip_scale":            func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
 		"cross_entropy_forward": func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, n) },
 		"cross_entropy":         func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, n, 1) },
-		"rmsnorm_forward":       func(p *gpu.Pass) { RMSNormForward(p, x, x, x, x, 1, n, 1e-5) },
-		"rmsnorm_backward":      func(p *gpu.Pass) { RMSNormBackward(p, x, x, x, x, x, 1, n) },
 	} {
 		p := gpu.NewHost().Begin("refuse")
 		record(p)

@@ -10,7 +10,7 @@ func TestClipScale(t *testing.T) {
 	grad := make([]float64, NormPart+1)
 	grad[0], grad[NormPart] = 3, 4
 	partials := make([]float64, 3)
-	SquaredNorm(partials, grad, 1, len(grad))
+	SquaredNorm(partials, grad, 1)
 	if partials[0] != 0 || partials[1] != 9 || partials[2] != 16 {
 		t.Fatalf("partials %v, want 0 9 16", partials)
 	}
