@@ -91,18 +91,29 @@ func readInt(path string) (int64, bool) {
 	return n, err == nil
 }
 
-// CheckFits compares a plan with the memory there is, before anything is
-// allocated. Only devices that compute on the CPU need it: they grant any size
+// CheckFits compares a plan, which must count what is on the device already, with
+// the memory there is, before the rest is allocated; the error says by how much it
+// does not fit. Only devices that compute on the CPU need it: they grant any size
 // and the process is killed later. Others fail when a buffer is made.
 func CheckFits(d Device, plan *Ledger) error {
 	if !d.Limits().CPU {
 		return nil
 	}
 	free, ok := Available()
-	if need := plan.Peak() - d.Ledger().Total(); ok && need > free {
-		return fmt.Errorf("the model does not fit: it needs %s more on %s and %s are free (%s); choose a smaller model, batch or sequence, or more stages", Bytes(need), d.Name(), Bytes(free), plan)
+	if !ok {
+		return nil
 	}
-	return nil
+	return checkFits(d, plan, free)
+}
+
+func checkFits(d Device, plan *Ledger, free int64) error {
+	need := plan.Peak() - d.Ledger().Total()
+	over := need + ProcessOverhead - free
+	if need <= 0 || over <= 0 {
+		return nil
+	}
+	return fmt.Errorf("the model does not fit: it needs %s more on %s, and %s for the process itself, which is %s above the %s that are free (%s); choose a smaller model, batch or sequence, or more stages",
+		Bytes(need), d.Name(), Bytes(ProcessOverhead), Bytes(over), Bytes(free), plan)
 }
 
 // bigTensor is what is worth asking the system about before it is allocated.
