@@ -14,24 +14,36 @@ type AdamW = ref.AdamW
 // and gradient. They go over the storage as it lies, padding included, which stays
 // zero: a zero weight with zero gradient and moments remains one.
 
-var adamwF32 = adamw("adamw_f32", "", storages[:1], []gpu.Access{w, w, w, r, r}, "PFFGF", func(a gpu.Args) {
+var adamwF32 = adamw("adamw_f32", "", "", storages[:1], []gpu.Access{w, w, w, r, r}, "PFFGF", func(a gpu.Args) {
 	ref.AdamWF32(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), adamwArgs(a))
 })
 
-var adamwPaper = adamw("adamw_paper", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF", func(a gpu.Args) {
+var adamwPaper = adamw("adamw_paper", "", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF", func(a gpu.Args) {
 	ref.AdamWPaper(a.U(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-var adamwSplit = adamw("adamw_split", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF", func(a gpu.Args) {
+var adamwSplit = adamw("adamw_split", "", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF", func(a gpu.Args) {
 	ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-// adamw declares the kernels of file name.wgsl for the given storage types.
-func adamw(name, prelude string, list []storage, access []gpu.Access, types string, host func(gpu.Args)) *family {
-	f := &family{name: name, types: types, variants: map[storage]*gpu.Kernel{}}
+var adamwFlash8 = flash8("companded", "", ref.Companded)
+
+var adamwLinear8 = flash8("linear8", "_linear", ref.Linear)
+
+// flash8 declares adamw_flash8 with a codec, the functions of file codec.wgsl.
+func flash8(codec, suffix string, c ref.Codec) *family {
+	return adamw("adamw_flash8", suffix, text(codec)+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
+		ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
+	})
+}
+
+// adamw declares the kernels of file name.wgsl, with a suffix to their names and a
+// prelude, for the given storage types.
+func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, types string, host func(gpu.Args)) *family {
+	f := &family{name: name + suffix, types: types, variants: map[storage]*gpu.Kernel{}}
 	for _, s := range list {
 		f.variants[s] = declare(&gpu.Kernel{
-			Name: name + s.suffix(), Entry: name, Source: s.prelude() + text("adamw") + "\n" + prelude + text(name),
+			Name: name + suffix + s.suffix(), Entry: name, Source: s.prelude() + text("adamw") + "\n" + prelude + text(name),
 			Workgroup: [3]int{64, 1, 1}, Access: access, DTypes: s.dtypes(types), Host: host,
 		})
 	}
@@ -70,12 +82,48 @@ func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW)
 	adamwSplit.update(p, 1, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
 }
 
+// AdamWFlash8 updates a weight (BF16) whose master has 24 bits and whose moments have
+// 8, after FlashOptim (arXiv 2602.23349): 5.125 bytes per parameter, weight included.
+// low, m and v are bytes, scales the moments' scales of each 32 consecutive elements of
+// the weight's storage, all U32 of as many words as Flash8Words says; words of zeros are
+// a master that is the weight, and moments of zero. low is Flash8Bits's. m is
+// code/127 = 2x/(1+|x|) of x = m/scale, v is code/255 = sqrt(v)/scale, the scales are
+// bf16 and rounded up. What would change a moment by less than half a code is lost:
+// with a Beta2 above 0.99, v no longer follows gradients that become smaller.
+func AdamWFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
+	adamwFlash8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
+}
+
+// AdamWLinear8 is AdamWFlash8 with codes in proportion to m and to v. It does not
+// train: it is the negative control of tests, which must see that it fails.
+func AdamWLinear8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
+	adamwLinear8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
+}
+
+func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
+	const group = ref.Flash8Group
+	f.update(p, group/2, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
+}
+
+// Flash8Words is how many words AdamWFlash8 takes for so many elements of a weight's
+// storage, padding included: in each plane of bytes, and of scales.
+func Flash8Words(elements int) (bytes, scales int) {
+	return plane{bits: 8, group: ref.Flash8Group}.words(elements), plane{bits: 1, group: ref.Flash8Group}.words(elements)
+}
+
 // SplitBits is an f32 master as the bfloat16 next to it, ties away from zero, which is
 // the working weight, and the rest of its bits; NaNs stay NaNs.
 func SplitBits(f float32) (hi uint16, lo int16) { return ref.SplitBits(f) }
 
 // JoinBits is SplitBits's inverse, exact for every value but NaNs.
 func JoinBits(hi uint16, lo int16) float32 { return ref.JoinBits(hi, lo) }
+
+// Flash8Bits is an f32 master rounded to 24 bits: SplitBits's bfloat16, and the rest to
+// the nearest multiple of 256 that a byte holds.
+func Flash8Bits(f float32) (hi uint16, lo int8) { return ref.Flash8Bits(f) }
+
+// JoinFlash8Bits is the master that Flash8Bits stands for.
+func JoinFlash8Bits(hi uint16, lo int8) float32 { return ref.JoinFlash8Bits(hi, lo) }
 
 // plane is an array with so many bits for each element of a weight's storage, kept
 // for whole groups of elements.

@@ -63,6 +63,9 @@ var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows,
 			moments: plainMoments(m, v),
 		}
 	},
+	"adamw_flash8": func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained {
+		return flash8State(t, d, values, rows, c, AdamWFlash8, ref.Companded)
+	},
 }
 
 // halves makes the weight and the low plane of values.
@@ -142,6 +145,8 @@ var stateTolerance = map[string][3]tolerance{
 	"adamw_f32":   {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
 	"adamw_paper": {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
 	"adamw_split": {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
+	// Half a code of the greatest m and v of these tests, some steps' worth.
+	"adamw_flash8": {{1e-3, 2e-5}, {2e-3, 2e-2}, {1e-4, 4e-2}},
 }
 
 // Every state is AdamW; padding stays zero, inputs stay as they are, and the working
@@ -318,7 +323,7 @@ func TestAdamWSplitEqualsPaper(t *testing.T) {
 func TestAdamWRefuses(t *testing.T) {
 	d := gpu.NewHost()
 	f, b, odd := gputest.Tensor(t, d, "f", nil, 3, 5), gputest.TensorOf(t, d, gpu.BF16, "b", nil, 3, 5), gputest.Tensor(t, d, "odd", nil, 5, 3)
-	low, stats := gputest.Indices(t, d, "low", make([]uint32, 11)), clipped(t, d, 1, 1)
+	low, bytes, stats := gputest.Indices(t, d, "low", make([]uint32, 11)), gputest.Indices(t, d, "bytes", make([]uint32, 8)), clipped(t, d, 1, 1)
 	for want, record := range map[string]func(p *gpu.Pass){
 		"adamw_f32: tensor odd is (5, 3) where (3, 5) is needed":     func(p *gpu.Pass) { AdamWF32(p, f, f, odd, f, stats, AdamW{}) },
 		"adamw_f32: no tensor where (3, 5) is needed":                func(p *gpu.Pass) { AdamWF32(p, f, f, gpu.Tensor{}, f, stats, AdamW{}) },
@@ -328,6 +333,8 @@ func TestAdamWRefuses(t *testing.T) {
 		"kernel adamw_paper_bf16: tensor b is bf16, binding 1 takes": func(p *gpu.Pass) { AdamWPaper(p, b, b, f, f, b, stats, AdamW{}) },
 		"adamw_split: tensor low has 11 words, weight b needs 12":    func(p *gpu.Pass) { AdamWSplit(p, b, low, f, f, b, stats, AdamW{}) },
 		"adamw_split: no tensor where (3, 5) is needed":              func(p *gpu.Pass) { AdamWSplit(p, b, gpu.Tensor{}, f, f, b, stats, AdamW{}) },
+		"adamw_flash8: tensor low has 11 words, weight b needs 8":    func(p *gpu.Pass) { AdamWFlash8(p, b, low, low, low, low, b, stats, AdamW{}) },
+		"adamw_flash8: tensor bytes has 8 words, weight b needs 1":   func(p *gpu.Pass) { AdamWFlash8(p, b, bytes, bytes, bytes, bytes, b, stats, AdamW{}) },
 	} {
 		p := d.Begin("refuse")
 		record(p)
