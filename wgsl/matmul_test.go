@@ -3,6 +3,8 @@ package wgsl
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"steplm/gpu"
@@ -11,25 +13,56 @@ import (
 )
 
 // everyMatmul lists variants of each kind, for tests and benchmarks.
-func everyMatmul(transpose string) []matmulVariant {
+func everyMatmul(transpose string, t matmulTypes) []matmulVariant {
 	return []matmulVariant{
-		{transpose, 4, 4, 8, 1, 0}, {transpose, 8, 8, 8, 1, 0}, {transpose, 16, 16, 8, 1, 0}, {transpose, 4, 16, 8, 1, 0},
-		{transpose, 16, 4, 8, 1, 0}, {transpose, 8, 8, 8, 8, 0}, {transpose, 4, 4, 16, 16, 16}, {transpose, 8, 8, 8, 8, 8},
+		{transpose, t, 4, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 1, 2, 0}, {transpose, t, 16, 16, 8, 1, 2, 0}, {transpose, t, 4, 16, 8, 1, 4, 0},
+		{transpose, t, 16, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 8, 4, 0}, {transpose, t, 4, 4, 16, 16, 4, 16}, {transpose, t, 8, 8, 8, 8, 2, 8},
 	}
 }
 
+var transposes = []string{"nn", "nt", "tn"}
+
+// everyMatmulTypes are all types of out, a and b.
+var everyMatmulTypes = func() (list []matmulTypes) {
+	both := []gpu.DType{gpu.F32, gpu.BF16}
+	for _, out := range both {
+		for _, a := range both {
+			for _, b := range both {
+				list = append(list, matmulTypes{out, a, b})
+			}
+		}
+	}
+	return list
+}()
+
 // Matmul kernels are made when first used; the tests of all kernels see these.
 var _ = func() int {
-	for _, transpose := range []string{"nn", "nt", "tn"} {
-		for _, v := range everyMatmul(transpose) {
-			all = append(all, v.kernel())
+	for _, transpose := range transposes {
+		for _, types := range everyMatmulTypes {
+			for _, v := range everyMatmul(transpose, types) {
+				all = append(all, v.kernel())
+			}
 		}
 	}
 	return len(all)
 }()
 
+func (t matmulTypes) String() string { return fmt.Sprintf("%s %s %s", t[0], t[1], t[2]) }
+
 var matmuls = map[string]func(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape){"nn": MatmulNN, "nt": MatmulNT, "tn": MatmulTN}
 var refMatmuls = map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}
+
+// shapesOf are the rows and columns of a and b.
+func shapesOf(transpose string, s MatmulShape) (a, b [2]int) {
+	a, b = [2]int{s.M, s.K}, [2]int{s.K, s.N}
+	if transpose == "tn" {
+		a = [2]int{s.K, s.M}
+	}
+	if transpose == "nt" {
+		b = [2]int{s.N, s.K}
+	}
+	return a, b
+}
 
 // exact is the product in float64.
 func exact(transpose string, out, a, b []float32, s MatmulShape) []float32 {
@@ -56,59 +89,125 @@ func exact(transpose string, out, a, b []float32, s MatmulShape) []float32 {
 	return c
 }
 
+// matmulTolerance covers f32 sums of k products of values around 1: a device whose
+// fma is exact differs from the reference, which computes the same chain, by next
+// to nothing. A bf16 result is rounded once more.
+func matmulTolerance(k int, out gpu.DType) tolerance {
+	return tolerance{1e-6 * math.Sqrt(float64(k)), 1e-5}.in(out)
+}
+
 func TestMatmul(t *testing.T) {
 	shapes := []MatmulShape{
-		{M: 1, N: 1, K: 1, Scale: 1}, {M: 1, N: 65, K: 7, Scale: 1}, {M: 63, N: 1, K: 64, Scale: 2},
-		{M: 16, N: 128, K: 33, Scale: 1, Accumulate: true}, {M: 65, N: 129, K: 17, Scale: 0.5, Accumulate: true},
-		{M: 17, N: 15, K: 200, Scale: 1}, {M: 128, N: 64, K: 64, Scale: 1},
+		{M: 1, N: 1, K: 1, Scale: 1}, {M: 2, N: 7, K: 1, Scale: 1, Accumulate: true}, {M: 7, N: 2, K: 2, Scale: 2},
+		{M: 8, N: 15, K: 7, Scale: 1}, {M: 15, N: 16, K: 8, Scale: 0.5, Accumulate: true}, {M: 16, N: 17, K: 15, Scale: 1, Accumulate: true},
+		{M: 17, N: 8, K: 16, Scale: 1}, {M: 63, N: 65, K: 17, Scale: -1, Accumulate: true}, {M: 64, N: 1, K: 63, Scale: 1},
+		{M: 65, N: 64, K: 64, Scale: 1}, {M: 1, N: 129, K: 65, Scale: 1}, {M: 33, N: 131, K: 257, Scale: 0.5, Accumulate: true},
 	}
-	for transpose, mul := range matmuls {
-		for _, s := range shapes {
-			a, b, c := random(1, s.M*s.K, 1), random(2, s.K*s.N, 1), random(3, s.M*s.N, 1)
-			want := exact(transpose, c, a, b, s)
-			twin := append([]float32(nil), c...)
-			refMatmuls[transpose](twin, a, b, ref.MatmulShape{M: s.M, N: s.N, K: s.K, End: s.K, Accumulate: s.Accumulate, Scale: s.Scale})
-			tol := tolerance{1e-6 * math.Sqrt(float64(s.K)), 1e-5}
-			compare(t, "ref", twin, want, tol)
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				x, y, out := gputest.Tensor(t, d, "a", a, len(a)), gputest.Tensor(t, d, "b", b, len(b)), gputest.Tensor(t, d, "out", c, len(c))
-				run(t, d, func(p *gpu.Pass) { mul(p, out, x, y, s) })
-				compare(t, fmt.Sprintf("%s %+v", transpose, s), gputest.Read(t, d, out), twin, tol)
-				unchanged(t, d, x, a)
-				unchanged(t, d, y, b)
-			})
+	for _, transpose := range transposes {
+		for _, types := range everyMatmulTypes {
+			for _, s := range shapes {
+				sa, sb := shapesOf(transpose, s)
+				a, b := stored(types[1], random(1, s.M*s.K, 1)), stored(types[2], random(2, s.K*s.N, 1))
+				c := stored(types[0], random(3, s.M*s.N, 1))
+				twin := slices.Clone(c)
+				refMatmuls[transpose](twin, a, b, ref.MatmulShape{M: s.M, N: s.N, K: s.K, OutCols: s.N, ACols: sa[1], BCols: sb[1], Accumulate: s.Accumulate, Scale: s.Scale})
+				compare(t, "ref", twin, exact(transpose, c, a, b, s), matmulTolerance(s.K, gpu.F32))
+				t.Run(fmt.Sprintf("%s %s %dx%dx%d", transpose, types, s.M, s.N, s.K), func(t *testing.T) {
+					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+						x, y := gputest.TensorOf(t, d, types[1], "a", a, sa[0], sa[1]), gputest.TensorOf(t, d, types[2], "b", b, sb[0], sb[1])
+						out := dirty(t, d, types[0], "out", s.M, s.N)
+						if s.Accumulate {
+							out = gputest.TensorOf(t, d, types[0], "out", c, s.M, s.N)
+						}
+						run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
+						compare(t, "out", gputest.Read(t, d, out), twin, matmulTolerance(s.K, types[0]))
+						zeroPadding(t, d, out, x, y)
+						unchanged(t, d, x, a)
+						unchanged(t, d, y, b)
+					})
+				})
+			}
 		}
 	}
 }
 
-// Every variant gives the same bits, offsets and sums beyond the loop limit
-// included.
+// Every variant gives the same bits, on row chunks of larger tensors, and leaves
+// the other rows alone.
 func TestMatmulVariantsAgree(t *testing.T) {
 	d := gputest.Adapter(t)
-	s := MatmulShape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true, OutAt: 70, AAt: 53, BAt: 5}
-	for _, transpose := range []string{"nn", "nt", "tn"} {
-		a, b, c := random(1, 100+s.M*s.K, 1), random(2, 100+s.K*s.N, 1), random(3, 140+s.M*s.N, 1)
-		x, y := gputest.Tensor(t, d, "a", a, len(a)), gputest.Tensor(t, d, "b", b, len(b))
-		var first []float32
-		for _, v := range everyMatmul(transpose) {
-			out := gputest.Tensor(t, d, "out", c, len(c))
-			bm, bn := v.block()
-			run(t, d, func(p *gpu.Pass) {
-				p.Run(gpu.Call{Kernel: v.kernel(), Tensors: []gpu.Tensor{out, x, y}, Groups: [3]int{gpu.Groups(s.N, bn), gpu.Groups(s.M, bm), 1},
-					Params: []uint32{uint32(s.M), uint32(s.N), uint32(s.K), 0, uint32(s.K), 1, gpu.Param(s.Scale), uint32(s.OutAt), uint32(s.AAt), uint32(s.BAt)}})
-			})
-			got := gputest.Read(t, d, out)
-			if first == nil {
-				first = got
-				compare(t, v.name(), got[s.OutAt:s.OutAt+s.M*s.N], exact(transpose, c[s.OutAt:], a[s.AAt:], b[s.BAt:], s), tolerance{1e-5, 1e-5})
+	s := MatmulShape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true}
+	const outRow, aRow, bRow, below = 3, 2, 1, 2
+	for _, transpose := range transposes {
+		for _, types := range everyMatmulTypes {
+			sa, sb := shapesOf(transpose, s)
+			a, b := stored(types[1], random(1, (aRow+sa[0]+below)*sa[1], 1)), stored(types[2], random(2, (bRow+sb[0]+below)*sb[1], 1))
+			c := stored(types[0], random(3, (outRow+s.M+below)*s.N, 1))
+			x, y := gputest.TensorOf(t, d, types[1], "a", a, aRow+sa[0]+below, sa[1]), gputest.TensorOf(t, d, types[2], "b", b, bRow+sb[0]+below, sb[1])
+			var first gpu.Tensor
+			for i, v := range everyMatmul(transpose, types) {
+				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
+				run(t, d, func(p *gpu.Pass) { v.run(p, block{out, outRow, 0}, block{x, aRow, 0}, block{y, bRow, 0}, s) })
+				if i > 0 {
+					sameWords(t, d, out, first)
+					continue
+				}
+				first = out
+				want := exact(transpose, c[outRow*s.N:], a[aRow*sa[1]:], b[bRow*sb[1]:], s)
+				want = slices.Concat(c[:outRow*s.N], want, c[(outRow+s.M)*s.N:])
+				compare(t, v.name(), gputest.Read(t, d, out), want, tolerance{1e-5, 1e-5}.in(types[0]))
+				zeroPadding(t, d, out)
 			}
-			for i := range got {
-				if math.Float32bits(got[i]) != math.Float32bits(first[i]) {
-					t.Fatalf("%s differs from %s at %d: %g, %g", v.name(), everyMatmul(transpose)[0].name(), i, got[i], first[i])
+		}
+	}
+}
+
+// Row chunks of tensors through the public functions; a device that binds little
+// gives the bits of one that binds all, except that a bf16 result is rounded after
+// every slice of k.
+func TestMatmulInSlices(t *testing.T) {
+	const outRow, aRow, bRow = 3, 2, 1
+	for _, c := range []struct {
+		s     MatmulShape
+		limit int64
+	}{
+		{MatmulShape{M: 70, N: 150, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 12288},
+		{MatmulShape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 32768},
+		{MatmulShape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 50000},
+	} {
+		for _, transpose := range transposes {
+			for _, types := range everyMatmulTypes {
+				s := c.s
+				sa, sb := shapesOf(transpose, s)
+				// Positive, so that sums only grow and so does what rounding them does.
+				positive := func(seed uint64, n int) []float32 {
+					x := random(seed, n, 1)
+					for i := range x {
+						x[i] = max(x[i], -x[i])
+					}
+					return x
 				}
-				if (i < s.OutAt || i >= s.OutAt+s.M*s.N) && got[i] != c[i] {
-					t.Fatalf("%s wrote outside its block at %d", v.name(), i)
-				}
+				t.Run(fmt.Sprintf("%s %s %dx%dx%d", transpose, types, s.M, s.N, s.K), func(t *testing.T) {
+					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+						x := gputest.TensorOf(t, d, types[1], "a", positive(1, (aRow+sa[0])*sa[1]), aRow+sa[0], sa[1])
+						y := gputest.TensorOf(t, d, types[2], "b", positive(2, (bRow+sb[0])*sb[1]), bRow+sb[0], sb[1])
+						whole := gputest.TensorOf(t, d, types[0], "out", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
+						sliced := gputest.TensorOf(t, d, types[0], "out in slices", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
+						run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, whole, x, y, s) })
+						defer gpu.RestrictBinding(d, c.limit)()
+						calls := d.Begin("slices")
+						matmuls[transpose](calls, sliced, x, y, s)
+						if err := calls.End(); err != nil {
+							t.Fatal(err)
+						}
+						zeroPadding(t, d, whole, sliced)
+						if types[0] == gpu.F32 || transpose == "nt" {
+							sameWords(t, d, sliced, whole)
+							return
+						}
+						// Slices of k have 8 rows and more; each rounds by 2^-9.
+						compare(t, "slices", gputest.Read(t, d, sliced), gputest.Read(t, d, whole), tolerance{1e-30, float64(s.K/8+1) / 512})
+					})
+				})
 			}
 		}
 	}
@@ -126,40 +225,59 @@ func TestMatmulLongSum(t *testing.T) {
 	})
 }
 
-func TestMatmulRefusesBadShapes(t *testing.T) {
+func TestMatmulRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	x := gputest.Tensor(t, d, "x", nil, 6)
-	for _, s := range []MatmulShape{{M: 0, N: 1, K: 1}, {M: 2, N: 3, K: 4}, {M: 1, N: 2, K: 1, AAt: 6}} {
+	out, x, y := gputest.Tensor(t, d, "out", nil, 2, 3), gputest.Tensor(t, d, "x", nil, 2, 4), gputest.Tensor(t, d, "y", nil, 4, 3)
+	wide, ids := gputest.Tensor(t, d, "wide", nil, 40, 1000), gputest.Indices(t, d, "ids", make([]uint32, 4))
+	for _, c := range []struct {
+		out, a, b gpu.Tensor
+		s         MatmulShape
+		want      string
+	}{
+		{out, x, y, MatmulShape{M: 0, N: 3, K: 4}, "0 x 3 x 4, every size must be 1 or more"},
+		{out, x, y, MatmulShape{M: 2, N: 3, K: 5}, "tensor x has 4 columns where 5 are needed"},
+		{out, x, y, MatmulShape{M: 2, N: 2, K: 4}, "tensor out has 3 columns where 2 are needed"},
+		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, OutRow: 1}, "rows 1 to 3 of tensor out, which has 2"},
+		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, ARow: -1}, "rows -1 to 1 of tensor x, which has 2"},
+		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, BRow: 1}, "rows 1 to 5 of tensor y, which has 4"},
+		{out, ids, y, MatmulShape{M: 1, N: 3, K: 4}, `tensor ids is u32 where f32 or bf16 is needed`},
+		{out, gpu.Tensor{}, y, MatmulShape{M: 2, N: 3, K: 4}, "no tensor where (2, 4) is needed"},
+		{wide, wide, wide, MatmulShape{M: 40, N: 1000, K: 40}, "tensor wide has 1000 columns where 40 are needed"},
+		{wide, x, gputest.Tensor(t, d, "tall", nil, 4, 1000), MatmulShape{M: 2, N: 1000, K: 4}, "the device binds 10000 bytes, too few for 8 rows of wide"},
+	} {
+		restore := gpu.RestrictBinding(d, 10000)
 		p := d.Begin("bad")
-		MatmulNN(p, x, x, x, s)
-		if err := p.End(); err == nil {
-			t.Errorf("%+v was accepted", s)
+		MatmulNN(p, c.out, c.a, c.b, c.s)
+		restore()
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
 }
 
 func BenchmarkMatmul(b *testing.B) {
 	d := gputest.Adapter(b)
-	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024}, {M: 1024, N: 128, K: 128}, {M: 1024, N: 4096, K: 128}} {
-		x, y := gputest.Tensor(b, d, "a", random(1, s.M*s.K, 1), s.M*s.K), gputest.Tensor(b, d, "b", random(2, s.K*s.N, 1), s.K*s.N)
-		out := gputest.Tensor(b, d, "out", nil, s.M*s.N)
-		for _, transpose := range []string{"nn", "nt", "tn"} {
-			for _, v := range everyMatmul(transpose) {
-				b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
-					bm, bn := v.block()
-					for range b.N {
-						p := d.Begin("bench")
-						p.Run(gpu.Call{Kernel: v.kernel(), Tensors: []gpu.Tensor{out, x, y}, Groups: [3]int{gpu.Groups(s.N, bn), gpu.Groups(s.M, bm), 1},
-							Params: []uint32{uint32(s.M), uint32(s.N), uint32(s.K), 0, uint32(s.K), 0, gpu.Param(1), 0, 0, 0}})
-						if err := p.End(); err != nil {
-							b.Fatal(err)
+	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 128, K: 128, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
+		for _, transpose := range transposes {
+			for _, types := range []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
+				sa, sb := shapesOf(transpose, s)
+				x, y := gputest.TensorOf(b, d, types[1], "a", random(1, s.M*s.K, 1), sa[0], sa[1]), gputest.TensorOf(b, d, types[2], "b", random(2, s.K*s.N, 1), sb[0], sb[1])
+				out := gputest.TensorOf(b, d, types[0], "out", nil, s.M, s.N)
+				for _, v := range everyMatmul(transpose, types) {
+					b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
+						for range b.N {
+							p := d.Begin("bench")
+							v.run(p, block{out, 0, 0}, block{x, 0, 0}, block{y, 0, 0}, s)
+							if err := p.End(); err != nil {
+								b.Fatal(err)
+							}
+							if err := d.Read(out, 0, make([]uint32, 1)); err != nil {
+								b.Fatal(err)
+							}
 						}
-						if err := d.Read(out, 0, make([]uint32, 1)); err != nil {
-							b.Fatal(err)
-						}
-					}
-					b.ReportMetric(2*float64(s.M)*float64(s.N)*float64(s.K)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-				})
+						b.ReportMetric(2*float64(s.M)*float64(s.N)*float64(s.K)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+					})
+				}
 			}
 		}
 	}
