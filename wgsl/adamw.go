@@ -67,19 +67,19 @@ func adamwArgs(a gpu.Args) AdamW {
 // times stats[StatScale]. Like the others it writes nothing when stats[StatNorm] is
 // not finite, and takes tensors of any size.
 func AdamWF32(p *gpu.Pass, weight, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwF32.update(p, 1, stats, o, floats(weight), floats(m), floats(v), floats(grad))
+	adamwF32.update(p, 1, 0, stats, o, floats(weight), floats(m), floats(v), floats(grad))
 }
 
 // AdamWPaper updates a weight (BF16) that has an F32 master and moments of its
 // shape, from grad (BF16 or F32): weight is master rounded as SplitBits does.
 func AdamWPaper(p *gpu.Pass, weight, master, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwPaper.update(p, 1, stats, o, floats(weight), floats(master), floats(m), floats(v), floats(grad))
+	adamwPaper.update(p, 1, 0, stats, o, floats(weight), floats(master), floats(m), floats(v), floats(grad))
 }
 
 // AdamWSplit is AdamWPaper, bit for bit, without a master: low (U32, as many words as
 // weight) holds what SplitBits leaves of it, laid out like the weight.
 func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwSplit.update(p, 1, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
+	adamwSplit.update(p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
 }
 
 // AdamWFlash8 updates a weight (BF16) whose master has 24 bits and whose moments have
@@ -101,8 +101,11 @@ func AdamWLinear8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor
 }
 
 func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
-	const group = ref.Flash8Group
-	f.update(p, group/2, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
+	const (
+		group = ref.Flash8Group
+		ops   = 200 // to decode twice and to encode
+	)
+	f.update(p, group/2, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
 }
 
 // Flash8Words is how many words AdamWFlash8 takes for so many elements of a weight's
@@ -155,8 +158,9 @@ func (x plane) part(at, n int) gpu.Tensor {
 
 // update records the kernel over all of a weight's storage, in parts where the device
 // does not bind as much at once. planes are its bindings but stats, the last; the
-// first is the weight. An invocation takes so many pairs.
-func (f *family) update(p *gpu.Pass, pairs int, stats gpu.Tensor, o AdamW, planes ...plane) {
+// first is the weight. An invocation takes so many pairs; ops is the operations per
+// element that memory does not hide.
+func (f *family) update(p *gpu.Pass, pairs, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
 	weight := planes[0]
 	if !alike(p, f.name, weight.Tensor) {
 		return
@@ -182,7 +186,7 @@ func (f *family) update(p *gpu.Pass, pairs int, stats gpu.Tensor, o AdamW, plane
 		}
 		f.run(p, gpu.Call{
 			Groups: groups1(gpu.Groups(n/2, pairs), 64), Params: append([]uint32{uint32(n / 2)}, adamwParams(o)...),
-			Tensors: append(tensors, stats), Work: traffic(moved, n),
+			Tensors: append(tensors, stats), Work: traffic(moved, n) + float64(ops*n),
 		})
 	}
 }
