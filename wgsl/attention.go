@@ -18,132 +18,202 @@ type AttentionShape = ref.AttentionShape
 // maxHead is the largest head size that kernels are made for.
 const maxHead = 256
 
-// attention holds the kernels of one head size.
+// head is what an attention kernel is made for.
+type head struct {
+	size  int       // even
+	dtype gpu.DType // F32 or BF16
+}
+
+// attention holds the kernels of one head.
 type attention struct{ forward, backwardQuery, backwardKeyValue *gpu.Kernel }
 
 var (
-	attentions     = map[int]attention{}
+	attentions     = map[head]attention{}
 	attentionsLock sync.Mutex
 )
 
-// attentionFor makes the kernels of head size d once; their identity keys the
-// device's pipelines.
-func attentionFor(d int) attention {
+// kernels are made once; their identity keys the device's pipelines.
+func (x head) kernels() attention {
 	attentionsLock.Lock()
 	defer attentionsLock.Unlock()
-	a, ok := attentions[d]
+	a, ok := attentions[x]
 	if !ok {
 		a = attention{
-			forward: attentionKernel("attention_forward", d, []gpu.Access{w, w, r, r, r}, func(a gpu.Args) {
-				ref.AttentionForward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), attentionShape(a, d))
+			forward: x.kernel("attention_forward", []gpu.Access{w, w, r, r, r}, "PFPPP", func(a gpu.Args) {
+				ref.AttentionForward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), x.shape(a))
 			}),
-			backwardQuery: attentionKernel("attention_backward_query", d, []gpu.Access{w, w, r, r, r, r, r, r}, func(a gpu.Args) {
-				ref.AttentionBackwardQuery(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), a.F(6), a.F(7), attentionShape(a, d))
+			backwardQuery: x.kernel("attention_backward_query", []gpu.Access{w, w, r, r, r, r, r, r}, "PFPPPPPF", func(a gpu.Args) {
+				ref.AttentionBackwardQuery(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), a.F(6), a.F(7), x.shape(a))
 			}),
-			backwardKeyValue: attentionKernel("attention_backward_key_value", d, []gpu.Access{w, w, r, r, r, r, r, r}, func(a gpu.Args) {
-				ref.AttentionBackwardKeyValue(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), a.F(6), a.F(7), a.Int(4), attentionShape(a, d))
+			backwardKeyValue: x.kernel("attention_backward_key_value", []gpu.Access{w, w, r, r, r, r, r, r}, "PPPPPPFF", func(a gpu.Args) {
+				ref.AttentionBackwardKeyValue(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), a.F(6), a.F(7), x.shape(a))
 			}),
 		}
-		attentions[d] = a
+		attentions[x] = a
 	}
 	return a
 }
 
-// attentionShape is the shape behind a call's params; kernels know B from their
-// workgroups, Host from the last param.
-func attentionShape(a gpu.Args, d int) AttentionShape {
-	return AttentionShape{B: a.Int(5), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: d}
+// shape is the one behind a call's params; kernels know B from their workgroups,
+// Host from the last param.
+func (x head) shape(a gpu.Args) AttentionShape {
+	return AttentionShape{B: a.Int(7), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: x.size}
 }
 
-// attentionKernel fills the template of file name.wgsl.tmpl for head size d. Rows of
-// whole vec4s are bound as such; others are gathered, the last part padded with
-// zeros.
-func attentionKernel(name string, d int, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
+// unit is the elements that kernels load and store at once.
+func (x head) unit() int {
+	if x.size%4 == 0 {
+		return 4
+	}
+	return 2
+}
+
+// quads are pairs of pairs.
+var quads = map[gpu.DType]string{
+	gpu.F32: `alias Quad = vec4<f32>;
+fn unpack_quad(q: Quad) -> vec4<f32> { return q; }
+fn pack_quad(v: vec4<f32>) -> Quad { return v; }
+`,
+	gpu.BF16: `alias Quad = vec2<u32>;
+fn unpack_quad(q: Quad) -> vec4<f32> { return vec4<f32>(unpack(q.x), unpack(q.y)); }
+fn pack_quad(v: vec4<f32>) -> Quad { return vec2<u32>(pack(v.xy), pack(v.zw)); }
+`,
+}
+
+// kernel fills the template of file name.wgsl.tmpl. A head is read into vec4s,
+// from quads, or where its size does not divide by four from pairs, the last vec4
+// then filled up with zeros.
+func (x head) kernel(name string, access []gpu.Access, types string, host func(gpu.Args)) *gpu.Kernel {
 	text, err := files.ReadFile(name + ".wgsl.tmpl")
 	if err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
+	unit := x.unit()
+	units := x.size / unit
 	data := struct {
-		D, Stride int // elements of a row, and as the bindings count them
-		Element   string
-		Parts     []int // vec4s of a row
-	}{d, d, "f32", make([]int, gpu.Groups(d, 4))}
-	for i := range data.Parts {
-		data.Parts[i] = i
-	}
-	const lanes = "xyzw"
-	load := func(x, at string, part int) string {
-		var e [4]string
-		for i := range e {
-			e[i] = "0.0"
-			if n := 4*part + i; n < d {
-				e[i] = fmt.Sprintf("%s[%s + %du]", x, at, n)
-			}
-		}
-		return fmt.Sprintf("vec4<f32>(%s)", strings.Join(e[:], ", "))
-	}
+		Head    int // units of a head
+		Element string
+		Parts   []int // vec4s of a head
+		Padding []int // units by which a row may be longer than its heads
+	}{units, "Quad", upTo(gpu.Groups(x.size, 4)), upTo((gpu.RowPadding - 1) / unit)}
+	load := func(x, at string, part int) string { return fmt.Sprintf("unpack_quad(%s[%s + %du])", x, at, part) }
 	store := func(x, at string, part int, value string) string {
-		var lines []string
-		for n := 4 * part; n < min(d, 4*part+4); n++ {
-			lines = append(lines, fmt.Sprintf("%s[%s + %du] = %s%d.%c;", x, at, n, value, part, lanes[n%4]))
-		}
-		return strings.Join(lines, " ")
+		return fmt.Sprintf("%s[%s + %du] = pack_quad(%s%d);", x, at, part, value, part)
 	}
-	if d%4 == 0 {
-		data.Stride, data.Element = d/4, "vec4<f32>"
-		load = func(x, at string, part int) string { return fmt.Sprintf("%s[%s + %du]", x, at, part) }
+	zero := "pack_quad(vec4<f32>(0.0))"
+	if unit == 2 {
+		data.Element, zero = "Pair", "pack(vec2<f32>(0.0))"
+		load = func(x, at string, part int) string {
+			second := "0.0, 0.0"
+			if 2*part+1 < units {
+				second = fmt.Sprintf("unpack(%s[%s + %du])", x, at, 2*part+1)
+			}
+			return fmt.Sprintf("vec4<f32>(unpack(%s[%s + %du]), %s)", x, at, 2*part, second)
+		}
 		store = func(x, at string, part int, value string) string {
-			return fmt.Sprintf("%s[%s + %du] = %s%d;", x, at, part, value, part)
+			text := fmt.Sprintf("%s[%s + %du] = pack(%s%d.xy);", x, at, 2*part, value, part)
+			if 2*part+1 < units {
+				text += fmt.Sprintf(" %s[%s + %du] = pack(%s%d.zw);", x, at, 2*part+1, value, part)
+			}
+			return text
 		}
 	}
-	tmpl := template.Must(template.New(name).Funcs(template.FuncMap{"load": load, "store": store}).Parse(string(text)))
+	clear := func(x, at string, n int) string {
+		return fmt.Sprintf("%s[%s + %du] = %s;", x, at, units+n, zero)
+	}
+	tmpl := template.Must(template.New(name).Funcs(template.FuncMap{"load": load, "store": store, "clear": clear}).Parse(string(text)))
+	s := storage{x.dtype, x.dtype}
 	var src strings.Builder
+	src.WriteString(s.prelude() + quads[x.dtype] + "\n")
 	if err := tmpl.Execute(&src, data); err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
-	return &gpu.Kernel{Name: fmt.Sprintf("%s_%d", name, d), Source: src.String(), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host}
+	return &gpu.Kernel{Name: fmt.Sprintf("%s_%d%s", name, x.size, s.suffix()), Entry: name, Source: src.String(), Workgroup: [3]int{64, 1, 1},
+		Access: access, DTypes: s.dtypes(types), Host: host}
 }
 
-// AttentionForward sets out (B, T, H, D) to causal attention of q (B, T, H, D)
-// over k and v (B, T, KV, D) with scale 1/sqrt(D), and lse (B, H, T) to the
-// logarithm of each softmax's denominator, for the backward kernels.
+// upTo lists 0 to n-1.
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// AttentionForward sets out (B T, H D) to causal attention of q (B T, H D) over k
+// and v (B T, KV D) with scale 1/sqrt(D), and lse (B, H, T; F32) to the logarithm of
+// each softmax's denominator, for the backward kernels.
 func AttentionForward(p *gpu.Pass, out, lse, q, k, v gpu.Tensor, s AttentionShape) {
-	runAttention(p, s, s.H, 4, 0, []gpu.Tensor{out, lse, q, k, v}, func(a attention) *gpu.Kernel { return a.forward })
+	runAttention(p, s, attentionCall{heads: s.H, ops: 4, queries: []gpu.Tensor{q, out}, keys: []gpu.Tensor{k, v}, stats: []gpu.Tensor{lse},
+		tensors: []gpu.Tensor{out, lse, q, k, v}, kernel: func(a attention) *gpu.Kernel { return a.forward }})
 }
 
-// AttentionBackwardQuery sets dq (B, T, H, D), and delta (B, H, T) to the inner
+// AttentionBackwardQuery sets dq (B T, H D), and delta (B, H, T; F32) to the inner
 // products of dout and out, which AttentionBackwardKeyValue reads.
 func AttentionBackwardQuery(p *gpu.Pass, dq, delta, dout, out, q, k, v, lse gpu.Tensor, s AttentionShape) {
-	runAttention(p, s, s.H, 6, 0, []gpu.Tensor{dq, delta, dout, out, q, k, v, lse}, func(a attention) *gpu.Kernel { return a.backwardQuery })
+	runAttention(p, s, attentionCall{heads: s.H, ops: 6, queries: []gpu.Tensor{q, dq, dout, out}, keys: []gpu.Tensor{k, v}, stats: []gpu.Tensor{delta, lse},
+		tensors: []gpu.Tensor{dq, delta, dout, out, q, k, v, lse}, kernel: func(a attention) *gpu.Kernel { return a.backwardQuery }})
 }
 
-// AttentionBackwardKeyValue sets dk and dv (B, T, KV, D), each summed over the
-// query heads of its group, one call per member of the groups.
+// AttentionBackwardKeyValue sets dk and dv (B T, KV D), each summed over the query
+// heads of its group, in f32.
 func AttentionBackwardKeyValue(p *gpu.Pass, dk, dv, dout, q, k, v, lse, delta gpu.Tensor, s AttentionShape) {
-	for member := range max(1, s.Group()) { // 0: runAttention refuses
-		runAttention(p, s, s.KV, 8, member, []gpu.Tensor{dk, dv, dout, q, k, v, lse, delta}, func(a attention) *gpu.Kernel { return a.backwardKeyValue })
+	// Old Mesa counts the iterations of nested loops together, their ends too.
+	if g := s.Group(); g*(s.T+2) > maxLoop {
+		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T, maxLoop/g-2, g))
+		return
 	}
+	runAttention(p, s, attentionCall{heads: s.KV, ops: 8, queries: []gpu.Tensor{q, dout}, keys: []gpu.Tensor{k, v, dk, dv}, stats: []gpu.Tensor{lse, delta},
+		tensors: []gpu.Tensor{dk, dv, dout, q, k, v, lse, delta}, kernel: func(a attention) *gpu.Kernel { return a.backwardKeyValue }})
 }
 
-// runAttention records one call over heads (of queries or of keys) that costs
-// ops operations per query, key and element.
-func runAttention(p *gpu.Pass, s AttentionShape, heads, ops, member int, tensors []gpu.Tensor, kernel func(attention) *gpu.Kernel) {
+// attentionCall is one call over heads (of queries or of keys) that costs ops
+// operations per query head, query, key and element.
+type attentionCall struct {
+	heads, ops           int
+	queries, keys, stats []gpu.Tensor // by shape
+	tensors              []gpu.Tensor // in binding order
+	kernel               func(attention) *gpu.Kernel
+}
+
+func runAttention(p *gpu.Pass, s AttentionShape, c attentionCall) {
+	const name = "attention"
 	switch {
-	case s.D < 1 || s.D > maxHead:
-		p.Fail(fmt.Errorf("attention: head size %d, kernels exist for 1 to %d", s.D, maxHead))
+	case s.D < 2 || s.D > maxHead:
+		p.Fail(fmt.Errorf("%s: head size %d, kernels exist for even sizes from 2 to %d", name, s.D, maxHead))
 		return
-	case s.KV < 1 || s.H%s.KV != 0:
-		p.Fail(fmt.Errorf("attention: %d query heads do not divide among %d key-value heads", s.H, s.KV))
+	case s.D%2 != 0:
+		p.Fail(fmt.Errorf("%s: head size %d is odd, kernels take elements by pairs", name, s.D))
+		return
+	case s.Group() < 1:
+		p.Fail(fmt.Errorf("%s: %d query heads do not divide among %d key-value heads", name, s.H, s.KV))
 		return
 	case s.T > maxLoop:
-		p.Fail(fmt.Errorf("attention: %d positions, at most %d", s.T, maxLoop))
+		p.Fail(fmt.Errorf("%s: %d positions, at most %d", name, s.T, maxLoop))
+		return
+	}
+	for _, list := range []struct {
+		tensors       []gpu.Tensor
+		rows, columns int
+	}{{c.queries, s.B * s.T, s.H * s.D}, {c.keys, s.B * s.T, s.KV * s.D}, {c.stats, s.B * s.H, s.T}} {
+		for _, t := range list.tensors {
+			if !shaped(p, name, t, list.rows, list.columns) {
+				return
+			}
+		}
+	}
+	x := head{s.D, c.queries[0].DType}
+	if quads[x.dtype] == "" {
+		p.Fail(fmt.Errorf("%s: tensor %s is %s, kernels take %s and %s", name, c.queries[0].Name, x.dtype, gpu.F32, gpu.BF16))
 		return
 	}
 	p.Run(gpu.Call{
-		Kernel:  kernel(attentionFor(s.D)),
-		Groups:  [3]int{gpu.Groups(s.T, 64), heads, s.B},
-		Params:  []uint32{uint32(s.T), uint32(s.H), uint32(s.KV), gpu.Param(float32(1 / math.Sqrt(float64(s.D)))), uint32(member), uint32(s.B)},
-		Tensors: tensors,
-		Work:    float64(ops) * float64(s.D) * float64(s.B*heads) * float64(s.T) * float64(s.T+1) / 2,
+		Kernel: c.kernel(x.kernels()),
+		Groups: [3]int{gpu.Groups(s.T, 64), c.heads, s.B},
+		Params: []uint32{uint32(s.T), uint32(s.H), uint32(s.KV), uint32(c.queries[0].Stride() / x.unit()), uint32(c.keys[0].Stride() / x.unit()),
+			uint32(c.stats[0].Stride()), gpu.Param(float32(1 / math.Sqrt(float64(s.D)))), uint32(s.B)},
+		Tensors: c.tensors,
+		Work:    float64(c.ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2,
 	})
 }

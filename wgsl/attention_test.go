@@ -13,9 +13,11 @@ import (
 // Attention kernels are made when first used; the tests of all kernels see those
 // of a row of one vec4, of one with a remainder and of a common head.
 var _ = func() int {
-	for _, d := range []int{4, 6, 64} {
-		a := attentionFor(d)
-		all = append(all, a.forward, a.backwardQuery, a.backwardKeyValue)
+	for _, s := range pairStorages {
+		for _, d := range []int{4, 6, 64} {
+			a := head{d, s.pair}.kernels()
+			all = append(all, a.forward, a.backwardQuery, a.backwardKeyValue)
+		}
 	}
 	return len(all)
 }()
@@ -23,45 +25,58 @@ var _ = func() int {
 // Larger heads work too, but software Vulkan takes a minute to compile them.
 func TestAttention(t *testing.T) {
 	for _, s := range []AttentionShape{
-		{B: 1, T: 1, H: 1, KV: 1, D: 1},
-		{B: 2, T: 63, H: 2, KV: 2, D: 4},
+		{B: 1, T: 1, H: 1, KV: 1, D: 2},
+		{B: 2, T: 9, H: 3, KV: 1, D: 2},
+		{B: 2, T: 63, H: 3, KV: 3, D: 4},
 		{B: 1, T: 64, H: 4, KV: 2, D: 6},
-		{B: 2, T: 65, H: 4, KV: 1, D: 7},
+		{B: 2, T: 65, H: 3, KV: 1, D: 6},
+		{B: 2, T: 65, H: 4, KV: 4, D: 8},
+		{B: 1, T: 63, H: 8, KV: 2, D: 32},
 		{B: 1, T: 130, H: 3, KV: 3, D: 64},
-		{B: 1, T: 66, H: 8, KV: 2, D: 128},
+		{B: 1, T: 64, H: 3, KV: 1, D: 66},
+		{B: 1, T: 65, H: 4, KV: 1, D: 128},
 		{B: 1, T: 4096, H: 1, KV: 1, D: 16},
 	} {
-		t.Run(strings.Trim(fmt.Sprintf("%+v", s), "{}"), func(t *testing.T) { testAttention(t, s) })
+		for _, c := range pairStorages {
+			t.Run(strings.Trim(fmt.Sprintf("%+v", s), "{}")+c.suffix(), func(t *testing.T) { testAttention(t, c.pair, s) })
+		}
 	}
 }
 
-func testAttention(t *testing.T, s AttentionShape) {
-	nq, nk, ns := s.B*s.T*s.H*s.D, s.B*s.T*s.KV*s.D, s.B*s.H*s.T
-	q, k, v, dout := random(1, nq, 1.5), random(2, nk, 1), random(3, nk, 1), random(4, nq, 1)
-	out, lse, delta := make([]float32, nq), make([]float32, ns), make([]float32, ns)
-	dq, dk, dv := make([]float32, nq), make([]float32, nk), make([]float32, nk)
-	ref.AttentionForward(out, lse, q, k, v, s)
-	ref.AttentionBackwardQuery(dq, delta, dout, out, q, k, v, lse, s)
-	for member := range s.Group() {
-		ref.AttentionBackwardKeyValue(dk, dv, dout, q, k, v, lse, delta, member, s)
-	}
+// testAttention gives each kernel what the reference computed before it, as the
+// type stores it.
+func testAttention(t *testing.T, dtype gpu.DType, s AttentionShape) {
+	x := newAttentionValues(dtype, s, 1.5, 1)
 	test := func(t *testing.T, d gpu.Device) {
-		a := newAttentionTensors(t, d, s, q, k, v, dout)
+		in := x.tensors(t, d)
+		queries := func(name string) gpu.Tensor { return dirty(t, d, dtype, name, s.B*s.T, s.H*s.D) }
+		keys := func(name string) gpu.Tensor { return dirty(t, d, dtype, name, s.B*s.T, s.KV*s.D) }
+		stats := func(name string) gpu.Tensor { return dirty(t, d, gpu.F32, name, s.B, s.H, s.T) }
+		out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"), keys("dv")
 		run(t, d, func(p *gpu.Pass) {
-			a.forward(p, s)
-			a.backward(p, s)
+			AttentionForward(p, out, lse, in["q"], in["k"], in["v"], s)
+			AttentionBackwardQuery(p, dq, delta, in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"], s)
+			AttentionBackwardKeyValue(p, dk, dv, in["dout"], in["q"], in["k"], in["v"], in["lse"], in["delta"], s)
 		})
-		tol := tolerance{1e-5, 1e-5}
-		compare(t, "out", gputest.Read(t, d, a.out), out, tol)
-		compare(t, "lse", gputest.Read(t, d, a.lse), lse, tol)
-		compare(t, "delta", gputest.Read(t, d, a.delta), delta, tolerance{1e-4, 1e-5})
-		compare(t, "dq", gputest.Read(t, d, a.dq), dq, tolerance{5e-5, 5e-5})
-		compare(t, "dk", gputest.Read(t, d, a.dk), dk, tolerance{1e-4, 5e-5})
-		compare(t, "dv", gputest.Read(t, d, a.dv), dv, tolerance{1e-4, 5e-5})
-		unchanged(t, d, a.q, q)
-		unchanged(t, d, a.k, k)
-		unchanged(t, d, a.v, v)
-		unchanged(t, d, a.dout, dout)
+		for _, c := range []struct {
+			got  gpu.Tensor
+			want []float32
+			tol  tolerance
+		}{
+			{out, x.exactOut, tolerance{1e-5, 1e-5}.in(dtype)},
+			{lse, x.values["lse"], tolerance{1e-5, 1e-5}},
+			{delta, x.values["delta"], tolerance{1e-4, 1e-5}},
+			{dq, x.dq, tolerance{5e-5, 5e-5}.in(dtype)},
+			{dk, x.dk, tolerance{1e-4, 5e-5}.in(dtype)},
+			{dv, x.dv, tolerance{1e-4, 5e-5}.in(dtype)},
+		} {
+			compare(t, c.got.Name, gputest.Read(t, d, c.got), c.want, c.tol)
+			zeroPadding(t, d, c.got)
+		}
+		for name, t1 := range in {
+			unchanged(t, d, t1, x.values[name])
+			zeroPadding(t, d, t1)
+		}
 	}
 	if s.T > 1000 { // the host would repeat what the reference just did
 		t.Run("gpu", func(t *testing.T) { test(t, gputest.Adapter(t)) })
@@ -70,87 +85,152 @@ func testAttention(t *testing.T, s AttentionShape) {
 	gputest.EachDevice(t, test)
 }
 
-type attentionTensors struct{ q, k, v, dout, out, lse, dq, delta, dk, dv gpu.Tensor }
-
-func newAttentionTensors(t testing.TB, d gpu.Device, s AttentionShape, q, k, v, dout []float32) attentionTensors {
-	queries := func(name string, x []float32) gpu.Tensor {
-		return gputest.Tensor(t, d, name, x, s.B, s.T, s.H, s.D)
-	}
-	keys := func(name string, x []float32) gpu.Tensor {
-		return gputest.Tensor(t, d, name, x, s.B, s.T, s.KV, s.D)
-	}
-	stats := func(name string) gpu.Tensor { return gputest.Tensor(t, d, name, nil, s.B, s.H, s.T) }
-	return attentionTensors{
-		q: queries("q", q), k: keys("k", k), v: keys("v", v), dout: queries("dout", dout),
-		out: queries("out", nil), lse: stats("lse"), dq: queries("dq", nil), delta: stats("delta"),
-		// Gradients are set, whatever was there.
-		dk: keys("dk", random(5, len(k), 1)), dv: keys("dv", random(6, len(v), 1)),
-	}
+// attentionValues are the inputs of all attention kernels, by name, as dtype stores
+// them, and what the reference makes of them.
+type attentionValues struct {
+	dtype                gpu.DType
+	shape                AttentionShape
+	values               map[string][]float32
+	exactOut, dq, dk, dv []float32
 }
 
-func (a attentionTensors) forward(p *gpu.Pass, s AttentionShape) {
-	AttentionForward(p, a.out, a.lse, a.q, a.k, a.v, s)
+func newAttentionValues(dtype gpu.DType, s AttentionShape, stdQ, stdK float64) attentionValues {
+	nq, nk, ns := s.B*s.T*s.H*s.D, s.B*s.T*s.KV*s.D, s.B*s.H*s.T
+	q, k, v, dout := stored(dtype, random(1, nq, stdQ)), stored(dtype, random(2, nk, stdK)), stored(dtype, random(3, nk, 1)), stored(dtype, random(4, nq, 1))
+	lse, delta := make([]float32, ns), make([]float32, ns)
+	x := attentionValues{dtype: dtype, shape: s, exactOut: make([]float32, nq), dq: make([]float32, nq), dk: make([]float32, nk), dv: make([]float32, nk)}
+	ref.AttentionForward(x.exactOut, lse, q, k, v, s)
+	out := stored(dtype, x.exactOut)
+	ref.AttentionBackwardQuery(x.dq, delta, dout, out, q, k, v, lse, s)
+	ref.AttentionBackwardKeyValue(x.dk, x.dv, dout, q, k, v, lse, delta, s)
+	x.values = map[string][]float32{"q": q, "k": k, "v": v, "dout": dout, "out": out, "lse": lse, "delta": delta}
+	return x
 }
 
-func (a attentionTensors) backward(p *gpu.Pass, s AttentionShape) {
-	AttentionBackwardQuery(p, a.dq, a.delta, a.dout, a.out, a.q, a.k, a.v, a.lse, s)
-	AttentionBackwardKeyValue(p, a.dk, a.dv, a.dout, a.q, a.k, a.v, a.lse, a.delta, s)
+func (x attentionValues) tensors(t testing.TB, d gpu.Device) map[string]gpu.Tensor {
+	s, made := x.shape, map[string]gpu.Tensor{}
+	for name, values := range x.values {
+		switch name {
+		case "lse", "delta":
+			made[name] = gputest.Tensor(t, d, name, values, s.B, s.H, s.T)
+		case "k", "v":
+			made[name] = gputest.TensorOf(t, d, x.dtype, name, values, s.B*s.T, s.KV*s.D)
+		default:
+			made[name] = gputest.TensorOf(t, d, x.dtype, name, values, s.B*s.T, s.H*s.D)
+		}
+	}
+	return made
 }
 
 // Scores far above what exp can hold must not overflow the online softmax.
 func TestAttentionLargeScores(t *testing.T) {
 	s := AttentionShape{B: 1, T: 70, H: 1, KV: 1, D: 8}
-	q, k, v := random(1, s.T*s.D, 30), random(2, s.T*s.D, 30), random(3, s.T*s.D, 1)
-	out, lse := make([]float32, s.T*s.D), make([]float32, s.T)
-	ref.AttentionForward(out, lse, q, k, v, s)
+	for _, c := range pairStorages {
+		x := newAttentionValues(c.pair, s, 30, 30)
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			in := x.tensors(t, d)
+			out, lse := dirty(t, d, c.pair, "out", s.T, s.D), dirty(t, d, gpu.F32, "lse", 1, 1, s.T)
+			run(t, d, func(p *gpu.Pass) { AttentionForward(p, out, lse, in["q"], in["k"], in["v"], s) })
+			compare(t, "out", gputest.Read(t, d, out), x.exactOut, tolerance{1e-3, 1e-3}.in(c.pair))
+			compare(t, "lse", gputest.Read(t, d, lse), x.values["lse"], tolerance{1e-3, 1e-6})
+		})
+	}
+}
+
+// The members of a group are summed before their gradient is rounded: bf16 holds 1
+// and seven times 1/512, which would vanish one by one.
+func TestAttentionRoundsGroupsOnce(t *testing.T) {
+	s := AttentionShape{B: 1, T: 1, H: 8, KV: 1, D: 2}
+	dout := []float32{1, 1}
+	for len(dout) < s.H*s.D {
+		dout = append(dout, 1.0/512)
+	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		a := newAttentionTensors(t, d, s, q, k, v, make([]float32, s.T*s.D))
-		run(t, d, func(p *gpu.Pass) { a.forward(p, s) })
-		compare(t, "out", gputest.Read(t, d, a.out), out, tolerance{1e-3, 1e-3})
-		compare(t, "lse", gputest.Read(t, d, a.lse), lse, tolerance{1e-3, 1e-6})
+		queries := func(name string, x []float32) gpu.Tensor {
+			return gputest.TensorOf(t, d, gpu.BF16, name, x, 1, s.H*s.D)
+		}
+		keys := func(name string) gpu.Tensor { return gputest.TensorOf(t, d, gpu.BF16, name, nil, 1, s.D) }
+		stats := func(name string) gpu.Tensor { return gputest.Tensor(t, d, name, nil, 1, s.H, 1) }
+		q, g, k, v, dk, dv, lse, delta := queries("q", nil), queries("dout", dout), keys("k"), keys("v"), keys("dk"), keys("dv"), stats("lse"), stats("delta")
+		run(t, d, func(p *gpu.Pass) { AttentionBackwardKeyValue(p, dk, dv, g, q, k, v, lse, delta, s) })
+		want := stored(gpu.BF16, []float32{1 + 7.0/512, 1 + 7.0/512})
+		compare(t, "dv", gputest.Read(t, d, dv), want, equal)
 	})
 }
 
 func TestAttentionRefuses(t *testing.T) {
-	for want, s := range map[string]AttentionShape{
-		"head size 257":                  {B: 1, T: 2, H: 1, KV: 1, D: 257},
-		"head size 0":                    {B: 1, T: 2, H: 1, KV: 1},
-		"3 query heads do not divide":    {B: 1, T: 2, H: 3, KV: 2, D: 4},
-		"among 0 key-value heads":        {B: 1, T: 2, H: 3, D: 4},
-		"65536 positions, at most 65535": {B: 1, T: 65536, H: 1, KV: 1, D: 4},
+	d := gpu.NewHost()
+	tensor := func(dtype gpu.DType, shape ...int) gpu.Tensor {
+		return gputest.TensorOf(t, d, dtype, "x", nil, shape...)
+	}
+	row, longer, narrow, bytes := tensor(gpu.F32, 2, 4), tensor(gpu.F32, 3, 4), tensor(gpu.BF16, 2, 4), newI8(t, d, "x", 2, 4)
+	stat, none := tensor(gpu.F32, 1, 1, 2), gpu.Tensor{}
+	for want, c := range map[string]struct {
+		shape             AttentionShape
+		out, lse, q, k, v gpu.Tensor
+	}{
+		"head size 258":                             {shape: AttentionShape{B: 1, T: 2, H: 1, KV: 1, D: 258}},
+		"head size 0":                               {shape: AttentionShape{B: 1, T: 2, H: 1, KV: 1}},
+		"head size 7 is odd":                        {shape: AttentionShape{B: 1, T: 2, H: 1, KV: 1, D: 7}},
+		"3 query heads do not divide":               {shape: AttentionShape{B: 1, T: 2, H: 3, KV: 2, D: 4}},
+		"among 0 key-value heads":                   {shape: AttentionShape{B: 1, T: 2, H: 3, D: 4}},
+		"65536 positions, at most 65535":            {shape: AttentionShape{B: 1, T: 65536, H: 1, KV: 1, D: 4}},
+		"no tensor where (2, 4) is needed":          {AttentionShape{B: 1, T: 2, H: 1, KV: 1, D: 4}, none, none, none, none, none},
+		"x is (2, 4) where (3, 4) is needed":        {AttentionShape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, row, longer},
+		"x is (1, 2) where (1, 3) is needed":        {AttentionShape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, longer, longer},
+		"tensor x is bf16, binding 3 takes f32":     {AttentionShape{B: 1, T: 2, H: 1, KV: 1, D: 4}, tensor(gpu.F32, 2, 4), stat, row, narrow, row},
+		"tensor x is i8, kernels take f32 and bf16": {AttentionShape{B: 1, T: 2, H: 1, KV: 1, D: 4}, bytes, stat, bytes, bytes, bytes},
 	} {
-		p := gpu.NewHost().Begin(want)
-		AttentionForward(p, gpu.Tensor{}, gpu.Tensor{}, gpu.Tensor{}, gpu.Tensor{}, gpu.Tensor{}, s)
+		p := d.Begin(want)
+		AttentionForward(p, c.out, c.lse, c.q, c.k, c.v, c.shape)
 		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: error %v, want %q in it", s, err, want)
+			t.Errorf("%+v: error %v, want %q in it", c.shape, err, want)
 		}
+	}
+	p := d.Begin("long groups")
+	AttentionBackwardKeyValue(p, row, row, row, row, row, row, stat, stat, AttentionShape{B: 1, T: 16382, H: 4, KV: 1, D: 4})
+	if err, want := p.End(), "16382 positions, at most 16381 for 4 query heads"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q in it", err, want)
 	}
 }
 
 func BenchmarkAttention(b *testing.B) {
-	s := AttentionShape{B: 1, T: 512, H: 4, KV: 4, D: 64}
 	d := gputest.Adapter(b)
-	n := s.B * s.T * s.H * s.D
-	a := newAttentionTensors(b, d, s, random(1, n, 1), random(2, n, 1), random(3, n, 1), random(4, n, 1))
-	for _, c := range []struct {
-		name   string
-		ops    int
-		record func(*gpu.Pass)
-	}{
-		{"forward", 4, func(p *gpu.Pass) { a.forward(p, s) }},
-		{"backward", 14, func(p *gpu.Pass) { a.backward(p, s) }},
+	for _, s := range []AttentionShape{
+		{B: 8, T: 128, H: 4, KV: 4, D: 32}, {B: 1, T: 256, H: 8, KV: 2, D: 64}, {B: 4, T: 128, H: 4, KV: 4, D: 24}, {B: 1, T: 128, H: 4, KV: 4, D: 128},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			for b.Loop() {
-				p := d.Begin(c.name)
-				c.record(p)
-				if err := p.End(); err != nil {
-					b.Fatal(err)
-				}
-				gputest.Read(b, d, a.lse) // waits
+		for _, c := range pairStorages {
+			in := newAttentionValues(c.pair, s, 1, 1).tensors(b, d)
+			queries := func(name string) gpu.Tensor { return dirty(b, d, c.pair, name, s.B*s.T, s.H*s.D) }
+			keys := func(name string) gpu.Tensor { return dirty(b, d, c.pair, name, s.B*s.T, s.KV*s.D) }
+			stats := func(name string) gpu.Tensor { return dirty(b, d, gpu.F32, name, s.B, s.H, s.T) }
+			out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"), keys("dv")
+			for _, k := range []struct {
+				name   string
+				ops    int
+				record func(*gpu.Pass)
+			}{
+				{"forward", 4, func(p *gpu.Pass) { AttentionForward(p, out, lse, in["q"], in["k"], in["v"], s) }},
+				{"query", 6, func(p *gpu.Pass) {
+					AttentionBackwardQuery(p, dq, delta, in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"], s)
+				}},
+				{"keyvalue", 8, func(p *gpu.Pass) {
+					AttentionBackwardKeyValue(p, dk, dv, in["dout"], in["q"], in["k"], in["v"], in["lse"], in["delta"], s)
+				}},
+			} {
+				b.Run(fmt.Sprintf("%s/T=%d,D=%d%s", k.name, s.T, s.D, c.suffix()), func(b *testing.B) {
+					for b.Loop() {
+						p := d.Begin(k.name)
+						k.record(p)
+						if err := p.End(); err != nil {
+							b.Fatal(err)
+						}
+						gputest.Read(b, d, lse) // waits
+					}
+					flops := float64(k.ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
+					b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
 			}
-			flops := float64(c.ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
-			b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-		})
+		}
 	}
 }

@@ -79,31 +79,28 @@ func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse []F, s A
 	}
 }
 
-// AttentionBackwardKeyValue sets dk and dv from the given member of each group
-// of query heads; members above 0 add to what is there.
-func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta []F, member int, s AttentionShape) {
+// AttentionBackwardKeyValue sets dk and dv, summed over the query heads of each
+// group.
+func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta []F, s AttentionShape) {
 	sumK, sumV := make([]float64, s.D), make([]float64, s.D)
 	for b := range s.B {
 		for n := range s.KV {
-			h := n*s.Group() + member
 			for j := range s.T {
-				at := s.key(b, j, h)
+				at := s.key(b, j, n*s.Group())
 				clear(sumK)
 				clear(sumV)
-				for i := j; i < s.T; i++ {
-					qi, g, stat := q[s.query(b, i, h):][:s.D], dout[s.query(b, i, h):][:s.D], s.stat(b, h, i)
-					p := math.Exp(s.scale()*dot(qi, k[at:]) - float64(lse[stat]))
-					ds := p * (dot(g, v[at:]) - float64(delta[stat]))
-					for x := range sumK {
-						sumK[x] += s.scale() * ds * float64(qi[x])
-						sumV[x] += p * float64(g[x])
+				for h := n * s.Group(); h < (n+1)*s.Group(); h++ {
+					for i := j; i < s.T; i++ {
+						qi, g, stat := q[s.query(b, i, h):][:s.D], dout[s.query(b, i, h):][:s.D], s.stat(b, h, i)
+						p := math.Exp(s.scale()*dot(qi, k[at:]) - float64(lse[stat]))
+						ds := p * (dot(g, v[at:]) - float64(delta[stat]))
+						for x := range sumK {
+							sumK[x] += s.scale() * ds * float64(qi[x])
+							sumV[x] += p * float64(g[x])
+						}
 					}
 				}
 				for x := range sumK {
-					if member > 0 {
-						sumK[x] += float64(dk[at+x])
-						sumV[x] += float64(dv[at+x])
-					}
 					dk[at+x], dv[at+x] = F(sumK[x]), F(sumV[x])
 				}
 			}
