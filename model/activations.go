@@ -8,27 +8,37 @@ import (
 	"steplm/wgsl"
 )
 
-// Size is the shape of one micro-batch.
+// Size is the shape of one micro-batch, and what it may take.
 type Size struct {
 	Batch  int `json:"batch"`   // B
 	SeqLen int `json:"seq_len"` // T
+	// Recompute: forward keeps only every block's input, and backward runs each
+	// block a second time; the numbers are the same.
+	Recompute bool `json:"recompute"`
+	// HeadRows is how many rows of logits exist at once; 0: DefaultHeadRows.
+	HeadRows int `json:"head_rows"`
 }
 
 // Rows is B T.
 func (s Size) Rows() int { return s.Batch * s.SeqLen }
 
-// headChunk is how many rows of logits exist at once: at most 16 MiB of them.
-func headChunk(c Config, s Size) int { return max(1, min(s.Rows(), (4<<20)/c.Vocab)) }
+// DefaultHeadRows is what 16 MiB of f32 logits hold.
+func DefaultHeadRows(c Config, s Size) int { return HeadRowsOf(c, s, 16<<20) }
+
+// HeadRowsOf is how many rows of f32 logits fit into bytes, at least one and at most
+// all.
+func HeadRowsOf(c Config, s Size, bytes int64) int {
+	return max(1, min(s.Rows(), int(bytes/4/int64(c.Vocab))))
+}
 
 // Activations is what a micro-batch needs on the device besides the model:
 // inputs, what forward keeps for backward, scratch. Without training all blocks
 // share one set.
 type Activations struct {
-	Size
+	Size   // HeadRows filled in
 	train  bool
 	dev    gpu.Device
 	all    []gpu.Tensor
-	chunk  int // rows of logits at once
 	blocks []blockActivations
 
 	// The batch, as data.Batch has it.
@@ -39,7 +49,7 @@ type Activations struct {
 	cos, sin     gpu.Tensor // (T, D/2)
 	out          gpu.Tensor // (rows, C) output of the last block
 	normed, rstd gpu.Tensor // (rows, C), (rows): the last norm
-	logits       gpu.Tensor // (chunk, V); their gradients in place
+	logits       gpu.Tensor // (HeadRows, V) f32; their gradients in place
 	losses       gpu.Tensor // (rows)
 	Stats        gpu.Tensor // see wgsl stats
 
@@ -50,6 +60,8 @@ type Activations struct {
 	delta            gpu.Tensor // (B, H, T)
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
+
+	frozen gpu.Tensor // (largest linear): an int8 weight as products take it
 }
 
 // blockActivations is what one block keeps.
@@ -125,39 +137,63 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 }
 
 func makeActivations(m *maker, l Layout, s Size) *Activations {
+	if s.HeadRows == 0 {
+		s.HeadRows = DefaultHeadRows(l.Config, s)
+	}
 	rows, c, f := s.Rows(), l.Hidden, l.FFN
 	hd, kd := l.Heads*l.HeadDim(), l.KVHeads*l.HeadDim()
-	a := &Activations{Size: s, train: !l.Inference, chunk: headChunk(l.Config, s)}
-	act := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Activations, gpu.F32, name, shape...) }
-	scratch := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Scratch, gpu.F32, name, shape...) }
+	a := &Activations{Size: s, train: !l.Inference}
+	stored := dtypeOf(l.Storage.Precision)
+	act := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Activations, stored, name, shape...) }
+	stat := func(name string, shape ...int) gpu.Tensor {
+		return m.tensor(gpu.Activations, gpu.F32, name, shape...)
+	}
+	scratch := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Scratch, stored, name, shape...) }
+	wide := func(name string, shape ...int) gpu.Tensor {
+		return m.tensor(gpu.Scratch, gpu.F32, name, shape...)
+	}
 	index := func(name string, n int) gpu.Tensor { return m.tensor(gpu.Scratch, gpu.U32, name, n) }
 
 	a.ids, a.targets = index("batch.ids", rows), index("batch.targets", rows)
 	if a.train {
 		a.tokens, a.starts, a.order = index("batch.tokens", rows), index("batch.starts", rows+1), index("batch.order", rows)
 	}
-	a.cos, a.sin = scratch("rope.cos", s.SeqLen, l.HeadDim()/2), scratch("rope.sin", s.SeqLen, l.HeadDim()/2)
+	a.cos, a.sin = wide("rope.cos", s.SeqLen, l.HeadDim()/2), wide("rope.sin", s.SeqLen, l.HeadDim()/2)
 
-	sets := l.Blocks
-	if !a.train {
-		sets = sets[:1]
-	}
-	for _, b := range sets {
-		a.blocks = append(a.blocks, blockActivations{
-			x: act(b.Name("x"), rows, c), mid: act(b.Name("mid"), rows, c),
-			h1: act(b.Name("h1"), rows, c), h2: act(b.Name("h2"), rows, c),
-			rstd1: act(b.Name("rstd1"), rows), rstd2: act(b.Name("rstd2"), rows),
-			q: act(b.Name("q"), rows, hd), attn: act(b.Name("attn"), rows, hd),
-			k: act(b.Name("k"), rows, kd), v: act(b.Name("v"), rows, kd),
-			lse:  act(b.Name("lse"), s.Batch, l.Heads, s.SeqLen),
-			gate: act(b.Name("gate"), rows, f), up: act(b.Name("up"), rows, f), act: act(b.Name("act"), rows, f),
-		})
-		if b.Wrapped && a.train {
-			for i, s := range l.LinearShapes() {
-				if slices.Contains(l.Adapter.Targets, s.Name) {
-					a.blocks[len(a.blocks)-1].u[i] = act(b.Name(s.Name)+".u", rows, l.Adapter.Rank)
-				}
+	// set makes one block's tensors but for its input.
+	set := func(name func(string) string, adapters bool) blockActivations {
+		x := blockActivations{
+			mid: act(name("mid"), rows, c), h1: act(name("h1"), rows, c), h2: act(name("h2"), rows, c),
+			rstd1: stat(name("rstd1"), rows), rstd2: stat(name("rstd2"), rows),
+			q: act(name("q"), rows, hd), attn: act(name("attn"), rows, hd),
+			k: act(name("k"), rows, kd), v: act(name("v"), rows, kd),
+			lse:  stat(name("lse"), s.Batch, l.Heads, s.SeqLen),
+			gate: act(name("gate"), rows, f), up: act(name("up"), rows, f), act: act(name("act"), rows, f),
+		}
+		for i, shape := range l.LinearShapes() {
+			if adapters && slices.Contains(l.Adapter.Targets, shape.Name) {
+				x.u[i] = act(name(shape.Name+".u"), rows, l.Adapter.Rank)
 			}
+		}
+		return x
+	}
+	shared := func(name string) string { return "block." + name }
+	switch {
+	case !a.train: // all blocks share one set, input and output too
+		x := set(shared, false)
+		x.x = act(shared("x"), rows, c)
+		a.blocks = []blockActivations{x}
+	case s.Recompute: // all but the inputs
+		x := set(shared, l.wrapped())
+		for _, b := range l.Blocks {
+			x.x = act(b.Name("x"), rows, c)
+			a.blocks = append(a.blocks, x)
+		}
+	default:
+		for _, b := range l.Blocks {
+			x := set(b.Name, b.Wrapped)
+			x.x = act(b.Name("x"), rows, c)
+			a.blocks = append(a.blocks, x)
 		}
 	}
 	if l.wrapped() {
@@ -169,15 +205,18 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	} else {
 		a.out = a.blocks[0].x
 	}
-	a.normed, a.rstd = act("normed", rows, c), act("rstd", rows)
-	a.logits, a.losses = scratch("logits", a.chunk, l.Vocab), scratch("losses", rows)
-	a.Stats = scratch("stats", wgsl.StatWords)
+	a.normed, a.rstd = act("normed", rows, c), stat("rstd", rows)
+	a.logits, a.losses = wide("logits", s.HeadRows, l.Vocab), wide("losses", rows)
+	a.Stats = wide("stats", wgsl.StatWords)
 	if a.train {
 		a.dx, a.dh = scratch("dx", rows, c), scratch("dh", rows, c)
 		a.dq, a.dout = scratch("dq", rows, hd), scratch("dout", rows, hd)
 		a.dk, a.dv = scratch("dk", rows, kd), scratch("dv", rows, kd)
-		a.delta = scratch("delta", s.Batch, l.Heads, s.SeqLen)
+		a.delta = wide("delta", s.Batch, l.Heads, s.SeqLen)
 		a.dact, a.dgate, a.dup = scratch("dact", rows, f), scratch("dgate", rows, f), scratch("dup", rows, f)
+	}
+	if l.hasInt8() {
+		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(stored).Words())
 	}
 	return a
 }

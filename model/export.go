@@ -13,27 +13,35 @@ import (
 const shardBytes = 4 << 30
 
 // WriteHF writes the model, with the blocks that it has now, into d as Hugging
-// Face's LlamaForCausalLM in float32 (see the function WriteHF). Adapters have
-// no place in those files: it fails while a block carries some, and whoever
-// calls merges them first.
+// Face's LlamaForCausalLM (see the function WriteHF): what training computed
+// with, adapters merged, padding cut. It is bf16 where the weights are that,
+// exactly; merged adapters and int8 weights come out in f32, since their sum is no
+// bf16 number.
 func (m *Model) WriteHF(d *checkpoint.Dir, bos, eos *int) error {
-	for _, b := range m.Layout.Blocks {
-		if b.Wrapped {
-			return fmt.Errorf("writing a model: block %d carries adapters; merge them into its weights first", b.ID)
-		}
+	dtype := checkpoint.F32
+	if m.Storage.Precision == BF16 && !m.wrapped() {
+		dtype = checkpoint.BF16
 	}
+	x, err := m.NewMixer()
+	if err != nil {
+		return err
+	}
+	defer x.Free()
 	c := m.Config
 	c.Layers = len(m.Layout.Blocks)
-	return WriteHF(d, c, onDevice{m.dev, m.hfParams()}, checkpoint.F32, shardBytes, bos, eos)
+	return WriteHF(d, c, &onDevice{m: m, mixer: x, params: m.hfParams()}, dtype, shardBytes, bos, eos)
 }
 
 // onDevice is a device's tensors as Weights.
 type onDevice struct {
-	dev    gpu.Device
+	m      *Model
+	mixer  *Mixer
 	params map[string]*Param
+	name   string     // of the linear that was read last
+	merged gpu.Tensor // it, in the mixer's room
 }
 
-func (o onDevice) Shape(name string) ([]int, bool) {
+func (o *onDevice) Shape(name string) ([]int, bool) {
 	p, ok := o.params[name]
 	if !ok {
 		return nil, false
@@ -41,12 +49,37 @@ func (o onDevice) Shape(name string) ([]int, bool) {
 	return p.Weight.Shape, true
 }
 
-func (o onDevice) ReadF32(name string, at int, dst []float32) error {
+// ReadF32 reads whole rows.
+func (o *onDevice) ReadF32(name string, at int, dst []float32) error {
 	p, ok := o.params[name]
 	if !ok {
 		return fmt.Errorf("the model has no tensor %s", name)
 	}
-	return o.dev.Read(p.Weight, at, gpu.Words(dst))
+	from := p.Weight
+	if l := o.m.linear(p.Name); l != nil && (l.LoRA != nil || p.Weight.DType == gpu.I8) {
+		if o.name != name {
+			pass := o.m.dev.Begin("merge")
+			o.merged = o.mixer.Linear(pass, 0, l)
+			if err := pass.End(); err != nil {
+				return err
+			}
+			o.name = name
+		}
+		from = o.merged
+	}
+	return gpu.ReadRows(o.m.dev, from, at/from.Cols(), dst)
 }
 
-func (o onDevice) Names() []string { return slices.Sorted(maps.Keys(o.params)) }
+func (o *onDevice) Names() []string { return slices.Sorted(maps.Keys(o.params)) }
+
+// linear finds a block's linear by its parameter's name, or is nil.
+func (m *Model) linear(name string) *Linear {
+	for _, b := range m.Blocks {
+		for _, l := range b.Linears() {
+			if l.Name == name {
+				return l
+			}
+		}
+	}
+	return nil
+}

@@ -27,7 +27,9 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 // value's (both again, dk, dv).
 //
 // Backward ends below the lowest block that has something to train, or nothing
-// at all for inference.
+// at all for inference. With recomputation it includes a second forward of every
+// block that it enters but the last, without the products that give the block's
+// output.
 func (l Layout) FLOPs(s Size) FLOPs {
 	rows := float64(s.Rows())
 	pairs := float64(s.Batch*l.Heads) * float64(s.SeqLen) * float64(s.SeqLen+1) / 2
@@ -47,6 +49,9 @@ func (l Layout) FLOPs(s Size) FLOPs {
 			continue
 		}
 		f.Backward += linears + 2*adapters + 14*pair
+		if s.Recompute && i < len(l.Blocks)-1 {
+			f.Backward += linears + adapters + 4*pair - l.downFLOPs(b, rows)
+		}
 		if !b.Frozen {
 			f.Backward += linears
 		}
@@ -60,4 +65,14 @@ func (l Layout) FLOPs(s Size) FLOPs {
 		}
 	}
 	return f
+}
+
+// downFLOPs is what recomputation leaves out: the last linear, and of its adapter
+// B.
+func (l Layout) downFLOPs(b BlockLayout, rows float64) float64 {
+	n := 2 * rows * float64(l.FFN) * float64(l.Hidden)
+	if b.Wrapped && slices.Contains(l.Adapter.Targets, "down") {
+		n += 2 * rows * float64(l.Adapter.Rank) * float64(l.Hidden)
+	}
+	return n
 }

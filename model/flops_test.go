@@ -58,7 +58,7 @@ func TestFLOPsPerParameter(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := float64(int64(c.Layers)*c.LayerParams() + c.EmbeddingParams())
-		one, f := Plain(c, c.Layers).FLOPs(Size{1, 1}), Plain(c, c.Layers).FLOPs(Size{8, c.MaxSeqLen})
+		one, f := Plain(c, c.Layers).FLOPs(Size{Batch: 1, SeqLen: 1}), Plain(c, c.Layers).FLOPs(Size{Batch: 8, SeqLen: c.MaxSeqLen})
 		if ratio := one.Total() / (6 * n); ratio < 1 || ratio > 1.01 {
 			t.Errorf("%s: %.4f of 6 N for one token", name, ratio)
 		}

@@ -7,32 +7,39 @@ import (
 
 // Forward runs the loaded batch to the last norm.
 func (m *Model) Forward(p *gpu.Pass, a *Activations) {
-	rows, c := a.Rows(), m.Hidden
-	wgsl.EmbedForward(p, a.block(0).x, m.Embed.Weight, a.ids, rows, c)
+	wgsl.EmbedForward(p, a.block(0).x, m.Embed.Weight, a.ids)
 	for i, b := range m.Blocks {
-		m.blockForward(p, b, a, a.block(i), a.next(i))
+		m.blockForward(p, b, a, a.block(i))
+		m.blockOutput(p, b, a, a.block(i), a.next(i))
 	}
-	wgsl.RMSNormForward(p, a.normed, a.rstd, a.out, m.Norm.Weight, rows, c, float32(m.NormEps))
+	wgsl.RMSNormForward(p, a.normed, a.rstd, a.out, m.Norm.Weight, float32(m.NormEps))
 }
 
-func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, out gpu.Tensor) {
-	rows, c, eps := a.Rows(), m.Hidden, float32(m.NormEps)
-	wgsl.RMSNormForward(p, x.h1, x.rstd1, x.x, b.AttnNorm.Weight, rows, c, eps)
-	b.WQ.forward(p, a, x.q, x.h1, x.u[0])
-	b.WK.forward(p, a, x.k, x.h1, x.u[1])
-	b.WV.forward(p, a, x.v, x.h1, x.u[2])
-	wgsl.RopeForward(p, x.q, a.cos, a.sin, rows, a.SeqLen, m.Heads, m.HeadDim())
-	wgsl.RopeForward(p, x.k, a.cos, a.sin, rows, a.SeqLen, m.KVHeads, m.HeadDim())
+// blockForward computes what blockOutput and backward read, from the block's
+// input.
+func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations) {
+	eps := float32(m.NormEps)
+	wgsl.RMSNormForward(p, x.h1, x.rstd1, x.x, b.AttnNorm.Weight, eps)
+	m.forward(p, b.WQ, a, x.q, x.h1, x.u[0])
+	m.forward(p, b.WK, a, x.k, x.h1, x.u[1])
+	m.forward(p, b.WV, a, x.v, x.h1, x.u[2])
+	wgsl.RopeForward(p, x.q, a.cos, a.sin, a.SeqLen, m.Heads, m.HeadDim())
+	wgsl.RopeForward(p, x.k, a.cos, a.sin, a.SeqLen, m.KVHeads, m.HeadDim())
 	wgsl.AttentionForward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
-	b.WO.forward(p, a, x.mid, x.attn, x.u[3])
-	wgsl.Add(p, x.mid, x.x, rows*c)
+	m.forward(p, b.WO, a, x.mid, x.attn, x.u[3])
+	wgsl.Add(p, x.mid, x.x)
 
-	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, rows, c, eps)
-	b.Gate.forward(p, a, x.gate, x.h2, x.u[4])
-	b.Up.forward(p, a, x.up, x.h2, x.u[5])
-	wgsl.SwiGLUForward(p, x.act, x.gate, x.up, rows*m.FFN)
-	b.Down.forward(p, a, out, x.act, x.u[6])
-	wgsl.Add(p, out, x.mid, rows*c)
+	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
+	m.forward(p, b.Gate, a, x.gate, x.h2, x.u[4])
+	m.forward(p, b.Up, a, x.up, x.h2, x.u[5])
+	wgsl.SwiGLUForward(p, x.act, x.gate, x.up)
+}
+
+// blockOutput is the rest of the block: of it backward reads the adapter's u
+// alone.
+func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, out gpu.Tensor) {
+	m.forward(p, b.Down, a, out, x.act, x.u[6])
+	wgsl.Add(p, out, x.mid)
 }
 
 func (m *Model) attention(a *Activations) wgsl.AttentionShape {
@@ -41,17 +48,22 @@ func (m *Model) attention(a *Activations) wgsl.AttentionShape {
 
 // forward is y(rows, out) = x W^T + u B^T with u = scale x A^T, kept for
 // backward.
-func (l *Linear) forward(p *gpu.Pass, a *Activations, y, x, u gpu.Tensor) {
+func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, y, x, u gpu.Tensor) {
 	rows := a.Rows()
-	wgsl.MatmulNT(p, y, x, l.Weight, wgsl.MatmulShape{M: rows, N: l.Out, K: l.In})
+	wgsl.MatmulNT(p, y, x, m.dense(p, l.Param, a.frozen), wgsl.MatmulShape{M: rows, N: l.Out, K: l.In})
 	if l.LoRA == nil {
 		return
 	}
 	if u.None() {
 		u = a.du // not training: nothing is kept
 	}
-	wgsl.MatmulNT(p, u, x, l.LoRA.A.Weight, wgsl.MatmulShape{M: rows, N: l.LoRA.Rank, K: l.In, Scale: l.LoRA.Scale})
+	l.LoRA.down(p, u, x, rows)
 	wgsl.MatmulNT(p, y, u, l.LoRA.B.Weight, wgsl.MatmulShape{M: rows, N: l.Out, K: l.LoRA.Rank, Accumulate: true})
+}
+
+// down is u(rows, R) = scale x A^T.
+func (o *LoRA) down(p *gpu.Pass, u, x gpu.Tensor, rows int) {
+	wgsl.MatmulNT(p, u, x, o.A.Weight, wgsl.MatmulShape{M: rows, N: o.Rank, K: x.Cols(), Scale: o.Scale})
 }
 
 // Loss computes every target's loss after Forward, without gradients.
@@ -64,12 +76,12 @@ func (m *Model) Loss(p *gpu.Pass, a *Activations) {
 
 // logits computes those of rows at..at+rows.
 func (m *Model) logits(p *gpu.Pass, a *Activations, at, rows int) {
-	wgsl.MatmulNT(p, a.logits, a.normed, m.Head.Weight, wgsl.MatmulShape{M: rows, N: m.Vocab, K: m.Hidden, AAt: at * m.Hidden})
+	wgsl.MatmulNT(p, a.logits, a.normed, m.Head.Weight, wgsl.MatmulShape{M: rows, N: m.Vocab, K: m.Hidden, ARow: at})
 }
 
 func (m *Model) chunks(a *Activations, do func(at, rows int)) {
-	for at := 0; at < a.Rows(); at += a.chunk {
-		do(at, min(a.chunk, a.Rows()-at))
+	for at := 0; at < a.Rows(); at += a.HeadRows {
+		do(at, min(a.HeadRows, a.Rows()-at))
 	}
 }
 
@@ -89,7 +101,7 @@ func (m *Model) Logits(a *Activations) ([]float32, error) {
 		if err := p.End(); err != nil && failed == nil {
 			failed = err
 		}
-		if err := m.dev.Read(a.logits, 0, gpu.Words(all[at*m.Vocab:(at+rows)*m.Vocab])); err != nil && failed == nil {
+		if err := gpu.ReadRows(m.dev, a.logits, 0, all[at*m.Vocab:(at+rows)*m.Vocab]); err != nil && failed == nil {
 			failed = err
 		}
 	})

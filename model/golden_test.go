@@ -54,7 +54,7 @@ type tinyStep struct {
 	GradNorm            float64  `json:"grad_norm"`
 }
 
-func (s tinyStep) size() Size   { return Size{s.BatchSize, s.SeqLen} }
+func (s tinyStep) size() Size   { return Size{Batch: s.BatchSize, SeqLen: s.SeqLen} }
 func (s tinyStep) batch() Batch { return newBatch(s.Inputs, s.Targets) }
 
 // tinyLayout is the fixture's: the linears of block 0 frozen under LoRA.
@@ -165,7 +165,7 @@ func TestVanillaGradients(t *testing.T) {
 			readJSON(t, growthData+c.result, &want)
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				m := loadModel(t, d, growthData+c.model, trainable)
-				a := newActivations(t, m, Size{batches.BatchSize, batches.SeqLen})
+				a := newActivations(t, m, Size{Batch: batches.BatchSize, SeqLen: batches.SeqLen})
 				near(t, "loss", train(t, m, a, meanScale(b), b), want.Losses[0], lossTolerance)
 				checkGradients(t, m, readTensors(t, growthData+c.gradients))
 				if c.model == "initial" {
@@ -201,7 +201,7 @@ func TestStories260K(t *testing.T) {
 		var c comparison
 		at := 0
 		for _, s := range golden.Sequences {
-			a := newActivations(t, m, Size{1, len(s.Tokens)})
+			a := newActivations(t, m, Size{Batch: 1, SeqLen: len(s.Tokens)})
 			n := len(s.Tokens) * m.Vocab
 			c.within(t, s.Name, logits(t, m, a, newBatch(s.Tokens, s.Tokens)), want[at:at+n], 1e-3)
 			at += n
@@ -237,7 +237,7 @@ func testTinyLlama(t *testing.T, d gpu.Device, dir string) {
 	}
 	readJSON(t, filepath.Join(models, "tiny_llama_golden_grads.json"), &golden)
 
-	s := Size{len(golden.Sequences), len(golden.Sequences[0])}
+	s := Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0])}
 	var inputs, targets []uint32
 	for _, ids := range golden.Sequences {
 		inputs = append(inputs, ids...)

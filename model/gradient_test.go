@@ -92,7 +92,7 @@ func TestGradientAccumulation(t *testing.T) {
 
 		half := s.Rows() / 2
 		parts := []Batch{newBatch(b.Inputs[:half], b.Targets[:half]), newBatch(b.Inputs[half:], b.Targets[half:])}
-		loss := train(t, m, newActivations(t, m, Size{2, s.SeqLen}), meanScale(b), parts...)
+		loss := train(t, m, newActivations(t, m, Size{Batch: 2, SeqLen: s.SeqLen}), meanScale(b), parts...)
 		near(t, "loss", loss, wantLoss, lossTolerance)
 		var c comparison
 		for name, g := range gradients(t, m) {
@@ -112,13 +112,13 @@ func TestHeadChunks(t *testing.T) {
 				s := Size{Batch: 3, SeqLen: 9}
 				a := newActivations(t, m, s)
 				b := someBatch(6, s, m.Vocab)
-				if a.chunk != s.Rows() {
-					t.Fatalf("%d rows at once of %d", a.chunk, s.Rows())
+				if a.HeadRows != s.Rows() {
+					t.Fatalf("%d rows at once of %d", a.HeadRows, s.Rows())
 				}
 				wantLoss := train(t, m, a, meanScale(b), b)
 				want, wantLogits := gradients(t, m), logits(t, m, a, b)
-				for _, a.chunk = range []int{26, 10, 9, 1} {
-					what := fmt.Sprintf("%d rows at once", a.chunk)
+				for _, a.HeadRows = range []int{26, 10, 9, 1} {
+					what := fmt.Sprintf("%d rows at once", a.HeadRows)
 					if loss := train(t, m, a, meanScale(b), b); loss != wantLoss {
 						t.Errorf("%s: loss %.9g, want %.9g", what, loss, wantLoss)
 					}
@@ -135,7 +135,7 @@ func TestHeadChunk(t *testing.T) {
 	for _, c := range []struct{ vocab, rows, want int }{
 		{29, 27, 27}, {5000, 838, 838}, {5000, 1000, 838}, {32000, 4096, 131}, {4 << 20, 9, 1}, {5 << 20, 9, 1},
 	} {
-		if got := headChunk(Config{Vocab: c.vocab}, Size{1, c.rows}); got != c.want {
+		if got := DefaultHeadRows(Config{Vocab: c.vocab}, Size{Batch: 1, SeqLen: c.rows}); got != c.want {
 			t.Errorf("vocabulary %d, %d rows: %d at once, want %d", c.vocab, c.rows, got, c.want)
 		}
 	}
@@ -148,8 +148,8 @@ func TestLargeVocabulary(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		m := newModel(t, d, Plain(c, 1), 8)
 		a := newActivations(t, m, s)
-		if a.chunk >= s.Rows() {
-			t.Fatalf("%d rows of %d at once: nothing is cut", a.chunk, s.Rows())
+		if a.HeadRows >= s.Rows() {
+			t.Fatalf("%d rows of %d at once: nothing is cut", a.HeadRows, s.Rows())
 		}
 		b := someBatch(9, s, c.Vocab)
 		reference := llama64{Layout: m.Layout, params: map[string][]float64{}}

@@ -134,16 +134,15 @@ func pass(t *testing.T, m *Model, record func(p *gpu.Pass)) {
 	}
 }
 
-// train clears the gradients, runs the batches forward and backward, and
+// train runs the batches forward and backward, and
 // returns scale * (the sum of all losses).
 func train(t *testing.T, m *Model, a *Activations, scale float32, batches ...Batch) float64 {
 	t.Helper()
-	pass(t, m, func(p *gpu.Pass) { m.ZeroGradients(p, a) })
-	for _, b := range batches {
+	for i, b := range batches {
 		load(t, a, b)
 		pass(t, m, func(p *gpu.Pass) {
 			m.Forward(p, a)
-			m.Backward(p, a, scale)
+			m.Backward(p, a, Gradients{Scale: scale, Accumulate: i > 0})
 		})
 	}
 	return float64(scale) * float64(gputest.Read(t, m.dev, a.Stats)[wgsl.StatLoss])
@@ -211,7 +210,7 @@ func weights(t *testing.T, m *Model) map[string][]float32 {
 
 func write32(t *testing.T, m *Model, p *Param, values []float32) {
 	t.Helper()
-	if err := gpu.WriteF32(m.dev, p.Weight, values); err != nil {
+	if err := m.writeRows(p, 0, values); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -155,8 +155,9 @@ func Unused(c Config, w Weights) []string {
 	return unused
 }
 
-// pieceElements is what WriteHF holds at a time: 64 MiB of float32.
-const pieceElements = 16 << 20
+// pieceElements is about what reading and writing models holds at a time, in whole
+// rows: 16 MiB of float32.
+const pieceElements = 4 << 20
 
 // WriteHF writes config.json and the safetensors of a model into d, streaming
 // from w, rounded to dtype (F32, F16 or BF16), in shards of at most shardBytes
@@ -188,7 +189,8 @@ func WriteHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, sha
 			return fmt.Errorf("writing a model: %s has shape %v, %v is required", i.Name, shape, i.Shape)
 		}
 		for at := 0; at < i.Elements(); at += len(piece) {
-			n := min(i.Elements()-at, pieceElements)
+			cols := i.Shape[len(i.Shape)-1]
+			n := min(i.Elements()-at, max(1, pieceElements/cols)*cols)
 			piece = slices.Grow(piece[:0], n)[:n]
 			if err := w.ReadF32(i.Name, at, piece); err != nil {
 				return err

@@ -4,8 +4,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-
-	"steplm/gpu"
 )
 
 // initChunk is how many values are made and uploaded at once.
@@ -24,7 +22,7 @@ func (m *Model) Init(seed uint64, keep func(*Param) bool) error {
 		if keep != nil && !keep(p) {
 			continue
 		}
-		if err := m.write(p.Weight, fresh(p, seed)); err != nil {
+		if err := m.write(p, fresh(p, seed)); err != nil {
 			return err
 		}
 	}
@@ -49,15 +47,17 @@ func fresh(p *Param, seed uint64) func() float32 {
 	return func() float32 { return float32(g.NormFloat64() * InitStd) }
 }
 
-// write fills a tensor value by value, in chunks.
-func (m *Model) write(t gpu.Tensor, next func() float32) error {
-	buf := make([]float32, min(initChunk, t.Elements()))
-	for at := 0; at < t.Elements(); at += len(buf) {
-		buf = buf[:min(len(buf), t.Elements()-at)]
-		for i := range buf {
-			buf[i] = next()
+// write fills a parameter value by value, in chunks of whole rows.
+func (m *Model) write(p *Param, next func() float32) error {
+	cols := p.Weight.Cols()
+	rows := max(1, initChunk/cols)
+	buf := make([]float32, min(rows, p.Weight.Rows())*cols)
+	for row := 0; row < p.Weight.Rows(); row += rows {
+		part := buf[:min(rows, p.Weight.Rows()-row)*cols]
+		for i := range part {
+			part[i] = next()
 		}
-		if err := m.dev.Write(t, at, gpu.Words(buf)); err != nil {
+		if err := m.writeRows(p, row, part); err != nil {
 			return err
 		}
 	}

@@ -212,9 +212,9 @@ func TestActivationsRefuse(t *testing.T) {
 		size Size
 		want []string
 	}{
-		{Size{1, 33}, []string{"sequence length 33", "32 positions"}},
-		{Size{0, 8}, []string{"batch size 0", "1 or more"}},
-		{Size{2, 0}, []string{"sequence length 0", "1 or more"}},
+		{Size{Batch: 1, SeqLen: 33}, []string{"sequence length 33", "32 positions"}},
+		{Size{Batch: 0, SeqLen: 8}, []string{"batch size 0", "1 or more"}},
+		{Size{Batch: 2, SeqLen: 0}, []string{"sequence length 0", "1 or more"}},
 	} {
 		_, err := NewActivations(d, l, c.size)
 		for _, want := range c.want {
@@ -227,8 +227,8 @@ func TestActivationsRefuse(t *testing.T) {
 		t.Errorf("%d bytes stayed", held)
 	}
 	m := newModel(t, d, l, 1)
-	a := newActivations(t, m, Size{1, 32})
-	err := a.Load(someBatch(1, Size{1, 31}, 11))
+	a := newActivations(t, m, Size{Batch: 1, SeqLen: 32})
+	err := a.Load(someBatch(1, Size{Batch: 1, SeqLen: 31}, 11))
 	if err == nil || !strings.Contains(err.Error(), "31 inputs") || !strings.Contains(err.Error(), "32 rows") {
 		t.Errorf("a short batch: %v", err)
 	}
@@ -243,7 +243,7 @@ func TestNoMemory(t *testing.T) {
 			t.Fatalf("room for %d tensors: %v, %d bytes stayed", room, err, d.Ledger().Total())
 		}
 	}
-	s := Size{1, 4}
+	s := Size{Batch: 1, SeqLen: 4}
 	for room := range len(ActivationSpecs(l, s)) {
 		d := &full{Device: gpu.NewHost(), room: room}
 		if _, err := NewActivations(d, l, s); err == nil || d.Ledger().Total() != 0 {

@@ -25,7 +25,9 @@ import (
 type Param struct {
 	Name   string // blocks.<id>.wq, blocks.<id>.wq.lora_a, embed, norm, head
 	Weight gpu.Tensor
-	Grad   gpu.Tensor // none: frozen
+	Scales gpu.Tensor // of an int8 weight's groups
+	Grad   gpu.Tensor // none: frozen; under gradient release a view of the slab
+	Master gpu.Tensor // what completes the weight to its f32 master, see Storage
 	Decay  bool       // weight decay applies (matrices, not norms)
 }
 
@@ -63,6 +65,9 @@ func (b *Block) Linears() []*Linear {
 	return []*Linear{b.WQ, b.WK, b.WV, b.WO, b.Gate, b.Up, b.Down}
 }
 
+// Norms lists the block's norms in the order of the forward pass.
+func (b *Block) Norms() []*Param { return []*Param{b.AttnNorm, b.FFNNorm} }
+
 // Model is a LLaMA on a device.
 type Model struct {
 	Layout
@@ -72,7 +77,8 @@ type Model struct {
 	Norm   *Param // (C)
 	Head   *Param // (V, C); the embedding's when tied
 	params map[string]*Param
-	list   []*Param // in the layout's order
+	list   []*Param   // in the layout's order
+	slab   gpu.Tensor // that gradients share under release
 }
 
 // New allocates the layout's weights and gradients on a device, all zero.
@@ -92,8 +98,9 @@ func New(dev gpu.Device, l Layout) (*Model, error) {
 func (m *Model) Device() gpu.Device { return m.dev }
 
 // Apply changes the model to another layout: tensors that both have are kept
-// with their values, others are freed first and then made, all zero. New blocks
-// and adapters are for the caller to fill.
+// with their values, others are freed first and then made, all zero; a weight
+// that is to be int8 is quantized. New blocks and adapters are for the caller to
+// fill.
 func (m *Model) Apply(l Layout) error {
 	if err := l.Validate(); err != nil {
 		return err
@@ -103,21 +110,30 @@ func (m *Model) Apply(l Layout) error {
 	for _, s := range specs {
 		want[s.Weight.Name] = s
 	}
+	m.freeSlab()
 	for name, p := range m.params {
 		s, ok := want[name]
 		ok = ok && slices.Equal(s.Weight.Shape, p.Weight.Shape) // adapters of another rank are others
-		if !ok || s.Grad.Name == "" {
-			m.dev.Free(p.Grad)
-			p.Grad = gpu.Tensor{}
-		}
+		m.drop(&p.Grad, s.Grad, ok)
+		m.drop(&p.Master, s.Master, ok)
 		if !ok {
 			m.dev.Free(p.Weight)
+			m.dev.Free(p.Scales)
 			delete(m.params, name)
+		}
+	}
+	if err := m.quantize(want); err != nil {
+		return err
+	}
+	if s := l.slabSpec(); s.Name != "" {
+		var err error
+		if m.slab, err = m.dev.New(s); err != nil {
+			return err
 		}
 	}
 	m.list = nil
 	for _, s := range specs {
-		if err := m.allocate(s); err != nil {
+		if err := m.allocate(s, l.ownGradient(s.Weight.Name)); err != nil {
 			return err
 		}
 		m.list = append(m.list, m.params[s.Weight.Name])
@@ -127,21 +143,52 @@ func (m *Model) Apply(l Layout) error {
 	return nil
 }
 
-func (m *Model) allocate(s ParamSpec) (err error) {
+// drop frees a tensor that is not as wanted.
+func (m *Model) drop(t *gpu.Tensor, want gpu.Spec, keep bool) {
+	if !keep || want.Name == "" || want.DType != t.DType || !slices.Equal(want.Shape, t.Shape) {
+		m.dev.Free(*t)
+		*t = gpu.Tensor{}
+	}
+}
+
+// freeSlab frees the memory that gradients share, and with it those.
+func (m *Model) freeSlab() {
+	if m.slab.None() {
+		return
+	}
+	for _, p := range m.params {
+		if !m.ownGradient(p.Name) {
+			p.Grad = gpu.Tensor{}
+		}
+	}
+	m.dev.Free(m.slab)
+	m.slab = gpu.Tensor{}
+}
+
+// allocate makes what a parameter lacks.
+func (m *Model) allocate(s ParamSpec, ownGradient bool) error {
 	p := m.params[s.Weight.Name]
 	if p == nil {
 		p = &Param{Name: s.Weight.Name, Decay: s.Decay}
 		m.params[p.Name] = p
 	}
-	if p.Weight.None() {
-		if p.Weight, err = m.dev.New(s.Weight); err != nil {
-			return err
+	for _, part := range []struct {
+		tensor *gpu.Tensor
+		spec   gpu.Spec
+	}{{&p.Weight, s.Weight}, {&p.Scales, s.Scales}, {&p.Master, s.Master}, {&p.Grad, s.Grad}} {
+		switch {
+		case part.spec.Name == "" || !part.tensor.None():
+		case part.tensor == &p.Grad && !ownGradient:
+			p.Grad = m.slab.As(s.Grad, 0)
+		default:
+			t, err := m.dev.New(part.spec)
+			if err != nil {
+				return err
+			}
+			*part.tensor = t
 		}
 	}
-	if s.Grad.Name != "" && p.Grad.None() {
-		p.Grad, err = m.dev.New(s.Grad)
-	}
-	return err
+	return nil
 }
 
 // link points the struct's fields at the parameters of the layout.
@@ -174,19 +221,13 @@ func (m *Model) Params() []*Param { return m.list }
 // Param finds a parameter by name, or is nil.
 func (m *Model) Param(name string) *Param { return m.params[name] }
 
-// FreeGradients frees every gradient, as before a transition.
-func (m *Model) FreeGradients() {
-	for _, p := range m.params {
-		m.dev.Free(p.Grad)
-		p.Grad = gpu.Tensor{}
-	}
-}
-
 // Free releases every tensor.
 func (m *Model) Free() {
-	m.FreeGradients()
+	m.freeSlab()
 	for _, p := range m.params {
-		m.dev.Free(p.Weight)
+		for _, t := range []gpu.Tensor{p.Weight, p.Scales, p.Grad, p.Master} {
+			m.dev.Free(t)
+		}
 	}
 	clear(m.params)
 	m.list = nil

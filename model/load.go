@@ -7,7 +7,7 @@ import (
 )
 
 // LoadHF loads a Hugging Face directory (see OpenHF) onto a device, for
-// inference, in pieces of at most 64 MiB. It refuses a directory that holds
+// inference, in pieces of a few MiB. It refuses a directory that holds
 // tensors which this model has no place for: leaving out a bias, say, would
 // compute something else. Blocks have the IDs 0, 1, ...
 func LoadHF(dev gpu.Device, dir string) (*Model, error) {
@@ -36,18 +36,16 @@ func LoadHF(dev gpu.Device, dir string) (*Model, error) {
 
 // read fills every parameter from w.
 func (m *Model) read(w Weights) error {
-	var piece []float32
 	for name, p := range m.hfParams() {
-		n := p.Weight.Elements()
-		if piece == nil || len(piece) < min(n, pieceElements) {
-			piece = make([]float32, min(n, pieceElements))
-		}
-		for at := 0; at < n; at += len(piece) {
-			part := piece[:min(len(piece), n-at)]
-			if err := w.ReadF32(name, at, part); err != nil {
+		cols := p.Weight.Cols()
+		rows := max(1, pieceElements/cols)
+		piece := make([]float32, min(rows, p.Weight.Rows())*cols)
+		for row := 0; row < p.Weight.Rows(); row += rows {
+			part := piece[:min(rows, p.Weight.Rows()-row)*cols]
+			if err := w.ReadF32(name, row*cols, part); err != nil {
 				return err
 			}
-			if err := m.dev.Write(p.Weight, at, gpu.Words(part)); err != nil {
+			if err := m.writeRows(p, row, part); err != nil {
 				return err
 			}
 		}

@@ -66,16 +66,6 @@ func TestExportedModelIsLoadedAgain(t *testing.T) {
 	})
 }
 
-func TestExportRefusesAdapters(t *testing.T) {
-	l := grownLayout(true)
-	l.Blocks[1].Frozen, l.Blocks[1].Wrapped = true, true
-	l.Adapter = AdapterLayout{Rank: 2, Alpha: 2, Targets: []string{"wq"}}
-	m := newModel(t, gpu.NewHost(), l, 5)
-	if _, err := export(t, m); err == nil || !strings.Contains(err.Error(), "block 1 carries adapters") {
-		t.Errorf("exporting a wrapped block: %v", err)
-	}
-}
-
 func TestLoadHFRefusesTensorsWithoutAPlace(t *testing.T) {
 	d := gpu.NewHost()
 	m := newModel(t, d, grownLayout(true), 5)

@@ -115,7 +115,7 @@ func fixtureTrainer(t *testing.T, d gpu.Device, r Recipe, b Batches, initial str
 func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...Stage) Recipe {
 	o := f.Optimizer
 	return Recipe{
-		Format: recipeFormat, Method: "step", Model: c, Precision: "f32", Seed: 1, Batch: s, GradAccum: 1,
+		Format: recipeFormat, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
 		Optimizer:      optim.AdamWConfig{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, MaxNorm: o.MaxNorm},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true, Stages: stages,
 	}

@@ -25,7 +25,7 @@ func tinyOptions() Options {
 		Model: model.Config{
 			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000,
 		},
-		Precision: "f32", Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
+		Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
 		Optimizer: optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, MaxNorm: 1},
 		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
 		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,

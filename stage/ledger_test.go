@@ -19,6 +19,20 @@ func TestLedgerIsThePlan(t *testing.T) {
 		"keep":   func(o *Options) { o.KeepAdapters = true },
 		"tied":   func(o *Options) { o.Model.Tied = true },
 		"frozen": func(o *Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
+		"paper":  func(o *Options) { o.Storage = model.Storage{Precision: "bf16", States: "paper", Gradients: "bf16"} },
+		"split": func(o *Options) {
+			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "f32"}
+			o.KeepAdapters = true
+		},
+		"flash8, int8": func(o *Options) {
+			o.Storage = model.Storage{Precision: "bf16", States: "flash8", Gradients: "bf16", Frozen: "int8"}
+		},
+		"released, int8, recomputed": func(o *Options) {
+			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "bf16", Release: true, Frozen: "int8"}
+			o.Recompute = RecomputeBlock
+		},
+		"released, tied":    func(o *Options) { o.Storage.Release, o.Model.Tied = true, true },
+		"recomputed, heads": func(o *Options) { o.Recompute, o.Batch.HeadRows = RecomputeBlock, 3 },
 		"few targets, large first stage": func(o *Options) {
 			o.Adapter.Targets, o.Split = []string{"wq", "down"}, []int{4, 1, 1}
 		},
@@ -97,7 +111,7 @@ func TestPlanIsWhatAGPUHolds(t *testing.T) {
 	}
 	tr.Free()
 	tr = newTrainer(t, d, mustRecipe(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
-	if diff := cmp.Diff(p.Vanilla, takeSteps(t, tr, 1)[0].Bytes); diff != "" {
+	if diff := cmp.Diff(p.Methods[0].Stages[0].Bytes, takeSteps(t, tr, 1)[0].Bytes); diff != "" {
 		t.Errorf("vanilla (-plan +metrics):\n%s", diff)
 	}
 }

@@ -12,7 +12,8 @@ import (
 // Options are a user's choices; a method turns them into a Recipe.
 type Options struct {
 	Model          model.Config
-	Precision      string
+	Storage        model.Storage // Gradients may be GradientsAuto, Frozen "" (the precision)
+	Recompute      string        // RecomputeNone, RecomputeBlock or RecomputeAuto
 	Seed           uint64
 	Steps          int // optimizer steps of the whole run
 	Batch          model.Size
@@ -27,7 +28,8 @@ type Options struct {
 	Rewarm         int       // steps after each growth; likewise
 	MinRatio       float64
 	Stages         int
-	Split          []int // layers that each stage adds; nil: the paper's optimum
+	Split          []int  // layers that each stage adds; nil: by SplitBy
+	SplitBy        string // SplitReal or SplitPaper
 	GrowAt         float64
 	Operator       string
 	Position       string
@@ -43,10 +45,36 @@ type Options struct {
 // hidden size, at least 4 (64 for the 368M model, 128 for the 1.2B one).
 func DefaultRank(c model.Config) int { return max(4, c.Hidden/16) }
 
+// GradientsAuto keeps gradients in the weights' precision while each step has one
+// micro-batch, and in f32 where several are added up.
+const GradientsAuto = "auto"
+
+// resolved fills in what follows from other choices.
+func (o Options) resolved() (Options, error) {
+	if o.Storage.Gradients == GradientsAuto {
+		o.Storage.Gradients = o.Storage.Precision
+		if o.GradAccum > 1 {
+			o.Storage.Gradients = model.F32
+		}
+	}
+	if o.Storage.Frozen == "" {
+		o.Storage.Frozen = o.Storage.Precision
+	}
+	switch o.Recompute {
+	case RecomputeNone, RecomputeAuto:
+		o.Batch.Recompute = false
+	case RecomputeBlock:
+		o.Batch.Recompute = true
+	default:
+		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock, RecomputeAuto)
+	}
+	return o, o.Storage.Validate()
+}
+
 // base is what all methods share.
 func (o Options) base(method string) Recipe {
 	return Recipe{
-		Format: recipeFormat, Method: method, Model: o.Model, Precision: o.Precision, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
+		Format: recipeFormat, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
 		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
 	}
 }
@@ -95,6 +123,10 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 		return Recipe{}, fmt.Errorf("%d steps: a run needs at least one", o.Steps)
 	}
 	if err := o.Model.Validate(); err != nil { // methods count its parameters
+		return Recipe{}, err
+	}
+	o, err := o.resolved()
+	if err != nil {
 		return Recipe{}, err
 	}
 	if !(o.AdapterLR > 0) || math.IsInf(o.AdapterLR, 1) {

@@ -9,28 +9,63 @@ import (
 	"steplm/model/optim"
 )
 
-// Plan is what a STEP run keeps in memory, stage by stage, and what vanilla
-// training of the same model with the same batch would keep. It is made with no
-// device.
+// Plan is what runs of a model keep in memory, method by method, with the same
+// states and micro-batch. It is made with no device.
 type Plan struct {
 	Model      model.Config        `json:"model"`
 	Parameters int64               `json:"parameters"` // of the whole model
 	Batch      model.Size          `json:"micro_batch"`
-	Split      []int               `json:"split"`
+	GradAccum  int                 `json:"grad_accum"`
+	Storage    model.Storage       `json:"storage"`
 	Adapter    model.AdapterLayout `json:"adapter"`
+	// Bytes per parameter that trains and of a frozen linear, by Storage.
+	TrainableBytes float64 `json:"bytes_per_trainable"`
+	FrozenBytes    float64 `json:"bytes_per_frozen"`
 
+	// STEP's, or with one stage vanilla's.
+	Split  []int       `json:"split"`
 	Stages []StagePlan `json:"stages"`
-	// By the formula of STEP's paper: states of the blocks' parameters only, see
-	// PaperStageBytes.
-	PaperVanillaBytes int64   `json:"paper_vanilla_bytes"`
-	PaperReduction    float64 `json:"paper_reduction"` // 1 - largest stage / vanilla
-	// By what this program allocates on a GPU.
+	// Its largest stage against vanilla's.
+	Reduction    float64          `json:"reduction"`
 	Vanilla      map[string]int64 `json:"vanilla"` // by class
 	VanillaBytes int64            `json:"vanilla_bytes"`
-	Reduction    float64          `json:"reduction"` // 1 - largest stage / vanilla
+
+	Methods []MethodPlan `json:"methods"`
+	// Of vanilla training by the formula of STEP's paper: states of the blocks'
+	// parameters only, see PaperVanillaBytes.
+	PaperVanillaBytes int64 `json:"paper_vanilla_bytes"`
+	// What STEP saves by that formula, with the split that is best by it.
+	PaperReduction float64 `json:"paper_reduction"`
+	// What a memory limit made of the micro-batch, if there is one.
+	Fitted *Fitted `json:"fitted,omitempty"`
 }
 
-// StagePlan is one stage of a Plan.
+// The methods of a plan.
+const (
+	PlanVanilla   = "vanilla"
+	PlanStep      = "step"
+	PlanStepPaper = "step, paper's split"
+	PlanReLoRA    = "relora"
+	PlanGaLore    = "galore"
+)
+
+// MethodPlan is the stages of one method.
+type MethodPlan struct {
+	Method string      `json:"method"`
+	Split  []int       `json:"split,omitempty"` // of STEP
+	Stages []StagePlan `json:"stages"`
+	// Of the largest stage:
+	PeakBytes  int64   `json:"peak_bytes"`
+	StateBytes int64   `json:"state_bytes"` // of its weights, adapters, gradients and optimizer
+	PaperBytes int64   `json:"paper_bytes"` // 0: the paper has no formula
+	Reduction  float64 `json:"reduction"`   // of PeakBytes against vanilla's in this plan
+	// Of StateBytes against vanilla's here.
+	StateReduction float64 `json:"state_reduction"`
+	// Of PaperBytes against vanilla's by the same formula.
+	PaperReduction float64 `json:"paper_reduction"`
+}
+
+// StagePlan is one stage of a MethodPlan.
 type StagePlan struct {
 	NewLayers  int              `json:"new_layers"`
 	Layers     int              `json:"layers"` // new and old
@@ -39,54 +74,183 @@ type StagePlan struct {
 	PeakBytes  int64            `json:"peak_bytes"` // their sum: all of it is there at once
 }
 
-// MakePlan plans a STEP run. Of the options it reads what memory depends on:
-// the model, the micro-batch, stages and split, adapters, and what trains.
+// StateBytes is what the paper calls model states: all but activations and
+// scratch.
+func (s StagePlan) StateBytes() int64 {
+	return s.PeakBytes - s.Bytes[gpu.Activations.String()] - s.Bytes[gpu.Scratch.String()]
+}
+
+// MakePlan plans vanilla training, STEP with the options' split and with the
+// paper's, ReLoRA and GaLore. Of the options it reads what memory depends on: the
+// model, the micro-batch, storage, stages and split, adapters, and what trains.
 func MakePlan(o Options) (Plan, error) {
-	o = o.anyTraining()
-	step, err := NewRecipe("step", o)
+	o, err := o.anyTraining().resolved()
 	if err != nil {
 		return Plan{}, err
 	}
-	vanilla, err := NewRecipe("vanilla", o)
-	if err != nil {
+	if err := o.Model.Validate(); err != nil {
 		return Plan{}, err
-	}
-	layouts, err := step.Layouts()
-	if err != nil {
-		return Plan{}, err
-	}
-	block := o.Model.LayerParams() + o.Model.NormParams()
-	adapter := int64(0)
-	if o.Stages > 1 {
-		if adapter, err = o.Model.AdapterParams(o.Adapter.Rank, o.Adapter.Targets); err != nil {
-			return Plan{}, err
-		}
 	}
 	p := Plan{
-		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, Adapter: o.Adapter,
-		PaperVanillaBytes: PaperVanillaBytes(block, o.Model.Layers),
+		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum, Storage: o.Storage, Adapter: o.Adapter,
+		TrainableBytes: o.Storage.TrainableBytes(), FrozenBytes: o.Storage.FrozenBytes(),
+		PaperVanillaBytes: PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers),
 	}
+	vanilla, err := o.planVanilla()
+	if err != nil {
+		return Plan{}, err
+	}
+	p.Methods = append(p.Methods, vanilla)
+	if o.Stages > 1 {
+		step, err := o.planStep(PlanStep)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Methods = append(p.Methods, step)
+		paper := o
+		paper.SplitBy, paper.Split = SplitPaper, nil
+		other, err := paper.planStep(PlanStepPaper)
+		if err != nil {
+			return Plan{}, err
+		}
+		if !slices.Equal(other.Split, step.Split) {
+			p.Methods = append(p.Methods, other)
+		}
+		p.PaperReduction = 1 - float64(other.PaperBytes)/float64(p.PaperVanillaBytes)
+		p.Methods = append(p.Methods, o.planReLoRA(), o.planGaLore())
+	}
+	whole, step := p.Methods[0], p.Methods[min(1, len(p.Methods)-1)]
+	p.Vanilla, p.VanillaBytes = whole.Stages[0].Bytes, whole.PeakBytes
+	p.Split, p.Stages, p.Reduction = step.Split, step.Stages, 1-float64(step.PeakBytes)/float64(whole.PeakBytes)
+	if p.Split == nil {
+		p.Split = []int{o.Model.Layers}
+	}
+	for i := range p.Methods {
+		m := &p.Methods[i]
+		m.Reduction = 1 - float64(m.PeakBytes)/float64(whole.PeakBytes)
+		m.StateReduction = 1 - float64(m.StateBytes)/float64(whole.StateBytes)
+		if m.PaperBytes > 0 {
+			m.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
+		}
+	}
+	return p, nil
+}
+
+// FitPlan is Fit for the options of a plan: STEP's, or vanilla's with one stage.
+func FitPlan(o Options, limit int64) (Options, Fitted, error) {
+	method := "step"
+	if o.Stages == 1 {
+		method = "vanilla"
+	}
+	return Fit(method, o.anyTraining(), limit, 0)
+}
+
+// planned completes a method by its largest stage.
+func planned(method string, split []int, stages []StagePlan) MethodPlan {
+	m := MethodPlan{Method: method, Split: split, Stages: stages}
+	m.PeakBytes = slices.MaxFunc(stages, func(a, b StagePlan) int { return cmp.Compare(a.PeakBytes, b.PeakBytes) }).PeakBytes
+	for _, s := range stages {
+		m.StateBytes = max(m.StateBytes, s.StateBytes())
+		m.PaperBytes = max(m.PaperBytes, s.PaperBytes)
+	}
+	return m
+}
+
+func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
+	ledger := gpu.Plan(gpu.OwnSpecs(), specs)
+	return StagePlan{NewLayers: added, Layers: layers, PaperBytes: paper, Bytes: ledger.ByClass(), PeakBytes: ledger.Total()}
+}
+
+func (o Options) planVanilla() (MethodPlan, error) {
+	o.Storage.Frozen = o.Storage.Precision // nothing is frozen
+	r, err := NewRecipe("vanilla", o)
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	paper := PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers)
+	return planned(PlanVanilla, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, paper, r.Specs(layouts[0]))}), nil
+}
+
+func (o Options) planStep(method string) (MethodPlan, error) {
+	r, err := NewRecipe("step", o)
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	paper, err := o.paperStageBytes()
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	var split []int
+	var stages []StagePlan
 	before := 0
 	for _, l := range layouts {
 		added := len(l.Blocks) - before
-		ledger := step.ledger(l)
-		p.Split = append(p.Split, added)
-		p.Stages = append(p.Stages, StagePlan{
-			NewLayers: added, Layers: len(l.Blocks), PaperBytes: PaperStageBytes(block, adapter)(added, before),
-			Bytes: ledger.ByClass(), PeakBytes: ledger.Total(),
-		})
+		split = append(split, added)
+		stages = append(stages, stagePlan(added, len(l.Blocks), paper(added, before), r.Specs(l)))
 		before = len(l.Blocks)
 	}
-	whole := vanilla.ledger(model.Plain(o.Model, o.Model.Layers))
-	p.Vanilla, p.VanillaBytes = whole.ByClass(), whole.Total()
-	p.PaperReduction = reduction(p.Stages, p.PaperVanillaBytes, func(s StagePlan) int64 { return s.PaperBytes })
-	p.Reduction = reduction(p.Stages, p.VanillaBytes, func(s StagePlan) int64 { return s.PeakBytes })
-	return p, nil
+	return planned(method, split, stages), nil
+}
+
+// planReLoRA is all linears of blocks frozen under adapters of the same rank, while
+// embedding, head and norms train: ReLoRA after its full-rank warm start, during
+// which it takes what vanilla training takes.
+func (o Options) planReLoRA() MethodPlan {
+	o.TrainEmbedding, o.TrainHead, o.TrainNorms = true, true, true
+	l := o.stageLayout(0, o.Model.Layers)
+	return planned(PlanReLoRA, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, 0, Recipe{Batch: o.Batch}.Specs(l))})
+}
+
+// planGaLore is vanilla training whose moments of blocks' linears are of the
+// gradient projected to the adapters' rank (Zhao et al. 2024): with each linear of m x n,
+// m <= n, an f32 projection of m x r and moments of r x n.
+func (o Options) planGaLore() MethodPlan {
+	o.Storage.Frozen = o.Storage.Precision
+	l := o.stageLayout(o.Model.Layers, 0)
+	linears := map[string]bool{}
+	for _, b := range l.Blocks {
+		for _, s := range l.LinearShapes() {
+			linears[b.Name(s.Name)] = true
+		}
+	}
+	moments := map[string]bool{}
+	var specs []gpu.Spec
+	largest := 0
+	for _, p := range l.Params() {
+		if !linears[p.Weight.Name] {
+			continue
+		}
+		for _, s := range o.Storage.MomentSpecs(p.Weight) {
+			moments[s.Name] = true
+		}
+		m, n := p.Weight.Shape[0], p.Weight.Shape[1]
+		low, high := min(m, n), max(m, n)
+		rank := min(o.Adapter.Rank, low)
+		projected := gpu.Spec{Name: p.Weight.Name, DType: p.Weight.DType, Shape: []int{rank, high}}
+		specs = append(specs, gpu.Spec{Name: p.Weight.Name + ".projection", Class: gpu.Optimizer, Shape: []int{rank, low}})
+		specs = append(specs, o.Storage.MomentSpecs(projected)...)
+		largest = max(largest, rank*high)
+	}
+	specs = append(specs, gpu.Spec{Name: "projected", Class: gpu.Scratch, Shape: []int{max(1, largest)}})
+	for _, s := range (Recipe{Batch: o.Batch}).Specs(l) {
+		if !moments[s.Name] {
+			specs = append(specs, s)
+		}
+	}
+	return planned(PlanGaLore, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, 0, specs)})
 }
 
 // anyTraining fills in what a recipe needs and memory does not depend on.
 func (o Options) anyTraining() Options {
-	o.Precision, o.GradAccum = "f32", 1
+	o.GradAccum = max(1, o.GradAccum)
 	o.Steps, o.GrowAt, o.Schedule, o.Warmup, o.Rewarm = 1000*max(1, o.Stages), 0.75, "constant", 0, 0
 	o.Operator, o.Position = "mean", "upper"
 	o.Optimizer = optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}
@@ -95,13 +259,4 @@ func (o Options) anyTraining() Options {
 		o.Adapter = model.AdapterLayout{} // nothing is ever frozen
 	}
 	return o
-}
-
-// ledger is what a GPU holds while a layout trains.
-func (r Recipe) ledger(l model.Layout) *gpu.Ledger { return gpu.Plan(gpu.OwnSpecs(), r.Specs(l)) }
-
-// reduction is how much less than vanilla the largest stage takes.
-func reduction(stages []StagePlan, vanilla int64, bytes func(StagePlan) int64) float64 {
-	largest := slices.MaxFunc(stages, func(a, b StagePlan) int { return cmp.Compare(bytes(a), bytes(b)) })
-	return 1 - float64(bytes(largest))/float64(vanilla)
 }

@@ -10,13 +10,13 @@ import (
 	"steplm/model"
 )
 
-// planned has grouped-query attention and a tied head.
-var planned = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
+// plannedModel has grouped-query attention and a tied head.
+var plannedModel = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
 
 // planOptions are the options of a plan, nothing else.
 func planOptions(c model.Config, rank, stages int) Options {
 	return Options{
-		Model: c, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
+		Model: c, Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		Adapter: model.AdapterLayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
 	}
 }
@@ -58,7 +58,7 @@ func TestPlanByThePapersFormula(t *testing.T) {
 
 // What is allocated for a model whose bytes can be added up on paper.
 func TestPlanCountsWhatIsAllocated(t *testing.T) {
-	o := planOptions(planned, 4, 2)
+	o := planOptions(plannedModel, 4, 2)
 	o.Split = []int{5, 3}
 	p := mustPlan(t, o)
 	c := o.Model
@@ -112,7 +112,7 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 
 // A single stage is vanilla, and needs no adapters.
 func TestPlanOfOneStageIsVanilla(t *testing.T) {
-	p := mustPlan(t, planOptions(planned, 0, 1))
+	p := mustPlan(t, planOptions(plannedModel, 0, 1))
 	if p.Reduction != 0 || p.PaperReduction != 0 || p.Stages[0].PeakBytes != p.VanillaBytes {
 		t.Errorf("one stage: %+v", p)
 	}
@@ -134,7 +134,7 @@ func TestPlanErrors(t *testing.T) {
 		{"split", func(o *Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
 		{"target", func(o *Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
 	} {
-		o := planOptions(planned, 4, 2)
+		o := planOptions(plannedModel, 4, 2)
 		c.spoil(&o)
 		_, err := MakePlan(o)
 		for _, part := range c.want {

@@ -18,14 +18,14 @@ import (
 )
 
 // recipeFormat is the version of the recipe's JSON.
-const recipeFormat = 1
+const recipeFormat = 2
 
 // Recipe is a run as pure data. Whatever the paper leaves open is a field.
 type Recipe struct {
 	Format    int               `json:"format"`
 	Method    string            `json:"method"`
 	Model     model.Config      `json:"model"` // the target
-	Precision string            `json:"precision"`
+	Storage   model.Storage     `json:"storage"`
 	Seed      uint64            `json:"seed"`
 	Batch     model.Size        `json:"micro_batch"`
 	GradAccum int               `json:"grad_accum"`
@@ -111,14 +111,20 @@ func (r Recipe) Validate() error {
 	if err := r.Model.Validate(); err != nil {
 		return err
 	}
-	if r.Precision != "f32" {
-		return fmt.Errorf("precision %q: only f32 is there", r.Precision)
+	if err := r.Storage.Validate(); err != nil {
+		return err
+	}
+	if r.Storage.Release && r.GradAccum > 1 {
+		return fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, and with %d micro-batches none is before the last: use --grad-accum 1, or leave --release out", r.GradAccum)
 	}
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
 	}
 	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
 		return fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed; lower --batch-size and raise --grad-accum", r.Batch.Batch, r.Batch.SeqLen, maxRows)
+	}
+	if r.Batch.HeadRows < 0 {
+		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more", r.Batch.HeadRows)
 	}
 	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
 		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
@@ -155,6 +161,11 @@ func (r Recipe) Validate() error {
 		if err := l.Validate(); err != nil {
 			return err
 		}
+	}
+	if r.Storage.Frozen == model.Int8 && !slices.ContainsFunc(layouts, func(l model.Layout) bool {
+		return slices.ContainsFunc(l.Blocks, func(b model.BlockLayout) bool { return b.Frozen })
+	}) {
+		return fmt.Errorf("frozen weights in %s: this run of method %s freezes nothing; leave --frozen out", model.Int8, r.Method)
 	}
 	if n := len(layouts[len(layouts)-1].Blocks); n != r.Model.Layers {
 		return fmt.Errorf("the last stage has %d layers, the model %d", n, r.Model.Layers)

@@ -186,7 +186,7 @@ func TestOptionsErrors(t *testing.T) {
 		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 }, []string{"17", "16", "--seq-len"}},
 		{"no batch", "vanilla", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
 		{"no accumulation", "vanilla", func(o *Options) { o.GradAccum = 0 }, []string{"accumulation 0"}},
-		{"precision", "vanilla", func(o *Options) { o.Precision = "f16" }, []string{`"f16"`, "f32"}},
+		{"precision", "vanilla", func(o *Options) { o.Storage.Precision = "f16" }, []string{`"f16"`, "f32"}},
 		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Beta2 = 1 }, []string{"betas", "1"}},
 		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Eps = 0 }, []string{"epsilon 0"}},
 		{"negative norm", "vanilla", func(o *Options) { o.Optimizer.MaxNorm = -1 }, []string{"norm -1"}},

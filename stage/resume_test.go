@@ -17,6 +17,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 	"steplm/model/checkpoint"
 )
 
@@ -128,6 +129,46 @@ func TestStopAndResume(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A run goes on bit for bit from what a checkpoint keeps of every storage: working
+// weights, masters, moments of 8 bits, int8 weights and their scales.
+func TestResumeInEveryStorage(t *testing.T) {
+	for name, st := range map[string]model.Storage{
+		"paper":                {Precision: model.BF16, States: model.PaperStates, Gradients: GradientsAuto},
+		"split":                {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
+		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				o := storyOptions()
+				o.Storage, o.Recompute = st, RecomputeBlock
+				if st.Release {
+					o.GradAccum = 1
+				}
+				s := newStory(t)
+				s.Recipe = mustRecipe(t, "step", o)
+				want, _ := straight(t, s, d)
+				for _, stop := range []string{"step 2", "step 3", "step 5", "growth after step 3 in stage 2"} {
+					s := s.in(filepath.Join(t.TempDir(), "run"))
+					ctx, cancel := context.WithCancel(context.Background())
+					s.Hook = func(p string) {
+						if p == stop {
+							cancel()
+						}
+					}
+					if err := s.run(ctx, d); !errors.Is(err, ErrStopped) {
+						t.Fatalf("stopped at %q: %v", stop, err)
+					}
+					s.Hook = nil
+					if err := s.run(context.Background(), d); err != nil {
+						t.Fatal(err)
+					}
+					checkTold(t, s, want)
+				}
+			})
+		})
+	}
 }
 
 // A finished run that is resumed has nothing to do but its end.

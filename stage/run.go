@@ -208,7 +208,7 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// end evaluates all of every set, merges the adapters and exports the model.
+// end evaluates all of every set and exports the model.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {
@@ -217,9 +217,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		return err
 	}
 	if r.Export != nil {
-		if err := t.mergeForExport(); err != nil {
-			return err
-		}
+		t.freeState()
 		d, err := checkpoint.Begin(r.Folder.Dir, FinalDir)
 		if err != nil {
 			return err
@@ -233,18 +231,4 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		}
 	}
 	return r.event(t, Event{Event: "end", Checkpoint: FinalDir})
-}
-
-// mergeForExport folds the adapters in and keeps nothing that trains.
-func (t *Trainer) mergeForExport() error {
-	if err := mergeAdapters(t.Model); err != nil {
-		return err
-	}
-	t.freeState()
-	l := t.layout().ForInference()
-	l.Blocks = append(l.Blocks[:0:0], l.Blocks...)
-	for i := range l.Blocks {
-		l.Blocks[i].Wrapped = false
-	}
-	return t.Model.Apply(l)
 }

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,7 +25,7 @@ type state struct {
 	Device  string      `json:"device"`  // losses repeat bit for bit on the same one
 }
 
-// saveChunk is how many values are read and written at once: 16 MiB.
+// saveChunk is about how many values are read and written at once: 16 MiB of f32.
 const saveChunk = 4 << 20
 
 // Files of a checkpoint.
@@ -65,9 +66,25 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 func (t *Trainer) weights() []gpu.Tensor {
 	var list []gpu.Tensor
 	for _, p := range t.Model.Params() {
-		list = append(list, p.Weight)
+		for _, x := range []gpu.Tensor{p.Weight, p.Scales, p.Master} {
+			if !x.None() {
+				list = append(list, x)
+			}
+		}
 	}
 	return list
+}
+
+// info is how a tensor is kept in a file: numbers as such, without padding, so
+// that other programs can read them; all else as plain words.
+func info(x gpu.Tensor) checkpoint.Info {
+	switch x.DType {
+	case gpu.F32:
+		return checkpoint.Info{Name: x.Name, DType: checkpoint.F32, Shape: x.Shape}
+	case gpu.BF16:
+		return checkpoint.Info{Name: x.Name, DType: checkpoint.BF16, Shape: x.Shape}
+	}
+	return checkpoint.Info{Name: x.Name, DType: checkpoint.U32, Shape: []int{x.Words()}}
 }
 
 func (t *Trainer) saveTensors(d *checkpoint.Dir, file string, tensors []gpu.Tensor) error {
@@ -77,18 +94,24 @@ func (t *Trainer) saveTensors(d *checkpoint.Dir, file string, tensors []gpu.Tens
 	}
 	var infos []checkpoint.Info
 	for _, x := range tensors {
-		infos = append(infos, checkpoint.Info{Name: x.Name, DType: checkpoint.F32, Shape: x.Shape})
+		infos = append(infos, info(x))
 	}
 	w, err := checkpoint.Create(f, infos)
 	if err != nil {
 		return err
 	}
 	for _, x := range tensors {
-		err := chunks(x.Elements(), func(at int, buf []float32) error {
-			if err := t.dev.Read(x, at, gpu.Words(buf)); err != nil {
+		err := pieces(x, func(row int, buf []float32) error {
+			if info(x).DType.Float() {
+				if err := gpu.ReadRows(t.dev, x, row, buf); err != nil {
+					return err
+				}
+				return w.WriteF32(x.Name, buf)
+			}
+			if err := t.dev.Read(x, row, gpu.Words(buf)); err != nil {
 				return err
 			}
-			return w.WriteF32(x.Name, buf)
+			return w.WriteRaw(x.Name, littleEndian(gpu.Words(buf)))
 		})
 		if err != nil {
 			return err
@@ -100,16 +123,30 @@ func (t *Trainer) saveTensors(d *checkpoint.Dir, file string, tensors []gpu.Tens
 	return f.Close()
 }
 
-// chunks calls do for pieces of n values in a shared buffer.
-func chunks(n int, do func(at int, buf []float32) error) error {
-	buf := make([]float32, min(n, saveChunk))
-	for at := 0; at < n; at += len(buf) {
-		buf = buf[:min(len(buf), n-at)]
-		if err := do(at, buf); err != nil {
+// pieces calls do for pieces of a tensor in a shared buffer: whole rows of
+// numbers from row on, or words.
+func pieces(x gpu.Tensor, do func(row int, buf []float32) error) error {
+	rows, cols := x.Words(), 1
+	if info(x).DType.Float() {
+		rows, cols = x.Rows(), x.Cols()
+	}
+	most := max(1, saveChunk/cols)
+	buf := make([]float32, min(rows, most)*cols)
+	for row := 0; row < rows; row += most {
+		if err := do(row, buf[:min(most, rows-row)*cols]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// littleEndian is words as files have them.
+func littleEndian(words []uint32) []byte {
+	b := make([]byte, 0, 4*len(words))
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return b
 }
 
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
@@ -179,14 +216,26 @@ func loadTensors(dev gpu.Device, path string, tensors []gpu.Tensor) error {
 		return fmt.Errorf("%s holds %d tensors, %d are needed", path, n, len(tensors))
 	}
 	for _, x := range tensors {
-		if i, ok := f.Info(x.Name); !ok || !slices.Equal(i.Shape, x.Shape) {
-			return fmt.Errorf("%s: tensor %s %v is missing or has shape %v", path, x.Name, x.Shape, i.Shape)
+		want := info(x)
+		if i, ok := f.Info(x.Name); !ok || i.DType != want.DType || !slices.Equal(i.Shape, want.Shape) {
+			return fmt.Errorf("%s: tensor %s is %s %v, needed is %s %v", path, x.Name, i.DType, i.Shape, want.DType, want.Shape)
 		}
-		err := chunks(x.Elements(), func(at int, buf []float32) error {
-			if err := f.ReadF32(x.Name, at, buf); err != nil {
+		err := pieces(x, func(row int, buf []float32) error {
+			if want.DType.Float() {
+				if err := f.ReadF32(x.Name, row*x.Cols(), buf); err != nil {
+					return err
+				}
+				return gpu.WriteRows(dev, x, row, buf)
+			}
+			raw := make([]byte, 4*len(buf))
+			if err := f.ReadRaw(x.Name, 4*int64(row), raw); err != nil {
 				return err
 			}
-			return dev.Write(x, at, gpu.Words(buf))
+			words := gpu.Words(buf)
+			for i := range words {
+				words[i] = binary.LittleEndian.Uint32(raw[4*i:])
+			}
+			return dev.Write(x, row, words)
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)

@@ -45,6 +45,9 @@ type Metrics struct {
 	TokensPerSecond float64          `json:"tokens_per_second"`
 	Bytes           map[string]int64 `json:"bytes"` // live on the device, by class
 	PeakBytes       int64            `json:"peak_bytes"`
+	// ProcessPeak is the most memory that the process had resident since the stage
+	// began, in bytes; 0 where the system does not tell.
+	ProcessPeak int64 `json:"process_peak_bytes"`
 }
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.
@@ -70,7 +73,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 		return nil, err
 	}
 	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: b, stage: stage}
-	dev.Ledger().ResetPeak()
+	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
 	}
@@ -102,7 +105,7 @@ func CheckFits(dev gpu.Device, r Recipe) error {
 func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
 
 func (t *Trainer) allocateState() (err error) {
-	if t.opt, err = optim.NewAdamW(t.dev, t.Recipe.Optimizer, t.Model.Params()); err != nil {
+	if t.opt, err = optim.NewAdamW(t.Recipe.Optimizer, t.Model); err != nil {
 		return err
 	}
 	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
@@ -138,27 +141,8 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	}
 	s := t.Recipe.Stages[stage]
 	targets := float64(t.Recipe.TokensPerStep())
-	for i := range t.Recipe.GradAccum {
-		b, err := t.batches.Next(ctx)
-		if err != nil {
-			return Metrics{}, err
-		}
-		if err := t.acts.Load(model.Batch(b)); err != nil {
-			return Metrics{}, err
-		}
-		p := t.dev.Begin("train")
-		if i == 0 {
-			t.Model.ZeroGradients(p, t.acts)
-		}
-		t.Model.Forward(p, t.acts)
-		t.Model.Backward(p, t.acts, float32(1/targets))
-		if err := p.End(); err != nil {
-			return Metrics{}, err
-		}
-	}
 	rate := s.Schedule.At(in)
-	p := t.dev.Begin("update")
-	t.opt.Step(p, t.acts.Stats, func(q *model.Param) optim.Rates {
+	rates := func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
 		if q.Adapter() {
 			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
@@ -167,7 +151,33 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 			r.Decay = 0
 		}
 		return r
-	})
+	}
+	g := model.Gradients{Scale: float32(1 / targets)}
+	if t.Recipe.Storage.Release {
+		g.Complete = t.opt.Release(t.acts.Stats, rates)
+	}
+	for i := range t.Recipe.GradAccum {
+		b, err := t.batches.Next(ctx)
+		if err != nil {
+			return Metrics{}, err
+		}
+		if err := t.acts.Load(model.Batch(b)); err != nil {
+			return Metrics{}, err
+		}
+		g.Accumulate = i > 0
+		p := t.dev.Begin("train")
+		t.Model.Forward(p, t.acts)
+		t.Model.Backward(p, t.acts, g)
+		if err := p.End(); err != nil {
+			return Metrics{}, err
+		}
+	}
+	p := t.dev.Begin("update")
+	if t.Recipe.Storage.Release {
+		t.opt.FinishRelease(p, t.acts.Stats)
+	} else {
+		t.opt.Step(p, t.acts.Stats, rates)
+	}
 	if err := p.End(); err != nil {
 		return Metrics{}, err
 	}
@@ -178,13 +188,18 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
 	if x := loss + norm; math.IsNaN(x) || math.IsInf(x, 0) {
 		t.opt.T--
-		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; nothing was updated, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm)
+		updated := "nothing was updated"
+		if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
+			updated = "what was updated before that is thrown away"
+		}
+		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm, updated)
 	}
 	t.step++
 	l := t.dev.Ledger()
+	process, _ := gpu.ProcessPeak()
 	return Metrics{
 		Step: t.step, Stage: stage + 1, Loss: loss, LR: s.LR * rate, GradNorm: norm, Tokens: int64(t.step) * t.Recipe.TokensPerStep(),
-		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: l.ByClass(), PeakBytes: l.Peak(),
+		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: l.ByClass(), PeakBytes: l.Peak(), ProcessPeak: process,
 	}, nil
 }
 
@@ -197,7 +212,16 @@ type GrowthEvent struct {
 	Note      string `json:"note,omitempty"`
 	Trainable int64  `json:"trainable_parameters"`
 	Frozen    int64  `json:"frozen_parameters"`
-	PeakBytes int64  `json:"peak_bytes"` // of the transition
+	// Of the transition, on the device and of the process (0: not known).
+	PeakBytes   int64 `json:"peak_bytes"`
+	ProcessPeak int64 `json:"process_peak_bytes"`
+}
+
+// resetPeaks begins new ones, of the device's bytes and, where the system has
+// that, of the process's.
+func resetPeaks(dev gpu.Device) {
+	dev.Ledger().ResetPeak()
+	_ = gpu.ResetProcessPeak() // where it cannot be reset it stays an upper bound
 }
 
 // Due reports whether the next step belongs to the next stage.
@@ -213,7 +237,7 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 	if err != nil {
 		return GrowthEvent{}, err
 	}
-	t.dev.Ledger().ResetPeak()
+	resetPeaks(t.dev)
 	t.freeState()
 	if err := execute(t.Model, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
 		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
@@ -227,7 +251,10 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
 	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, PeakBytes: t.dev.Ledger().Peak()}
-	t.dev.Ledger().ResetPeak() // from here on it is the new stage's
+	if n, ok := gpu.ProcessPeak(); ok {
+		e.ProcessPeak = n
+	}
+	resetPeaks(t.dev) // from here on they are the new stage's
 	for i, o := range tr.growth.Origins {
 		if o.New {
 			e.New = append(e.New, i)

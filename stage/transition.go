@@ -10,7 +10,7 @@ import (
 // Layouts is what the model consists of in every stage.
 func (r Recipe) Layouts() ([]model.Layout, error) {
 	l := model.Plain(r.Model, r.Stages[0].Layers)
-	l.Adapter = r.Adapter
+	l.Adapter, l.Storage = r.Adapter, r.Storage
 	list := []model.Layout{l}
 	for i, s := range r.Stages[1:] {
 		t, err := r.plan(list[i], s.Entry)
@@ -31,7 +31,7 @@ func (r Recipe) Layouts() ([]model.Layout, error) {
 // transition is what a list of verbs means for a layout, with no device.
 type transition struct {
 	growth        Growth       // Origins by position after growing; none without grow
-	grown         model.Layout // right after growing
+	grown         model.Layout // right after growing: what will train has no gradient yet
 	merge         bool
 	fresh         map[int]bool // IDs of blocks whose adapters start anew
 	after         model.Layout
@@ -42,7 +42,7 @@ type transition struct {
 func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 	t := transition{grown: before, after: before, fresh: map[int]bool{}}
 	l := &t.after
-	l.Blocks = slices.Clone(before.Blocks)
+	l.Blocks, t.grown.Blocks = slices.Clone(before.Blocks), slices.Clone(before.Blocks)
 	old := map[int]bool{}
 	for _, b := range before.Blocks {
 		old[b.ID] = true
@@ -66,7 +66,7 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 		case Freeze:
 			for i, b := range l.Blocks {
 				if old[b.ID] {
-					l.Blocks[i].Frozen = true
+					l.Blocks[i].Frozen, l.Blocks[i].Int8 = true, r.Storage.Frozen == model.Int8
 				}
 			}
 			l.TrainEmbedding, l.TrainHead, l.TrainNorms = r.TrainEmbedding, r.TrainHead, r.TrainNorms
@@ -84,6 +84,13 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 		default:
 			return t, fmt.Errorf("unknown verb %q", v.Do)
 		}
+	}
+	// Growth reads working weights: what completes those that freeze to their
+	// masters goes before anything comes.
+	t.grown.Paused = true
+	t.grown.TrainEmbedding, t.grown.TrainHead, t.grown.TrainNorms = l.TrainEmbedding, l.TrainHead, l.TrainNorms
+	for i := range t.grown.Blocks {
+		t.grown.Blocks[i].Frozen = l.Blocks[i].Frozen
 	}
 	return t, nil
 }

@@ -136,6 +136,16 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{2, []string{"--eval-tokens -1", "0 or more"}, []string{"--eval-tokens=-1"}},
 		{2, []string{"--out is empty"}, []string{"--out="}},
 		{2, []string{"--precision", "f32", "f17"}, []string{"--precision", "f17"}},
+		{1, []string{"flash8", "f32"}, []string{"--precision", "f32", "--states", "flash8"}},
+		{1, []string{`"tiny"`, "paper, split, flash8"}, []string{"--states", "tiny"}},
+		{1, []string{"2 micro-batches", "--grad-accum 1", "--release"}, []string{"--release", "--grad-accum", "2"}},
+		{1, []string{"int8", "vanilla", "freezes nothing"}, []string{"--frozen", "int8", "--method", "vanilla"}},
+		{2, []string{"--recompute", "block", "some"}, []string{"--recompute", "some"}},
+		{2, []string{"--head-rows -1"}, []string{"--head-rows=-1"}},
+		{2, []string{"--split a,b", "13,11", "real"}, []string{"--split", "a,b"}},
+		{2, []string{"--memory-limit", `"6 apples"`, "6GiB"}, []string{"--memory-limit", "6 apples"}},
+		{2, []string{"--memory-limit", `"-1GiB"`}, []string{"--memory-limit=-1GiB"}},
+		{1, []string{"--memory-limit", "does not fit into 2.0 KiB", "smallest arrangement", "MiB more", "--states flash8"}, []string{"--memory-limit", "2KiB"}},
 	} {
 		refused(t, m, c.code, c.parts, append(c.flags, "--device", "host")...)
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"strconv"
+	"strings"
+
 	"steplm/model"
 	"steplm/stage"
 )
@@ -8,7 +11,7 @@ import (
 // StepFlags are the choices of STEP that decide what is in memory.
 type StepFlags struct {
 	Stages         *int     `placeholder:"K" help:"Stages. Default: 2, or as many as --split names."`
-	Split          []int    `placeholder:"N" help:"Layers that each stage adds. Default: the split with the smallest largest stage by the paper's formula."`
+	Split          string   `default:"real" placeholder:"SPLIT" help:"Layers that each stage adds: 13,11 for instance, or the split with the smallest largest stage by all that is allocated (real) or by the paper's formula (paper). Default: ${default}."`
 	Rank           *int     `placeholder:"R" help:"LoRA rank. Default: a sixteenth of the hidden size, at least 4."`
 	Alpha          *float64 `placeholder:"A" help:"LoRA alpha; adapters are scaled by alpha/rank. Default: the rank."`
 	LoraTargets    []string `default:"${targets}" placeholder:"NAME" help:"Linears that carry adapters. Default: all seven (${targets})."`
@@ -20,10 +23,20 @@ type StepFlags struct {
 const defaultStages = 2
 
 // Set writes the choices into options for a model.
-func (f StepFlags) Set(o *stage.Options, c model.Config) {
-	o.Split, o.Stages = f.Split, defaultStages
-	if f.Split != nil {
-		o.Stages = len(f.Split)
+func (f StepFlags) Set(o *stage.Options, c model.Config) error {
+	o.Stages = defaultStages
+	switch f.Split {
+	case stage.SplitReal, stage.SplitPaper:
+		o.SplitBy = f.Split
+	default:
+		for _, s := range strings.Split(f.Split, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(s))
+			if err != nil {
+				return usagef("--split %s: give the layers of each stage, such as 13,11, or %s or %s", f.Split, stage.SplitReal, stage.SplitPaper)
+			}
+			o.Split = append(o.Split, n)
+		}
+		o.Stages = len(o.Split)
 	}
 	if f.Stages != nil {
 		o.Stages = *f.Stages
@@ -37,4 +50,5 @@ func (f StepFlags) Set(o *stage.Options, c model.Config) {
 		o.Adapter.Alpha = *f.Alpha
 	}
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = f.TrainEmbedding, f.TrainHead, f.TrainNorms
+	return nil
 }

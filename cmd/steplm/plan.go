@@ -13,10 +13,13 @@ import (
 )
 
 type planCmd struct {
-	ModelFlags `embed:""`
-	StepFlags  `embed:""`
-	BatchSize  int  `default:"8" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
-	JSON       bool `help:"Print JSON."`
+	ModelFlags   `embed:""`
+	StepFlags    `embed:""`
+	StorageFlags `embed:""`
+	BatchSize    int    `default:"8" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
+	GradAccum    int    `default:"1" placeholder:"N" help:"Micro-batches per step. Default: ${default}."`
+	SVG          string `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	JSON         bool   `help:"Print JSON."`
 }
 
 func (c *planCmd) Run() error {
@@ -24,56 +27,127 @@ func (c *planCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	o := stage.Options{Model: config, Batch: model.Size{Batch: c.BatchSize, SeqLen: c.Window(config)}}
-	c.StepFlags.Set(&o, config)
+	o := stage.Options{Model: config, Batch: model.Size{Batch: c.BatchSize, SeqLen: c.Window(config)}, GradAccum: c.GradAccum}
+	if err := c.StorageFlags.Set(&o); err != nil {
+		return err
+	}
+	if err := c.StepFlags.Set(&o, config); err != nil {
+		return err
+	}
+	var fitted *stage.Fitted
+	if c.MemoryLimit > 0 {
+		chosen, f, err := stage.FitPlan(o, int64(c.MemoryLimit))
+		if err != nil {
+			return fmt.Errorf("--memory-limit: %w", err)
+		}
+		o, fitted = chosen, &f
+	}
 	p, err := stage.MakePlan(o)
 	if err != nil {
 		return err
 	}
+	p.Fitted = fitted
+	if c.SVG != "" {
+		if err := writeSVG(c.SVG, planChart(p)); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return printJSON(p)
 	}
-	printPlan(os.Stdout, p)
-	return nil
+	return printPlan(os.Stdout, p)
 }
 
-func printPlan(w io.Writer, p stage.Plan) {
+func printPlan(w io.Writer, p stage.Plan) error {
 	c := p.Model
 	head := "own head"
 	if c.Tied {
 		head = "head tied to the embedding"
 	}
-	fmt.Fprintf(w, "model  hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
+	fmt.Fprintf(w, "model   hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
 		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, count(p.Parameters))
-	fmt.Fprintf(w, "run    %s; micro-batch %d x %d; f32, AdamW\n\n", method(p), p.Batch.Batch, p.Batch.SeqLen)
+	fmt.Fprintf(w, "memory  %s\n", describeStorage(p.Storage, p.Batch))
+	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; AdamW%s\n", p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, adapters(p))
+	if p.Fitted != nil {
+		fmt.Fprintf(w, "limit   %s\n", p.Fitted)
+	}
+	fmt.Fprintln(w)
 
 	header := []string{"", "new", "layers"}
 	for _, class := range gpu.Classes() {
 		header = append(header, class.String())
 	}
 	rows := [][]string{append(header, "all", "paper")}
-	row := func(name string, added, layers int, bytes map[string]int64, all, paper int64) {
-		cells := []string{name, strconv.Itoa(added), strconv.Itoa(layers)}
-		for _, class := range gpu.Classes() {
-			cells = append(cells, gpu.Bytes(bytes[class.String()]))
+	for _, m := range p.Methods {
+		for i, s := range m.Stages {
+			paper := "-"
+			if s.PaperBytes > 0 {
+				paper = gpu.Bytes(s.PaperBytes)
+			}
+			cells := []string{stageLabel(m, i), strconv.Itoa(s.NewLayers), strconv.Itoa(s.Layers)}
+			for _, class := range gpu.Classes() {
+				cells = append(cells, gpu.Bytes(s.Bytes[class.String()]))
+			}
+			rows = append(rows, append(cells, gpu.Bytes(s.PeakBytes), paper))
 		}
-		rows = append(rows, append(cells, gpu.Bytes(all), gpu.Bytes(paper)))
 	}
-	for i, s := range p.Stages {
-		row(fmt.Sprintf("stage %d", i+1), s.NewLayers, s.Layers, s.Bytes, s.PeakBytes, s.PaperBytes)
-	}
-	row("vanilla", c.Layers, c.Layers, p.Vanilla, p.VanillaBytes, p.PaperVanillaBytes)
 	writeTable(w, 1, rows)
 
-	fmt.Fprintf(w, "\nall    the largest stage takes %s: every buffer of the program on a GPU, at this micro-batch\n", less(p.Reduction))
-	fmt.Fprintf(w, "paper  the largest stage takes %s: 16 bytes per trained and 2 per frozen parameter of the layers, nothing else\n", less(p.PaperReduction))
+	fmt.Fprintln(w)
+	if err := drawChart(w, planChart(p)); err != nil {
+		return err
+	}
+
+	fmt.Fprintln(w, "\nLargest stage against vanilla")
+	rows = [][]string{{"", "all", "states", "paper"}}
+	for _, m := range p.Methods[1:] {
+		paper := "-"
+		if m.PaperBytes > 0 {
+			paper = less(m.PaperReduction)
+		}
+		rows = append(rows, []string{m.Method, less(m.Reduction), less(m.StateReduction), paper})
+	}
+	writeTable(w, 1, rows)
+	fmt.Fprintln(w, "\nall     every buffer of the program on a GPU, at this micro-batch")
+	fmt.Fprintln(w, "states  weights, adapters, gradients and optimizer alone")
+	fmt.Fprintln(w, "paper   16 bytes per trained and 2 per frozen parameter of the layers, nothing else")
+	if len(p.Methods) > 1 {
+		fmt.Fprintln(w, "relora and galore are planned at the same states and rank; this version does not train them")
+	}
+	return nil
 }
 
-func method(p stage.Plan) string {
-	if len(p.Stages) == 1 {
-		return "one stage, which is vanilla training"
+// planChart is a bar for every stage of every method, by class.
+func planChart(p stage.Plan) chart {
+	c := chart{Title: fmt.Sprintf("Memory of %s parameters, by class", count(p.Parameters))}
+	for _, class := range gpu.Classes() {
+		c.Parts = append(c.Parts, class.String())
 	}
-	return fmt.Sprintf("STEP in %d stages, LoRA of rank %d (alpha %g) on %s of frozen layers", len(p.Stages), p.Adapter.Rank, p.Adapter.Alpha, strings.Join(p.Adapter.Targets, ", "))
+	for _, m := range p.Methods {
+		for i, s := range m.Stages {
+			b := bar{Label: stageLabel(m, i)}
+			for _, part := range c.Parts {
+				b.Parts = append(b.Parts, s.Bytes[part])
+			}
+			c.Bars = append(c.Bars, b)
+		}
+	}
+	return c
+}
+
+// stageLabel names a row of the plan.
+func stageLabel(m stage.MethodPlan, i int) string {
+	if len(m.Stages) == 1 {
+		return m.Method
+	}
+	return fmt.Sprintf("%s: %d", m.Method, i+1)
+}
+
+func adapters(p stage.Plan) string {
+	if p.Adapter.Rank == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; LoRA of rank %d (alpha %g) on %s of frozen layers", p.Adapter.Rank, p.Adapter.Alpha, strings.Join(p.Adapter.Targets, ", "))
 }
 
 // less compares with vanilla training.

@@ -23,28 +23,38 @@ func TestPlanText(t *testing.T) {
 		}
 		return m
 	}
-	p := stage.Plan{
-		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
-		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, Split: []int{13, 11},
-		Adapter: model.AdapterLayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+	vanilla := stage.MethodPlan{Method: stage.PlanVanilla, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, PaperBytes: 5 << 30, Bytes: classes(2 << 20), PeakBytes: 2730 << 20}}}
+	step := stage.MethodPlan{
+		Method: stage.PlanStep, Split: []int{13, 11}, Reduction: 0.5, StateReduction: 0.45, PaperBytes: 3 << 30, PaperReduction: 0.4,
 		Stages: []stage.StagePlan{
 			{NewLayers: 13, Layers: 13, PaperBytes: 1 << 31, Bytes: classes(1000), PeakBytes: 1365000},
 			{NewLayers: 11, Layers: 24, PaperBytes: 3 << 30, Bytes: classes(1 << 20), PeakBytes: 1365 << 20},
 		},
-		PaperVanillaBytes: 5 << 30, PaperReduction: 0.4, Vanilla: classes(2 << 20), VanillaBytes: 2730 << 20, Reduction: 0.5,
+	}
+	galore := stage.MethodPlan{Method: stage.PlanGaLore, Reduction: -0.1, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
+	p := stage.Plan{
+		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
+		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage,
+		Adapter: model.AdapterLayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+		Methods: []stage.MethodPlan{vanilla, step, galore}, PaperVanillaBytes: 5 << 30,
 	}
 	var b bytes.Buffer
-	printPlan(&b, p)
-	p.Model.Tied, p.Stages, p.Reduction, p.PaperReduction = true, p.Stages[:1], 0, -0.1
+	show := func() {
+		if err := printPlan(&b, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show()
+	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.AdapterLayout{}
 	fmt.Fprintln(&b)
-	printPlan(&b, p)
+	show()
 	golden(t, "plan.txt", b.String())
 }
 
 // The keys that other programs read.
 func TestPlanJSON(t *testing.T) {
 	var p map[string]any
-	out := succeed(t, "", "plan", "--model", "368m", "--rank", "64", "--stages", "2", "--json")
+	out := succeed(t, "", "plan", "--model", "368m", "--rank", "64", "--stages", "2", "--split", "paper", "--json")
 	if err := json.Unmarshal([]byte(out), &p); err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type pretrainCmd struct {
 	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
 	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
 
+	StorageFlags `group:"Memory"`
+
 	StepFlags `group:"STEP"`
 	GrowAt    float64 `group:"STEP" default:"0.75" help:"Fraction of a stage's schedule after which the model grows."`
 	Operator  string  `group:"STEP" default:"mean" help:"Growth operator: mean or copy."`
@@ -55,7 +57,6 @@ type pretrainCmd struct {
 	Eps                float64   `default:"1e-8" help:"AdamW's epsilon."`
 	ClipNorm           float64   `default:"1" help:"Global gradient norm to clip to; 0: no clipping."`
 	Seed               uint64    `default:"1" help:"Seed of initial weights, order of the data and random growth."`
-	Precision          string    `default:"f32" enum:"f32" help:"Storage type of weights, gradients and activations: ${enum}."`
 
 	SaveEvery  int   `default:"200" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
 	Keep       int   `default:"2" help:"Checkpoints to keep; 0: all."`
@@ -125,11 +126,11 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := c.recipe(tok, shards)
+	recipe, fitted, err := c.recipe(tok, shards, dev)
 	if err != nil {
 		return nil, err
 	}
-	loader, err := data.NewLoader(shards, tok, data.Options{BatchSize: c.BatchSize, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true})
+	loader, err := data.NewLoader(shards, tok, data.Options{BatchSize: recipe.Batch.Batch, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true})
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +154,9 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	defer folder.Close()
 	if !c.JSON {
 		describeRun(os.Stdout, recipe, shards, tok, dev)
+		if fitted != nil {
+			fmt.Printf("%-10s %s\n", "limit", fitted)
+		}
 	}
 	if len(c.unused) > 0 {
 		fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), c.Method)
@@ -182,36 +186,57 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	return nil, err
 }
 
-func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards) (stage.Recipe, error) {
+// recipe is the run that the flags describe, fitted to --memory-limit if that is
+// given.
+func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
+	o, err := c.options(tok, shards)
+	if err != nil {
+		return stage.Recipe{}, nil, err
+	}
+	if c.MemoryLimit == 0 {
+		r, err := stage.NewRecipe(c.Method, o)
+		return r, nil, err
+	}
+	o, fitted, err := stage.Fit(c.Method, o, int64(c.MemoryLimit), overhead(dev))
+	if err != nil {
+		return stage.Recipe{}, nil, fmt.Errorf("--memory-limit: %w", err)
+	}
+	r, err := stage.NewRecipe(c.Method, o)
+	return r, &fitted, err
+}
+
+func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, shards *data.Shards) (stage.Options, error) {
 	cfg, err := c.Config(tok.VocabSize())
 	if err != nil {
-		return stage.Recipe{}, err
+		return stage.Options{}, err
 	}
 	size := model.Size{Batch: c.BatchSize, SeqLen: c.Window(cfg)}
 	steps := c.Steps
 	if c.Tokens < 0 {
-		return stage.Recipe{}, usagef("--tokens %d: it must be 1 or more", c.Tokens)
+		return stage.Options{}, usagef("--tokens %d: it must be 1 or more", c.Tokens)
 	}
 	if c.Tokens > 0 {
 		per := int64(size.Rows()) * int64(c.GradAccum)
 		if per < 1 {
-			return stage.Recipe{}, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", c.BatchSize, size.SeqLen, c.GradAccum)
+			return stage.Options{}, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", c.BatchSize, size.SeqLen, c.GradAccum)
 		}
 		steps = int((c.Tokens-1)/per + 1)
 	}
-	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != nil) {
-		return stage.Recipe{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
+	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != stage.SplitReal) {
+		return stage.Options{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
 	}
 	o := stage.Options{
-		Model: cfg, Precision: c.Precision, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,
+		Model: cfg, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,
 		Optimizer: optim.AdamWConfig{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, MaxNorm: c.ClipNorm},
 		LR:        c.LR, Decay: c.WeightDecay, AdapterLR: c.AdapterLR, AdapterDecay: c.AdapterWeightDecay,
 		Schedule: c.Schedule, Warmup: c.Warmup, Rewarm: c.Rewarm, MinRatio: c.MinLRRatio,
 		GrowAt: c.GrowAt, Operator: c.Operator, Position: c.Position, KeepAdapters: c.Adapters == "keep",
 		Data: stage.Data{Train: shards.Identity(), Tokenizer: tok.Hash()},
 	}
-	c.Set(&o, cfg)
-	return stage.NewRecipe(c.Method, o)
+	if err := c.StorageFlags.Set(&o); err != nil {
+		return o, err
+	}
+	return o, c.StepFlags.Set(&o, cfg)
 }
 
 func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer) ([]eval.Set, error) {
@@ -254,4 +279,13 @@ func exportHF(m *model.Model, tok *tokenizer.Tokenizer, d *checkpoint.Dir) error
 		return err
 	}
 	return w.Close()
+}
+
+// overhead is what the process takes besides the device's bytes, where both are
+// the same memory.
+func overhead(dev gpu.Device) int64 {
+	if dev.Limits().CPU {
+		return gpu.ProcessOverhead
+	}
+	return 0
 }

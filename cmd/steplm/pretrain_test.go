@@ -272,7 +272,8 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 	}
 	for _, want := range []string{
 		"4 layers, hidden 16, FFN 24, 2 heads (1 key-value), vocabulary 300",
-		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batches), seed 1, f32",
+		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batches), seed 1",
+		"memory     bf16, states split, gradients bf16: 14 bytes per trainable parameter, 2 per frozen one",
 		"device     host (plain Go)",
 		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, alpha 2 on wq wk wv wo gate up down",
 		"embedding true, head true, norms of old layers true",

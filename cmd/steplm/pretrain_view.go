@@ -29,7 +29,8 @@ func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenize
 	}
 	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
 	line("data", "%d shards, %d documents; tokenizer with %d ids", len(shards.Files), shards.Rows(), tok.VocabSize())
-	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d, %s", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed, r.Precision)
+	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
+	line("memory", "%s", describeStorage(r.Storage, r.Batch))
 	line("device", "%s", dev.Name())
 	layouts, err := r.Layouts()
 	if err != nil {
@@ -59,6 +60,18 @@ func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenize
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "AdamW, betas %g and %g, epsilon %g, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Beta1, r.Optimizer.Beta2, r.Optimizer.Eps, r.Optimizer.MaxNorm)
+}
+
+// describeStorage says how numbers are kept.
+func describeStorage(s model.Storage, b model.Size) string {
+	text := fmt.Sprintf("%s, states %s, gradients %s: %.4g bytes per trainable parameter, %.4g per frozen one", s.Precision, s.States, s.Gradients, s.TrainableBytes(), s.FrozenBytes())
+	if s.Release {
+		text += "; gradients released, each clipped by itself to its share of the norm"
+	}
+	if b.Recompute {
+		text += "; blocks recomputed in backward"
+	}
+	return text
 }
 
 // runFLOPs counts a run's matrix products and attention.

@@ -37,69 +37,82 @@ func (c AdamWConfig) Validate() error {
 // Rates are a parameter's learning rate and weight decay in one step.
 type Rates struct{ LR, Decay float64 }
 
-// AdamW holds two moments in f32 for every trainable parameter.
+// AdamW holds the moments of every trainable parameter, as the storage's states
+// have them.
 type AdamW struct {
 	AdamWConfig
 	// T is the number of steps since the moments were zero.
 	T        int
 	dev      gpu.Device
+	storage  model.Storage
 	params   []*model.Param
-	moments  map[string][2]gpu.Tensor
+	moments  map[string][]gpu.Tensor
 	partials gpu.Tensor // of the gradients' squared norm
+	elements int        // that train
 }
 
 // StateSpecs lists what NewAdamW allocates for a layout.
 func StateSpecs(l model.Layout) []gpu.Spec {
 	var list []gpu.Spec
-	parts := 0
+	parts := partCount(l.Storage)
 	for _, p := range l.Params() {
-		if p.Grad.Name == "" {
-			continue
+		if p.Trains() {
+			list = append(list, l.Storage.MomentSpecs(p.Weight)...)
+			parts.add(p.Grad)
 		}
-		m, v := momentSpecs(p.Weight)
-		list = append(list, m, v)
-		parts += wgsl.SquaredNormParts(p.Weight.Elements())
 	}
-	if parts > 0 {
-		list = append(list, partialsSpec(parts))
+	if parts.n > 0 {
+		list = append(list, parts.spec())
 	}
 	return list
 }
 
-func momentSpecs(w gpu.Spec) (m, v gpu.Spec) {
-	return gpu.Spec{Name: w.Name + ".m", Class: gpu.Optimizer, Shape: w.Shape}, gpu.Spec{Name: w.Name + ".v", Class: gpu.Optimizer, Shape: w.Shape}
+// partCounter counts the partial sums of squared norms: of all gradients
+// together, or under release of one at a time.
+type partCounter struct {
+	release bool
+	n       int
 }
 
-func partialsSpec(n int) gpu.Spec {
-	return gpu.Spec{Name: "norm.partials", Class: gpu.Scratch, Shape: []int{n}}
+func partCount(s model.Storage) *partCounter { return &partCounter{release: s.Release} }
+
+func (c *partCounter) add(grad gpu.Spec) {
+	n := wgsl.SquaredNormParts(grad)
+	if c.release {
+		c.n = max(c.n, n)
+	} else {
+		c.n += n
+	}
 }
 
-// NewAdamW allocates zero moments for the trainable ones of params.
-func NewAdamW(dev gpu.Device, c AdamWConfig, params []*model.Param) (*AdamW, error) {
-	o := &AdamW{AdamWConfig: c, dev: dev, moments: map[string][2]gpu.Tensor{}}
-	parts := 0
-	for _, p := range params {
+func (c *partCounter) spec() gpu.Spec {
+	return gpu.Spec{Name: "norm.partials", Class: gpu.Scratch, Shape: []int{c.n}}
+}
+
+// NewAdamW allocates zero moments for the model's trainable parameters.
+func NewAdamW(c AdamWConfig, m *model.Model) (*AdamW, error) {
+	o := &AdamW{AdamWConfig: c, dev: m.Device(), storage: m.Storage, moments: map[string][]gpu.Tensor{}}
+	parts := partCount(m.Storage)
+	for _, p := range m.Params() {
 		if !p.Trainable() {
 			continue
 		}
 		o.params = append(o.params, p)
-		parts += wgsl.SquaredNormParts(p.Weight.Elements())
-		m, v := momentSpecs(p.Weight.Spec)
-		var pair [2]gpu.Tensor
-		for i, s := range []gpu.Spec{m, v} {
-			t, err := dev.New(s)
+		o.elements += p.Weight.Elements()
+		parts.add(p.Grad.Spec)
+		for _, s := range m.Storage.MomentSpecs(p.Weight.Spec) {
+			t, err := o.dev.New(s)
 			if err != nil {
 				o.Free()
 				return nil, err
 			}
-			pair[i] = t
-			o.moments[p.Name] = pair
+			o.moments[p.Name] = append(o.moments[p.Name], t)
 		}
 	}
-	if parts == 0 {
+	if parts.n == 0 {
 		return nil, fmt.Errorf("nothing trains: every parameter is frozen")
 	}
-	t, err := dev.New(partialsSpec(parts))
+	t, err := o.dev.New(parts.spec())
 	if err != nil {
 		o.Free()
 		return nil, err
@@ -108,24 +121,56 @@ func NewAdamW(dev gpu.Device, c AdamWConfig, params []*model.Param) (*AdamW, err
 	return o, nil
 }
 
-// Step records the clip scale and every parameter's update. Nothing is written
-// when the gradients' norm is not finite.
+// Step records the clip scale and every parameter's update, after all gradients
+// are complete. Nothing is written when the gradients' norm is not finite.
 func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rates) {
 	o.T++
 	at := 0
 	for _, q := range o.params {
-		n := q.Grad.Elements()
-		wgsl.SquaredNorm(p, o.partials, q.Grad, at, n)
-		at += wgsl.SquaredNormParts(n)
+		at += wgsl.SquaredNorm(p, o.partials, q.Grad, at)
 	}
 	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm))
-	c1, c2 := 1-math.Pow(o.Beta1, float64(o.T)), 1-math.Pow(o.Beta2, float64(o.T))
 	for _, q := range o.params {
-		r, m := rates(q), o.moments[q.Name]
-		wgsl.AdamWStep(p, q.Weight, m[0], m[1], q.Grad, stats, q.Grad.Elements(), wgsl.AdamW{
-			LR: float32(r.LR), Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(r.Decay),
-			Correction1: float32(c1), Correction2: float32(c2),
-		})
+		o.update(p, q, stats, rates(q))
+	}
+}
+
+// Release begins a step that updates each parameter as soon as its gradient is
+// complete: the function that it returns does, and FinishRelease ends the step.
+//
+// The norm of the whole gradient is not known then. Each parameter's gradient is
+// clipped by itself, to MaxNorm times the root of the parameter's share of all
+// that train: so the whole never exceeds MaxNorm either. A parameter whose
+// gradient, or the loss, is not finite is not updated; those before it have been.
+func (o *AdamW) Release(stats gpu.Tensor, rates func(*model.Param) Rates) func(*gpu.Pass, *model.Param) {
+	o.T++
+	return func(p *gpu.Pass, q *model.Param) {
+		n := wgsl.SquaredNorm(p, o.partials, q.Grad, 0)
+		share := float64(q.Weight.Elements()) / float64(o.elements)
+		wgsl.ReleaseScale(p, stats, o.partials, n, float32(o.MaxNorm*math.Sqrt(share)))
+		o.update(p, q, stats, rates(q))
+	}
+}
+
+// FinishRelease leaves the norm of the whole gradient in the stats.
+func (o *AdamW) FinishRelease(p *gpu.Pass, stats gpu.Tensor) { wgsl.ReleaseNorm(p, stats) }
+
+// update records one parameter's, clipped by the stats' scale.
+func (o *AdamW) update(p *gpu.Pass, q *model.Param, stats gpu.Tensor, r Rates) {
+	m := o.moments[q.Name]
+	c := wgsl.AdamW{
+		LR: float32(r.LR), Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(r.Decay),
+		Correction1: float32(1 - math.Pow(o.Beta1, float64(o.T))), Correction2: float32(1 - math.Pow(o.Beta2, float64(o.T))),
+	}
+	switch o.storage.States {
+	case model.PaperStates:
+		wgsl.AdamWPaper(p, q.Weight, q.Master, m[0], m[1], q.Grad, stats, c)
+	case model.SplitStates:
+		wgsl.AdamWSplit(p, q.Weight, q.Master, m[0], m[1], q.Grad, stats, c)
+	case model.Flash8States:
+		wgsl.AdamWFlash8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, stats, c)
+	default:
+		wgsl.AdamWF32(p, q.Weight, m[0], m[1], q.Grad, stats, c)
 	}
 }
 
@@ -133,17 +178,17 @@ func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rat
 func (o *AdamW) State() []gpu.Tensor {
 	var list []gpu.Tensor
 	for _, p := range o.params {
-		m := o.moments[p.Name]
-		list = append(list, m[0], m[1])
+		list = append(list, o.moments[p.Name]...)
 	}
 	return list
 }
 
 // Free releases the state.
 func (o *AdamW) Free() {
-	for _, m := range o.moments {
-		o.dev.Free(m[0])
-		o.dev.Free(m[1])
+	for _, list := range o.moments {
+		for _, t := range list {
+			o.dev.Free(t)
+		}
 	}
 	clear(o.moments)
 	o.dev.Free(o.partials)

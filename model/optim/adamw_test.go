@@ -32,7 +32,7 @@ func TestStateIsThePlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := NewAdamW(d, config, m.Params())
+		o, err := NewAdamW(config, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestNothingTrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAdamW(d, config, m.Params()); err == nil || !strings.Contains(err.Error(), "every parameter is frozen") {
+	if _, err := NewAdamW(config, m); err == nil || !strings.Contains(err.Error(), "every parameter is frozen") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -98,7 +98,7 @@ func TestStep(t *testing.T) {
 		if err := m.Init(1, nil); err != nil {
 			t.Fatal(err)
 		}
-		o, err := NewAdamW(d, config, m.Params())
+		o, err := NewAdamW(config, m)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,161 @@
+package model
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+	"steplm/wgsl"
+)
+
+// writeRows stores values (whole rows, without padding) as a parameter's weight
+// and, where it trains, its master: the master is the value, the weight its upper
+// half.
+func (m *Model) writeRows(p *Param, row int, values []float32) error {
+	if p.Weight.DType == gpu.I8 {
+		return fmt.Errorf("%s is kept in %s: write it before it freezes", p.Name, Int8)
+	}
+	if p.Master.None() {
+		return gpu.WriteRows(m.dev, p.Weight, row, values)
+	}
+	cols, stride := p.Weight.Cols(), p.Weight.Stride()
+	rows := len(values) / cols
+	weight := make([]uint32, rows*stride/2)
+	low := make([]uint32, rows*stride*masterBits[m.Storage.States]/32)
+	for r := range rows {
+		for j, f := range values[r*cols:][:cols] {
+			i := r*stride + j
+			var hi uint16
+			switch m.Storage.States {
+			case PaperStates:
+				hi, _ = wgsl.SplitBits(f)
+				low[i] = gpu.Param(f)
+			case SplitStates:
+				var lo int16
+				hi, lo = wgsl.SplitBits(f)
+				low[i/2] |= uint32(uint16(lo)) << (i % 2 * 16)
+			case Flash8States:
+				var lo int8
+				hi, lo = wgsl.Flash8Bits(f)
+				low[i/4] |= uint32(uint8(lo)) << (i % 4 * 8)
+			}
+			weight[i/2] |= uint32(hi) << (i % 2 * 16)
+		}
+	}
+	if err := m.dev.Write(p.Weight, row*stride/2, weight); err != nil {
+		return err
+	}
+	return m.dev.Write(p.Master, row*stride*masterBits[m.Storage.States]/32, low)
+}
+
+// masterBits is the bits per parameter of the states that have a master plane.
+var masterBits = map[string]int{PaperStates: 32, SplitStates: 16, Flash8States: 8}
+
+// quantize turns weights into int8 where wanted.
+func (m *Model) quantize(want map[string]ParamSpec) error {
+	for _, p := range m.list {
+		s := want[p.Name]
+		if s.Weight.DType != gpu.I8 || p.Weight.DType == gpu.I8 {
+			continue
+		}
+		wide := gpu.Spec{Name: "quantize", Class: gpu.Scratch, Shape: p.Weight.Shape}
+		old := p.Weight
+		var made [3]gpu.Tensor
+		for i, spec := range []gpu.Spec{wide, s.Weight, s.Scales} {
+			var err error
+			if made[i], err = m.dev.New(spec); err != nil {
+				return err
+			}
+		}
+		pass := m.dev.Begin("quantize")
+		wgsl.Widen(pass, made[0], old)
+		wgsl.Quantize(pass, made[1], made[2], made[0])
+		err := pass.End()
+		m.dev.Free(made[0])
+		m.dev.Free(old)
+		p.Weight, p.Scales = made[1], made[2]
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Mixer has room to compute with two parameters' effective weights in f32, as
+// growth and merging do.
+type Mixer struct {
+	m     *Model
+	room  [2]gpu.Tensor // (largest linear) f32
+	dense gpu.Tensor    // int8 weights as they are computed with
+}
+
+// NewMixer allocates the room.
+func (m *Model) NewMixer() (*Mixer, error) {
+	x := &Mixer{m: m}
+	words := m.largestLinear(gpu.F32).Words()
+	for i, to := range []*gpu.Tensor{&x.room[0], &x.room[1], &x.dense} {
+		if i == 2 && !m.hasInt8() {
+			continue
+		}
+		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{words}})
+		if err != nil {
+			x.Free()
+			return nil, err
+		}
+		*to = t
+	}
+	return x, nil
+}
+
+// Free releases the room.
+func (x *Mixer) Free() {
+	for _, t := range []gpu.Tensor{x.room[0], x.room[1], x.dense} {
+		x.m.dev.Free(t)
+	}
+}
+
+// Weight is a parameter's working weight in f32, in room i (0 or 1).
+func (x *Mixer) Weight(p *gpu.Pass, i int, q *Param) gpu.Tensor {
+	out := x.room[i].As(gpu.Spec{Name: q.Name + ".f32", Class: gpu.Scratch, Shape: q.Weight.Shape}, 0)
+	wgsl.Widen(p, out, x.m.dense(p, q, x.dense))
+	return out
+}
+
+// Linear is what a linear multiplies by, W + scale B A, in f32, in room i.
+func (x *Mixer) Linear(p *gpu.Pass, i int, l *Linear) gpu.Tensor {
+	out := x.Weight(p, i, l.Param)
+	if l.LoRA != nil {
+		wgsl.MatmulNN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight, wgsl.MatmulShape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
+	}
+	return out
+}
+
+// Store makes wa a + wb b, f32 tensors of the parameter's shape, its weight. With
+// wb = 0, b is not read. A master continues from the rounded weight.
+func (x *Mixer) Store(p *gpu.Pass, q *Param, a, b gpu.Tensor, wa, wb float32) {
+	if q.Weight.DType == gpu.I8 {
+		if wa != 1 || wb != 0 {
+			p.Fail(fmt.Errorf("%s is frozen in %s: it can be replaced, not mixed", q.Name, Int8))
+		}
+		wgsl.Quantize(p, q.Weight, q.Scales, a)
+		return
+	}
+	wgsl.Mix(p, q.Weight, a, b, wa, wb)
+	switch {
+	case q.Master.None():
+	case x.m.Storage.States == PaperStates:
+		wgsl.Widen(p, q.Master, q.Weight)
+	default: // the weight is all of the master
+		wgsl.Zero(p, q.Master)
+	}
+}
+
+// dense is a parameter's weight as products take it: itself, or an int8 one
+// rounded to the storage's precision in room.
+func (m *Model) dense(p *gpu.Pass, q *Param, room gpu.Tensor) gpu.Tensor {
+	if q.Weight.DType != gpu.I8 {
+		return q.Weight
+	}
+	out := room.As(gpu.Spec{Name: q.Name + ".dense", Class: gpu.Scratch, DType: dtypeOf(m.Storage.Precision), Shape: q.Weight.Shape}, 0)
+	wgsl.Dequantize(p, out, q.Weight, q.Scales)
+	return out
+}

@@ -1,0 +1,238 @@
+package stage
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// Whether blocks are run a second time in backward.
+const (
+	RecomputeNone  = "none"
+	RecomputeBlock = "block"
+	RecomputeAuto  = "auto" // where a memory limit asks for it
+)
+
+// logitBytes are the sizes that Fit tries for the logits that exist at once.
+var logitBytes = []int64{16 << 20, 4 << 20, 1 << 20}
+
+// Fitted is what Fit chose, and why.
+type Fitted struct {
+	Batch     model.Size `json:"micro_batch"`
+	GradAccum int        `json:"grad_accum"`
+	Split     []int      `json:"split,omitempty"`
+	PeakBytes int64      `json:"peak_bytes"`
+	Limit     int64      `json:"limit_bytes"`
+	Fitting   int        `json:"fitting"` // arrangements within the limit
+	Tried     int        `json:"tried"`
+}
+
+func (f Fitted) String() string {
+	recompute := "nothing recomputed"
+	if f.Batch.Recompute {
+		recompute = "blocks recomputed in backward"
+	}
+	return fmt.Sprintf("micro-batch %d x %d, %d per step, %s, %d rows of logits at once: at most %s of %s; the cheapest of the %d arrangements that fit, of %d",
+		f.Batch.Batch, f.Batch.SeqLen, f.GradAccum, recompute, f.Batch.HeadRows, gpu.Bytes(f.PeakBytes), gpu.Bytes(f.Limit), f.Fitting, f.Tried)
+}
+
+// arrangement is one way to compute a step, with what its largest stage takes.
+type arrangement struct {
+	options Options
+	recipe  Recipe
+	peak    int64
+	cost    float64
+}
+
+// Fit chooses micro-batch, recomputation and rows of logits so that no stage takes
+// more than limit bytes, at the same global batch: the cheapest arrangement by an
+// estimate of operations and of the bytes of weights moved. overhead is what the
+// process takes besides, where that is the same memory. The error says by how
+// much nothing fits, and what would.
+func Fit(method string, o Options, limit, overhead int64) (Options, Fitted, error) {
+	all, err := arrangements(method, o)
+	if err != nil {
+		return o, Fitted{}, err
+	}
+	var fit []arrangement
+	for _, a := range all {
+		if a.peak+overhead <= limit {
+			fit = append(fit, a)
+		}
+	}
+	if len(fit) == 0 {
+		return o, Fitted{}, doesNotFit(method, o, smallest(all), limit, overhead)
+	}
+	best := slices.MinFunc(fit, func(a, b arrangement) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.peak, b.peak))
+	})
+	f := Fitted{Batch: best.options.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
+	if method == "step" {
+		f.Split = best.recipe.layersAdded()
+	}
+	return best.options, f, nil
+}
+
+// layersAdded is the split of a recipe.
+func (r Recipe) layersAdded() []int {
+	var list []int
+	before := 0
+	for _, s := range r.Stages {
+		list = append(list, s.Layers-before)
+		before = s.Layers
+	}
+	return list
+}
+
+// arrangements tries every way to share the global batch among micro-batches.
+func arrangements(method string, o Options) ([]arrangement, error) {
+	var list []arrangement
+	var first error
+	whole := o.Batch.Batch * o.GradAccum
+	for accum := 1; accum <= whole; accum++ {
+		if whole%accum != 0 || o.Storage.Release && accum > 1 {
+			continue
+		}
+		for _, recompute := range []bool{false, true} {
+			if o.Recompute != RecomputeAuto && recompute != (o.Recompute == RecomputeBlock) {
+				continue
+			}
+			for _, rows := range headRows(o, whole/accum) {
+				t := o
+				t.GradAccum, t.Batch.Batch, t.Batch.HeadRows = accum, whole/accum, rows
+				t.Recompute = RecomputeNone
+				if recompute {
+					t.Recompute = RecomputeBlock
+				}
+				a, err := arrange(method, t)
+				if err != nil {
+					if first == nil {
+						first = err
+					}
+					continue
+				}
+				list = append(list, a)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, cmp.Or(first, errors.New("the batch is empty"))
+	}
+	return list, nil
+}
+
+func headRows(o Options, batch int) []int {
+	if o.Batch.HeadRows > 0 {
+		return []int{o.Batch.HeadRows}
+	}
+	var list []int
+	size := o.Batch
+	size.Batch = batch
+	for _, bytes := range logitBytes {
+		if n := model.HeadRowsOf(o.Model, size, bytes); !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func arrange(method string, o Options) (arrangement, error) {
+	r, err := NewRecipe(method, o)
+	if err != nil {
+		return arrangement{}, err
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return arrangement{}, err
+	}
+	a := arrangement{options: o, recipe: r}
+	for i, l := range layouts {
+		a.peak = max(a.peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
+		// Every micro-batch reads the weights in forward and in backward; every chunk of
+		// the head reads it twice and its gradient once. A byte counts as 4 operations.
+		trains, frozen := l.Count()
+		passes := 2 * float64(trains+frozen)
+		if r.Batch.Recompute {
+			passes += float64(trains + frozen)
+		}
+		chunks := float64(gpu.Groups(r.Batch.Rows(), r.Batch.HeadRows))
+		passes += 3 * chunks * float64(l.EmbeddingParams())
+		a.cost += float64(r.Stages[i].Steps) * float64(r.GradAccum) * (l.FLOPs(r.Batch).Total() + 8*passes)
+	}
+	return a, nil
+}
+
+func smallest(list []arrangement) arrangement {
+	return slices.MinFunc(list, func(a, b arrangement) int { return cmp.Compare(a.peak, b.peak) })
+}
+
+// doesNotFit says by how much, and which single change would help.
+func doesNotFit(method string, o Options, least arrangement, limit, overhead int64) error {
+	var fits, not []string
+	for _, c := range changes(method, o) {
+		all, err := arrangements(c.method, c.options)
+		if err != nil {
+			continue // not allowed with the rest
+		}
+		peak := smallest(all).peak + overhead
+		text := fmt.Sprintf("%s (%s)", c.flag, gpu.Bytes(peak))
+		if peak <= limit {
+			fits = append(fits, text)
+		} else {
+			not = append(not, text)
+		}
+	}
+	b := least.options.Batch
+	need := least.peak + overhead
+	message := fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
+		gpu.Bytes(limit), b.Batch, b.SeqLen, least.options.Recompute, b.HeadRows, gpu.Bytes(need), gpu.Bytes(need-limit))
+	switch {
+	case len(fits) > 0:
+		message += "; it would fit with " + strings.Join(fits, ", or ")
+	case len(not) > 0:
+		message += "; no single change is enough: with " + strings.Join(not, ", with ")
+	}
+	return errors.New(message)
+}
+
+// change is a run that takes less memory.
+type change struct {
+	flag    string
+	method  string
+	options Options
+}
+
+func changes(method string, o Options) []change {
+	var list []change
+	add := func(flag, method string, edit func(*Options)) {
+		c := o
+		edit(&c)
+		list = append(list, change{flag, method, c})
+	}
+	for _, states := range model.SmallerStates(o.Storage.States) {
+		add("--states "+states, method, func(c *Options) { c.Storage.States = states })
+	}
+	if !o.Storage.Release {
+		add("--release", method, func(c *Options) { c.Storage.Release = true })
+	}
+	if o.Recompute == RecomputeNone {
+		add("--recompute block", method, func(c *Options) { c.Recompute = RecomputeBlock })
+	}
+	if method == "step" {
+		if o.Storage.Frozen != model.Int8 {
+			add("--frozen int8", method, func(c *Options) { c.Storage.Frozen = model.Int8 })
+		}
+		add(fmt.Sprintf("--stages %d", o.Stages+1), method, func(c *Options) { c.Stages, c.Split = c.Stages+1, nil })
+	} else {
+		add("--method step", "step", func(c *Options) { c.Stages, c.Split = 2, nil })
+	}
+	if o.Batch.SeqLen > 1 {
+		add(fmt.Sprintf("--seq-len %d", o.Batch.SeqLen/2), method, func(c *Options) { c.Batch.SeqLen /= 2 })
+	}
+	return list
+}

@@ -1,0 +1,155 @@
+package stage
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// limited is a run whose activations outweigh its states.
+func limited() Options {
+	o := tinyOptions()
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: GradientsAuto}
+	o.Recompute, o.SplitBy = RecomputeAuto, SplitReal
+	o.Model.Vocab, o.Model.MaxSeqLen = 3000, 64
+	o.Batch, o.GradAccum = model.Size{Batch: 8, SeqLen: 64}, 2
+	return o
+}
+
+func peakOf(t *testing.T, method string, o Options) int64 {
+	t.Helper()
+	r := mustRecipe(t, method, o)
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peak := int64(0)
+	for _, l := range layouts {
+		peak = max(peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
+	}
+	return peak
+}
+
+// Whatever limit is met is kept to, with the same tokens per step; a lower one
+// never makes a step cheaper.
+func TestFitKeepsTheLimitAndTheBatch(t *testing.T) {
+	for _, method := range []string{"step", "vanilla"} {
+		o := limited()
+		all, err := arrangements(method, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least, most := smallest(all).peak, int64(0)
+		for _, a := range all {
+			most = max(most, a.peak)
+		}
+		if most < least*3/2 {
+			t.Fatalf("%d to %d bytes: nothing to choose", least, most)
+		}
+		before := 0.0
+		var chosen []string
+		for limit := most; limit >= least; limit -= (most - least) / 16 {
+			fit, f, err := Fit(method, o, limit, 0)
+			if err != nil {
+				t.Fatalf("%s, %d bytes: %v", method, limit, err)
+			}
+			if peak := peakOf(t, method, fit); peak > limit || peak != f.PeakBytes {
+				t.Errorf("%s, %d bytes: the run takes %d, %d are stated", method, limit, peak, f.PeakBytes)
+			}
+			if n := fit.Batch.Batch * fit.GradAccum; n != 16 {
+				t.Errorf("%s, %d bytes: %d windows per step, want 16", method, limit, n)
+			}
+			a, err := arrange(method, fit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.cost < before {
+				t.Errorf("%s: less memory is cheaper: %g after %g", method, a.cost, before)
+			}
+			before = a.cost
+			if s := f.String(); !slices.Contains(chosen, s[:strings.Index(s, ":")]) {
+				chosen = append(chosen, s[:strings.Index(s, ":")])
+			}
+		}
+		if len(chosen) < 4 {
+			t.Errorf("%s: only %d arrangements were chosen: %q", method, len(chosen), chosen)
+		}
+		if fit, f, err := Fit(method, o, most, 0); err != nil || fit.Batch.Recompute || f.Fitting != f.Tried {
+			t.Errorf("%s: with room for all, %+v (%v)", method, f, err)
+		}
+	}
+}
+
+// An impossible limit says by how much, and what would fit.
+func TestFitSaysWhatWouldFit(t *testing.T) {
+	o := limited()
+	all, err := arrangements("step", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := smallest(all).peak
+	_, _, err = Fit("step", o, least-1, 0)
+	wantError(t, err, "does not fit", "smallest arrangement", "1 B more", "it would fit with", "--states flash8")
+	_, _, err = Fit("step", o, least+999, 1000)
+	wantError(t, err, "does not fit")
+	_, _, err = Fit("step", o, 1000, 0)
+	wantError(t, err, "no single change is enough", "--frozen int8", "--stages 3", "--seq-len 32")
+	o.Stages = 9
+	if _, _, err := Fit("step", o, 1<<40, 0); err == nil || !strings.Contains(err.Error(), "9 stages") {
+		t.Errorf("a run that no memory helps: %v", err)
+	}
+}
+
+// The affine formula is the plan, in every storage.
+func TestRealStageBytesIsThePlan(t *testing.T) {
+	g := rand.New(rand.NewPCG(1, 1))
+	for _, s := range []model.Storage{
+		model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16},
+		{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Frozen: model.Int8, Release: true},
+	} {
+		for _, change := range []func(*Options){
+			func(*Options) {}, func(o *Options) { o.Model.Tied, o.Batch.Recompute = true, true },
+			func(o *Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
+		} {
+			o := tinyOptions()
+			o.Storage = s
+			change(&o)
+			bytes := o.RealStageBytes()
+			for range 20 {
+				added, before := 1+g.IntN(12), g.IntN(12)
+				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch}.Specs(o.stageLayout(added, before))).Total()
+				if got := bytes(added, before); got != want {
+					t.Fatalf("%+v: %d layers on %d: %d bytes, planned are %d", s, added, before, got, want)
+				}
+			}
+		}
+	}
+}
+
+// The real optimum is no worse than any other split, and than the paper's.
+func TestRealSplitIsTheSmallest(t *testing.T) {
+	o := tinyOptions()
+	o.Model.Layers, o.Stages, o.SplitBy = 9, 3, SplitReal
+	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16}
+	o.Steps = 90
+	best := peakOf(t, "step", o)
+	lower := 0
+	for a := 1; a <= 7; a++ {
+		for b := 1; a+b <= 8; b++ {
+			o.Split = []int{a, b, 9 - a - b}
+			switch peak := peakOf(t, "step", o); {
+			case peak < best:
+				t.Errorf("split %v takes %d bytes, the optimum %d", o.Split, peak, best)
+			case peak > best:
+				lower++
+			}
+		}
+	}
+	if lower == 0 {
+		t.Error("all splits are equal: this shows nothing")
+	}
+}

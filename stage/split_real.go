@@ -1,0 +1,91 @@
+package stage
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// How a STEP run's layers are shared among its stages when the user does not
+// say.
+const (
+	SplitReal  = "real"  // smallest largest stage by what this program allocates
+	SplitPaper = "paper" // by the paper's formula
+)
+
+// stageLayout is a STEP stage that adds layers on top of before older ones.
+func (o Options) stageLayout(added, before int) model.Layout {
+	l := model.Plain(o.Model, added+before)
+	l.Storage, l.Adapter = o.Storage, o.Adapter
+	for i := range before {
+		l.Blocks[i].Frozen, l.Blocks[i].Wrapped, l.Blocks[i].Int8 = true, true, o.Storage.Frozen == model.Int8
+	}
+	if before > 0 {
+		l.TrainEmbedding, l.TrainHead, l.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
+	}
+	return l
+}
+
+// RealStageBytes is every byte that a stage holds on a GPU, for Split: states at
+// their real sizes, adapters, embedding and head, activations and scratch. It is
+// affine in both numbers of layers (apart from whether there are old ones), so
+// five plans give it for all.
+func (o Options) RealStageBytes() func(added, before int) int64 {
+	at := func(added, before int) int64 {
+		r := Recipe{Batch: o.Batch}
+		return gpu.Plan(gpu.OwnSpecs(), r.Specs(o.stageLayout(added, before))).Total()
+	}
+	type line struct{ base, added, before int64 }
+	lines := [2]line{{base: at(1, 0)}, {base: at(1, 1)}} // without and with old layers
+	lines[0].added = at(2, 0) - lines[0].base
+	lines[1].added, lines[1].before = at(2, 1)-lines[1].base, at(1, 2)-lines[1].base
+	return func(added, before int) int64 {
+		l, old := lines[0], 0
+		if before > 0 {
+			l, old = lines[1], before-1
+		}
+		return l.base + int64(added-1)*l.added + int64(old)*l.before
+	}
+}
+
+// paperStageBytes is the paper's formula for the model, norms included.
+func (o Options) paperStageBytes() (func(added, before int) int64, error) {
+	e, err := o.Model.AdapterParams(o.Adapter.Rank, o.Adapter.Targets)
+	if err != nil {
+		return nil, err
+	}
+	return PaperStageBytes(o.Model.LayerParams()+o.Model.NormParams(), e), nil
+}
+
+// split is the user's, or the optimum that SplitBy names.
+func (o Options) split() ([]int, error) {
+	if o.Split != nil {
+		return o.givenSplit()
+	}
+	switch o.SplitBy {
+	case SplitReal:
+		return Split(o.Model.Layers, o.Stages, o.RealStageBytes())
+	case SplitPaper:
+		cost, err := o.paperStageBytes()
+		if err != nil {
+			return nil, err
+		}
+		return Split(o.Model.Layers, o.Stages, cost)
+	}
+	return nil, fmt.Errorf("split by %q: choose %s or %s", o.SplitBy, SplitReal, SplitPaper)
+}
+
+func (o Options) givenSplit() ([]int, error) {
+	sum := 0
+	for _, n := range o.Split {
+		if n < 1 {
+			return nil, fmt.Errorf("split %v: every stage must add at least one layer", o.Split)
+		}
+		sum += n
+	}
+	if sum != o.Model.Layers || len(o.Split) != o.Stages {
+		return nil, fmt.Errorf("split %v adds %d layers in %d stages; the model has %d layers and the run %d stages", o.Split, sum, len(o.Split), o.Model.Layers, o.Stages)
+	}
+	return o.Split, nil
+}
