@@ -166,6 +166,9 @@ func floor(n wgpu.Limits) error {
 	if a := n.MinUniformBufferOffsetAlignment; a > slotBytes {
 		return fmt.Errorf("uniform offsets aligned to %d bytes, steplm's kernels need %d or less", a, slotBytes)
 	}
+	if a := n.MinStorageBufferOffsetAlignment; a > viewAlign {
+		return fmt.Errorf("storage offsets aligned to %d bytes, steplm's kernels need %d or less", a, viewAlign)
+	}
 	return nil
 }
 

@@ -207,15 +207,17 @@ func TestBadShaderIsAnErrorWithItsName(t *testing.T) {
 }
 
 func TestTooLargeATensorIsRefused(t *testing.T) {
-	d := adapter(t)
-	n := int(d.Limits().Binding/4) + 1
-	if _, err := d.New(Spec{Name: "big", Shape: []int{n}}); err == nil || !strings.Contains(err.Error(), "big") {
-		t.Errorf("a tensor beyond the binding limit: %v", err)
-	}
+	both(t, func(t *testing.T, d Device) {
+		n := d.Limits().Buffer/4 + 1
+		if _, err := d.New(Spec{Name: "big", DType: U32, Shape: []int{int(n)}}); err == nil || !strings.Contains(err.Error(), "big") {
+			t.Errorf("a tensor beyond the largest buffer: %v", err)
+		}
+	})
 }
 
 func TestLedgerFollowsPlan(t *testing.T) {
 	specs := []Spec{{Name: "a", Class: Weights, Shape: []int{3, 5}}, {Name: "b", Class: Optimizer, DType: BF16, Shape: []int{7}}}
+	const a, b = 3 * 8 * 4, 8 * 2 // rows padded to 8 elements
 	h := NewHost()
 	var made []Tensor
 	for _, s := range specs {
@@ -228,15 +230,15 @@ func TestLedgerFollowsPlan(t *testing.T) {
 	if d := h.Ledger().Difference(Plan(specs)); d != "" {
 		t.Error(d)
 	}
-	if got := h.Ledger().Total(); got != 60+16 {
-		t.Errorf("%d bytes, want 76", got)
+	if got := h.Ledger().Total(); got != a+b {
+		t.Errorf("%d bytes, want %d", got, a+b)
 	}
 	h.Free(made[0])
-	if h.Ledger().Total() != 16 || h.Ledger().Peak() != 76 || h.Ledger().AtPeak(Weights) != 60 {
+	if h.Ledger().Total() != b || h.Ledger().Peak() != a+b || h.Ledger().AtPeak(Weights) != a {
 		t.Errorf("after a free: %s, peak %d", h.Ledger(), h.Ledger().Peak())
 	}
 	h.Ledger().ResetPeak()
-	if h.Ledger().Peak() != 16 {
+	if h.Ledger().Peak() != b {
 		t.Errorf("peak %d after a reset", h.Ledger().Peak())
 	}
 }
@@ -311,17 +313,36 @@ func TestAvailableMemory(t *testing.T) {
 }
 
 func TestCheckFits(t *testing.T) {
-	free, ok := Available()
-	if !ok {
-		t.Skip("available memory is unknown here")
-	}
 	h := NewHost()
-	fits := Plan([]Spec{{Name: "x", Shape: []int{10}}})
-	if err := CheckFits(h, fits); err != nil {
-		t.Error(err)
+	live := counter(t, h, 1<<20) // 4 MiB, which the plan counts too
+	plan := Plan([]Spec{live.Spec, {Name: "y", Class: Optimizer, Shape: []int{3 << 20}}})
+	const need = 12 << 20
+	for _, c := range []struct {
+		name string
+		free int64
+		want []string
+	}{
+		{"exactly", need + ProcessOverhead, nil},
+		{"one byte less", need + ProcessOverhead - 1, []string{"does not fit", "needs 12.0 MiB more on host", "256.0 MiB for the process", "1 B above the 268.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
+		{"nothing", 0, []string{"268.0 MiB above the 0 B that are free"}},
+	} {
+		err := checkFits(h, plan, c.free)
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, w := range c.want {
+			if err != nil && !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %q does not say %q", c.name, err, w)
+			}
+		}
 	}
-	huge := Plan([]Spec{{Name: "x", Class: Optimizer, Shape: []int{int(free/4) + 1<<28}}})
-	if err := CheckFits(h, huge); err == nil || !strings.Contains(err.Error(), "optimizer") {
-		t.Errorf("%v does not carry the ledger", err)
+	if err := checkFits(h, Plan([]Spec{live.Spec}), 0); err != nil {
+		t.Errorf("a plan of which all is there already: %v", err)
+	}
+	if free, ok := Available(); ok {
+		vast := Plan([]Spec{{Name: "x", Class: Optimizer, Shape: []int{int(free/4) + 1<<28}}})
+		if err := CheckFits(h, vast); err == nil || !strings.Contains(err.Error(), "optimizer") {
+			t.Errorf("more than there is: %v", err)
+		}
 	}
 }

@@ -31,6 +31,11 @@ var faultPhases = []struct {
 		v.x, err = v.d.New(Spec{Name: "x", Class: Weights, DType: U32, Shape: []int{16 << 20}})
 		return err
 	}},
+	{"small", func(v *victim) error { // on a CPU with memory to itself; else in a chunk that has room
+		y, err := v.d.New(Spec{Name: "y", Class: Weights, DType: U32, Shape: []int{ownBytes / 4}})
+		v.d.Free(y)
+		return err
+	}},
 	{"compile", func(v *victim) error { return v.pass(1) }},
 	{"passes", func(v *victim) error {
 		for range 5 {
@@ -130,6 +135,7 @@ func TestFaults(t *testing.T) {
 		{"new", "vkAllocateMemory:1:" + noMemory, []string{`new: allocate x \(64.0 MiB\): .*Not enough memory.* on the device now: scratch`, "again: <nil>"}},
 		{"new", "vkAllocateMemory:1:" + noHost, []string{"new: allocate x .*Not enough memory", "again: <nil>"}},
 		{"new", "vkCreateBuffer:1:" + noMemory, []string{"new: allocate x .*Not enough memory", "again: <nil>"}},
+		{"small", "vkAllocateMemory:1:" + noMemory, []string{"small: <nil>", "again: <nil>"}},
 		{"compile", "vkCreateShaderModule:1:" + noMemory, []string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
 		{"compile", "vkCreateComputePipelines:1:" + noMemory, []string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
 		{"compile", "vkCreateComputePipelines:1:" + lost, []string{"compile: kernel count does not compile .*lost"}},
@@ -145,7 +151,7 @@ func TestFaults(t *testing.T) {
 		{"write", "vkQueueSubmit:1:" + lost, []string{gaveUp}},
 		{"read", "vkQueueSubmit:1:" + lost, []string{gaveUp}},
 		{"read", "vkQueueSubmit:1:hang", []string{"read: read tensor x: the GPU did not finish within 1s", "again: .*out of use since", "close: <nil>"}},
-		{"read", "vkQueueSubmit:2:drop", []string{"read: read tensor x: the GPU dropped work: after 14 submissions", "again: .*out of use since"}},
+		{"read", "vkQueueSubmit:2:drop", []string{"read: read tensor x: the GPU dropped work: after 16 submissions", "again: .*out of use since"}},
 		{"read", "vkGetSemaphoreCounterValue:1:" + lost, []string{gaveUp}},
 		{"close", "vkWaitSemaphores:1:" + lost, []string{gaveUp}},
 	} {

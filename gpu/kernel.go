@@ -81,6 +81,9 @@ func (c Call) check(l Limits) error {
 		if t.None() {
 			return fmt.Errorf("kernel %s: binding %d has no tensor", k.Name, i)
 		}
+		if err := checkShape(t.Spec); err != nil {
+			return fmt.Errorf("kernel %s: %w", k.Name, err)
+		}
 		if k.DTypes != nil && t.DType != k.DTypes[i] {
 			return fmt.Errorf("kernel %s: tensor %s is %s, binding %d takes %s", k.Name, t.Name, t.DType, i, k.DTypes[i])
 		}

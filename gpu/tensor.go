@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -159,17 +160,25 @@ func Floats(w []uint32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&w[0])), len(w))
 }
 
-// checkSpec refuses what no device can allocate.
-func checkSpec(s Spec, l Limits) error {
+// checkShape refuses what has no elements; to bind it would abort.
+func checkShape(s Spec) error {
 	if len(s.Shape) == 0 {
 		return fmt.Errorf("tensor %s has no shape", s.Name)
+	}
+	if slices.Min(s.Shape) < 1 {
+		return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
+	}
+	return nil
+}
+
+// checkSpec refuses what no device can allocate.
+func checkSpec(s Spec, l Limits) error {
+	if err := checkShape(s); err != nil {
+		return err
 	}
 	most := 4 * l.Buffer // elements, four to a word at most
 	elements := int64(1)
 	for _, d := range s.Shape {
-		if d < 1 {
-			return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
-		}
 		if elements > most/int64(d) { // so that the product cannot overflow
 			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, l.Buffer)
 		}
@@ -186,6 +195,9 @@ func checkSpec(s Spec, l Limits) error {
 
 // checkCopy refuses a copy outside the tensor.
 func checkCopy(verb string, s Spec, at, n int) error {
+	if err := checkShape(s); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
 	if at < 0 || at > s.Words()-n {
 		return fmt.Errorf("%s tensor %s: words %d to %d of %d", verb, s.Name, at, at+n, s.Words())
 	}

@@ -121,7 +121,7 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 		d.hung = true
 		return d.die(err)
 	}
-	d.queued, d.unflushed, d.pending = 0, 0, 0
+	d.queued, d.unflushed, d.pending, d.draining = 0, 0, 0, false
 	mapped := d.staging.GetMappedRange(0, uint(size+4))
 	copy(bytesOf(words), mapped)
 	canary := binary.LittleEndian.Uint32(mapped[size:])

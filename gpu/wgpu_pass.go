@@ -106,10 +106,10 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 		if err := d.flush(nil); err != nil {
 			return err
 		}
-		// The library keeps a command pool per submission until it is known to
-		// have run, and a large step makes thousands; with hundreds of
-		// milliseconds of work queued, the wait costs next to nothing.
-		if d.pending >= maxPending {
+		// The library keeps a command pool and a copy of the params per submission
+		// until it is known to have run, and a large step makes thousands; with
+		// hundreds of milliseconds of work queued, the wait costs next to nothing.
+		if d.pending >= maxPending || d.unflushed > flushBytes {
 			if err := d.sync(); err != nil {
 				return err
 			}
@@ -137,8 +137,8 @@ func (d *wdevice) open() error {
 	if err != nil {
 		return err
 	}
-	for _, b := range d.fresh {
-		if err := enc.ClearBuffer(b, 0, wgpu.WholeSize); err != nil {
+	for _, a := range d.fresh {
+		if err := enc.ClearBuffer(a.buf, 0, uint64(a.spec.Bytes())); err != nil {
 			enc.Release()
 			return err
 		}

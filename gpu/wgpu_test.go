@@ -448,7 +448,9 @@ func TestLimitsAreChecked(t *testing.T) {
 	few.MaxStorageBuffersPerShaderStage = 4
 	coarse := good
 	coarse.MinUniformBufferOffsetAlignment = 512
-	for want, n := range map[string]wgpu.Limits{"4 storage buffers per kernel": few, "aligned to 512": coarse} {
+	views := good
+	views.MinStorageBufferOffsetAlignment = 512
+	for want, n := range map[string]wgpu.Limits{"4 storage buffers per kernel": few, "uniform offsets aligned to 512": coarse, "storage offsets aligned to 512": views} {
 		if err := floor(n); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}

@@ -1,0 +1,196 @@
+package gpu
+
+import (
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+func TestProcessPeakIsRead(t *testing.T) {
+	dir := t.TempDir()
+	if n, ok := processPeak(dir); ok {
+		t.Errorf("a peak of %d bytes without a file", n)
+	}
+	for text, want := range map[string]int64{
+		"Name:\tsteplm\nVmPeak:\t  9999 kB\nVmHWM:\t   123 kB\nVmRSS:\t    45 kB\n": 123 << 10,
+		"VmPeak:\t  9999 kB\n": -1,
+		"VmHWM:\t many kB\n":   -1,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "status"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := processPeak(dir); ok != (want >= 0) || ok && n != want {
+			t.Errorf("%q: %d, %v; want %d", text, n, ok, want)
+		}
+	}
+}
+
+func TestProcessPeakIsReset(t *testing.T) {
+	dir := t.TempDir()
+	if err := resetProcessPeak(dir); err == nil || !strings.Contains(err.Error(), "cannot reset the peak") {
+		t.Errorf("without clear_refs: %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("the failed reset left %s", left[0].Name())
+	}
+	if err := ResetProcessPeak(); err != nil {
+		t.Skip(err)
+	}
+	const size = 64 << 20
+	before, ok := ProcessPeak()
+	if !ok {
+		t.Fatal("the peak can be reset and not read")
+	}
+	b := make([]byte, size)
+	for i := 0; i < size; i += 4096 {
+		b[i] = 1
+	}
+	high, _ := ProcessPeak()
+	if high < before+size*9/10 {
+		t.Errorf("peak %s after %s were touched, %s before", Bytes(high), Bytes(size), Bytes(before))
+	}
+	b = nil
+	debug.FreeOSMemory()
+	if n, _ := ProcessPeak(); n < high-1<<20 { // the kernel counts in batches
+		t.Errorf("the peak fell from %s to %s by itself", Bytes(high), Bytes(n))
+	}
+	if err := ResetProcessPeak(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := ProcessPeak(); n > high-size/2 {
+		t.Errorf("peak %s after the reset, %s before", Bytes(n), Bytes(high))
+	}
+}
+
+// On a CPU adapter the process takes what the ledger says and a constant: tensors
+// of all sizes, touched, written and read; every second one freed and the room
+// filled with others; all freed and made anew.
+func TestTheProcessTakesWhatTheLedgerSays(t *testing.T) {
+	d := adapter(t)
+	if !d.Limits().CPU {
+		t.Skip("the tensors are in the adapter's memory")
+	}
+	one := counter(t, d, 1)
+	if err := runBump(d, one, 1); err != nil { // compiled
+		t.Fatal(err)
+	}
+	const total, slack = 256 << 20, 48 << 20
+	chunk := make([]uint32, 2<<20)
+	debug.FreeOSMemory()
+	if err := ResetProcessPeak(); err != nil {
+		t.Skip(err)
+	}
+	start, _ := ProcessPeak()
+	start -= d.Ledger().Total()
+	d.Ledger().ResetPeak()
+	check := func(when string) {
+		t.Helper()
+		counted(t, d, one) // wait
+		n, _ := ProcessPeak()
+		peak := d.Ledger().Peak()
+		t.Logf("%s: %s besides a ledger of %s", when, Bytes(n-peak-start), Bytes(peak))
+		if n > start+peak*21/20+slack {
+			t.Errorf("%s: the process grew by %s with a ledger of %s", when, Bytes(n-start), Bytes(peak))
+		}
+	}
+	next := 0
+	fill := func(bytes int64) (made []Tensor) {
+		for sum := int64(0); sum < bytes; next++ {
+			x, err := d.New(Spec{Name: "x", DType: U32, Shape: []int{[]int{3, 20, 150, 1100, 4000, 9000}[next%6] << 8}}) // KiB
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += x.Bytes()
+			made = append(made, x)
+		}
+		return made
+	}
+	free := func(list []Tensor) {
+		for _, x := range list {
+			d.Free(x)
+		}
+	}
+	// touch writes a word of every page.
+	touch := func(list []Tensor) {
+		const page = 1024
+		p := d.Begin("touch")
+		for _, x := range list {
+			p.Run(Call{Kernel: &bump, Groups: [3]int{Groups(x.Words(), 64*page), 1, 1}, Params: []uint32{uint32(x.Words()), 1, page}, Tensors: []Tensor{x}})
+		}
+		if err := p.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	list := fill(total)
+	touch(list)
+	check("touched")
+	for _, x := range list {
+		for at := 0; at < x.Words(); at += len(chunk) {
+			w := chunk[:min(len(chunk), x.Words()-at)]
+			if err := d.Write(x, at, w); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check("written")
+	for _, x := range list {
+		for at := 0; at < x.Words(); at += len(chunk) {
+			if err := d.Read(x, at, chunk[:min(len(chunk), x.Words()-at)]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	check("read")
+
+	var kept []Tensor
+	for i, x := range list {
+		if i%2 == 0 {
+			d.Free(x)
+		} else {
+			kept = append(kept, x)
+		}
+	}
+	list = append(kept, fill(total-d.Ledger().Total())...)
+	touch(list)
+	check("every second one replaced")
+
+	for range 3 {
+		touch(list)
+		free(list)
+		list = fill(total)
+	}
+	touch(list)
+	check("freed and made anew without waiting")
+	free(list)
+}
+
+// What was freed while the adapter may still use it is waited for before more is
+// allocated; otherwise nothing is waited for.
+func TestNewWaitsForFreedTensors(t *testing.T) {
+	d := adapter(t)
+	x, y := counter(t, d, 4), counter(t, d, 4)
+	if err := add(d, x, 1); err != nil {
+		t.Fatal(err)
+	}
+	counter(t, d, 4)
+	if d.pending == 0 {
+		t.Error("New waited though nothing was freed")
+	}
+	d.Free(x)
+	if d.pending == 0 {
+		t.Error("Free waited")
+	}
+	counter(t, d, 4)
+	if d.pending != 0 {
+		t.Error("New did not wait for the freed tensor")
+	}
+	before := d.submissions
+	d.Free(y)
+	counter(t, d, 4)
+	if d.submissions != before {
+		t.Error("New waited though the device was idle")
+	}
+}
