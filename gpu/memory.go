@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Available is the bytes of memory this process may still take: what the
@@ -90,6 +91,14 @@ func readInt(path string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
 	return n, err == nil
 }
+
+// untouchedIsFree says whether memory that was allocated and never touched counts
+// for nothing: on Linux, unless it commits strictly. Windows counts it.
+var untouchedIsFree = sync.OnceValue(func() bool {
+	const strict = 2
+	mode, ok := readInt("/proc/sys/vm/overcommit_memory")
+	return ok && mode != strict
+})
 
 // CheckFits compares a plan, which must count what is on the device already, with
 // the memory there is, before the rest is allocated; the error says by how much it

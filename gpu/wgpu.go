@@ -169,7 +169,7 @@ const (
 // tensorBuffer makes the buffer of a tensor; on a CPU one that has its memory to
 // itself, where the system grants the addresses.
 func (d *wdevice) tensorBuffer(s Spec) (*wgpu.Buffer, error) {
-	if n := s.Bytes(); d.Limits().CPU && n >= ownBytes && n <= sharedBytes {
+	if n := s.Bytes(); d.Limits().CPU && untouchedIsFree() && n >= ownBytes && n <= sharedBytes {
 		if b, err := d.buffer(s, sharedBytes+4, tensorUsage); err == nil {
 			return b, nil
 		}
