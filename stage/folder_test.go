@@ -145,10 +145,10 @@ func TestOpenFolderRefuses(t *testing.T) {
 	t.Run("damaged recipe", func(t *testing.T) {
 		for text, want := range map[string]string{
 			"":                            "EOF",
-			`{"format": 1`:                "EOF",
-			`{"format": 1, "metod": "s"}`: `"metod"`,
-			`{"format": 2}`:               "format 2, this program reads 1",
-			`{"format": 1, "method": {}}`: "method",
+			`{"format": 2`:                "EOF",
+			`{"format": 2, "metod": "s"}`: `"metod"`,
+			`{"format": 1}`:               "format 1, this program reads 2",
+			`{"format": 2, "method": {}}`: "method",
 		} {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, recipeFile), text)

@@ -101,7 +101,7 @@ func MakePlan(o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Methods = append(p.Methods, vanilla)
-	if o.Stages > 1 {
+	if o.Stages != 1 {
 		step, err := o.planStep(PlanStep)
 		if err != nil {
 			return Plan{}, err

@@ -58,12 +58,12 @@ func TestPlanByThePapersFormula(t *testing.T) {
 
 // What is allocated for a model whose bytes can be added up on paper.
 func TestPlanCountsWhatIsAllocated(t *testing.T) {
-	o := planOptions(plannedModel, 4, 2)
+	o := planOptions(plannedModel, 8, 2) // no row needs padding
 	o.Split = []int{5, 3}
 	p := mustPlan(t, o)
 	c := o.Model
 	block := c.LayerParams() + c.NormParams()
-	adapter, err := c.AdapterParams(4, model.LinearNames())
+	adapter, err := c.AdapterParams(8, model.LinearNames())
 	if err != nil {
 		t.Fatal(err)
 	}

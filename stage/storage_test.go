@@ -10,31 +10,39 @@ import (
 	"steplm/model"
 )
 
-// runWhole trains a recipe to its end, growth included.
-func runWhole(t *testing.T, d gpu.Device, method string, o Options) (*Trainer, []Metrics) {
+// whole is what a run to its end, growth included, leaves.
+type whole struct {
+	metrics []Metrics
+	weights map[string][]float32
+}
+
+// runWhole trains STEP to its end; begin is called at the start of every stage.
+func runWhole(t *testing.T, d gpu.Device, o Options, begin func(*Trainer)) whole {
 	t.Helper()
-	tr := newTrainer(t, d, mustRecipe(t, method, o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+	defer tr.Free()
+	begin(tr)
 	all := trainStage(t, tr)
 	for tr.Due() {
 		advance(t, tr)
+		begin(tr)
 		all = append(all, trainStage(t, tr)...)
 	}
-	return tr, all
+	return whole{all, snapshot(t, tr)}
 }
 
 // sameRun fails unless two runs have the same losses, norms and weights, bit for
 // bit.
-func sameRun(t *testing.T, what string, a, b *Trainer, ma, mb []Metrics, norms bool) {
+func sameRun(t *testing.T, what string, a, b whole, norms bool) {
 	t.Helper()
-	for i := range ma {
-		if ma[i].Loss != mb[i].Loss || norms && ma[i].GradNorm != mb[i].GradNorm {
-			t.Errorf("%s, step %d: loss %.9g and %.9g, norm %.9g and %.9g", what, i+1, ma[i].Loss, mb[i].Loss, ma[i].GradNorm, mb[i].GradNorm)
+	for i, m := range a.metrics {
+		if n := b.metrics[i]; m.Loss != n.Loss || norms && m.GradNorm != n.GradNorm {
+			t.Errorf("%s, step %d: loss %.9g and %.9g, norm %.9g and %.9g", what, i+1, m.Loss, n.Loss, m.GradNorm, n.GradNorm)
 			break
 		}
 	}
-	wa, wb := snapshot(t, a), snapshot(t, b)
-	for name, w := range wa {
-		if !sameBits(w, wb[name]) {
+	for name, w := range a.weights {
+		if !sameBits(w, b.weights[name]) {
 			t.Errorf("%s: %s differs at the end", what, name)
 		}
 	}
@@ -44,22 +52,14 @@ func sameRun(t *testing.T, what string, a, b *Trainer, ma, mb []Metrics, norms b
 // with a growth in it and with ties injected into the masters.
 func TestSplitIsPaper(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		var runs [2]*Trainer
-		var metrics [2][]Metrics
+		var runs [2]whole
 		for i, states := range []string{model.PaperStates, model.SplitStates} {
 			o := tinyOptions()
 			o.Steps = 24
 			o.Storage = model.Storage{Precision: model.BF16, States: states, Gradients: model.BF16}
-			tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
-			injectTies(t, tr)
-			all := trainStage(t, tr)
-			advance(t, tr)
-			injectTies(t, tr)
-			runs[i], metrics[i] = tr, append(all, trainStage(t, tr)...)
+			runs[i] = runWhole(t, d, o, func(tr *Trainer) { injectTies(t, tr) })
 		}
-		sameRun(t, "split against paper", runs[0], runs[1], metrics[0], metrics[1], true)
-		runs[0].Free()
-		runs[1].Free()
+		sameRun(t, "split against paper", runs[0], runs[1], true)
 	})
 }
 
@@ -97,23 +97,21 @@ func TestReleaseIsExactWithoutClipping(t *testing.T) {
 	for _, s := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16}} {
 		for _, tied := range []bool{false, true} {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				var runs [2]*Trainer
-				var metrics [2][]Metrics
+				var runs [2]whole
 				for i, release := range []bool{false, true} {
 					o := tinyOptions()
 					o.Storage, o.Optimizer.MaxNorm, o.Model.Tied = s, 0, tied
 					o.Storage.Release = release
-					runs[i], metrics[i] = runWhole(t, d, "step", o)
+					runs[i] = runWhole(t, d, o, func(*Trainer) {})
 				}
-				sameRun(t, "released", runs[0], runs[1], metrics[0], metrics[1], false)
-				for i := range metrics[0] { // summed in another order
-					relative(t, "norm", metrics[1][i].GradNorm, metrics[0][i].GradNorm, 1e-5)
+				sameRun(t, "released", runs[0], runs[1], false)
+				for i, m := range runs[0].metrics {
+					released := runs[1].metrics[i]
+					relative(t, "norm", released.GradNorm, m.GradNorm, 1e-5) // summed in another order
+					if released.Bytes["gradients"] >= m.Bytes["gradients"] {
+						t.Errorf("released gradients take %d bytes, kept ones %d", released.Bytes["gradients"], m.Bytes["gradients"])
+					}
 				}
-				if last := len(metrics[0]) - 1; metrics[1][last].Bytes["gradients"] >= metrics[0][last].Bytes["gradients"] {
-					t.Errorf("released gradients take %d bytes, kept ones %d", metrics[1][last].Bytes["gradients"], metrics[0][last].Bytes["gradients"])
-				}
-				runs[0].Free()
-				runs[1].Free()
 			})
 		}
 	}

@@ -77,7 +77,7 @@ type partCounter struct {
 func partCount(s model.Storage) *partCounter { return &partCounter{release: s.Release} }
 
 func (c *partCounter) add(grad gpu.Spec) {
-	n := wgsl.SquaredNormParts(grad)
+	n := gpu.Padded(wgsl.SquaredNormParts(grad)) // so that plans add up over parameters
 	if c.release {
 		c.n = max(c.n, n)
 	} else {
@@ -127,9 +127,9 @@ func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rat
 	o.T++
 	at := 0
 	for _, q := range o.params {
-		at += wgsl.SquaredNorm(p, o.partials, q.Grad, at)
+		at += gpu.Padded(wgsl.SquaredNorm(p, o.partials, q.Grad, at))
 	}
-	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm))
+	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm)) // what was skipped is zero
 	for _, q := range o.params {
 		o.update(p, q, stats, rates(q))
 	}

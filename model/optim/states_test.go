@@ -17,7 +17,7 @@ import (
 // steps on a language that is easy to begin and hard to finish.
 const (
 	stateSteps = 1000
-	stateSeeds = 1
+	stateSeeds = 3
 	lastSteps  = 50 // whose mean loss counts
 	stateLR    = 1e-2
 )
@@ -75,7 +75,7 @@ func (o *AdamW) linear8(p *gpu.Pass, stats gpu.Tensor, lr float64) {
 	o.T++
 	at := 0
 	for _, q := range o.params {
-		at += wgsl.SquaredNorm(p, o.partials, q.Grad, at)
+		at += gpu.Padded(wgsl.SquaredNorm(p, o.partials, q.Grad, at))
 	}
 	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm))
 	for _, q := range o.params {
@@ -87,8 +87,8 @@ func (o *AdamW) linear8(p *gpu.Pass, stats gpu.Tensor, lr float64) {
 	}
 }
 
-// lastLoss trains from a seed and is the mean loss of the last steps; NaN when the
-// run diverged.
+// lastLoss trains from a seed and is the mean loss of the last steps, or the loss at
+// which the run was seen to have diverged.
 func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uint64) float64 {
 	t.Helper()
 	l := model.Plain(trainable, trainable.Layers)
@@ -134,8 +134,8 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 			continue // nothing is read: the steps queue up
 		}
 		loss := float64(gputest.Read(t, d, a.Stats)[wgsl.StatLoss]) / float64(stateSize.Rows())
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return math.NaN()
+		if !(loss < 100) { // it has diverged
+			return loss
 		}
 		if step >= stateSteps-lastSteps {
 			sum += loss / lastSteps
@@ -164,10 +164,13 @@ func TestStatesTrainAlike(t *testing.T) {
 	}
 	mean := map[string]float64{}
 	for _, r := range runs {
-		line := ""
-		for seed := range uint64(stateSeeds) {
+		line, seeds := "", stateSeeds
+		if r.linear {
+			seeds = 1 // it takes no more to see it fail
+		}
+		for seed := range uint64(seeds) {
 			loss := lastLoss(t, d, r.storage, r.linear, seed+1)
-			mean[r.name] += loss / stateSeeds
+			mean[r.name] += loss / float64(seeds)
 			line += fmt.Sprintf(" %.4f", loss)
 		}
 		t.Logf("%-8s %.4f, seeds%s", r.name, mean[r.name], line)
