@@ -60,71 +60,26 @@ func (x head) shape(a gpu.Args) AttentionShape {
 	return AttentionShape{B: a.Int(7), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: x.size}
 }
 
-// unit is the elements that kernels load and store at once.
-func (x head) unit() int {
-	if x.size%4 == 0 {
-		return 4
-	}
-	return 2
-}
-
-// quads are pairs of pairs.
-var quads = map[gpu.DType]string{
-	gpu.F32: `alias Quad = vec4<f32>;
-fn unpack_quad(q: Quad) -> vec4<f32> { return q; }
-fn pack_quad(v: vec4<f32>) -> Quad { return v; }
-`,
-	gpu.BF16: `alias Quad = vec2<u32>;
-fn unpack_quad(q: Quad) -> vec4<f32> { return vec4<f32>(unpack(q.x), unpack(q.y)); }
-fn pack_quad(v: vec4<f32>) -> Quad { return vec2<u32>(pack(v.xy), pack(v.zw)); }
-`,
-}
-
-// kernel fills the template of file name.wgsl.tmpl. A head is read into vec4s,
-// from quads, or where its size does not divide by four from pairs, the last vec4
-// then filled up with zeros.
+// kernel fills the template of file name.wgsl.tmpl.
 func (x head) kernel(name string, access []gpu.Access, types string, host func(gpu.Args)) *gpu.Kernel {
 	text, err := files.ReadFile(name + ".wgsl.tmpl")
 	if err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
-	unit := x.unit()
-	units := x.size / unit
+	u := x.units()
 	data := struct {
 		Head    int // units of a head
 		Element string
 		Parts   []int // vec4s of a head
 		Padding []int // units by which a row may be longer than its heads
-	}{units, "Quad", upTo(gpu.Groups(x.size, 4)), upTo((gpu.RowPadding - 1) / unit)}
-	load := func(x, at string, part int) string { return fmt.Sprintf("unpack_quad(%s[%s + %du])", x, at, part) }
-	store := func(x, at string, part int, value string) string {
-		return fmt.Sprintf("%s[%s + %du] = pack_quad(%s%d);", x, at, part, value, part)
-	}
-	zero := "pack_quad(vec4<f32>(0.0))"
-	if unit == 2 {
-		data.Element, zero = "Pair", "pack(vec2<f32>(0.0))"
-		load = func(x, at string, part int) string {
-			second := "0.0, 0.0"
-			if 2*part+1 < units {
-				second = fmt.Sprintf("unpack(%s[%s + %du])", x, at, 2*part+1)
-			}
-			return fmt.Sprintf("vec4<f32>(unpack(%s[%s + %du]), %s)", x, at, 2*part, second)
-		}
-		store = func(x, at string, part int, value string) string {
-			text := fmt.Sprintf("%s[%s + %du] = pack(%s%d.xy);", x, at, 2*part, value, part)
-			if 2*part+1 < units {
-				text += fmt.Sprintf(" %s[%s + %du] = pack(%s%d.zw);", x, at, 2*part+1, value, part)
-			}
-			return text
-		}
-	}
+	}{x.size / u.size, u.element, upTo(gpu.Groups(x.size, 4)), upTo((gpu.RowPadding - 1) / u.size)}
 	clear := func(x, at string, n int) string {
-		return fmt.Sprintf("%s[%s + %du] = %s;", x, at, units+n, zero)
+		return fmt.Sprintf("%s[%s + %du] = %s;", x, at, data.Head+n, u.zero)
 	}
-	tmpl := template.Must(template.New(name).Funcs(template.FuncMap{"load": load, "store": store, "clear": clear}).Parse(string(text)))
+	tmpl := template.Must(template.New(name).Funcs(template.FuncMap{"load": u.load, "store": u.store, "clear": clear}).Parse(string(text)))
 	s := storage{x.dtype, x.dtype}
 	var src strings.Builder
-	src.WriteString(s.prelude() + quads[x.dtype] + "\n")
+	src.WriteString(s.prelude() + u.prelude)
 	if err := tmpl.Execute(&src, data); err != nil {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
@@ -159,9 +114,8 @@ func AttentionBackwardQuery(p *gpu.Pass, dq, delta, dout, out, q, k, v, lse gpu.
 // AttentionBackwardKeyValue sets dk and dv (B T, KV D), each summed over the query
 // heads of its group, in f32.
 func AttentionBackwardKeyValue(p *gpu.Pass, dk, dv, dout, q, k, v, lse, delta gpu.Tensor, s AttentionShape) {
-	// Old Mesa counts the iterations of nested loops together, their ends too.
-	if g := s.Group(); g*(s.T+2) > maxLoop {
-		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T, maxLoop/g-2, g))
+	if g := s.Group(); g*s.T > maxLoop { // one loop, see the kernel
+		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T, maxLoop/g, g))
 		return
 	}
 	runAttention(p, s, attentionCall{heads: s.KV, ops: 8, queries: []gpu.Tensor{q, dout}, keys: []gpu.Tensor{k, v, dk, dv}, stats: []gpu.Tensor{lse, delta},
@@ -204,14 +158,15 @@ func runAttention(p *gpu.Pass, s AttentionShape, c attentionCall) {
 		}
 	}
 	x := head{s.D, c.queries[0].DType}
-	if quads[x.dtype] == "" {
+	if x.dtype != gpu.F32 && x.dtype != gpu.BF16 {
 		p.Fail(fmt.Errorf("%s: tensor %s is %s, kernels take %s and %s", name, c.queries[0].Name, x.dtype, gpu.F32, gpu.BF16))
 		return
 	}
+	unit := x.units().size
 	p.Run(gpu.Call{
 		Kernel: c.kernel(x.kernels()),
 		Groups: [3]int{gpu.Groups(s.T, 64), c.heads, s.B},
-		Params: []uint32{uint32(s.T), uint32(s.H), uint32(s.KV), uint32(c.queries[0].Stride() / x.unit()), uint32(c.keys[0].Stride() / x.unit()),
+		Params: []uint32{uint32(s.T), uint32(s.H), uint32(s.KV), uint32(c.queries[0].Stride() / unit), uint32(c.keys[0].Stride() / unit),
 			uint32(c.stats[0].Stride()), gpu.Param(float32(1 / math.Sqrt(float64(s.D)))), uint32(s.B)},
 		Tensors: c.tensors,
 		Work:    float64(c.ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2,
