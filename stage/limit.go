@@ -227,6 +227,9 @@ func changes(method string, o Options) []change {
 		if o.Storage.Frozen != model.Int8 {
 			add("--frozen int8", method, func(c *Options) { c.Storage.Frozen = model.Int8 })
 		}
+		if o.Split != nil || o.SplitBy != SplitReal {
+			add("--split real", method, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal })
+		}
 		add(fmt.Sprintf("--stages %d", o.Stages+1), method, func(c *Options) { c.Stages, c.Split = c.Stages+1, nil })
 	} else {
 		add("--method step", "step", func(c *Options) { c.Stages, c.Split = 2, nil })

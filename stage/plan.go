@@ -42,11 +42,12 @@ type Plan struct {
 
 // The methods of a plan.
 const (
-	PlanVanilla   = "vanilla"
-	PlanStep      = "step"
-	PlanStepPaper = "step, paper's split"
-	PlanReLoRA    = "relora"
-	PlanGaLore    = "galore"
+	PlanVanilla = "vanilla"
+	PlanStep    = "step"        // with the split that the options ask for
+	PlanReal    = "step, real"  // with that of SplitReal, where it is another
+	PlanPaper   = "step, paper" // with that of SplitPaper, where it is another
+	PlanReLoRA  = "relora"
+	PlanGaLore  = "galore"
 )
 
 // MethodPlan is the stages of one method.
@@ -80,8 +81,8 @@ func (s StagePlan) StateBytes() int64 {
 	return s.PeakBytes - s.Bytes[gpu.Activations.String()] - s.Bytes[gpu.Scratch.String()]
 }
 
-// MakePlan plans vanilla training, STEP with the options' split and with the
-// paper's, ReLoRA and GaLore. Of the options it reads what memory depends on: the
+// MakePlan plans vanilla training, STEP with the options' split and with the two that
+// are optimal, ReLoRA and GaLore. Of the options it reads what memory depends on: the
 // model, the micro-batch, storage, stages and split, adapters, and what trains.
 func MakePlan(o Options) (Plan, error) {
 	o, err := o.anyTraining().resolved()
@@ -107,16 +108,22 @@ func MakePlan(o Options) (Plan, error) {
 			return Plan{}, err
 		}
 		p.Methods = append(p.Methods, step)
-		paper := o
-		paper.SplitBy, paper.Split = SplitPaper, nil
-		other, err := paper.planStep(PlanStepPaper)
-		if err != nil {
-			return Plan{}, err
+		splits := [][]int{step.Split}
+		for _, other := range []struct{ method, by string }{{PlanReal, SplitReal}, {PlanPaper, SplitPaper}} {
+			t := o
+			t.SplitBy, t.Split = other.by, nil
+			m, err := t.planStep(other.method)
+			if err != nil {
+				return Plan{}, err
+			}
+			if other.by == SplitPaper {
+				p.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
+			}
+			if !slices.ContainsFunc(splits, func(s []int) bool { return slices.Equal(s, m.Split) }) {
+				p.Methods = append(p.Methods, m)
+				splits = append(splits, m.Split)
+			}
 		}
-		if !slices.Equal(other.Split, step.Split) {
-			p.Methods = append(p.Methods, other)
-		}
-		p.PaperReduction = 1 - float64(other.PaperBytes)/float64(p.PaperVanillaBytes)
 		p.Methods = append(p.Methods, o.planReLoRA(), o.planGaLore())
 	}
 	whole, step := p.Methods[0], p.Methods[min(1, len(p.Methods)-1)]

@@ -169,7 +169,9 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		rows[0] = append(rows[0], class.String())
 	}
 	rows[0] = append(rows[0], "all", "of vanilla")
-	whole := gpu.Plan(dev.Own(), r.Specs(model.Plain(r.Model, r.Model.Layers)))
+	vanilla := model.Plain(r.Model, r.Model.Layers)
+	vanilla.Storage = r.Storage
+	whole := gpu.Plan(dev.Own(), r.Specs(vanilla))
 	row := func(name string, bytes func(gpu.Class) int64, all int64) {
 		cells := []string{name}
 		for _, class := range gpu.Classes() {

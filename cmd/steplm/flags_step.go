@@ -11,7 +11,7 @@ import (
 // StepFlags are the choices of STEP that decide what is in memory.
 type StepFlags struct {
 	Stages         *int     `placeholder:"K" help:"Stages. Default: 2, or as many as --split names."`
-	Split          string   `default:"real" placeholder:"SPLIT" help:"Layers that each stage adds: 13,11 for instance, or the split with the smallest largest stage by all that is allocated (real) or by the paper's formula (paper). Default: ${default}."`
+	Split          string   `default:"paper" placeholder:"SPLIT" help:"Layers that each stage adds: 13,11 for instance, or the split with the smallest largest stage by the paper's formula (paper) or by all that is allocated at this micro-batch (real). Default: ${default}."`
 	Rank           *int     `placeholder:"R" help:"LoRA rank. Default: a sixteenth of the hidden size, at least 4."`
 	Alpha          *float64 `placeholder:"A" help:"LoRA alpha; adapters are scaled by alpha/rank. Default: the rank."`
 	LoraTargets    []string `default:"${targets}" placeholder:"NAME" help:"Linears that carry adapters. Default: all seven (${targets})."`

@@ -98,6 +98,9 @@ func printPlan(w io.Writer, p stage.Plan) error {
 		return err
 	}
 
+	if len(p.Methods) == 1 {
+		return nil // nothing to compare
+	}
 	fmt.Fprintln(w, "\nLargest stage against vanilla")
 	rows = [][]string{{"", "all", "states", "paper"}}
 	for _, m := range p.Methods[1:] {
@@ -111,9 +114,7 @@ func printPlan(w io.Writer, p stage.Plan) error {
 	fmt.Fprintln(w, "\nall     every buffer of the program on a GPU, at this micro-batch")
 	fmt.Fprintln(w, "states  weights, adapters, gradients and optimizer alone")
 	fmt.Fprintln(w, "paper   16 bytes per trained and 2 per frozen parameter of the layers, nothing else")
-	if len(p.Methods) > 1 {
-		fmt.Fprintln(w, "relora and galore are planned at the same states and rank; this version does not train them")
-	}
+	fmt.Fprintln(w, "relora and galore are planned at the same states and rank; this version does not train them")
 	return nil
 }
 

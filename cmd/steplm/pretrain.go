@@ -222,7 +222,7 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, shards *data.Shards) (st
 		}
 		steps = int((c.Tokens-1)/per + 1)
 	}
-	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != stage.SplitReal) {
+	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != stage.SplitPaper) {
 		return stage.Options{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
 	}
 	o := stage.Options{

@@ -240,7 +240,7 @@ func checkFinal(t *testing.T, run string, m material, device string, lines []met
 	for _, model := range []string{run, filepath.Join(run, "final")} {
 		p := perplexity(t, "--model", model, "--data", m.validation, "--wikitext", m.wikitext, "--context", "16", "--device", device)
 		for i, set := range []string{"validation", "wikitext"} {
-			if got := p.Results[i].Perplexity; math.Abs(got/last[set]-1) > 1e-4 {
+			if got := p.Results[i].Perplexity; math.Abs(got/last[set]-1) > 1e-3 { // the run's activations are bf16
 				t.Errorf("%s: eval ppl says %.6f for %s, the run's end %.6f", model, got, set, last[set])
 			}
 		}
