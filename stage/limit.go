@@ -71,7 +71,7 @@ func Fit(method string, o Options, limit, overhead int64) (Options, Fitted, erro
 	best := slices.MinFunc(fit, func(a, b arrangement) int {
 		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.peak, b.peak))
 	})
-	f := Fitted{Batch: best.options.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
+	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
 	if method == "step" {
 		f.Split = best.recipe.layersAdded()
 	}

@@ -78,7 +78,10 @@ func TestFitKeepsTheLimitAndTheBatch(t *testing.T) {
 		if len(chosen) < 4 {
 			t.Errorf("%s: only %d arrangements were chosen: %q", method, len(chosen), chosen)
 		}
-		if fit, f, err := Fit(method, o, most, 0); err != nil || fit.Batch.Recompute || f.Fitting != f.Tried {
+		if _, f, err := Fit(method, o, least, 0); err != nil || !f.Batch.Recompute || !strings.Contains(f.String(), "blocks recomputed") {
+			t.Errorf("%s: with the least memory, %v (%v)", method, f, err)
+		}
+		if _, f, err := Fit(method, o, most, 0); err != nil || f.Batch.Recompute || f.Fitting != f.Tried {
 			t.Errorf("%s: with room for all, %+v (%v)", method, f, err)
 		}
 	}
