@@ -60,7 +60,7 @@ func matmul(p *gpu.Pass, transpose string, out, a, b gpu.Tensor, s MatmulShape) 
 		slice *int
 		of    int
 	}{{&dm, s.M}, {&dn, s.N}, {&dk, s.K}} {
-		if *d.slice < d.of { // the next slice begins at a whole word and vector
+		if *d.slice < d.of { // the next slice begins at a whole vector
 			*d.slice = *d.slice / gpu.RowPadding * gpu.RowPadding
 		}
 		if *d.slice < 1 {
@@ -163,7 +163,7 @@ type matmulVariant struct {
 	Types     matmulTypes
 	TM, TN    int // outputs per invocation; multiples of 4
 	GX, GY    int // invocations per workgroup along n and m
-	Step      int // k per load of an operand that is contiguous along k: 2 or 4
+	Step      int // k per iteration and per load of an operand that is contiguous along k: 2 or 4
 	Slab      int // k per tile in workgroup memory; 0: registers only
 }
 
@@ -177,27 +177,49 @@ func (v matmulVariant) name() string {
 	return fmt.Sprintf("matmul_%s_%dx%d_%dx%d_by%d%s_%s_%s_%s", v.Transpose, v.TM, v.TN, v.GX, v.GY, v.Step, memory, v.Types[0], v.Types[1], v.Types[2])
 }
 
-// chooseMatmul picks a variant by shape and device kind: big register tiles
-// where memory is the CPU's cache, workgroup tiles on GPUs; on a GPU that must
-// do without, workgroups that fill its lanes, as long as there are rows for them.
+// chooseMatmul picks a variant by shape and device kind: workgroup tiles on GPUs;
+// on a GPU that must do without, workgroups that fill its lanes, as long as there
+// are rows for them; big register tiles where memory is the CPU's cache.
 func chooseMatmul(l gpu.Limits, transpose string, types matmulTypes, s MatmulShape) matmulVariant {
+	if l.CPU {
+		return chooseCPU(transpose, types, s)
+	}
 	if l.Shared && l.Invocations >= 256 && l.WorkgroupMemory >= 8192 && s.M >= 32 && s.N >= 32 {
 		return matmulVariant{transpose, types, 4, 4, 16, 16, 4, 16}
 	}
 	tile := func(n int) int {
-		switch {
-		case n >= 16 && l.CPU:
-			return 16
-		case n >= 8:
+		if n >= 8 {
 			return 8
 		}
 		return 4
 	}
 	rows := 1
-	if !l.CPU && s.M >= 32 {
+	if s.M >= 32 {
 		rows = 8
 	}
 	return matmulVariant{transpose, types, tile(s.M), tile(s.N), 8, rows, 2, 0}
+}
+
+// chooseCPU takes no more columns per invocation than leave all eight of them,
+// which are the lanes of the CPU's vectors, something to do.
+func chooseCPU(transpose string, types matmulTypes, s MatmulShape) matmulVariant {
+	tm, tn, step := 4, 16, 2
+	switch {
+	case s.M >= 16:
+		tm = 16
+	case s.M >= 8:
+		tm = 8
+	}
+	switch {
+	case s.N <= 32:
+		tn = 4
+	case s.N <= 64:
+		tn = 8
+	}
+	if transpose == "nt" { // both operands are read across their rows: the more at once the better
+		step = 4
+	}
+	return matmulVariant{transpose, types, tm, tn, 8, 1, step, 0}
 }
 
 // run records the product of blocks.
@@ -231,6 +253,7 @@ var matmulTemplate = template.Must(template.New("matmul").Funcs(template.FuncMap
 	},
 	"add": func(a, b int) int { return a + b },
 	"sub": func(a, b int) int { return a - b },
+	"mod": func(a, b int) int { return a % b },
 	"mul": func(a, b int) int { return a * b },
 	"div": func(a, b int) int { return a / b },
 }).Parse(matmulText))
@@ -290,24 +313,23 @@ func (v matmulVariant) BSize() int {
 
 // prelude declares the vectors that are loaded and stored.
 func (v matmulVariant) prelude() string {
-	return roundBF16 + vectors("Out", v.Types[0], 4) + vectors("A", v.Types[1], v.ASize()) + vectors("B", v.Types[2], v.BSize())
+	text := roundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B", v.Types[2], v.BSize())
+	if v.Types[0] == gpu.F32 {
+		return text + "fn pack_out(v: vec4<f32>) -> Out { return v; }\n"
+	}
+	return text + "fn pack_out(v: vec4<f32>) -> Out { return vec2<u32>(round_bf16(v.x) | (round_bf16(v.y) << 16u), round_bf16(v.z) | (round_bf16(v.w) << 16u)); }\n"
 }
 
-// vectors declares a type of size elements of storage, 2 or 4, and how it turns
-// into floats and back.
-func vectors(name string, t gpu.DType, size int) string {
-	floats, low := fmt.Sprintf("vec%d<f32>", size), strings.ToLower(name)
-	if t == gpu.F32 {
-		return fmt.Sprintf("alias %[1]s = %[2]s;\nfn unpack_%[3]s(p: %[1]s) -> %[2]s { return p; }\nfn pack_%[3]s(v: %[2]s) -> %[1]s { return v; }\n", name, floats, low)
+// vector declares a type of size elements of storage, 2 or 4, and how it becomes
+// floats.
+func vector(name string, t gpu.DType, size int) string {
+	floats := fmt.Sprintf("vec%d<f32>", size)
+	stored, value := floats, "p"
+	switch {
+	case t == gpu.BF16 && size == 2:
+		stored, value = "u32", "vec2<f32>(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u))"
+	case t == gpu.BF16:
+		stored, value = "vec2<u32>", "vec4<f32>(bitcast<f32>(p.x << 16u), bitcast<f32>(p.x & 0xffff0000u), bitcast<f32>(p.y << 16u), bitcast<f32>(p.y & 0xffff0000u))"
 	}
-	if size == 2 {
-		return fmt.Sprintf(`alias %[1]s = u32;
-fn unpack_%[2]s(p: %[1]s) -> vec2<f32> { return vec2<f32>(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u)); }
-fn pack_%[2]s(v: vec2<f32>) -> %[1]s { return round_bf16(v.x) | (round_bf16(v.y) << 16u); }
-`, name, low)
-	}
-	return fmt.Sprintf(`alias %[1]s = vec2<u32>;
-fn unpack_%[2]s(p: %[1]s) -> vec4<f32> { return vec4<f32>(bitcast<f32>(p.x << 16u), bitcast<f32>(p.x & 0xffff0000u), bitcast<f32>(p.y << 16u), bitcast<f32>(p.y & 0xffff0000u)); }
-fn pack_%[2]s(v: vec4<f32>) -> %[1]s { return vec2<u32>(round_bf16(v.x) | (round_bf16(v.y) << 16u), round_bf16(v.z) | (round_bf16(v.w) << 16u)); }
-`, name, low)
+	return fmt.Sprintf("alias %[1]s = %[2]s;\nfn unpack_%[3]s(p: %[1]s) -> %[4]s { return %[5]s; }\n", name, stored, strings.ToLower(name), floats, value)
 }

@@ -25,7 +25,9 @@ func TestMatmulChoice(t *testing.T) {
 		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 4096 }, 128, 128, false, 8, 8, 8},
 		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8, 8},
 		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16, 1},
-		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 9, false, 16, 8, 1},
+		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 32, false, 16, 4, 1},
+		{"a CPU, less narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 33, false, 16, 8, 1},
+		{"a CPU, few rows", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 15, 65, false, 8, 16, 1},
 	} {
 		l := real
 		c.change(&l)

@@ -15,8 +15,8 @@ import (
 // everyMatmul lists variants of each kind, for tests and benchmarks.
 func everyMatmul(transpose string, t matmulTypes) []matmulVariant {
 	return []matmulVariant{
-		{transpose, t, 4, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 1, 2, 0}, {transpose, t, 16, 16, 8, 1, 2, 0}, {transpose, t, 4, 16, 8, 1, 4, 0},
-		{transpose, t, 16, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 8, 4, 0}, {transpose, t, 4, 4, 16, 16, 4, 16}, {transpose, t, 8, 8, 8, 8, 2, 8},
+		{transpose, t, 4, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 1, 2, 0}, {transpose, t, 16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {transpose, t, 4, 16, 8, 1, 4, 0},
+		{transpose, t, 16, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 8, 2, 0}, {transpose, t, 4, 4, 16, 16, 4, 16}, {transpose, t, 8, 8, 8, 8, 2, 8},
 	}
 }
 
@@ -35,10 +35,14 @@ var everyMatmulTypes = func() (list []matmulTypes) {
 	return list
 }()
 
+// uniformMatmulTypes are those that everything large is tested with: compiling
+// takes most of the time, and tiles and types do not know of each other.
+var uniformMatmulTypes = []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}}
+
 // Matmul kernels are made when first used; the tests of all kernels see these.
 var _ = func() int {
 	for _, transpose := range transposes {
-		for _, types := range everyMatmulTypes {
+		for _, types := range uniformMatmulTypes {
 			for _, v := range everyMatmul(transpose, types) {
 				all = append(all, v.kernel())
 			}
@@ -97,14 +101,21 @@ func matmulTolerance(k int, out gpu.DType) tolerance {
 }
 
 func TestMatmul(t *testing.T) {
-	shapes := []MatmulShape{
+	small := []MatmulShape{
 		{M: 1, N: 1, K: 1, Scale: 1}, {M: 2, N: 7, K: 1, Scale: 1, Accumulate: true}, {M: 7, N: 2, K: 2, Scale: 2},
 		{M: 8, N: 15, K: 7, Scale: 1}, {M: 15, N: 16, K: 8, Scale: 0.5, Accumulate: true}, {M: 16, N: 17, K: 15, Scale: 1, Accumulate: true},
-		{M: 17, N: 8, K: 16, Scale: 1}, {M: 63, N: 65, K: 17, Scale: -1, Accumulate: true}, {M: 64, N: 1, K: 63, Scale: 1},
-		{M: 65, N: 64, K: 64, Scale: 1}, {M: 1, N: 129, K: 65, Scale: 1}, {M: 33, N: 131, K: 257, Scale: 0.5, Accumulate: true},
+		{M: 17, N: 8, K: 16, Scale: 1}, {M: 64, N: 1, K: 63, Scale: 1}, {M: 33, N: 31, K: 257, Scale: 0.5, Accumulate: true},
+	}
+	large := []MatmulShape{
+		{M: 65, N: 63, K: 17, Scale: -1, Accumulate: true}, {M: 63, N: 64, K: 64, Scale: 1}, {M: 16, N: 65, K: 33, Scale: 1},
+		{M: 65, N: 129, K: 65, Scale: 0.5, Accumulate: true}, {M: 128, N: 128, K: 128, Scale: 1},
 	}
 	for _, transpose := range transposes {
 		for _, types := range everyMatmulTypes {
+			shapes := small
+			if slices.Contains(uniformMatmulTypes, types) {
+				shapes = slices.Concat(small, large)
+			}
 			for _, s := range shapes {
 				sa, sb := shapesOf(transpose, s)
 				a, b := stored(types[1], random(1, s.M*s.K, 1)), stored(types[2], random(2, s.K*s.N, 1))
@@ -138,7 +149,7 @@ func TestMatmulVariantsAgree(t *testing.T) {
 	s := MatmulShape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true}
 	const outRow, aRow, bRow, below = 3, 2, 1, 2
 	for _, transpose := range transposes {
-		for _, types := range everyMatmulTypes {
+		for _, types := range uniformMatmulTypes {
 			sa, sb := shapesOf(transpose, s)
 			a, b := stored(types[1], random(1, (aRow+sa[0]+below)*sa[1], 1)), stored(types[2], random(2, (bRow+sb[0]+below)*sb[1], 1))
 			c := stored(types[0], random(3, (outRow+s.M+below)*s.N, 1))
@@ -169,13 +180,14 @@ func TestMatmulInSlices(t *testing.T) {
 	for _, c := range []struct {
 		s     MatmulShape
 		limit int64
+		types []matmulTypes
 	}{
-		{MatmulShape{M: 70, N: 150, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 12288},
-		{MatmulShape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 32768},
-		{MatmulShape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 50000},
+		{MatmulShape{M: 70, N: 31, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 5120, everyMatmulTypes},
+		{MatmulShape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 12288, uniformMatmulTypes},
+		{MatmulShape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 25600, uniformMatmulTypes},
 	} {
 		for _, transpose := range transposes {
-			for _, types := range everyMatmulTypes {
+			for _, types := range c.types {
 				s := c.s
 				sa, sb := shapesOf(transpose, s)
 				// Positive, so that sums only grow and so does what rounding them does.
@@ -218,11 +230,16 @@ func TestMatmulLongSum(t *testing.T) {
 	a, b := random(1, k, 1), random(2, k, 1)
 	s := MatmulShape{M: 1, N: 1, K: k, Scale: 1}
 	want := exact("nt", nil, a, b, s)
-	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		x, y, out := gputest.Tensor(t, d, "a", a, k), gputest.Tensor(t, d, "b", b, k), gputest.Tensor(t, d, "out", nil, 1)
-		run(t, d, func(p *gpu.Pass) { MatmulNT(p, out, x, y, s) })
-		compare(t, "long sum", gputest.Read(t, d, out), want, tolerance{2e-2, 1e-4})
-	})
+	for _, transpose := range transposes {
+		sa, sb := shapesOf(transpose, s)
+		t.Run(transpose, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				x, y, out := gputest.Tensor(t, d, "a", a, sa[0], sa[1]), gputest.Tensor(t, d, "b", b, sb[0], sb[1]), gputest.Tensor(t, d, "out", nil, 1)
+				run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
+				compare(t, "long sum", gputest.Read(t, d, out), want, tolerance{2e-2, 1e-4})
+			})
+		})
+	}
 }
 
 func TestMatmulRefuses(t *testing.T) {
@@ -257,7 +274,7 @@ func TestMatmulRefuses(t *testing.T) {
 
 func BenchmarkMatmul(b *testing.B) {
 	d := gputest.Adapter(b)
-	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 128, K: 128, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
+	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
 		for _, transpose := range transposes {
 			for _, types := range []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
 				sa, sb := shapesOf(transpose, s)
