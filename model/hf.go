@@ -156,8 +156,8 @@ func Unused(c Config, w Weights) []string {
 }
 
 // pieceElements is about what reading and writing models holds at a time, in whole
-// rows: 16 MiB of float32.
-const pieceElements = 4 << 20
+// rows: 4 MiB of float32.
+const pieceElements = 1 << 20
 
 // WriteHF writes config.json and the safetensors of a model into d, streaming
 // from w, rounded to dtype (F32, F16 or BF16), in shards of at most shardBytes

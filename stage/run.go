@@ -42,6 +42,7 @@ type Event struct {
 	Event string `json:"event"` // growth, eval, checkpoint, resume, end
 	Step  int    `json:"step"`
 	Stage int    `json:"stage"`
+	Peaks        // since the stage began; of a growth, the transition's
 	// By kind:
 	*GrowthEvent
 	When       string          `json:"when,omitempty"` // eval: every, before growth, after growth, end
@@ -136,7 +137,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 }
 
 func (r *Run) event(t *Trainer, e Event) error {
-	e.Step, e.Stage = t.step, t.stage+1
+	e.Step, e.Stage, e.Peaks = t.step, t.stage+1, peaksOf(t.dev)
+	if e.GrowthEvent != nil {
+		e.Peaks = e.GrowthEvent.Peaks
+	}
 	if err := r.Folder.Log(e); err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ type state struct {
 	Device  string      `json:"device"`  // losses repeat bit for bit on the same one
 }
 
-// saveChunk is about how many values are read and written at once: 16 MiB of f32.
-const saveChunk = 4 << 20
+// saveChunk is about how many values are read and written at once: 4 MiB of f32.
+const saveChunk = 1 << 20
 
 // Files of a checkpoint.
 const (

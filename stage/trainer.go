@@ -44,10 +44,26 @@ type Metrics struct {
 	Tokens          int64            `json:"tokens"`    // seen so far
 	TokensPerSecond float64          `json:"tokens_per_second"`
 	Bytes           map[string]int64 `json:"bytes"` // live on the device, by class
-	PeakBytes       int64            `json:"peak_bytes"`
-	// ProcessPeak is the most memory that the process had resident since the stage
-	// began, in bytes; 0 where the system does not tell.
-	ProcessPeak int64 `json:"process_peak_bytes"`
+	Peaks                            // since the stage began
+}
+
+// Peaks are the most bytes that were taken at once.
+type Peaks struct {
+	PeakBytes   int64 `json:"peak_bytes"`         // on the device, by its ledger
+	ProcessPeak int64 `json:"process_peak_bytes"` // resident in the process; 0 where the system does not tell
+}
+
+// peaksOf reads the peaks since resetPeaks.
+func peaksOf(dev gpu.Device) Peaks {
+	process, _ := gpu.ProcessPeak()
+	return Peaks{dev.Ledger().Peak(), process}
+}
+
+// resetPeaks begins new ones, of the device's bytes and, where the system has
+// that, of the process's.
+func resetPeaks(dev gpu.Device) {
+	dev.Ledger().ResetPeak()
+	_ = gpu.ResetProcessPeak() // where it cannot be reset it stays an upper bound
 }
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.
@@ -195,11 +211,9 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm, updated)
 	}
 	t.step++
-	l := t.dev.Ledger()
-	process, _ := gpu.ProcessPeak()
 	return Metrics{
 		Step: t.step, Stage: stage + 1, Loss: loss, LR: s.LR * rate, GradNorm: norm, Tokens: int64(t.step) * t.Recipe.TokensPerStep(),
-		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: l.ByClass(), PeakBytes: l.Peak(), ProcessPeak: process,
+		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
 	}, nil
 }
 
@@ -212,16 +226,7 @@ type GrowthEvent struct {
 	Note      string `json:"note,omitempty"`
 	Trainable int64  `json:"trainable_parameters"`
 	Frozen    int64  `json:"frozen_parameters"`
-	// Of the transition, on the device and of the process (0: not known).
-	PeakBytes   int64 `json:"peak_bytes"`
-	ProcessPeak int64 `json:"process_peak_bytes"`
-}
-
-// resetPeaks begins new ones, of the device's bytes and, where the system has
-// that, of the process's.
-func resetPeaks(dev gpu.Device) {
-	dev.Ledger().ResetPeak()
-	_ = gpu.ResetProcessPeak() // where it cannot be reset it stays an upper bound
+	Peaks            // of the transition
 }
 
 // Due reports whether the next step belongs to the next stage.
@@ -250,10 +255,7 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 	if d := t.dev.Ledger().Difference(want); d != "" {
 		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
-	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, PeakBytes: t.dev.Ledger().Peak()}
-	if n, ok := gpu.ProcessPeak(); ok {
-		e.ProcessPeak = n
-	}
+	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, Peaks: peaksOf(t.dev)}
 	resetPeaks(t.dev) // from here on they are the new stage's
 	for i, o := range tr.growth.Origins {
 		if o.New {

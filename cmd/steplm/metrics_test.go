@@ -87,10 +87,10 @@ func story(list []metricsLine) (out []string) {
 var frozenKeys = map[string]string{
 	"":           "bytes grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second",
 	"growth":     "event from_layers frozen_parameters new_blocks peak_bytes process_peak_bytes seconds stage step to_layers trainable_parameters",
-	"eval":       "event result seconds set stage step when",
-	"checkpoint": "checkpoint event seconds stage step",
-	"resume":     "checkpoint device event stage step",
-	"end":        "checkpoint event stage step",
+	"eval":       "event peak_bytes process_peak_bytes result seconds set stage step when",
+	"checkpoint": "checkpoint event peak_bytes process_peak_bytes seconds stage step",
+	"resume":     "checkpoint device event peak_bytes process_peak_bytes stage step",
+	"end":        "checkpoint event peak_bytes process_peak_bytes stage step",
 }
 
 const (

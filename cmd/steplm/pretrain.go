@@ -98,17 +98,21 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		return err
 	}
 	defer dev.Close()
-	_, err = c.train(ctx, dev)
+	res, err := c.train(ctx, dev)
 	if errors.Is(err, stage.ErrStopped) {
 		return fmt.Errorf("%w: go on with the same command and --resume", err)
 	}
-	return err
+	if err != nil || c.JSON {
+		return err
+	}
+	return writeMemory(os.Stdout, res, dev)
 }
 
 // result is what a run leaves for a summary.
 type result struct {
 	recipe stage.Recipe
 	events []stage.Event
+	memory map[int]stageMemory // by stage, from 1 on
 	// Of each stage:
 	first, last []stage.Metrics
 	steps       []int

@@ -124,6 +124,7 @@ func (r *result) step(m stage.Metrics) {
 		r.first, r.last = append(r.first, m), append(r.last, m)
 		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
 	}
+	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.last[i] = m
 	r.steps[i]++
@@ -182,6 +183,7 @@ func (v *view) line(x any) {
 
 func (v *view) event(e stage.Event) {
 	v.res.events = append(v.res.events, e)
+	v.res.measure(e.Stage, e.Peaks, e.GrowthEvent != nil)
 	if v.json {
 		v.line(e)
 		return
