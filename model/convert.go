@@ -85,18 +85,21 @@ func (m *Model) quantize(want map[string]ParamSpec) error {
 type Mixer struct {
 	m     *Model
 	room  [2]gpu.Tensor // (largest linear) f32
-	dense gpu.Tensor    // int8 weights as they are computed with
+	dense gpu.Tensor    // (largest linear): an int8 weight as products take it
 }
 
 // NewMixer allocates the room.
 func (m *Model) NewMixer() (*Mixer, error) {
 	x := &Mixer{m: m}
-	words := m.largestLinear(gpu.F32).Words()
 	for i, to := range []*gpu.Tensor{&x.room[0], &x.room[1], &x.dense} {
-		if i == 2 && !m.hasInt8() {
-			continue
+		dtype := gpu.F32
+		if i == 2 {
+			if !m.hasInt8() {
+				continue
+			}
+			dtype = dtypeOf(m.Storage.Precision)
 		}
-		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{words}})
+		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{m.largestLinear(dtype).Words()}})
 		if err != nil {
 			x.Free()
 			return nil, err
