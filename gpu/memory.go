@@ -93,12 +93,25 @@ func readInt(path string) (int64, bool) {
 }
 
 // untouchedIsFree says whether memory that was allocated and never touched counts
-// for nothing: on Linux, unless it commits strictly. Windows counts it.
-var untouchedIsFree = sync.OnceValue(func() bool {
+// for nothing: on Linux, unless it commits strictly or limits a process's addresses
+// (ulimit -v). Windows counts it.
+var untouchedIsFree = sync.OnceValue(func() bool { return untouchedFree("/proc") })
+
+func untouchedFree(proc string) bool {
 	const strict = 2
-	mode, ok := readInt("/proc/sys/vm/overcommit_memory")
-	return ok && mode != strict
-})
+	mode, ok := readInt(filepath.Join(proc, "sys", "vm", "overcommit_memory"))
+	if !ok || mode == strict {
+		return false
+	}
+	b, _ := os.ReadFile(filepath.Join(proc, "self", "limits"))
+	for _, line := range strings.Split(string(b), "\n") {
+		if v, found := strings.CutPrefix(line, "Max address space"); found {
+			f := strings.Fields(v) // soft, hard, unit
+			return len(f) > 0 && f[0] == "unlimited"
+		}
+	}
+	return false
+}
 
 // CheckFits compares a plan, which must count what is on the device already, with
 // the memory there is, before the rest is allocated; the error says by how much it

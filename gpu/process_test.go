@@ -194,3 +194,35 @@ func TestNewWaitsForFreedTensors(t *testing.T) {
 		t.Error("New waited though the device was idle")
 	}
 }
+
+// Where addresses are few, tensors must not take 32 MiB of them each.
+func TestUntouchedIsFree(t *testing.T) {
+	limits := func(v string) string {
+		return "Limit                     Soft Limit           Hard Limit           Units     \nMax address space         " + v + " bytes     \n"
+	}
+	for _, c := range []struct {
+		overcommit, limits string
+		want               bool
+	}{
+		{"0\n", limits("unlimited            unlimited           "), true},
+		{"1\n", limits("unlimited            unlimited           "), true},
+		{"2\n", limits("unlimited            unlimited           "), false},
+		{"0\n", limits("12288000000          unlimited           "), false},
+		{"0\n", "", false},
+		{"", limits("unlimited            unlimited           "), false},
+	} {
+		proc := t.TempDir()
+		for file, text := range map[string]string{"sys/vm/overcommit_memory": c.overcommit, "self/limits": c.limits} {
+			path := filepath.Join(proc, file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := untouchedFree(proc); got != c.want {
+			t.Errorf("overcommit %q, limits %q: %t, want %t", c.overcommit, c.limits, got, c.want)
+		}
+	}
+}
