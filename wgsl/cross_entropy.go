@@ -27,7 +27,7 @@ func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel
 // the first rows of logits (F32, v columns) with targets[at:at+rows]; 0 where the
 // target is v or more, of which data.Ignored is the largest.
 func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int) {
-	if !fitsLogits(p, crossEntropyForward, logits, losses, targets, at, rows, v) {
+	if !fitsLogits(p, crossEntropyForward, 2, logits, losses, targets, at, rows, v) {
 		return
 	}
 	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), uint32(rows)},
@@ -37,7 +37,7 @@ func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, ro
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
 // scale times the sum of the losses.
 func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int, scale float32) {
-	if !fitsLogits(p, crossEntropy, logits, losses, targets, at, rows, v) {
+	if !fitsLogits(p, crossEntropy, 3, logits, losses, targets, at, rows, v) {
 		return
 	}
 	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), gpu.Param(scale), uint32(rows)},
@@ -45,9 +45,9 @@ func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v i
 }
 
 // fitsLogits fails the pass when the tensors are smaller than the call says, or a
-// workgroup cannot walk a row.
-func fitsLogits(p *gpu.Pass, k *gpu.Kernel, logits, losses, targets gpu.Tensor, at, rows, v int) bool {
-	if !fitsWorkgroup(p, k, v) || !alike(p, k.Name, logits) {
+// workgroup cannot walk a row in each of k's loops.
+func fitsLogits(p *gpu.Pass, k *gpu.Kernel, loops int, logits, losses, targets gpu.Tensor, at, rows, v int) bool {
+	if !fitsWorkgroup(p, k.Name, "columns", v, 64, loops) || !alike(p, k.Name, logits) {
 		return false
 	}
 	if logits.Cols() != v || logits.Rows() < rows {

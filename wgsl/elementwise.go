@@ -38,6 +38,9 @@ func Widen(p *gpu.Pass, out, x gpu.Tensor) { widen.flat(p, 8, nil, out, x) }
 
 // Zero clears x, of any type and size.
 func Zero(p *gpu.Pass, x gpu.Tensor) {
+	if !alike(p, zero.Name, x) {
+		return
+	}
 	const step = 64 // words: views begin at multiples of 256 bytes
 	most := max(step, int(p.Limits().Binding/4)/step*step)
 	s := x.Spec

@@ -1,8 +1,6 @@
 package wgsl
 
 import (
-	"fmt"
-
 	"steplm/gpu"
 	"steplm/wgsl/ref"
 )
@@ -50,8 +48,7 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 		return
 	}
 	rows, stride := x.Rows(), pairStride(x)
-	if rows > 16*maxLoop {
-		p.Fail(fmt.Errorf("%s: %d rows, at most %d", name, rows, 16*maxLoop))
+	if !fitsWorkgroup(p, name, "rows", rows, 16, 1) {
 		return
 	}
 	add := uint32(0)
@@ -63,15 +60,7 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 }
 
 // normed fails the pass when tensors are not of x's shape, or a workgroup cannot
-// walk its rows within maxLoop.
+// walk its rows twice.
 func normed(p *gpu.Pass, name string, x gpu.Tensor, others ...gpu.Tensor) bool {
-	const most = 64 * maxLoop * 2 // pairs
-	if !alike(p, name, x, others...) {
-		return false
-	}
-	if x.Cols() > most {
-		p.Fail(fmt.Errorf("%s: %d columns, at most %d", name, x.Cols(), most))
-		return false
-	}
-	return true
+	return alike(p, name, x, others...) && fitsWorkgroup(p, name, "pairs of columns", pairStride(x), 64, 2)
 }

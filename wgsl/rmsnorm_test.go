@@ -94,13 +94,13 @@ func TestRMSNormRefuses(t *testing.T) {
 	}
 	tall, wide := none("tall", 1<<20, 4), none("wide", 1, 1<<23)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"rmsnorm_backward_weight: 1048576 rows, at most 1048560": func(p *gpu.Pass) {
+		"rmsnorm_backward_weight: 1048576 rows, at most 1048000": func(p *gpu.Pass) {
 			RMSNormBackwardWeight(p, none("dweight", 4), tall, tall, none("rstd", 1<<20), false)
 		},
-		"rmsnorm_forward: 8388608 columns, at most 8388480": func(p *gpu.Pass) {
+		"rmsnorm_forward: 4194304 pairs of columns, at most 2096000": func(p *gpu.Pass) {
 			RMSNormForward(p, wide, none("rstd", 1), wide, none("weight", 1<<23), 1e-5)
 		},
-		"rmsnorm_backward: 8388608 columns, at most 8388480": func(p *gpu.Pass) {
+		"rmsnorm_backward: 4194304 pairs of columns, at most 2096000": func(p *gpu.Pass) {
 			RMSNormBackward(p, wide, wide, wide, none("weight", 1<<23), none("rstd", 1))
 		},
 		"rmsnorm_forward: tensor weight is (1, 5) where (1, 4) is needed": func(p *gpu.Pass) {

@@ -1,6 +1,8 @@
 package wgsl
 
 import (
+	"fmt"
+
 	"steplm/gpu"
 	"steplm/wgsl/ref"
 )
@@ -52,7 +54,12 @@ func SquaredNormParts(grad gpu.Spec) int { return gpu.Groups(grad.Rows()*grad.St
 // SquaredNorm sets the elements of partials (F32) from at on to sums of squares of
 // grad (F32 or BF16, any size) and returns how many: SquaredNormParts.
 func SquaredNorm(p *gpu.Pass, partials, grad gpu.Tensor, at int) int {
-	if !alike(p, squaredNorm.name, grad) {
+	if !alike(p, squaredNorm.name, grad) || !alike(p, squaredNorm.name, partials) {
+		return 0
+	}
+	parts := SquaredNormParts(grad.Spec)
+	if at+parts > partials.Cols() {
+		p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", squaredNorm.name, at, at+parts, partials.Name, partials.Cols()))
 		return 0
 	}
 	total, x := grad.Rows()*grad.Stride(), floats(grad)
@@ -62,7 +69,7 @@ func SquaredNorm(p *gpu.Pass, partials, grad gpu.Tensor, at int) int {
 		squaredNorm.run(p, gpu.Call{Groups: groups1(n, normPart), Params: []uint32{uint32(n / 2), uint32(at + first/normPart)},
 			Tensors: []gpu.Tensor{partials, x.part(first, n)}, Work: traffic(4, n)})
 	}
-	return SquaredNormParts(grad.Spec)
+	return parts
 }
 
 // ClipScale sets stats[StatNorm] to the root of the sum of n partials, and
@@ -87,9 +94,15 @@ func ReleaseNorm(p *gpu.Pass, stats gpu.Tensor) {
 	p.Run(gpu.Call{Kernel: releaseNorm, Groups: [3]int{1, 1, 1}, Tensors: []gpu.Tensor{stats}})
 }
 
-// oneWorkgroup records a kernel whose single workgroup walks n elements.
-func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, tensors ...gpu.Tensor) {
-	if fitsWorkgroup(p, k, n) {
-		p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, n)})
+// oneWorkgroup records a kernel whose single workgroup walks the first n elements of
+// list.
+func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, stats, list gpu.Tensor) {
+	if !fitsWorkgroup(p, k.Name, "elements", n, 64, 1) {
+		return
 	}
+	if len(list.Shape) > 0 && n > list.Cols() {
+		p.Fail(fmt.Errorf("%s: %d elements of tensor %s, which has %d", k.Name, n, list.Name, list.Cols()))
+		return
+	}
+	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: []gpu.Tensor{stats, list}, Work: traffic(4, n)})
 }

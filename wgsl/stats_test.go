@@ -160,18 +160,24 @@ func TestReleaseScaleNotFinite(t *testing.T) {
 }
 
 func TestOneWorkgroupRefuses(t *testing.T) {
-	const n = 64*maxLoop + 1
+	const n = 64*maxWalk + 1
+	d := gpu.NewHost()
 	var x gpu.Tensor
-	for name, record := range map[string]func(p *gpu.Pass){
-		"sum_losses":            func(p *gpu.Pass) { SumLosses(p, x, x, n) },
-		"clip_scale":            func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
-		"cross_entropy_forward": func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, n) },
-		"cross_entropy":         func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, n, 1) },
+	stats, list := gputest.Tensor(t, d, "stats", nil, StatWords), gputest.Tensor(t, d, "list", nil, 9)
+	for want, record := range map[string]func(p *gpu.Pass){
+		"sum_losses: 4192001 elements, at most 4192000":                func(p *gpu.Pass) { SumLosses(p, x, x, n) },
+		"clip_scale: 4192001 elements, at most 4192000":                func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
+		"release_scale: 4192001 elements, at most 4192000":             func(p *gpu.Pass) { ReleaseScale(p, x, x, n, 1) },
+		"cross_entropy_forward: 2096001 columns, at most 2096000":      func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, n/2+1) },
+		"cross_entropy: 1397313 columns, at most 1397312":              func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, 64*(maxWalk/3)+1, 1) },
+		"sum_losses: 10 elements of tensor list, which has 9":          func(p *gpu.Pass) { SumLosses(p, stats, list, 10) },
+		"squared_norm: partial sums 9 to 10 of tensor list, which has": func(p *gpu.Pass) { SquaredNorm(p, list, stats, 9) },
+		"zero: no tensor": func(p *gpu.Pass) { Zero(p, x) },
 	} {
-		p := gpu.NewHost().Begin("refuse")
+		p := d.Begin("refuse")
 		record(p)
-		if err := p.End(); err == nil || !strings.Contains(err.Error(), name+": 4194241 elements, at most 4194240") {
-			t.Errorf("%s: error %v", name, err)
+		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 }

@@ -9,8 +9,10 @@
 //
 // What Go cannot enforce: that a .wgsl file's bindings and params stand in the
 // order that its Go file gives them (a test compares the counts, and every
-// kernel is compared with its twin), and that no invocation loops 65,535 times
-// (old Mesa silently ends the loop; the functions split or refuse such calls).
+// kernel is compared with its twin), and that no invocation makes more than 65,535
+// iterations, those of all its loops together, nested ones too: old Mesa silently ends
+// them there. The functions split or refuse such calls; matmuls with tiles in
+// workgroup memory may make more, and are not chosen on CPUs.
 package wgsl
 
 import (
@@ -46,14 +48,20 @@ func declare(k *gpu.Kernel) *gpu.Kernel {
 	return k
 }
 
-// maxLoop is the most iterations that one invocation may make.
+// maxLoop is the most iterations that one invocation may make, in all its loops
+// together.
 const maxLoop = 65535
 
-// fitsWorkgroup fails the pass when a workgroup of 64 cannot walk n elements
-// within maxLoop.
-func fitsWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int) bool {
-	if n > 64*maxLoop {
-		p.Fail(fmt.Errorf("%s: %d elements, at most %d", k.Name, n, 64*maxLoop))
+// maxWalk is the most iterations of the loops in which a kernel walks what is long. The
+// rest is for the short ones, such as those of tree.wgsl, and for the iteration in
+// which a loop ends, which counts too.
+const maxWalk = maxLoop - 35
+
+// fitsWorkgroup fails the pass when so many lanes cannot walk n elements (of what they
+// are called) in each of loops loops.
+func fitsWorkgroup(p *gpu.Pass, name, elements string, n, lanes, loops int) bool {
+	if most := maxWalk / loops * lanes; n > most {
+		p.Fail(fmt.Errorf("%s: %d %s, at most %d", name, n, elements, most))
 		return false
 	}
 	return true
