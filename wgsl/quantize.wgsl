@@ -26,7 +26,7 @@ fn quantize(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 	var scale = 0u;
 	if (most >= 0x7f800000u) {
 		scale = 0x7fc00000u;
-	} else if (most >= 0x04000000u) {
+	} else if (most >= 0x04800000u) {
 		scale = (bitcast<u32>(bitcast<f32>(most) * 0.007874015748031496) + 0x80u) & 0xffffff00u;
 	}
 	scales[i] = bitcast<f32>(scale);

@@ -40,7 +40,7 @@ func weights(rows, cols int) []float32 {
 		case 1:
 			x[i] = 0
 		case 2:
-			x[i] *= 0x1p-115 // some below 2^-119
+			x[i] *= 0x1p-115 // some below 2^-118
 		case 3:
 			x[i] = float32(j%256)/2 - 63.5 // the largest is 127 times a power of two in whole groups
 			if j%QuantizeGroup == 0 {
@@ -75,7 +75,7 @@ func TestQuantize(t *testing.T) {
 		ref.Dequantize(wide, q, scales, rows, cols)
 		for i := range x {
 			scale := float64(scales[i/cols*groups+i%cols/QuantizeGroup])
-			if off := math.Abs(float64(wide[i]) - float64(x[i])); off > scale*(0.5+1.0/256) && off > 0x1p-119 {
+			if off := math.Abs(float64(wide[i]) - float64(x[i])); off > scale*(0.5+1.0/256) && off > 0x1p-118 {
 				t.Fatalf("%v: element %d is %g, dequantized %g, more than half of %g off", size, i, x[i], wide[i], scale)
 			}
 		}

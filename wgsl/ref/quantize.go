@@ -11,8 +11,9 @@ const QuantizeGroup = 64
 // A scale is the group's largest magnitude times 1/127, rounded to 16 significant
 // bits: then every q * scale, and every bound (q + 1/2) * scale between two q, is a
 // float32, and quantizing again what q and scale stand for changes neither. Groups
-// below 2^-119 throughout are zeros with scale 0 (their scale could be
-// denormal); the scale of one with an infinity or NaN is NaN.
+// below 2^-118 throughout are zeros with scale 0 (half their scale, the first bound,
+// could be denormal, which some devices take for 0); the scale of one with an infinity
+// or NaN is NaN.
 func Quantize(q []int8, scales, x []float32, rows, cols int) {
 	groups := (cols + QuantizeGroup - 1) / QuantizeGroup
 	for row := range rows {
@@ -39,7 +40,7 @@ func quantizeScale(group []float32) float32 {
 	switch {
 	case most >= 0x7f800000:
 		return float32(math.NaN())
-	case most < 0x04000000: // 2^-119
+	case most < 0x04800000: // 2^-118
 		return 0
 	}
 	const reciprocal = 1.0 / 127

@@ -19,7 +19,7 @@ func TestQuantizeByHand(t *testing.T) {
 		"halves go away":      {[]float32{254, 1, -1, 3, -5, 0.999, 253}, []int8{127, 1, -1, 2, -3, 0, 127}, 2, []float32{254, 2, -2, 4, -6, 0, 254}},
 		"negative alone":      {[]float32{-127}, []int8{-127}, 1, []float32{-127}},
 		"zeros":               {[]float32{0, float32(math.Copysign(0, -1))}, []int8{0, 0}, 0, []float32{0, 0}},
-		"too small":           {[]float32{0x1.fffffep-120, -0x1p-149}, []int8{0, 0}, 0, []float32{0, 0}},
+		"too small":           {[]float32{0x1.fffffep-119, -0x1p-149}, []int8{0, 0}, 0, []float32{0, 0}},
 		"infinity":            {[]float32{1, inf}, []int8{0, 0}, nan, []float32{nan, nan}},
 		"NaN":                 {[]float32{nan, 1}, []int8{0, 0}, nan, []float32{nan, nan}},
 		"the greatest number": {[]float32{-math.MaxFloat32, 1}, []int8{-127, 0}, 0x1.0204p+121, []float32{-127 * 0x1.0204p+121, 0}},
@@ -43,5 +43,17 @@ func TestQuantizeGroups(t *testing.T) {
 	Quantize(q, scales, x, 2, 65)
 	if want := []float32{1, 2, 4, 8}; !slices.Equal(scales, want) {
 		t.Errorf("scales %v, want %v", scales, want)
+	}
+}
+
+// Devices may take denormals for 0: none is compared with.
+func TestQuantizeBoundsAreNormal(t *testing.T) {
+	const normal = 0x1p-126
+	for _, most := range []float32{0x1p-118, 0x1.000002p-118, 0x1.fcp-118, 0x1p-117} {
+		q, scales := make([]int8, 1), make([]float32, 1)
+		Quantize(q, scales, []float32{most}, 1, 1)
+		if q[0] != 127 || scales[0]/2 < normal {
+			t.Errorf("%x becomes %d times %x, half of which is below %x", most, q[0], scales[0], normal)
+		}
 	}
 }
