@@ -1,6 +1,8 @@
 package wgsl
 
 import (
+	"fmt"
+
 	"steplm/gpu"
 	"steplm/wgsl/ref"
 )
@@ -41,6 +43,10 @@ func EmbedBackward(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor,
 // embedBackwardLimit takes limit rows of every segment per call.
 func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Tensor, segments, limit int) {
 	if !alike(p, embedBackward.name, dweight) || !shaped(p, embedBackward.name, dout, order.Elements(), dweight.Cols()) {
+		return
+	}
+	if segments > tokens.Elements() || segments >= starts.Elements() {
+		p.Fail(fmt.Errorf("%s: %d segments of %d tokens, %d starts", embedBackward.name, segments, tokens.Elements(), starts.Elements()))
 		return
 	}
 	rows, stride := dout.Rows(), pairStride(dout)

@@ -117,6 +117,7 @@ func TestEmbedRefuses(t *testing.T) {
 	for want, record := range map[string]func(p *gpu.Pass){
 		"embed_forward: tensor small is (3, 39) where (3, 40) is needed":  func(p *gpu.Pass) { EmbedForward(p, small, weight, ids) },
 		"embed_backward: tensor small is (3, 39) where (3, 40) is needed": func(p *gpu.Pass) { EmbedBackward(p, weight, small, ids, ids, ids, 1) },
+		"embed_backward: 3 segments of 3 tokens, 3 starts":                func(p *gpu.Pass) { EmbedBackward(p, weight, out, ids, ids, ids, 3) },
 		"embed_forward: no tensor":                                        func(p *gpu.Pass) { EmbedForward(p, out, gpu.Tensor{}, ids) },
 		"embed_forward: the device binds 1000 bytes, too few for rows of tensor weight (160 bytes)": func(p *gpu.Pass) {
 			EmbedForward(p, out, weight, ids)

@@ -2,6 +2,7 @@ package wgsl
 
 import (
 	"fmt"
+	"strings"
 
 	"steplm/gpu"
 )
@@ -81,10 +82,14 @@ func typedTree(name string, access []gpu.Access, types string, host func(gpu.Arg
 }
 
 // declareTyped puts prelude before the text of the file; shared is the bytes of
-// workgroup memory.
+// workgroup memory. Without both P and G there is nothing to combine.
 func declareTyped(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *family {
 	f := &family{name: name, types: types, variants: map[storage]*gpu.Kernel{}}
-	for _, s := range storages {
+	list := storages
+	if !strings.Contains(types, "P") || !strings.Contains(types, "G") {
+		list = storages[:2]
+	}
+	for _, s := range list {
 		f.variants[s] = declare(&gpu.Kernel{
 			Name: name + s.suffix(), Entry: name, Source: s.prelude() + prelude + text(name), Workgroup: workgroup, Shared: shared,
 			Access: access, DTypes: s.dtypes(types), Host: host,

@@ -198,11 +198,28 @@ var metalWords = strings.Fields("assert half bfloat short uchar ushort ulong siz
 
 func TestNoWordOfMetal(t *testing.T) {
 	comment, word := regexp.MustCompile(`//.*`), regexp.MustCompile(`[A-Za-z_]\w*`)
-	for _, k := range all {
+	for _, k := range slices.Concat(all, generated()) {
 		for _, w := range word.FindAllString(comment.ReplaceAllString(k.Source, ""), -1) {
 			if slices.Contains(metalWords, w) {
 				t.Errorf("kernel %s: %q is a word of Metal's", k.Name, w)
 			}
 		}
 	}
+}
+
+// generated are kernels of every kind that is made when first called.
+func generated() []*gpu.Kernel {
+	var list []*gpu.Kernel
+	for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
+		for _, size := range []int{6, 20, 64} {
+			a := head{size, dtype}.kernels()
+			list = append(list, a.forward, a.backwardQuery, a.backwardKeyValue)
+		}
+		for _, transpose := range []string{"nn", "nt", "tn"} {
+			for _, slab := range []int{0, 16} {
+				list = append(list, matmulVariant{transpose, matmulTypes{dtype, dtype, dtype}, 4, 4, 16, 16, 4, slab}.kernel())
+			}
+		}
+	}
+	return list
 }
