@@ -15,7 +15,8 @@ type Size struct {
 	// Recompute: forward keeps only every block's input, and backward runs each
 	// block a second time; the numbers are the same.
 	Recompute bool `json:"recompute"`
-	// HeadRows is how many rows of logits exist at once; 0: DefaultHeadRows.
+	// HeadRows is how many rows of logits exist at once, at most all; 0:
+	// DefaultHeadRows.
 	HeadRows int `json:"head_rows"`
 }
 
@@ -140,6 +141,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	if s.HeadRows == 0 {
 		s.HeadRows = DefaultHeadRows(l.Config, s)
 	}
+	s.HeadRows = min(s.HeadRows, s.Rows())
 	rows, c, f := s.Rows(), l.Hidden, l.FFN
 	hd, kd := l.Heads*l.HeadDim(), l.KVHeads*l.HeadDim()
 	a := &Activations{Size: s, train: !l.Inference}
