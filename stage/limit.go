@@ -91,20 +91,24 @@ func (r Recipe) layersAdded() []int {
 
 // arrangements tries every way to share the global batch among micro-batches.
 func arrangements(method string, o Options) ([]arrangement, error) {
+	if err := o.validSize(); err != nil {
+		return nil, err
+	}
 	var list []arrangement
 	var first error
 	whole := o.Batch.Batch * o.GradAccum
-	for accum := 1; accum <= whole; accum++ {
-		if whole%accum != 0 || o.Storage.Release && accum > 1 {
+	for batch := min(whole, maxRows/o.Batch.SeqLen); batch > 0; batch-- {
+		accum := whole / batch
+		if whole%batch != 0 || o.Storage.Release && accum > 1 {
 			continue
 		}
 		for _, recompute := range []bool{false, true} {
 			if o.Recompute != RecomputeAuto && recompute != (o.Recompute == RecomputeBlock) {
 				continue
 			}
-			for _, rows := range headRows(o, whole/accum) {
+			for _, rows := range headRows(o, batch) {
 				t := o
-				t.GradAccum, t.Batch.Batch, t.Batch.HeadRows = accum, whole/accum, rows
+				t.GradAccum, t.Batch.Batch, t.Batch.HeadRows = accum, batch, rows
 				t.Recompute = RecomputeNone
 				if recompute {
 					t.Recompute = RecomputeBlock
@@ -121,18 +125,34 @@ func arrangements(method string, o Options) ([]arrangement, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, cmp.Or(first, errors.New("the batch is empty"))
+		return nil, cmp.Or(first, fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed: lower --batch-size or --grad-accum, or leave --release out", whole, o.Batch.SeqLen, maxRows))
 	}
 	return list, nil
 }
 
-func headRows(o Options, batch int) []int {
-	if o.Batch.HeadRows > 0 {
-		return []int{o.Batch.HeadRows}
+// validSize refuses a batch that cannot be shared among micro-batches.
+func (o Options) validSize() error {
+	r := Recipe{Model: o.Model, Batch: o.Batch, GradAccum: o.GradAccum}
+	r.Batch.Batch = 1 // what is too large for one micro-batch may be for several
+	if err := r.validSize(); err != nil {
+		return err
 	}
-	var list []int
+	if b := o.Batch.Batch; b < 1 || b > maxGlobalBatch/o.GradAccum {
+		return fmt.Errorf("%d micro-batches of %d windows: together they must be 1 to %d", o.GradAccum, b, maxGlobalBatch)
+	}
+	return nil
+}
+
+// maxGlobalBatch is the most windows of one step.
+const maxGlobalBatch = 1 << 30
+
+func headRows(o Options, batch int) []int {
 	size := o.Batch
 	size.Batch = batch
+	if o.Batch.HeadRows > 0 {
+		return []int{min(o.Batch.HeadRows, size.Rows())}
+	}
+	var list []int
 	for _, bytes := range logitBytes {
 		if n := model.HeadRowsOf(o.Model, size, bytes); !slices.Contains(list, n) {
 			list = append(list, n)
@@ -189,7 +209,7 @@ func doesNotFit(method string, o Options, least arrangement, limit, overhead int
 	}
 	b := least.options.Batch
 	need := least.peak + overhead
-	message := fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
+	message := fmt.Sprintf("--memory-limit: the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
 		gpu.Bytes(limit), b.Batch, b.SeqLen, least.options.Recompute, b.HeadRows, gpu.Bytes(need), gpu.Bytes(need-limit))
 	switch {
 	case len(fits) > 0:
@@ -230,7 +250,12 @@ func changes(method string, o Options) []change {
 		if o.Split != nil || o.SplitBy != SplitReal {
 			add("--split real", method, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal })
 		}
-		add(fmt.Sprintf("--stages %d", o.Stages+1), method, func(c *Options) { c.Stages, c.Split = c.Stages+1, nil })
+		stages, by := fmt.Sprintf("--stages %d", o.Stages+1), o.SplitBy
+		if o.Split != nil { // of that many stages there is none yet
+			by = SplitReal
+			stages += " --split " + by
+		}
+		add(stages, method, func(c *Options) { c.Stages, c.Split, c.SplitBy = c.Stages+1, nil, by })
 	} else {
 		add("--method step", "step", func(c *Options) { c.Stages, c.Split = 2, nil })
 	}

@@ -101,6 +101,10 @@ func TestFitSaysWhatWouldFit(t *testing.T) {
 	wantError(t, err, "does not fit")
 	_, _, err = Fit("step", o, 1000, 0)
 	wantError(t, err, "no single change is enough", "--frozen int8", "--stages 3", "--seq-len 32")
+	given := o
+	given.Split, given.SplitBy = []int{3, 3}, ""
+	_, _, err = Fit("step", given, 1000, 0)
+	wantError(t, err, "--memory-limit", "--stages 3 --split real (")
 	o.Stages = 9
 	if _, _, err := Fit("step", o, 1<<40, 0); err == nil || !strings.Contains(err.Error(), "9 stages") {
 		t.Errorf("a run that no memory helps: %v", err)
@@ -154,5 +158,44 @@ func TestRealSplitIsTheSmallest(t *testing.T) {
 	}
 	if lower == 0 {
 		t.Error("all splits are equal: this shows nothing")
+	}
+}
+
+// Batches that cannot be shared are refused at once, with flags and numbers; a
+// batch that is too large for one step at a time is shared.
+func TestFitRefusesBatches(t *testing.T) {
+	for _, c := range []struct {
+		batch, accum int
+		release      bool
+		want         []string
+	}{
+		{-2, -2, false, []string{"gradient accumulation -2"}},
+		{-2, 2, false, []string{"2 micro-batches of -2 windows"}},
+		{1 << 40, 1 << 40, false, []string{"windows", "1 to 1073741824"}},
+		{1 << 20, 2, true, []string{"2097152 windows of 64 tokens", "--release"}},
+	} {
+		o := limited()
+		o.Batch.Batch, o.GradAccum, o.Storage.Release = c.batch, c.accum, c.release
+		_, _, err := Fit("step", o, 1<<40, 0)
+		wantError(t, err, c.want...)
+	}
+	o := limited()
+	o.Batch.Batch, o.GradAccum, o.Batch.HeadRows, o.Recompute = 1<<19, 1, 8, RecomputeNone
+	if fit, _, err := Fit("step", o, 1<<50, 0); err != nil || fit.GradAccum*fit.Batch.Batch != 1<<19 || fit.GradAccum < 2 {
+		t.Errorf("%+v, %v", fit.Batch, err)
+	}
+}
+
+// More rows of logits than there are take no more memory than all.
+func TestHeadRowsAreAtMostAll(t *testing.T) {
+	o := limited()
+	o.Batch.HeadRows = o.Batch.Rows()
+	all := peakOf(t, "step", o)
+	o.Batch.HeadRows *= 1000
+	if peak := peakOf(t, "step", o); peak != all {
+		t.Errorf("%d bytes, %d with as many as there are", peak, all)
+	}
+	if _, f, err := Fit("step", o, 1<<50, 0); err != nil || f.Batch.HeadRows != f.Batch.Rows() {
+		t.Errorf("%+v, %v", f.Batch, err)
 	}
 }

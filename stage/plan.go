@@ -169,7 +169,9 @@ func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
 }
 
 func (o Options) planVanilla() (MethodPlan, error) {
-	o.Storage.Frozen = o.Storage.Precision // nothing is frozen
+	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
+		o.Storage.Frozen = o.Storage.Precision
+	}
 	r, err := NewRecipe("vanilla", o)
 	if err != nil {
 		return MethodPlan{}, err

@@ -131,6 +131,7 @@ func TestPlanErrors(t *testing.T) {
 		{"heads", func(o *Options) { o.Model.Heads = 3 }, []string{"128", "3", "divisible"}},
 		{"window", func(o *Options) { o.Batch.SeqLen = 257 }, []string{"257", "256"}},
 		{"batch", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
+		{"int8 of nothing", func(o *Options) { o.Stages, o.Storage.Frozen = 1, model.Int8 }, []string{"int8", "freezes nothing", "--frozen"}},
 		{"split", func(o *Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
 		{"target", func(o *Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
 	} {

@@ -106,6 +106,10 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 // maxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
 const maxRows = 1 << 24
 
+// maxFlash8Beta2 is the largest second beta under which 8-bit second moments
+// follow their gradients, see wgsl.AdamWFlash8.
+const maxFlash8Beta2 = 0.99
+
 // Validate refuses a recipe that cannot be run.
 func (r Recipe) Validate() error {
 	if err := r.Model.Validate(); err != nil {
@@ -117,20 +121,14 @@ func (r Recipe) Validate() error {
 	if r.Storage.Release && r.GradAccum > 1 {
 		return fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, and with %d micro-batches none is before the last: use --grad-accum 1, or leave --release out", r.GradAccum)
 	}
-	if r.Batch.SeqLen > r.Model.MaxSeqLen {
-		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
-	}
-	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
-		return fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed; lower --batch-size and raise --grad-accum", r.Batch.Batch, r.Batch.SeqLen, maxRows)
-	}
-	if r.Batch.HeadRows < 0 {
-		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more", r.Batch.HeadRows)
-	}
-	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
-		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
+	if err := r.validSize(); err != nil {
+		return err
 	}
 	if err := r.Optimizer.Validate(); err != nil {
 		return err
+	}
+	if r.Storage.States == model.Flash8States && r.Optimizer.Beta2 > maxFlash8Beta2 {
+		return fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step is rounded back to where it was, and never follows gradients that become smaller; use --beta2 %g or less, or --states %s", r.Storage.States, r.Optimizer.Beta2, maxFlash8Beta2, model.SplitStates)
 	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
@@ -169,6 +167,23 @@ func (r Recipe) Validate() error {
 	}
 	if n := len(layouts[len(layouts)-1].Blocks); n != r.Model.Layers {
 		return fmt.Errorf("the last stage has %d layers, the model %d", n, r.Model.Layers)
+	}
+	return nil
+}
+
+// validSize refuses micro-batches that cannot be computed.
+func (r Recipe) validSize() error {
+	if r.Batch.SeqLen > r.Model.MaxSeqLen {
+		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
+	}
+	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
+		return fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed; lower --batch-size and raise --grad-accum", r.Batch.Batch, r.Batch.SeqLen, maxRows)
+	}
+	if r.Batch.HeadRows < 0 {
+		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more", r.Batch.HeadRows)
+	}
+	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
+		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
 	}
 	return nil
 }

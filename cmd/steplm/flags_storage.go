@@ -58,8 +58,8 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(n > 0) || n*unit >= math.MaxInt64 {
-		return fmt.Errorf("%q is no size: write 6GiB, 500MB or a number of bytes above 0", text)
+	if err != nil || !(n*unit >= 1) || n*unit >= math.MaxInt64 {
+		return fmt.Errorf("%q is no size: write 6GiB, 500MB or a number of bytes, at least 1", text)
 	}
 	*b = byteSize(n * unit)
 	return nil

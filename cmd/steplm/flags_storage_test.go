@@ -11,7 +11,7 @@ func TestByteSize(t *testing.T) {
 			t.Errorf("%q is %d bytes (%v), want %d", text, b, err, want)
 		}
 	}
-	for _, text := range []string{"", "GiB", "-1", "0", "6GiBs", "nan", "inf", "1e30GiB", "six"} {
+	for _, text := range []string{"", "GiB", "-1", "0", "6GiBs", "nan", "inf", "1e30GiB", "six", "0.5", "0.0001k"} {
 		var b byteSize
 		if err := b.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is %d bytes, want an error", text, b)

@@ -38,7 +38,7 @@ func (c *planCmd) Run() error {
 	if c.MemoryLimit > 0 {
 		chosen, f, err := stage.FitPlan(o, int64(c.MemoryLimit))
 		if err != nil {
-			return fmt.Errorf("--memory-limit: %w", err)
+			return err
 		}
 		o, fitted = chosen, &f
 	}

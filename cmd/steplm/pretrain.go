@@ -203,7 +203,7 @@ func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards, dev 
 	}
 	o, fitted, err := stage.Fit(c.Method, o, int64(c.MemoryLimit), overhead(dev))
 	if err != nil {
-		return stage.Recipe{}, nil, fmt.Errorf("--memory-limit: %w", err)
+		return stage.Recipe{}, nil, err
 	}
 	r, err := stage.NewRecipe(c.Method, o)
 	return r, &fitted, err
