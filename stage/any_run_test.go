@@ -2,7 +2,10 @@ package stage
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,5 +106,87 @@ func TestTransitionPeakOfTheLeanest(t *testing.T) {
 		if e, most := advance(t, tr), max(before, d.Ledger().Total()); e.PeakBytes > most {
 			t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d", e.Stage, e.PeakBytes, most)
 		}
+	}
+}
+
+// contents are the words of everything that a checkpoint holds, by name.
+func contents(t *testing.T, tr *Trainer) map[string][]uint32 {
+	t.Helper()
+	all := map[string][]uint32{}
+	for _, x := range append(tr.weights(), tr.opt.State()...) {
+		words := make([]uint32, x.Words())
+		if err := tr.dev.Read(x, 0, words); err != nil {
+			t.Fatal(err)
+		}
+		all[x.Class.String()+" "+x.Name] = words
+	}
+	return all
+}
+
+// takeTo trains, growing where that is due, until so many steps are done.
+func takeTo(t *testing.T, tr *Trainer, step int) (losses []float64) {
+	t.Helper()
+	for tr.step < step {
+		if tr.Due() {
+			advance(t, tr)
+		}
+		losses = append(losses, takeSteps(t, tr, 1)[0].Loss)
+	}
+	return losses
+}
+
+// Any run goes on bit for bit from a checkpoint at any step, and is the same where
+// its blocks are recomputed.
+func TestAnyRunResumes(t *testing.T) {
+	for seed := range uint64(60) {
+		g := rand.New(rand.NewPCG(seed, 3))
+		o := randomRun(g)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			d := gpu.NewHost()
+			begin := func(o Options) *Trainer {
+				return newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+			}
+			same := func(what string, tr *Trainer, want map[string][]uint32) {
+				t.Helper()
+				if got := contents(t, tr); !maps.EqualFunc(got, want, slices.Equal) {
+					t.Errorf("%s, it is another run: %+v", what, o)
+				}
+			}
+			whole := begin(o)
+			losses := takeTo(t, whole, whole.Recipe.Steps())
+			want := contents(t, whole)
+			whole.Free()
+
+			tr := begin(o)
+			takeTo(t, tr, 1+g.IntN(tr.Recipe.Steps()-1))
+			if tr.Due() && g.IntN(2) == 0 {
+				advance(t, tr)
+			}
+			dir, saved := t.TempDir(), contents(t, tr)
+			if err := tr.Save(dir, "here", 0); err != nil {
+				t.Fatal(err)
+			}
+			tr.Free()
+			tr, _, err := LoadTrainer(d, tr.Recipe, randomBatches(5, o.Batch, o.Model.Vocab, 3), filepath.Join(dir, "here"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(fmt.Sprintf("loaded at step %d", tr.step), tr, saved)
+			takeTo(t, tr, tr.Recipe.Steps())
+			same("resumed", tr, want)
+			tr.Free()
+
+			other := o
+			other.Recompute = map[string]string{RecomputeNone: RecomputeBlock, RecomputeBlock: RecomputeNone}[o.Recompute]
+			tr = begin(other)
+			if got := takeTo(t, tr, tr.Recipe.Steps()); !slices.Equal(got, losses) {
+				t.Errorf("losses %v, recomputation %s: %v", losses, other.Recompute, got)
+			}
+			same("recomputation "+other.Recompute, tr, want)
+			tr.Free()
+			if n := d.Ledger().Total(); n != 0 {
+				t.Errorf("%d bytes are left", n)
+			}
+		})
 	}
 }
