@@ -167,6 +167,21 @@ func TestTheProcessTakesWhatTheLedgerSays(t *testing.T) {
 	free(list)
 }
 
+// Systems that use huge pages everywhere must not do so here.
+func TestSmallPages(t *testing.T) {
+	if d := adapter(t); !d.Limits().CPU {
+		t.Skip("the tensors are in the adapter's memory")
+	}
+	b, _ := os.ReadFile("/proc/self/status")
+	_, v, found := strings.Cut(string(b), "THP_enabled:")
+	if !found {
+		t.Skip("the system does not say")
+	}
+	if v, _, _ = strings.Cut(strings.TrimSpace(v), "\n"); v != "0" {
+		t.Errorf("THP_enabled is %s", v)
+	}
+}
+
 // What was freed while the adapter may still use it is waited for before more is
 // allocated; otherwise nothing is waited for.
 func TestNewWaitsForFreedTensors(t *testing.T) {

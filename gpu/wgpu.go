@@ -80,6 +80,9 @@ func openAdapter(a Adapter) (_ Device, err error) {
 	if err := floor(a.native); err != nil {
 		return nil, fmt.Errorf("it has %w", err)
 	}
+	if a.Limits.CPU {
+		smallPages()
+	}
 	n := a.native
 	n.MaxBufferSize = min(n.MaxBufferSize, maxBuffer)
 	n.MaxPushConstantSize = 0 // not used, and not always set by the binding
