@@ -216,8 +216,8 @@ func generated() []*gpu.Kernel {
 			list = append(list, a.forward, a.backwardQuery, a.backwardKeyValue)
 		}
 		for _, transpose := range []string{"nn", "nt", "tn"} {
-			for _, slab := range []int{0, 16} {
-				list = append(list, matmulVariant{transpose, matmulTypes{dtype, dtype, dtype}, 4, 4, 16, 16, 4, slab}.kernel())
+			for _, v := range everyMatmul(transpose, matmulTypes{dtype, dtype, dtype}) {
+				list = append(list, v.kernel())
 			}
 		}
 	}
