@@ -18,9 +18,9 @@ func (m *Model) writeRows(p *Param, row int, values []float32) error {
 		return gpu.WriteRows(m.dev, p.Weight, row, values)
 	}
 	cols, stride := p.Weight.Cols(), p.Weight.Stride()
-	rows := len(values) / cols
+	rows, bits := len(values)/cols, m.Storage.masterBits()
 	weight := make([]uint32, rows*stride/2)
-	low := make([]uint32, rows*stride*masterBits[m.Storage.States]/32)
+	low := make([]uint32, rows*stride*bits/32)
 	for r := range rows {
 		for j, f := range values[r*cols:][:cols] {
 			i := r*stride + j
@@ -44,11 +44,8 @@ func (m *Model) writeRows(p *Param, row int, values []float32) error {
 	if err := m.dev.Write(p.Weight, row*stride/2, weight); err != nil {
 		return err
 	}
-	return m.dev.Write(p.Master, row*stride*masterBits[m.Storage.States]/32, low)
+	return m.dev.Write(p.Master, row*stride*bits/32, low)
 }
-
-// masterBits is the bits per parameter of the states that have a master plane.
-var masterBits = map[string]int{PaperStates: 32, SplitStates: 16, Flash8States: 8}
 
 // quantize turns weights into int8 where wanted.
 func (m *Model) quantize(want map[string]ParamSpec) error {

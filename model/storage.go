@@ -169,6 +169,14 @@ func (s Storage) masterSpec(w gpu.Spec) gpu.Spec {
 	return gpu.Spec{}
 }
 
+// masterBits is the bits per parameter of what completes a weight to its master.
+func (s Storage) masterBits() (n int) {
+	for _, p := range stateSets[s.States].master {
+		n += int(p.bits)
+	}
+	return n
+}
+
 // MomentSpecs lists the optimizer's moments of a trainable weight, in the order in
 // which the kernels of its states take them.
 func (s Storage) MomentSpecs(w gpu.Spec) []gpu.Spec {
