@@ -240,6 +240,9 @@ func changes(method string, o Options) []change {
 	if !o.Storage.Release {
 		add("--release", method, func(c *Options) { c.Storage.Release = true })
 	}
+	if o.Storage.Precision == model.BF16 && o.Storage.Gradients != model.BF16 {
+		add("--gradients bf16", method, func(c *Options) { c.Storage.Gradients = model.BF16 })
+	}
 	if o.Recompute == RecomputeNone {
 		add("--recompute block", method, func(c *Options) { c.Recompute = RecomputeBlock })
 	}

@@ -100,7 +100,7 @@ func TestFitSaysWhatWouldFit(t *testing.T) {
 	_, _, err = Fit("step", o, least+999, 1000)
 	wantError(t, err, "does not fit")
 	_, _, err = Fit("step", o, 1000, 0)
-	wantError(t, err, "no single change is enough", "--frozen int8", "--stages 3", "--seq-len 32")
+	wantError(t, err, "no single change is enough", "--gradients bf16", "--frozen int8", "--stages 3", "--seq-len 32")
 	given := o
 	given.Split, given.SplitBy = []int{3, 3}, ""
 	_, _, err = Fit("step", given, 1000, 0)
