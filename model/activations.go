@@ -16,7 +16,8 @@ type Size struct {
 	// block a second time; the numbers are the same.
 	Recompute bool `json:"recompute"`
 	// HeadRows is how many rows of logits exist at once, at most all; 0:
-	// DefaultHeadRows.
+	// DefaultHeadRows. The head's gradient is rounded to the gradients' type once for
+	// each such chunk: in bf16, 64 of them are 0.8 % off.
 	HeadRows int `json:"head_rows"`
 }
 

@@ -471,3 +471,28 @@ func TestAccumulatingInBF16(t *testing.T) {
 		}
 	})
 }
+
+// So does the head's gradient with every chunk of rows.
+func TestHeadInChunksInBF16(t *testing.T) {
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		size := Size{Batch: 8, SeqLen: 8}
+		b := someBatch(1, size, 29)
+		heads := map[int][]float32{}
+		for _, rows := range []int{1, size.Rows()} {
+			size.HeadRows = rows
+			m := newStored(t, d, partly(false).in(Storage{BF16, SplitStates, BF16, false, BF16}))
+			train(t, m, newActivations(t, m, size), 1.0/64, b)
+			heads[rows] = gradients(t, m)["head"]
+		}
+		var off, all float64
+		for i, w := range heads[size.Rows()] {
+			off += math.Pow(float64(heads[1][i])-float64(w), 2)
+			all += float64(w) * float64(w)
+		}
+		share := math.Sqrt(off / all)
+		t.Logf("%.2f %% off in 64 chunks", 100*share)
+		if !(share < 0.015) || share == 0 {
+			t.Errorf("%.2f %% off", 100*share)
+		}
+	})
+}
