@@ -203,26 +203,43 @@ func TestReleaseCompletesEachGradientOnce(t *testing.T) {
 	}
 }
 
-// bf16 storage computes what f32 does, but for rounding: the same loss within
-// 1 % and gradients that point the same way.
+// bf16 storage computes what f32 does with the same weights, but for rounding: the
+// same loss within 1 % and gradients that point the same way. The weights are small:
+// with large ones, attention that nearly is a choice makes much of every rounding,
+// of f32's weights too.
 func TestBF16GradientsFollowF32(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		size := Size{Batch: 2, SeqLen: 9}
-		b := someBatch(5, size, 29)
-		full := newModel(t, d, partly(false), 7)
-		loss := train(t, full, newActivations(t, full, size), meanScale(b), b)
-		want := gradients(t, full)
-		m := newStored(t, d, partly(false).in(Storage{BF16, SplitStates, BF16, false, BF16}))
-		near(t, "loss", train(t, m, newActivations(t, m, size), meanScale(b), b), loss, 0.01)
-		for name, g := range gradients(t, m) {
-			var dot, gg, ww float64
-			for i, w := range want[name] {
-				dot += float64(g[i]) * float64(w)
-				gg += float64(g[i]) * float64(g[i])
-				ww += float64(w) * float64(w)
+		for seed := range uint64(6) {
+			b := someBatch(seed, size, 29)
+			both := map[string]map[string][]float32{}
+			var losses []float64
+			for _, s := range []Storage{FullStorage, {BF16, SplitStates, BF16, false, BF16}} {
+				m := newStored(t, d, partly(false).in(s))
+				for _, p := range m.Params() {
+					values := scrambled(p.Weight.Spec, 7)
+					for i := range values {
+						if len(p.Weight.Shape) > 1 {
+							values[i] /= 3
+						}
+						values[i] = gpu.FromBF16(gpu.BF16Bits(values[i]))
+					}
+					write32(t, m, p, values)
+				}
+				losses = append(losses, train(t, m, newActivations(t, m, size), meanScale(b), b))
+				both[s.Precision] = gradients(t, m)
 			}
-			if cosine := dot / math.Sqrt(gg*ww); !(cosine > 0.995) || math.Abs(math.Sqrt(gg/ww)-1) > 0.05 {
-				t.Errorf("%s: cosine %.4f with the f32 gradient, norm %.4f of its", name, cosine, math.Sqrt(gg/ww))
+			near(t, "loss", losses[1], losses[0], 0.01)
+			for name, g := range both[BF16] {
+				var dot, gg, ww float64
+				for i, w := range both[F32][name] {
+					dot += float64(g[i]) * float64(w)
+					gg += float64(g[i]) * float64(g[i])
+					ww += float64(w) * float64(w)
+				}
+				if cosine := dot / math.Sqrt(gg*ww); !(cosine > 0.999) || math.Abs(math.Sqrt(gg/ww)-1) > 0.02 {
+					t.Errorf("%s: cosine %.5f with the f32 gradient, norm %.4f of its", name, cosine, math.Sqrt(gg/ww))
+				}
 			}
 		}
 	})
