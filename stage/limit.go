@@ -18,8 +18,9 @@ const (
 	RecomputeAuto  = "auto" // where a memory limit asks for it
 )
 
-// logitBytes are the sizes that Fit tries for the logits that exist at once.
-var logitBytes = []int64{16 << 20, 4 << 20, 1 << 20}
+// logitBytes are the sizes that Fit tries for the logits that exist at once. Less
+// would save little, and bf16 gradients of the head are rounded once per chunk.
+var logitBytes = []int64{16 << 20, 4 << 20}
 
 // Fitted is what Fit chose, and why.
 type Fitted struct {
