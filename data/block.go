@@ -10,10 +10,10 @@ import (
 // mark is a place in the endless token stream: an id of a document's ids and
 // end-of-text, in an epoch.
 type mark struct {
-	epoch  int
-	at     Position
-	offset int   // ids of the document before it
-	nulls  int64 // null rows before the document, over all epochs
+	epoch   int
+	at      Position
+	offset  int     // ids of the document before it
+	dropped Dropped // rows before the document, over all epochs
 }
 
 // block is consecutive windows and the order in which they are handed out.
@@ -47,18 +47,22 @@ type piece struct {
 // run sends blocks until the context ends or an error comes up.
 func (p *packer) run(ctx context.Context, from mark, send func(*block) error) error {
 	need := int64(p.options.BatchSize)*int64(p.options.SeqLen) + 1
-	nulls, skip := from.nulls, from.offset
+	dropped, skip := from.dropped, from.offset
 	whole := from.at == (Position{}) && skip == 0
-	next := p.shards.shards[from.at.Shard].first + from.at.Row // the row expected next; a gap is nulls
 	for epoch := from.epoch; ; epoch++ {
 		var tokens int64
-		for doc, err := range p.shards.Documents(from.at) {
+		for row, err := range p.shards.rowsFrom(from.at) {
 			if err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			if row.dropped != kept {
+				dropped.add(row.dropped, row.rows)
+				continue
+			}
+			doc := row.Document
 			ids, err := p.encoder.encode(doc)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.shards.Files[doc.Shard], err)
@@ -67,20 +71,20 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved with another tokenizer?",
 					p.shards.Files[doc.Shard], doc.Row, len(ids), skip)
 			}
-			row := p.shards.shards[doc.Shard].first + doc.Row
-			nulls += row - next
-			next = row + 1
-			at := mark{epoch: epoch, at: Position{doc.Shard, doc.Row}, offset: skip, nulls: nulls}
+			at := mark{epoch: epoch, at: Position{doc.Shard, doc.Row}, offset: skip, dropped: dropped}
 			tokens += int64(len(ids))
 			if err := p.add(ids[skip:], at, send); err != nil {
 				return err
 			}
 			skip = 0
 		}
-		nulls += p.shards.Rows() - next
 		if whole && tokens < need {
-			return fmt.Errorf("the data has %d tokens in all, fewer than one batch of %d windows of %d (+1) = %d; add data, or lower the batch size or the sequence length",
-				tokens, p.options.BatchSize, p.options.SeqLen, need)
+			left := ""
+			if n := dropped.Skipped + dropped.Filtered(); n > 0 {
+				left = fmt.Sprintf(" after %d of %d rows were left out", n, p.shards.Rows())
+			}
+			return fmt.Errorf("the data has %d tokens in all%s, fewer than one batch of %d windows of %d (+1) = %d; add data, or lower the batch size or the sequence length",
+				tokens, left, p.options.BatchSize, p.options.SeqLen, need)
 		}
 		// The epoch's last whole windows make a block of their own; the rest
 		// waits for the next epoch's first ids.
@@ -89,7 +93,7 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				return err
 			}
 		}
-		from.at, next, whole = Position{}, 0, true
+		from.at, whole = Position{}, true
 	}
 }
 

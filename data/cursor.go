@@ -15,12 +15,12 @@ type Cursor struct {
 	BlockWindows int    `json:"block_windows"`
 	Shuffle      bool   `json:"shuffle"`
 
-	Block  int64 `json:"block"`
-	Epoch  int   `json:"epoch"`
-	Shard  int   `json:"shard"`
-	Row    int64 `json:"row"`
-	Offset int   `json:"offset"` // ids of the row's document before the block
-	Nulls  int64 `json:"nulls"`  // null rows skipped before that row
+	Block   int64 `json:"block"`
+	Epoch   int   `json:"epoch"`
+	Shard   int   `json:"shard"`
+	Row     int64 `json:"row"`
+	Offset  int   `json:"offset"` // ids of the row's document before the block
+	Dropped       // rows before that row, over all epochs
 
 	Window  int   `json:"window"`  // windows of the block handed out
 	Windows int64 `json:"windows"` // windows handed out since the beginning
@@ -28,12 +28,12 @@ type Cursor struct {
 
 // mark is where the cursor's block starts.
 func (c Cursor) mark() mark {
-	return mark{epoch: c.Epoch, at: Position{c.Shard, c.Row}, offset: c.Offset, nulls: c.Nulls}
+	return mark{epoch: c.Epoch, at: Position{c.Shard, c.Row}, offset: c.Offset, dropped: c.Dropped}
 }
 
 // place sets the block and where it starts.
 func (c *Cursor) place(block int64, m mark) {
-	c.Block, c.Epoch, c.Shard, c.Row, c.Offset, c.Nulls = block, m.epoch, m.at.Shard, m.at.Row, m.offset, m.nulls
+	c.Block, c.Epoch, c.Shard, c.Row, c.Offset, c.Dropped = block, m.epoch, m.at.Shard, m.at.Row, m.offset, m.dropped
 }
 
 // compatible says what keeps another cursor from being one of this sequence.
@@ -42,7 +42,7 @@ func (c Cursor) compatible(other Cursor) error {
 		name       string
 		here, that any
 	}{
-		{"data (file names, sizes and rows)", c.Data, other.Data},
+		{"data (file names, sizes and rows, filters)", c.Data, other.Data},
 		{"tokenizer", c.Tokenizer, other.Tokenizer},
 		{"vocabulary size", c.Vocab, other.Vocab},
 		{"sequence length", c.SeqLen, other.SeqLen},

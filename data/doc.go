@@ -27,9 +27,24 @@
 // documents that lie far apart stay far apart, and resuming re-reads one block
 // at most.
 //
+// # Damage
+//
+// Every size that a file claims is compared with what is there before memory is
+// taken for it, and pages are checked before Arrow's decoders see them. A row of
+// the footer is delivered, null, filtered or skipped, or its reading is an
+// error; SkipBad turns that error into whole row groups skipped.
+//
+// # Filters
+//
+// Which rows are documents is a function of the shards and the Filter alone, so
+// that a cursor stays a position. Only duplicates depend on what came before:
+// with Dedupe a reading that starts within an epoch reads its beginning too,
+// without tokenizing it.
+//
 // # What Go cannot enforce
 //
 // A Batch's Inputs and Targets have the same length; a Loader has one caller
 // at a time; the files do not change while they are read (a changed size or
-// row count is noticed, changed bytes are not, unless the codec has a checksum).
+// row count is noticed, changed bytes are not, unless the codec or the page has
+// a checksum).
 package data

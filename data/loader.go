@@ -42,11 +42,11 @@ type Loader struct {
 }
 
 // Stats counts over the whole run, also what was read before a Seek. Rows,
-// Nulls and Documents are as of the last row of the block in use.
+// Dropped and Documents are as of the last row of the block in use.
 type Stats struct {
 	Rows      int64 // rows read
-	Nulls     int64 // of them null
-	Documents int64 // of them tokenized
+	Dropped         // of them no documents, by why
+	Documents int64 // the others, tokenized
 	Tokens    int64 // inputs handed out
 	Epoch     int   // of the block in use, from 0
 }
@@ -159,7 +159,7 @@ func (l *Loader) handedOut() {
 func (l *Loader) statsAt(m mark) Stats {
 	rows := int64(m.epoch)*l.shards.Rows() + l.shards.shards[m.at.Shard].first + m.at.Row + 1
 	return Stats{
-		Rows: rows, Nulls: m.nulls, Documents: rows - m.nulls,
+		Rows: rows, Dropped: m.dropped, Documents: rows - m.dropped.Total(),
 		Tokens: l.cursor.Windows * int64(l.options.SeqLen),
 		Epoch:  m.epoch,
 	}

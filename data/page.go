@@ -2,86 +2,190 @@ package data
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"math"
+	"math/bits"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
 )
 
-// section is the bytes of one column chunk. It remembers a read past their
-// end, which Arrow ignores in places.
-type section struct {
-	*bufio.Reader
-	short bool
-}
+const (
+	// maxPage bounds a page, in bytes after decompression. Writers aim at 1 MiB
+	// and overshoot by a document at most.
+	maxPage = 256 << 20
+	// maxDelta bounds the values of a delta-encoded page: 2^31 equal ones take
+	// a few kilobytes, but 8 GiB once decoded.
+	maxDelta = 1 << 24
+)
 
-func (s *section) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err != nil {
-		s.short = true
-	}
-	return n, err
-}
+// readError is a failure of the disk, not of what lies on it.
+type readError struct{ error }
 
-// checkedPages lets through the pages that Arrow's decoders can be trusted
-// with. On levels or lengths that end early they would loop for ever, and
-// errors that they find while a page is set up are dropped.
-type checkedPages struct {
-	file.PageReader
-	source   *section
+func (e readError) Unwrap() error { return e.error }
+
+// pages reads the pages of one column chunk for Arrow's decoders and lets
+// through those that they can be trusted with. (Arrow's own page reader
+// allocates what a header claims, passes over errors while it sets a page up,
+// and takes a chunk's end for zeros. On levels or lengths that end early its
+// decoders loop for ever.)
+type pages struct {
+	source   *bufio.Reader
+	bytes    int64 // of the chunk, still to be read
+	values   int64 // that the chunk still owes
 	optional bool
-	left     int64 // values that the chunk still owes
-	err      error
+	width    int64 // bytes of a value; 0: byte arrays
+	kind     compress.Compression
+	codec    compress.Codec
+
+	page file.Page
+	err  error // the first; sticks
+}
+
+func (p *pages) Page() file.Page          { return p.page }
+func (p *pages) Err() error               { return p.err }
+func (p *pages) SetMaxPageHeaderSize(int) {}
+
+// Reset is not called: a chunk has pages of its own.
+func (p *pages) Reset(parquet.BufferedReader, int64, compress.Compression, *file.CryptoContext) {
+	p.err = errors.New("pages cannot be reset")
 }
 
 // Next moves to the next page that has values.
-func (p *checkedPages) Next() bool {
-	for p.err == nil {
-		more := p.PageReader.Next()
-		if p.source.short {
-			p.err = errors.New("the column chunk ends inside a page")
-			return false
-		}
-		if !more {
-			return false
-		}
-		page := p.Page()
-		if _, dictionary := page.(*file.DictionaryPage); dictionary {
-			return true
-		}
-		if page.NumValues() == 0 {
-			continue // Arrow would take it for the chunk's end
-		}
-		p.left -= int64(page.NumValues())
-		if p.left < 0 {
-			p.err = fmt.Errorf("pages hold %d values more than the chunk declares", -p.left)
-			return false
-		}
-		if p.err = p.check(page); p.err != nil {
-			return false
-		}
-		return true
+func (p *pages) Next() bool {
+	p.page = nil
+	for p.err == nil && p.page == nil && p.values > 0 && p.bytes > 0 {
+		// The codecs panic on some damage.
+		p.err = guard(p.next)
 	}
-	return false
+	return p.err == nil && p.page != nil
 }
 
-func (p *checkedPages) Err() error { return cmp.Or(p.err, p.PageReader.Err()) }
-
-// check walks a data page's definition levels and the lengths of delta
-// encodings.
-func (p *checkedPages) check(page file.Page) error {
-	data, levels := page.Data(), []byte(nil)
-	switch d := page.(type) {
-	case *file.DataPageV1:
-		if !p.optional {
-			break
+// next reads one page, and sets page if it is one for the decoders.
+func (p *pages) next() error {
+	h, err := p.header()
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.compressed < 0 || h.compressed > p.bytes:
+		return fmt.Errorf("a page of %d compressed bytes, but the column chunk has %d left", h.compressed, p.bytes)
+	case h.uncompressed < 0 || h.uncompressed > maxPage:
+		return fmt.Errorf("a page of %d bytes; at most %d are read", h.uncompressed, maxPage)
+	case h.values < 0 || h.values > math.MaxInt32:
+		return fmt.Errorf("a page of %d values", h.values)
+	case h.encoding < 0 || h.encoding > math.MaxInt8 || h.levelEncoding < 0 || h.levelEncoding > math.MaxInt8:
+		return fmt.Errorf("a page in encoding %d", h.encoding)
+	}
+	body := make([]byte, h.compressed)
+	n, err := io.ReadFull(p.source, body)
+	p.bytes -= int64(n)
+	if err != nil {
+		return p.readError(err)
+	}
+	if got := crc32.ChecksumIEEE(body); h.hasCRC && got != uint32(h.crc) {
+		return fmt.Errorf("a page's checksum is %08x, its bytes give %08x", uint32(h.crc), got)
+	}
+	switch h.kind {
+	case dictionaryPage:
+		data, err := decompress(p.codec, p.kind, body, h.uncompressed)
+		if err != nil {
+			return err
 		}
-		if d.DefinitionLevelEncoding() != parquet.Encodings.RLE {
-			return fmt.Errorf("definition levels in encoding %s; only RLE is read", d.DefinitionLevelEncoding())
+		if size := max(p.width, 4); h.values > int64(len(data))/size {
+			return fmt.Errorf("a dictionary of %d values in %d bytes", h.values, len(data))
+		}
+		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), int32(h.values), parquet.Encoding(h.encoding))
+		return nil
+	case dataPage:
+		data, err := decompress(p.codec, p.kind, body, h.uncompressed)
+		if err != nil {
+			return err
+		}
+		return p.take(h, data, file.NewDataPageV1(memory.NewBufferBytes(data), int32(h.values), parquet.Encoding(h.encoding),
+			parquet.Encoding(h.levelEncoding), parquet.Encodings.RLE, int32(h.uncompressed)))
+	case dataPageV2:
+		levels := h.definition + h.repetition
+		if h.definition < 0 || h.repetition < 0 || levels > h.compressed || levels > h.uncompressed {
+			return fmt.Errorf("levels of %d and %d bytes in a page of %d", h.repetition, h.definition, h.compressed)
+		}
+		data := body
+		if !h.plain && p.kind != compress.Codecs.Uncompressed && (h.compressed > levels || h.uncompressed > levels) {
+			rest, err := decompress(p.codec, p.kind, body[levels:], h.uncompressed-levels)
+			if err != nil {
+				return err
+			}
+			data = append(body[:levels:levels], rest...)
+		}
+		if int64(len(data)) != h.uncompressed {
+			return fmt.Errorf("%d bytes in a page that declares %d", len(data), h.uncompressed)
+		}
+		return p.take(h, data, file.NewDataPageV2(memory.NewBufferBytes(data), int32(h.values), int32(h.nulls), int32(h.rows),
+			parquet.Encoding(h.encoding), int32(h.definition), int32(h.repetition), int32(h.uncompressed), !h.plain))
+	case indexPage:
+		return nil
+	}
+	return fmt.Errorf("a page of unknown kind %d", h.kind)
+}
+
+// take counts a data page's values and checks its bytes.
+func (p *pages) take(h pageHeader, data []byte, page file.Page) error {
+	if h.values == 0 {
+		return nil // Arrow would take it for the chunk's end
+	}
+	if h.values > p.values {
+		return fmt.Errorf("pages hold %d values more than the chunk declares", h.values-p.values)
+	}
+	p.values -= h.values
+	if err := p.check(h, data); err != nil {
+		return err
+	}
+	p.page = page
+	return nil
+}
+
+// header reads the next page's header.
+func (p *pages) header() (pageHeader, error) {
+	for size := int64(4096); ; size *= 2 {
+		size = min(size, p.bytes, maxPageHeader)
+		view, err := p.source.Peek(int(size))
+		if err != nil {
+			return pageHeader{}, p.readError(err)
+		}
+		h, n, err := parsePageHeader(view)
+		if err == nil {
+			p.source.Discard(n)
+			p.bytes -= int64(n)
+			return h, nil
+		}
+		if err != errThriftEnds || size == p.bytes || size == maxPageHeader {
+			return h, fmt.Errorf("a page's header cannot be read: %w", err)
+		}
+	}
+}
+
+func (p *pages) readError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the column chunk ends inside a page")
+	}
+	return readError{err}
+}
+
+// check walks a data page's definition levels and, where they are readable
+// without decoding, the lengths of its values.
+func (p *pages) check(h pageHeader, data []byte) error {
+	var levels []byte
+	if h.kind == dataPageV2 {
+		levels, data = data[h.repetition:h.repetition+h.definition], data[h.repetition+h.definition:]
+	} else if p.optional {
+		if e := parquet.Encoding(h.levelEncoding); e != parquet.Encodings.RLE {
+			return fmt.Errorf("definition levels in encoding %s; only RLE is read", e)
 		}
 		if len(data) < 4 {
 			return errors.New("a page ends before its definition levels")
@@ -91,76 +195,103 @@ func (p *checkedPages) check(page file.Page) error {
 			return fmt.Errorf("definition levels of %d bytes in a page of %d", n, len(data))
 		}
 		levels, data = data[4:4+n], data[4+n:]
-	case *file.DataPageV2:
-		r, n := int64(d.RepetitionLevelByteLen()), int64(d.DefinitionLevelByteLen())
-		if r < 0 || n < 0 || r+n > int64(len(data)) {
-			return fmt.Errorf("levels of %d and %d bytes in a page of %d", r, n, len(data))
-		}
-		levels, data = data[r:r+n], data[r+n:]
 	}
+	present := h.values
 	if p.optional {
-		if err := checkLevels(levels, int64(page.NumValues())); err != nil {
+		var err error
+		if present, err = checkLevels(levels, h.values); err != nil {
 			return err
 		}
 	}
-	switch e := parquet.Encoding(page.Encoding()); e {
-	case parquet.Encodings.Plain:
-		return nil // Arrow checks these lengths itself
-	case parquet.Encodings.PlainDict, parquet.Encodings.RLEDict:
+	switch e := parquet.Encoding(h.encoding); {
+	case e == parquet.Encodings.Plain:
+		return p.checkPlain(data, present)
+	case e == parquet.Encodings.PlainDict || e == parquet.Encodings.RLEDict:
 		if len(data) > 0 && data[0] > 32 {
 			return fmt.Errorf("dictionary indices of %d bits", data[0])
 		}
 		return nil
-	case parquet.Encodings.DeltaLengthByteArray:
-		_, err := skipDelta(data, int64(page.NumValues()))
+	case e == parquet.Encodings.DeltaLengthByteArray && p.width == 0:
+		_, err := skipDelta(data, present)
 		return err
-	case parquet.Encodings.DeltaByteArray: // prefix lengths, then suffix lengths
-		rest, err := skipDelta(data, int64(page.NumValues()))
+	case e == parquet.Encodings.DeltaByteArray && p.width == 0: // prefix lengths, then suffix lengths
+		rest, err := skipDelta(data, present)
 		if err != nil {
 			return err
 		}
-		_, err = skipDelta(rest, int64(page.NumValues()))
+		_, err = skipDelta(rest, present)
 		return err
 	default:
-		return fmt.Errorf("text in encoding %s, which is not read", e)
+		return fmt.Errorf("values in encoding %s, which is not read", e)
 	}
 }
 
-// checkLevels checks that runs of one-bit levels in Parquet's RLE/bit-packed
-// hybrid hold at least n values.
-// https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE
-func checkLevels(data []byte, n int64) error {
-	for n > 0 {
-		header, k := binary.Uvarint(data)
-		if k <= 0 {
-			return fmt.Errorf("definition levels end %d values early", n)
+// checkPlain checks that data is n values and nothing else.
+func (p *pages) checkPlain(data []byte, n int64) error {
+	if p.width > 0 {
+		if int64(len(data)) != n*p.width {
+			return fmt.Errorf("%d values of %d bytes in %d bytes", n, p.width, len(data))
 		}
-		data = data[k:]
-		count := header >> 1
-		if count == 0 || count > math.MaxInt32/8 {
-			return fmt.Errorf("a run of %d definition levels", count)
+		return nil
+	}
+	for left := n; left > 0; left-- {
+		if len(data) < 4 {
+			return fmt.Errorf("a page ends %d values early", left)
 		}
-		if header&1 == 1 { // groups of 8 values, one byte each
-			if int64(len(data)) < min(int64(count), (n+7)/8) {
-				return errors.New("definition levels end inside a run")
-			}
-			data = data[min(int(count), len(data)):]
-			n -= int64(count) * 8
-			continue
+		size := int64(binary.LittleEndian.Uint32(data))
+		if size > int64(len(data)-4) {
+			return fmt.Errorf("a value of %d bytes in a page with %d left", size, len(data)-4)
 		}
-		if len(data) == 0 {
-			return errors.New("definition levels end inside a run")
-		}
-		if data[0] > 1 {
-			return fmt.Errorf("definition level %d in a column whose highest is 1", data[0])
-		}
-		data = data[1:]
-		n -= int64(count)
+		data = data[4+size:]
+	}
+	if len(data) > 0 {
+		return fmt.Errorf("%d bytes after a page's last value", len(data))
 	}
 	return nil
 }
 
-// skipDelta walks one DELTA_BINARY_PACKED run of at most n values and returns
+// checkLevels checks that runs of one-bit levels in Parquet's RLE/bit-packed
+// hybrid hold at least n values, and counts the ones among those.
+// https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE
+func checkLevels(data []byte, n int64) (ones int64, err error) {
+	for n > 0 {
+		header, k := binary.Uvarint(data)
+		if k <= 0 {
+			return 0, fmt.Errorf("definition levels end %d values early", n)
+		}
+		data = data[k:]
+		count := header >> 1
+		if count == 0 || count > math.MaxInt32/8 {
+			return 0, fmt.Errorf("a run of %d definition levels", count)
+		}
+		if header&1 == 1 { // groups of 8 values, one byte each
+			if int64(len(data)) < min(int64(count), (n+7)/8) {
+				return 0, errors.New("definition levels end inside a run")
+			}
+			for _, b := range data[:min(int64(count), (n+7)/8)] {
+				if n < 8 {
+					b &= 1<<n - 1
+				}
+				ones += int64(bits.OnesCount8(b))
+				n -= 8
+			}
+			data = data[min(int(count), len(data)):]
+			continue
+		}
+		if len(data) == 0 {
+			return 0, errors.New("definition levels end inside a run")
+		}
+		if data[0] > 1 {
+			return 0, fmt.Errorf("definition level %d in a column whose highest is 1", data[0])
+		}
+		ones += int64(data[0]) * min(int64(count), n)
+		data = data[1:]
+		n -= int64(count)
+	}
+	return ones, nil
+}
+
+// skipDelta walks one DELTA_BINARY_PACKED run of n values and returns
 // what follows it.
 // https://parquet.apache.org/docs/file-format/data-pages/encodings/#DELTAENC
 func skipDelta(data []byte, n int64) ([]byte, error) {
@@ -176,8 +307,8 @@ func skipDelta(data []byte, n int64) ([]byte, error) {
 	if minis == 0 || block > 1<<20 || block%minis != 0 || block/minis == 0 || block/minis%8 != 0 {
 		return nil, fmt.Errorf("delta-encoded lengths in blocks of %d values and %d mini-blocks", block, minis)
 	}
-	if total > uint64(n) {
-		return nil, fmt.Errorf("%d delta-encoded lengths for %d values", total, n)
+	if total != uint64(n) || total > maxDelta {
+		return nil, fmt.Errorf("%d delta-encoded lengths for %d values; at most %d are read", total, n, maxDelta)
 	}
 	perMini := int64(block / minis)
 	for left := int64(total) - 1; left > 0; {

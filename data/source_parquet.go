@@ -3,18 +3,22 @@ package data
 import (
 	"bufio"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/metadata"
+	"github.com/apache/arrow/go/v17/parquet/schema"
 )
 
 // batchRows is how many values are decoded at a time: enough to make the call
@@ -26,33 +30,78 @@ const batchRows = 64
 const maxPageHeader = 1 << 20
 
 // Documents yields the texts from a position on, in file and row order, to the
-// end of the last shard. Null rows are skipped and counted (Nulls); empty texts
-// are yielded. One page of one column is held in memory at a time, whatever
-// the size of the row groups. Text that is not UTF-8 is an error. After an
-// error the sequence ends.
+// end of the last shard. Rows that are no documents are left out and counted
+// (Dropped); empty texts are yielded. One page of one column is held in memory
+// at a time, whatever the size of the row groups. Text that is not UTF-8 is an
+// error. After an error the sequence ends.
 func (s *Shards) Documents(from Position) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {
-		if from.Shard < 0 || from.Shard > len(s.Files) || from.Row < 0 {
-			yield(Document{}, fmt.Errorf("position (shard %d, row %d) is outside the %d shards", from.Shard, from.Row, len(s.Files)))
-			return
-		}
-		row := from.Row
-		for i := from.Shard; i < len(s.Files); i++ {
-			if !s.documents(i, row, yield) {
+		for r, err := range s.rowsFrom(from) {
+			if err == nil && r.dropped != kept {
+				s.count(r)
+				continue
+			}
+			if !yield(r.Document, err) {
 				return
 			}
-			row = 0
 		}
 	}
 }
 
-// documents yields one shard's texts from a row on, and says whether to go on.
-func (s *Shards) documents(shard int, row int64, yield func(Document, error) bool) bool {
+// row is a row as it is read: a document, or a row or more that are none.
+type row struct {
+	Document
+	dropped reason
+	rows    int64
+}
+
+// rowsFrom yields every row from a position on, as Documents does.
+func (s *Shards) rowsFrom(from Position) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		if from.Shard < 0 || from.Shard > len(s.Files) || from.Row < 0 {
+			yield(row{}, fmt.Errorf("position (shard %d, row %d) is outside the %d shards", from.Shard, from.Row, len(s.Files)))
+			return
+		}
+		r := pass{shards: s, yield: yield}
+		at := from
+		if s.options.Filter.Dedupe {
+			// What is a duplicate depends on all that came before.
+			r.seen, r.quiet, at = newSeen(s.options.seenSets), from, Position{}
+		}
+		for i := at.Shard; i < len(s.Files); i++ {
+			if !r.shard(i, at.Row) {
+				return
+			}
+			at.Row = 0
+		}
+	}
+}
+
+// pass is one pass over the shards.
+type pass struct {
+	shards *Shards
+	seen   *seen    // nil: duplicates are kept
+	quiet  Position // rows before it are read but not yielded
+	yield  func(row, error) bool
+}
+
+// send yields rows that begin at one of a shard, unless they are before what was
+// asked for.
+func (r *pass) send(out row) bool {
+	if out.Shard < r.quiet.Shard || out.Shard == r.quiet.Shard && out.Row+out.rows <= r.quiet.Row {
+		return true
+	}
+	return r.yield(out, nil)
+}
+
+// shard yields one shard's rows from one on, and says whether to go on.
+func (r *pass) shard(shard int, from int64) bool {
 	fail := func(err error) bool {
-		yield(Document{}, err)
+		r.yield(row{}, err)
 		return false
 	}
-	f, err := openColumn(s.Files[shard], s.Column)
+	s := r.shards
+	f, err := openColumn(s.Files[shard], s.Column, s.options.Filter)
 	if err != nil {
 		return fail(err)
 	}
@@ -61,27 +110,26 @@ func (s *Shards) documents(shard int, row int64, yield func(Document, error) boo
 		return fail(fmt.Errorf("%s: the file changed while in use: %d bytes and %d rows, was %d bytes and %d rows",
 			f.path, f.size, f.rows, want.size, want.rows))
 	}
-	if row > f.rows {
-		return fail(fmt.Errorf("%s: row %d was asked for, but the file has %d", f.path, row, f.rows))
+	if from > f.rows {
+		return fail(fmt.Errorf("%s: row %d was asked for, but the file has %d", f.path, from, f.rows))
 	}
 	var first int64 // the row group's first row
 	for g := range f.reader.NumRowGroups() {
 		rows := f.reader.MetaData().RowGroup(g).NumRows()
-		if row < first+rows {
-			for v, err := range f.values(g) {
-				if err != nil {
-					return fail(fmt.Errorf("%s: row group %d, column %q: %w", f.path, g, s.Column, err))
-				}
-				if first+v.row < row {
-					continue
-				}
-				if v.null {
-					s.nulls.Add(1)
-					continue
-				}
-				if !yield(Document{Text: v.text, Shard: shard, Row: first + v.row}, nil) {
+		if begin := max(from, first); begin < first+rows {
+			bad, err := s.isBad(f, shard, g)
+			if err == nil && bad {
+				if !r.send(row{Document{Shard: shard, Row: begin}, skipped, first + rows - begin}) {
 					return false
 				}
+			} else if err == nil {
+				var more bool
+				if more, err = r.group(f, shard, g, first, begin); err == nil && !more {
+					return false
+				}
+			}
+			if err != nil {
+				return fail(fmt.Errorf("%s: row group %d, %w", f.path, g, err))
 			}
 		}
 		first += rows
@@ -89,21 +137,62 @@ func (s *Shards) documents(shard int, row int64, yield func(Document, error) boo
 	return true
 }
 
+// group yields a row group's rows from one of the shard on, and says whether to
+// go on.
+func (r *pass) group(f *columnFile, shard, group int, first, from int64) (bool, error) {
+	filter := r.shards.options.Filter
+	reasons, err := f.reasons(group, filter)
+	if err != nil {
+		return false, err
+	}
+	for v, err := range f.values(group) {
+		if err != nil {
+			return false, fmt.Errorf("column %q: %w", r.shards.Column, err)
+		}
+		if first+v.row < from {
+			continue
+		}
+		out := row{Document{v.text, shard, first + v.row}, kept, 1}
+		if v.null {
+			out.dropped = noText
+		} else if reasons != nil {
+			out.dropped = reasons[v.row]
+		}
+		if out.dropped == kept {
+			out.dropped = filter.text(v.text)
+		}
+		if out.dropped == kept && r.seen != nil && r.seen.before(v.text) {
+			out.dropped = duplicate
+		}
+		if !r.send(out) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // columnFile is an open Parquet file and one of its columns.
 type columnFile struct {
-	path   string
-	file   *os.File
-	reader *file.Reader
-	column int // index among the leaves
-	size   int64
-	rows   int64
-	buffer *bufio.Reader // reused from chunk to chunk
+	path    string
+	file    *os.File
+	reader  *file.Reader
+	column  int            // index among the leaves
+	filters map[string]int // likewise, of the columns that a filter reads
+	size    int64
+	rows    int64
+	buffer  *bufio.Reader // reused from chunk to chunk
 }
 
 func (f *columnFile) Close() error { return f.file.Close() }
 
-// openColumn opens a file and checks what its footer says about the column.
-func openColumn(path, column string) (_ *columnFile, err error) {
+// damage is what is wrong with a file, not with what was asked of it.
+type damage struct{ error }
+
+func (d damage) Unwrap() error { return d.error }
+
+// openColumn opens a file and checks what its footer says about the column and
+// those that the filter reads.
+func openColumn(path, column string, filter Filter) (_ *columnFile, err error) {
 	osFile, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -122,55 +211,128 @@ func openColumn(path, column string) (_ *columnFile, err error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s: is a directory, not a Parquet file", path)
 	}
-	if err := guard(func() error { return f.readFooter(column) }); err != nil {
+	if err := guard(func() error { return f.readFooter(column, filter) }); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-func (f *columnFile) readFooter(column string) error {
-	r, err := file.NewParquetReader(f.file)
+func (f *columnFile) readFooter(column string, filter Filter) error {
+	r, err := f.footer()
 	if err != nil {
-		return fmt.Errorf("not a readable Parquet file (%d bytes): %w", f.size, err)
+		if errors.As(err, new(readError)) {
+			return err
+		}
+		return damage{fmt.Errorf("not a readable Parquet file (%d bytes): %w", f.size, err)}
 	}
 	f.reader = r
-	sc := r.MetaData().Schema
-	root := sc.Root()
-	field := root.FieldIndexByName(column)
-	if field < 0 {
-		names := make([]string, root.NumFields())
-		for i := range names {
-			names[i] = root.Field(i).Name()
+	leaf, err := f.leaf(column)
+	if err != nil {
+		return err
+	}
+	if t := leaf.PhysicalType(); t != parquet.Types.ByteArray {
+		return fmt.Errorf("column %q has type %s; text must be BYTE_ARRAY", column, t)
+	}
+	f.column = r.MetaData().Schema.ColumnIndexByName(column)
+	f.filters = map[string]int{}
+	for _, name := range filter.columns() {
+		leaf, err := f.leaf(name)
+		if err != nil {
+			return fmt.Errorf("the filter (%s) cannot work: %w", filter, err)
 		}
-		return fmt.Errorf("no column %q; the file has %s", column, strings.Join(names, ", "))
-	}
-	f.column = sc.ColumnIndexByName(column)
-	if f.column < 0 {
-		return fmt.Errorf("column %q is a group, not text", column)
-	}
-	leaf := sc.Column(f.column)
-	if leaf.PhysicalType() != parquet.Types.ByteArray {
-		return fmt.Errorf("column %q has type %s; text must be BYTE_ARRAY", column, leaf.PhysicalType())
-	}
-	if leaf.MaxRepetitionLevel() != 0 || leaf.MaxDefinitionLevel() > 1 {
-		return fmt.Errorf("column %q is a list; text must be one value per row", column)
+		if t := leaf.PhysicalType(); name == LanguageColumn && t != parquet.Types.ByteArray || name == ScoreColumn && !numeric(t) {
+			return fmt.Errorf("the filter (%s) cannot work: column %q has type %s", filter, name, t)
+		}
+		f.filters[name] = r.MetaData().Schema.ColumnIndexByName(name)
 	}
 	for g := range r.NumRowGroups() {
 		rows := r.MetaData().RowGroup(g).NumRows()
-		if rows < 0 {
-			return fmt.Errorf("row group %d: %d rows", g, rows)
+		if rows < 0 || rows > math.MaxInt32 {
+			return damage{fmt.Errorf("row group %d: %d rows", g, rows)}
 		}
-		chunk, err := r.MetaData().RowGroup(g).ColumnChunk(f.column)
-		if err != nil {
-			return fmt.Errorf("row group %d, column %q: %w", g, column, err)
-		}
-		if err := f.checkChunk(chunk, rows); err != nil {
-			return fmt.Errorf("row group %d, column %q: %w", g, column, err)
+		for _, name := range append(filter.columns(), column) {
+			chunk, err := r.MetaData().RowGroup(g).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
+			if err == nil {
+				err = f.checkChunk(chunk, rows)
+			}
+			if err != nil {
+				return damage{fmt.Errorf("row group %d, column %q: %w", g, name, err)}
+			}
 		}
 		f.rows += rows
 	}
 	if n := r.NumRows(); n != f.rows {
-		return fmt.Errorf("the footer declares %d rows, its row groups %d", n, f.rows)
+		return damage{fmt.Errorf("the footer declares %d rows, its row groups %d", n, f.rows)}
+	}
+	return nil
+}
+
+// leaf finds a column of one value per row.
+func (f *columnFile) leaf(name string) (*schema.Column, error) {
+	sc := f.reader.MetaData().Schema
+	root := sc.Root()
+	if root.FieldIndexByName(name) < 0 {
+		names := make([]string, root.NumFields())
+		for i := range names {
+			names[i] = root.Field(i).Name()
+		}
+		return nil, fmt.Errorf("no column %q; the file has %s", name, strings.Join(names, ", "))
+	}
+	i := sc.ColumnIndexByName(name)
+	if i < 0 {
+		return nil, fmt.Errorf("column %q is a group, not text", name)
+	}
+	leaf := sc.Column(i)
+	if leaf.MaxRepetitionLevel() != 0 || leaf.MaxDefinitionLevel() > 1 {
+		return nil, fmt.Errorf("column %q is a list; text must be one value per row", name)
+	}
+	return leaf, nil
+}
+
+func numeric(t parquet.Type) bool {
+	width, err := valueWidth(t)
+	return err == nil && width > 0
+}
+
+// footer reads the footer.
+func (f *columnFile) footer() (r *file.Reader, err error) {
+	return r, guard(func() error {
+		if err := f.checkFooter(); err != nil {
+			return err
+		}
+		var err error
+		r, err = file.NewParquetReader(f.file)
+		return err
+	})
+}
+
+// maxFooter bounds a footer, in bytes: far above a hundred thousand row groups.
+const maxFooter = 256 << 20
+
+// checkFooter walks the footer's structure before Arrow does, which would
+// allocate the lists and strings that it claims to hold.
+func (f *columnFile) checkFooter() error {
+	end := make([]byte, 8) // the footer's size and the magic bytes
+	if f.size < int64(len(end))+4 {
+		return errors.New("it is too short")
+	}
+	if _, err := f.file.ReadAt(end, f.size-int64(len(end))); err != nil {
+		return readError{err}
+	}
+	if string(end[4:]) != "PAR1" {
+		return nil // Arrow says what it is instead
+	}
+	size := int64(binary.LittleEndian.Uint32(end))
+	if size > f.size-int64(len(end))-4 || size > maxFooter {
+		return fmt.Errorf("its footer claims %d bytes", size)
+	}
+	footer := make([]byte, size)
+	if _, err := f.file.ReadAt(footer, f.size-int64(len(end))-size); err != nil {
+		return readError{err}
+	}
+	t := &thrift{data: footer}
+	if t.fields(0, nil); t.err != nil {
+		return fmt.Errorf("its footer is damaged: %w", t.err)
 	}
 	return nil
 }
@@ -207,51 +369,72 @@ type value struct {
 	null bool
 }
 
-// values yields the column's values in one row group.
+// values yields the text column's values in one row group.
 func (f *columnFile) values(group int) iter.Seq2[value, error] {
 	return func(yield func(value, error) bool) {
-		var chunk *file.ByteArrayColumnChunkReader
-		var pages *checkedPages
+		row := int64(0)
+		for c, err := range cells[parquet.ByteArray](f, group, f.column) {
+			v := value{row: row, text: string(c.value), null: c.null} // a copy: the value lies in the page's memory
+			if err == nil && !utf8.ValidString(v.text) {
+				err = fmt.Errorf("row %d is not UTF-8 text", row)
+			}
+			if !yield(v, err) || err != nil {
+				return
+			}
+			row++
+		}
+	}
+}
+
+// cell is a column's value in one row. Byte arrays lie in the page's memory.
+type cell[T any] struct {
+	value T
+	null  bool
+}
+
+// cells yields a column's values in one row group: as many as that has rows, or
+// an error at the end.
+func cells[T any](f *columnFile, group, column int) iter.Seq2[cell[T], error] {
+	return func(yield func(cell[T], error) bool) {
+		var chunk chunkReader[T]
+		var source *pages
 		var rows int64
 		err := guard(func() (err error) {
 			rows = f.reader.MetaData().RowGroup(group).NumRows()
-			chunk, pages, err = f.chunk(group)
+			var reader file.ColumnChunkReader
+			if reader, source, err = f.chunk(group, column); err == nil {
+				chunk = reader.(chunkReader[T]) // the footer's check says so
+			}
 			return err
 		})
 		if err != nil {
-			yield(value{}, err)
+			yield(cell[T]{}, err)
 			return
 		}
 		optional := chunk.Descriptor().MaxDefinitionLevel() == 1
-		texts := make([]parquet.ByteArray, batchRows)
+		values := make([]T, batchRows)
 		levels := make([]int16, batchRows)
 		for row := int64(0); row < rows; {
 			var n int64
 			err := guard(func() (err error) {
-				n, _, err = chunk.ReadBatch(batchRows, texts, levels, nil)
+				n, _, err = chunk.ReadBatch(batchRows, values, levels, nil)
 				// A failed page ends the batch without an error of its own.
-				return cmp.Or(err, pages.err, chunk.Err())
+				return cmp.Or(err, source.err, chunk.Err())
 			})
+			if err == nil && n == 0 {
+				err = errors.New("the data ends early")
+			}
 			if err != nil {
-				yield(value{}, fmt.Errorf("after row %d of %d: %w", row, rows, err))
+				yield(cell[T]{}, fmt.Errorf("after row %d of %d: %w", row, rows, err))
 				return
 			}
-			if n == 0 {
-				yield(value{}, fmt.Errorf("the data ends after %d of %d rows", row, rows))
-				return
-			}
-			next := texts
+			next := values
 			for i := range n {
-				v := value{row: row + i, null: optional && levels[i] == 0}
-				if !v.null {
-					v.text = string(next[0]) // a copy: next[0] lies in the page's memory
-					next = next[1:]
-					if !utf8.ValidString(v.text) {
-						yield(value{}, fmt.Errorf("row %d is not UTF-8 text", v.row))
-						return
-					}
+				c := cell[T]{null: optional && levels[i] == 0}
+				if !c.null {
+					c.value, next = next[0], next[1:]
 				}
-				if !yield(v, nil) {
+				if !yield(c, nil) {
 					return
 				}
 			}
@@ -260,34 +443,41 @@ func (f *columnFile) values(group int) iter.Seq2[value, error] {
 	}
 }
 
-// chunk makes the reader of one row group's column. Arrow's own way there
-// (RowGroup.Column) reads past a damaged chunk's end as if it were zeros, hence
-// the own section and the checked pages.
-func (f *columnFile) chunk(group int) (*file.ByteArrayColumnChunkReader, *checkedPages, error) {
-	meta, err := f.reader.MetaData().RowGroup(group).ColumnChunk(f.column)
+// chunk makes the reader of one row group's column.
+func (f *columnFile) chunk(group, column int) (file.ColumnChunkReader, *pages, error) {
+	meta, err := f.reader.MetaData().RowGroup(group).ColumnChunk(column)
+	if err != nil {
+		return nil, nil, err
+	}
+	descr := f.reader.MetaData().Schema.Column(column)
+	width, err := valueWidth(descr.PhysicalType())
+	if err != nil {
+		return nil, nil, err
+	}
+	codec, err := compress.GetCodec(meta.Compression())
 	if err != nil {
 		return nil, nil, err
 	}
 	f.buffer.Reset(io.NewSectionReader(f.file, chunkStart(meta), meta.TotalCompressedSize()))
-	source := &section{Reader: f.buffer}
-	mem := memory.NewGoAllocator()
-	raw, err := file.NewPageReader(source, meta.NumValues(), meta.Compression(), mem, nil)
-	if err != nil {
-		return nil, nil, err
+	p := &pages{
+		source: f.buffer, bytes: meta.TotalCompressedSize(), values: meta.NumValues(),
+		optional: descr.MaxDefinitionLevel() == 1, width: width,
+		kind: meta.Compression(), codec: codec,
 	}
-	raw.SetMaxPageHeaderSize(maxPageHeader)
-	descr := f.reader.MetaData().Schema.Column(f.column)
-	pages := &checkedPages{
-		PageReader: raw,
-		source:     source,
-		optional:   descr.MaxDefinitionLevel() == 1,
-		left:       meta.NumValues(),
+	return file.NewColumnReader(descr, p, memory.NewGoAllocator(), f.reader.BufferPool()), p, nil
+}
+
+// valueWidth is the size of a plain value in bytes, 0 for byte arrays.
+func valueWidth(t parquet.Type) (int64, error) {
+	switch t {
+	case parquet.Types.ByteArray:
+		return 0, nil
+	case parquet.Types.Int32, parquet.Types.Float:
+		return 4, nil
+	case parquet.Types.Int64, parquet.Types.Double:
+		return 8, nil
 	}
-	chunk, ok := file.NewColumnReader(descr, pages, mem, f.reader.BufferPool()).(*file.ByteArrayColumnChunkReader)
-	if !ok {
-		return nil, nil, fmt.Errorf("type %s; text must be BYTE_ARRAY", descr.PhysicalType())
-	}
-	return chunk, pages, nil
+	return 0, fmt.Errorf("values of type %s, which is not read", t)
 }
 
 // guard runs f and turns a panic into an error: Arrow and its codecs panic on

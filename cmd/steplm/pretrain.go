@@ -36,6 +36,7 @@ type pretrainCmd struct {
 	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
 	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
 
+	FilterFlags  `group:"Data"`
 	StorageFlags `group:"Memory"`
 
 	StepFlags `group:"STEP"`
@@ -126,7 +127,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err != nil {
 		return nil, err
 	}
-	shards, err := data.Open(c.Data)
+	shards, err := c.FilterFlags.open(c.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +180,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		err = run.Start(ctx)
 	}
 	if err == nil {
-		if n := loader.Stats().Nulls; n > 0 {
-			v.note("%s null rows were skipped", count(n))
-		}
+		v.note("%s", describeRows(loader.Stats(), shards.BadFiles()))
 		return res, nil
 	}
 	if !c.Resume && len(res.last) == 0 && !errors.Is(err, stage.ErrStopped) {

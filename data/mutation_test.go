@@ -1,0 +1,190 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/compress"
+)
+
+// goodFiles are small files in all layouts that are read, by name, with their
+// text column.
+func goodFiles(t *testing.T) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	path := filepath.Join(t.TempDir(), "good.parquet")
+	keep := func(name string) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = b
+	}
+	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
+		if err := WriteShard(path, rowsOf(texts("doc", 24)), WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
+			t.Fatal(err)
+		}
+		keep("WriteShard " + codec)
+	}
+	full := texts("doc", 40)
+	holes := slices.Clone(full)
+	for i := range holes {
+		if i%6 == 5 {
+			holes[i] = null
+		}
+	}
+	for name, props := range map[string][]parquet.WriterProperty{
+		"plain":          {parquet.WithDictionaryDefault(false)},
+		"dictionary":     {parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
+		"delta length":   {parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray)},
+		"delta":          {parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.DeltaByteArray), parquet.WithCompression(compress.Codecs.Gzip)},
+		"pages v2":       {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Snappy)},
+		"delta pages v2": {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithEncoding(parquet.Encodings.DeltaByteArray)},
+		"brotli":         {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Brotli)},
+		"zstd":           {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd)},
+	} {
+		for suffix, rows := range map[string][]string{"": holes, " required": full} {
+			writeColumn(t, path, rows, append(props, parquet.WithDataPageSize(256), parquet.WithBatchSize(8))...)
+			keep(name + suffix)
+		}
+	}
+	return files
+}
+
+// mutate damages a copy of good bytes and says how.
+func mutate(rng *rand.Rand, good []byte) (string, []byte) {
+	b := bytes.Clone(good)
+	switch kind := rng.IntN(10); {
+	case kind < 5:
+		i, bit := rng.IntN(len(b)), rng.IntN(8)
+		b[i] ^= 1 << bit
+		return fmt.Sprintf("bit %d of byte %d flipped", bit, i), b
+	case kind < 6:
+		n := rng.IntN(len(b))
+		return fmt.Sprintf("cut to %d bytes", n), b[:n]
+	case kind < 8:
+		from := rng.IntN(len(b))
+		n := min(1+rng.IntN(16), len(b)-from)
+		for i := range n {
+			b[from+i] = byte(rng.Uint32())
+		}
+		return fmt.Sprintf("%d bytes overwritten at %d", n, from), b
+	case kind < 9:
+		from := rng.IntN(len(b))
+		n := min(1+rng.IntN(64), len(b)-from)
+		fill := byte(0xFF * rng.IntN(2))
+		for i := range n {
+			b[from+i] = fill
+		}
+		return fmt.Sprintf("%d bytes set to %d at %d", n, fill, from), b
+	default:
+		from := rng.IntN(len(b) / 2)
+		n := 1 + rng.IntN(len(b)/4)
+		return fmt.Sprintf("%d bytes taken out at %d", n, from), slices.Delete(b, from, from+n)
+	}
+}
+
+// Damaged files give an error or every row of the footer: read, null or, with
+// SkipBad, skipped. They never panic or hang, and errors name the file.
+func TestMutations(t *testing.T) {
+	files := goodFiles(t)
+	path := filepath.Join(t.TempDir(), "shard.parquet")
+	for name, column := range map[string]string{
+		"fineweb_rows/extreme_tokenized_test1.polars.parquet": "text",
+		"fineweb_rows/gneissweb_test_01.parquet":              "text",
+		"good/delta_length_byte_array.parquet":                "FRUIT",
+	} {
+		if _, err := os.Stat("../../shared/data/parquet"); err == nil {
+			b, err := os.ReadFile(shared(t, "parquet/"+name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[column+": "+name] = b
+		}
+	}
+	const perFile = 110
+	tries, failures, skippedGroups, changed := 0, 0, 0, 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		good, column := files[name], TextColumn
+		if c, _, found := strings.Cut(name, ": "); found {
+			column = c
+		}
+		if err := os.WriteFile(path, good, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		want, err := readAll(path, column)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		rng := rand.New(rand.NewPCG(1, uint64(len(good))))
+		for range perFile {
+			what, damaged := mutate(rng, good)
+			if bytes.Equal(damaged, good) {
+				continue
+			}
+			tries++
+			if err := os.WriteFile(path, damaged, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			inTime(t, name+": "+what, func() {
+				for _, skip := range []bool{false, true} {
+					s, err := OpenWith(path, OpenOptions{Column: column, SkipBad: skip})
+					var docs []Document
+					if err == nil {
+						for d, e := range s.Documents(Position{}) {
+							if err = e; err == nil {
+								docs = append(docs, d)
+							}
+						}
+					}
+					if err != nil {
+						if checkError(t, path, err); !skip {
+							failures++
+						} else if s != nil {
+							t.Errorf("%s: %s: not skipped: %v", name, what, err)
+						}
+						continue
+					}
+					d := s.Dropped()
+					if int64(len(docs))+d.Total() != s.Rows() {
+						t.Errorf("%s: %s: %d documents, %+v, but %d rows", name, what, len(docs), d, s.Rows())
+					}
+					if d.Skipped > 0 {
+						skippedGroups++
+					}
+					if !skip && !slices.Equal(docs, want) {
+						changed++
+					}
+				}
+			})
+		}
+	}
+	t.Logf("%d mutations of %d files: %d gave an error, %d were read in part, %d (%.1f %%) gave other text or nulls unnoticed",
+		tries, len(files), failures, skippedGroups, changed, 100*float64(changed)/float64(tries))
+	if tries < 2000 || failures < tries/4 || skippedGroups == 0 {
+		t.Error("the damage does not reach the reader")
+	}
+}
+
+// A file that is cut anywhere is never read without an error.
+func TestCutFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shard.parquet")
+	for name, good := range goodFiles(t) {
+		for n := 0; n < len(good); n += 1 + len(good)/40 {
+			if err := os.WriteFile(path, good[:n], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := readAll(path, TextColumn); err == nil {
+				t.Errorf("%s cut to %d of %d bytes was read without an error", name, n, len(good))
+			}
+		}
+	}
+}
