@@ -57,8 +57,9 @@ func (t *trie) match(s string, i int) (id uint32, length int) {
 	return id, length
 }
 
-// encode appends the ids of the tokens it finds and, by plain, those of the text between them, which is never empty.
-func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string) []uint32) []uint32 {
+// encode appends the ids of the tokens it finds and, by plain, those of the text between them, which is never empty;
+// first is true for what s begins with.
+func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string, first bool) []uint32) []uint32 {
 	start := 0
 	if len(t.nodes) > 1 {
 		for i := 0; i < len(s); {
@@ -68,7 +69,7 @@ func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string)
 				continue
 			}
 			if start < i {
-				ids = plain(ids, s[start:i])
+				ids = plain(ids, s[start:i], start == 0)
 			}
 			ids = append(ids, id)
 			i += length
@@ -76,7 +77,7 @@ func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string)
 		}
 	}
 	if start < len(s) {
-		ids = plain(ids, s[start:])
+		ids = plain(ids, s[start:], start == 0)
 	}
 	return ids
 }

@@ -1,6 +1,9 @@
 package tokenizer
 
-import "container/heap"
+import (
+	"container/heap"
+	"unicode/utf8"
+)
 
 // pair is two adjacent tokens, left<<32 | right.
 type pair uint64
@@ -19,9 +22,10 @@ func mergeOf(rank int, id uint32) merge { return merge(rank)<<32 | merge(id) }
 
 func (m merge) id() uint32 { return uint32(m) }
 
-// bpe merges the bytes of a word: always the pair of lowest rank, the leftmost of equals, until none is left.
+// bpe merges the bytes of a word, or its characters: always the pair of lowest rank, the leftmost of equals, until none is left.
 type bpe struct {
-	bytes  [256]uint32 // id of each byte
+	bytes  [256]uint32     // id of each byte
+	runes  map[rune]uint32 // id of each character in the vocabulary; nil: a word is its bytes
 	merges map[pair]merge
 	whole  map[string]uint32 // words that end as one token: most words of real text
 }
@@ -47,13 +51,31 @@ func (b *bpe) encode(ids []uint32, word string) []uint32 {
 	return b.encodeLong(ids, word)
 }
 
+// symbols appends what merging starts from: never more than the bytes of the word.
+func (b *bpe) symbols(tokens []uint32, word string) []uint32 {
+	if b.runes == nil {
+		for i := range len(word) {
+			tokens = append(tokens, b.bytes[word[i]])
+		}
+		return tokens
+	}
+	for i, r := range word {
+		if id, ok := b.runes[r]; ok {
+			tokens = append(tokens, id)
+			continue
+		}
+		for j := range utf8.RuneLen(r) {
+			tokens = append(tokens, b.bytes[word[i+j]])
+		}
+	}
+	return tokens
+}
+
 func (b *bpe) encodeShort(ids []uint32, word string) []uint32 {
 	var tokenSpace [shortWord]uint32
 	var mergeSpace [shortWord]merge
-	tokens, merges := tokenSpace[:len(word)], mergeSpace[:len(word)] // merges[i] joins tokens i and i+1
-	for i := range tokens {
-		tokens[i] = b.bytes[word[i]]
-	}
+	tokens := b.symbols(tokenSpace[:0], word)
+	merges := mergeSpace[:len(tokens)] // merges[i] joins tokens i and i+1
 	for i := range len(tokens) - 1 {
 		merges[i] = b.merge(tokens[i], tokens[i+1])
 	}
@@ -84,11 +106,11 @@ func (b *bpe) encodeShort(ids []uint32, word string) []uint32 {
 // encodeLong is encodeShort with a linked list and a heap, in O(n log n) for n bytes.
 func (b *bpe) encodeLong(ids []uint32, word string) []uint32 {
 	const none = -1
-	n := len(word)
-	tokens := make([]uint32, n)
+	tokens := b.symbols(make([]uint32, 0, len(word)), word)
+	n := len(tokens)
 	before, after := make([]int, n), make([]int, n) // neighbours; after[i] is none at the end and for an absorbed token
 	for i := range n {
-		tokens[i], before[i], after[i] = b.bytes[word[i]], i-1, i+1
+		before[i], after[i] = i-1, i+1
 	}
 	after[n-1] = none
 

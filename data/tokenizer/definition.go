@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 // definition is all that a tokenizer is made of, whatever its source: a file or training.
 type definition struct {
-	vocab        map[string]uint32 // written in the byte alphabet
+	vocab        map[string]uint32 // written in the byte alphabet if spaces is nil
 	merges       [][2]string       // by rank
 	added        []addedToken
 	nfc          bool
+	spaces       *spaces // nil in a byte-level vocabulary, which the next two fields are about
 	pattern      *pattern
 	prefixSpace  bool
 	ignoreMerges bool      // a word that is a vocabulary entry needs no merges to reach it
@@ -22,14 +24,16 @@ type definition struct {
 
 // compile checks d and builds the tokenizer. Its errors say what is wrong, not in which file.
 func (d definition) compile() (*Tokenizer, error) {
-	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie()}
+	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie(), words: d.pattern}
 	tokens, err := d.tokens()
 	if err != nil {
 		return nil, err
 	}
 	t.pieces = make([]string, len(tokens))
 	for id, token := range tokens {
-		t.pieces[id], _ = tokenBytes(token)
+		if t.pieces[id] = token; d.spaces == nil {
+			t.pieces[id], _ = tokenBytes(token)
+		}
 	}
 	for _, a := range d.added {
 		if err := a.check(); err != nil {
@@ -37,11 +41,11 @@ func (d definition) compile() (*Tokenizer, error) {
 		}
 		t.pieces[a.ID] = a.Content
 		if a.Normalized {
-			content := a.Content
-			if d.nfc {
-				content = nfc(content)
+			normalized := d.normalize(a.Content)
+			t.normalized.insert(normalized, a.ID)
+			if d.spaces != nil { // the reference decodes to what it finds, here with a space
+				t.pieces[a.ID] = normalized
 			}
-			t.normalized.insert(content, a.ID)
 		} else {
 			t.raw.insert(a.Content, a.ID)
 		}
@@ -54,6 +58,9 @@ func (d definition) compile() (*Tokenizer, error) {
 	if err := t.compileBPE(); err != nil {
 		return nil, err
 	}
+	if d.spaces != nil {
+		t.compileSpaces()
+	}
 	content, err := d.marshal()
 	if err != nil {
 		return nil, err
@@ -61,6 +68,17 @@ func (d definition) compile() (*Tokenizer, error) {
 	sum := sha256.Sum256(content)
 	t.hash = hex.EncodeToString(sum[:])
 	return t, nil
+}
+
+// normalize is what happens to text before added tokens with Normalized are searched, and to these tokens themselves.
+func (d *definition) normalize(s string) string {
+	if d.nfc {
+		s = nfc(s)
+	}
+	if d.spaces != nil {
+		s = d.spaces.normalize(s)
+	}
+	return s
 }
 
 // tokens returns the token of every id; ids must be 0, 1, 2, ... without a hole or a double.
@@ -131,12 +149,18 @@ func neverInUTF8(b byte) bool { return b == 0xC0 || b == 0xC1 || b >= 0xF5 }
 // compileBPE resolves the names in the merges and finds the words that are one token.
 func (t *Tokenizer) compileBPE() error {
 	d := &t.def
-	for b, r := range byteRune {
-		id, ok := d.vocab[string(r)]
-		if !ok && !neverInUTF8(byte(b)) {
-			return fmt.Errorf("the vocabulary has no token %q for the byte 0x%02X: not a byte-level vocabulary", string(r), b)
+	if d.spaces != nil {
+		if err := t.bpe.fallback(d.vocab); err != nil {
+			return err
 		}
-		t.bpe.bytes[b] = id
+	} else {
+		for b, r := range byteRune {
+			id, ok := d.vocab[string(r)]
+			if !ok && !neverInUTF8(byte(b)) {
+				return fmt.Errorf("the vocabulary has no token %q for the byte 0x%02X: not a byte-level vocabulary", string(r), b)
+			}
+			t.bpe.bytes[b] = id
+		}
 	}
 	t.bpe.merges = make(map[pair]merge, len(d.merges))
 	for rank, m := range d.merges {
@@ -153,7 +177,10 @@ func (t *Tokenizer) compileBPE() error {
 	whole := make(map[string]uint32, len(d.vocab))
 	var ids []uint32
 	for token, id := range d.vocab {
-		word, ok := tokenBytes(token)
+		word, ok := token, utf8.ValidString(token)
+		if d.spaces == nil {
+			word, ok = tokenBytes(token)
+		}
 		if !ok || word == "" {
 			continue
 		}

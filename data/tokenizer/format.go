@@ -101,13 +101,22 @@ func parse(content []byte) (definition, error) {
 			case "model":
 				return def, fmt.Errorf("no model: not a tokenizer.json (for vocab.json and merges.txt, name their directory)")
 			case "pre_tokenizer":
-				return def, fmt.Errorf("pre_tokenizer is null: only byte-level tokenizers are supported")
+				if def.spaces == nil {
+					return def, fmt.Errorf("pre_tokenizer is null, which only BPE with byte_fallback supports")
+				}
+			case "decoder":
+				if def.spaces != nil {
+					return def, fmt.Errorf("decoder is null, which BPE with byte_fallback does not support")
+				}
 			}
 			continue
 		}
 		if err := part.read(part.raw); err != nil {
 			return def, fmt.Errorf("%s: %w", part.name, err)
 		}
+	}
+	if def.spaces != nil && !def.spaces.replace && !def.spaces.metaspace {
+		return def, fmt.Errorf("neither a normalizer nor a pre_tokenizer replaces spaces by %q: not a SentencePiece-style tokenizer", spaceMark)
 	}
 	def.added = f.AddedTokens
 	slices.SortFunc(def.added, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
@@ -132,21 +141,22 @@ func (d *definition) readModel(raw json.RawMessage) error {
 		return err
 	}
 	if kind != "BPE" && kind != "" { // files before tokenizers 0.9 have no type
-		return fmt.Errorf("type %s is not supported, only byte-level BPE is", kind)
+		return fmt.Errorf("type %s is not supported, only BPE is", kind)
 	}
 	var m bpeModel
 	if err := decode(raw, &m); err != nil {
 		return err
 	}
 	switch {
-	case m.ByteFallback:
-		return fmt.Errorf("byte_fallback is set: SentencePiece-style BPE is not supported, only byte-level BPE is")
 	case m.Dropout != 0:
 		return fmt.Errorf("dropout %v is not supported: ids would be random", m.Dropout)
 	case m.ContinuingSubwordPrefix != "":
 		return fmt.Errorf("continuing_subword_prefix %q is not supported", m.ContinuingSubwordPrefix)
 	case m.EndOfWordSuffix != "":
 		return fmt.Errorf("end_of_word_suffix %q is not supported", m.EndOfWordSuffix)
+	}
+	if m.ByteFallback {
+		d.spaces = &spaces{}
 	}
 	d.vocab, d.ignoreMerges = m.Vocab, m.IgnoreMerges
 	d.merges = make([][2]string, len(m.Merges))
@@ -180,6 +190,9 @@ func (d *definition) readNormalizer(raw json.RawMessage) error {
 		}
 		return nil
 	}
+	if d.spaces != nil {
+		return d.spaces.readNormalizer(kind, raw)
+	}
 	return fmt.Errorf("type %s is not supported, only NFC is", kind)
 }
 
@@ -188,6 +201,9 @@ func (d *definition) readPreTokenizer(raw json.RawMessage) error {
 	kind, err := typeOf(raw)
 	if err != nil {
 		return err
+	}
+	if d.spaces != nil {
+		return d.spaces.readPreTokenizer(kind, raw)
 	}
 	switch kind {
 	case "ByteLevel":
@@ -289,6 +305,9 @@ func (d *definition) readDecoder(raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
+	if d.spaces != nil {
+		return d.spaces.readDecoder(kind, raw)
+	}
 	if kind != "ByteLevel" {
 		return fmt.Errorf("type %s is not supported, only ByteLevel is", kind)
 	}
@@ -304,25 +323,30 @@ func (d definition) marshal() ([]byte, error) {
 		w.value(a)
 	}
 	w.text("\n  ],\n  \"normalizer\": ")
-	if d.nfc {
-		w.text(`{"type":"NFC"}`)
-	} else {
-		w.text("null")
-	}
+	w.value(d.normalizer())
 	w.text(",\n  \"pre_tokenizer\": ")
 	w.value(d.preTokenizer())
 	w.text(",\n  \"post_processor\": ")
 	trim := byteLevel{Type: "ByteLevel", AddPrefixSpace: d.prefixSpace, TrimOffsets: true, UseRegex: new(true)}
-	if d.template == nil {
+	switch {
+	case d.spaces != nil:
+		w.value(d.template)
+	case d.template == nil:
 		w.value(trim)
-	} else {
+	default:
 		w.value(map[string]any{"type": "Sequence", "processors": []any{trim, d.template}})
 	}
 	w.text(",\n  \"decoder\": ")
-	w.value(trim)
+	if d.spaces != nil {
+		w.value(d.spaces.decoder())
+	} else {
+		w.value(trim)
+	}
 	w.text(",\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n")
 	w.text("    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n")
-	w.text("    \"byte_fallback\": false,\n    \"ignore_merges\": ")
+	w.text("    \"byte_fallback\": ")
+	w.value(d.spaces != nil)
+	w.text(",\n    \"ignore_merges\": ")
 	w.value(d.ignoreMerges)
 	w.text(",\n    \"vocab\": {")
 	vocab := make([]string, 0, len(d.vocab))
@@ -345,7 +369,27 @@ func (d definition) marshal() ([]byte, error) {
 	return w.b.Bytes(), w.err
 }
 
+func (d definition) normalizer() any {
+	var parts []any
+	if d.nfc {
+		parts = append(parts, map[string]any{"type": "NFC"})
+	}
+	if d.spaces != nil {
+		parts = append(parts, d.spaces.normalizers()...)
+	}
+	switch len(parts) {
+	case 0:
+		return nil
+	case 1:
+		return parts[0]
+	}
+	return map[string]any{"type": "Sequence", "normalizers": parts}
+}
+
 func (d definition) preTokenizer() any {
+	if d.spaces != nil {
+		return d.spaces.preTokenizer()
+	}
 	bytes := byteLevel{Type: "ByteLevel", AddPrefixSpace: d.prefixSpace, TrimOffsets: true, UseRegex: new(d.pattern == gpt2Pattern)}
 	if d.pattern == gpt2Pattern || d.pattern == wholePattern {
 		return bytes

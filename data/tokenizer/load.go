@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Load reads a tokenizer: a Hugging Face tokenizer.json, or a directory that holds one or, failing that, GPT-2's
-// vocab.json and merges.txt. Every error names the file.
+// Load reads a tokenizer: a Hugging Face tokenizer.json, a SentencePiece .model, or a directory that holds a
+// tokenizer.json or, failing that, GPT-2's vocab.json and merges.txt or a tokenizer.model. Every error names the file.
 func Load(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -26,9 +26,9 @@ func Load(path string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tokenizer: %s: vocab.json and merges.txt belong together: give the directory that holds both", path)
 	}
 	if filepath.Ext(path) == ".model" {
-		return nil, fmt.Errorf("tokenizer: %s: SentencePiece models are not supported, a byte-level tokenizer.json is", path)
+		return loadWith(path, parseSentencePiece)
 	}
-	return loadJSON(path)
+	return loadWith(path, parse)
 }
 
 func loadDirectory(dir string) (*Tokenizer, error) {
@@ -38,7 +38,7 @@ func loadDirectory(dir string) (*Tokenizer, error) {
 	}
 	switch vocab, merges := has("vocab.json"), has("merges.txt"); {
 	case has("tokenizer.json"):
-		return loadJSON(filepath.Join(dir, "tokenizer.json"))
+		return loadWith(filepath.Join(dir, "tokenizer.json"), parse)
 	case vocab && merges:
 		return loadGPT2(filepath.Join(dir, "vocab.json"), filepath.Join(dir, "merges.txt"))
 	case vocab:
@@ -46,12 +46,12 @@ func loadDirectory(dir string) (*Tokenizer, error) {
 	case merges:
 		return nil, fmt.Errorf("tokenizer: %s has a merges.txt but no vocab.json", dir)
 	case has("tokenizer.model"):
-		return nil, fmt.Errorf("tokenizer: %s holds only a tokenizer.model: SentencePiece models are not supported", dir)
+		return loadWith(filepath.Join(dir, "tokenizer.model"), parseSentencePiece)
 	}
-	return nil, fmt.Errorf("tokenizer: %s holds neither tokenizer.json nor vocab.json with merges.txt", dir)
+	return nil, fmt.Errorf("tokenizer: %s holds no tokenizer.json, no vocab.json with merges.txt and no tokenizer.model", dir)
 }
 
-func loadJSON(path string) (*Tokenizer, error) {
+func loadWith(path string, parse func([]byte) (definition, error)) (*Tokenizer, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)

@@ -64,3 +64,13 @@ func (t *template) ids(vocabSize int) (prefix, suffix []uint32, err error) {
 	}
 	return prefix, suffix, nil
 }
+
+// beginWith puts one token before every text.
+func beginWith(token string, id uint32) *template {
+	return &template{
+		Type:    "TemplateProcessing",
+		Single:  []templatePiece{{SpecialToken: &templateItem{ID: token}}, {Sequence: &templateItem{ID: "A"}}},
+		Pair:    json.RawMessage(`[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B","type_id":1}}]`),
+		Special: map[string]templateSpecial{token: {ID: token, IDs: []uint32{id}, Tokens: []string{token}}},
+	}
+}

@@ -9,9 +9,11 @@ import (
 type Tokenizer struct {
 	def        definition
 	pieces     []string // id -> the bytes it stands for
+	byteTokens []int16  // id -> the byte of a fallback token, or -1; nil in a byte-level vocabulary
 	raw        *trie    // added tokens found in the text as it comes
 	normalized *trie    // added tokens found after normalization
 	bpe        bpe
+	words      *pattern // what text is cut into before merging
 	prefix     []uint32 // what EncodeWithSpecial puts first
 	suffix     []uint32 // and last
 	hash       string
@@ -35,20 +37,22 @@ func (t *Tokenizer) EncodeWithSpecial(text string) []uint32 {
 }
 
 func (t *Tokenizer) appendText(ids []uint32, text string) []uint32 {
-	return t.raw.encode(ids, replaceInvalid(text), func(ids []uint32, s string) []uint32 {
-		if t.def.nfc {
-			s = nfc(s)
-		}
-		return t.normalized.encode(ids, s, t.appendWords)
+	return t.raw.encode(ids, replaceInvalid(text), func(ids []uint32, s string, first bool) []uint32 {
+		return t.normalized.encode(ids, t.def.normalize(s), func(ids []uint32, s string, begins bool) []uint32 {
+			return t.appendWords(ids, s, first && begins)
+		})
 	})
 }
 
-func (t *Tokenizer) appendWords(ids []uint32, s string) []uint32 {
-	if t.def.prefixSpace && !strings.HasPrefix(s, " ") {
+// appendWords encodes text without added tokens; first is true at the beginning of the whole text.
+func (t *Tokenizer) appendWords(ids []uint32, s string, first bool) []uint32 {
+	if t.def.spaces != nil {
+		s = t.def.spaces.mark(s, first)
+	} else if t.def.prefixSpace && !strings.HasPrefix(s, " ") {
 		s = " " + s
 	}
 	for i := 0; i < len(s); {
-		end := t.def.pattern.next(s, i)
+		end := t.words.next(s, i)
 		ids = t.bpe.encode(ids, s[i:end])
 		i = end
 	}
@@ -56,14 +60,20 @@ func (t *Tokenizer) appendWords(ids []uint32, s string) []uint32 {
 }
 
 // Decode returns the text of ids, special tokens included. Bytes that are not valid UTF-8, as when ids end inside a
-// character, become U+FFFD. An id that is not below VocabSize is an error.
+// character, become U+FFFD: one for each maximal subpart in a byte-level vocabulary, one for each byte of a run of
+// fallback tokens in a SentencePiece-style one. An id that is not below VocabSize is an error.
 func (t *Tokenizer) Decode(ids []uint32) (string, error) {
-	var b strings.Builder
-	b.Grow(4 * len(ids))
 	for i, id := range ids {
 		if int64(id) >= int64(len(t.pieces)) {
 			return "", fmt.Errorf("tokenizer: id %d at position %d is not below the vocabulary size %d", id, i, len(t.pieces))
 		}
+	}
+	if t.def.spaces != nil {
+		return t.decodeFallback(ids), nil
+	}
+	var b strings.Builder
+	b.Grow(4 * len(ids))
+	for _, id := range ids {
 		b.WriteString(t.pieces[id])
 	}
 	return replaceInvalid(b.String()), nil

@@ -101,10 +101,7 @@ func TestLongWordsMergeAsShortOnes(t *testing.T) {
 
 // mergeByDefinition searches the whole word for the lowest rank again and again.
 func mergeByDefinition(b *bpe, word string) []uint32 {
-	var ids []uint32
-	for i := range len(word) {
-		ids = append(ids, b.bytes[word[i]])
-	}
+	ids := b.symbols(nil, word)
 	for {
 		best, at := noMerge, -1
 		for i := range len(ids) - 1 {

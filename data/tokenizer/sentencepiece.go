@@ -1,0 +1,229 @@
+package tokenizer
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The kinds of pieces and of models in sentencepiece_model.proto.
+const (
+	pieceNormal, pieceUnknown, pieceControl, pieceUserDefined, pieceUnused, pieceByte = 1, 2, 3, 4, 5, 6
+	modelUnigram, modelBPE                                                            = 1, 2
+)
+
+// maxPieceBytes bounds the time to find all ways to make a piece, the square of its length. SentencePiece trains 64 bytes.
+const maxPieceBytes = 1024
+
+type sentencePiece struct {
+	text  string
+	score float32
+	kind  uint64
+}
+
+// sentencePieceModel is what a .model file says that changes ids, with the defaults of what it leaves out.
+type sentencePieceModel struct {
+	pieces       []sentencePiece
+	model        uint64
+	byteFallback bool
+	suffix       bool // the mark ends words
+	bos          int
+	dummyPrefix  bool
+	squeeze      bool // runs of spaces become one
+	escape       bool // spaces become marks
+	charsmap     bool // characters are mapped, as in nmt_nfkc
+}
+
+func readSentencePiece(content []byte) (*sentencePieceModel, error) {
+	m := &sentencePieceModel{model: modelUnigram, bos: 1, dummyPrefix: true, squeeze: true, escape: true}
+	err := eachField(content, func(f protoField) error {
+		switch {
+		case f.wire != 2:
+			return nil
+		case f.number == 1:
+			return m.readPiece(f.bytes)
+		case f.number == 2:
+			return eachField(f.bytes, m.readTrainer)
+		case f.number == 3:
+			return eachField(f.bytes, m.readNormalizer)
+		case f.number == 5:
+			return eachField(f.bytes, func(f protoField) error {
+				m.charsmap = m.charsmap || f.number == 2 && len(f.bytes) > 0
+				return nil
+			})
+		}
+		return nil
+	})
+	return m, err
+}
+
+func (m *sentencePieceModel) readPiece(message []byte) error {
+	p := sentencePiece{kind: pieceNormal}
+	err := eachField(message, func(f protoField) error {
+		switch {
+		case f.number == 1 && f.wire == 2:
+			p.text = string(f.bytes)
+		case f.number == 2 && f.wire == 5:
+			p.score = math.Float32frombits(uint32(f.value))
+		case f.number == 3 && f.wire == 0:
+			p.kind = f.value
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("piece %d: %w", len(m.pieces), err)
+	}
+	m.pieces = append(m.pieces, p)
+	return nil
+}
+
+func (m *sentencePieceModel) readTrainer(f protoField) error {
+	if f.wire != 0 {
+		return nil
+	}
+	switch f.number {
+	case 3:
+		m.model = f.value
+	case 24:
+		m.suffix = f.value != 0
+	case 35:
+		m.byteFallback = f.value != 0
+	case 41:
+		m.bos = int(int32(f.value))
+	}
+	return nil
+}
+
+func (m *sentencePieceModel) readNormalizer(f protoField) error {
+	switch f.number {
+	case 2:
+		m.charsmap = m.charsmap || len(f.bytes) > 0
+	case 3:
+		m.dummyPrefix = f.value != 0
+	case 4:
+		m.squeeze = f.value != 0
+	case 5:
+		m.escape = f.value != 0
+	}
+	return nil
+}
+
+// check refuses what would not be reproduced exactly.
+func (m *sentencePieceModel) check() error {
+	switch {
+	case len(m.pieces) == 0:
+		return fmt.Errorf("no pieces: not a SentencePiece model, or damaged")
+	case m.model == modelUnigram:
+		return fmt.Errorf("unigram models are not supported, only BPE is")
+	case m.model != modelBPE:
+		return fmt.Errorf("model_type %d is not supported, only BPE (2) is", m.model)
+	case !m.byteFallback:
+		return fmt.Errorf("BPE without byte_fallback is not supported: characters outside the vocabulary would be lost")
+	case m.charsmap:
+		return fmt.Errorf("a normalization rule such as nmt_nfkc is not supported, only identity is")
+	case m.squeeze:
+		return fmt.Errorf("remove_extra_whitespaces is not supported")
+	case !m.escape:
+		return fmt.Errorf("escape_whitespaces false is not supported")
+	case m.suffix:
+		return fmt.Errorf("treat_whitespace_as_suffix is not supported")
+	}
+	for id, p := range m.pieces {
+		switch {
+		case p.text == "" || !utf8.ValidString(p.text):
+			return fmt.Errorf("piece %d is %q, which is empty or not UTF-8", id, p.text)
+		case len(p.text) > maxPieceBytes:
+			return fmt.Errorf("piece %d has %d bytes, the limit is %d: not a SentencePiece model, or damaged", id, len(p.text), maxPieceBytes)
+		case p.kind == pieceUserDefined || p.kind == pieceUnused:
+			return fmt.Errorf("piece %d, %q, is user-defined or unused (type %d), which is not supported: use the tokenizer.json", id, p.text, p.kind)
+		case p.kind < pieceNormal || p.kind > pieceByte:
+			return fmt.Errorf("piece %d, %q, has the unknown type %d", id, p.text, p.kind)
+		case math.IsNaN(float64(p.score)):
+			return fmt.Errorf("piece %d, %q, has a score that is not a number", id, p.text)
+		}
+	}
+	return nil
+}
+
+// parseSentencePiece reads a .model file as transformers converts Llama's: control and unknown pieces become special tokens
+// that are found in text, and the beginning-of-sequence token goes before a text that is encoded with special tokens.
+func parseSentencePiece(content []byte) (definition, error) {
+	m, err := readSentencePiece(content)
+	if err != nil {
+		return definition{}, err
+	}
+	if err := m.check(); err != nil {
+		return definition{}, err
+	}
+	d := definition{
+		vocab:  make(map[string]uint32, len(m.pieces)),
+		spaces: &spaces{replace: true, prepend: m.dummyPrefix, strip: m.dummyPrefix},
+	}
+	for i, p := range m.pieces {
+		id := uint32(i)
+		if first, ok := d.vocab[p.text]; ok {
+			return d, fmt.Errorf("piece %q has both id %d and id %d", p.text, first, id)
+		}
+		d.vocab[p.text] = id
+		if p.kind == pieceControl || p.kind == pieceUnknown {
+			d.added = append(d.added, addedToken{ID: id, Content: p.text, Special: true})
+		}
+	}
+	if 0 <= m.bos && m.bos < len(m.pieces) && m.pieces[m.bos].kind == pieceControl {
+		d.template = beginWith(m.pieces[m.bos].text, uint32(m.bos))
+	}
+	d.merges, err = m.merges(d.vocab)
+	return d, err
+}
+
+func onlyMarks(text string) bool { return strings.Trim(text, spaceMark) == "" }
+
+// scoredMerge is a way to make a piece of two others.
+type scoredMerge struct {
+	score              float32
+	whole, left, right uint32
+}
+
+// merges turns scores into ranks: SentencePiece merges the two neighbours that together are the piece of the highest score.
+// Of equal scores it takes the leftmost, which ranks cannot say; so only runs of spaces may have equal ones, as Llama's do,
+// and their order is that of their ids, as transformers has it.
+func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error) {
+	normal := func(text string) (uint32, bool) {
+		id, ok := vocab[text]
+		return id, ok && m.pieces[id].kind == pieceNormal
+	}
+	var found []scoredMerge
+	owner := map[float32]string{}
+	for _, p := range m.pieces {
+		if p.kind != pieceNormal || utf8.RuneCountInString(p.text) < 2 {
+			continue
+		}
+		if other, ok := owner[p.score]; ok && !(onlyMarks(other) && onlyMarks(p.text)) {
+			return nil, fmt.Errorf("pieces %q and %q have the same score %v, so that merges have no order", other, p.text, p.score)
+		}
+		owner[p.score] = p.text
+		for at, r := range p.text {
+			if _, ok := normal(string(r)); !ok {
+				return nil, fmt.Errorf("piece %q holds %q, which is no piece itself", p.text, r)
+			}
+			left, ok := normal(p.text[:at])
+			if !ok {
+				continue
+			}
+			if right, ok := normal(p.text[at:]); ok {
+				found = append(found, scoredMerge{p.score, vocab[p.text], left, right})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b scoredMerge) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.whole, b.whole), cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right))
+	})
+	merges := make([][2]string, len(found))
+	for i, f := range found {
+		merges[i] = [2]string{m.pieces[f.left].text, m.pieces[f.right].text}
+	}
+	return merges, nil
+}
