@@ -17,7 +17,7 @@ import (
 // LoadFlags say which trained model to use, and where.
 type LoadFlags struct {
 	Model      string `required:"" placeholder:"DIR" help:"A model directory as Hugging Face has it, or a run's folder."`
-	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
 	DeviceFlag `embed:""`
 }
 

@@ -27,7 +27,7 @@ type pretrainCmd struct {
 	Data       string `required:"" placeholder:"PATH" help:"Training shards: a directory, a glob or a file of Parquet with a text column."`
 	Validation string `placeholder:"PATH" help:"Validation shards, for token perplexity."`
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
-	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, or a directory with it or with vocab.json and merges.txt."`
+	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
 	Resume     bool   `help:"Go on from the last checkpoint; repeat the run's other flags."`
 

@@ -10,7 +10,7 @@ import (
 )
 
 type tokenizerDecodeCmd struct {
-	Tokenizer string `required:"" placeholder:"PATH" help:"tokenizer.json, or a directory with one or with vocab.json and merges.txt."`
+	Tokenizer string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 }
 
 func (c *tokenizerDecodeCmd) Run(ctx context.Context) error {

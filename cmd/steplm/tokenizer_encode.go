@@ -10,7 +10,7 @@ import (
 )
 
 type tokenizerEncodeCmd struct {
-	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, or a directory with one or with vocab.json and merges.txt."`
+	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	AddSpecial bool   `help:"Add what the tokenizer puts before and after a text."`
 }
 
