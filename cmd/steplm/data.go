@@ -1,0 +1,4 @@
+package main
+
+// dataCmd is what is done with training data besides training on it.
+type dataCmd struct{}
