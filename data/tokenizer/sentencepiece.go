@@ -189,7 +189,7 @@ type scoredMerge struct {
 
 // merges turns scores into ranks: SentencePiece merges the two neighbours that together are the piece of the highest score.
 // Of equal scores it takes the leftmost, which ranks cannot say; so only runs of spaces may have equal ones, as Llama's do,
-// and their order is that of their ids, as transformers has it.
+// in the order of their ids, as transformers has it, if that comes to the same.
 func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error) {
 	normal := func(text string) (uint32, bool) {
 		id, ok := vocab[text]
@@ -221,9 +221,51 @@ func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error
 	slices.SortFunc(found, func(a, b scoredMerge) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.whole, b.whole), cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right))
 	})
+	if err := m.checkRuns(found); err != nil {
+		return nil, err
+	}
 	merges := make([][2]string, len(found))
 	for i, f := range found {
 		merges[i] = [2]string{m.pieces[f.left].text, m.pieces[f.right].text}
 	}
 	return merges, nil
+}
+
+// longestRun is the number of spaces up to which checkRuns looks: Llama's longest piece has 16.
+const longestRun = 128
+
+// checkRuns compares, for runs of spaces, the merges in the order of found with those of the highest score, leftmost first.
+func (m *sentencePieceModel) checkRuns(found []scoredMerge) error {
+	ranks, scores := map[[2]int]float64{}, map[[2]int]float64{}
+	for rank, f := range found {
+		left, right := m.pieces[f.left].text, m.pieces[f.right].text
+		if onlyMarks(left) && onlyMarks(right) {
+			lengths := [2]int{len(left) / len(spaceMark), len(right) / len(spaceMark)}
+			ranks[lengths], scores[lengths] = float64(rank), -float64(f.score)
+		}
+	}
+	for n := 2; n <= longestRun && len(ranks) > 0; n++ {
+		if got, want := mergeRun(n, ranks), mergeRun(n, scores); !slices.Equal(got, want) {
+			return fmt.Errorf("pieces of spaces only have equal scores, by which a run of %d becomes pieces of %d, but %d in the order of their ids",
+				n, want, got)
+		}
+	}
+	return nil
+}
+
+// mergeRun returns the lengths of the pieces of a run of n spaces, merging the pair of the lowest key, the leftmost of equals.
+func mergeRun(n int, keys map[[2]int]float64) []int {
+	lengths := slices.Repeat([]int{1}, n)
+	for {
+		best, at := 0.0, -1
+		for i := range len(lengths) - 1 {
+			if key, ok := keys[[2]int{lengths[i], lengths[i+1]}]; ok && (at < 0 || key < best) {
+				best, at = key, i
+			}
+		}
+		if at < 0 {
+			return lengths
+		}
+		lengths = slices.Replace(lengths, at, at+2, lengths[at]+lengths[at+1])
+	}
 }
