@@ -146,6 +146,16 @@ func TestThriftIsBounded(t *testing.T) {
 	}
 }
 
+func TestFooterWithAHugeGroup(t *testing.T) {
+	// Version 1; a schema of one element with 2^31-1 children, then with 0.
+	for children, ok := range map[string]bool{"\xFE\xFF\xFF\xFF\x0F": false, "\x00": true} {
+		err := walkFooter([]byte("\x15\x02\x19\x1C\x55" + children + "\x00\x00"))
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "a group of 2147483647 columns") {
+			t.Errorf("%q children: error %v", children, err)
+		}
+	}
+}
+
 func TestZstdSize(t *testing.T) {
 	codec, _ := compress.GetCodec(compress.Codecs.Zstd)
 	for _, size := range []int{0, 1, 255, 256, 300, 65791, 65792, 1 << 20} {

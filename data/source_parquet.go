@@ -190,9 +190,8 @@ type damage struct{ error }
 
 func (d damage) Unwrap() error { return d.error }
 
-// openColumn opens a file and checks what its footer says about the column and
-// those that the filter reads.
-func openColumn(path, column string, filter Filter) (_ *columnFile, err error) {
+// openFile opens a file and reads its footer.
+func openFile(path string) (_ *columnFile, err error) {
 	osFile, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -211,21 +210,31 @@ func openColumn(path, column string, filter Filter) (_ *columnFile, err error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s: is a directory, not a Parquet file", path)
 	}
-	if err := guard(func() error { return f.readFooter(column, filter) }); err != nil {
+	if f.reader, err = f.footer(); err != nil {
+		if errors.As(err, new(readError)) {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return nil, damage{fmt.Errorf("%s: not a readable Parquet file (%d bytes): %w", path, f.size, err)}
+	}
+	return f, nil
+}
+
+// openColumn opens a file and checks what its footer says about the column and
+// those that the filter reads.
+func openColumn(path, column string, filter Filter) (*columnFile, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := guard(func() error { return f.checkColumns(column, filter) }); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
 
-func (f *columnFile) readFooter(column string, filter Filter) error {
-	r, err := f.footer()
-	if err != nil {
-		if errors.As(err, new(readError)) {
-			return err
-		}
-		return damage{fmt.Errorf("not a readable Parquet file (%d bytes): %w", f.size, err)}
-	}
-	f.reader = r
+func (f *columnFile) checkColumns(column string, filter Filter) error {
+	r := f.reader
 	leaf, err := f.leaf(column)
 	if err != nil {
 		return err
@@ -330,9 +339,8 @@ func (f *columnFile) checkFooter() error {
 	if _, err := f.file.ReadAt(footer, f.size-int64(len(end))-size); err != nil {
 		return readError{err}
 	}
-	t := &thrift{data: footer}
-	if t.fields(0, nil); t.err != nil {
-		return fmt.Errorf("its footer is damaged: %w", t.err)
+	if err := walkFooter(footer); err != nil {
+		return fmt.Errorf("its footer is damaged: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package data
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 )
 
 // errThriftEnds says that a structure goes on beyond the bytes at hand.
@@ -163,6 +164,38 @@ func (t *thrift) elements(n, bytes uint64) {
 	if t.err == nil && n > uint64(len(t.data)-t.at)/bytes {
 		t.fail(errThriftEnds)
 	}
+}
+
+// walkFooter checks the lengths that a footer claims, and that no group of its
+// schema claims more children than the schema has elements.
+func walkFooter(footer []byte) error {
+	t := &thrift{data: footer}
+	children, elements := int64(0), uint64(0)
+	t.fields(0, func(id int64, typ byte) bool {
+		if id != 2 || typ != thriftList {
+			return false
+		}
+		header := t.byte()
+		elements = uint64(header >> 4)
+		if elements == 15 {
+			elements = t.uvarint()
+		}
+		t.elements(elements, 1)
+		for i := uint64(0); i < elements && t.err == nil; i++ {
+			t.fields(1, func(id int64, typ byte) bool {
+				if id != 5 || typ != thriftI32 {
+					return false
+				}
+				children = max(children, t.integer())
+				return true
+			})
+		}
+		return true
+	})
+	if t.err == nil && uint64(children) >= max(elements, 1) {
+		t.fail(fmt.Errorf("a group of %d columns in a schema of %d elements", children, elements))
+	}
+	return t.err
 }
 
 // pageHeader is Parquet's, as far as it is used.
