@@ -14,6 +14,9 @@ import (
 // that would allocate by what the compressed bytes claim, or go on beyond that
 // size, are asked first or are stopped there.
 func decompress(codec compress.Codec, kind compress.Compression, src []byte, size int64) ([]byte, error) {
+	if len(src) == 0 && size == 0 { // as some writers store a dictionary of nothing
+		return nil, nil
+	}
 	stream := false
 	switch kind {
 	case compress.Codecs.Uncompressed:
@@ -46,8 +49,8 @@ func decompress(codec compress.Codec, kind compress.Compression, src []byte, siz
 	}
 	r := codec.NewReader(bytes.NewReader(src))
 	defer r.Close()
-	// Grows with what is really there.
 	var out bytes.Buffer
+	out.Grow(int(min(size, 1<<20)) + bytes.MinRead)    // beyond that it grows with what is really there
 	n, err := io.Copy(&out, io.LimitReader(r, size+1)) // one more: the end, and with it the checksum, is read too
 	if err != nil {
 		return nil, err

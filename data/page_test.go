@@ -146,6 +146,31 @@ func TestThriftIsBounded(t *testing.T) {
 	}
 }
 
+// Every codec gives the page back, also an empty one that some writers leave
+// uncompressed.
+func TestDecompress(t *testing.T) {
+	for _, kind := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd, compress.Codecs.Gzip, compress.Codecs.Brotli} {
+		codec, err := compress.GetCodec(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{0, 1, 1000, 3 << 20} {
+			want := bytes.Repeat([]byte{7}, size)
+			src := want
+			if kind != compress.Codecs.Uncompressed { // whose encoder wants room
+				src = codec.Encode(nil, want)
+			}
+			got, err := decompress(codec, kind, src, int64(size))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%v, %d bytes: %d bytes, error %v", kind, size, len(got), err)
+			}
+		}
+		if got, err := decompress(codec, kind, nil, 0); err != nil || len(got) != 0 {
+			t.Errorf("%v of nothing: %d bytes, error %v", kind, len(got), err)
+		}
+	}
+}
+
 func TestFooterWithAHugeGroup(t *testing.T) {
 	// Version 1; a schema of one element with 2^31-1 children, then with 0.
 	for children, ok := range map[string]bool{"\xFE\xFF\xFF\xFF\x0F": false, "\x00": true} {
