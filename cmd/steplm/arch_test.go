@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
 	"data/tokenizer":   {},
 	"data/corpus":      {"steplm/data"},
+	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
 		"steplm/model", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
 		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",

@@ -30,7 +30,7 @@ type cli struct {
 	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
 	Devices   devicesCmd   `cmd:"" help:"List the devices and test each."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
-	Data      dataCmd      `cmd:"" help:"Look at training data."`
+	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
 }
 
 type evalCmd struct {

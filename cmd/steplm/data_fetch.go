@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"steplm/data/hub"
+)
+
+type dataFetchCmd struct {
+	Source   string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files or one."`
+	Shards   int    `help:"Only the first so many files by name; 0: all."`
+	Parallel int    `default:"4" help:"Files downloaded at a time."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+// Help names what is read from the environment.
+func (c *dataFetchCmd) Help() string {
+	return "What the cache of Hugging Face's tools holds is reused, what was begun is gone on with. " +
+		"Prints the directory to give to --data. " +
+		"HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_ENDPOINT are used as those tools do."
+}
+
+func (c *dataFetchCmd) Run(ctx context.Context) error {
+	source, err := hub.ParseSource(c.Source)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Shards < 0 {
+		return usagef("--shards %d: at least 0", c.Shards)
+	}
+	if c.Parallel < 1 {
+		return usagef("--parallel %d: at least 1", c.Parallel)
+	}
+	client, err := hub.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	var bar *progress
+	const mega = 1_000_000
+	snapshot, err := client.Fetch(ctx, source, hub.Options{Shards: c.Shards, Parallel: c.Parallel, Progress: func(done, total int64) {
+		if bar == nil {
+			bar = newProgress(progressOutput(c.JSON), "fetch", (total+mega-1)/mega, "MB")
+		}
+		bar.Set((done + mega - 1) / mega)
+	}})
+	if bar != nil {
+		bar.Done()
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(struct {
+			Source string   `json:"source"`
+			Commit string   `json:"commit"`
+			Dir    string   `json:"dir"`
+			Files  []string `json:"files"`
+			Bytes  int64    `json:"bytes"`
+			Reused int      `json:"reused_files"`
+		}{source.String(), snapshot.Commit, snapshot.Dir, snapshot.Files, snapshot.Bytes, snapshot.Reused})
+	}
+	fmt.Println(snapshot.Dir)
+	return nil
+}

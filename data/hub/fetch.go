@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Options say what Fetch takes; the zero value is everything, one file at a time.
+type Options struct {
+	Shards   int // only the first so many files by path; 0 = all
+	Parallel int // files at a time; 0 = 1
+	// Progress is told how many bytes are there and how many there will be, what was
+	// there before included. It is called by one goroutine at a time.
+	Progress func(done, total int64)
+}
+
+// Snapshot is what a fetch has put in the cache.
+type Snapshot struct {
+	Commit string
+	Dir    string   // the source's path at that commit, in the cache
+	Files  []string // below Dir or Dir itself, sorted
+	Bytes  int64    // of the files
+	Reused int      // files that were in the cache before
+}
+
+// Fetch downloads the Parquet files that the source names, except those that the
+// cache holds. Cancelled or failed, it leaves what has arrived, and the next call
+// goes on from there.
+func (c *Client) Fetch(ctx context.Context, s Source, o Options) (Snapshot, error) {
+	commit, files, err := c.List(ctx, s)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if o.Shards > 0 {
+		files = files[:min(o.Shards, len(files))]
+	}
+	repo := filepath.Join(c.Cache, s.folder())
+	root := filepath.Join(repo, "snapshots", commit)
+	snapshot := Snapshot{Commit: commit, Dir: filepath.Join(root, filepath.FromSlash(s.Path))}
+	for _, f := range files {
+		snapshot.Bytes += f.Size
+		snapshot.Files = append(snapshot.Files, filepath.Join(root, filepath.FromSlash(f.Path)))
+	}
+
+	var mu sync.Mutex // of done, Reused and the first error
+	var done int64
+	report := func(delta int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		done += delta
+		if o.Progress != nil {
+			o.Progress(done, snapshot.Bytes)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var workers sync.WaitGroup
+	next := make(chan int)
+	for range max(1, min(o.Parallel, len(files))) {
+		workers.Go(func() {
+			for i := range next {
+				reused, err := c.fetchFile(ctx, s, commit, files[i], snapshot.Files[i], report)
+				if err != nil {
+					// Only the first is kept: the others are its consequences.
+					cancel(fmt.Errorf("%s: %s: %w", s, files[i].Path, c.explain(s, err)))
+					return
+				}
+				if reused {
+					mu.Lock()
+					snapshot.Reused++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+feed:
+	for i := range files {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	workers.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return Snapshot{}, err
+	}
+	if commitHash.MatchString(s.Revision) {
+		return snapshot, nil
+	}
+	if err := writeAtomically(filepath.Join(repo, "refs", filepath.FromSlash(s.Revision)), []byte(commit)); err != nil {
+		return Snapshot{}, err
+	}
+	return snapshot, nil
+}
+
+// fetchFile puts one file at path, a link to its blob.
+func (c *Client) fetchFile(ctx context.Context, s Source, commit string, f File, path string, report func(int64)) (reused bool, err error) {
+	if holds(path, f) {
+		report(f.Size)
+		return true, nil
+	}
+	blob := filepath.Join(c.Cache, s.folder(), "blobs", f.Hash)
+	locks := filepath.Join(c.Cache, ".locks", s.folder())
+	for _, dir := range []string{filepath.Dir(blob), locks, filepath.Dir(path)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return false, err
+		}
+	}
+	lock := flock.New(filepath.Join(locks, f.Hash+".lock"))
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return false, fmt.Errorf("waiting for another fetch of it: %w", err)
+	}
+	defer lock.Unlock()
+	if reused = holds(blob, f); reused {
+		report(f.Size)
+	} else if err := c.fetchBlob(ctx, s, commit, f, blob, report); err != nil {
+		return false, err
+	}
+	return reused, link(blob, path)
+}
+
+// fetchBlob downloads to blob.incomplete and renames that when it is complete.
+func (c *Client) fetchBlob(ctx context.Context, s Source, commit string, f File, blob string, report func(int64)) (err error) {
+	part, err := os.OpenFile(blob+".incomplete", os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	address := c.Endpoint + "/datasets/" + s.repo() + "/resolve/" + commit + "/" + escape(f.Path)
+	d := &download{client: c, address: address, file: f, part: part, report: report}
+	err = d.run(ctx)
+	if err == nil {
+		err = part.Sync()
+	}
+	if err = errors.Join(err, part.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), blob)
+}
+
+// holds reports whether the cache has a file: its name is that of checked content,
+// so that the length suffices.
+func holds(path string, f File) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == f.Size
+}
+
+// link makes path a relative link to blob, so that a cache may be moved, or a hard
+// link where the system has no symbolic ones for this user.
+func link(blob, path string) error {
+	target, err := filepath.Rel(filepath.Dir(path), blob)
+	if err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
+	os.Remove(temporary) // left by a process that had the same number
+	if os.Symlink(target, temporary) != nil {
+		if err := os.Link(blob, temporary); err != nil {
+			return err
+		}
+	}
+	return os.Rename(temporary, path)
+}
+
+func writeAtomically(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
