@@ -43,7 +43,7 @@ type Recipe struct {
 
 // Data identifies what a run reads, so that it never goes on with other data.
 type Data struct {
-	Train     string `json:"train"`     // hash of the shards' names, sizes and rows
+	Train     string `json:"train"`     // hash of the shards' names, sizes and rows, and the filters in words
 	Tokenizer string `json:"tokenizer"` // hash of its content
 }
 
