@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"steplm/data/hub"
 )
@@ -32,21 +33,7 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 	if c.Parallel < 1 {
 		return usagef("--parallel %d: at least 1", c.Parallel)
 	}
-	client, err := hub.FromEnvironment()
-	if err != nil {
-		return err
-	}
-	var bar *progress
-	const mega = 1_000_000
-	snapshot, err := client.Fetch(ctx, source, hub.Options{Shards: c.Shards, Parallel: c.Parallel, Progress: func(done, total int64) {
-		if bar == nil {
-			bar = newProgress(progressOutput(c.JSON), "fetch", (total+mega-1)/mega, "MB")
-		}
-		bar.Set((done + mega - 1) / mega)
-	}})
-	if bar != nil {
-		bar.Done()
-	}
+	snapshot, err := fetch(ctx, source, c.Shards, c.Parallel, c.JSON)
 	if err != nil {
 		return err
 	}
@@ -61,5 +48,47 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 		}{source.String(), snapshot.Commit, snapshot.Dir, snapshot.Files, snapshot.Bytes, snapshot.Reused})
 	}
 	fmt.Println(snapshot.Dir)
+	return nil
+}
+
+// fetch downloads what the cache lacks, with a bar.
+func fetch(ctx context.Context, source hub.Source, shards, parallel int, json bool) (hub.Snapshot, error) {
+	client, err := hub.FromEnvironment()
+	if err != nil {
+		return hub.Snapshot{}, err
+	}
+	var bar *progress
+	const mega = 1_000_000
+	snapshot, err := client.Fetch(ctx, source, hub.Options{Shards: shards, Parallel: parallel, Progress: func(done, total int64) {
+		if bar == nil {
+			bar = newProgress(progressOutput(json), "fetch", (total+mega-1)/mega, "MB")
+		}
+		bar.Set((done + mega - 1) / mega)
+	}})
+	if bar != nil {
+		bar.Done()
+	}
+	return snapshot, err
+}
+
+const fetchParallel = 4
+
+// local replaces paths that are hf:// sources by the directories where their
+// shards are in the cache, which are fetched first where they are not.
+func local(ctx context.Context, json bool, paths ...*string) error {
+	for _, p := range paths {
+		if !strings.HasPrefix(*p, hub.Scheme) {
+			continue
+		}
+		source, err := hub.ParseSource(*p)
+		if err != nil {
+			return usageError{err}
+		}
+		snapshot, err := fetch(ctx, source, 0, fetchParallel, json)
+		if err != nil {
+			return err
+		}
+		*p = snapshot.Dir
+	}
 	return nil
 }

@@ -65,6 +65,21 @@ func TestDataFetch(t *testing.T) {
 		t.Errorf("%+v after %d downloads", printed, downloads)
 	}
 
+	// Wherever shards are asked for, a source stands for its directory.
+	tok := filepath.Join(t.TempDir(), "tokenizer.json")
+	succeed(t, "", "tokenizer", "train", "--data", "hf://datasets/o/n/sample", "--vocab", "300", "--out", tok)
+	run := newRun(t)
+	succeed(t, "", "pretrain", "--method", "vanilla", "--hidden", "16", "--ffn", "24", "--layers", "1", "--heads", "2", "--max-seq-len", "64", "--steps", "1", "--batch-size", "2",
+		"--seq-len", "16", "--tokenizer", tok, "--data", "hf://datasets/o/n/sample", "--out", run, "--device", "host")
+	if p := perplexity(t, "--model", run, "--data", "hf://datasets/o/n/sample", "--max-tokens", "64", "--device", "host"); p.Results[0].Tokens != 64 {
+		t.Errorf("%+v", p)
+	}
+	if downloads != 1 {
+		t.Errorf("%d downloads", downloads)
+	}
+	_, stderr, code := call(t, "", "tokenizer", "train", "--data", "hf://models/o/n", "--vocab", "300", "--out", tok)
+	checkFailure(t, "a source of another kind", stderr, code, 2, "hf://datasets/OWNER/NAME")
+
 	for _, c := range []struct {
 		args string
 		code int

@@ -37,6 +37,9 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
 		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
 	}
+	if err := local(ctx, c.JSON, &c.Data, &c.Unigram); err != nil {
+		return err
+	}
 	at, err := c.find()
 	if err != nil {
 		return err

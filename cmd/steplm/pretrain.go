@@ -24,7 +24,7 @@ type pretrainCmd struct {
 	Method string `default:"step" enum:"step,vanilla" help:"Training method: ${enum}."`
 	ModelFlags
 
-	Data       string `required:"" placeholder:"PATH" help:"Training shards: a directory, a glob or a file of Parquet with a text column."`
+	Data       string `required:"" placeholder:"PATH" help:"Training shards: a directory, a glob or a file of Parquet with a text column, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched."`
 	Validation string `placeholder:"PATH" help:"Validation shards, for token perplexity."`
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
@@ -123,6 +123,9 @@ type result struct {
 // train runs the command on an open device. A run that fails before its first
 // step leaves no folder.
 func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error) {
+	if err := local(ctx, c.JSON, &c.Data, &c.Validation); err != nil {
+		return nil, err
+	}
 	tok, err := tokenizer.Load(c.Tokenizer)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 )
 
 type tokenizerTrainCmd struct {
-	Data     string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet shards with a text column, or a text file."`
+	Data     string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet shards with a text column (hf:// sources too), or a text file."`
 	Vocab    int    `required:"" placeholder:"N" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
 	Out      string `required:"" placeholder:"FILE" help:"The tokenizer.json to write."`
 	MaxBytes int64  `default:"100000000" placeholder:"N" help:"Read no more text than this, in whole documents; 0: all. Default: ${default}."`
@@ -21,6 +21,9 @@ type tokenizerTrainCmd struct {
 func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 	if c.MaxBytes < 0 {
 		return usagef("--max-bytes %d: it must be 0 (all) or more", c.MaxBytes)
+	}
+	if err := local(ctx, false, &c.Data); err != nil {
+		return err
 	}
 	texts, err := eval.Texts(c.Data)
 	if err != nil {
