@@ -197,10 +197,20 @@ func shared(t testing.TB, path string) string {
 
 func TestGPT2Conformance(t *testing.T) {
 	tok := mustLoad(t, shared(t, "tokenizers/gpt2"))
+	checkConformance(t, tok, "gpt-2")
+	if id, ok := tok.EndOfText(); !ok || id != 50256 || tok.VocabSize() != 50257 {
+		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
+	}
+}
+
+// checkConformance encodes llama.cpp's cases of a vocabulary and decodes them
+// back.
+func checkConformance(t *testing.T, tok *Tokenizer, vocabulary string) {
+	t.Helper()
 	const separator = "\n__ggml_vocab_test__\n"
-	cases := readFile(t, shared(t, "tokenizers/cases/ggml-vocab-gpt-2.gguf.inp"))
-	texts := strings.Split(strings.TrimSuffix(cases, separator), separator)
-	lines := strings.Split(strings.TrimSuffix(readFile(t, shared(t, "tokenizers/cases/ggml-vocab-gpt-2.gguf.out")), "\n"), "\n")
+	file := "tokenizers/cases/ggml-vocab-" + vocabulary + ".gguf"
+	texts := strings.Split(strings.TrimSuffix(readFile(t, shared(t, file+".inp")), separator), separator)
+	lines := strings.Split(strings.TrimSuffix(readFile(t, shared(t, file+".out")), "\n"), "\n")
 	if len(texts) != len(lines) {
 		t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
 	}
@@ -212,9 +222,6 @@ func TestGPT2Conformance(t *testing.T) {
 		if back, err := tok.Decode(tok.Encode(text)); err != nil || back != text {
 			t.Errorf("case %d: decoded %q, %v, want %q", i, back, err, text)
 		}
-	}
-	if id, ok := tok.EndOfText(); !ok || id != 50256 || tok.VocabSize() != 50257 {
-		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -142,22 +141,7 @@ func TestSentencePieceModelGolden(t *testing.T) {
 
 func TestLlama2Conformance(t *testing.T) {
 	tok := mustLoad(t, shared(t, "tokenizers/llama2/tokenizer.model"))
-	const separator = "\n__ggml_vocab_test__\n"
-	cases := readFile(t, shared(t, "tokenizers/cases/ggml-vocab-llama-spm.gguf.inp"))
-	texts := strings.Split(strings.TrimSuffix(cases, separator), separator)
-	lines := strings.Split(strings.TrimSuffix(readFile(t, shared(t, "tokenizers/cases/ggml-vocab-llama-spm.gguf.out")), "\n"), "\n")
-	if len(texts) != len(lines) {
-		t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
-	}
-	for i, text := range texts {
-		got := strings.Trim(fmt.Sprint(tok.Encode(text)), "[]")
-		if want := strings.TrimSpace(lines[i]); got != want {
-			t.Errorf("case %d, Encode(%q)\n got %s\nwant %s", i, text, got, want)
-		}
-		if back, err := tok.Decode(tok.Encode(text)); err != nil || back != text {
-			t.Errorf("case %d: decoded %q, %v, want %q", i, back, err, text)
-		}
-	}
+	checkConformance(t, tok, "llama-spm")
 	if id, ok := tok.EndOfText(); !ok || id != 2 || tok.VocabSize() != 32000 {
 		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
 	}
@@ -232,16 +216,7 @@ func FuzzSentencePieceModel(f *testing.F) {
 // A word of a megabyte takes time in proportion to its length.
 func TestSentencePieceMegabyteWord(t *testing.T) {
 	tok := mustLoad(t, pieceModelPath)
-	for name, text := range map[string]string{"the": strings.Repeat("the", 1<<20/3), "spaces": strings.Repeat(" ", 1<<20), "fallback": strings.Repeat("🙂", 1<<18)} {
-		start := time.Now()
-		ids := tok.Encode(text)
-		if took := time.Since(start); took > 20*time.Second {
-			t.Errorf("%s: %v for a word of 1 MiB", name, took)
-		}
-		if back, err := tok.Decode(ids); err != nil || back != text {
-			t.Errorf("%s: the word did not come back (%v)", name, err)
-		}
-	}
+	checkLongWords(t, tok, map[string]string{"the": strings.Repeat("the", 1<<20/3), "spaces": strings.Repeat(" ", 1<<20), "fallback": strings.Repeat("🙂", 1<<18)})
 }
 
 // Protocol Buffers as tests write them.
