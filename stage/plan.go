@@ -97,13 +97,18 @@ func MakePlan(o Options) (Plan, error) {
 		TrainableBytes: o.Storage.TrainableBytes(), FrozenBytes: o.Storage.FrozenBytes(),
 		PaperVanillaBytes: PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers),
 	}
-	vanilla, err := o.planVanilla()
+	vanilla := o
+	vanilla.Adapter = model.AdapterLayout{}
+	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
+		vanilla.Storage.Frozen = o.Storage.Precision
+	}
+	whole, err := vanilla.planRecipe("vanilla", PlanVanilla)
 	if err != nil {
 		return Plan{}, err
 	}
-	p.Methods = append(p.Methods, vanilla)
+	p.Methods = append(p.Methods, whole)
 	if o.Stages != 1 {
-		step, err := o.planStep(PlanStep)
+		step, err := o.planRecipe("step", PlanStep)
 		if err != nil {
 			return Plan{}, err
 		}
@@ -112,7 +117,7 @@ func MakePlan(o Options) (Plan, error) {
 		for _, other := range []struct{ method, by string }{{PlanReal, SplitReal}, {PlanPaper, SplitPaper}} {
 			t := o
 			t.SplitBy, t.Split = other.by, nil
-			m, err := t.planStep(other.method)
+			m, err := t.planRecipe("step", other.method)
 			if err != nil {
 				return Plan{}, err
 			}
@@ -126,12 +131,6 @@ func MakePlan(o Options) (Plan, error) {
 		}
 		p.Methods = append(p.Methods, o.planReLoRA(), o.planGaLore())
 	}
-	whole, step := p.Methods[0], p.Methods[min(1, len(p.Methods)-1)]
-	p.Vanilla, p.VanillaBytes = whole.Stages[0].Bytes, whole.PeakBytes
-	p.Split, p.Stages, p.Reduction = step.Split, step.Stages, 1-float64(step.PeakBytes)/float64(whole.PeakBytes)
-	if p.Split == nil {
-		p.Split = []int{o.Model.Layers}
-	}
 	for i := range p.Methods {
 		m := &p.Methods[i]
 		m.Reduction = 1 - float64(m.PeakBytes)/float64(whole.PeakBytes)
@@ -139,6 +138,12 @@ func MakePlan(o Options) (Plan, error) {
 		if m.PaperBytes > 0 {
 			m.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
 		}
+	}
+	chosen := p.Methods[min(1, len(p.Methods)-1)]
+	p.Vanilla, p.VanillaBytes = whole.Stages[0].Bytes, whole.PeakBytes
+	p.Split, p.Stages, p.Reduction = chosen.Split, chosen.Stages, chosen.Reduction
+	if p.Split == nil {
+		p.Split = []int{o.Model.Layers}
 	}
 	return p, nil
 }
@@ -168,24 +173,10 @@ func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
 	return StagePlan{NewLayers: added, Layers: layers, PaperBytes: paper, Bytes: ledger.ByClass(), PeakBytes: ledger.Total()}
 }
 
-func (o Options) planVanilla() (MethodPlan, error) {
-	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
-		o.Storage.Frozen = o.Storage.Precision
-	}
-	r, err := NewRecipe("vanilla", o)
-	if err != nil {
-		return MethodPlan{}, err
-	}
-	layouts, err := r.Layouts()
-	if err != nil {
-		return MethodPlan{}, err
-	}
-	paper := PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers)
-	return planned(PlanVanilla, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, paper, r.Specs(layouts[0]))}), nil
-}
-
-func (o Options) planStep(method string) (MethodPlan, error) {
-	r, err := NewRecipe("step", o)
+// planRecipe plans a method that can be trained, under the name that the plan
+// gives it.
+func (o Options) planRecipe(method, name string) (MethodPlan, error) {
+	r, err := NewRecipe(method, o)
 	if err != nil {
 		return MethodPlan{}, err
 	}
@@ -197,16 +188,16 @@ func (o Options) planStep(method string) (MethodPlan, error) {
 	if err != nil {
 		return MethodPlan{}, err
 	}
-	var split []int
+	split := r.layersAdded()
 	var stages []StagePlan
-	before := 0
-	for _, l := range layouts {
-		added := len(l.Blocks) - before
-		split = append(split, added)
-		stages = append(stages, stagePlan(added, len(l.Blocks), paper(added, before), r.Specs(l)))
-		before = len(l.Blocks)
+	for i, added := range split {
+		layers := r.Stages[i].Layers
+		stages = append(stages, stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i])))
 	}
-	return planned(method, split, stages), nil
+	if method != "step" {
+		split = nil
+	}
+	return planned(name, split, stages), nil
 }
 
 // planReLoRA is all linears of blocks frozen under adapters of the same rank, while
