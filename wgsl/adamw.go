@@ -40,14 +40,9 @@ func flash8(codec, suffix string, c ref.Codec) *family {
 // adamw declares the kernels of file name.wgsl, with a suffix to their names and a
 // prelude, for the given storage types.
 func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, types string, host func(gpu.Args)) *family {
-	f := &family{name: name + suffix, types: types, variants: map[storage]*gpu.Kernel{}}
-	for _, s := range list {
-		f.variants[s] = declare(&gpu.Kernel{
-			Name: name + suffix + s.suffix(), Entry: name, Source: s.prelude() + text("adamw") + "\n" + prelude + text(name),
-			Workgroup: [3]int{64, 1, 1}, Access: access, DTypes: s.dtypes(types), Host: host,
-		})
-	}
-	return f
+	return declareFamily(gpu.Kernel{
+		Name: name + suffix, Entry: name, Source: text("adamw") + "\n" + prelude + text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
+	}, types, list)
 }
 
 // adamwParams are the params after the number of pairs; adamwArgs reads them.

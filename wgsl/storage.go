@@ -84,16 +84,21 @@ func typedTree(name string, access []gpu.Access, types string, host func(gpu.Arg
 // declareTyped puts prelude before the text of the file; shared is the bytes of
 // workgroup memory. Without both P and G there is nothing to combine.
 func declareTyped(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *family {
-	f := &family{name: name, types: types, variants: map[storage]*gpu.Kernel{}}
 	list := storages
 	if !strings.Contains(types, "P") || !strings.Contains(types, "G") {
 		list = storages[:2]
 	}
+	return declareFamily(gpu.Kernel{Name: name, Entry: name, Source: prelude + text(name), Workgroup: workgroup, Shared: shared, Access: access, Host: host}, types, list)
+}
+
+// declareFamily declares a kernel for a list of storage types, of which each adds to
+// its name and source.
+func declareFamily(k gpu.Kernel, types string, list []storage) *family {
+	f := &family{name: k.Name, types: types, variants: map[storage]*gpu.Kernel{}}
 	for _, s := range list {
-		f.variants[s] = declare(&gpu.Kernel{
-			Name: name + s.suffix(), Entry: name, Source: s.prelude() + prelude + text(name), Workgroup: workgroup, Shared: shared,
-			Access: access, DTypes: s.dtypes(types), Host: host,
-		})
+		variant := k
+		variant.Name, variant.Source, variant.DTypes = k.Name+s.suffix(), s.prelude()+k.Source, s.dtypes(types)
+		f.variants[s] = declare(&variant)
 	}
 	return f
 }
