@@ -11,7 +11,7 @@ import (
 type dataFetchCmd struct {
 	Source   string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files or one."`
 	Shards   int    `help:"Only the first so many files by name; 0: all."`
-	Parallel int    `default:"4" help:"Files downloaded at a time."`
+	Parallel int    `default:"${parallel}" help:"Files downloaded at a time."`
 	JSON     bool   `help:"Print JSON."`
 }
 
@@ -71,6 +71,7 @@ func fetch(ctx context.Context, source hub.Source, shards, parallel int, json bo
 	return snapshot, err
 }
 
+// fetchParallel is how many files are downloaded at a time, unless the user says.
 const fetchParallel = 4
 
 // local replaces paths that are hf:// sources by the directories where their

@@ -100,14 +100,7 @@ func TestDemo(t *testing.T) {
 func checkDemoTable(t *testing.T, summary, run, dir string) {
 	t.Helper()
 	lines := readMetrics(t, run)
-	recipe, err := stage.ReadRecipe(run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layouts, err := recipe.Layouts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	recipe, layouts := recipeOf(t, run)
 	perplexity := map[string]string{}
 	for _, l := range lines {
 		if l.text("event") == "eval" {

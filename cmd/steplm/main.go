@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -51,7 +52,7 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // flagVars is what flags' defaults and help refer to.
-var flagVars = kong.Vars{"targets": strings.Join(model.LinearNames(), ",")}
+var flagVars = kong.Vars{"targets": strings.Join(model.LinearNames(), ","), "parallel": strconv.Itoa(fetchParallel)}
 
 func main() {
 	os.Exit(run(os.Args[1:]))

@@ -142,14 +142,7 @@ type measuredStage struct{ planned, process int64 }
 // and its table.
 func checkMemory(t *testing.T, run, out string) []measuredStage {
 	t.Helper()
-	recipe, err := stage.ReadRecipe(run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layouts, err := recipe.Layouts()
-	if err != nil {
-		t.Fatal(err)
-	}
+	recipe, layouts := recipeOf(t, run)
 	stages := make([]measuredStage, len(layouts))
 	for i, l := range layouts {
 		stages[i].planned = gpu.Plan(gpu.OwnSpecs(), recipe.Specs(l)).Total()

@@ -18,6 +18,7 @@ import (
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/stage"
 )
 
@@ -143,7 +144,8 @@ func checkStory(t *testing.T, lines []metricsLine) {
 	}
 }
 
-func checkSteps(t *testing.T, run string, lines []metricsLine) {
+// recipeOf is a run's recipe, and its model in every stage.
+func recipeOf(t *testing.T, run string) (stage.Recipe, []model.Layout) {
 	t.Helper()
 	recipe, err := stage.ReadRecipe(run)
 	if err != nil {
@@ -153,6 +155,12 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return recipe, layouts
+}
+
+func checkSteps(t *testing.T, run string, lines []metricsLine) {
+	t.Helper()
+	recipe, layouts := recipeOf(t, run)
 	n, largest := 0, 0.0
 	for _, l := range lines {
 		if l.text("event") == "growth" {
