@@ -40,6 +40,8 @@ type Device interface {
 	// Begin opens a pass; nothing else may be recorded until its End.
 	Begin(label string) *Pass
 	Ledger() *Ledger
+	// Choices say which variants of kernels the device runs.
+	Choices() *Choices
 	// Own lists the buffers that the device keeps for itself; they are in the
 	// ledger from the start.
 	Own() []Spec

@@ -11,10 +11,11 @@ var nextID atomic.Uint64
 
 // host runs every kernel's Host in the calling goroutine.
 type host struct {
-	turn   turn
-	ledger Ledger
-	live   map[uint64]Spec
-	later  []Tensor // freed inside the open pass
+	turn    turn
+	ledger  Ledger
+	choices Choices
+	live    map[uint64]Spec
+	later   []Tensor // freed inside the open pass
 	// binding is what RestrictBinding set; 0: no limit
 	binding int64
 }
@@ -33,9 +34,10 @@ func (h *host) Limits() Limits {
 	return Limits{CPU: true, Binding: binding, Buffer: 1 << 40, Groups: 1 << 30, Invocations: 1 << 20, WorkgroupMemory: 1 << 30, StorageBuffers: MaxStorage, Budget: 1e18}
 }
 
-func (h *host) Ledger() *Ledger { return &h.ledger }
-func (h *host) Own() []Spec     { return nil }
-func (h *host) Close()          {}
+func (h *host) Ledger() *Ledger   { return &h.ledger }
+func (h *host) Choices() *Choices { return &h.choices }
+func (h *host) Own() []Spec       { return nil }
+func (h *host) Close()            {}
 
 func (h *host) New(s Spec) (Tensor, error) {
 	if err := checkSpec(s, h.Limits()); err != nil {
@@ -109,9 +111,9 @@ func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
 // Begin holds the device until the pass ends.
 func (h *host) Begin(label string) *Pass {
 	if err := h.turn.takePass(label); err != nil {
-		return failedPass(label, h.Limits(), err)
+		return failedPass(label, h, err)
 	}
-	return &Pass{label: label, limits: h.Limits(), run: h.run, end: func(bool) error {
+	return &Pass{label: label, limits: h.Limits(), choices: &h.choices, run: h.run, end: func(bool) error {
 		for _, t := range h.later {
 			h.free(t)
 		}

@@ -5,16 +5,17 @@ import "fmt"
 // Pass records calls that run in order. The first error sticks: later calls do
 // nothing and End returns it, so that mathematics reads as mathematics.
 type Pass struct {
-	label  string
-	limits Limits
-	run    func(Call) error
-	end    func(failed bool) error // nil: the pass never opened, or has ended
-	err    error
+	label   string
+	limits  Limits
+	choices *Choices
+	run     func(Call) error
+	end     func(failed bool) error // nil: the pass never opened, or has ended
+	err     error
 }
 
 // failedPass stands for a pass that could not be opened; its End returns err.
-func failedPass(label string, l Limits, err error) *Pass {
-	return &Pass{label: label, limits: l, err: fmt.Errorf("begin pass %q: %w", label, err)}
+func failedPass(label string, d Device, err error) *Pass {
+	return &Pass{label: label, limits: d.Limits(), choices: d.Choices(), err: fmt.Errorf("begin pass %q: %w", label, err)}
 }
 
 // Limits are those of the pass's device; kernels with variants choose by them.

@@ -41,6 +41,7 @@ type wdevice struct {
 	queue   *wgpu.Queue
 	watch   watch
 	ledger  Ledger
+	choices Choices
 	dead    error // lost or closed: what every call then returns
 	hung    bool  // a map request is pending for ever
 
@@ -119,9 +120,10 @@ func openAdapter(a Adapter) (_ Device, err error) {
 func (d *wdevice) Name() string {
 	return fmt.Sprintf("%s (%s, %s)", d.adapter.Name, d.adapter.Backend, d.adapter.Kind)
 }
-func (d *wdevice) Limits() Limits  { return d.adapter.Limits }
-func (d *wdevice) Ledger() *Ledger { return &d.ledger }
-func (d *wdevice) Own() []Spec     { return OwnSpecs() }
+func (d *wdevice) Limits() Limits    { return d.adapter.Limits }
+func (d *wdevice) Ledger() *Ledger   { return &d.ledger }
+func (d *wdevice) Choices() *Choices { return &d.choices }
+func (d *wdevice) Own() []Spec       { return OwnSpecs() }
 
 // enter waits for the caller's turn on a device that works; turn.give ends it.
 func (d *wdevice) enter() error {

@@ -19,13 +19,13 @@ type submission struct {
 
 func (d *wdevice) Begin(label string) *Pass {
 	if err := d.turn.takePass(label); err != nil {
-		return failedPass(label, d.Limits(), err)
+		return failedPass(label, d, err)
 	}
 	if d.dead != nil {
 		d.turn.givePass()
-		return failedPass(label, d.Limits(), d.dead)
+		return failedPass(label, d, d.dead)
 	}
-	return &Pass{label: label, limits: d.Limits(), run: d.record, end: func(failed bool) error {
+	return &Pass{label: label, limits: d.Limits(), choices: &d.choices, run: d.record, end: func(failed bool) error {
 		defer d.turn.givePass()
 		defer func() {
 			for _, t := range d.later {

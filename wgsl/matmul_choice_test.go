@@ -32,8 +32,8 @@ func TestMatmulChoice(t *testing.T) {
 		l := real
 		c.change(&l)
 		for _, transpose := range []string{"nn", "nt", "tn"} {
-			v := chooseMatmul(l, transpose, matmulTypes{}, MatmulShape{M: c.m, N: c.n, K: 64})
-			if v.Transpose != transpose || v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn || v.GY != c.rows {
+			v := matmulVariant{matmulTile: matmulClass{transpose, matmulTypes{}, c.m, c.n, 64}.fallback(l), Transpose: transpose}
+			if v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn || v.GY != c.rows {
 				t.Errorf("%s, %s: %+v", c.name, transpose, v)
 			}
 			k := v.kernel()

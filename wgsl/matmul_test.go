@@ -13,14 +13,17 @@ import (
 )
 
 // everyMatmul lists variants of each kind, for tests and benchmarks.
-func everyMatmul(transpose string, t matmulTypes) []matmulVariant {
-	return []matmulVariant{
-		{transpose, t, 4, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 1, 2, 0}, {transpose, t, 16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {transpose, t, 4, 16, 8, 1, 4, 0},
-		{transpose, t, 16, 4, 8, 1, 2, 0}, {transpose, t, 8, 8, 8, 8, 2, 0}, {transpose, t, 4, 4, 16, 16, 4, 16}, {transpose, t, 8, 8, 8, 8, 2, 8},
+func everyMatmul(transpose string, types matmulTypes) (list []matmulVariant) {
+	for _, t := range []matmulTile{
+		{4, 4, 8, 1, 2, 0}, {8, 8, 8, 1, 2, 0}, {16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {4, 16, 8, 1, 4, 0},
+		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8},
+	} {
+		list = append(list, matmulVariant{matmulTile: t, Transpose: transpose, Types: types})
 	}
+	return list
 }
 
-var transposes = []string{"nn", "nt", "tn"}
+var everyTranspose = []string{"nn", "nt", "tn"}
 
 // everyMatmulTypes are all types of out, a and b.
 var everyMatmulTypes = func() (list []matmulTypes) {
@@ -41,7 +44,7 @@ var uniformMatmulTypes = []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, g
 
 // Matmul kernels are made when first used; the tests of all kernels see these.
 var _ = func() int {
-	for _, transpose := range transposes {
+	for _, transpose := range everyTranspose {
 		for _, types := range uniformMatmulTypes {
 			for _, v := range everyMatmul(transpose, types) {
 				all = append(all, v.kernel())
@@ -110,7 +113,7 @@ func TestMatmul(t *testing.T) {
 		{M: 65, N: 63, K: 17, Scale: -1, Accumulate: true}, {M: 63, N: 64, K: 64, Scale: 1}, {M: 16, N: 65, K: 33, Scale: 1},
 		{M: 65, N: 129, K: 65, Scale: 0.5, Accumulate: true}, {M: 128, N: 128, K: 128, Scale: 1},
 	}
-	for _, transpose := range transposes {
+	for _, transpose := range everyTranspose {
 		for _, types := range everyMatmulTypes {
 			shapes := small
 			if slices.Contains(uniformMatmulTypes, types) {
@@ -148,7 +151,7 @@ func TestMatmulVariantsAgree(t *testing.T) {
 	d := gputest.Adapter(t)
 	s := MatmulShape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true}
 	const outRow, aRow, bRow, below = 3, 2, 1, 2
-	for _, transpose := range transposes {
+	for _, transpose := range everyTranspose {
 		for _, types := range uniformMatmulTypes {
 			sa, sb := shapesOf(transpose, s)
 			a, b := stored(types[1], random(1, (aRow+sa[0]+below)*sa[1], 1)), stored(types[2], random(2, (bRow+sb[0]+below)*sb[1], 1))
@@ -157,7 +160,9 @@ func TestMatmulVariantsAgree(t *testing.T) {
 			var first gpu.Tensor
 			for i, v := range everyMatmul(transpose, types) {
 				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
-				run(t, d, func(p *gpu.Pass) { v.run(p, block{out, outRow, 0}, block{x, aRow, 0}, block{y, bRow, 0}, s) })
+				run(t, d, func(p *gpu.Pass) {
+					matmulPiece{transpose: transpose, m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{out, outRow, 0}, a: block{x, aRow, 0}, b: block{y, bRow, 0}}.runTile(p, v.matmulTile)
+				})
 				if i > 0 {
 					sameWords(t, d, out, first)
 					continue
@@ -186,7 +191,7 @@ func TestMatmulInSlices(t *testing.T) {
 		{MatmulShape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 12288, uniformMatmulTypes},
 		{MatmulShape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 25600, uniformMatmulTypes},
 	} {
-		for _, transpose := range transposes {
+		for _, transpose := range everyTranspose {
 			for _, types := range c.types {
 				s := c.s
 				sa, sb := shapesOf(transpose, s)
@@ -230,7 +235,7 @@ func TestMatmulLongSum(t *testing.T) {
 	a, b := random(1, k, 1), random(2, k, 1)
 	s := MatmulShape{M: 1, N: 1, K: k, Scale: 1}
 	want := exact("nt", nil, a, b, s)
-	for _, transpose := range transposes {
+	for _, transpose := range everyTranspose {
 		sa, sb := shapesOf(transpose, s)
 		t.Run(transpose, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
@@ -275,7 +280,7 @@ func TestMatmulRefuses(t *testing.T) {
 func BenchmarkMatmul(b *testing.B) {
 	d := gputest.Adapter(b)
 	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
-		for _, transpose := range transposes {
+		for _, transpose := range everyTranspose {
 			for _, types := range []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
 				sa, sb := shapesOf(transpose, s)
 				x, y := gputest.TensorOf(b, d, types[1], "a", random(1, s.M*s.K, 1), sa[0], sa[1]), gputest.TensorOf(b, d, types[2], "b", random(2, s.K*s.N, 1), sb[0], sb[1])
@@ -284,7 +289,7 @@ func BenchmarkMatmul(b *testing.B) {
 					b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
 						for range b.N {
 							p := d.Begin("bench")
-							v.run(p, block{out, 0, 0}, block{x, 0, 0}, block{y, 0, 0}, s)
+							matmulPiece{transpose: transpose, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{out, 0, 0}, a: block{x, 0, 0}, b: block{y, 0, 0}}.runTile(p, v.matmulTile)
 							if err := p.End(); err != nil {
 								b.Fatal(err)
 							}

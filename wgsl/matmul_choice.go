@@ -1,0 +1,143 @@
+package wgsl
+
+import (
+	"fmt"
+	"slices"
+
+	"steplm/gpu"
+)
+
+// matmulClass is the products that share a choice of tile: those of a shape, and
+// larger ones, which behave as it does.
+type matmulClass struct {
+	Transpose string
+	Types     matmulTypes
+	M, N, K   int
+}
+
+// class cuts the shape down, the longest side first, until one product of it is one
+// submission: so that trying it out takes no longer.
+func (x matmulPiece) class(l gpu.Limits) matmulClass {
+	c := matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}
+	for c.work() > l.Budget {
+		side := &c.M
+		for _, other := range []*int{&c.N, &c.K} {
+			if *other > *side {
+				side = other
+			}
+		}
+		if *side <= gpu.RowPadding {
+			break
+		}
+		*side = gpu.Padded(*side / 2)
+	}
+	return c
+}
+
+func (c matmulClass) work() float64 { return 2 * float64(c.M) * float64(c.N) * float64(c.K) }
+
+func (c matmulClass) String() string {
+	return fmt.Sprintf("matmul %s %s %s %s %dx%dx%d", c.Transpose, c.Types[0], c.Types[1], c.Types[2], c.M, c.N, c.K)
+}
+
+var matmulClassNames names[matmulClass]
+
+// choose is the tile that the pass's device was told to run for the class, else the
+// fallback.
+func (c matmulClass) choose(p *gpu.Pass, work float64) matmulTile {
+	class := matmulClassNames.of(c)
+	t, ok := matmulTileNames[p.Chosen(class)]
+	if !ok || !t.fits(p.Limits()) {
+		t = c.fallback(p.Limits())
+	}
+	p.Use(class, t.String(), work)
+	return t
+}
+
+// cpuTiles are what is tried where memory is the CPU's cache and a workgroup of eight
+// is a vector's lanes; more than 16 x 16 sums take seconds to compile.
+var cpuTiles = []matmulTile{
+	{16, 16, 8, 1, 4, 0}, {16, 16, 8, 1, 2, 0}, {16, 8, 8, 1, 4, 0}, {16, 8, 8, 1, 8, 0}, {8, 16, 8, 1, 4, 0}, {8, 8, 8, 1, 4, 0},
+	{4, 16, 8, 1, 4, 0}, {16, 4, 8, 1, 4, 0}, {16, 4, 4, 2, 4, 0}, {16, 4, 2, 4, 4, 0}, {8, 4, 2, 4, 8, 0}, {4, 4, 8, 1, 4, 0}, {8, 4, 8, 1, 4, 0}, {4, 8, 8, 1, 4, 0},
+}
+
+// gpuTiles are what is tried on GPUs: first the register tiles, which compile
+// everywhere.
+var gpuTiles = []matmulTile{
+	{8, 8, 8, 8, 4, 0}, {8, 8, 8, 8, 2, 0}, {4, 8, 8, 8, 4, 0}, {8, 4, 8, 8, 4, 0}, {4, 4, 8, 8, 4, 0}, {4, 4, 16, 16, 4, 0},
+	{8, 8, 16, 4, 4, 0}, {8, 8, 4, 16, 4, 0}, {4, 8, 8, 1, 4, 0}, {8, 8, 8, 1, 2, 0}, {4, 8, 8, 1, 2, 0}, {8, 4, 8, 1, 2, 0}, {4, 4, 8, 1, 2, 0},
+	{8, 4, 8, 8, 2, 0}, {4, 8, 8, 8, 2, 0}, {4, 4, 8, 8, 2, 0},
+	{4, 4, 16, 16, 4, 16}, {4, 4, 8, 8, 4, 16}, {8, 8, 8, 8, 4, 8}, {8, 8, 8, 8, 4, 16}, {8, 4, 8, 16, 4, 16}, {4, 8, 16, 8, 4, 16},
+	{8, 4, 16, 16, 4, 16}, {8, 8, 16, 16, 4, 8}, {8, 8, 16, 16, 4, 16}, {4, 4, 16, 16, 4, 32},
+}
+
+// matmulTileNames are all tiles that can be chosen.
+var matmulTileNames = func() map[string]matmulTile {
+	m := map[string]matmulTile{}
+	for _, t := range slices.Concat(cpuTiles, gpuTiles) {
+		m[t.String()] = t
+	}
+	return m
+}()
+
+// tiles lists what is worth trying for the class, the fallback first: what fits the
+// device, and does not compute twice what is needed and more.
+func (c matmulClass) tiles(l gpu.Limits) []matmulTile {
+	all := gpuTiles
+	if l.CPU {
+		all = cpuTiles
+	}
+	list := []matmulTile{c.fallback(l)}
+	for _, t := range all {
+		m, n := t.block()
+		wasteful := t.TM > 4 && m >= 2*gpu.Padded(c.M) || t.TN > 4 && n >= 2*gpu.Padded(c.N)
+		if t.fits(l) && !wasteful && t != list[0] {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// fallback picks a tile by shape and device kind: workgroup tiles on GPUs; on a GPU that
+// must do without, workgroups that fill its lanes, as long as there are rows for
+// them; big register tiles where memory is the CPU's cache.
+func (c matmulClass) fallback(l gpu.Limits) matmulTile {
+	if l.CPU {
+		return c.fallbackCPU()
+	}
+	if t := (matmulTile{4, 4, 16, 16, 4, 16}); t.fits(l) && c.M >= 32 && c.N >= 32 {
+		return t
+	}
+	tile := func(n int) int {
+		if n >= 8 {
+			return 8
+		}
+		return 4
+	}
+	rows := 1
+	if c.M >= 32 {
+		rows = 8
+	}
+	return matmulTile{tile(c.M), tile(c.N), 8, rows, 2, 0}
+}
+
+// fallbackCPU takes no more columns per invocation than leave all eight of them,
+// which are the lanes of the CPU's vectors, something to do.
+func (c matmulClass) fallbackCPU() matmulTile {
+	t := matmulTile{4, 16, 8, 1, 4, 0}
+	switch {
+	case c.N <= 8 && c.M >= 64:
+		return matmulTile{16, 4, 2, 4, 4, 0}
+	case c.M >= 16:
+		t.TM = 16
+	case c.M >= 8:
+		t.TM = 8
+	}
+	switch {
+	case c.N <= 32:
+		t.TN = 4
+	case c.N <= 64:
+		t.TN = 8
+	}
+	return t
+}

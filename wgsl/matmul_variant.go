@@ -1,0 +1,257 @@
+package wgsl
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"sync"
+	"text/template"
+
+	"steplm/gpu"
+	"steplm/wgsl/ref"
+)
+
+// matmulTile is how a kernel of the family cuts its work: what is tuned. Every
+// tile keeps one accumulator per output, k ascending, with explicit fma: all give
+// the same bits on a device.
+type matmulTile struct {
+	TM, TN int // outputs per invocation; multiples of 4
+	GX, GY int // invocations per workgroup along n and m
+	Step   int // k per iteration and per load of an operand that is contiguous along k: 2, 4 or 8
+	Slab   int // k per tile in workgroup memory; 0: registers only
+}
+
+func (t matmulTile) block() (m, n int) { return t.TM * t.GY, t.TN * t.GX }
+
+func (t matmulTile) String() string {
+	memory := ""
+	if t.Slab > 0 {
+		memory = fmt.Sprintf("_shared%d", t.Slab)
+	}
+	return fmt.Sprintf("%dx%d_%dx%d_by%d%s", t.TM, t.TN, t.GX, t.GY, t.Step, memory)
+}
+
+// shared is the bytes of workgroup memory.
+func (t matmulTile) shared() int {
+	m, n := t.block()
+	return 4 * t.Slab * (m + n)
+}
+
+// fits reports whether a device can run the tile.
+func (t matmulTile) fits(l gpu.Limits) bool {
+	return t.GX*t.GY <= l.Invocations && (t.Slab == 0 || l.Shared && t.shared() <= l.WorkgroupMemory)
+}
+
+// matmulTypes are those of out, a and b.
+type matmulTypes [3]gpu.DType
+
+// matmulVariant names one kernel of the family.
+type matmulVariant struct {
+	matmulTile
+	Transpose string // nn, nt, tn: of a and b
+	Types     matmulTypes
+	Residual  bool // out starts from another tensor
+	LowRank   bool // a second product is added
+	Split     bool // k in slices along z, each into an out of its own; tn alone
+	Aligned   bool // whole blocks: no edges
+}
+
+func (v matmulVariant) name() string {
+	text := fmt.Sprintf("matmul_%s_%s_%s_%s_%s", v.Transpose, v.matmulTile, v.Types[0], v.Types[1], v.Types[2])
+	for _, f := range []struct {
+		is   bool
+		name string
+	}{{v.Residual, "_residual"}, {v.LowRank, "_low"}, {v.Split, "_split"}, {v.Aligned, "_aligned"}} {
+		if f.is {
+			text += f.name
+		}
+	}
+	return text
+}
+
+//go:embed matmul.wgsl.tmpl
+var matmulText string
+
+var matmulTemplate = template.Must(template.New("matmul").Funcs(template.FuncMap{
+	"seq": upTo,
+	"add": func(a, b int) int { return a + b },
+	"sub": func(a, b int) int { return a - b },
+	"mod": func(a, b int) int { return a % b },
+	"mul": func(a, b int) int { return a * b },
+	"div": func(a, b int) int { return a / b },
+	"dict": func(pairs ...any) map[string]any {
+		m := map[string]any{}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i].(string)] = pairs[i+1]
+		}
+		return m
+	},
+}).Parse(matmulText))
+
+var (
+	matmulMu      sync.Mutex
+	matmulKernels = map[matmulVariant]*gpu.Kernel{}
+)
+
+// kernel is made once; its identity keys the device's pipelines.
+func (v matmulVariant) kernel() *gpu.Kernel {
+	matmulMu.Lock()
+	defer matmulMu.Unlock()
+	if k, ok := matmulKernels[v]; ok {
+		return k
+	}
+	var text strings.Builder
+	bm, bn := v.block()
+	text.WriteString(v.prelude())
+	err := matmulTemplate.Execute(&text, map[string]any{"V": v, "Name": v.name(), "BM": bm, "BN": bn, "Size": v.GX * v.GY})
+	if err != nil {
+		panic(err) // a mistake in the template
+	}
+	access, dtypes := []gpu.Access{w, r, r}, v.Types[:]
+	if v.Residual {
+		access, dtypes = append(access, r), append(dtypes, v.Types[0])
+	}
+	if v.LowRank {
+		access, dtypes = append(access, r, r), append(dtypes, v.Types[1], v.Types[2])
+	}
+	k := &gpu.Kernel{
+		Name: v.name(), Source: text.String(), Workgroup: [3]int{v.GX, v.GY, 1},
+		Shared: v.shared(), Access: access, DTypes: dtypes, Host: v.host,
+	}
+	matmulKernels[v] = k
+	return k
+}
+
+// The params of a kernel after origin.
+const (
+	matmulM = iota
+	matmulN
+	matmulK
+	matmulAccumulate
+	matmulScale
+	matmulSlice
+	matmulOut    // row, column and columns of a block, as of those below
+	matmulA      = matmulOut + 3
+	matmulB      = matmulA + 3
+	matmulLowK   = matmulB + 3
+	matmulLowA   = matmulLowK + 1
+	matmulLowB   = matmulLowA + 3
+	matmulParams = matmulLowB + 3
+)
+
+// host is the kernel in plain Go.
+func (v matmulVariant) host(x gpu.Args) {
+	at := func(binding, param int) []float32 { return x.F(binding)[x.Int(param)*x.Int(param+2)+x.Int(param+1):] }
+	m, n, k := x.Int(matmulM), x.Int(matmulN), x.Int(matmulK)
+	s := ref.MatmulShape{M: m, N: n, K: k, Accumulate: x.Int(matmulAccumulate) == 1, Scale: x.Float(matmulScale), OutCols: x.Int(matmulOut + 2), ACols: x.Int(matmulA + 2), BCols: x.Int(matmulB + 2)}
+	product := map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}[v.Transpose]
+	out := at(0, matmulOut)
+	if v.Residual {
+		residual := at(v.ResidualBinding(), matmulOut)
+		for i := range m {
+			copy(out[i*s.OutCols:i*s.OutCols+n], residual[i*s.OutCols:])
+		}
+		s.Accumulate = true
+	}
+	if v.Split {
+		for first := 0; first < k; first += x.Int(matmulSlice) {
+			s.K = min(x.Int(matmulSlice), k-first)
+			product(out[first/x.Int(matmulSlice)*m*s.OutCols:], at(1, matmulA)[first*s.ACols:], at(2, matmulB)[first*s.BCols:], s)
+		}
+		return
+	}
+	product(out, at(1, matmulA), at(2, matmulB), s)
+	if v.LowRank {
+		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(matmulLowK), true, 1, x.Int(matmulLowA+2), x.Int(matmulLowB+2)
+		product(out, at(v.LowBinding(), matmulLowA), at(v.LowBinding()+1, matmulLowB), s)
+	}
+}
+
+// What the template asks.
+
+// AcrossA reports whether a lies with k along its rows' numbers, (K, M).
+func (v matmulVariant) AcrossA() bool { return v.Transpose == "tn" }
+
+// AlongB reports whether b lies with k along its rows, (N, K).
+func (v matmulVariant) AlongB() bool { return v.Transpose == "nt" }
+
+// ASize and BSize are the elements of a load of a and of b.
+func (v matmulVariant) ASize() int {
+	if v.AcrossA() {
+		return 4
+	}
+	return v.Step
+}
+
+func (v matmulVariant) BSize() int {
+	if v.AlongB() {
+		return v.Step
+	}
+	return 4
+}
+
+// Halves are the vectors that a load along k gives.
+func (v matmulVariant) Halves() []int { return upTo(gpu.Groups(v.Step, 4)) }
+
+// ResidualBinding, LowBinding and Bindings are the numbers of the bindings after a and b.
+func (v matmulVariant) ResidualBinding() int { return 3 }
+
+func (v matmulVariant) LowBinding() int {
+	if v.Residual {
+		return 4
+	}
+	return 3
+}
+
+func (v matmulVariant) Bindings() int {
+	if v.LowRank {
+		return v.LowBinding() + 2
+	}
+	return v.LowBinding()
+}
+
+// Clamp is an index that edges bound, or in aligned kernels nothing does.
+func (v matmulVariant) Clamp(index, most string) string {
+	if v.Aligned {
+		return "(" + index + ")"
+	}
+	return "min(" + index + ", " + most + ")"
+}
+
+// prelude declares the vectors that are loaded and stored.
+func (v matmulVariant) prelude() string {
+	text := roundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B", v.Types[2], v.BSize())
+	if v.Types[0] == gpu.F32 {
+		return text + "fn pack_out(v: vec4<f32>) -> Out { return v; }\n"
+	}
+	return text + "fn pack_out(v: vec4<f32>) -> Out { return vec2<u32>(round_bf16(v.x) | (round_bf16(v.y) << 16u), round_bf16(v.z) | (round_bf16(v.w) << 16u)); }\n"
+}
+
+// vector declares a type of size elements of storage, 2, 4 or 8, and how it becomes
+// floats: of 8 elements two vectors.
+func vector(name string, t gpu.DType, size int) string {
+	lower := strings.ToLower(name)
+	bf16 := func(words ...string) string {
+		var list []string
+		for _, word := range words {
+			list = append(list, fmt.Sprintf("bitcast<f32>(%[1]s << 16u), bitcast<f32>(%[1]s & 0xffff0000u)", word))
+		}
+		return fmt.Sprintf("vec%d<f32>(%s)", 2*len(words), strings.Join(list, ", "))
+	}
+	function := func(suffix, floats, value string) string {
+		return fmt.Sprintf("fn unpack_%s%s(p: %s) -> %s { return %s; }\n", lower, suffix, name, floats, value)
+	}
+	alias := func(stored string) string { return fmt.Sprintf("alias %s = %s;\n", name, stored) }
+	switch {
+	case size == 8 && t == gpu.BF16:
+		return alias("vec4<u32>") + function("", "vec4<f32>", bf16("p.x", "p.y")) + function("1", "vec4<f32>", bf16("p.z", "p.w"))
+	case size == 8:
+		return alias("mat2x4<f32>") + function("", "vec4<f32>", "p[0]") + function("1", "vec4<f32>", "p[1]")
+	case size == 4 && t == gpu.BF16:
+		return alias("vec2<u32>") + function("", "vec4<f32>", bf16("p.x", "p.y"))
+	case t == gpu.BF16:
+		return alias("u32") + function("", "vec2<f32>", bf16("p"))
+	}
+	floats := fmt.Sprintf("vec%d<f32>", size)
+	return alias(floats) + function("", floats, "p")
+}
