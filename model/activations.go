@@ -62,6 +62,7 @@ type Activations struct {
 	delta            gpu.Tensor // (B, H, T)
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
+	slices           gpu.Tensor // of adapters' gradients, see wgsl.SplitSpec
 
 	frozen gpu.Tensor // (largest linear): an int8 weight as products take it
 }
@@ -217,6 +218,9 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 		a.dk, a.dv = scratch("dk", rows, kd), scratch("dv", rows, kd)
 		a.delta = wide("delta", s.Batch, l.Heads, s.SeqLen)
 		a.dact, a.dgate, a.dup = scratch("dact", rows, f), scratch("dgate", rows, f), scratch("dup", rows, f)
+	}
+	if words := l.splitWords(rows); a.train && words > 0 {
+		a.slices = m.tensor(gpu.Scratch, gpu.U32, "lora.slices", words)
 	}
 	if l.hasInt8() {
 		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(stored).Words())

@@ -106,19 +106,20 @@ func (m *Model) normBackward(p *gpu.Pass, norm *Param, dx, dout, x, rstd gpu.Ten
 // it is complete.
 func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, dx, dy, x, u gpu.Tensor, add bool, g Gradients) {
 	rows := a.Rows()
-	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add})
+	s := wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add}
+	if o := l.LoRA; o != nil {
+		wgsl.MatmulNN(p, a.du, dy, o.B.Weight, wgsl.MatmulShape{M: rows, N: o.Rank, K: l.Out, Scale: o.Scale})
+		s.Low = wgsl.LowRank{A: a.du, B: o.A.Weight, Rank: o.Rank}
+	}
+	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	if l.Trainable() {
 		wgsl.MatmulTN(p, l.Grad, dy, x, wgsl.MatmulShape{M: l.Out, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, l.Param)
 	}
-	if l.LoRA == nil {
-		return
+	if o := l.LoRA; o != nil {
+		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, u, wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
+		g.complete(p, o.B)
+		wgsl.MatmulTNSplit(p, o.A.Grad, a.slices, a.du, x, wgsl.MatmulShape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
+		g.complete(p, o.A)
 	}
-	r, A, B := l.LoRA.Rank, l.LoRA.A, l.LoRA.B
-	wgsl.MatmulNN(p, a.du, dy, B.Weight, wgsl.MatmulShape{M: rows, N: r, K: l.Out, Scale: l.LoRA.Scale})
-	wgsl.MatmulTN(p, B.Grad, dy, u, wgsl.MatmulShape{M: l.Out, N: r, K: rows, Accumulate: g.Accumulate})
-	g.complete(p, B)
-	wgsl.MatmulNN(p, dx, a.du, A.Weight, wgsl.MatmulShape{M: rows, N: l.In, K: r, Accumulate: true})
-	wgsl.MatmulTN(p, A.Grad, a.du, x, wgsl.MatmulShape{M: r, N: l.In, K: rows, Accumulate: g.Accumulate})
-	g.complete(p, A)
 }

@@ -20,45 +20,43 @@ func (m *Model) Forward(p *gpu.Pass, a *Activations) {
 func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations) {
 	eps := float32(m.NormEps)
 	wgsl.RMSNormForward(p, x.h1, x.rstd1, x.x, b.AttnNorm.Weight, eps)
-	m.forward(p, b.WQ, a, x.q, x.h1, x.u[0])
-	m.forward(p, b.WK, a, x.k, x.h1, x.u[1])
-	m.forward(p, b.WV, a, x.v, x.h1, x.u[2])
+	none := gpu.Tensor{}
+	m.forward(p, b.WQ, a, x.q, x.h1, x.u[0], none)
+	m.forward(p, b.WK, a, x.k, x.h1, x.u[1], none)
+	m.forward(p, b.WV, a, x.v, x.h1, x.u[2], none)
 	wgsl.RopeForward(p, x.q, a.cos, a.sin, a.SeqLen, m.Heads, m.HeadDim())
 	wgsl.RopeForward(p, x.k, a.cos, a.sin, a.SeqLen, m.KVHeads, m.HeadDim())
 	wgsl.AttentionForward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
-	m.forward(p, b.WO, a, x.mid, x.attn, x.u[3])
-	wgsl.Add(p, x.mid, x.x)
+	m.forward(p, b.WO, a, x.mid, x.attn, x.u[3], x.x)
 
 	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
-	m.forward(p, b.Gate, a, x.gate, x.h2, x.u[4])
-	m.forward(p, b.Up, a, x.up, x.h2, x.u[5])
+	m.forward(p, b.Gate, a, x.gate, x.h2, x.u[4], none)
+	m.forward(p, b.Up, a, x.up, x.h2, x.u[5], none)
 	wgsl.SwiGLUForward(p, x.act, x.gate, x.up)
 }
 
 // blockOutput is the rest of the block: of it backward reads the adapter's u
 // alone.
 func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, out gpu.Tensor) {
-	m.forward(p, b.Down, a, out, x.act, x.u[6])
-	wgsl.Add(p, out, x.mid)
+	m.forward(p, b.Down, a, out, x.act, x.u[6], x.mid)
 }
 
 func (m *Model) attention(a *Activations) wgsl.AttentionShape {
 	return wgsl.AttentionShape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim()}
 }
 
-// forward is y(rows, out) = x W^T + u B^T with u = scale x A^T, kept for
+// forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, kept for
 // backward.
-func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, y, x, u gpu.Tensor) {
-	rows := a.Rows()
-	wgsl.MatmulNT(p, y, x, m.dense(p, l.Param, a.frozen), wgsl.MatmulShape{M: rows, N: l.Out, K: l.In})
-	if l.LoRA == nil {
-		return
+func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, y, x, u, residual gpu.Tensor) {
+	s := wgsl.MatmulShape{M: a.Rows(), N: l.Out, K: l.In, Residual: residual}
+	if l.LoRA != nil {
+		if u.None() {
+			u = a.du // not training: nothing is kept
+		}
+		l.LoRA.down(p, u, x, a.Rows())
+		s.Low = wgsl.LowRank{A: u, B: l.LoRA.B.Weight, Rank: l.LoRA.Rank}
 	}
-	if u.None() {
-		u = a.du // not training: nothing is kept
-	}
-	l.LoRA.down(p, u, x, rows)
-	wgsl.MatmulNT(p, y, u, l.LoRA.B.Weight, wgsl.MatmulShape{M: rows, N: l.Out, K: l.LoRA.Rank, Accumulate: true})
+	wgsl.MatmulNT(p, y, x, m.dense(p, l.Param, a.frozen), s)
 }
 
 // down is u(rows, R) = scale x A^T.

@@ -107,6 +107,23 @@ func (l Layout) largestLinear(dtype gpu.DType) (largest gpu.Spec) {
 	return largest
 }
 
+// splitWords is the scratch that adapters' gradients need over so many rows.
+func (l Layout) splitWords(rows int) (words int) {
+	if !l.wrapped() {
+		return 0
+	}
+	for _, s := range l.LinearShapes() {
+		if slices.Contains(l.Adapter.Targets, s.Name) {
+			for _, x := range []gpu.Spec{wgsl.SplitSpec(s.Out, l.Adapter.Rank, rows), wgsl.SplitSpec(l.Adapter.Rank, s.In, rows)} {
+				if x.Name != "" {
+					words = max(words, x.Words())
+				}
+			}
+		}
+	}
+	return words
+}
+
 // Validate refuses adapters that do not fit the model.
 func (a AdapterLayout) Validate(c Config) error {
 	if a.Rank < 1 {

@@ -5,10 +5,6 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var add = typed("add", [3]int{64, 1, 1}, []gpu.Access{w, r}, "PP", func(a gpu.Args) {
-	ref.Add(a.F(0), a.F(1))
-})
-
 var mix = typed("mix", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
 	ref.Mix(a.F(0), a.F(1), a.F(2), a.Float(1), a.Float(2))
 })
@@ -22,9 +18,6 @@ var zero = func() *gpu.Kernel {
 	k.DTypes = []gpu.DType{gpu.U32}
 	return k
 }()
-
-// Add adds x to out, of the same shape and type.
-func Add(p *gpu.Pass, out, x gpu.Tensor) { add.flat(p, 12, nil, out, x) }
 
 // Mix sets out to wa * a + wb * b; a and b are F32 and may be one tensor, out is of
 // their shape and F32 or BF16. With wb 0, b is not read, so its infinities do no

@@ -20,27 +20,24 @@ func TestElementwise(t *testing.T) {
 		rows, c := size[0], size[1]
 		for _, s := range pairStorages {
 			n := rows * c
-			a, b, x, out := random(1, n, 1), random(2, n, 1), stored(s.pair, random(3, n, 1)), stored(s.pair, random(4, n, 1))
-			sum, mixed, scaled := slices.Clone(out), make([]float32, n), make([]float32, n)
-			ref.Add(sum, x)
+			a, b, x := random(1, n, 1), random(2, n, 1), stored(s.pair, random(3, n, 1))
+			mixed, scaled := make([]float32, n), make([]float32, n)
 			ref.Mix(mixed, a, b, 0.25, 0.75)
 			ref.Mix(scaled, a, b, 3, 0)
 			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows, c), gputest.TensorOf(t, d, s.pair, "x", x, rows, c)
-					ts, tm := gputest.TensorOf(t, d, s.pair, "sum", out, rows, c), dirty(t, d, s.pair, "mixed", rows, c)
+					tm := dirty(t, d, s.pair, "mixed", rows, c)
 					tc, tw := dirty(t, d, s.pair, "scaled", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
 					run(t, d, func(p *gpu.Pass) {
-						Add(p, ts, tx)
 						Mix(p, tm, ta, tb, 0.25, 0.75)
 						Mix(p, tc, ta, tb, 3, 0)
 						Widen(p, tw, tx)
 					})
-					compare(t, "sum", gputest.Read(t, d, ts), stored(s.pair, sum), equal)
 					compare(t, "mixed", gputest.Read(t, d, tm), mixed, tolerance{1e-7, 2e-7}.in(s.pair))
 					compare(t, "scaled", gputest.Read(t, d, tc), scaled, tolerance{0, 2e-7}.in(s.pair))
 					compare(t, "wide", gputest.Read(t, d, tw), x, equal)
-					zeroPadding(t, d, ts, tm, tc, tw)
+					zeroPadding(t, d, tm, tc, tw)
 					unchanged(t, d, ta, a)
 					unchanged(t, d, tb, b)
 					unchanged(t, d, tx, x)
@@ -104,15 +101,13 @@ func TestFlatInParts(t *testing.T) {
 				z := gputest.TensorOf(t, d, s.pair, "z", random(5, n, 1), rows, c)
 				var results [2][]gpu.Tensor
 				for i := range results {
-					sum := gputest.TensorOf(t, d, s.pair, "sum", random(6, n, 1), rows, c)
 					mixed, wide := dirty(t, d, s.pair, "mixed", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
 					act, dgate, dup := dirty(t, d, s.pair, "act", rows, c), dirty(t, d, s.pair, "dgate", rows, c), dirty(t, d, s.pair, "dup", rows, c)
-					results[i] = []gpu.Tensor{sum, mixed, wide, act, dgate, dup}
+					results[i] = []gpu.Tensor{mixed, wide, act, dgate, dup}
 					if i == 1 {
 						defer gpu.RestrictBinding(d, 1024)() // 256 elements of f32: a part ends within a row
 					}
 					run(t, d, func(p *gpu.Pass) {
-						Add(p, sum, x)
 						Mix(p, mixed, a, b, 0.25, 0.75)
 						Widen(p, wide, x)
 						SwiGLUForward(p, act, x, y)
@@ -131,11 +126,10 @@ func TestFlatRefuses(t *testing.T) {
 	d := gpu.NewHost()
 	a, b, h := gputest.Tensor(t, d, "a", nil, 3, 5), gputest.Tensor(t, d, "b", nil, 5, 3), gputest.TensorOf(t, d, gpu.BF16, "h", nil, 3, 5)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"add: tensor b is (5, 3) where (3, 5) is needed": func(p *gpu.Pass) { Add(p, a, b) },
-		"add: no tensor":                                      func(p *gpu.Pass) { Add(p, gpu.Tensor{}, a) },
-		"mix: no tensor where (3, 5) is needed":               func(p *gpu.Pass) { Mix(p, h, a, gpu.Tensor{}, 1, 0) },
-		"kernel add_f32: tensor h is bf16, binding 1 takes f": func(p *gpu.Pass) { Add(p, a, h) },
-		"kernel widen_f32: tensor h is bf16":                  func(p *gpu.Pass) { Widen(p, h, a) },
+		"mix: tensor b is (5, 3) where (3, 5) is needed": func(p *gpu.Pass) { Mix(p, h, b, a, 1, 0) },
+		"widen: no tensor":                      func(p *gpu.Pass) { Widen(p, gpu.Tensor{}, a) },
+		"mix: no tensor where (3, 5) is needed": func(p *gpu.Pass) { Mix(p, h, a, gpu.Tensor{}, 1, 0) },
+		"kernel widen_f32: tensor h is bf16":    func(p *gpu.Pass) { Widen(p, h, a) },
 	} {
 		p := d.Begin("refuse")
 		record(p)

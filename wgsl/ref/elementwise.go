@@ -1,12 +1,5 @@
 package ref
 
-// Add adds x to out.
-func Add[F Float](out, x []F) {
-	for i := range out {
-		out[i] += x[i]
-	}
-}
-
 // Mix sets out to wa * a + wb * b; with wb 0, b is not read, and a is copied if
 // then wa is 1.
 func Mix[F Float](out, a, b []F, wa, wb float32) {
@@ -20,6 +13,20 @@ func Mix[F Float](out, a, b []F, wa, wb float32) {
 			value += float64(wb) * float64(b[i])
 		}
 		out[i] = F(value)
+	}
+}
+
+// SumSlices sets out to the sum of so many slices of as many elements, or adds it.
+func SumSlices[F Float](out, partials []F, slices int, accumulate bool) {
+	for i := range out {
+		sum := F(0)
+		if accumulate {
+			sum = out[i]
+		}
+		for z := range slices {
+			sum += partials[z*len(out)+i]
+		}
+		out[i] = sum
 	}
 }
 

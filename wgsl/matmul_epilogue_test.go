@@ -1,0 +1,140 @@
+package wgsl
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/wgsl/ref"
+)
+
+// What a product starts from and ends with, against float64, in aligned and edge
+// kernels; every tile gives the same bits.
+func TestMatmulEpilogues(t *testing.T) {
+	tiles := []matmulTile{{8, 8, 8, 1, 2, 0}, {16, 4, 2, 4, 4, 0}, {8, 4, 2, 4, 8, 0}, {4, 4, 8, 8, 4, 16}}
+	for _, transpose := range everyTranspose {
+		for _, types := range uniformMatmulTypes {
+			for _, c := range []struct{ m, n, k, rank int }{{37, 70, 53, 6}, {64, 64, 32, 16}} {
+				for _, low := range []bool{false, true} {
+					a, b := pair(transpose, types, c.m, c.n, c.k, 1)
+					u, v := pair(transpose, types, c.m, c.n, c.rank, 3)
+					residual := stored(types[0], random(5, c.m*c.n, 1))
+					s := MatmulShape{M: c.m, N: c.n, K: c.k, Scale: 0.5}
+					want := exact(transpose, residual, a.values, b.values, MatmulShape{M: c.m, N: c.n, K: c.k, Scale: 0.5, Accumulate: true})
+					if low {
+						want = exact(transpose, want, u.values, v.values, MatmulShape{M: c.m, N: c.n, K: c.rank, Scale: 1, Accumulate: true})
+					}
+					t.Run(fmt.Sprintf("%s %s %v low rank %t", transpose, types, c, low), func(t *testing.T) {
+						gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+							x, y := a.on(t, d, "a"), b.on(t, d, "b")
+							start := gputest.TensorOf(t, d, types[0], "residual", residual, c.m, c.n)
+							s := s
+							s.Residual = start
+							piece := matmulPiece{transpose: transpose, m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: x}, b: block{t: y}, residual: block{t: start}}
+							if low {
+								s.Low = LowRank{u.on(t, d, "low a"), v.on(t, d, "low b"), c.rank}
+								piece.rank, piece.lowA, piece.lowB = c.rank, block{t: s.Low.A}, block{t: s.Low.B}
+							}
+							out := dirty(t, d, types[0], "out", c.m, c.n)
+							run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
+							compare(t, "out", gputest.Read(t, d, out), want, matmulTolerance(c.k+c.rank, types[0]))
+							zeroPadding(t, d, out)
+							unchanged(t, d, start, residual)
+							for _, tile := range tiles {
+								again := dirty(t, d, types[0], tile.String(), c.m, c.n)
+								piece.out = block{t: again}
+								run(t, d, func(p *gpu.Pass) { piece.runTile(p, tile) })
+								sameWords(t, d, again, out)
+							}
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// matrix is the values of a matrix and what they are stored as.
+type matrix struct {
+	values     []float32
+	rows, cols int
+	dtype      gpu.DType
+}
+
+func (x matrix) on(t *testing.T, d gpu.Device, name string) gpu.Tensor {
+	return gputest.TensorOf(t, d, x.dtype, name, x.values, x.rows, x.cols)
+}
+
+// pair makes the operands of a product.
+func pair(transpose string, types matmulTypes, m, n, k int, seed uint64) (a, b matrix) {
+	sa, sb := shapesOf(transpose, MatmulShape{M: m, N: n, K: k})
+	return matrix{stored(types[1], random(seed, m*k, 1)), sa[0], sa[1], types[1]}, matrix{stored(types[2], random(seed+1, k*n, 1)), sb[0], sb[1], types[2]}
+}
+
+// A residual goes with slices too, and comes once; the low rank's term comes last.
+func TestMatmulEpiloguesInSlices(t *testing.T) {
+	const m, n, k, rank = 40, 31, 90, 5
+	for _, transpose := range []string{"nn", "nt"} {
+		types := uniformMatmulTypes[0]
+		a, b := pair(transpose, types, m, n, k, 1)
+		u, v := pair(transpose, types, m, n, rank, 3)
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			s := MatmulShape{M: m, N: n, K: k, Residual: gputest.Tensor(t, d, "residual", random(5, m*n, 1), m, n), Low: LowRank{u.on(t, d, "low a"), v.on(t, d, "low b"), rank}}
+			x, y := a.on(t, d, "a"), b.on(t, d, "b")
+			whole, sliced := dirty(t, d, gpu.F32, "whole", m, n), dirty(t, d, gpu.F32, "slices", m, n)
+			run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, whole, x, y, s) })
+			defer gpu.RestrictBinding(d, 4096)()
+			run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, sliced, x, y, s) })
+			sameWords(t, d, sliced, whole)
+		})
+	}
+}
+
+// Products whose k is split, around the least slice.
+func TestMatmulSplit(t *testing.T) {
+	for _, c := range []struct{ m, n, k, slices int }{{9, 6, 255, 1}, {9, 6, 256, 2}, {70, 8, 520, 4}, {6, 70, 515, 4}} {
+		if n := matmulSlices(c.m, c.n, c.k); n != c.slices {
+			t.Errorf("%v: %d slices", c, n)
+		}
+		for _, s := range storages {
+			for _, accumulate := range []bool{false, true} {
+				types := matmulTypes{s.grad, s.pair, s.pair}
+				a, b := pair("tn", types, c.m, c.n, c.k, 1)
+				before := stored(s.grad, random(7, c.m*c.n, 1))
+				want := exact("tn", before, a.values, b.values, MatmulShape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
+				t.Run(fmt.Sprint(c, s.suffix(), accumulate), func(t *testing.T) {
+					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+						x, y, out := a.on(t, d, "a"), b.on(t, d, "b"), gputest.TensorOf(t, d, s.grad, "out", before, c.m, c.n)
+						scratch := gpu.Tensor{}
+						if spec := SplitSpec(c.m, c.n, c.k); spec.Name != "" {
+							scratch = dirty(t, d, gpu.F32, "scratch", spec.Words())
+						}
+						run(t, d, func(p *gpu.Pass) {
+							MatmulTNSplit(p, out, scratch, x, y, MatmulShape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
+						})
+						compare(t, "out", gputest.Read(t, d, out), want, tolerance{2.5e-6 * math.Sqrt(float64(c.k)), 1e-5}.in(s.grad)) // of twice the products
+						zeroPadding(t, d, out)
+					})
+				})
+			}
+		}
+	}
+	if n := matmulSlices(1024, 512, 4096); n != 1 {
+		t.Errorf("many outputs: %d slices", n)
+	}
+}
+
+func TestSumSlices(t *testing.T) {
+	out, parts := []float32{1, 2}, []float32{10, 20, 100, 200}
+	ref.SumSlices(out, parts, 2, true)
+	if !slices.Equal(out, []float32{111, 222}) {
+		t.Errorf("accumulated %v", out)
+	}
+	ref.SumSlices(out, parts, 2, false)
+	if !slices.Equal(out, []float32{110, 220}) {
+		t.Errorf("sum %v", out)
+	}
+}
