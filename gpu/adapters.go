@@ -219,3 +219,12 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 	}
 	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; choose one of %s, or host", choice, strings.Join(names, ", "))
 }
+
+// Identity is what measurements of a device are kept under: adapter, backend, driver.
+func Identity(d Device) string {
+	if w, ok := d.(*wdevice); ok {
+		a := w.adapter
+		return fmt.Sprintf("%s, %s, %s, %s", a.Name, a.Backend, a.Kind, a.Driver)
+	}
+	return d.Name()
+}

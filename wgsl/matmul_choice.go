@@ -15,10 +15,13 @@ type matmulClass struct {
 	M, N, K   int
 }
 
-// class cuts the shape down, the longest side first, until one product of it is one
-// submission: so that trying it out takes no longer.
 func (x matmulPiece) class(l gpu.Limits) matmulClass {
-	c := matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}
+	return matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}.cut(l)
+}
+
+// cut cuts the shape down, the longest side first, until one product of it is one
+// submission: so that trying it out takes no longer.
+func (c matmulClass) cut(l gpu.Limits) matmulClass {
 	for c.work() > l.Budget {
 		side := &c.M
 		for _, other := range []*int{&c.N, &c.K} {

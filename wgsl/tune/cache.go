@@ -1,0 +1,114 @@
+package tune
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"steplm/gpu"
+	"steplm/wgsl"
+)
+
+// Cache is what was found on one device, in a file of the user's.
+type Cache struct {
+	path string
+	file cacheFile
+}
+
+// cacheFile is the file's JSON.
+type cacheFile struct {
+	Device  string            `json:"device"`  // adapter, backend, driver
+	Kernels string            `json:"kernels"` // wgsl.TextHash
+	Classes map[string]Result `json:"classes"`
+}
+
+// CacheDir is the folder of all caches: the system's for a user's caches.
+func CacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder for what tuning finds: %w; --no-tune does without", err)
+	}
+	return filepath.Join(dir, "steplm", "tune"), nil
+}
+
+// OpenCache reads what dir has of a device, which may be nothing. A file that cannot
+// be read as one is an empty cache, and warning says why.
+func OpenCache(dir string, d gpu.Device) (c *Cache, warning error) {
+	c = &Cache{file: cacheFile{Device: gpu.Identity(d), Kernels: wgsl.TextHash(), Classes: map[string]Result{}}}
+	key := sha256.Sum256([]byte(c.file.Device + "\n" + c.file.Kernels))
+	c.path = filepath.Join(dir, hex.EncodeToString(key[:])[:24]+".json")
+	found, err := readCache(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil && (found.Device != c.file.Device || found.Kernels != c.file.Kernels) {
+		err = fmt.Errorf("%s is of device %q", c.path, found.Device)
+	}
+	if err != nil {
+		return c, fmt.Errorf("what tuning found before is not used: %w", err)
+	}
+	c.merge(found)
+	return c, nil
+}
+
+func readCache(path string) (f cacheFile, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return f, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// merge takes what is new.
+func (c *Cache) merge(f cacheFile) {
+	for class, r := range f.Classes {
+		if _, ok := c.file.Classes[class]; !ok {
+			c.file.Classes[class] = r
+		}
+	}
+}
+
+// Path is the file.
+func (c *Cache) Path() string { return c.path }
+
+// Find is what was found for a class.
+func (c *Cache) Find(class string) (Result, bool) {
+	r, ok := c.file.Classes[class]
+	return r, ok
+}
+
+// Add keeps a result and writes the file, whole or not at all, together with what
+// another process has added meanwhile.
+func (c *Cache) Add(r Result) error {
+	c.file.Classes[r.Class] = r
+	if found, err := readCache(c.path); err == nil {
+		c.merge(found)
+	}
+	b, err := json.MarshalIndent(c.file, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*.part")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), c.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

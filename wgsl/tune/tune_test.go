@@ -1,0 +1,168 @@
+package tune
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/wgsl"
+)
+
+var quick = Options{Budget: 20 * time.Millisecond}
+
+func TestMatmulClass(t *testing.T) {
+	d := gputest.Adapter(t)
+	before := d.Ledger().Total()
+	for _, transpose := range []string{"nn", "nt", "tn"} {
+		c, err := wgsl.MatmulClass(transpose, gpu.BF16, gpu.BF16, gpu.BF16, 40, 72, 24, d.Limits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Class(context.Background(), d, c, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) || !(r.GFLOPS > 0) || r.GFLOPS < r.Default {
+			t.Errorf("%+v", r)
+		}
+	}
+	if after := d.Ledger().Total(); after != before {
+		t.Errorf("trials left %d bytes", after-before)
+	}
+}
+
+// fake is a class whose variants write a number of their own, over and over.
+type fake struct {
+	values map[string]uint32
+	names  []string
+	check  error
+}
+
+func (f fake) String() string               { return "fake" }
+func (f fake) Variants(gpu.Limits) []string { return f.names }
+func (f fake) Kernel(v string) *gpu.Kernel {
+	return &gpu.Kernel{Name: "fake_" + v, Workgroup: [3]int{1, 1, 1}, Access: []gpu.Access{gpu.Write}, Host: func(a gpu.Args) { a.U(0)[0] = f.values[v] }}
+}
+
+func (f fake) Trial(d gpu.Device) (*wgsl.Trial, error) {
+	x, err := d.New(gpu.Spec{Name: "x", Class: gpu.Scratch, DType: gpu.U32, Shape: []int{1}})
+	if err != nil {
+		return nil, err
+	}
+	return &wgsl.Trial{Outputs: []gpu.Tensor{x}, Work: 1, Check: func() error { return f.check },
+		Run: func(p *gpu.Pass, v string) {
+			if v == "broken" {
+				p.Fail(errors.New("does not compile"))
+			}
+			p.Run(gpu.Call{Kernel: f.Kernel(v), Groups: [3]int{1, 1, 1}, Tensors: []gpu.Tensor{x}})
+		}}, nil
+}
+
+func TestWrongVariantsAreLeftOut(t *testing.T) {
+	f := fake{values: map[string]uint32{"a": 7, "b": 8, "broken": 7, "c": 7}, names: []string{"a", "b", "broken", "c", "refused"}}
+	o := quick
+	o.Compiles = func(k *gpu.Kernel) error {
+		if k.Name == "fake_refused" {
+			return errors.New("its compiler died")
+		}
+		return nil
+	}
+	r, err := Class(context.Background(), gpu.NewHost(), f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"b: other bits than a", "broken: does not compile", "refused: its compiler died"}
+	if !slices.Equal(r.Excluded, want) || r.Tried != 2 || r.Variant == "b" {
+		t.Errorf("%+v", r)
+	}
+	f.check = errors.New("output 0 is 7 where 9 is right")
+	if _, err := Class(context.Background(), gpu.NewHost(), f, quick); err == nil || !strings.Contains(err.Error(), "cannot compute fake: output 0 is 7 where 9 is right") {
+		t.Errorf("error %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if _, err := Class(ctx, gpu.NewHost(), f, quick); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCache(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "tune")
+	d := gpu.NewHost()
+	open := func() (*Cache, error) { return OpenCache(dir, d) }
+	c, warning := open()
+	if warning != nil {
+		t.Fatal(warning)
+	}
+	other, _ := open() // another process
+	if err := other.Add(Result{Class: "y", Variant: "2"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Add(Result{Class: "x", Variant: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	c, warning = open()
+	x, ok1 := c.Find("x")
+	y, ok2 := c.Find("y")
+	if warning != nil || !ok1 || !ok2 || x.Variant != "1" || y.Variant != "2" {
+		t.Errorf("%v %v, %v", x, y, warning)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("%d files", len(files))
+	}
+	for _, content := range []string{"{", `{"device": "another"}`} {
+		if err := os.WriteFile(c.Path(), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, warning = open()
+		if _, ok := c.Find("x"); ok || warning == nil || !strings.Contains(warning.Error(), c.Path()) {
+			t.Errorf("warning %v", warning)
+		}
+	}
+}
+
+func TestRunTakesTheCacheFirst(t *testing.T) {
+	d := gpu.NewHost()
+	c, _ := OpenCache(t.TempDir(), d)
+	class, err := wgsl.MatmulClass("nt", gpu.F32, gpu.F32, gpu.F32, 8, 8, 8, d.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := class.String()
+	if err := c.Add(Result{Class: known, Variant: "16x4_8x1_by4_0"}); err != nil {
+		t.Fatal(err)
+	}
+	const unknown = "matmul nn f32 f32 f32 5x6x7"
+	asked := 0
+	results, err := Run(context.Background(), d, []string{known, unknown}, c, quick, func(i, n int, class string) {
+		asked++
+		if i != 0 || n != 1 || class != unknown {
+			t.Errorf("%d of %d: %s", i, n, class)
+		}
+	})
+	if err != nil || len(results) != 2 || asked != 1 {
+		t.Fatalf("%v %d %v", results, asked, err)
+	}
+	if d.Choices().Chosen(known) != "16x4_8x1_by4_0" || d.Choices().Chosen(unknown) == "" {
+		t.Errorf("choices %q %q", d.Choices().Chosen(known), d.Choices().Chosen(unknown))
+	}
+	if _, err := Run(context.Background(), d, []string{"matmul of nothing"}, c, quick, nil); err == nil {
+		t.Error("an unknown class was tuned")
+	}
+}
+
+func TestNeeded(t *testing.T) {
+	d := gpu.NewDry(gpu.Limits{Budget: 10})
+	d.Choices().Set("chosen", "v")
+	got := Needed(d, map[string]float64{"little": 299, "some": 300, "most": 1e4, "chosen": 1e9})
+	if !slices.Equal(got, []string{"most", "some"}) {
+		t.Errorf("%v", got)
+	}
+}
