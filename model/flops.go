@@ -9,6 +9,12 @@ import "slices"
 type FLOPs struct {
 	Forward  float64 // Forward and the head's logits, once
 	Backward float64 // the rest of Backward
+	// Parts of both:
+	WeightGradients float64 // dW of blocks' linears
+	Adapters        float64 // both ways, their own gradients too
+	Attention       float64
+	Head            float64 // logits and both gradients
+	Recomputation   float64 // what is computed a second time
 }
 
 // Total is forward and backward.
@@ -45,25 +51,34 @@ func (l Layout) FLOPs(s Size) FLOPs {
 			}
 		}
 		f.Forward += linears + adapters + 4*pair
+		f.Adapters += adapters
+		f.Attention += 4 * pair
 		if l.Inference || i < lowest {
 			continue
 		}
 		f.Backward += linears + 2*adapters + 14*pair
+		f.Adapters += 2 * adapters
+		f.Attention += 14 * pair
 		if s.Recompute && i < len(l.Blocks)-1 {
-			f.Backward += linears + adapters + 4*pair - l.downFLOPs(b, rows)
+			again := linears + adapters + 4*pair - l.downFLOPs(b, rows)
+			f.Backward += again
+			f.Recomputation += again
 		}
 		if !b.Frozen {
 			f.Backward += linears
+			f.WeightGradients += linears
 		}
 	}
 	head := 2 * rows * float64(l.Vocab) * float64(l.Hidden)
 	f.Forward += head
+	f.Head = head
 	if !l.Inference {
-		f.Backward += head
+		f.Head += head
 		if l.TrainHead && !l.Tied || l.TrainEmbedding && l.Tied {
-			f.Backward += head
+			f.Head += head
 		}
 	}
+	f.Backward += f.Head - head
 	return f
 }
 

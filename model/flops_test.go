@@ -33,19 +33,38 @@ func TestFLOPsByHand(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		l    Layout
-		want FLOPs
+		want [2]float64 // forward, backward
 	}{
-		{"one block", Plain(c, 1), FLOPs{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
-		{"two blocks", Plain(c, 2), FLOPs{2*linears + 8*attention + head, 4*linears + 28*attention + 2*head}},
-		{"tied", tied, FLOPs{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
-		{"inference", Plain(c, 2).ForInference(), FLOPs{2*linears + 8*attention + head, 0}},
-		{"wrapped", wrapped, FLOPs{2*linears + adapters + 8*attention + head, 3*linears + 2*adapters + 28*attention + 2*head}},
-		{"frozen", between, FLOPs{2*linears + 8*attention + head, 3*linears + 28*attention + 2*head}},
-		{"upper half", upper, FLOPs{2*linears + 8*attention + head, 2*linears + 14*attention + head}},
+		{"one block", Plain(c, 1), [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
+		{"two blocks", Plain(c, 2), [2]float64{2*linears + 8*attention + head, 4*linears + 28*attention + 2*head}},
+		{"tied", tied, [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
+		{"inference", Plain(c, 2).ForInference(), [2]float64{2*linears + 8*attention + head, 0}},
+		{"wrapped", wrapped, [2]float64{2*linears + adapters + 8*attention + head, 3*linears + 2*adapters + 28*attention + 2*head}},
+		{"frozen", between, [2]float64{2*linears + 8*attention + head, 3*linears + 28*attention + 2*head}},
+		{"upper half", upper, [2]float64{2*linears + 8*attention + head, 2*linears + 14*attention + head}},
 	} {
-		if got := c.l.FLOPs(s); got != c.want {
-			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		if got := c.l.FLOPs(s); got.Forward != c.want[0] || got.Backward != c.want[1] {
+			t.Errorf("%s: %+v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// The parts of a grown model with recomputation.
+func TestFLOPsParts(t *testing.T) {
+	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5, RopeTheta: 1e4}
+	l := Plain(c, 2)
+	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
+	l.Adapter = AdapterLayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
+	// By the numbers of TestFLOPsByHand; the first block is run again but for down and its
+	// adapter's B.
+	want := FLOPs{WeightGradients: 720, Adapters: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120, Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
+	got := l.FLOPs(Size{Batch: 1, SeqLen: 3, Recompute: true})
+	want.Forward, want.Backward = got.Forward, got.Backward
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if sum := 4*720 + got.WeightGradients + got.Adapters + got.Attention + got.Head + got.Recomputation; got.Total() != sum {
+		t.Errorf("the parts and two linears each way are %g, all is %g", sum, got.Total())
 	}
 }
 

@@ -1,0 +1,48 @@
+package stage
+
+import (
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// Classes lists the classes of kernels for which a device with such limits has a
+// choice in the run, and the operations that all steps together spend in each.
+func (r Recipe) Classes(l gpu.Limits) (map[string]float64, error) {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	total := map[string]float64{}
+	for i, layout := range layouts {
+		dry := gpu.NewDry(l)
+		if err := recordMicroBatch(dry, layout, r.Batch); err != nil {
+			return nil, err
+		}
+		for class, use := range dry.Choices().Used() {
+			total[class] += use.Work * float64(r.Stages[i].Steps*r.GradAccum)
+		}
+	}
+	return total, nil
+}
+
+// recordMicroBatch records forward and backward of one micro-batch on a device that
+// computes nothing.
+func recordMicroBatch(dry *gpu.Dry, l model.Layout, s model.Size) error {
+	m, err := model.New(dry, l)
+	if err != nil {
+		return err
+	}
+	a, err := model.NewActivations(dry, l, s)
+	if err != nil {
+		return err
+	}
+	ids := make([]uint32, s.Rows())
+	if err := a.Load(model.Batch(data.NewBatch(ids, ids))); err != nil {
+		return err
+	}
+	p := dry.Begin("micro-batch")
+	m.Forward(p, a)
+	m.Backward(p, a, model.Gradients{Scale: 1})
+	return p.End()
+}

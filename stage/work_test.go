@@ -1,0 +1,59 @@
+package stage
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/gpu"
+)
+
+// What a recorded micro-batch spends in products and attention is what the layout
+// counts, to the operation: in every stage, with adapters, int8 and recomputation.
+func TestRecordedWorkIsCountedWork(t *testing.T) {
+	for seed := range uint64(40) {
+		o := randomRun(rand.New(rand.NewPCG(seed, 2)))
+		r := mustRecipe(t, "step", o)
+		layouts, err := r.Layouts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range layouts {
+			dry := gpu.NewDry(gpu.NewHost().Limits())
+			if err := recordMicroBatch(dry, l, r.Batch); err != nil {
+				t.Fatal(err)
+			}
+			got := 0.0
+			for _, c := range dry.Calls() {
+				if strings.HasPrefix(c.Kernel, "matmul") || strings.HasPrefix(c.Kernel, "attention") {
+					got += c.Work
+				}
+			}
+			if want := l.FLOPs(r.Batch).Total(); got != want {
+				t.Errorf("seed %d, stage %d: %g operations recorded, %g counted: %+v", seed, i+1, got, want, o)
+			}
+		}
+	}
+}
+
+// A run's classes are those that its steps call for, and their work is a step's times
+// the steps.
+func TestClassesAreWhatStepsUse(t *testing.T) {
+	o := tinyOptions()
+	r := mustRecipe(t, "step", o)
+	d := gpu.NewHost()
+	planned, err := r.Classes(d.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runWhole(t, d, o, func(*Trainer) {})
+	used := map[string]float64{}
+	for class, use := range d.Choices().Used() {
+		used[class] = use.Work
+	}
+	if diff := cmp.Diff(planned, used); diff != "" {
+		t.Errorf("(-planned +used):\n%s", diff)
+	}
+}
