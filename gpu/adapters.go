@@ -220,6 +220,13 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; choose one of %s, or host", choice, strings.Join(names, ", "))
 }
 
+// Tunable reports whether a device's kernels have variants that differ: in plain Go
+// they do not.
+func Tunable(d Device) bool {
+	_, ok := d.(*wdevice)
+	return ok
+}
+
 // Identity is what measurements of a device are kept under: adapter, backend, driver.
 func Identity(d Device) string {
 	if w, ok := d.(*wdevice); ok {

@@ -248,6 +248,10 @@ func (o Options) planGaLore() MethodPlan {
 	return planned(PlanGaLore, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, 0, specs)})
 }
 
+// ShapeRecipe is the recipe of a run of which the shapes alone matter: how it trains
+// is filled in.
+func ShapeRecipe(method string, o Options) (Recipe, error) { return NewRecipe(method, o.anyTraining()) }
+
 // anyTraining fills in what a recipe needs and memory does not depend on.
 func (o Options) anyTraining() Options {
 	o.GradAccum = max(1, o.GradAccum)

@@ -23,6 +23,8 @@ type state struct {
 	Cursor  data.Cursor `json:"cursor"`  // of the next batch
 	Metrics int64       `json:"metrics"` // bytes of metrics.jsonl up to the step's line
 	Device  string      `json:"device"`  // losses repeat bit for bit on the same one
+	// Variants of kernels that ran, by class.
+	Variants map[string]string `json:"variants,omitempty"`
 }
 
 // saveChunk is about how many values are read and written at once: 4 MiB of f32.
@@ -45,6 +47,10 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	s := state{Recipe: t.Recipe.Hash(), Step: t.step, Stage: t.stage, Updates: t.opt.T, Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name()}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
+	}
+	s.Variants = map[string]string{}
+	for class, use := range t.dev.Choices().Used() {
+		s.Variants[class] = use.Variant
 	}
 	err = d.WriteJSON(stateFile, s)
 	if err == nil {
@@ -156,6 +162,7 @@ func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, m
 	if err != nil {
 		return nil, 0, err
 	}
+	s.choose(dev)
 	if t, err = allocate(dev, r, b, s.Stage); err != nil {
 		return nil, 0, err
 	}
@@ -164,6 +171,32 @@ func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, m
 		return nil, 0, err
 	}
 	return t, s.Metrics, nil
+}
+
+// choose has the device run the variants that ran before the save, if it is the same.
+func (s state) choose(dev gpu.Device) {
+	if s.Device != dev.Name() {
+		return
+	}
+	for class, variant := range s.Variants {
+		dev.Choices().Set(class, variant)
+	}
+}
+
+// RestoreChoices makes a device's choices those of a run's last checkpoint. A run
+// without one, or of another device, says nothing; one that cannot be read is for
+// Resume to complain of.
+func RestoreChoices(dev gpu.Device, runDir string) {
+	parent := filepath.Join(runDir, checkpointsDir)
+	name, err := checkpoint.Latest(parent)
+	if err != nil {
+		return
+	}
+	raw, err := os.ReadFile(filepath.Join(parent, name, stateFile))
+	var s state
+	if err == nil && json.Unmarshal(raw, &s) == nil {
+		s.choose(dev)
+	}
 }
 
 // readState verifies a checkpoint and reads what it holds besides tensors.

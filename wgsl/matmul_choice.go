@@ -60,7 +60,7 @@ func (c matmulClass) choose(p *gpu.Pass, work float64) matmulTile {
 // cpuTiles are what is tried where memory is the CPU's cache and a workgroup of eight
 // is a vector's lanes; more than 16 x 16 sums take seconds to compile.
 var cpuTiles = []matmulTile{
-	{16, 16, 8, 1, 4, 0}, {16, 16, 8, 1, 2, 0}, {16, 8, 8, 1, 4, 0}, {16, 8, 8, 1, 8, 0}, {8, 16, 8, 1, 4, 0}, {8, 8, 8, 1, 4, 0},
+	{16, 16, 8, 1, 4, 0}, {16, 16, 8, 1, 2, 0}, {16, 12, 8, 1, 4, 0}, {16, 8, 8, 1, 4, 0}, {16, 8, 8, 1, 8, 0}, {8, 16, 8, 1, 4, 0}, {8, 8, 8, 1, 4, 0},
 	{4, 16, 8, 1, 4, 0}, {16, 4, 8, 1, 4, 0}, {16, 4, 4, 2, 4, 0}, {16, 4, 2, 4, 4, 0}, {8, 4, 2, 4, 8, 0}, {4, 4, 8, 1, 4, 0}, {8, 4, 8, 1, 4, 0}, {4, 8, 8, 1, 4, 0},
 }
 

@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"gpu/gputest":      {"steplm/gpu"},
 	"wgsl":             {"steplm/gpu", "steplm/wgsl/ref"},
 	"wgsl/ref":         {},
+	"wgsl/tune":        {"steplm/wgsl", "steplm/gpu"},
 	"model":            {"steplm/wgsl", "steplm/gpu", "steplm/model/checkpoint"},
 	"model/optim":      {"steplm/model", "steplm/wgsl", "steplm/gpu"},
 	"model/checkpoint": {},

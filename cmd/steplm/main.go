@@ -29,13 +29,18 @@ type cli struct {
 	Plot      plotCmd      `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Eval      evalCmd      `cmd:"" help:"Measure a model."`
 	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
-	Devices   devicesCmd   `cmd:"" help:"List the devices and test each."`
+	Devices   devicesGroup `cmd:"" help:"List the devices and test each, or tune one."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
 	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
 }
 
 type evalCmd struct {
 	Ppl evalPplCmd `cmd:"" help:"Perplexity on Parquet shards, text or WikiText."`
+}
+
+type devicesGroup struct {
+	List devicesCmd     `cmd:"" default:"withargs" help:"List the devices and test each (default)."`
+	Tune devicesTuneCmd `cmd:"" help:"Find out which variants of kernels a device is fastest with, ahead of a run."`
 }
 
 type tokenizerCmd struct {

@@ -8,30 +8,18 @@ import (
 	"strings"
 
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/stage"
 )
 
 type planCmd struct {
-	ModelFlags   `embed:""`
-	StepFlags    `embed:""`
-	StorageFlags `embed:""`
-	BatchSize    int    `default:"8" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
-	GradAccum    int    `default:"1" placeholder:"N" help:"Micro-batches per step. Default: ${default}."`
-	SVG          string `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
-	JSON         bool   `help:"Print JSON."`
+	ShapeFlags `embed:""`
+	SVG        string `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	JSON       bool   `help:"Print JSON."`
 }
 
 func (c *planCmd) Run() error {
-	config, err := c.Config(0)
+	o, err := c.Options()
 	if err != nil {
-		return err
-	}
-	o := stage.Options{Model: config, Batch: model.Size{Batch: c.BatchSize, SeqLen: c.Window(config)}, GradAccum: c.GradAccum}
-	if err := c.StorageFlags.Set(&o); err != nil {
-		return err
-	}
-	if err := c.StepFlags.Set(&o, config); err != nil {
 		return err
 	}
 	var fitted *stage.Fitted

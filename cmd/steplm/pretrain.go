@@ -64,6 +64,7 @@ type pretrainCmd struct {
 	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
 	EvalTokens int64 `default:"32768" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
 	DeviceFlag
+	TuneFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
 
 	unused []string // flags that were given and that the method does not heed
@@ -112,6 +113,7 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 // result is what a run leaves for a summary.
 type result struct {
 	recipe stage.Recipe
+	peak   float64 // operations per second of the device's products at their best; 0: not measured
 	events []stage.Event
 	memory map[int]stageMemory // by stage, from 1 on
 	// Of each stage:
@@ -151,6 +153,17 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err := stage.CheckFits(dev, recipe); err != nil {
 		return nil, err
 	}
+	if c.Resume {
+		stage.RestoreChoices(dev, c.Out)
+	}
+	work, err := recipe.Classes(dev.Limits())
+	if err != nil {
+		return nil, err
+	}
+	peak, err := c.TuneFlags.tune(ctx, dev, work, recipe.Storage.Precision, c.JSON)
+	if err != nil {
+		return nil, err
+	}
 	open := stage.CreateFolder
 	if c.Resume {
 		open = stage.OpenFolder
@@ -169,7 +182,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if len(c.unused) > 0 {
 		fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), c.Method)
 	}
-	res := &result{recipe: recipe}
+	res := &result{recipe: recipe, peak: peak}
 	v := newView(c.JSON, c.Out, recipe, res)
 	defer v.close()
 	run := &stage.Run{

@@ -79,6 +79,9 @@ func (c *Cache) merge(f cacheFile) {
 // Path is the file.
 func (c *Cache) Path() string { return c.path }
 
+// Forget has everything tried out again. The file is as it was until Add.
+func (c *Cache) Forget() { clear(c.file.Classes) }
+
 // Find is what was found for a class.
 func (c *Cache) Find(class string) (Result, bool) {
 	r, ok := c.file.Classes[class]

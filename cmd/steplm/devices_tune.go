@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+
+	"steplm/gpu"
+	"steplm/stage"
+	"steplm/wgsl/tune"
+)
+
+// devicesTuneCmd tunes a device ahead of a run.
+type devicesTuneCmd struct {
+	MethodFlags `embed:""`
+	TuneCache   string `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
+	Again       bool   `help:"Try out what was tried out before, too."`
+	DeviceFlag  `embed:""`
+	JSON        bool `help:"Print JSON."`
+}
+
+func (c *devicesTuneCmd) Run(ctx context.Context) error {
+	r, err := c.Recipe()
+	if err != nil {
+		return err
+	}
+	dev, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	if !gpu.Tunable(dev) {
+		return fmt.Errorf("%s has nothing to tune: its kernels have one variant; choose a device that `steplm devices` lists", dev.Name())
+	}
+	list, err := c.tune(ctx, dev, r)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(map[string]any{"device": dev.Name(), "classes": list})
+	}
+	rows := [][]string{{"class", "variant", "GFLOP/s", "default", "tried", "left out"}}
+	for _, r := range list {
+		rows = append(rows, []string{r.Class, r.Variant, fmt.Sprintf("%.3g", r.GFLOPS), fmt.Sprintf("%.3g", r.Default), strconv.Itoa(r.Tried), strconv.Itoa(len(r.Excluded))})
+	}
+	writeTable(os.Stdout, 2, rows)
+	for _, r := range list {
+		for _, why := range r.Excluded {
+			fmt.Printf("left out of %s: %s\n", r.Class, why)
+		}
+	}
+	return nil
+}
+
+// tune tries out every class of the recipe, however little is spent in it.
+func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recipe) ([]tune.Result, error) {
+	work, err := r.Classes(dev.Limits())
+	if err != nil {
+		return nil, err
+	}
+	cache, err := TuneFlags{TuneCache: c.TuneCache}.cache(dev)
+	if err != nil {
+		return nil, err
+	}
+	if c.Again {
+		cache.Forget()
+	}
+	classes := append(slices.Sorted(maps.Keys(work)), peakClass(dev, r.Storage.Precision))
+	return runTrials(ctx, dev, classes, cache, c.JSON)
+}

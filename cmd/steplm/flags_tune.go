@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/wgsl"
+	"steplm/wgsl/tune"
+)
+
+// TuneFlags say whether the device is tuned to the run, and where that is kept.
+type TuneFlags struct {
+	NoTune    bool   `help:"Do not try out kernels' variants on the device before a long run: take what earlier tuning found, else safe defaults. The numbers are the same."`
+	TuneCache string `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
+}
+
+// cache opens the device's.
+func (f TuneFlags) cache(dev gpu.Device) (*tune.Cache, error) {
+	dir := f.TuneCache
+	if dir == "" {
+		var err error
+		if dir, err = tune.CacheDir(); err != nil {
+			return nil, err
+		}
+	}
+	c, warning := tune.OpenCache(dir, dev)
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "steplm: warning: %v\n", warning)
+	}
+	return c, nil
+}
+
+// tune makes the device's choices for a run that spends so many operations in each
+// class, and returns the rate of its products at their best, in operations per
+// second: 0 where it was not measured.
+func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]float64, precision string, quiet bool) (peak float64, err error) {
+	if !gpu.Tunable(dev) {
+		return 0, nil
+	}
+	c, err := f.cache(dev)
+	if err != nil {
+		return 0, err
+	}
+	best := peakClass(dev, precision)
+	classes := tune.Needed(dev, work)
+	if f.NoTune {
+		classes = nil
+		for class := range work {
+			if _, ok := c.Find(class); ok && dev.Choices().Chosen(class) == "" {
+				classes = append(classes, class)
+			}
+		}
+	} else if len(classes) > 0 {
+		classes = append(classes, best)
+	}
+	if _, err := runTrials(ctx, dev, classes, c, quiet); err != nil {
+		return 0, err
+	}
+	r, _ := c.Find(best)
+	return r.GFLOPS * 1e9, nil
+}
+
+// runTrials shows how far it has got.
+func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, quiet bool) ([]tune.Result, error) {
+	var bar *progress
+	list, err := tune.Run(ctx, dev, classes, c, tune.Options{}, func(i, n int, class string) {
+		if bar == nil {
+			bar = newProgress(progressOutput(quiet), "tune", int64(n), "classes")
+		}
+		bar.Describe(class)
+		bar.Set(int64(i))
+	})
+	if bar != nil {
+		bar.Done()
+	}
+	return list, err
+}
+
+// peakClass is the product by whose rate all else is judged: square and large.
+func peakClass(dev gpu.Device, precision string) string {
+	t := gpu.F32
+	if precision == model.BF16 {
+		t = gpu.BF16
+	}
+	c, err := wgsl.MatmulClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
+	if err != nil {
+		panic(err) // a mistake here
+	}
+	return c.String()
+}
