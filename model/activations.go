@@ -27,10 +27,20 @@ func (s Size) Rows() int { return s.Batch * s.SeqLen }
 // DefaultHeadRows is what 16 MiB of f32 logits hold.
 func DefaultHeadRows(c Config, s Size) int { return HeadRowsOf(c, s, 16<<20) }
 
-// HeadRowsOf is how many rows of f32 logits fit into bytes, at least one and at most
-// all.
+// headRowsStep is what products like the rows of logits to be a multiple of.
+const headRowsStep = 32
+
+// HeadRowsOf is how many rows of f32 logits fit into bytes, at least one: all, or a
+// multiple of headRowsStep if there are so many.
 func HeadRowsOf(c Config, s Size, bytes int64) int {
-	return max(1, min(s.Rows(), int(bytes/4/int64(c.Vocab))))
+	n := int(bytes / 4 / int64(c.Vocab))
+	switch {
+	case n >= s.Rows():
+		return s.Rows()
+	case n > headRowsStep:
+		return n / headRowsStep * headRowsStep
+	}
+	return max(1, n)
 }
 
 // Activations is what a micro-batch needs on the device besides the model:

@@ -12,6 +12,7 @@ type matmulPiece struct {
 	accumulate                      bool
 	out, a, b, residual, lowA, lowB block // the last three may be none
 	slices                          int   // of k, into as many matrices of out; 0: not split
+	edges                           bool  // take the kernel that minds edges, though there may be none
 }
 
 func (x matmulPiece) types() matmulTypes {
@@ -19,7 +20,14 @@ func (x matmulPiece) types() matmulTypes {
 }
 
 // run records the piece in the variant that is chosen for its class.
-func (x matmulPiece) run(p *gpu.Pass) { x.runTile(p, x.class(p.Limits()).choose(p, x.work())) }
+func (x matmulPiece) run(p *gpu.Pass) {
+	x.edges = minds(p.Limits())
+	x.runTile(p, x.class(p.Limits()).choose(p, x.work()))
+}
+
+// minds reports whether a device takes kernels that mind edges where there are none: on
+// CPUs what they cost is nothing against compiling twice as many.
+func minds(l gpu.Limits) bool { return l.CPU }
 
 // slice is the k of one slice: all, unless split.
 func (x matmulPiece) slice() int { return gpu.Groups(x.k, max(1, x.slices)) }
@@ -33,7 +41,7 @@ func (x matmulPiece) variant(t matmulTile) matmulVariant {
 	step := max(t.Step, t.Slab)
 	return matmulVariant{
 		matmulTile: t, Transpose: x.transpose, Types: x.types(), Residual: !x.residual.none(), LowRank: x.rank > 0, Split: x.slices > 0,
-		Aligned: x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 && x.rank%step == 0,
+		Aligned: !x.edges && x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 && x.rank%step == 0,
 	}
 }
 

@@ -67,7 +67,9 @@ func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 			p.Fail(fmt.Errorf("%s: no tile %q", c, variant))
 			return
 		}
-		c.piece(out, a, b).runTile(p, tile)
+		x := c.piece(out, a, b)
+		x.edges = minds(p.Limits())
+		x.runTile(p, tile)
 	}
 	t.Check = func() error { return c.check(d, out, av, bv) }
 	return t.done()

@@ -15,7 +15,7 @@ import (
 	"steplm/wgsl"
 )
 
-var quick = Options{Budget: 20 * time.Millisecond}
+var quick = Options{Budget: 200 * time.Millisecond}
 
 func TestMatmulClass(t *testing.T) {
 	d := gputest.Adapter(t)
