@@ -20,14 +20,15 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 	// Each eight is read and written by one invocation; the one that owns the target's
 	// takes the loss before it overwrites the logit.
 	let eight = target_id / 8u;
-	let owns = counts && eight % 64u == local.x;
+	let owns = counts && walks(local.x, params.v, eight);
 	if (owns) {
 		let x = at_column(target_id, eight, logits[begin + eight], mat2x4<f32>());
 		let logit = dot(x[0] + x[1], vec4<f32>(1.0));
 		losses[params.at + row] = log(all.sum) + (all.most - logit);
 	}
 	let share = scale / all.sum;
-	for (var j = local.x; 8u * j < params.v; j += 64u) {
+	let own = walk(local.x, params.v);
+	for (var j = own.x; j < own.y; j += 8u) {
 		let x = logits[begin + j];
 		let at = columns(j);
 		logits[begin + j] = mat2x4<f32>(
