@@ -94,7 +94,6 @@ func BenchmarkKernels(b *testing.B) {
 		{"rope", 4 * layers, 4 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, cosine, cosine, t, heads, c/heads) }},
 		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { SwiGLUForward(p, dout, gate, up) }},
 		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) { SwiGLUBackward(p, dgate, dup, dout, gate, up) }},
-		{"add", 2 * layers, 6 * rows * c, func(p *gpu.Pass) { Add(p, y, x) }},
 		{"zero", 1, 2 * rows * c, func(p *gpu.Pass) { Zero(p, z) }},
 		{"embed_forward", 1, 4 * rows * c, func(p *gpu.Pass) { EmbedForward(p, x, embed, tids) }},
 		{"embed_backward", 1, 2 * rows * c, func(p *gpu.Pass) {
