@@ -45,7 +45,7 @@ func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, ty
 	}, types, list)
 }
 
-// adamwParams are the params after the number of pairs; adamwArgs reads them.
+// adamwParams are the params after the number of eights; adamwArgs reads them.
 func adamwParams(o AdamW) []uint32 {
 	var params []uint32
 	for _, f := range []float32{o.LR, o.Beta1, o.Beta2, o.Eps, o.Decay, o.Correction1, o.Correction2} {
@@ -100,7 +100,7 @@ func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stat
 		group = ref.Flash8Group
 		ops   = 200 // to decode twice and to encode
 	)
-	f.update(p, group/2, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
+	f.update(p, group/8, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
 }
 
 // Flash8Words is how many words AdamWFlash8 takes for so many elements of a weight's
@@ -153,9 +153,9 @@ func (x plane) part(at, n int) gpu.Tensor {
 
 // update records the kernel over all of a weight's storage, in parts where the device
 // does not bind as much at once. planes are its bindings but stats, the last; the
-// first is the weight. An invocation takes so many pairs; ops is the operations per
+// first is the weight. An invocation takes so many eights; ops is the operations per
 // element that memory does not hide.
-func (f *family) update(p *gpu.Pass, pairs, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
+func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
 	weight := planes[0]
 	if !alike(p, f.name, weight.Tensor) {
 		return
@@ -180,7 +180,7 @@ func (f *family) update(p *gpu.Pass, pairs, ops int, stats gpu.Tensor, o AdamW, 
 			tensors = append(tensors, x.part(at, n))
 		}
 		f.run(p, gpu.Call{
-			Groups: groups1(gpu.Groups(n/2, pairs), 64), Params: append([]uint32{uint32(n / 2)}, adamwParams(o)...),
+			Groups: groups1(gpu.Groups(n/8, eights), 64), Params: append([]uint32{uint32(n / 8)}, adamwParams(o)...),
 			Tensors: append(tensors, stats), Work: traffic(moved, n) + float64(ops*n),
 		})
 	}

@@ -1,22 +1,26 @@
 // AdamW on f32 masters of bf16 weights; see adamw.wgsl.
 
-@group(0) @binding(0) var<storage, read_write> weight: array<Pair>;      // n pairs
-@group(0) @binding(1) var<storage, read_write> master: array<vec2<f32>>; // n pairs
-@group(0) @binding(2) var<storage, read_write> m: array<vec2<f32>>;      // n pairs
-@group(0) @binding(3) var<storage, read_write> v: array<vec2<f32>>;      // n pairs
-@group(0) @binding(4) var<storage, read> grad: array<GradPair>;          // n pairs
-@group(0) @binding(5) var<storage, read> stats: array<f32>;              // see stats.go
+@group(0) @binding(0) var<storage, read_write> weight: array<Eight>;       // n eights
+@group(0) @binding(1) var<storage, read_write> master: array<mat2x4<f32>>; // n eights
+@group(0) @binding(2) var<storage, read_write> m: array<mat2x4<f32>>;      // n eights
+@group(0) @binding(3) var<storage, read_write> v: array<mat2x4<f32>>;      // n eights
+@group(0) @binding(4) var<storage, read> grad: array<GradEight>;           // n eights
+@group(0) @binding(5) var<storage, read> stats: array<f32>;                // see stats.go
 @group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
 fn adamw_paper(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let i = (group.x + params.origin.x) * 64u + local.x;
 	if (i >= params.n || !finite_norm()) { return; }
-	let now = moments(Moments(m[i], v[i]), unpack_grad(grad[i]));
-	let whole = stepped(master[i], now);
-	let hi = working_weights(bitcast<vec2<u32>>(whole));
-	weight[i] = hi.x | (hi.y << 16u);
-	master[i] = whole;
-	m[i] = now.m;
-	v[i] = now.v;
+	let g = unpack_eight_grad(grad[i]);
+	let mi = m[i];
+	let vi = v[i];
+	let a = moments(Moments(mi[0], vi[0]), g[0]);
+	let b = moments(Moments(mi[1], vi[1]), g[1]);
+	let was = master[i];
+	let now = mat2x4<f32>(stepped(was[0], a), stepped(was[1], b));
+	weight[i] = vec4<u32>(halves_of(working_weights(bitcast<vec4<u32>>(now[0]))), halves_of(working_weights(bitcast<vec4<u32>>(now[1]))));
+	master[i] = now;
+	m[i] = mat2x4<f32>(a.m, b.m);
+	v[i] = mat2x4<f32>(a.v, b.v);
 }

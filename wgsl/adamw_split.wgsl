@@ -1,29 +1,35 @@
 // AdamW on masters in two planes: the bf16 weight and what the master's bits are
 // beyond it, a signed 16-bit number. See adamw.wgsl.
 
-@group(0) @binding(0) var<storage, read_write> weight: array<Pair>; // n pairs
-@group(0) @binding(1) var<storage, read_write> low: array<u32>;     // n pairs of i16
-@group(0) @binding(2) var<storage, read_write> m: array<vec2<f32>>; // n pairs
-@group(0) @binding(3) var<storage, read_write> v: array<vec2<f32>>; // n pairs
-@group(0) @binding(4) var<storage, read> grad: array<GradPair>;     // n pairs
-@group(0) @binding(5) var<storage, read> stats: array<f32>;         // see stats.go
+@group(0) @binding(0) var<storage, read_write> weight: array<Eight>;  // n eights
+@group(0) @binding(1) var<storage, read_write> low: array<vec4<u32>>; // n eights of i16
+@group(0) @binding(2) var<storage, read_write> m: array<mat2x4<f32>>; // n eights
+@group(0) @binding(3) var<storage, read_write> v: array<mat2x4<f32>>; // n eights
+@group(0) @binding(4) var<storage, read> grad: array<GradEight>;      // n eights
+@group(0) @binding(5) var<storage, read> stats: array<f32>;           // see stats.go
 @group(0) @binding(6) var<uniform> params: Params;
+
+// joined is the masters of two words of weights and two of the rest.
+fn joined(hi: vec2<u32>, lo: vec2<u32>) -> vec4<f32> {
+	return bitcast<vec4<f32>>(upper_halves(hi) + bitcast<vec4<u32>>(bitcast<vec4<i32>>(upper_halves(lo)) >> vec4<u32>(16u)));
+}
 
 @compute @workgroup_size(64, 1, 1)
 fn adamw_split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let i = (group.x + params.origin.x) * 64u + local.x;
 	if (i >= params.n || !finite_norm()) { return; }
-	let now = moments(Moments(m[i], v[i]), unpack_grad(grad[i]));
-	let lo = bitcast<i32>(low[i]);
-	let was = vec2<u32>(
-		(weight[i] << 16u) + bitcast<u32>((lo << 16u) >> 16u),
-		(weight[i] & 0xffff0000u) + bitcast<u32>(lo >> 16u),
-	);
-	let bits = bitcast<vec2<u32>>(stepped(bitcast<vec2<f32>>(was), now));
-	let hi = working_weights(bits);
-	let rest = bits - (hi << vec2<u32>(16u, 16u));
-	weight[i] = hi.x | (hi.y << 16u);
-	low[i] = (rest.x & 0xffffu) | (rest.y << 16u);
-	m[i] = now.m;
-	v[i] = now.v;
+	let g = unpack_eight_grad(grad[i]);
+	let mi = m[i];
+	let vi = v[i];
+	let a = moments(Moments(mi[0], vi[0]), g[0]);
+	let b = moments(Moments(mi[1], vi[1]), g[1]);
+	let hi = weight[i];
+	let lo = low[i];
+	let first = bitcast<vec4<u32>>(stepped(joined(hi.xy, lo.xy), a));
+	let second = bitcast<vec4<u32>>(stepped(joined(hi.zw, lo.zw), b));
+	weight[i] = vec4<u32>(halves_of(working_weights(first)), halves_of(working_weights(second)));
+	// What is left in the lower halves, modulo 2^16, is the rest.
+	low[i] = vec4<u32>(halves_of(first), halves_of(second));
+	m[i] = mat2x4<f32>(a.m, b.m);
+	v[i] = mat2x4<f32>(a.v, b.v);
 }

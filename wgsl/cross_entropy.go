@@ -19,6 +19,7 @@ var crossEntropy = onLogits("cross_entropy", []gpu.Access{w, w, r}, func(a gpu.A
 // activations, losses and targets.
 func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
 	k := treeKernel(name, access, host)
+	k.Source = text("softmax") + "\n" + k.Source
 	k.DTypes = []gpu.DType{gpu.F32, gpu.F32, gpu.U32}
 	return k
 }
@@ -27,27 +28,27 @@ func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel
 // the first rows of logits (F32, v columns) with targets[at:at+rows]; 0 where the
 // target is v or more, of which data.Ignored is the largest.
 func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int) {
-	if !fitsLogits(p, crossEntropyForward, 2, logits, losses, targets, at, rows, v) {
+	if !fitsLogits(p, crossEntropyForward, 1, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), uint32(rows)},
-		Tensors: []gpu.Tensor{losses, logits, targets}, Work: traffic(8, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(eightStride(logits)), uint32(at), uint32(rows)},
+		Tensors: []gpu.Tensor{losses, logits, targets}, Work: traffic(4, rows*v)})
 }
 
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
 // scale times the sum of the losses.
 func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v int, scale float32) {
-	if !fitsLogits(p, crossEntropy, 3, logits, losses, targets, at, rows, v) {
+	if !fitsLogits(p, crossEntropy, 2, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(logits.Stride()), uint32(at), gpu.Param(scale), uint32(rows)},
-		Tensors: []gpu.Tensor{logits, losses, targets}, Work: traffic(16, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(eightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)},
+		Tensors: []gpu.Tensor{logits, losses, targets}, Work: traffic(12, rows*v)})
 }
 
 // fitsLogits fails the pass when the tensors are smaller than the call says, or a
 // workgroup cannot walk a row in each of k's loops.
 func fitsLogits(p *gpu.Pass, k *gpu.Kernel, loops int, logits, losses, targets gpu.Tensor, at, rows, v int) bool {
-	if !fitsWorkgroup(p, k.Name, "columns", v, 64, loops) || !alike(p, k.Name, logits) {
+	if !fitsWorkgroup(p, k.Name, "columns", v, 8*64, loops) || !alike(p, k.Name, logits) {
 		return false
 	}
 	if logits.Cols() != v || logits.Rows() < rows {

@@ -25,11 +25,11 @@ func EmbedForward(p *gpu.Pass, out, weight, ids gpu.Tensor) {
 	if !alike(p, embedForward.name, weight) || !shaped(p, embedForward.name, out, ids.Elements(), weight.Cols()) {
 		return
 	}
-	stride := pairStride(out)
-	pairs := out.Rows() * stride
+	stride := eightStride(out)
+	eights := out.Rows() * stride
 	eachRows(p, embedForward.name, weight, func(first int, part gpu.Tensor) {
-		embedForward.run(p, gpu.Call{Groups: groups1(pairs, 64), Params: []uint32{uint32(pairs), uint32(stride), uint32(first), uint32(part.Rows())},
-			Tensors: []gpu.Tensor{out, part, ids}, Work: traffic(16, pairs)})
+		embedForward.run(p, gpu.Call{Groups: groups1(eights, 64), Params: []uint32{uint32(eights), uint32(stride), uint32(first), uint32(part.Rows())},
+			Tensors: []gpu.Tensor{out, part, ids}, Work: traffic(64, eights)})
 	})
 }
 
@@ -49,12 +49,12 @@ func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Te
 		p.Fail(fmt.Errorf("%s: %d segments of %d tokens, %d starts", embedBackward.name, segments, tokens.Elements(), starts.Elements()))
 		return
 	}
-	rows, stride := dout.Rows(), pairStride(dout)
+	rows, stride := dout.Rows(), eightStride(dout)
 	eachRows(p, embedBackward.name, dweight, func(first int, part gpu.Tensor) {
 		for skip := 0; skip < rows; skip += limit {
 			embedBackward.run(p, gpu.Call{Groups: [3]int{gpu.Groups(stride, 64), segments, 1},
 				Params:  []uint32{uint32(stride), uint32(first), uint32(part.Rows()), uint32(skip), uint32(limit), uint32(segments)},
-				Tensors: []gpu.Tensor{part, dout, tokens, starts, order}, Work: traffic(24, min(limit, rows)*stride)})
+				Tensors: []gpu.Tensor{part, dout, tokens, starts, order}, Work: traffic(96, min(limit, rows)*stride)})
 		}
 	})
 }

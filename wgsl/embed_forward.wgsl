@@ -4,9 +4,9 @@
 
 struct Params { origin: vec3<u32>, n: u32, stride: u32, first: u32, v: u32 }
 
-@group(0) @binding(0) var<storage, read_write> out: array<Pair>; // (rows, C), n pairs
-@group(0) @binding(1) var<storage, read> weight: array<Pair>;    // (V, C)
-@group(0) @binding(2) var<storage, read> ids: array<u32>;        // (rows)
+@group(0) @binding(0) var<storage, read_write> out: array<Eight>; // (rows, C), n eights
+@group(0) @binding(1) var<storage, read> weight: array<Eight>;    // (V, C)
+@group(0) @binding(2) var<storage, read> ids: array<u32>;         // (rows)
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
@@ -18,6 +18,6 @@ fn embed_forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 	if (id < params.v) {
 		out[i] = weight[id * params.stride + (i - row * params.stride)];
 	} else if (params.first == 0u) {
-		out[i] = pack(vec2<f32>(0.0, 0.0));
+		out[i] = pack_eight(mat2x4<f32>());
 	}
 }

@@ -3,9 +3,9 @@
 
 struct Params { origin: vec3<u32>, n: u32, wa: f32, wb: f32 }
 
-@group(0) @binding(0) var<storage, read_write> out: array<Pair>; // n pairs
-@group(0) @binding(1) var<storage, read> a: array<vec2<f32>>;    // n pairs
-@group(0) @binding(2) var<storage, read> b: array<vec2<f32>>;    // n pairs
+@group(0) @binding(0) var<storage, read_write> out: array<Eight>; // n eights
+@group(0) @binding(1) var<storage, read> a: array<mat2x4<f32>>;   // n eights
+@group(0) @binding(2) var<storage, read> b: array<mat2x4<f32>>;   // n eights
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
@@ -13,10 +13,10 @@ fn mix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) lo
 	let i = (group.x + params.origin.x) * 64u + local.x;
 	if (i >= params.n) { return; }
 	if (params.wb == 0.0 && params.wa == 1.0) {
-		out[i] = pack(a[i]);
+		out[i] = pack_eight(a[i]);
 		return;
 	}
-	var value = params.wa * a[i];
-	if (params.wb != 0.0) { value += params.wb * b[i]; }
-	out[i] = pack(value);
+	var value = a[i] * params.wa;
+	if (params.wb != 0.0) { value += b[i] * params.wb; }
+	out[i] = pack_eight(value);
 }

@@ -74,14 +74,14 @@ func eachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Te
 	}
 }
 
-// flat records a kernel of n / 2 pairs, its first param, over whole tensors of one
+// flat records a kernel of n / 8 eights, its first param, over whole tensors of one
 // shape; bytes is what it moves for each element.
 func (f *family) flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor, others ...gpu.Tensor) {
 	if !alike(p, f.name, first, others...) {
 		return
 	}
 	eachFlat(p, func(n int, views []gpu.Tensor) {
-		f.run(p, gpu.Call{Groups: groups1(n/2, 64), Params: append([]uint32{uint32(n / 2)}, params...), Tensors: views, Work: traffic(bytes, n)})
+		f.run(p, gpu.Call{Groups: groups1(n/8, 64), Params: append([]uint32{uint32(n / 8)}, params...), Tensors: views, Work: traffic(bytes, n)})
 	}, append([]gpu.Tensor{first}, others...)...)
 }
 

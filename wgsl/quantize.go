@@ -53,8 +53,8 @@ func Dequantize(p *gpu.Pass, out, q, scales gpu.Tensor) {
 		return
 	}
 	eachQuantized(p, dequantize.name, q, scales, out, func(q, scales, out gpu.Tensor) {
-		n := q.Words()
-		dequantize.run(p, gpu.Call{Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(out.Cols()), uint32(out.Stride() / 4), uint32(scales.Stride())},
+		n := out.Rows() * eightStride(out)
+		dequantize.run(p, gpu.Call{Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(out.Cols()), uint32(eightStride(out)), uint32(scales.Stride())},
 			Tensors: []gpu.Tensor{out, q, scales}, Work: traffic(5, out.Elements())})
 	})
 }

@@ -15,7 +15,17 @@ var rmsnormBackward = typedTree("rmsnorm_backward", []gpu.Access{w, r, r, r, r},
 	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), rows, c)
 })
 
-var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{16, 16, 1}, []gpu.Access{w, r, r, r}, "GPPF", "", 256*8, func(a gpu.Args) {
+// The same with a row per invocation.
+
+var rmsnormForwardRows = typed("rmsnorm_forward_rows", [3]int{8, 1, 1}, []gpu.Access{w, w, r, r}, "PFPP", func(a gpu.Args) {
+	ref.RMSNormForward(a.F(0), a.F(1), a.F(2), a.F(3), a.Int(3), a.Int(0), a.Float(2))
+})
+
+var rmsnormBackwardRows = typed("rmsnorm_backward_rows", [3]int{8, 1, 1}, []gpu.Access{w, r, r, r, r}, "PPPPF", func(a gpu.Args) {
+	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.Int(2), a.Int(0))
+})
+
+var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{8, 16, 1}, []gpu.Access{w, r, r, r}, "GPPF", "", 256*16, func(a gpu.Args) {
 	rows, c, accumulate := a.Int(0), a.Int(1), a.Int(3) != 0
 	ref.RMSNormBackwardWeight(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, accumulate)
 })
@@ -24,20 +34,44 @@ var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{16, 1
 // times weight (C), and rstd (rows, F32) to the reciprocal root mean squares, for
 // backward.
 func RMSNormForward(p *gpu.Pass, out, rstd, x, weight gpu.Tensor, eps float32) {
-	if !normed(p, rmsnormForward.name, x, out) || !shaped(p, rmsnormForward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormForward.name, weight, 1, x.Cols()) {
-		return
-	}
-	rmsnormForward.run(p, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x)), gpu.Param(eps)},
-		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, x.Elements())})
+	recordRMSNormForward(p, rowEach(p, x), out, rstd, x, weight, eps)
 }
 
 // RMSNormBackward adds to dx (rows, C) what dout (rows, C) says of x.
 func RMSNormBackward(p *gpu.Pass, dx, dout, x, weight, rstd gpu.Tensor) {
+	recordRMSNormBackward(p, rowEach(p, x), dx, dout, x, weight, rstd)
+}
+
+// rowEach says whether an invocation rather than a workgroup takes a row: on CPUs, if it
+// can walk it twice. The sums are other bits.
+func rowEach(p *gpu.Pass, x gpu.Tensor) bool {
+	return p.Limits().CPU && len(x.Shape) > 0 && eightStride(x) <= maxWalk/2
+}
+
+func recordRMSNormForward(p *gpu.Pass, rowEach bool, out, rstd, x, weight gpu.Tensor, eps float32) {
+	if !normed(p, rmsnormForward.name, x, out) || !shaped(p, rmsnormForward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormForward.name, weight, 1, x.Cols()) {
+		return
+	}
+	f, call := rmsnormForward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x)), gpu.Param(eps)},
+		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, x.Elements())}
+	if rowEach {
+		f, call.Groups, call.Params[1] = rmsnormForwardRows, groups1(x.Rows(), 8), uint32(eightStride(x))
+		call.Params = append(call.Params, uint32(x.Rows()))
+	}
+	f.run(p, call)
+}
+
+func recordRMSNormBackward(p *gpu.Pass, rowEach bool, dx, dout, x, weight, rstd gpu.Tensor) {
 	if !normed(p, rmsnormBackward.name, x, dx, dout) || !shaped(p, rmsnormBackward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormBackward.name, weight, 1, x.Cols()) {
 		return
 	}
-	rmsnormBackward.run(p, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x))},
-		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, x.Elements())})
+	f, call := rmsnormBackward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x))},
+		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, x.Elements())}
+	if rowEach {
+		f, call.Groups, call.Params[1] = rmsnormBackwardRows, groups1(x.Rows(), 8), uint32(eightStride(x))
+		call.Params = append(call.Params, uint32(x.Rows()))
+	}
+	f.run(p, call)
 }
 
 // RMSNormBackwardWeight sets dweight (C) to what dout (rows, C) says of weight, or
@@ -47,7 +81,7 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 	if !alike(p, name, x, dout) || !shaped(p, name, rstd, 1, x.Rows()) || !shaped(p, name, dweight, 1, x.Cols()) {
 		return
 	}
-	rows, stride := x.Rows(), pairStride(x)
+	rows, stride := x.Rows(), eightStride(x)
 	if !fitsWorkgroup(p, name, "rows", rows, 16, 1) {
 		return
 	}
@@ -55,7 +89,7 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 	if accumulate {
 		add = 1
 	}
-	rmsnormBackwardWeight.run(p, gpu.Call{Groups: groups1(stride, 16), Params: []uint32{uint32(rows), uint32(x.Cols()), uint32(stride), add},
+	rmsnormBackwardWeight.run(p, gpu.Call{Groups: groups1(stride, 8), Params: []uint32{uint32(rows), uint32(x.Cols()), uint32(stride), add},
 		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: traffic(8, x.Elements())})
 }
 

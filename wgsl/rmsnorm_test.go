@@ -23,15 +23,15 @@ func TestRMSNorm(t *testing.T) {
 			ref.RMSNormBackward(wantX, dout, x, weight, rstd, rows, c)
 			ref.RMSNormBackwardWeight(wantWeight, dout, x, rstd, rows, c, true)
 			ref.RMSNormBackwardWeight(wantSet, dout, x, rstd, rows, c, false)
-			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
+			eachVariant(t, fmt.Sprint(size, s.suffix()), func(t *testing.T, rowEach bool) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 					tx, tw, tg := gputest.TensorOf(t, d, s.pair, "x", x, rows, c), gputest.TensorOf(t, d, s.pair, "weight", weight, c), gputest.TensorOf(t, d, s.pair, "dout", dout, rows, c)
 					to, tr := dirty(t, d, s.pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
 					tdx, tdw := gputest.TensorOf(t, d, s.pair, "dx", dx, rows, c), gputest.TensorOf(t, d, s.grad, "dweight", dweight, c)
 					set := dirty(t, d, s.grad, "dweight set", c)
 					run(t, d, func(p *gpu.Pass) {
-						RMSNormForward(p, to, tr, tx, tw, eps)
-						RMSNormBackward(p, tdx, tg, tx, tw, tr)
+						recordRMSNormForward(p, rowEach, to, tr, tx, tw, eps)
+						recordRMSNormBackward(p, rowEach, tdx, tg, tx, tw, tr)
 						RMSNormBackwardWeight(p, tdw, tg, tx, tr, true)
 						RMSNormBackwardWeight(p, set, tg, tx, tr, false)
 					})
@@ -50,6 +50,13 @@ func TestRMSNorm(t *testing.T) {
 	}
 }
 
+// eachVariant runs a test with a workgroup per row, as GPUs have it, and with an
+// invocation.
+func eachVariant(t *testing.T, name string, test func(t *testing.T, rowEach bool)) {
+	t.Run(name, func(t *testing.T) { test(t, false) })
+	t.Run(name+" row each", func(t *testing.T) { test(t, true) })
+}
+
 // More rows than workgroups fit in one dispatch: the device splits the call.
 func TestRMSNormManyRows(t *testing.T) {
 	const rows, c, eps = 70001, 2, 1e-5
@@ -59,7 +66,7 @@ func TestRMSNormManyRows(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		tx, tw := gputest.Tensor(t, d, "x", x, rows, c), gputest.Tensor(t, d, "weight", weight, c)
 		to, tr := gputest.Tensor(t, d, "out", nil, rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-		run(t, d, func(p *gpu.Pass) { RMSNormForward(p, to, tr, tx, tw, eps) })
+		run(t, d, func(p *gpu.Pass) { recordRMSNormForward(p, false, to, tr, tx, tw, eps) })
 		compare(t, "out", gputest.Read(t, d, to), out, tolerance{1e-6, 2e-6})
 		compare(t, "rstd", gputest.Read(t, d, tr), rstd, tolerance{0, 2e-6})
 	})
@@ -70,19 +77,21 @@ func TestRMSNormManyRows(t *testing.T) {
 func TestRMSNormOfInfinityKeepsPadding(t *testing.T) {
 	const rows, c = 3, 5
 	for _, s := range storages {
-		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			x, weight, dout := gputest.TensorOf(t, d, s.pair, "x", nil, rows, c), gputest.TensorOf(t, d, s.pair, "weight", random(2, c, 1), c), gputest.TensorOf(t, d, s.pair, "dout", random(3, rows*c, 1), rows, c)
-			out, rstd := dirty(t, d, s.pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-			dx, dweight := gputest.TensorOf(t, d, s.pair, "dx", nil, rows, c), gputest.TensorOf(t, d, s.grad, "dweight", nil, c)
-			run(t, d, func(p *gpu.Pass) {
-				RMSNormForward(p, out, rstd, x, weight, 0)
-				RMSNormBackward(p, dx, dout, x, weight, rstd)
-				RMSNormBackwardWeight(p, dweight, dout, x, rstd, true)
+		eachVariant(t, s.suffix(), func(t *testing.T, rowEach bool) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				x, weight, dout := gputest.TensorOf(t, d, s.pair, "x", nil, rows, c), gputest.TensorOf(t, d, s.pair, "weight", random(2, c, 1), c), gputest.TensorOf(t, d, s.pair, "dout", random(3, rows*c, 1), rows, c)
+				out, rstd := dirty(t, d, s.pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
+				dx, dweight := gputest.TensorOf(t, d, s.pair, "dx", nil, rows, c), gputest.TensorOf(t, d, s.grad, "dweight", nil, c)
+				run(t, d, func(p *gpu.Pass) {
+					recordRMSNormForward(p, rowEach, out, rstd, x, weight, 0)
+					recordRMSNormBackward(p, rowEach, dx, dout, x, weight, rstd)
+					RMSNormBackwardWeight(p, dweight, dout, x, rstd, true)
+				})
+				if f := gputest.Read(t, d, rstd)[0]; f < 3e38 {
+					t.Fatalf("rstd is %g: the test is void", f)
+				}
+				zeroPadding(t, d, out, dx, dweight)
 			})
-			if f := gputest.Read(t, d, rstd)[0]; f < 3e38 {
-				t.Fatalf("rstd is %g: the test is void", f)
-			}
-			zeroPadding(t, d, out, dx, dweight)
 		})
 	}
 }

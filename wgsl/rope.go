@@ -8,14 +8,22 @@ import (
 )
 
 var rope = typed("rope", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
-	t, heads, d := a.Int(1), a.Int(2), 2*a.Int(3)
+	hostRope(a, 2*a.Int(3))
+})
+
+var ropeEights = typed("rope_eights", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
+	hostRope(a, 16*a.Int(3))
+})
+
+func hostRope(a gpu.Args, d int) {
+	t, heads := a.Int(1), a.Int(2)
 	rows := len(a.F(0)) / (heads * d)
 	if a.Float(4) > 0 {
 		ref.RopeForward(a.F(0), a.F(1), a.F(2), rows, t, heads, d)
 	} else {
 		ref.RopeBackward(a.F(0), a.F(1), a.F(2), rows, t, heads, d)
 	}
-})
+}
 
 // RopeTables returns the cosines and sines (t, d/2) of the angles
 // p theta^(-2i/d) for position p and pair i, which RopeForward reads.
@@ -42,6 +50,14 @@ func runRope(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d int, sign float32)
 		return
 	}
 	width := d / 2
+	if width%8 == 0 && heads <= maxWalk {
+		some := 1
+		if p.Limits().CPU {
+			some = heads
+		}
+		runRopeEights(p, x, cos, sin, t, heads, d, some, sign)
+		return
+	}
 	n := x.Rows() * heads // one invocation per head
 	if width%2 == 0 {
 		n *= width / 2 // or two pairs
@@ -51,4 +67,12 @@ func runRope(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d int, sign float32)
 	}
 	params := []uint32{uint32(n), uint32(t), uint32(heads), uint32(width), gpu.Param(sign), uint32(pairStride(x)), uint32(cos.Stride())}
 	rope.run(p, gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{x, cos, sin}, Work: traffic(8, x.Elements())})
+}
+
+// runRopeEights gives each invocation so many heads.
+func runRopeEights(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d, some int, sign float32) {
+	each := d / 16
+	n := x.Rows() * gpu.Groups(heads, some) * each
+	params := []uint32{uint32(n), uint32(t), uint32(heads), uint32(each), gpu.Param(sign), uint32(eightStride(x)), uint32(some)}
+	ropeEights.run(p, gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{x, cos, sin}, Work: traffic(8, x.Elements())})
 }

@@ -13,7 +13,7 @@ import (
 
 func TestRope(t *testing.T) {
 	// Head sizes whose halves are odd and even, rows of whole and of broken eights.
-	for _, size := range [][4]int{{1, 1, 1, 2}, {5, 5, 3, 4}, {6, 3, 3, 14}, {7, 4, 3, 6}, {4, 4, 5, 12}, {8, 8, 4, 64}, {130, 65, 5, 26}} {
+	for _, size := range [][4]int{{1, 1, 1, 2}, {5, 5, 3, 4}, {6, 3, 3, 14}, {7, 4, 3, 6}, {4, 4, 5, 12}, {8, 8, 4, 64}, {70, 35, 5, 16}, {9, 3, 2, 48}, {130, 65, 5, 26}} {
 		rows, positions, heads, d := size[0], size[1], size[2], size[3]
 		cos, sin := RopeTables(positions, d, 10000)
 		for _, s := range pairStorages {
@@ -37,6 +37,25 @@ func TestRope(t *testing.T) {
 					unchanged(t, d0, ts, sin)
 				})
 			})
+		}
+	}
+}
+
+// However many heads an invocation turns, the bits are the same.
+func TestRopeOfSomeHeads(t *testing.T) {
+	const rows, positions, heads, d = 10, 5, 5, 48
+	dev := gputest.Adapter(t)
+	cos, sin := RopeTables(positions, d, 10000)
+	tc, ts := gputest.Tensor(t, dev, "cos", cos, positions, d/2), gputest.Tensor(t, dev, "sin", sin, positions, d/2)
+	for _, s := range pairStorages {
+		turned := func(some int) gpu.Tensor {
+			x := gputest.TensorOf(t, dev, s.pair, fmt.Sprint(some, " heads"), random(1, rows*heads*d, 1), rows, heads*d)
+			run(t, dev, func(p *gpu.Pass) { runRopeEights(p, x, tc, ts, positions, heads, d, some, 1) })
+			return x
+		}
+		all := turned(heads)
+		for _, some := range []int{1, 2, 3} {
+			sameWords(t, dev, turned(some), all)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func SquaredNorm(p *gpu.Pass, partials, grad gpu.Tensor, at int) int {
 	most := max(normPart, int(p.Limits().Binding/4)/normPart*normPart)
 	for first := 0; first < total; first += most {
 		n := min(most, total-first)
-		squaredNorm.run(p, gpu.Call{Groups: groups1(n, normPart), Params: []uint32{uint32(n / 2), uint32(at + first/normPart)},
+		squaredNorm.run(p, gpu.Call{Groups: groups1(n, normPart), Params: []uint32{uint32(n / 8), uint32(at + first/normPart)},
 			Tensors: []gpu.Tensor{partials, x.part(first, n)}, Work: traffic(4, n)})
 	}
 	return parts

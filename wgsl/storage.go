@@ -8,8 +8,10 @@ import (
 )
 
 // Storage types. The text of a kernel is written once, in terms of a Pair of
-// neighbouring elements: a vec2<f32>, or two bf16 in a word. A Pair is the unit of
-// load and store, and one invocation owns both halves. Weights and activations
+// neighbouring elements, a vec2<f32> or two bf16 in a word, or of an Eight, a
+// mat2x4<f32> or eight bf16 in four words: rows are padded to whole ones. They are the
+// units of load and store, and one invocation owns all of one. Eights cost the least
+// on CPUs, where invocations do, and words loaded one by one. Weights and activations
 // are of one type (P in the list of a kernel's bindings), gradients of another
 // (G), since they may be f32 where the rest is bf16; the other letters are F
 // (f32), U (words) and I (four int8 in a word).
@@ -33,33 +35,61 @@ func (s storage) prelude() string {
 	if s.pair == gpu.BF16 || s.grad == gpu.BF16 {
 		text = roundBF16
 	}
-	return text + pairs("Pair", "", s.pair) + pairs("GradPair", "_grad", s.grad) + unpadded + "\n"
+	return text + unitsOf("", "", s.pair) + unitsOf("Grad", "_grad", s.grad) + unpadded + "\n"
 }
 
-// unpadded clears the halves of a row's pair j that are padding: whatever kernels
-// compute from infinities, padding stays zero.
+// unpadded clears the halves of a row's pair j that are padding, unpadded_eight what of
+// its eight j is: whatever kernels compute from infinities, padding stays zero.
 const unpadded = `fn unpadded(v: vec2<f32>, j: u32, columns: u32) -> vec2<f32> {
 	return select(vec2<f32>(0.0, 0.0), v, vec2<bool>(2u * j < columns, 2u * j + 1u < columns));
+}
+fn unpadded_eight(v: mat2x4<f32>, j: u32, columns: u32) -> mat2x4<f32> {
+	let at = vec4<u32>(0u, 1u, 2u, 3u) + 8u * j;
+	return mat2x4<f32>(select(vec4<f32>(), v[0], at < vec4<u32>(columns)), select(vec4<f32>(), v[1], at + 4u < vec4<u32>(columns)));
 }
 `
 
 // roundBF16 rounds to nearest, ties to even; NaNs stay NaNs. In integers, since
-// compilers may take floats for finite.
+// compilers may take floats for finite, and without branches.
 const roundBF16 = `fn round_bf16(x: f32) -> u32 {
 	let bits = bitcast<u32>(x);
-	if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
-	return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+	return select((bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u, (bits >> 16u) | 0x40u, (bits & 0x7fffffffu) > 0x7f800000u);
+}
+fn round_bf16s(x: vec4<f32>) -> vec4<u32> {
+	let bits = bitcast<vec4<u32>>(x);
+	let upper = bits >> vec4<u32>(16u);
+	return select((bits + 0x7fffu + (upper & vec4<u32>(1u))) >> vec4<u32>(16u), upper | vec4<u32>(0x40u), (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
 }
 `
 
-func pairs(alias, suffix string, t gpu.DType) string {
-	if t == gpu.F32 {
-		return fmt.Sprintf("alias %[1]s = vec2<f32>;\nfn unpack%[2]s(p: %[1]s) -> vec2<f32> { return p; }\nfn pack%[2]s(v: vec2<f32>) -> %[1]s { return v; }\n", alias, suffix)
+// unitsOf are the Pair and the Eight of a type, of names with a prefix, and functions to
+// and from floats, with a suffix.
+func unitsOf(prefix, suffix string, t gpu.DType) string {
+	text := `alias %[1]sPair = vec2<f32>;
+fn unpack%[2]s(p: %[1]sPair) -> vec2<f32> { return p; }
+fn pack%[2]s(v: vec2<f32>) -> %[1]sPair { return v; }
+alias %[1]sEight = mat2x4<f32>;
+fn unpack_eight%[2]s(e: %[1]sEight) -> mat2x4<f32> { return e; }
+fn pack_eight%[2]s(v: mat2x4<f32>) -> %[1]sEight { return v; }
+`
+	if t == gpu.BF16 {
+		text = `alias %[1]sPair = u32;
+fn unpack%[2]s(p: %[1]sPair) -> vec2<f32> { return vec2<f32>(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u)); }
+fn pack%[2]s(v: vec2<f32>) -> %[1]sPair { return round_bf16(v.x) | (round_bf16(v.y) << 16u); }
+alias %[1]sEight = vec4<u32>;
+fn unpack_eight%[2]s(e: %[1]sEight) -> mat2x4<f32> {
+	let even = bitcast<vec4<f32>>(e << vec4<u32>(16u));
+	let odd = bitcast<vec4<f32>>(e & vec4<u32>(0xffff0000u));
+	return mat2x4<f32>(vec4<f32>(even.x, odd.x, even.y, odd.y), vec4<f32>(even.z, odd.z, even.w, odd.w));
+}
+fn pack_eight%[2]s(v: mat2x4<f32>) -> %[1]sEight {
+	let a = round_bf16s(v[0]);
+	let b = round_bf16s(v[1]);
+	return vec4<u32>(a.xz, b.xz) | (vec4<u32>(a.yw, b.yw) << vec4<u32>(16u));
+}
+`
 	}
-	return fmt.Sprintf(`alias %[1]s = u32;
-fn unpack%[2]s(p: %[1]s) -> vec2<f32> { return vec2<f32>(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u)); }
-fn pack%[2]s(v: vec2<f32>) -> %[1]s { return round_bf16(v.x) | (round_bf16(v.y) << 16u); }
-`, alias, suffix)
+	return fmt.Sprintf(text, prefix, suffix)
 }
 
 // family is one kernel text in the storage types that it is made for.
@@ -140,3 +170,6 @@ func (f *family) run(p *gpu.Pass, c gpu.Call) {
 
 // pairStride is the pairs from one row to the next.
 func pairStride(t gpu.Tensor) int { return t.Stride() / 2 }
+
+// eightStride is the eights from one row to the next.
+func eightStride(t gpu.Tensor) int { return t.Stride() / 8 }

@@ -63,8 +63,8 @@ func awkward() []uint32 {
 	return list[:len(list)/2*2]
 }
 
-// packing makes a kernel that packs pairs of words a and unpacks them again, as
-// weights and activations or as gradients.
+// packing makes a kernel that packs units of words a, as weights and activations or as
+// gradients, and unpacks them again.
 func packing(s storage, suffix, alias string) *gpu.Kernel {
 	name := "packing" + suffix
 	return &gpu.Kernel{Name: name + s.suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.prelude() + fmt.Sprintf(`
@@ -83,26 +83,52 @@ fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
 }`, alias, name, suffix)}
 }
 
+// packingEights is packing in eights.
+func packingEights(s storage, suffix, alias string) *gpu.Kernel {
+	name := "packing_eight" + suffix
+	return &gpu.Kernel{Name: name + s.suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.prelude() + fmt.Sprintf(`
+struct Params { origin: vec3<u32>, n: u32 }
+@group(0) @binding(0) var<storage, read_write> packed: array<%[1]s>;
+@group(0) @binding(1) var<storage, read_write> back: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> a: array<vec4<u32>>;
+@group(0) @binding(3) var<uniform> params: Params;
+@compute @workgroup_size(64, 1, 1)
+fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+	let i = (group.x + params.origin.x) * 64u + local.x;
+	if (i >= params.n) { return; }
+	let p = pack_eight%[3]s(mat2x4<f32>(bitcast<vec4<f32>>(a[2u * i]), bitcast<vec4<f32>>(a[2u * i + 1u])));
+	packed[i] = p;
+	let v = unpack_eight%[3]s(p);
+	back[2u * i] = bitcast<vec4<u32>>(v[0]);
+	back[2u * i + 1u] = bitcast<vec4<u32>>(v[1]);
+}`, alias, name, suffix)}
+}
+
 // Packing equals gpu.BF16Bits, which writes tensors, on the GPU too: whatever that
 // does to denormals and NaNs in arithmetic.
 func TestPackingOnGPU(t *testing.T) {
 	list := awkward()
+	list = list[:len(list)/8*8]
 	for _, s := range storages {
-		for _, k := range []*gpu.Kernel{packing(s, "", "Pair"), packing(s, "_grad", "GradPair")} {
-			dtype := s.pair
-			if k.Entry == "packing_grad" {
-				dtype = s.grad
-			}
-			t.Run(k.Name, func(t *testing.T) {
+		for _, c := range []struct {
+			kernel *gpu.Kernel
+			dtype  gpu.DType
+			size   int // elements of a unit
+		}{
+			{packing(s, "", "Pair"), s.pair, 2}, {packing(s, "_grad", "GradPair"), s.grad, 2},
+			{packingEights(s, "", "Eight"), s.pair, 8}, {packingEights(s, "_grad", "GradEight"), s.grad, 8},
+		} {
+			t.Run(c.kernel.Name, func(t *testing.T) {
 				d := gputest.Adapter(t)
 				ta := gputest.Indices(t, d, "a", list)
-				packed, back := gputest.TensorOf(t, d, dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back", make([]uint32, len(list)))
+				packed, back := gputest.TensorOf(t, d, c.dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back", make([]uint32, len(list)))
+				n := len(list) / c.size
 				run(t, d, func(p *gpu.Pass) {
-					p.Run(gpu.Call{Kernel: k, Groups: groups1(len(list)/2, 64), Params: []uint32{uint32(len(list) / 2)}, Tensors: []gpu.Tensor{packed, back, ta}})
+					p.Run(gpu.Call{Kernel: c.kernel, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{packed, back, ta}})
 				})
-				checkPacked(t, dtype, words(t, d, packed), list)
+				checkPacked(t, c.dtype, words(t, d, packed), list)
 				for i, bits := range words(t, d, back) {
-					if want := gpu.Words(stored(dtype, gpu.Floats(list[i:][:1])))[0]; bits != want {
+					if want := gpu.Words(stored(c.dtype, gpu.Floats(list[i:][:1])))[0]; bits != want {
 						t.Fatalf("%#x comes back as %#x, want %#x", list[i], bits, want)
 					}
 				}

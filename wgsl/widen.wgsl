@@ -2,13 +2,13 @@
 
 struct Params { origin: vec3<u32>, n: u32 }
 
-@group(0) @binding(0) var<storage, read_write> out: array<vec2<f32>>; // n pairs
-@group(0) @binding(1) var<storage, read> x: array<Pair>;              // n pairs
+@group(0) @binding(0) var<storage, read_write> out: array<mat2x4<f32>>; // n eights
+@group(0) @binding(1) var<storage, read> x: array<Eight>;               // n eights
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(64, 1, 1)
 fn widen(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let i = (group.x + params.origin.x) * 64u + local.x;
 	if (i >= params.n) { return; }
-	out[i] = unpack(x[i]);
+	out[i] = unpack_eight(x[i]);
 }
