@@ -54,5 +54,8 @@ func Run(ctx context.Context, d gpu.Device, classes []string, c *Cache, o Option
 		d.Choices().Set(class, r.Variant)
 		list = append(list, r)
 	}
+	if len(missing) > 0 {
+		return list, gpu.Trim(d) // most of what was tried is not called again
+	}
 	return list, nil
 }

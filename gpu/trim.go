@@ -1,0 +1,28 @@
+package gpu
+
+// Trim has a device forget the kernels that it compiled and what it bound to them: they
+// are compiled again when they are next called. Compiled kernels are memory that no
+// ledger counts, and a tuner leaves many that nothing will call.
+func Trim(d Device) error {
+	w, ok := d.(*wdevice)
+	if !ok {
+		return nil
+	}
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.turn.give()
+	if err := w.sync(); err != nil {
+		return err
+	}
+	for _, g := range w.groups {
+		g.Release()
+	}
+	clear(w.groups)
+	clear(w.groupsOf)
+	for _, p := range w.pipelines {
+		p.release()
+	}
+	clear(w.pipelines)
+	return nil
+}
