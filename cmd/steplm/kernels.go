@@ -10,7 +10,7 @@ import (
 // kernelsCmd is hidden: it is for checks, and for the program itself.
 type kernelsCmd struct {
 	List    kernelsListCmd    `cmd:"" help:"List the kernels that a device may be given."`
-	Compile kernelsCompileCmd `cmd:"" help:"Compile one of them and print a line of JSON."`
+	Compile kernelsCompileCmd `cmd:"" help:"Compile one of them, or one given in JSON, and print a line of JSON."`
 	Check   kernelsCheckCmd   `cmd:"" help:"Compile all of them, each in a process of its own."`
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"steplm/gpu"
 )
 
 // kernelsCheckCmd compiles every kernel that a device may be given, each in a process
@@ -50,27 +52,24 @@ func (c *kernelsCheckCmd) Run(ctx context.Context) error {
 	return err
 }
 
-func (c *kernelsCheckCmd) list() (device string, kernels []string, err error) {
+func (c *kernelsCheckCmd) list() (device string, kernels []*gpu.Kernel, err error) {
 	d, err := c.Open()
 	if err != nil {
 		return "", nil, err
 	}
 	defer d.Close()
-	for _, k := range kernelsOf(d.Limits()) {
-		kernels = append(kernels, k.Name)
-	}
-	return d.Name(), kernels, nil
+	return d.Name(), kernelsOf(d.Limits()), nil
 }
 
 // compile tries every kernel until ctx ends.
-func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []string) []compilation {
+func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel) []compilation {
 	results := make([]compilation, len(kernels))
 	next, done := make(chan int), make(chan int)
 	var workers sync.WaitGroup
 	for range runtime.NumCPU() {
 		workers.Go(func() {
 			for i := range next {
-				results[i].Kernel = kernels[i]
+				results[i].Kernel = kernels[i].Name
 				var err error
 				if results[i].Seconds, err = tryInChild(ctx, c.Device, kernels[i]); err != nil {
 					results[i].Error = err.Error()

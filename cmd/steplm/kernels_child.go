@@ -12,42 +12,48 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"steplm/gpu"
 )
 
 // compileLimit is the longest that one kernel may take to compile.
 const compileLimit = 2 * time.Minute
 
-// tryInChild compiles a kernel of kernelsOf on a device (as --device has it) in a
-// process of its own and returns the seconds that it took. What would end or hold up
-// this process, such as an error of DX12's compiler, is an error of one line, and so
-// are compileLimit and the end of ctx.
-func tryInChild(ctx context.Context, device, kernel string) (seconds float64, err error) {
+// tryInChild compiles a kernel on a device (as --device has it) in a process of its own
+// and returns the seconds that it took. What would end or hold up this process, such
+// as an error of DX12's compiler, is an error of one line, and so are compileLimit and
+// the end of ctx.
+func tryInChild(ctx context.Context, device string, k *gpu.Kernel) (seconds float64, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, fmt.Errorf("kernel %s: no program to compile it in another process: %w", kernel, err)
+		return 0, fmt.Errorf("kernel %s: no program to compile it in another process: %w", k.Name, err)
+	}
+	text, err := json.Marshal(textOf(k))
+	if err != nil {
+		return 0, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
 	bounded, cancel := context.WithTimeout(ctx, compileLimit)
 	defer cancel()
 	start := time.Now()
-	c := exec.CommandContext(bounded, self, "kernels", "compile", "--device="+device, "--kernel="+kernel)
+	c := exec.CommandContext(bounded, self, "kernels", "compile", "--device="+device)
 	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
+	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(text), &stdout, &stderr
 	err = c.Run()
 	var line compilation
-	answered := json.Unmarshal(stdout.Bytes(), &line) == nil && line.Kernel == kernel
+	answered := json.Unmarshal(stdout.Bytes(), &line) == nil && line.Kernel == k.Name
 	switch {
 	case answered && line.Error != "":
 		return line.Seconds, errors.New(fold(line.Error))
 	case answered && err == nil:
 		return line.Seconds, nil
 	case ctx.Err() != nil:
-		return 0, fmt.Errorf("kernel %s: stopped after %s of compiling: %w", kernel, time.Since(start).Round(time.Millisecond), ctx.Err())
+		return 0, fmt.Errorf("kernel %s: stopped after %s of compiling: %w", k.Name, time.Since(start).Round(time.Millisecond), ctx.Err())
 	case bounded.Err() != nil:
-		return 0, fmt.Errorf("kernel %s: not compiled within %s", kernel, compileLimit)
+		return 0, fmt.Errorf("kernel %s: not compiled within %s", k.Name, compileLimit)
 	case err == nil:
-		return 0, fmt.Errorf("kernel %s: the process that compiled it answered %q", kernel, fold(stdout.String()))
+		return 0, fmt.Errorf("kernel %s: the process that compiled it answered %q", k.Name, fold(stdout.String()))
 	}
-	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", kernel, err, lastWords(stderr.String()))
+	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", k.Name, err, lastWords(stderr.String()))
 }
 
 // hiddenText is how the native library reports an error whose text holds a zero byte, as

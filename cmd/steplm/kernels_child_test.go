@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"steplm/gpu"
 )
 
 // Values of asCommand with which the test binary stands for a process that a compiler
@@ -39,26 +41,31 @@ func abort() {
 }
 
 func TestTryInChild(t *testing.T) {
+	good := gpu.OwnKernels()[0]
+	bad := *good
+	bad.Name, bad.Source = "bad", "fn bad() {"
 	for _, device := range devices(t) {
 		t.Setenv(asCommand, "1")
-		if seconds, err := tryInChild(t.Context(), device, "zero"); err != nil || seconds < 0 {
+		if seconds, err := tryInChild(t.Context(), device, good); err != nil || seconds < 0 {
 			t.Errorf("device %q: %g seconds, %v", device, seconds, err)
 		}
-		_, err := tryInChild(t.Context(), device, "no such kernel")
-		oneError(t, err, `"no such kernel"`, "kernels list")
+		if device != "host" { // which compiles nothing
+			_, err := tryInChild(t.Context(), device, &bad)
+			oneError(t, err, "kernel bad does not compile", "parsing error")
+		}
 	}
-	_, err := tryInChild(t.Context(), "no such GPU", "zero")
+	_, err := tryInChild(t.Context(), "no such GPU", good)
 	oneError(t, err, "no such GPU")
 
 	t.Setenv(asCommand, childAborts)
-	_, err = tryInChild(t.Context(), "host", "zero")
-	oneError(t, err, "kernel zero", "ended the process", "error X3663: thread sync operation found in varying flow control")
+	_, err = tryInChild(t.Context(), "host", good)
+	oneError(t, err, "kernel "+good.Name, "ended the process", "error X3663: thread sync operation found in varying flow control")
 
 	t.Setenv(asCommand, childHangs)
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = tryInChild(short, "host", "zero")
-	oneError(t, err, "kernel zero", "stopped after", context.DeadlineExceeded.Error())
+	_, err = tryInChild(short, "host", good)
+	oneError(t, err, "kernel "+good.Name, "stopped after", context.DeadlineExceeded.Error())
 }
 
 // oneError checks that err is one line that holds parts.

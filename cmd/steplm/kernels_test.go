@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,16 +62,37 @@ func TestKernelsCheck(t *testing.T) {
 	t.Setenv(asCommand, "1")
 	for _, device := range devices(t) {
 		c := kernelsCheckCmd{DeviceFlag: DeviceFlag{Device: device}, JSON: true}
-		r := kernelsCheck{Device: "the device", Seconds: 1, Kernels: c.compile(t.Context(), []string{"zero", "wrong", "add_f32"})}
+		list := gpu.OwnKernels()[:3]
+		wrong := *list[1]
+		wrong.Name, wrong.Workgroup = "wrong", [3]int{1 << 20, 1 << 20, 1}
+		list[1] = &wrong
+		r := kernelsCheck{Device: "the device", Seconds: 1, Kernels: c.compile(t.Context(), list)}
 		oneError(t, r.verdict(), "1 of 3 kernels do not compile on the device: wrong")
 		var out strings.Builder
 		r.print(&out)
-		if text := out.String(); !strings.Contains(text, "2 compiled, 1 failed") || !strings.Contains(text, "\nfailed\nno kernel \"wrong\"") || strings.Count(text, "\nzero ") != 1 {
+		if text := out.String(); !strings.Contains(text, "2 compiled, 1 failed") || !strings.Contains(text, "\nfailed\nkernel wrong") || !strings.Contains(text, "workgroups of") || strings.Count(text, "\n"+list[0].Name+" ") != 1 {
 			t.Errorf("device %q: the check prints %q", device, text)
 		}
 		r.Kernels = slices.Delete(r.Kernels, 1, 2)
 		if err := r.verdict(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestKernelsCompile(t *testing.T) {
+	for _, device := range devices(t) {
+		out := succeed(t, "", "kernels", "compile", "--device="+device, "--kernel", "zero")
+		var line compilation
+		if err := json.Unmarshal([]byte(out), &line); err != nil || line.Kernel != "zero" || line.Error != "" {
+			t.Errorf("device %q: %q, %v", device, out, err)
+		}
+		for _, c := range []struct{ kernel, want string }{{"no such kernel", `"no such kernel"`}, {"", "--kernel"}} {
+			out, stderr, code := call(t, "", "kernels", "compile", "--device="+device, "--kernel="+c.kernel)
+			checkFailure(t, "kernels compile", stderr, code, 1, c.want)
+			if err := json.Unmarshal([]byte(out), &line); err != nil || !strings.Contains(line.Error, c.want) {
+				t.Errorf("device %q: %q, %v", device, out, err)
+			}
 		}
 	}
 }
