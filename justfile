@@ -62,6 +62,15 @@ arch: setup
 build: setup
     go build -trimpath -buildvcs=false -o bin/ ./cmd/steplm
 
+# build bin/steplm.exe for Windows, on any system, by MinGW-w64's gcc
+build-windows: (setup "mingw")
+    GOOS=windows GOARCH=amd64 CC=x86_64-w64-mingw32-gcc go build -trimpath -buildvcs=false -o bin/ ./cmd/steplm
+
+# compile every kernel of DX12 by Microsoft's own compiler, under wine; takes minutes, and 0.8 GB in bin/dx12
+[no-exit-message]
+check-dx12: (setup "lavapipe" "mingw" "wine") build-windows
+    .ci/dx12/check
+
 # install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)
 [no-exit-message]
 setup *args:

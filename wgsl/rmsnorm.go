@@ -25,7 +25,7 @@ var rmsnormBackwardRows = typed("rmsnorm_backward_rows", [3]int{8, 1, 1}, []gpu.
 	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), a.Int(2), a.Int(0))
 })
 
-var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{8, 16, 1}, []gpu.Access{w, r, r, r}, "GPPF", "", 256*16, func(a gpu.Args) {
+var rmsnormBackwardWeight = declareTyped("rmsnorm_backward_weight", [3]int{8, 8, 1}, []gpu.Access{w, r, r, r}, "GPPF", "", 128*16, func(a gpu.Args) {
 	rows, c, accumulate := a.Int(0), a.Int(1), a.Int(3) != 0
 	ref.RMSNormBackwardWeight(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, accumulate)
 })
@@ -82,7 +82,7 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 		return
 	}
 	rows, stride := x.Rows(), eightStride(x)
-	if !fitsWorkgroup(p, name, "rows", rows, 16, 1) {
+	if !fitsWorkgroup(p, name, "rows", rows, 8, 1) {
 		return
 	}
 	add := uint32(0)

@@ -67,7 +67,7 @@ func TestLongestWalks(t *testing.T) {
 		})
 	}
 	t.Run("rmsnorm_backward_weight", func(t *testing.T) {
-		const rows = 16 * maxWalk
+		const rows = 8 * maxWalk
 		x, rstd, dweight := filled(t, d, gpu.BF16, "x", 1, rows, 1), filled(t, d, gpu.F32, "rstd", 1, rows), filled(t, d, gpu.F32, "dweight", 0, 1)
 		run(t, d, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dweight, x, x, rstd, false) })
 		if got := first(dweight); got != rows {

@@ -25,7 +25,7 @@ import (
 //go:embed *.wgsl *.wgsl.tmpl
 var files embed.FS
 
-// all lists every kernel that was declared, for the tests that look at all.
+// all lists every kernel that was declared: a part of Kernels.
 var all []*gpu.Kernel
 
 // kernel declares the kernel of file name.wgsl; workgroup must equal the

@@ -32,6 +32,7 @@ type cli struct {
 	Devices   devicesGroup `cmd:"" help:"List the devices and test each, or tune one."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
 	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
+	Kernels   kernelsCmd   `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
 }
 
 type evalCmd struct {

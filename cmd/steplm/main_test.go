@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"steplm/gpu"
 	"steplm/model"
@@ -24,10 +25,16 @@ var update = flag.Bool("update", false, "rewrite golden files")
 const asCommand = "STEPLM_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
+	switch os.Getenv(asCommand) {
+	case "":
+		os.Exit(m.Run())
+	case childAborts:
+		abort()
+	case childHangs:
+		time.Sleep(time.Hour)
+	default:
 		main()
 	}
-	os.Exit(m.Run())
 }
 
 // callOf is a call that has yet to run.
