@@ -227,6 +227,13 @@ func Tunable(d Device) bool {
 	return ok
 }
 
+// CompilerMayAbort reports whether an error of the driver's compiler ends the process,
+// as DX12's does.
+func CompilerMayAbort(d Device) bool {
+	w, ok := d.(*wdevice)
+	return ok && w.adapter.Backend == "dx12"
+}
+
 // Identity is what measurements of a device are kept under: adapter, backend, driver.
 func Identity(d Device) string {
 	if w, ok := d.(*wdevice); ok {

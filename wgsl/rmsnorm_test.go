@@ -103,7 +103,7 @@ func TestRMSNormRefuses(t *testing.T) {
 	}
 	tall, wide := none("tall", 1<<20, 4), none("wide", 1, 1<<23)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"rmsnorm_backward_weight: 1048576 rows, at most 1048000": func(p *gpu.Pass) {
+		"rmsnorm_backward_weight: 1048576 rows, at most 524000": func(p *gpu.Pass) {
 			RMSNormBackwardWeight(p, none("dweight", 4), tall, tall, none("rstd", 1<<20), false)
 		},
 		"rmsnorm_forward: 4194304 pairs of columns, at most 2096000": func(p *gpu.Pass) {

@@ -160,7 +160,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err != nil {
 		return nil, err
 	}
-	peak, err := c.TuneFlags.tune(ctx, dev, work, recipe.Storage.Precision, c.JSON)
+	peak, err := c.TuneFlags.tune(ctx, dev, c.Device, work, recipe.Storage.Precision, c.JSON)
 	if err != nil {
 		return nil, err
 	}
