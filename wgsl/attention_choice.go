@@ -149,13 +149,14 @@ func (c attentionClass) blocks(l gpu.Limits) []attentionBlock {
 }
 
 // fallback is one row per invocation on GPUs, with which all compilers cope; on CPUs as
-// many as compile in a second or two.
+// many as compile in a few seconds and leave a vector's eight lanes alike work: a query
+// has as many keys as its position says.
 func (c attentionClass) fallback(l gpu.Limits) attentionBlock {
 	if !l.CPU {
 		return attentionBlock{1, 64, 0, true}.of(c.Kind)
 	}
 	b := attentionBlock{Rows: 8, Size: 8}
-	for b.Rows > 1 && (c.live(b) > 512 || 4*b.count() > c.Shape.T) {
+	for b.Rows > 1 && (c.live(b) > 768 || 4*b.count() > c.Shape.T) {
 		b.Rows /= 2
 	}
 	return b
