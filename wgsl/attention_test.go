@@ -2,6 +2,7 @@ package wgsl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,19 +11,35 @@ import (
 	"steplm/wgsl/ref"
 )
 
+// everyAttention lists variants of each kind, for tests: of a kernel, those after
+// the first must give its bits.
+func everyAttention(x head) (list []attentionVariant) {
+	for kind := range attentionKinds {
+		for _, b := range []attentionBlock{{1, 64, 0, true}, {2, 32, 0, true}, {4, 8, 0, false}, {8, 8, 0, false}, {1, 64, 16, true}, {2, 8, 5, false}} {
+			v := attentionVariant{b.of(attentionKind(kind)), x, attentionKind(kind)}
+			if !slices.Contains(list, v) {
+				list = append(list, v)
+			}
+		}
+	}
+	return list
+}
+
 // Attention kernels are made when first used; the tests of all kernels see those
 // of a row of one vec4, of one with a remainder and of a common head.
 var _ = func() int {
 	for _, s := range pairStorages {
 		for _, d := range []int{4, 6, 64} {
-			a := head{d, s.pair}.kernels()
-			all = append(all, a.forward, a.backwardQuery, a.backwardKeyValue)
+			for kind := range attentionKinds {
+				all = append(all, attentionVariant{attentionBlock{1, 64, 0, true}.of(attentionKind(kind)), head{d, s.pair}, attentionKind(kind)}.kernel())
+			}
 		}
 	}
 	return len(all)
 }()
 
-// Larger heads work too, but software Vulkan takes a minute to compile them.
+// Larger heads work too, but software Vulkan takes a minute to compile them; how many
+// rows an invocation has there grows with the positions, see fallback.
 func TestAttention(t *testing.T) {
 	for _, s := range []AttentionShape{
 		{B: 1, T: 1, H: 1, KV: 1, D: 2},
@@ -32,9 +49,10 @@ func TestAttention(t *testing.T) {
 		{B: 2, T: 65, H: 3, KV: 1, D: 6},
 		{B: 2, T: 65, H: 4, KV: 4, D: 8},
 		{B: 1, T: 63, H: 8, KV: 2, D: 32},
-		{B: 1, T: 130, H: 3, KV: 3, D: 64},
-		{B: 1, T: 64, H: 3, KV: 1, D: 66},
-		{B: 1, T: 65, H: 4, KV: 1, D: 128},
+		{B: 1, T: 130, H: 3, KV: 3, D: 12},
+		{B: 1, T: 63, H: 3, KV: 3, D: 64},
+		{B: 1, T: 33, H: 3, KV: 1, D: 66},
+		{B: 1, T: 63, H: 4, KV: 1, D: 128},
 		{B: 1, T: 2048, H: 1, KV: 1, D: 8},
 	} {
 		for _, c := range pairStorages {
@@ -122,6 +140,61 @@ func (x attentionValues) tensors(t testing.TB, d gpu.Device) map[string]gpu.Tens
 	return made
 }
 
+// Every block gives the same bits, within the tolerance of TestAttention: sizes are
+// around those of blocks and tiles, a head for each kind of unit.
+func TestAttentionBlocksAgree(t *testing.T) {
+	d := gputest.Adapter(t)
+	for _, c := range []struct {
+		dtype gpu.DType
+		shape AttentionShape
+	}{
+		{gpu.BF16, AttentionShape{B: 2, T: 67, H: 4, KV: 2, D: 6}},
+		{gpu.F32, AttentionShape{B: 1, T: 65, H: 2, KV: 2, D: 12}},
+		{gpu.BF16, AttentionShape{B: 1, T: 129, H: 3, KV: 1, D: 8}},
+	} {
+		s := c.shape
+		x := newAttentionValues(c.dtype, s, 1.5, 1)
+		in := x.tensors(t, d)
+		tensor := map[rune]func(name string) gpu.Tensor{
+			'Q': func(name string) gpu.Tensor { return dirty(t, d, c.dtype, name, s.B*s.T, s.H*s.D) },
+			'K': func(name string) gpu.Tensor { return dirty(t, d, c.dtype, name, s.B*s.T, s.KV*s.D) },
+			'S': func(name string) gpu.Tensor { return dirty(t, d, gpu.F32, name, s.B, s.H, s.T) },
+		}
+		inputs := map[attentionKind][]gpu.Tensor{
+			attentionForward:          {in["q"], in["k"], in["v"]},
+			attentionBackwardQuery:    {in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"]},
+			attentionBackwardKeyValue: {in["dout"], in["q"], in["k"], in["v"], in["lse"], in["delta"]},
+		}
+		want := map[attentionKind][]gpu.Tensor{}
+		for _, v := range everyAttention(head{s.D, c.dtype}) {
+			var outs []gpu.Tensor
+			for _, letter := range attentionKinds[v.kind].tensors[:2] {
+				outs = append(outs, tensor[letter](v.name()))
+			}
+			run(t, d, func(p *gpu.Pass) {
+				attentionClass{v.kind, c.dtype, s}.run(p, v.attentionBlock, slices.Concat(outs, inputs[v.kind]))
+			})
+			zeroPadding(t, d, outs...)
+			if want[v.kind] == nil {
+				want[v.kind] = outs
+				continue
+			}
+			for i := range outs {
+				sameWords(t, d, outs[i], want[v.kind][i])
+			}
+		}
+		for name, t1 := range in {
+			unchanged(t, d, t1, x.values[name])
+		}
+		for _, c := range []struct {
+			got  gpu.Tensor
+			want []float32
+		}{{want[attentionForward][0], x.exactOut}, {want[attentionBackwardQuery][0], x.dq}, {want[attentionBackwardKeyValue][0], x.dk}, {want[attentionBackwardKeyValue][1], x.dv}} {
+			compare(t, c.got.Name, gputest.Read(t, d, c.got), c.want, tolerance{1e-4, 5e-5}.in(x.dtype))
+		}
+	}
+}
+
 // Scores far above what exp can hold must not overflow the online softmax.
 func TestAttentionLargeScores(t *testing.T) {
 	s := AttentionShape{B: 1, T: 70, H: 1, KV: 1, D: 8}
@@ -197,7 +270,7 @@ func TestAttentionRefuses(t *testing.T) {
 func BenchmarkAttention(b *testing.B) {
 	d := gputest.Adapter(b)
 	for _, s := range []AttentionShape{
-		{B: 8, T: 128, H: 4, KV: 4, D: 32}, {B: 1, T: 256, H: 8, KV: 2, D: 64}, {B: 4, T: 128, H: 4, KV: 4, D: 24}, {B: 1, T: 128, H: 4, KV: 4, D: 128},
+		{B: 2, T: 128, H: 4, KV: 4, D: 24}, {B: 4, T: 256, H: 6, KV: 6, D: 48}, {B: 1, T: 256, H: 8, KV: 2, D: 64}, {B: 1, T: 1024, H: 12, KV: 12, D: 64},
 	} {
 		for _, c := range pairStorages {
 			in := newAttentionValues(c.pair, s, 1, 1).tensors(b, d)

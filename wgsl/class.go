@@ -26,6 +26,9 @@ func ParseClass(word string) (Class, error) {
 	if c, ok := parseMatmulClass(word); ok {
 		return c, nil
 	}
+	if c, ok := parseAttentionClass(word); ok {
+		return c, nil
+	}
 	return nil, fmt.Errorf("%q is no class of kernels that this version knows", word)
 }
 
@@ -84,6 +87,11 @@ func (t *Trial) done() (*Trial, error) {
 func TextHash() string {
 	h := sha256.New()
 	h.Write([]byte(matmulText))
+	for kind := range attentionKinds {
+		for _, x := range []head{{8, gpu.BF16}, {8, gpu.F32}} {
+			h.Write([]byte(attentionVariant{attentionBlock{1, 8, 8, true}.of(attentionKind(kind)), x, attentionKind(kind)}.source()))
+		}
+	}
 	for _, types := range [][3]gpu.DType{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
 		for _, step := range []int{2, 4, 8} {
 			h.Write([]byte(matmulVariant{matmulTile: matmulTile{TM: 4, TN: 4, GX: 8, GY: 1, Step: step}, Transpose: "nt", Types: types}.prelude()))

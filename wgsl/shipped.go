@@ -18,8 +18,12 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 	list := slices.Clone(all)
 	for _, size := range headSizes {
 		for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
-			a := head{size, dtype}.kernels()
-			list = append(list, a.forward, a.backwardQuery, a.backwardKeyValue)
+			for kind := range attentionKinds {
+				c := attentionClass{attentionKind(kind), dtype, AttentionShape{B: 1, T: 2048, H: 1, KV: 1, D: size}}
+				for _, b := range c.blocks(l) {
+					list = append(list, attentionVariant{b, c.head(), c.Kind}.kernel())
+				}
+			}
 		}
 	}
 	for _, v := range chosenMatmuls(l) {

@@ -11,7 +11,7 @@
 // order that its Go file gives them (a test compares the counts, and every
 // kernel is compared with its twin), and that no invocation makes more than 65,535
 // iterations, those of all its loops together, nested ones too: old Mesa silently ends
-// them there. The functions split or refuse such calls; matmuls with tiles in
+// them there. The functions split or refuse such calls; kernels with tiles in
 // workgroup memory may make more, and are not chosen on CPUs.
 package wgsl
 

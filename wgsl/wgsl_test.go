@@ -212,8 +212,9 @@ func generated() []*gpu.Kernel {
 	var list []*gpu.Kernel
 	for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
 		for _, size := range []int{6, 20, 64} {
-			a := head{size, dtype}.kernels()
-			list = append(list, a.forward, a.backwardQuery, a.backwardKeyValue)
+			for _, v := range everyAttention(head{size, dtype}) {
+				list = append(list, v.kernel())
+			}
 		}
 		for _, transpose := range []string{"nn", "nt", "tn"} {
 			for _, v := range everyMatmul(transpose, matmulTypes{dtype, dtype, dtype}) {

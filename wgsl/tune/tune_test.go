@@ -166,3 +166,24 @@ func TestNeeded(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestAttentionClasses(t *testing.T) {
+	d := gputest.Adapter(t)
+	classes, err := wgsl.AttentionClasses(gpu.F32, wgsl.AttentionShape{B: 2, T: 70, H: 4, KV: 2, D: 6}, d.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range classes {
+		again, err := wgsl.ParseClass(c.String())
+		if err != nil || again != c {
+			t.Errorf("%s is read as %v: %v", c, again, err)
+		}
+		r, err := Class(context.Background(), d, c, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Excluded) > 0 || !slices.Contains(c.Variants(d.Limits()), r.Variant) || !(r.GFLOPS > 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+}
