@@ -49,8 +49,8 @@ type wdevice struct {
 	canaryTensor            Tensor
 
 	pipelines map[*Kernel]pipeline
-	groups    map[string]*wgpu.BindGroup // by groupKey
-	groupsOf  map[uint64]map[string]bool // tensor -> keys of groups
+	groups    map[groupKey]*wgpu.BindGroup
+	groupsOf  map[uint64]map[groupKey]bool // by tensor
 	live      map[uint64]allocation
 	fresh     []allocation // not cleared yet
 	later     []Tensor     // freed inside the open pass
@@ -93,7 +93,7 @@ func openAdapter(a Adapter) (_ Device, err error) {
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
-		pipelines: map[*Kernel]pipeline{}, groups: map[string]*wgpu.BindGroup{}, groupsOf: map[uint64]map[string]bool{}, live: map[uint64]allocation{},
+		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*wgpu.BindGroup{}, groupsOf: map[uint64]map[groupKey]bool{}, live: map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
 	}
 	own := OwnSpecs()

@@ -12,6 +12,7 @@ import (
 type submission struct {
 	encoder *wgpu.CommandEncoder
 	compute *wgpu.ComputePassEncoder
+	set     *wgpu.ComputePipeline // in compute
 	slot    int
 	data    []byte // params of the slots used
 	work    float64
@@ -49,15 +50,6 @@ func (d *wdevice) Begin(label string) *Pass {
 func (d *wdevice) record(c Call) error {
 	if d.dead != nil {
 		return d.dead
-	}
-	for _, t := range c.Tensors {
-		a, err := d.alive(t)
-		if err == nil {
-			err = checkCopy("bind", a.spec, t.at, t.Words())
-		}
-		if err != nil {
-			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
-		}
 	}
 	p, err := d.pipeline(c.Kernel)
 	if err != nil {
@@ -154,9 +146,12 @@ func (d *wdevice) put(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []
 		binary.LittleEndian.PutUint32(slot[i*4:], uint32(o))
 	}
 	copy(slot[12:], bytesOf(params))
-	d.compute.SetPipeline(p.pipe)
-	d.compute.SetBindGroup(0, g, []uint32{uint32(d.slot * slotBytes)})
-	d.compute.DispatchWorkgroups(uint32(n[0]), uint32(n[1]), uint32(n[2]))
+	changed := p.pipe
+	if d.set == changed {
+		changed = nil
+	}
+	dispatch(d.compute, changed, g, d.slot*slotBytes, n)
+	d.set = p.pipe
 	d.slot++
 }
 

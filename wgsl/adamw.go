@@ -45,13 +45,9 @@ func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, ty
 	}, types, list)
 }
 
-// adamwParams are the params after the number of pairs; adamwArgs reads them.
-func adamwParams(o AdamW) []uint32 {
-	var params []uint32
-	for _, f := range []float32{o.LR, o.Beta1, o.Beta2, o.Eps, o.Decay, o.Correction1, o.Correction2} {
-		params = append(params, gpu.Param(f))
-	}
-	return params
+// adamwParams are the params; adamwArgs reads them but for the number of pairs.
+func adamwParams(pairs int, o AdamW) []uint32 {
+	return []uint32{uint32(pairs), gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps), gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2)}
 }
 
 func adamwArgs(a gpu.Args) AdamW {
@@ -175,12 +171,12 @@ func (f *family) update(p *gpu.Pass, pairs, ops int, stats gpu.Tensor, o AdamW, 
 	most := max(step, int(p.Limits().Binding*8/int64(widest))/step*step)
 	for at := 0; at < total; at += most {
 		n := min(most, total-at)
-		var tensors []gpu.Tensor
+		tensors := make([]gpu.Tensor, 0, gpu.MaxStorage)
 		for _, x := range planes {
 			tensors = append(tensors, x.part(at, n))
 		}
 		f.run(p, gpu.Call{
-			Groups: groups1(gpu.Groups(n/2, pairs), 64), Params: append([]uint32{uint32(n / 2)}, adamwParams(o)...),
+			Groups: groups1(gpu.Groups(n/2, pairs), 64), Params: adamwParams(n/2, o),
 			Tensors: append(tensors, stats), Work: traffic(moved, n) + float64(ops*n),
 		})
 	}
