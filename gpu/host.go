@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // nextID numbers tensors over all devices, so that one device's tensor never
@@ -14,6 +15,7 @@ type host struct {
 	turn    turn
 	ledger  Ledger
 	choices Choices
+	pace    pace
 	live    map[uint64]Spec
 	later   []Tensor // freed inside the open pass
 	// binding is what RestrictBinding set; 0: no limit
@@ -138,7 +140,9 @@ func (h *host) run(c Call) error {
 		}
 		a.words, a.specs = append(a.words, w[t.at:][:t.Words()]), append(a.specs, t.Spec)
 	}
+	start := time.Now()
 	c.Kernel.Host(a)
 	a.store(c.Kernel.Access)
+	h.pace.rest(time.Since(start))
 	return nil
 }

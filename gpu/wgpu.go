@@ -42,6 +42,7 @@ type wdevice struct {
 	watch   watch
 	ledger  Ledger
 	choices Choices
+	pace    pace
 	dead    error // lost or closed: what every call then returns
 	hung    bool  // a map request is pending for ever
 

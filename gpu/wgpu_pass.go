@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
@@ -41,7 +42,7 @@ func (d *wdevice) Begin(label string) *Pass {
 			d.discard()
 			return nil
 		}
-		return d.flush(nil)
+		return d.handOver()
 	}}
 }
 
@@ -59,7 +60,7 @@ func (d *wdevice) record(c Call) error {
 	if err != nil {
 		return err
 	}
-	lim := d.Limits()
+	budget := d.budget()
 	total := float64(c.Groups[0]) * float64(c.Groups[1]) * float64(c.Groups[2])
 	part := c.Groups
 	for i := 2; i >= 0; i-- {
@@ -71,9 +72,9 @@ func (d *wdevice) record(c Call) error {
 		for j := i + 1; j < 3; j++ {
 			rest *= float64(part[j])
 		}
-		fit := lim.Groups
+		fit := d.adapter.Limits.Groups
 		if c.Work > 0 {
-			fit = int(min(float64(fit), max(1, math.Floor(lim.Budget*total/(c.Work*rest)))))
+			fit = int(min(float64(fit), max(1, math.Floor(budget*total/(c.Work*rest)))))
 		}
 		part[i] = min(part[i], fit)
 	}
@@ -94,8 +95,8 @@ func (d *wdevice) record(c Call) error {
 // dispatch begins another submission first where the budget or the params
 // slots, one of which is the canary's, would not suffice.
 func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
-	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.adapter.Limits.Budget) {
-		if err := d.flush(nil); err != nil {
+	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.budget()) {
+		if err := d.handOver(); err != nil {
 			return err
 		}
 		// The library keeps a command pool and a copy of the params per submission
@@ -112,6 +113,23 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 	}
 	d.work += work
 	d.put(p, g, origin, n, params)
+	return nil
+}
+
+// budget is the work of one submission.
+func (d *wdevice) budget() float64 { return d.pace.budget(d.adapter.Limits.Budget) }
+
+// handOver hands over what was recorded. A device that is shared is waited for, and
+// then left idle.
+func (d *wdevice) handOver() error {
+	start := time.Now()
+	if err := d.flush(nil); err != nil || !d.pace.shared() || d.pending == 0 {
+		return err
+	}
+	if err := d.sync(); err != nil {
+		return err
+	}
+	d.pace.rest(time.Since(start))
 	return nil
 }
 
