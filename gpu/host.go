@@ -16,6 +16,8 @@ type host struct {
 	ledger  Ledger
 	choices Choices
 	pace    pace
+	trace   *Trace // nil: opened without one
+	label   string // of the open pass
 	live    map[uint64]Spec
 	later   []Tensor // freed inside the open pass
 	// binding is what RestrictBinding set; 0: no limit
@@ -94,6 +96,7 @@ func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
 		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
 	}
 	defer h.turn.give()
+	defer h.trace.begin(verb + " " + t.Name)()
 	if t.None() {
 		return noneError(verb, t)
 	}
@@ -115,11 +118,14 @@ func (h *host) Begin(label string) *Pass {
 	if err := h.turn.takePass(label); err != nil {
 		return failedPass(label, h, err)
 	}
+	h.label = label
+	recorded := h.trace.begin("record " + label)
 	return &Pass{label: label, limits: h.Limits(), choices: &h.choices, run: h.run, end: func(bool) error {
 		for _, t := range h.later {
 			h.free(t)
 		}
 		h.later = nil
+		recorded()
 		h.turn.givePass()
 		return nil
 	}}
@@ -143,6 +149,10 @@ func (h *host) run(c Call) error {
 	start := time.Now()
 	c.Kernel.Host(a)
 	a.store(c.Kernel.Access)
-	h.pace.rest(time.Since(start))
+	took := time.Since(start)
+	if h.trace.active() {
+		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took, Pass: h.label, Work: c.Work, Groups: c.Groups})
+	}
+	h.pace.rest(took)
 	return nil
 }

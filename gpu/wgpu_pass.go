@@ -17,6 +17,7 @@ type submission struct {
 	slot    int
 	data    []byte // params of the slots used
 	work    float64
+	timed   []Span // dispatches with timestamps
 }
 
 func (d *wdevice) Begin(label string) *Pass {
@@ -27,8 +28,11 @@ func (d *wdevice) Begin(label string) *Pass {
 		d.turn.givePass()
 		return failedPass(label, d, d.dead)
 	}
+	d.label = label
+	recorded := d.trace.begin("record " + label)
 	return &Pass{label: label, limits: d.Limits(), choices: &d.choices, run: d.record, end: func(failed bool) error {
 		defer d.turn.givePass()
+		defer recorded()
 		defer func() {
 			for _, t := range d.later {
 				d.free(t)
@@ -83,7 +87,7 @@ func (d *wdevice) record(c Call) error {
 		for y := 0; y < c.Groups[1]; y += part[1] {
 			for x := 0; x < c.Groups[0]; x += part[0] {
 				n := [3]int{min(part[0], c.Groups[0]-x), min(part[1], c.Groups[1]-y), min(part[2], c.Groups[2]-z)}
-				if err := d.dispatch(p, g, [3]int{x, y, z}, n, c.Params, each); err != nil {
+				if err := d.dispatch(&c, p, g, [3]int{x, y, z}, n, each); err != nil {
 					return fmt.Errorf("kernel %s: %s", c.Kernel.Name, oneLine(err))
 				}
 			}
@@ -94,7 +98,7 @@ func (d *wdevice) record(c Call) error {
 
 // dispatch begins another submission first where the budget or the params
 // slots, one of which is the canary's, would not suffice.
-func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
+func (d *wdevice) dispatch(c *Call, p pipeline, g *wgpu.BindGroup, origin, n [3]int, work float64) error {
 	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.budget()) {
 		if err := d.handOver(); err != nil {
 			return err
@@ -112,7 +116,10 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 		return err
 	}
 	d.work += work
-	d.put(p, g, origin, n, params)
+	if d.trace.active() {
+		return d.putTraced(c, p, g, origin, n, work)
+	}
+	d.put(p, g, origin, n, c.Params)
 	return nil
 }
 
@@ -122,8 +129,11 @@ func (d *wdevice) budget() float64 { return d.pace.budget(d.adapter.Limits.Budge
 // handOver hands over what was recorded. A device that is shared is waited for, and
 // then left idle.
 func (d *wdevice) handOver() error {
+	if d.encoder == nil {
+		return nil
+	}
 	start := time.Now()
-	if err := d.flush(nil); err != nil || !d.pace.shared() || d.pending == 0 {
+	if err := d.flush(nil); err != nil || !d.pace.shared() {
 		return err
 	}
 	if err := d.sync(); err != nil {
@@ -184,11 +194,20 @@ func (d *wdevice) discard() {
 }
 
 // flush ends the submission with its canary, and the copies that tail records if
-// there is one, and hands it over. After an error nothing of it has been.
+// there is one, and hands it over. After an error nothing of it has been. What was
+// timed is waited for.
 func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	if d.encoder == nil {
 		return nil
 	}
+	timed, start := d.timed, time.Now()
+	if err := d.send(tail); err != nil || len(timed) == 0 {
+		return err
+	}
+	return d.collect(timed, start)
+}
+
+func (d *wdevice) send(tail func(*wgpu.CommandEncoder) error) error {
 	defer d.discard()
 	index := d.submissions + 1
 	p, err := d.pipeline(&canaryKernel)
@@ -201,6 +220,9 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	}
 	d.put(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{index})
 	if err := d.compute.End(); err != nil {
+		return err
+	}
+	if err := d.resolve(); err != nil {
 		return err
 	}
 	if tail != nil {
