@@ -263,6 +263,7 @@ func (d *wdevice) finish() (*wgpu.CommandBuffer, error) {
 // submit hands commands over. An error leaves open whether they will run.
 func (d *wdevice) submit(cmd *wgpu.CommandBuffer) error {
 	defer cmd.Release()
+	defer d.trace.begin("submit")() // some drivers block here
 	d.queue.Submit(cmd)
 	if err := d.watch.take(); err != nil {
 		return d.die(err)
