@@ -42,6 +42,17 @@ golden: (setup "lavapipe")
 bench *args: setup
     go test -run '^$' -bench . "$@" ./wgsl/... ./gpu/... ./data/... ./model/...
 
+# trace a few steps of a tiny model, in a temporary folder, and print the time by kernel
+[no-exit-message]
+trace *args: build
+    #!/bin/sh
+    set -eu
+    dir=$(mktemp -d)
+    trap 'rm -r "$dir"' EXIT
+    bin/steplm demo --steps 4 --dir "$dir" > "$dir/demo.txt"
+    bin/steplm pretrain --model tiny --data "$dir/demo-data/train*" --tokenizer "$dir/demo-data/tokenizer.json" --out "$dir/run" \
+        --steps 10 --seq-len 128 --save-every 0 --eval-tokens 0 --trace trace.json "$@"
+
 # compute what every stage of a run needs, in bytes by class; no device is needed
 [no-exit-message]
 plan *args: build

@@ -188,7 +188,7 @@ func Open(choice string) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openAdapter(a)
+	return openAdapter(a, nil)
 }
 
 func pick(list []Adapter, choice string) (Adapter, error) {

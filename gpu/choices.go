@@ -1,9 +1,6 @@
 package gpu
 
-import (
-	"maps"
-	"sync"
-)
+import "sync"
 
 // Choices say which variant of a kernel a device runs for a class of calls. All
 // variants of a class give the same bits on a device, so that a choice changes how
@@ -12,7 +9,7 @@ import (
 type Choices struct {
 	mu   sync.Mutex
 	set  map[string]string
-	used map[string]Use
+	used map[string]*Use // pointers, so that a further call looks up once
 }
 
 // Use is what became of a class.
@@ -42,17 +39,26 @@ func (c *Choices) Chosen(class string) string {
 func (c *Choices) Used() map[string]Use {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.used)
+	used := map[string]Use{}
+	for class, u := range c.used {
+		used[class] = *u
+	}
+	return used
 }
 
 // use notes a call.
 func (c *Choices) use(class, variant string, work float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.used == nil {
-		c.used = map[string]Use{}
+	u := c.used[class]
+	if u == nil {
+		if c.used == nil {
+			c.used = map[string]*Use{}
+		}
+		u = &Use{}
+		c.used[class] = u
 	}
-	c.used[class] = Use{variant, c.used[class].Work + work}
+	u.Variant, u.Work = variant, u.Work+work
 }
 
 // Chosen is the variant that the pass's device was told to run for a class; "":

@@ -61,6 +61,6 @@ type Limits struct {
 	StorageBuffers  int   // storage buffers per kernel
 	// Budget is the work (floating point operations) put into one submission
 	// before it is handed over, so that a display or a watchdog never waits
-	// long.
+	// long; by the kind of the adapter. SetSpeed and SetShare leave it as it is.
 	Budget float64
 }

@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // nextID numbers tensors over all devices, so that one device's tensor never
@@ -14,6 +15,9 @@ type host struct {
 	turn    turn
 	ledger  Ledger
 	choices Choices
+	pace    pace
+	trace   *Trace // nil: opened without one
+	label   string // of the open pass
 	live    map[uint64]Spec
 	later   []Tensor // freed inside the open pass
 	// binding is what RestrictBinding set; 0: no limit
@@ -92,6 +96,7 @@ func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
 		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
 	}
 	defer h.turn.give()
+	defer h.trace.begin(verb + " " + t.Name)()
 	if t.None() {
 		return noneError(verb, t)
 	}
@@ -113,11 +118,14 @@ func (h *host) Begin(label string) *Pass {
 	if err := h.turn.takePass(label); err != nil {
 		return failedPass(label, h, err)
 	}
+	h.label = label
+	recorded := h.trace.begin("record " + label)
 	return &Pass{label: label, limits: h.Limits(), choices: &h.choices, run: h.run, end: func(bool) error {
 		for _, t := range h.later {
 			h.free(t)
 		}
 		h.later = nil
+		recorded()
 		h.turn.givePass()
 		return nil
 	}}
@@ -138,7 +146,13 @@ func (h *host) run(c Call) error {
 		}
 		a.words, a.specs = append(a.words, w[t.at:][:t.Words()]), append(a.specs, t.Spec)
 	}
+	start := time.Now()
 	c.Kernel.Host(a)
 	a.store(c.Kernel.Access)
+	took := time.Since(start)
+	if h.trace.active() {
+		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took, Pass: h.label, Work: c.Work, Groups: c.Groups})
+	}
+	h.pace.rest(took)
 	return nil
 }

@@ -77,7 +77,8 @@ func (c Call) check(l Limits) error {
 			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is above the %d that origin can count", k.Name, c.Groups, i, uint32(math.MaxUint32))
 		}
 	}
-	for i, t := range c.Tensors {
+	for i := range c.Tensors {
+		t := &c.Tensors[i] // a copy of each would cost as much as the rest
 		if t.None() {
 			return fmt.Errorf("kernel %s: binding %d has no tensor", k.Name, i)
 		}
@@ -93,8 +94,8 @@ func (c Call) check(l Limits) error {
 		if t.at*4%viewAlign != 0 {
 			return fmt.Errorf("kernel %s: the part of tensor %s begins at byte %d, which is no multiple of %d", k.Name, t.Name, t.at*4, viewAlign)
 		}
-		for j, u := range c.Tensors[:i] {
-			if t.id == u.id && (k.Access[i] == Write || k.Access[j] == Write) {
+		for j := range i {
+			if t.id == c.Tensors[j].id && (k.Access[i] == Write || k.Access[j] == Write) {
 				return fmt.Errorf("kernel %s: tensor %s is bound at %d and %d and written", k.Name, t.Name, j, i)
 			}
 		}
@@ -116,8 +117,8 @@ func checkKernel(k *Kernel, l Limits) error {
 		return fmt.Errorf("kernel %s: workgroups of %d invocations, the device allows %d", k.Name, k.Invocations(), l.Invocations)
 	case k.Shared > l.WorkgroupMemory:
 		return fmt.Errorf("kernel %s: %d bytes of workgroup memory, the device has %d", k.Name, k.Shared, l.WorkgroupMemory)
-	case len(k.Access) > l.StorageBuffers:
-		return fmt.Errorf("kernel %s: %d storage buffers, the device binds %d", k.Name, len(k.Access), l.StorageBuffers)
+	case len(k.Access) > min(MaxStorage, l.StorageBuffers):
+		return fmt.Errorf("kernel %s: %d storage buffers, the device binds %d", k.Name, len(k.Access), min(MaxStorage, l.StorageBuffers))
 	}
 	return nil
 }

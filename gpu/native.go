@@ -15,6 +15,17 @@ typedef void* handle;
 extern void wgpuDeviceSetUncapturedErrorCallback(handle, void (*)(int, char const*, void*), void*);
 extern void wgpuBufferMapAsync(handle, uint32_t, size_t, size_t, void (*)(int, void*), void*);
 
+extern void wgpuComputePassEncoderSetPipeline(handle, handle);
+extern void wgpuComputePassEncoderSetBindGroup(handle, uint32_t, handle, size_t, uint32_t const*);
+extern void wgpuComputePassEncoderDispatchWorkgroups(handle, uint32_t, uint32_t, uint32_t);
+
+// One dispatch in one call from Go; pipeline is 0 where it is the one that is set.
+static void dispatch(uintptr_t pass, uintptr_t pipeline, uintptr_t group, uint32_t offset, uint32_t x, uint32_t y, uint32_t z) {
+	if (pipeline) wgpuComputePassEncoderSetPipeline((handle)pass, (handle)pipeline);
+	wgpuComputePassEncoderSetBindGroup((handle)pass, 0, (handle)group, 1, &offset);
+	wgpuComputePassEncoderDispatchWorkgroups((handle)pass, x, y, z);
+}
+
 // What the callbacks of one device say. It lives as long as they may come.
 typedef struct {
 	volatile int map;   // status of the last map request, -1: none yet
@@ -75,10 +86,21 @@ import (
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
 
-// The binding does not export its handles; these read them from its structs,
-// Device{ref} and Buffer{deviceRef, ref}, as of v0.17.1.
+// The binding does not export its handles; these read them from its structs, as of
+// v0.17.1: Device, ComputePipeline and BindGroup are {ref}, Buffer and
+// ComputePassEncoder {deviceRef, ref}.
 func deviceHandle(d *wgpu.Device) C.uintptr_t { return *(*C.uintptr_t)(unsafe.Pointer(d)) }
 func bufferHandle(b *wgpu.Buffer) C.uintptr_t { return (*[2]C.uintptr_t)(unsafe.Pointer(b))[1] }
+
+// dispatch records one dispatch: the pipeline, unless nil, and the group at offset,
+// in one call of C instead of the binding's three.
+func dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.BindGroup, offset int, n [3]int) {
+	var pipeline C.uintptr_t
+	if p != nil {
+		pipeline = *(*C.uintptr_t)(unsafe.Pointer(p))
+	}
+	C.dispatch((*[2]C.uintptr_t)(unsafe.Pointer(pass))[1], pipeline, *(*C.uintptr_t)(unsafe.Pointer(g)), C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
+}
 
 var trapOnce sync.Once
 

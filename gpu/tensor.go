@@ -3,7 +3,6 @@ package gpu
 import (
 	"fmt"
 	"math"
-	"slices"
 	"unsafe"
 )
 
@@ -67,7 +66,13 @@ const RowPadding = 8
 func (s Spec) Cols() int { return s.Shape[len(s.Shape)-1] }
 
 // Rows is the product of the other dimensions.
-func (s Spec) Rows() int { return s.Elements() / max(1, s.Cols()) }
+func (s Spec) Rows() int {
+	n := 1
+	for _, d := range s.Shape[:len(s.Shape)-1] {
+		n *= d
+	}
+	return n
+}
 
 // Stride is the elements from one row to the next, padding included.
 func (s Spec) Stride() int {
@@ -165,8 +170,10 @@ func checkShape(s Spec) error {
 	if len(s.Shape) == 0 {
 		return fmt.Errorf("tensor %s has no shape", s.Name)
 	}
-	if slices.Min(s.Shape) < 1 {
-		return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
+	for _, d := range s.Shape {
+		if d < 1 {
+			return fmt.Errorf("tensor %s: shape %v has a dimension below 1", s.Name, s.Shape)
+		}
 	}
 	return nil
 }

@@ -42,20 +42,25 @@ type wdevice struct {
 	watch   watch
 	ledger  Ledger
 	choices Choices
+	pace    pace
 	dead    error // lost or closed: what every call then returns
 	hung    bool  // a map request is pending for ever
+
+	trace  *Trace  // nil: opened without one
+	stamps *stamps // nil: no trace, or none in the device
 
 	params, staging, canary *wgpu.Buffer
 	canaryTensor            Tensor
 
 	pipelines map[*Kernel]pipeline
-	groups    map[string]*wgpu.BindGroup // by groupKey
-	groupsOf  map[uint64]map[string]bool // tensor -> keys of groups
+	groups    map[groupKey]*wgpu.BindGroup
+	groupsOf  map[uint64]map[groupKey]bool // by tensor
 	live      map[uint64]allocation
 	fresh     []allocation // not cleared yet
 	later     []Tensor     // freed inside the open pass
 
 	submission
+	label       string  // of the open pass
 	submissions uint32  // canary: index of the last one
 	chain       uint32  // canary: its expected value
 	queued      float64 // work since the last read-back
@@ -71,7 +76,8 @@ type allocation struct {
 	buf  *wgpu.Buffer
 }
 
-func openAdapter(a Adapter) (_ Device, err error) {
+// openAdapter opens a device that trace, unless nil, traces.
+func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open device %s (%s): %w", a.Name, a.Backend, err)
@@ -87,13 +93,18 @@ func openAdapter(a Adapter) (_ Device, err error) {
 	n := a.native
 	n.MaxBufferSize = min(n.MaxBufferSize, maxBuffer)
 	n.MaxPushConstantSize = 0 // not used, and not always set by the binding
-	dev, err := a.handle.RequestDevice(&wgpu.DeviceDescriptor{Label: "steplm", RequiredLimits: &wgpu.RequiredLimits{Limits: n}})
+	descriptor := wgpu.DeviceDescriptor{Label: "steplm", RequiredLimits: &wgpu.RequiredLimits{Limits: n}}
+	stamped := trace != nil && a.handle.HasFeature(wgpu.FeatureName_TimestampQuery)
+	if stamped {
+		descriptor.RequiredFeatures = []wgpu.FeatureName{wgpu.FeatureName_TimestampQuery}
+	}
+	dev, err := a.handle.RequestDevice(&descriptor)
 	if err != nil {
 		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, or it is out of memory; try another --device")
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
-		pipelines: map[*Kernel]pipeline{}, groups: map[string]*wgpu.BindGroup{}, groupsOf: map[uint64]map[string]bool{}, live: map[uint64]allocation{},
+		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*wgpu.BindGroup{}, groupsOf: map[uint64]map[groupKey]bool{}, live: map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
 	}
 	own := OwnSpecs()
@@ -114,6 +125,15 @@ func openAdapter(a Adapter) (_ Device, err error) {
 	d.canaryTensor = Tensor{Spec: own[2], id: nextID.Add(1), mem: d.canary}
 	d.live[d.canaryTensor.id] = allocation{own[2], d.canary}
 	d.fresh = append(d.fresh, d.live[d.canaryTensor.id])
+	if trace != nil {
+		d.trace, trace.calibrate = trace, d.calibrate
+	}
+	if stamped {
+		if err := d.newStamps(); err != nil {
+			d.Close()
+			return nil, err
+		}
+	}
 	return d, nil
 }
 
@@ -123,7 +143,13 @@ func (d *wdevice) Name() string {
 func (d *wdevice) Limits() Limits    { return d.adapter.Limits }
 func (d *wdevice) Ledger() *Ledger   { return &d.ledger }
 func (d *wdevice) Choices() *Choices { return &d.choices }
-func (d *wdevice) Own() []Spec       { return OwnSpecs() }
+
+func (d *wdevice) Own() []Spec {
+	if d.stamps != nil {
+		return append(OwnSpecs(), stampSpec())
+	}
+	return OwnSpecs()
+}
 
 // enter waits for the caller's turn on a device that works; turn.give ends it.
 func (d *wdevice) enter() error {
@@ -268,6 +294,10 @@ func (d *wdevice) Close() {
 		return // releasing a device that hangs waits for it, and may abort
 	}
 	d.discard()
+	if d.stamps != nil {
+		d.stamps.release()
+		d.stamps = nil
+	}
 	for _, g := range d.groups {
 		g.Release()
 	}

@@ -53,6 +53,7 @@ func (d *wdevice) copy(verb string, t Tensor, at, n int, do func(*wgpu.Buffer) e
 		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
 	}
 	defer d.turn.give()
+	defer d.trace.begin(verb + " " + t.Name)()
 	a, err := d.alive(t)
 	if err != nil {
 		return err
@@ -117,7 +118,10 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 	// patience, and what the queued work takes at a fiftieth of a slow CPU,
 	// at most a day.
 	limit := patience + time.Duration(min(d.queued/1e8, 86400)*float64(time.Second))
-	if err := d.watch.mapRead(d.dev, d.staging, size+4, limit); err != nil {
+	waited := d.trace.begin("wait")
+	err = d.watch.mapRead(d.dev, d.staging, size+4, limit)
+	waited()
+	if err != nil {
 		d.hung = true
 		return d.die(err)
 	}

@@ -1,11 +1,9 @@
 package gpu
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
-	"unsafe"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
@@ -79,27 +77,43 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 	return p, nil
 }
 
-// groupKey names a kernel's bind group of some tensors: the kernel's address,
-// then of each tensor its memory, where it begins there and its length.
-func groupKey(c Call) []byte {
-	key := make([]byte, 0, 8+keyTensor*len(c.Tensors))
-	key = binary.LittleEndian.AppendUint64(key, uint64(uintptr(unsafe.Pointer(c.Kernel))))
-	for _, t := range c.Tensors {
-		key = binary.LittleEndian.AppendUint64(key, t.id)
-		key = binary.LittleEndian.AppendUint64(key, uint64(t.at))
-		key = binary.LittleEndian.AppendUint64(key, uint64(t.Words()))
+// groupKey is what a bind group is made of: the kernel and, of each tensor, its
+// memory, where it begins there and its length. It is a value, so that looking one up
+// allocates nothing.
+type groupKey struct {
+	kernel *Kernel
+	parts  [MaxStorage]groupPart
+}
+
+type groupPart struct {
+	id        uint64
+	at, words int
+}
+
+func keyOf(c Call) groupKey {
+	key := groupKey{kernel: c.Kernel}
+	for i := range c.Tensors {
+		t := &c.Tensors[i]
+		key.parts[i] = groupPart{t.id, t.at, t.Words()}
 	}
 	return key
 }
 
-// keyTensor is the bytes of a tensor in a groupKey.
-const keyTensor = 24
-
-// bindGroup returns the cached group of a kernel and its tensors.
+// bindGroup returns the group of a kernel and its tensors, made once. That it is
+// there says that the tensors are too, for Free drops the groups that a tensor is in.
 func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
-	key := groupKey(c)
-	if g, ok := d.groups[string(key)]; ok {
+	key := keyOf(c)
+	if g, ok := d.groups[key]; ok {
 		return g, nil
+	}
+	for _, t := range c.Tensors {
+		a, err := d.alive(t)
+		if err == nil {
+			err = checkCopy("bind", a.spec, t.at, t.Words())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
+		}
 	}
 	entries := make([]wgpu.BindGroupEntry, 0, len(c.Tensors)+1)
 	for i, t := range c.Tensors {
@@ -119,12 +133,12 @@ func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
 		}
 		return nil, fmt.Errorf("kernel %s with %s: %s", c.Kernel.Name, strings.Join(names, ", "), oneLine(err))
 	}
-	d.groups[string(key)] = g
+	d.groups[key] = g
 	for _, t := range c.Tensors {
 		if d.groupsOf[t.id] == nil {
-			d.groupsOf[t.id] = map[string]bool{}
+			d.groupsOf[t.id] = map[groupKey]bool{}
 		}
-		d.groupsOf[t.id][string(key)] = true
+		d.groupsOf[t.id][key] = true
 	}
 	return g, nil
 }
@@ -134,8 +148,8 @@ func (d *wdevice) dropGroups(id uint64) {
 	for key := range d.groupsOf[id] {
 		d.groups[key].Release()
 		delete(d.groups, key)
-		for at := 8; at < len(key); at += keyTensor { // also from the lists of the other tensors
-			delete(d.groupsOf[binary.LittleEndian.Uint64([]byte(key[at:]))], key)
+		for _, part := range key.parts { // also from the lists of the other tensors
+			delete(d.groupsOf[part.id], key)
 		}
 	}
 	delete(d.groupsOf, id)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 )
@@ -12,9 +13,11 @@ import (
 type submission struct {
 	encoder *wgpu.CommandEncoder
 	compute *wgpu.ComputePassEncoder
+	set     *wgpu.ComputePipeline // in compute
 	slot    int
 	data    []byte // params of the slots used
 	work    float64
+	timed   []Span // dispatches with timestamps
 }
 
 func (d *wdevice) Begin(label string) *Pass {
@@ -25,8 +28,11 @@ func (d *wdevice) Begin(label string) *Pass {
 		d.turn.givePass()
 		return failedPass(label, d, d.dead)
 	}
+	d.label = label
+	recorded := d.trace.begin("record " + label)
 	return &Pass{label: label, limits: d.Limits(), choices: &d.choices, run: d.record, end: func(failed bool) error {
 		defer d.turn.givePass()
+		defer recorded()
 		defer func() {
 			for _, t := range d.later {
 				d.free(t)
@@ -40,7 +46,7 @@ func (d *wdevice) Begin(label string) *Pass {
 			d.discard()
 			return nil
 		}
-		return d.flush(nil)
+		return d.handOver()
 	}}
 }
 
@@ -50,15 +56,6 @@ func (d *wdevice) record(c Call) error {
 	if d.dead != nil {
 		return d.dead
 	}
-	for _, t := range c.Tensors {
-		a, err := d.alive(t)
-		if err == nil {
-			err = checkCopy("bind", a.spec, t.at, t.Words())
-		}
-		if err != nil {
-			return fmt.Errorf("kernel %s: %w", c.Kernel.Name, err)
-		}
-	}
 	p, err := d.pipeline(c.Kernel)
 	if err != nil {
 		return err
@@ -67,7 +64,7 @@ func (d *wdevice) record(c Call) error {
 	if err != nil {
 		return err
 	}
-	lim := d.Limits()
+	budget := d.budget()
 	total := float64(c.Groups[0]) * float64(c.Groups[1]) * float64(c.Groups[2])
 	part := c.Groups
 	for i := 2; i >= 0; i-- {
@@ -79,9 +76,9 @@ func (d *wdevice) record(c Call) error {
 		for j := i + 1; j < 3; j++ {
 			rest *= float64(part[j])
 		}
-		fit := lim.Groups
+		fit := d.adapter.Limits.Groups
 		if c.Work > 0 {
-			fit = int(min(float64(fit), max(1, math.Floor(lim.Budget*total/(c.Work*rest)))))
+			fit = int(min(float64(fit), max(1, math.Floor(budget*total/(c.Work*rest)))))
 		}
 		part[i] = min(part[i], fit)
 	}
@@ -90,7 +87,7 @@ func (d *wdevice) record(c Call) error {
 		for y := 0; y < c.Groups[1]; y += part[1] {
 			for x := 0; x < c.Groups[0]; x += part[0] {
 				n := [3]int{min(part[0], c.Groups[0]-x), min(part[1], c.Groups[1]-y), min(part[2], c.Groups[2]-z)}
-				if err := d.dispatch(p, g, [3]int{x, y, z}, n, c.Params, each); err != nil {
+				if err := d.dispatch(&c, p, g, [3]int{x, y, z}, n, each); err != nil {
 					return fmt.Errorf("kernel %s: %s", c.Kernel.Name, oneLine(err))
 				}
 			}
@@ -101,9 +98,9 @@ func (d *wdevice) record(c Call) error {
 
 // dispatch begins another submission first where the budget or the params
 // slots, one of which is the canary's, would not suffice.
-func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32, work float64) error {
-	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.adapter.Limits.Budget) {
-		if err := d.flush(nil); err != nil {
+func (d *wdevice) dispatch(c *Call, p pipeline, g *wgpu.BindGroup, origin, n [3]int, work float64) error {
+	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.budget()) {
+		if err := d.handOver(); err != nil {
 			return err
 		}
 		// The library keeps a command pool and a copy of the params per submission
@@ -119,7 +116,30 @@ func (d *wdevice) dispatch(p pipeline, g *wgpu.BindGroup, origin, n [3]int, para
 		return err
 	}
 	d.work += work
-	d.put(p, g, origin, n, params)
+	if d.trace.active() {
+		return d.putTraced(c, p, g, origin, n, work)
+	}
+	d.put(p, g, origin, n, c.Params)
+	return nil
+}
+
+// budget is the work of one submission.
+func (d *wdevice) budget() float64 { return d.pace.budget(d.adapter.Limits.Budget) }
+
+// handOver hands over what was recorded. A device that is shared is waited for, and
+// then left idle.
+func (d *wdevice) handOver() error {
+	if d.encoder == nil {
+		return nil
+	}
+	start := time.Now()
+	if err := d.flush(nil); err != nil || !d.pace.shared() {
+		return err
+	}
+	if err := d.sync(); err != nil {
+		return err
+	}
+	d.pace.rest(time.Since(start))
 	return nil
 }
 
@@ -154,9 +174,12 @@ func (d *wdevice) put(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []
 		binary.LittleEndian.PutUint32(slot[i*4:], uint32(o))
 	}
 	copy(slot[12:], bytesOf(params))
-	d.compute.SetPipeline(p.pipe)
-	d.compute.SetBindGroup(0, g, []uint32{uint32(d.slot * slotBytes)})
-	d.compute.DispatchWorkgroups(uint32(n[0]), uint32(n[1]), uint32(n[2]))
+	changed := p.pipe
+	if d.set == changed {
+		changed = nil
+	}
+	dispatch(d.compute, changed, g, d.slot*slotBytes, n)
+	d.set = p.pipe
 	d.slot++
 }
 
@@ -171,11 +194,20 @@ func (d *wdevice) discard() {
 }
 
 // flush ends the submission with its canary, and the copies that tail records if
-// there is one, and hands it over. After an error nothing of it has been.
+// there is one, and hands it over. After an error nothing of it has been. What was
+// timed is waited for.
 func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	if d.encoder == nil {
 		return nil
 	}
+	timed, start := d.timed, time.Now()
+	if err := d.send(tail); err != nil || len(timed) == 0 {
+		return err
+	}
+	return d.collect(timed, start)
+}
+
+func (d *wdevice) send(tail func(*wgpu.CommandEncoder) error) error {
 	defer d.discard()
 	index := d.submissions + 1
 	p, err := d.pipeline(&canaryKernel)
@@ -188,6 +220,9 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	}
 	d.put(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{index})
 	if err := d.compute.End(); err != nil {
+		return err
+	}
+	if err := d.resolve(); err != nil {
 		return err
 	}
 	if tail != nil {
@@ -228,6 +263,7 @@ func (d *wdevice) finish() (*wgpu.CommandBuffer, error) {
 // submit hands commands over. An error leaves open whether they will run.
 func (d *wdevice) submit(cmd *wgpu.CommandBuffer) error {
 	defer cmd.Release()
+	defer d.trace.begin("submit")() // some drivers block here
 	d.queue.Submit(cmd)
 	if err := d.watch.take(); err != nil {
 		return d.die(err)

@@ -57,6 +57,7 @@ type Activations struct {
 	ids, targets          gpu.Tensor // (rows)
 	tokens, starts, order gpu.Tensor // (rows), (rows+1), (rows)
 	segments              int
+	loads                 int // batches so far
 
 	cos, sin     gpu.Tensor // (T, D/2)
 	out          gpu.Tensor // (rows, C) output of the last block
@@ -275,6 +276,7 @@ func (a *Activations) Load(b Batch) error {
 	if len(b.Inputs) != a.Rows() || len(b.Targets) != a.Rows() {
 		return fmt.Errorf("batch of %d inputs and %d targets for %d rows", len(b.Inputs), len(b.Targets), a.Rows())
 	}
+	a.loads++
 	type pair struct {
 		t gpu.Tensor
 		w []uint32
@@ -291,6 +293,10 @@ func (a *Activations) Load(b Batch) error {
 	}
 	return nil
 }
+
+// Loads is how many batches were loaded so far: that it has not changed says that a
+// batch is still there.
+func (a *Activations) Loads() int { return a.loads }
 
 // Losses reads the natural-log loss of every target, 0 where ignored.
 func (a *Activations) Losses() ([]float32, error) { return gpu.ReadF32(a.dev, a.losses) }

@@ -72,7 +72,7 @@ func checkLedger(t *testing.T, d gpu.Device, o Options) {
 				t.Errorf("step %d: peak of %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1, plan.Total())
 			}
 		}
-		heldLoss(t, tr, tr.batches.(*listed).list[0]) // evaluation borrows
+		heldLoss(t, tr, tr.batches.from.(*listed).list[0]) // evaluation borrows
 		check("trained and evaluated")
 		if ledger.Peak() != plan.Total() {
 			t.Errorf("stage %d: peak of %d bytes, planned %d", i+1, ledger.Peak(), plan.Total())

@@ -76,7 +76,7 @@ func TestStraightRun(t *testing.T) {
 	}
 	saves := 0
 	for _, p := range points {
-		if p == "cursor" {
+		if p == "save" {
 			saves++
 		}
 	}
@@ -92,7 +92,7 @@ func TestStopAndResume(t *testing.T) {
 		want, points := straight(t, s, d)
 		for _, stop := range points {
 			switch stop {
-			case "batch", "cursor": // a step and a save are not cut short
+			case "batch", "save": // a step and a save are not cut short
 				continue
 			case "step 2", "step 3", "step 6": // in stage 1, before growth, in stage 2
 			default:
@@ -306,7 +306,7 @@ func TestKill(t *testing.T) {
 	d := gpu.NewHost()
 	want, points := straight(t, s, d)
 	for _, c := range []child{
-		{Point: "cursor", Skip: 1},                    // within the save before growth
+		{Point: "save", Skip: 1},                      // within the save before growth
 		{Point: "checkpoint after step 3 in stage 1"}, // saved, not yet grown
 		{Point: "growth after step 3 in stage 2"},     // grown, nothing trained
 		{Point: "batch", Skip: 7},                     // within the first step after growth

@@ -69,7 +69,7 @@ func newStory(t testing.TB) story {
 // in is the same story in another folder.
 func (s story) in(dir string) story { s.Dir = dir; return s }
 
-// hooked tells of batches and cursors.
+// hooked tells of batches.
 type hooked struct {
 	Batches
 	hook func(string)
@@ -79,7 +79,19 @@ func (h hooked) Next(ctx context.Context) (data.Batch, error) {
 	h.hook("batch")
 	return h.Batches.Next(ctx)
 }
-func (h hooked) Cursor() data.Cursor { h.hook("cursor"); return h.Batches.Cursor() }
+
+// saving is a device that tells when a save has begun: it then reads the embedding.
+type saving struct {
+	gpu.Device
+	hook func(string)
+}
+
+func (d saving) Read(t gpu.Tensor, at int, words []uint32) error {
+	if t.Name == "embed" && at == 0 {
+		d.hook("save")
+	}
+	return d.Device.Read(t, at, words)
+}
 
 // heldSet scores one fixed batch in the trainer's own buffers.
 var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model, _ eval.Options) (eval.SetResult, error) {
@@ -129,7 +141,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	defer f.Close()
 	return begin(&Run{
-		Recipe: s.Recipe, Device: d, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
+		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
 			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },

@@ -25,7 +25,7 @@ type Trainer struct {
 	Recipe  Recipe
 	dev     gpu.Device
 	layouts []model.Layout
-	batches Batches
+	batches *prefetch
 
 	Model *model.Model
 	acts  *model.Activations
@@ -88,7 +88,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: b, stage: stage}
+	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: &prefetch{from: b}, stage: stage}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -173,11 +173,7 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 		g.Complete = t.opt.Release(t.acts.Stats, rates)
 	}
 	for i := range t.Recipe.GradAccum {
-		b, err := t.batches.Next(ctx)
-		if err != nil {
-			return Metrics{}, err
-		}
-		if err := t.acts.Load(model.Batch(b)); err != nil {
+		if err := t.batches.next(ctx, t.acts); err != nil {
 			return Metrics{}, err
 		}
 		g.Accumulate = i > 0
@@ -196,6 +192,9 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	}
 	if err := p.End(); err != nil {
 		return Metrics{}, err
+	}
+	if t.step+1 < t.Recipe.Steps() {
+		t.batches.fetch(ctx, t.acts) // while the device works
 	}
 	stats, err := gpu.ReadF32(t.dev, t.acts.Stats)
 	if err != nil {

@@ -214,7 +214,7 @@ func TestExportMerges(t *testing.T) {
 		for _, keep := range []bool{false, true} {
 			o := threeStages(keep)
 			tr := trainedTo(t, d, o, 2)
-			batch := tr.batches.(*listed).list[0]
+			batch := tr.batches.from.(*listed).list[0]
 			before := logits(t, tr, batch)
 			parent := t.TempDir()
 			exportTo(t, tr, parent)

@@ -47,11 +47,7 @@ func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, ty
 
 // adamwParams are the params after the number of eights; adamwArgs reads them.
 func adamwParams(o AdamW) []uint32 {
-	var params []uint32
-	for _, f := range []float32{o.LR, o.Beta1, o.Beta2, o.Eps, o.Decay, o.Correction1, o.Correction2} {
-		params = append(params, gpu.Param(f))
-	}
-	return params
+	return []uint32{gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps), gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2)}
 }
 
 func adamwArgs(a gpu.Args) AdamW {
@@ -175,7 +171,7 @@ func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW,
 	most := max(step, int(p.Limits().Binding*8/int64(widest))/step*step)
 	for at := 0; at < total; at += most {
 		n := min(most, total-at)
-		var tensors []gpu.Tensor
+		tensors := make([]gpu.Tensor, 0, gpu.MaxStorage)
 		for _, x := range planes {
 			tensors = append(tensors, x.part(at, n))
 		}

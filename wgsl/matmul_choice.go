@@ -43,7 +43,10 @@ func (c matmulClass) String() string {
 	return fmt.Sprintf("matmul %s %s %s %s %dx%dx%d", c.Transpose, c.Types[0], c.Types[1], c.Types[2], c.M, c.N, c.K)
 }
 
-var matmulClassNames names[matmulClass]
+var (
+	matmulClassNames names[matmulClass]
+	matmulTileWords  names[matmulTile]
+)
 
 // choose is the tile that the pass's device was told to run for the class, else the
 // fallback.
@@ -53,7 +56,7 @@ func (c matmulClass) choose(p *gpu.Pass, work float64) matmulTile {
 	if !ok || !t.fits(p.Limits()) {
 		t = c.fallback(p.Limits())
 	}
-	p.Use(class, t.String(), work)
+	p.Use(class, matmulTileWords.of(t), work)
 	return t
 }
 

@@ -67,9 +67,9 @@ type block struct {
 
 func (b block) none() bool { return b.t.None() }
 
-func (b block) params() []uint32 {
+func (b block) params() [3]uint32 {
 	if b.none() {
-		return []uint32{0, 0, 0}
+		return [3]uint32{}
 	}
-	return []uint32{uint32(b.row), uint32(b.col), uint32(b.t.Cols())}
+	return [3]uint32{uint32(b.row), uint32(b.col), uint32(b.t.Cols())}
 }

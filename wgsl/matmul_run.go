@@ -53,15 +53,17 @@ func (x matmulPiece) runTile(p *gpu.Pass, t matmulTile) {
 		accumulate = 1
 	}
 	params = append(params, uint32(x.m), uint32(x.n), uint32(x.k), accumulate, gpu.Param(x.scale), uint32(x.slice()))
-	for _, b := range []block{x.out, x.a, x.b} {
-		params = append(params, b.params()...)
+	for _, b := range [...]block{x.out, x.a, x.b} {
+		three := b.params()
+		params = append(params, three[:]...)
 	}
 	params = append(params, uint32(x.rank))
-	for _, b := range []block{x.lowA, x.lowB} {
-		params = append(params, b.params()...)
+	for _, b := range [...]block{x.lowA, x.lowB} {
+		three := b.params()
+		params = append(params, three[:]...)
 	}
 	tensors := make([]gpu.Tensor, 0, 6)
-	for _, b := range []block{x.out, x.a, x.b, x.residual, x.lowA, x.lowB} {
+	for _, b := range [...]block{x.out, x.a, x.b, x.residual, x.lowA, x.lowB} {
 		if !b.none() {
 			tensors = append(tensors, b.t)
 		}

@@ -97,9 +97,15 @@ var (
 func (v matmulVariant) kernel() *gpu.Kernel {
 	matmulMu.Lock()
 	defer matmulMu.Unlock()
-	if k, ok := matmulKernels[v]; ok {
-		return k
+	k, ok := matmulKernels[v]
+	if !ok {
+		k = v.make()
+		matmulKernels[v] = k
 	}
+	return k
+}
+
+func (v matmulVariant) make() *gpu.Kernel {
 	var text strings.Builder
 	bm, bn := v.block()
 	text.WriteString(v.prelude())
@@ -114,12 +120,10 @@ func (v matmulVariant) kernel() *gpu.Kernel {
 	if v.LowRank {
 		access, dtypes = append(access, r, r), append(dtypes, v.Types[1], v.Types[2])
 	}
-	k := &gpu.Kernel{
+	return &gpu.Kernel{
 		Name: v.name(), Source: text.String(), Workgroup: [3]int{v.GX, v.GY, 1},
 		Shared: v.shared(), Access: access, DTypes: dtypes, Host: v.host,
 	}
-	matmulKernels[v] = k
-	return k
 }
 
 // The params of a kernel after origin.

@@ -92,7 +92,7 @@ func demoRun(flags ...string) (*pretrainCmd, error) {
 func (c *demoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n", gpu.NoAdapterHelp)
-		return gpu.NewHost(), nil
+		return c.paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()
 }

@@ -59,7 +59,10 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, device string, work
 	if _, err := runTrials(ctx, dev, device, classes, c, quiet); err != nil {
 		return 0, err
 	}
-	r, _ := c.Find(best)
+	r, ok := c.Find(best)
+	if ok {
+		gpu.SetSpeed(dev, r.GFLOPS*1e9)
+	}
 	return r.GFLOPS * 1e9, nil
 }
 

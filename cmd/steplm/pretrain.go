@@ -65,9 +65,11 @@ type pretrainCmd struct {
 	EvalTokens int64 `default:"32768" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
 	DeviceFlag
 	TuneFlags
+	TraceFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
 
 	unused []string // flags that were given and that the method does not heed
+	tracer *tracer
 }
 
 // stepGroup is the help's heading of the flags that only STEP heeds.
@@ -95,19 +97,20 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 			return usagef("--%s is empty", flag)
 		}
 	}
-	dev, err := c.Open()
+	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
+	c.tracer = tracer
 	res, err := c.train(ctx, dev)
 	if errors.Is(err, stage.ErrStopped) {
-		return fmt.Errorf("%w: go on with the same command and --resume", err)
+		err = fmt.Errorf("%w: go on with the same command and --resume", err)
 	}
-	if err != nil || c.JSON {
-		return err
+	if err == nil && !c.JSON {
+		err = writeMemory(os.Stdout, res, dev)
 	}
-	return writeMemory(os.Stdout, res, dev)
+	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }
 
 // result is what a run leaves for a summary.
@@ -187,7 +190,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	defer v.close()
 	run := &stage.Run{
 		Recipe: recipe, Device: dev, Batches: loader, Folder: folder, Sets: sets,
-		SaveEvery: c.SaveEvery, Keep: c.Keep, EvalEvery: c.EvalEvery, EvalTokens: c.EvalTokens, Report: v.report(),
+		SaveEvery: c.SaveEvery, Keep: c.Keep, EvalEvery: c.EvalEvery, EvalTokens: c.EvalTokens, Report: c.tracer.watch(recipe, v.report()),
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return exportHF(t.Model, tok, d) },
 	}
 	if c.Resume {

@@ -1,0 +1,115 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+)
+
+// failing fails once, at one of its batches.
+type failing struct {
+	*listed
+	at  int
+	err error
+}
+
+func (f *failing) Next(ctx context.Context) (data.Batch, error) {
+	if f.listed.at == f.at && f.err != nil {
+		err := f.err
+		f.err = nil
+		return data.Batch{}, err
+	}
+	return f.listed.Next(ctx)
+}
+
+// A step leaves the next one's first batch fetched, once, the last step none; the
+// cursor does not know of it.
+func TestPrefetchRunsOneBatchAhead(t *testing.T) {
+	o := tinyOptions()
+	o.GradAccum = 2
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		from := randomBatches(8, o.Batch, o.Model.Vocab, 3)
+		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), from)
+		for step := 1; step <= o.Steps; step++ {
+			takeSteps(t, tr, 1)
+			ahead := 1
+			if step == o.Steps {
+				ahead = 0
+			}
+			if from.at != 2*step+ahead {
+				t.Errorf("after step %d of %d: %d batches were fetched, want %d", step, o.Steps, from.at, 2*step+ahead)
+			}
+			if c := tr.batches.Cursor().Windows; c != int64(2*step) {
+				t.Errorf("after step %d the cursor is at batch %d, want %d", step, c, 2*step)
+			}
+			if n := tr.acts.Loads(); n != from.at {
+				t.Errorf("after step %d: %d loads of %d batches", step, n, from.at)
+			}
+		}
+	})
+}
+
+// What fails ahead of its step is that step's error: the one before is whole. Then
+// the batches go on where they were.
+func TestPrefetchTellsErrorsLater(t *testing.T) {
+	o := tinyOptions()
+	r := mustRecipe(t, "vanilla", o)
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		batches := func() *listed { return randomBatches(8, o.Batch, o.Model.Vocab, 3) }
+		want := takeSteps(t, newTrainer(t, d, r, batches()), 3)
+		damage := errors.New("shard 7 is damaged")
+		tr := newTrainer(t, d, r, &failing{batches(), 2, damage})
+		got := takeSteps(t, tr, 2)
+		if _, err := tr.Step(context.Background()); !errors.Is(err, damage) {
+			t.Errorf("step 3: %v, want %v", err, damage)
+		}
+		if c := tr.batches.Cursor().Windows; c != 2 || tr.step != 2 {
+			t.Errorf("after the error the cursor is at batch %d and %d steps are done, want 2 and 2", c, tr.step)
+		}
+		for i, m := range append(got, takeSteps(t, tr, 1)...) {
+			if m.Loss != want[i].Loss || m.GradNorm != want[i].GradNorm {
+				t.Errorf("step %d: loss %g, without the error %g", i+1, m.Loss, want[i].Loss)
+			}
+		}
+	})
+}
+
+// A batch that an evaluation drove off the device, or that waited for a growth, is
+// loaded again; Seek forgets one.
+func TestPrefetchSurvivesBorrowing(t *testing.T) {
+	o := tinyOptions()
+	r := mustRecipe(t, "step", o)
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		run := func(between func(*Trainer)) (all []Metrics) {
+			tr := newTrainer(t, d, r, randomBatches(8, o.Batch, o.Model.Vocab, 3))
+			defer tr.Free()
+			for range o.Steps {
+				if tr.Due() {
+					advance(t, tr)
+				}
+				all = append(all, takeSteps(t, tr, 1)...)
+				between(tr)
+			}
+			return all
+		}
+		want := run(func(*Trainer) {})
+		for name, between := range map[string]func(*Trainer){
+			"evaluation": func(tr *Trainer) { heldLoss(t, tr, randomBatches(1, o.Batch, o.Model.Vocab, 9).list[0]) },
+			"seek": func(tr *Trainer) {
+				if err := tr.batches.Seek(tr.batches.Cursor()); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			for i, m := range run(between) {
+				if m.Loss != want[i].Loss || m.GradNorm != want[i].GradNorm {
+					t.Errorf("%s between steps: loss of step %d is %g, else %g", name, i+1, m.Loss, want[i].Loss)
+				}
+			}
+		}
+	})
+}
