@@ -31,6 +31,16 @@ func (c *Choices) Set(class, variant string) {
 	c.set[class] = variant
 }
 
+// Take makes another device's choices these.
+func (c *Choices) Take(from *Choices) {
+	from.mu.Lock()
+	set := maps.Clone(from.set)
+	from.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set = set
+}
+
 // Chosen is what Set made the choice for a class; "": nothing.
 func (c *Choices) Chosen(class string) string {
 	c.mu.Lock()

@@ -107,6 +107,9 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err != nil || c.JSON {
 		return err
 	}
+	if err := writeSpeed(os.Stdout, res); err != nil {
+		return err
+	}
 	return writeMemory(os.Stdout, res, dev)
 }
 
