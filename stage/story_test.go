@@ -161,6 +161,7 @@ func (s story) told(t testing.TB) (lines []string) {
 		}
 		delete(line, "tokens_per_second")
 		delete(line, "flops_per_second")
+		delete(line, "flops_per_second")
 		delete(line, "process_peak_bytes")
 		delete(line, "seconds")
 		b, _ := json.Marshal(line)

@@ -44,7 +44,7 @@ type Metrics struct {
 	Tokens          int64            `json:"tokens"`    // seen so far
 	TokensPerSecond float64          `json:"tokens_per_second"`
 	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
-	Bytes           map[string]int64 `json:"bytes"` // live on the device, by class
+	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
 	Peaks                            // since the stage began
 }
 
@@ -82,7 +82,9 @@ func NewTrainerAt(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, err
 	for _, s := range r.Stages[:stage] {
 		t.step += s.Steps
 	}
-	if err := t.Model.Init(r.Seed, nil); err != nil {
+	// Weights that are kept in int8 cannot be drawn; they stay zero.
+	drawn := func(p *model.Param) bool { return p.Weight.DType != gpu.I8 }
+	if err := t.Model.Init(r.Seed, drawn); err != nil {
 		t.Free()
 		return nil, err
 	}

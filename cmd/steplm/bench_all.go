@@ -275,9 +275,11 @@ func (c *benchAllCmd) stages(ctx context.Context, w io.Writer, dev gpu.Device) (
 	return b.claims("130m"), err
 }
 
-// readme is the model of README's table.
+// readmeModel is that of README's table.
+var readmeModel = strings.Fields("--rank 8 --hidden 96 --ffn 336 --layers 8 --heads 4 --tied --vocab 4096 --max-seq-len 128 --seq-len 128")
+
 func (c *benchAllCmd) readme(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
-	b, err := c.steps(ctx, w, dev, strings.Fields("--rank 8 --hidden 96 --ffn 336 --layers 8 --heads 4 --tied --vocab 4096 --max-seq-len 128 --seq-len 128")...)
+	b, err := c.steps(ctx, w, dev, readmeModel...)
 	return b.claims("README's model"), err
 }
 

@@ -29,19 +29,21 @@ type benchAttentionCmd struct {
 
 // attentionBench is one shape's measurement.
 type attentionBench struct {
-	Device    string          `json:"device"`
-	Precision string          `json:"precision"`
-	Batch     int             `json:"batch"`
-	Heads     int             `json:"heads"`
-	KVHeads   int             `json:"kv_heads"`
-	SeqLen    int             `json:"seq_len"`
-	HeadSize  int             `json:"head_size"`
-	Forward   attentionTiming `json:"forward"`
-	Backward  attentionTiming `json:"backward"`
-	Ratio     float64         `json:"backward_to_forward"`               // of their seconds
-	CPURatio  float64         `json:"backward_to_forward_cpu,omitempty"` // of their seconds on CPUs, where the device computes there
-	Variants  []string        `json:"variants,omitempty"`                // the device's choices: class and variant
-	Peak      float64         `json:"peak_gflops,omitempty"`
+	Device    string            `json:"device"`
+	Precision string            `json:"precision"`
+	Batch     int               `json:"batch"`
+	Heads     int               `json:"heads"`
+	KVHeads   int               `json:"kv_heads"`
+	SeqLen    int               `json:"seq_len"`
+	HeadSize  int               `json:"head_size"`
+	GFLOPS    float64           `json:"gflops"` // both ways
+	Tokens    float64           `json:"tokens_per_second"`
+	Forward   attentionTiming   `json:"forward"`
+	Backward  attentionTiming   `json:"backward"`
+	Ratio     float64           `json:"backward_to_forward"`               // of their seconds
+	CPURatio  float64           `json:"backward_to_forward_cpu,omitempty"` // of their seconds on CPUs, where the device computes there
+	Variant   map[string]string `json:"variant,omitempty"`                 // by class of kernels, where there is a choice
+	Peak      float64           `json:"peak_gflops,omitempty"`
 }
 
 type attentionTiming struct {
@@ -143,6 +145,15 @@ func (c *benchAttentionCmd) validate() (wgsl.AttentionShape, error) {
 	return s, nil
 }
 
+// variants are what the device has run for classes of kernels.
+func variants(dev gpu.Device, classes map[string]float64) map[string]string {
+	m, used := map[string]string{}, dev.Choices().Used()
+	for class := range classes {
+		m[class] = used[class].Variant
+	}
+	return m
+}
+
 func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attentionBench, error) {
 	s, err := c.validate()
 	if err != nil {
@@ -179,14 +190,13 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, progressOutput(c.JSON), "attention"); err != nil {
 		return b, err
 	}
-	used := dev.Choices().Used()
-	for _, class := range slices.Sorted(maps.Keys(classes)) {
-		b.Variants = append(b.Variants, class+": "+used[class].Variant)
-	}
+	b.Variant = variants(dev, classes)
 	pairs := float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
 	// As model.Layout.FLOPs counts: 4 forward, 14 backward.
 	b.Forward = x.timing(forward, 4*pairs, x.out, x.lse, x.q, x.k, x.v)
 	b.Backward = x.timing(backward, 14*pairs, x.dq, x.dk, x.dv, x.dout, x.out, x.lse, x.q, x.k, x.v)
+	both := b.Forward.Seconds + b.Backward.Seconds
+	b.GFLOPS, b.Tokens = 18*pairs/both/1e9, float64(s.B*s.T)/both
 	b.Ratio = b.Backward.Seconds / b.Forward.Seconds
 	if dev.Limits().CPU {
 		b.CPURatio = ratio(median(backward.cpu), median(forward.cpu))
@@ -217,7 +227,7 @@ func (b attentionBench) print(w io.Writer) {
 		rows = append(rows, []string{t.name, figure(1e3 * t.Seconds), perCent(t.Spread), figure(t.GFLOPS), perCent(ratio(t.GFLOPS, b.Peak)), figure(t.GBPerSecond), figure(t.Tokens)})
 	}
 	writeTable(w, 1, rows)
-	for _, v := range b.Variants {
-		fmt.Fprintln(w, v)
+	for _, class := range slices.Sorted(maps.Keys(b.Variant)) {
+		fmt.Fprintf(w, "%s: %s\n", class, b.Variant[class])
 	}
 }

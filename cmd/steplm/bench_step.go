@@ -32,7 +32,12 @@ type stepBench struct {
 	Accum  int          `json:"grad_accum"`
 	Peak   float64      `json:"peak_gflops,omitempty"` // of the products at their best, between the steps
 	Turns  bool         `json:"in_turns"`              // or one stage after another, for want of memory
-	Stages []stageBench `json:"stages"`                // of STEP vanilla comes first
+	// Of the method's whole run, its stages as long as they are by default.
+	Tokens  float64           `json:"tokens_per_second"`
+	GFLOPS  float64           `json:"gflops"`
+	MFU     float64           `json:"mfu,omitempty"`
+	Variant map[string]string `json:"variant"` // that ran, by class of kernels
+	Stages  []stageBench      `json:"stages"`  // of STEP vanilla comes first
 }
 
 // stageBench is one stage's.
@@ -250,6 +255,14 @@ func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *s
 		}
 		b.Stages = append(b.Stages, x.stageBench)
 	}
+	b.Variant = variants(dev, work)
+	var tokens, flops, seconds float64
+	for _, x := range runners[len(runners)-len(r.Stages):] {
+		n := float64(r.Stages[x.stage].Steps)
+		tokens, flops, seconds = tokens+n*float64(r.TokensPerStep()), flops+n*x.Total, seconds+n*x.Seconds
+	}
+	b.Tokens, b.GFLOPS = tokens/seconds, flops/seconds/1e9
+	b.MFU = ratio(b.GFLOPS, b.Peak)
 	return b, nil
 }
 
