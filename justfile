@@ -38,8 +38,18 @@ test-gpu *args: setup
 golden: (setup "lavapipe")
     go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
-# measure the kernels, the device, the data path and the model
-bench *args: setup
+# measure the device: products, attention, training steps, STEP against vanilla; docs/benchmarks.md
+[no-exit-message]
+bench *args: build
+    bin/steplm bench all "$@"
+
+# the same on a GPU and, where Python has torch, PyTorch fp32 on the same card; docs/gpu/run.sh has the flags
+[no-exit-message]
+bench-gpu *args:
+    docs/gpu/run.sh "$@"
+
+# Go's own benchmarks, of kernels, the device and the data path
+bench-go *args: setup
     go test -run '^$' -bench . "$@" ./wgsl/... ./gpu/... ./data/... ./model/...
 
 # trace a few steps of a tiny model, in a temporary folder, and print the time by kernel

@@ -227,6 +227,14 @@ func Tunable(d Device) bool {
 	return ok
 }
 
+// Selector is what Open takes for the same device.
+func Selector(d Device) string {
+	if w, ok := d.(*wdevice); ok {
+		return strconv.Itoa(w.adapter.Index)
+	}
+	return "host"
+}
+
 // CompilerMayAbort reports whether an error of the driver's compiler ends the process,
 // as DX12's does.
 func CompilerMayAbort(d Device) bool {

@@ -1,6 +1,9 @@
 package gpu
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // Choices say which variant of a kernel a device runs for a class of calls. All
 // variants of a class give the same bits on a device, so that a choice changes how
@@ -26,6 +29,16 @@ func (c *Choices) Set(class, variant string) {
 		c.set = map[string]string{}
 	}
 	c.set[class] = variant
+}
+
+// Take makes another device's choices these.
+func (c *Choices) Take(from *Choices) {
+	from.mu.Lock()
+	set := maps.Clone(from.set)
+	from.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set = set
 }
 
 // Chosen is what Set made the choice for a class; "": nothing.

@@ -11,13 +11,7 @@ type Dry struct {
 	ledger  Ledger
 	live    map[uint64]Spec
 	choices Choices
-	calls   []DryCall
-}
-
-// DryCall is one call that was recorded.
-type DryCall struct {
-	Kernel string
-	Work   float64
+	calls   []Call
 }
 
 // NewDry makes a device that has the limits of another.
@@ -31,7 +25,7 @@ func (d *Dry) Own() []Spec       { return nil }
 func (d *Dry) Close()            {}
 
 // Calls lists what was recorded, in order.
-func (d *Dry) Calls() []DryCall { return d.calls }
+func (d *Dry) Calls() []Call { return d.calls }
 
 func (d *Dry) New(s Spec) (Tensor, error) {
 	if err := checkSpec(s, d.limits); err != nil {
@@ -64,7 +58,7 @@ func (d *Dry) Read(t Tensor, at int, words []uint32) error {
 func (d *Dry) Begin(label string) *Pass {
 	d.mu.Lock()
 	return &Pass{label: label, limits: d.limits, choices: &d.choices, run: func(c Call) error {
-		d.calls = append(d.calls, DryCall{c.Kernel.Name, c.Work})
+		d.calls = append(d.calls, c)
 		return nil
 	}, end: func(bool) error { d.mu.Unlock(); return nil }}
 }

@@ -172,6 +172,8 @@ func (s story) told(t testing.TB) (lines []string) {
 			continue
 		}
 		delete(line, "tokens_per_second")
+		delete(line, "flops_per_second")
+		delete(line, "flops_per_second")
 		delete(line, "process_peak_bytes")
 		delete(line, "seconds")
 		b, _ := json.Marshal(line)

@@ -43,7 +43,8 @@ type Metrics struct {
 	GradNorm        float64          `json:"grad_norm"` // before clipping
 	Tokens          int64            `json:"tokens"`    // seen so far
 	TokensPerSecond float64          `json:"tokens_per_second"`
-	Bytes           map[string]int64 `json:"bytes"` // live on the device, by class
+	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
+	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
 	Peaks                            // since the stage began
 }
 
@@ -68,11 +69,22 @@ func resetPeaks(dev gpu.Device) {
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.
 func NewTrainer(dev gpu.Device, r Recipe, b Batches) (*Trainer, error) {
-	t, err := allocate(dev, r, b, 0)
+	return NewTrainerAt(dev, r, b, 0)
+}
+
+// NewTrainerAt allocates a stage, counted from 0, as if those before it had run, but with
+// fresh weights: its steps cost what they would after a growth, and teach nothing.
+func NewTrainerAt(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) {
+	t, err := allocate(dev, r, b, stage)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.Model.Init(r.Seed, nil); err != nil {
+	for _, s := range r.Stages[:stage] {
+		t.step += s.Steps
+	}
+	// Weights that are kept in int8 cannot be drawn; they stay zero.
+	drawn := func(p *model.Param) bool { return p.Weight.DType != gpu.I8 }
+	if err := t.Model.Init(r.Seed, drawn); err != nil {
 		t.Free()
 		return nil, err
 	}
@@ -210,9 +222,11 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm, updated)
 	}
 	t.step++
+	seconds := time.Since(start).Seconds()
 	return Metrics{
 		Step: t.step, Stage: stage + 1, Loss: loss, LR: s.LR * rate, GradNorm: norm, Tokens: int64(t.step) * t.Recipe.TokensPerStep(),
-		TokensPerSecond: targets / time.Since(start).Seconds(), Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
+		TokensPerSecond: targets / seconds, FLOPsPerSecond: t.layout().FLOPs(t.Recipe.Batch).Total() * float64(t.Recipe.GradAccum) / seconds,
+		Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
 	}, nil
 }
 

@@ -26,6 +26,19 @@ func (r Recipe) Classes(l gpu.Limits) (map[string]float64, error) {
 	return total, nil
 }
 
+// Calls lists the kernels of one micro-batch's forward and backward in a stage, counted
+// from 0, as the device would run them now: with its limits and choices.
+func (r Recipe) Calls(d gpu.Device, stage int) ([]gpu.Call, error) {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	dry := gpu.NewDry(d.Limits())
+	dry.Choices().Take(d.Choices())
+	err = recordMicroBatch(dry, layouts[stage], r.Batch)
+	return dry.Calls(), err
+}
+
 // recordMicroBatch records forward and backward of one micro-batch on a device that
 // computes nothing.
 func recordMicroBatch(dry *gpu.Dry, l model.Layout, s model.Size) error {

@@ -27,7 +27,7 @@ func TestRecordedWorkIsCountedWork(t *testing.T) {
 			}
 			got := 0.0
 			for _, c := range dry.Calls() {
-				if strings.HasPrefix(c.Kernel, "matmul") || strings.HasPrefix(c.Kernel, "attention") {
+				if strings.HasPrefix(c.Kernel.Name, "matmul") || strings.HasPrefix(c.Kernel.Name, "attention") {
 					got += c.Work
 				}
 			}

@@ -90,8 +90,8 @@ func TestAttentionChosen(t *testing.T) {
 			AttentionForward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], s)
 		})
 		calls := d.Calls()
-		if used := d.Choices().Used()[c.String()].Variant; used != v.want || calls[len(calls)-1].Kernel != "attention_forward_8_f32_"+v.want {
-			t.Errorf("told %q, %s ran and %q was noted, want %q", v.chosen, calls[len(calls)-1].Kernel, used, v.want)
+		if used := d.Choices().Used()[c.String()].Variant; used != v.want || calls[len(calls)-1].Kernel.Name != "attention_forward_8_f32_"+v.want {
+			t.Errorf("told %q, %s ran and %q was noted, want %q", v.chosen, calls[len(calls)-1].Kernel.Name, used, v.want)
 		}
 	}
 }

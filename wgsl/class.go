@@ -32,6 +32,15 @@ func ParseClass(word string) (Class, error) {
 	return nil, fmt.Errorf("%q is no class of kernels that this version knows", word)
 }
 
+// Cut is the class that c's calls fall into on a device with such limits: that of a
+// smaller shape, where one call of c is more than one submission.
+func Cut(c Class, l gpu.Limits) Class {
+	if m, ok := c.(matmulClass); ok {
+		return m.cut(l)
+	}
+	return c
+}
+
 // Trial is a call of a class on tensors of its own.
 type Trial struct {
 	Outputs []gpu.Tensor

@@ -69,5 +69,5 @@ func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recip
 		cache.Forget()
 	}
 	classes := append(slices.Sorted(maps.Keys(work)), peakClass(dev, r.Storage.Precision))
-	return runTrials(ctx, dev, c.Device, classes, cache, c.JSON)
+	return runTrials(ctx, dev, classes, cache, c.JSON)
 }

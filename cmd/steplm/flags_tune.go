@@ -34,9 +34,9 @@ func (f TuneFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 }
 
 // tune makes the device's choices for a run that spends so many operations in each
-// class, on the device that --device names so, and returns the rate of its products at their best, in operations per
+// class, and returns the rate of its products at their best, in operations per
 // second: 0 where it was not measured.
-func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, device string, work map[string]float64, precision string, quiet bool) (peak float64, err error) {
+func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]float64, precision string, quiet bool) (peak float64, err error) {
 	if !gpu.Tunable(dev) {
 		return 0, nil
 	}
@@ -56,7 +56,7 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, device string, work
 	} else if len(classes) > 0 {
 		classes = append(classes, best)
 	}
-	if _, err := runTrials(ctx, dev, device, classes, c, quiet); err != nil {
+	if _, err := runTrials(ctx, dev, classes, c, quiet); err != nil {
 		return 0, err
 	}
 	r, ok := c.Find(best)
@@ -66,13 +66,13 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, device string, work
 	return r.GFLOPS * 1e9, nil
 }
 
-// runTrials shows how far it has got. device is what --device says.
-func runTrials(ctx context.Context, dev gpu.Device, device string, classes []string, c *tune.Cache, quiet bool) ([]tune.Result, error) {
+// runTrials shows how far it has got.
+func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, quiet bool) ([]tune.Result, error) {
 	var bar *progress
 	var o tune.Options
 	if gpu.CompilerMayAbort(dev) {
 		o.Compiles = func(k *gpu.Kernel) error {
-			_, err := tryInChild(ctx, device, k)
+			_, err := tryInChild(ctx, gpu.Selector(dev), k)
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ type cli struct {
 	Eval      evalCmd      `cmd:"" help:"Measure a model."`
 	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
 	Devices   devicesGroup `cmd:"" help:"List the devices and test each, or tune one."`
+	Bench     benchCmd     `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
 	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
 	Kernels   kernelsCmd   `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
@@ -42,6 +43,13 @@ type evalCmd struct {
 type devicesGroup struct {
 	List devicesCmd     `cmd:"" default:"withargs" help:"List the devices and test each (default)."`
 	Tune devicesTuneCmd `cmd:"" help:"Find out which variants of kernels a device is fastest with, ahead of a run."`
+}
+
+type benchCmd struct {
+	Matmul    benchMatmulCmd    `cmd:"" help:"One product of matrices, in the device's variant or all."`
+	Attention benchAttentionCmd `cmd:"" help:"Attention, forward and backward."`
+	Step      benchStepCmd      `cmd:"" help:"Training steps of every stage, on random tokens; of STEP with vanilla beside it."`
+	All       benchAllCmd       `cmd:"" help:"The whole set of docs/benchmarks.md, and its ratios."`
 }
 
 type tokenizerCmd struct {

@@ -85,7 +85,7 @@ func story(list []metricsLine) (out []string) {
 
 // Other programs read these keys: a change here breaks them.
 var frozenKeys = map[string]string{
-	"":           "bytes grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second",
+	"":           "bytes flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second",
 	"growth":     "event from_layers frozen_parameters new_blocks peak_bytes process_peak_bytes seconds stage step to_layers trainable_parameters",
 	"eval":       "event peak_bytes process_peak_bytes result seconds set stage step when",
 	"checkpoint": "checkpoint event peak_bytes process_peak_bytes seconds stage step",
@@ -98,7 +98,7 @@ const (
 	frozenTokenDetail   = "context documents nll perplexity stride tokens unit"
 	frozenWordDetail    = "bits_per_byte byte_perplexity bytes context nll pages tokens unit word_perplexity words"
 	frozenBytes         = "activations adapters gradients optimizer scratch weights"
-	frozenNumbersOfStep = "grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second"
+	frozenNumbersOfStep = "flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second"
 )
 
 func keysOf[V any](m map[string]V) string {

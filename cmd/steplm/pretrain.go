@@ -108,7 +108,9 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		err = fmt.Errorf("%w: go on with the same command and --resume", err)
 	}
 	if err == nil && !c.JSON {
-		err = writeMemory(os.Stdout, res, dev)
+		if err = writeSpeed(os.Stdout, res); err == nil {
+			err = writeMemory(os.Stdout, res, dev)
+		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }
@@ -163,7 +165,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err != nil {
 		return nil, err
 	}
-	peak, err := c.TuneFlags.tune(ctx, dev, c.Device, work, recipe.Storage.Precision, c.JSON)
+	peak, err := c.TuneFlags.tune(ctx, dev, work, recipe.Storage.Precision, c.JSON)
 	if err != nil {
 		return nil, err
 	}

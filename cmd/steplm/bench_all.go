@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/stage"
+	"steplm/wgsl"
+)
+
+// benchAllCmd is the benchmark set: what docs/benchmarks.md records.
+type benchAllCmd struct {
+	Skip  []string `enum:"matmul,shapes,attention,step,stages,readme" placeholder:"PART" help:"Parts to leave out: ${enum}; several with commas."`
+	Steps int      `default:"3" placeholder:"N" help:"Timed steps, and turns of everything else. Default: ${default}."`
+	DeviceFlag
+	TuneFlags
+	JSON bool `help:"Print JSON: the claims."`
+}
+
+// claim is a ratio that was measured, and what it should be.
+type claim struct {
+	What  string  `json:"what"`
+	Asked string  `json:"asked"`
+	Time  float64 `json:"got"`
+	CPU   float64 `json:"got_by_cpu_time,omitempty"` // on devices that compute in the process
+}
+
+func (c *benchAllCmd) Run(ctx context.Context) error {
+	if c.Steps < 1 {
+		return usagef("--steps %d: it must be 1 or more", c.Steps)
+	}
+	dev, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	if !gpu.Tunable(dev) {
+		return fmt.Errorf("%s is no device to measure: choose one that `steplm devices` lists", dev.Name())
+	}
+	var w io.Writer = os.Stdout
+	if c.JSON {
+		w = io.Discard
+	}
+	var claims []claim
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, io.Writer, gpu.Device) ([]claim, error)
+	}{{"matmul", c.matmul}, {"shapes", c.shapes}, {"attention", c.attention}, {"step", c.step}, {"stages", c.stages}, {"readme", c.readme}} {
+		if slices.Contains(c.Skip, part.name) {
+			continue
+		}
+		fmt.Fprintf(w, "\n== %s\n", part.name)
+		list, err := part.run(ctx, w, dev)
+		if err != nil {
+			return err
+		}
+		claims = append(claims, list...)
+	}
+	if c.JSON {
+		return printJSON(map[string]any{"device": dev.Name(), "claims": claims})
+	}
+	fmt.Fprintf(w, "\n== ratios on %s\n", dev.Name())
+	rows := [][]string{{"", "asked", "by the clock", "by CPU time"}}
+	for _, x := range claims {
+		rows = append(rows, []string{x.What, x.Asked, figure(x.Time), figure(x.CPU)})
+	}
+	writeTable(w, 2, rows)
+	return nil
+}
+
+// baseline is the kernel that products on CPUs are compared with, the fastest of
+// the first version; elsewhere it is the default.
+const baseline = "16x16_8x1_by2"
+
+// matmul compares the device's choices at 1024 x 1024 x 1024, f32 and bf16, with the
+// baseline in f32, in turns.
+func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (claims []claim, err error) {
+	rows := [][]string{{"1024 x 1024 x 1024", "variant", "GFLOP/s", "of the baseline", "by CPU time"}}
+	for _, transpose := range []string{"nn", "nt", "tn"} {
+		var list []*timed
+		var names [3]string
+		for i, precision := range []string{model.F32, model.F32, model.BF16} {
+			t := types(precision)
+			class, err := wgsl.MatmulClass(transpose, t, t, t, 1024, 1024, 1024, whole(dev.Limits()))
+			if err != nil {
+				return nil, err
+			}
+			cut := wgsl.Cut(class, dev.Limits())
+			if _, err := c.TuneFlags.tune(ctx, dev, map[string]float64{cut.String(): math.Inf(1)}, precision, c.JSON); err != nil {
+				return nil, err
+			}
+			names[i] = chosen(dev, class)
+			if i == 0 {
+				names[i] = baseline
+				if !dev.Limits().CPU {
+					names[i] = cut.Variants(dev.Limits())[0]
+				}
+			}
+			x, free, err := timedTrial(dev, class, names[i])
+			if err != nil {
+				return nil, err
+			}
+			defer free()
+			list = append(list, x)
+		}
+		if err := takeTurns(ctx, list, c.Steps, progressOutput(c.JSON), transpose); err != nil {
+			return nil, err
+		}
+		for i, x := range list {
+			what := transpose + " " + []string{"f32, baseline", "f32", "bf16"}[i]
+			got := claim{What: what + " at 1024^3 of the baseline", Asked: []string{"", ">= 1", ">= 1.2"}[i], Time: list[0].median() / x.median()}
+			if dev.Limits().CPU {
+				got.CPU = ratio(median(list[0].cpu), median(x.cpu))
+			}
+			rows = append(rows, []string{what, names[i], figure(2 * 1024 * 1024 * 1024 / x.median() / 1e9), figure(got.Time), figure(got.CPU)})
+			if i > 0 {
+				claims = append(claims, got)
+			}
+		}
+	}
+	writeTable(w, 2, rows)
+	return claims, nil
+}
+
+// shapes compares the tuner's choice with every variant, for the products of the 60m
+// preset at 512 rows.
+func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
+	r, _, err := c.recipes("--method", "vanilla", "--model", "60m", "--batch-size", "2")
+	if err != nil {
+		return nil, err
+	}
+	work, err := r.Classes(dev.Limits())
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(work, func(class string, _ float64) bool { return !strings.HasPrefix(class, "matmul") })
+	if _, err := c.TuneFlags.tune(ctx, dev, work, r.Storage.Precision, c.JSON); err != nil {
+		return nil, err
+	}
+	worst := claim{What: "tuner's choice of the best variant, worst shape of 60m at 512 rows", Asked: ">= 0.9", Time: math.Inf(1)}
+	rows := [][]string{{"class", "chosen", "GFLOP/s", "best", "GFLOP/s", "chosen / best", "by CPU time"}}
+	for _, word := range slices.Sorted(maps.Keys(work)) {
+		class, err := wgsl.ParseClass(word)
+		if err != nil {
+			return nil, err
+		}
+		row, got, err := c.shape(ctx, dev, class)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+		worst.Time = min(worst.Time, got.Time)
+		if got.CPU > 0 && (worst.CPU == 0 || got.CPU < worst.CPU) {
+			worst.CPU = got.CPU
+		}
+	}
+	writeTable(w, 2, rows)
+	return []claim{worst}, nil
+}
+
+// shape times all variants of a class in turns; each keeps its best.
+func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Class) (row []string, got claim, err error) {
+	trial, err := class.Trial(dev)
+	if err != nil {
+		return nil, got, err
+	}
+	defer trial.Free()
+	variants := class.Variants(dev.Limits())
+	var list []*timed
+	for _, v := range variants {
+		list = append(list, timedPass(dev, trial.Outputs[0], func(p *gpu.Pass) { trial.Run(p, v) }))
+	}
+	if err := takeTurns(ctx, list, c.Steps, progressOutput(c.JSON), class.String()); err != nil {
+		return nil, got, err
+	}
+	at := slices.Index(variants, chosen(dev, class))
+	if at < 0 {
+		return nil, got, fmt.Errorf("%s: %s is chosen and is no variant", class, chosen(dev, class))
+	}
+	best, cpu := 0, math.Inf(1)
+	for i, x := range list {
+		if slices.Min(x.wall) < slices.Min(list[best].wall) {
+			best = i
+		}
+		cpu = min(cpu, slices.Min(x.cpu))
+	}
+	rate := func(i int) string { return figure(trial.Work / slices.Min(list[i].wall) / 1e9) }
+	got.Time = slices.Min(list[best].wall) / slices.Min(list[at].wall)
+	if dev.Limits().CPU {
+		got.CPU = ratio(cpu, slices.Min(list[at].cpu))
+	}
+	return []string{class.String(), variants[at], rate(at), variants[best], rate(best), figure(got.Time), figure(got.CPU)}, got, nil
+}
+
+// parsed is a command with the flags that are given and the others' defaults.
+func parsed(c any, args []string) error {
+	p, err := kong.New(c, flagVars)
+	if err != nil {
+		return err
+	}
+	_, err = p.Parse(args)
+	return err
+}
+
+func (c *benchAllCmd) attention(ctx context.Context, w io.Writer, dev gpu.Device) (claims []claim, err error) {
+	for _, args := range []string{"--heads 8 --seq-len 256", "--batch 2 --heads 12 --seq-len 1024"} {
+		var a benchAttentionCmd
+		if err := parsed(&a, strings.Fields(args)); err != nil {
+			return nil, err
+		}
+		a.Steps, a.TuneFlags, a.JSON = c.Steps, c.TuneFlags, c.JSON
+		fmt.Fprintf(w, "\n$ steplm bench attention %s\n", args)
+		b, err := a.measure(ctx, dev)
+		if err != nil {
+			return nil, err
+		}
+		b.print(w)
+		claims = append(claims, claim{"attention " + b.name() + ": backward / forward", "<= 4.5", b.Ratio, b.CPURatio})
+	}
+	return claims, nil
+}
+
+// recipes are those of a `bench step`.
+func (c *benchAllCmd) recipes(args ...string) (stage.Recipe, *stage.Recipe, error) {
+	var s benchStepCmd
+	if err := parsed(&s, args); err != nil {
+		return stage.Recipe{}, nil, err
+	}
+	return s.recipes()
+}
+
+// steps runs a `bench step`.
+func (c *benchAllCmd) steps(ctx context.Context, w io.Writer, dev gpu.Device, args ...string) (stepBench, error) {
+	fmt.Fprintf(w, "\n$ steplm bench step %s\n", strings.Join(args, " "))
+	r, beside, err := c.recipes(args...)
+	if err != nil {
+		return stepBench{}, err
+	}
+	b, err := measureSteps(ctx, dev, r, beside, c.Steps, c.TuneFlags, c.JSON)
+	if err == nil {
+		b.print(w)
+	}
+	return b, err
+}
+
+// batchSize is how many windows a step has: few where it would take minutes.
+func batchSize(dev gpu.Device, cpu string) string {
+	if dev.Limits().CPU {
+		return cpu
+	}
+	return "8"
+}
+
+func (c *benchAllCmd) step(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
+	b, err := c.steps(ctx, w, dev, "--method", "vanilla", "--model", "15m", "--batch-size", batchSize(dev, "4"))
+	if err != nil {
+		return nil, err
+	}
+	k := b.Stages[0].Products
+	return []claim{{"15m step: matmuls alone / step", ">= 0.7", k.Share, k.CPUShare}}, nil
+}
+
+func (c *benchAllCmd) stages(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
+	b, err := c.steps(ctx, w, dev, "--model", "130m", "--batch-size", batchSize(dev, "1"))
+	return b.claims("130m"), err
+}
+
+// readmeModel is that of README's table.
+var readmeModel = strings.Fields("--rank 8 --hidden 96 --ffn 336 --layers 8 --heads 4 --tied --vocab 4096 --max-seq-len 128 --seq-len 128")
+
+func (c *benchAllCmd) readme(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
+	b, err := c.steps(ctx, w, dev, readmeModel...)
+	return b.claims("README's model"), err
+}
+
+// claims compare stages with vanilla.
+func (b stepBench) claims(name string) (list []claim) {
+	for _, s := range b.Stages {
+		if s.TimeRatio > 0 {
+			list = append(list, claim{fmt.Sprintf("%s, %s: time / operations, both of vanilla's", name, s.Name), "0.9 to 1.1", s.TimeRatio / s.FLOPRatio, s.CPURatio / s.FLOPRatio})
+		}
+	}
+	return list
+}

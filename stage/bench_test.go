@@ -1,0 +1,99 @@
+package stage
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/gpu"
+)
+
+// A trainer of a later stage steps there, holds what that stage is planned with, and
+// its calls are what the layout counts.
+func TestTrainerAtLaterStage(t *testing.T) {
+	o := tinyOptions()
+	r := mustRecipe(t, "step", o)
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range layouts {
+		d := gpu.NewHost()
+		tr, err := NewTrainerAt(d, r, NewRandom(r.Batch, r.Model.Vocab, 3), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := takeSteps(t, tr, 2)[1]; m.Stage != i+1 || !(m.FLOPsPerSecond > 0) {
+			t.Errorf("stage %d: %+v", i+1, m)
+		}
+		if diff := d.Ledger().Difference(gpu.Plan(d.Own(), r.Specs(l))); diff != "" {
+			t.Errorf("stage %d: %s", i+1, diff)
+		}
+		tr.Free()
+		calls, err := r.Calls(d, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, c := range calls {
+			if strings.HasPrefix(c.Kernel.Name, "matmul") || strings.HasPrefix(c.Kernel.Name, "attention") {
+				sum += c.Work
+			}
+		}
+		if want := l.FLOPs(r.Batch).Total(); sum != want {
+			t.Errorf("stage %d: %g operations recorded, %g counted", i+1, sum, want)
+		}
+	}
+}
+
+// Calls are recorded with the device's choices.
+func TestCallsHeedChoices(t *testing.T) {
+	r, d := mustRecipe(t, "vanilla", func() Options { o := tinyOptions(); o.Stages = 1; return o }()), gpu.NewHost()
+	names := func() (list []string) {
+		calls, err := r.Calls(d, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range calls {
+			list = append(list, c.Kernel.Name)
+		}
+		return list
+	}
+	before := names()
+	force(t, d, r, true)
+	if diff := cmp.Diff(before, names()); diff == "" {
+		t.Error("other choices, the same kernels")
+	}
+}
+
+// Random batches follow from seed and place, and stay within the vocabulary.
+func TestRandomBatches(t *testing.T) {
+	s := tinyOptions().Batch
+	next := func(r *Random) []uint32 {
+		b, err := r.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Inputs) != s.Rows() || !cmp.Equal(b.Inputs[1:], b.Targets[:s.Rows()-1]) {
+			t.Errorf("inputs %v, targets %v", b.Inputs, b.Targets)
+		}
+		for _, id := range b.Inputs {
+			if id >= 32 {
+				t.Errorf("id %d of a vocabulary of 32", id)
+			}
+		}
+		return b.Inputs
+	}
+	a, b := NewRandom(s, 32, 1), NewRandom(s, 32, 1)
+	first := next(a)
+	at := a.Cursor()
+	second := next(a)
+	if cmp.Equal(first, second) || cmp.Equal(first, next(NewRandom(s, 32, 2))) || !cmp.Equal(first, next(b)) {
+		t.Error("batches do not follow from seed and place")
+	}
+	if err := b.Seek(at); err != nil || !cmp.Equal(second, next(b)) {
+		t.Error("after Seek it goes on elsewhere")
+	}
+}
