@@ -256,7 +256,7 @@ func (in *inspector) texts(f *columnFile, group, column int) error {
 		if err != nil {
 			return err
 		}
-		if v.null {
+		if v.dropped == noText {
 			in.Nulls++
 			continue
 		}

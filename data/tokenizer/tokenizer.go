@@ -28,6 +28,9 @@ func (t *Tokenizer) Encode(text string) []uint32 {
 	return t.appendText(make([]uint32, 0, len(text)/4+4), text)
 }
 
+// AppendEncode appends what Encode returns to ids.
+func (t *Tokenizer) AppendEncode(ids []uint32, text string) []uint32 { return t.appendText(ids, text) }
+
 // EncodeWithSpecial is Encode with the tokens that the file's post-processor adds before and after a single text.
 func (t *Tokenizer) EncodeWithSpecial(text string) []uint32 {
 	ids := make([]uint32, 0, len(text)/4+4+len(t.prefix)+len(t.suffix))
