@@ -25,7 +25,9 @@ func (m mark) start() bool { return m.rows == 0 && m.offset == 0 }
 type block struct {
 	number  int64
 	start   mark
-	end     mark // where the next block starts: the last window's last target
+	end     mark  // where the next block starts: the last window's last target
+	rows    int64 // read when it was cut, over all epochs; at an epoch's end all of it
+	dropped Dropped
 	tokens  []uint32
 	windows []int // permuted; window i is tokens[i*T : i*T+T+1]
 }
@@ -38,6 +40,9 @@ type packer struct {
 	source  tokenSource
 	options Options
 	need    int64 // ids that an epoch must have
+
+	rows    int64 // read so far
+	dropped Dropped
 
 	number int64
 	tokens []uint32 // of the block being filled
@@ -52,7 +57,8 @@ type piece struct {
 
 // run sends blocks until the context ends or an error comes up.
 func (p *packer) run(ctx context.Context, from mark, send func(*block) error) error {
-	rows, dropped, skip := from.rows, from.dropped, from.offset
+	p.rows, p.dropped = from.rows, from.dropped
+	skip := from.offset
 	for epoch := from.epoch; ; epoch++ {
 		units, row, whole := p.units(epoch, from)
 		var tokens int64
@@ -61,16 +67,16 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				return err
 			}
 			if r.dropped != kept {
-				rows += r.rows
-				dropped.add(r.dropped, r.rows)
+				p.rows += r.rows
+				p.dropped.add(r.dropped, r.rows)
 				continue
 			}
 			if skip >= len(r.ids) {
 				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved with another tokenizer?",
 					p.shards.Files[r.Shard], r.Row, len(r.ids), skip)
 			}
-			at := mark{epoch: epoch, at: r.Position, offset: skip, rows: rows, dropped: dropped}
-			rows++
+			at := mark{epoch: epoch, at: r.Position, offset: skip, rows: p.rows, dropped: p.dropped}
+			p.rows++
 			tokens += int64(len(r.ids))
 			if err := p.add(r.ids[skip:], at, send); err != nil {
 				return err
@@ -79,7 +85,7 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 		}
 		if whole && tokens < p.need {
 			left := ""
-			if n := dropped.Skipped + dropped.Filtered(); n > 0 {
+			if n := p.dropped.Skipped + p.dropped.Filtered(); n > 0 {
 				left = fmt.Sprintf(" after %d of %d rows were left out", n, p.shards.Rows())
 			}
 			batch := fmt.Sprintf("fewer than one batch of %d windows of %d", p.need/int64(p.options.SeqLen), p.options.SeqLen)
@@ -136,6 +142,7 @@ func (p *packer) cut(n int, send func(*block) error) error {
 		number: p.number,
 		start:  p.markAt(0),
 		end:    p.markAt(used),
+		rows:   p.rows, dropped: p.dropped,
 		tokens: p.tokens[:used+1],
 	}
 	if p.options.Shuffle {

@@ -92,6 +92,18 @@ func formatOf(path string) format {
 	return parquetFormat{}
 }
 
+// IsPlainText tells a file that is one text, such as wiki.test.raw, from what Open
+// reads as rows. A damaged Parquet file is no text: its name or its first bytes
+// give it away.
+func IsPlainText(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() || beginsAsParquet(path) {
+		return false
+	}
+	f := formatByName(path)
+	return f == nil || f == textFormat{plain}
+}
+
 // beginsAsParquet looks at a file's first bytes.
 func beginsAsParquet(path string) bool {
 	f, err := os.Open(path)

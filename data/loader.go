@@ -49,7 +49,7 @@ type Loader struct {
 }
 
 // Stats counts over the whole run, also what was read before a Seek. Rows,
-// Dropped and Documents are as of the last row of the block in use.
+// Dropped and Documents are as of where the block in use ends.
 type Stats struct {
 	Rows      int64 // rows read
 	Dropped         // of them no documents, by why

@@ -79,21 +79,17 @@ func (s *sourceReader) commit() {
 		s.cursor.Window = 0
 	}
 	s.cursor.Windows = s.taken
-	s.stats = s.statsAt(b.end)
+	s.stats = s.statsOf(b.rows, b.dropped, b.end.epoch)
 }
 
-// statsAt counts the rows up to and including the one that m is in.
-func (s *sourceReader) statsAt(m mark) Stats {
-	return Stats{
-		Rows: m.rows + 1, Dropped: m.dropped, Documents: m.rows + 1 - m.dropped.Total(),
-		Tokens: s.taken * int64(s.options.SeqLen), Epoch: m.epoch,
-	}
+func (s *sourceReader) statsOf(rows int64, dropped Dropped, epoch int) Stats {
+	return Stats{Rows: rows, Dropped: dropped, Documents: rows - dropped.Total(), Tokens: s.taken * int64(s.options.SeqLen), Epoch: epoch}
 }
 
 func (s *sourceReader) seek(c SourceCursor) {
 	s.halt()
 	s.current, s.used, s.cursor, s.taken = nil, 0, c, c.Windows
-	s.stats = s.statsAt(c.mark())
+	s.stats = s.statsOf(c.Rows, c.Dropped, c.Epoch)
 }
 
 // read starts the background goroutine at the cursor.

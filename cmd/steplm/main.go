@@ -31,7 +31,7 @@ type cli struct {
 	Score     scoreCmd     `cmd:"" help:"Print the log-probability of every token of a text."`
 	Devices   devicesCmd   `cmd:"" help:"List the devices and test each."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
-	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
+	Data      dataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
 }
 
 type evalCmd struct {
