@@ -24,7 +24,7 @@ type definition struct {
 
 // compile checks d and builds the tokenizer. Its errors say what is wrong, not in which file.
 func (d definition) compile() (*Tokenizer, error) {
-	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie(), words: d.pattern}
+	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie(), words: d.pattern, known: wordsPool()}
 	tokens, err := d.tokens()
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (t *Tokenizer) compileBPE() error {
 			t.bpe.bytes[b] = id
 		}
 	}
-	t.bpe.merges = make(map[pair]merge, len(d.merges))
+	found := make(map[pair]merge, len(d.merges))
 	for rank, m := range d.merges {
 		var ids [3]uint32
 		for i, token := range [3]string{m[0], m[1], m[0] + m[1]} {
@@ -172,8 +172,9 @@ func (t *Tokenizer) compileBPE() error {
 			}
 			ids[i] = id
 		}
-		t.bpe.merges[pairOf(ids[0], ids[1])] = mergeOf(rank, ids[2]) // of equal pairs the last counts, as in the reference
+		found[pairOf(ids[0], ids[1])] = mergeOf(rank, ids[2]) // of equal pairs the last counts, as in the reference
 	}
+	t.bpe.merges = newMerges(found)
 	whole := make(map[string]uint32, len(d.vocab))
 	var ids []uint32
 	for token, id := range d.vocab {
