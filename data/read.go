@@ -73,13 +73,13 @@ func (s *Shards) read(ctx context.Context, units []unit, from int64) iter.Seq2[r
 				return
 			}
 		}
-		s.readKnowing(units, from, repeated, yield)
+		s.readKnowing(ctx, units, from, repeated, yield)
 	}
 }
 
 // readKnowing is read where it is known which rows repeat others (nil: whether
 // any does is not looked at).
-func (s *Shards) readKnowing(units []unit, from int64, repeated *rowSet, yield func(row, error) bool) {
+func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repeated *rowSet, yield func(row, error) bool) {
 	var f shardFile
 	open := -1
 	closeFile := func() {
@@ -93,7 +93,7 @@ func (s *Shards) readKnowing(units []unit, from int64, repeated *rowSet, yield f
 		if u.shard != open {
 			closeFile()
 			var err error
-			if f, err = s.openShard(u.shard); err != nil {
+			if f, err = s.openShard(ctx, u.shard); err != nil {
 				yield(row{}, err)
 				return
 			}
@@ -155,8 +155,13 @@ func (s *Shards) readUnit(f shardFile, u unit, from int64, repeated *rowSet, yie
 	return true, nil
 }
 
-func (s *Shards) openShard(i int) (shardFile, error) {
+func (s *Shards) openShard(ctx context.Context, i int) (shardFile, error) {
 	path := s.Files[i]
+	if s.options.Wait != nil {
+		if err := s.options.Wait(ctx, path); err != nil {
+			return nil, err
+		}
+	}
 	return formatOf(path).open(path, s.options, s.shards[i])
 }
 

@@ -31,7 +31,7 @@ func (s *Shards) repeated(ctx context.Context) (*rowSet, error) {
 	}
 	set, seen := s.newRowSet(), newSeen(s.options.seenSets)
 	var failed error
-	s.readKnowing(s.units(), 0, nil, func(r row, err error) bool {
+	s.readKnowing(ctx, s.units(), 0, nil, func(r row, err error) bool {
 		if failed = cmp.Or(err, ctx.Err()); failed != nil {
 			return false
 		}

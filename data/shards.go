@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -61,6 +62,10 @@ type OpenOptions struct {
 	// good. Without it damage is an error.
 	SkipBad bool
 	Log     func(message string) // told what is skipped, once for each; nil = nobody
+	// Of files that are yet to come: a file with the same size and footer, and what
+	// waits for the file itself before its rows are read. nil: all are there.
+	StandIn func(path string) (string, error)
+	Wait    func(ctx context.Context, path string) error
 
 	seenSets int // tests set it; 0 = the constant
 }
@@ -81,6 +86,16 @@ func OpenColumn(pattern, column string) (*Shards, error) {
 // OpenWith is Open with options. Files without a column that is needed are an
 // error.
 func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
+	files, err := find(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return OpenFiles(pattern, files, o)
+}
+
+// OpenFiles is OpenWith for files, sorted by path; errors that concern them all
+// call them by a name.
+func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	if err := o.Filter.check(); err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
@@ -90,13 +105,15 @@ func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
 	if o.seenSets == 0 {
 		o.seenSets = seenSets
 	}
-	files, err := find(pattern)
-	if err != nil {
-		return nil, err
-	}
-	s := &Shards{Column: o.Column, pattern: pattern, options: o, verdicts: map[unit]bool{}, told: map[Position]bool{}}
+	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[unit]bool{}, told: map[Position]bool{}}
 	for _, path := range files {
-		l, err := formatOf(path).scan(path, o)
+		known, err := path, error(nil)
+		if o.StandIn != nil {
+			if known, err = o.StandIn(path); err != nil {
+				return nil, err
+			}
+		}
+		l, err := formatOf(known).scan(known, o)
 		if err == nil && l.rows() == 0 {
 			err = damage{fmt.Errorf("%s: the file has no rows; remove it", path)}
 		}
@@ -113,7 +130,7 @@ func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
 		s.rows += l.rows()
 	}
 	if len(s.Files) == 0 {
-		return nil, fmt.Errorf("%s: none of %d files is readable", pattern, s.badFiles)
+		return nil, fmt.Errorf("%s: none of %d files is readable", name, s.badFiles)
 	}
 	return s, nil
 }

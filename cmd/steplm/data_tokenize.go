@@ -14,6 +14,7 @@ type dataTokenizeCmd struct {
 	Path        string `arg:"" help:"Data as pretrain takes them: a directory, a glob, a file or an hf:// source."`
 	Tokenizer   string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	FilterFlags `embed:""`
+	SourceFlags `embed:""`
 	TokenFlags  `embed:""`
 	JSON        bool `name:"json" help:"Print JSON."`
 }
@@ -32,14 +33,15 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if root == "" {
 		return usagef("no place for the cache: this user has no cache directory; give --cache")
 	}
-	if err := local(ctx, c.JSON, &c.Path); err != nil {
-		return err
-	}
 	tok, err := tokenizer.Load(c.Tokenizer)
 	if err != nil {
 		return err
 	}
-	shards, err := c.FilterFlags.open(c.Path)
+	at, err := c.locate(ctx, c.Path, false, c.JSON)
+	if err != nil {
+		return err
+	}
+	shards, err := c.FilterFlags.open(at, false)
 	if err != nil {
 		return err
 	}

@@ -30,20 +30,12 @@ func (f FilterFlags) filter() data.Filter {
 	}
 }
 
-// open opens data with the filters; what is skipped is said on standard error.
-func (f FilterFlags) open(pattern string) (*data.Shards, error) {
-	return f.openWith(pattern, f.filter())
-}
-
-// openHeldOut opens what the filters keep apart.
-func (f FilterFlags) openHeldOut(pattern string) (*data.Shards, error) {
+// open opens data with the filters, or what these keep apart; what is skipped is
+// said on standard error.
+func (f FilterFlags) open(at *location, heldOut bool) (*data.Shards, error) {
 	filter := f.filter()
-	filter.HeldOut = true
-	return f.openWith(pattern, filter)
-}
-
-func (f FilterFlags) openWith(pattern string, filter data.Filter) (*data.Shards, error) {
-	return data.OpenWith(pattern, data.OpenOptions{
+	filter.HeldOut = heldOut
+	return at.open(data.OpenOptions{
 		Column: f.TextColumn, Filter: filter, SkipBad: f.SkipBad,
 		Log: func(message string) { fmt.Fprintln(os.Stderr, "steplm: warning:", message) },
 	})

@@ -24,20 +24,18 @@ type pretrainCmd struct {
 	Method string `default:"step" enum:"step,vanilla" help:"Training method: ${enum}."`
 	ModelFlags
 
-	Data       []string `required:"" sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data: a directory, a glob or a file of Parquet, JSON Lines (.jsonl, .gz, .zst) or text, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched. Several are mixed by their weights."`
-	Validation string   `placeholder:"PATH" help:"Validation data, for token perplexity."`
-	Wikitext   string   `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
-	Tokenizer  string   `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
-	Out        string   `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
-	Resume     bool     `help:"Go on from the last checkpoint; repeat the run's other flags."`
+	Validation string `placeholder:"PATH" help:"Validation data, for token perplexity."`
+	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
+	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
+	Resume     bool   `help:"Go on from the last checkpoint; repeat the run's other flags."`
 
 	Steps     int   `xor:"length" required:"" placeholder:"N" help:"Optimizer steps of the whole run."`
 	Tokens    int64 `xor:"length" required:"" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
 	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
 	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
 
-	FilterFlags  `group:"Data"`
-	TokenFlags   `group:"Data"`
+	DataFlags    `group:"Data"`
 	StorageFlags `group:"Memory"`
 
 	StepFlags `group:"STEP"`
@@ -134,10 +132,11 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	if err != nil {
 		return nil, err
 	}
-	train, err := openTraining(ctx, c.JSON, c.Data, c.FilterFlags, c.TokenFlags, tok)
+	train, err := c.DataFlags.open(ctx, c.JSON, c.Seed, tok)
 	if err != nil {
 		return nil, err
 	}
+	defer train.close()
 	recipe, fitted, err := c.recipe(tok, train, dev)
 	if err != nil {
 		return nil, err
@@ -202,7 +201,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 
 // recipe is the run that the flags describe, fitted to --memory-limit if that is
 // given.
-func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, train trainingData, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
+func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, train *trainingData, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
 	o, err := c.options(tok, train)
 	if err != nil {
 		return stage.Recipe{}, nil, err
@@ -219,7 +218,7 @@ func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, train trainingData, dev g
 	return r, &fitted, err
 }
 
-func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train trainingData) (stage.Options, error) {
+func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train *trainingData) (stage.Options, error) {
 	cfg, err := c.Config(tok.VocabSize())
 	if err != nil {
 		return stage.Options{}, err
@@ -253,7 +252,7 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train trainingData) (sta
 	return o, c.StepFlags.Set(&o, cfg)
 }
 
-func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer, train trainingData) ([]eval.Set, error) {
+func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer, train *trainingData) ([]eval.Set, error) {
 	sets, err := train.heldOut(c.FilterFlags, tok)
 	if err != nil {
 		return nil, err

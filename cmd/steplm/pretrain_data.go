@@ -13,10 +13,19 @@ import (
 	"steplm/stage/eval"
 )
 
+// DataFlags say what a run reads, and how.
+type DataFlags struct {
+	Data []string `required:"" sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data: a directory, a glob or a file of Parquet, JSON Lines (.jsonl, .gz, .zst) or text, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched. Several are mixed by their weights."`
+	FilterFlags
+	SourceFlags
+	Stream bool `help:"Begin when the first file of an hf:// source is there, and fetch the others meanwhile."`
+	TokenFlags
+}
+
 // trainingData is what a run reads: one source or a mixture.
 type trainingData struct {
-	paths   []string
-	sources []data.Source
+	locations []*location
+	sources   []data.Source
 }
 
 // splitWeight reads PATH or PATH=WEIGHT. What exists under its whole name is a
@@ -36,38 +45,56 @@ func splitWeight(s string) (path string, weight float64, given bool) {
 	return s[:at], w, true
 }
 
-// openTraining opens what --data names, with its caches.
-func openTraining(ctx context.Context, json bool, args []string, filters FilterFlags, tokens TokenFlags, tok *tokenizer.Tokenizer) (trainingData, error) {
-	var d trainingData
-	for _, arg := range args {
+// open opens what --data names, with its caches. The seed is that of the order.
+func (f DataFlags) open(ctx context.Context, json bool, seed uint64, tok *tokenizer.Tokenizer) (_ *trainingData, err error) {
+	d := &trainingData{}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	for _, arg := range f.Data {
 		path, weight, given := splitWeight(arg)
 		switch {
 		case path == "":
-			return d, usagef("--data is empty")
-		case len(args) > 1 && !given:
-			return d, usagef("--data %s: with several sources each has a weight, such as --data %s=0.5", arg, arg)
+			return nil, usagef("--data is empty")
+		case len(f.Data) > 1 && !given:
+			return nil, usagef("--data %s: with several sources each has a weight, such as --data %s=0.5", arg, arg)
 		case !(weight > 0) || math.IsInf(weight, 1):
-			return d, usagef("--data %s: the weight must be above 0", arg)
+			return nil, usagef("--data %s: the weight must be above 0", arg)
 		}
-		if err := local(ctx, json, &path); err != nil {
-			return d, err
-		}
-		shards, err := filters.open(path)
+		at, err := f.locate(ctx, path, f.Stream, json)
 		if err != nil {
-			return d, err
+			return nil, err
 		}
-		cache, err := tokens.find(shards, tok)
+		d.locations = append(d.locations, at)
+		shards, err := f.FilterFlags.open(at, false)
 		if err != nil {
-			return d, err
+			return nil, err
 		}
-		d.paths = append(d.paths, path)
+		cache, err := f.find(shards, tok)
+		if err != nil {
+			return nil, err
+		}
+		if cache == nil || f.Holdout > 0 {
+			if err := at.start(ctx, shards.Order(seed), json); err != nil {
+				return nil, err
+			}
+		}
 		d.sources = append(d.sources, data.Source{Shards: shards, Weight: weight, Cache: cache})
 	}
 	return d, nil
 }
 
+// close ends what is still fetched.
+func (d *trainingData) close() {
+	for _, at := range d.locations {
+		at.close()
+	}
+}
+
 // identity is what a recipe remembers of the data.
-func (d trainingData) identity() string {
+func (d *trainingData) identity() string {
 	if len(d.sources) == 1 {
 		return d.sources[0].Shards.Identity()
 	}
@@ -78,7 +105,7 @@ func (d trainingData) identity() string {
 	return strings.Join(parts, "; ")
 }
 
-func (d trainingData) badFiles() (n int) {
+func (d *trainingData) badFiles() (n int) {
 	for _, s := range d.sources {
 		n += s.Shards.BadFiles()
 	}
@@ -86,11 +113,11 @@ func (d trainingData) badFiles() (n int) {
 }
 
 // describe is a line for each source, and where its ids are from.
-func (d trainingData) describe() (lines []string) {
+func (d *trainingData) describe() (lines []string) {
 	for i, s := range d.sources {
 		line := fmt.Sprintf("%d shards, %d rows", len(s.Shards.Files), s.Shards.Rows())
 		if len(d.sources) > 1 {
-			line = fmt.Sprintf("%s: weight %g, %s", d.paths[i], s.Weight, line)
+			line = fmt.Sprintf("%s: weight %g, %s", d.locations[i].name, s.Weight, line)
 		}
 		if s.Cache != nil {
 			line += fmt.Sprintf("; %s tokens from the cache %s", count(s.Cache.Info.Tokens), s.Cache.Dir)
@@ -103,16 +130,16 @@ func (d trainingData) describe() (lines []string) {
 }
 
 // heldOut is the documents that --holdout keeps apart, a set for each source.
-func (d trainingData) heldOut(filters FilterFlags, tok *tokenizer.Tokenizer) (sets []eval.Set, err error) {
+func (d *trainingData) heldOut(filters FilterFlags, tok *tokenizer.Tokenizer) (sets []eval.Set, err error) {
 	if filters.Holdout == 0 {
 		return nil, nil
 	}
-	for i, path := range d.paths {
+	for i, at := range d.locations {
 		name := "holdout"
-		if len(d.paths) > 1 {
+		if len(d.locations) > 1 {
 			name += fmt.Sprint(" ", i+1)
 		}
-		s, err := filters.openHeldOut(path)
+		s, err := filters.open(at, true)
 		if err != nil {
 			return nil, err
 		}
@@ -122,11 +149,11 @@ func (d trainingData) heldOut(filters FilterFlags, tok *tokenizer.Tokenizer) (se
 }
 
 // describeRead says what became of the rows of each source.
-func (d trainingData) describeRead(l *data.Loader) []string {
+func (d *trainingData) describeRead(l *data.Loader) []string {
 	lines := []string{describeRows(l.Stats(), d.badFiles())}
 	if len(d.sources) > 1 {
 		for i, s := range l.SourceStats() {
-			lines = append(lines, d.paths[i]+": "+describeRows(s, d.sources[i].Shards.BadFiles()))
+			lines = append(lines, d.locations[i].name+": "+describeRows(s, d.sources[i].Shards.BadFiles()))
 		}
 	}
 	return lines

@@ -17,7 +17,7 @@ import (
 
 // describeRun prints a run before it starts, with every choice that the paper
 // leaves open.
-func describeRun(w io.Writer, r stage.Recipe, train trainingData, tok *tokenizer.Tokenizer, dev gpu.Device) {
+func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenizer.Tokenizer, dev gpu.Device) {
 	c := r.Model
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(w, "%-10s %s\n", what, fmt.Sprintf(format, args...))
