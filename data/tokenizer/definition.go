@@ -14,7 +14,7 @@ type definition struct {
 	vocab        map[string]uint32 // written in the byte alphabet if spaces is nil
 	merges       [][2]string       // by rank
 	added        []addedToken
-	nfc          bool
+	form         string  // of normalization: "NFC", "NFKC" or ""
 	spaces       *spaces // nil in a byte-level vocabulary, which the next two fields are about
 	pattern      *pattern
 	prefixSpace  bool
@@ -72,8 +72,11 @@ func (d definition) compile() (*Tokenizer, error) {
 
 // normalize is what happens to text before added tokens with Normalized are searched, and to these tokens themselves.
 func (d *definition) normalize(s string) string {
-	if d.nfc {
+	switch d.form {
+	case "NFC":
 		s = nfc(s)
+	case "NFKC":
+		s = nfkc(s)
 	}
 	if d.spaces != nil {
 		s = d.spaces.normalize(s)
