@@ -123,6 +123,10 @@ func Inspect(pattern string, o InspectOptions) (*Inspection, error) {
 		in.options.Column = TextColumn
 	}
 	for _, path := range paths {
+		if _, parquet := formatOf(path).(parquetFormat); !parquet {
+			in.miss("%s: only Parquet files are inspected", path)
+			continue
+		}
 		f, err := openFile(path)
 		if errors.As(err, new(damage)) {
 			in.miss("%v", err)

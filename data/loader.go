@@ -7,9 +7,9 @@ import (
 	"fmt"
 )
 
-// DefaultBlockWindows is how many windows are shuffled together where Options
-// does not say.
-const DefaultBlockWindows = 4096
+// DefaultBlockWindows is how many windows of T inputs are shuffled together where
+// Options does not say: 4096, or what 8 MiB of ids hold.
+func DefaultBlockWindows(seqLen int) int { return max(1, min(4096, 2<<20/seqLen)) }
 
 // ErrClosed is what a Loader answers after Close.
 var ErrClosed = errors.New("the loader is closed")
@@ -19,7 +19,7 @@ type Options struct {
 	BatchSize    int    // B, windows per batch
 	SeqLen       int    // T, inputs per window
 	Seed         uint64 // of the shuffling
-	BlockWindows int    // windows that are shuffled together and held in memory; 0 = DefaultBlockWindows
+	BlockWindows int    // windows that are shuffled together; some blocks are held in memory; 0 = DefaultBlockWindows
 	Shuffle      bool
 	// Rank of World processes (0 = 1) gets the rank-th B of every World*B windows:
 	// together they see what one process with batches of World*B windows sees.
@@ -72,7 +72,7 @@ func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 		return nil, fmt.Errorf("batch size %d and sequence length %d must be at least 1, windows per block %d at least 0",
 			o.BatchSize, o.SeqLen, o.BlockWindows)
 	}
-	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows), cmp.Or(o.World, 1), cmp.Or(o.Workers, 1)
+	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.World, 1), cmp.Or(o.Workers, 1)
 	if o.Rank < 0 || o.Rank >= o.World || o.Workers < 1 {
 		return nil, fmt.Errorf("rank %d of %d processes, %d workers: ranks count from 0 and lie below the number of processes; a worker is the least", o.Rank, o.World, o.Workers)
 	}
