@@ -114,8 +114,8 @@ func (p *packer) units(epoch int, from mark) (units []unit, row int64, whole boo
 	if epoch != from.epoch || from.start() {
 		return units, 0, true
 	}
-	group, _ := p.shards.shards[from.at.Shard].at(from.at.Row)
-	return units[slices.Index(units, unit{from.at.Shard, group}):], from.at.Row, false
+	at := unit{from.at.Shard, p.shards.shards[from.at.Shard].at(from.at.Row)}
+	return units[slices.Index(units, at):], from.at.Row, false
 }
 
 // add appends a document's ids and sends the blocks that they fill.

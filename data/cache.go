@@ -88,6 +88,7 @@ func pad(n int64) int64 { return (n + 3) &^ 3 }
 type place struct {
 	file   string
 	offset int64
+	first  int64 // row of its shard
 	groupInfo
 }
 
@@ -132,11 +133,13 @@ func OpenCache(dir string) (*Cache, error) {
 	if c.Info.Width != 2 && c.Info.Width != 4 {
 		return nil, fmt.Errorf("token cache %s: ids of %d bytes; remove the directory", path, c.Info.Width)
 	}
+	rows := map[int]int64{} // of each shard so far: its parts are listed in order
 	for _, p := range c.Info.Parts {
 		offset := int64(0)
 		for i, g := range p.Groups {
-			c.places[unit{p.Shard, p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)), offset, g}
+			c.places[unit{p.Shard, p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)), offset, rows[p.Shard], g}
 			offset += g.size(c.Info.Width)
+			rows[p.Shard] += g.Rows
 		}
 	}
 	return c, nil
@@ -210,17 +213,13 @@ func (c *Cache) group(u unit, from int64, yield func(tokenized, error) bool) (bo
 	if _, err := io.ReadFull(newMapped(f, at.offset+pad(at.Tokens*width), int64(len(table))), table); err != nil {
 		return false, err
 	}
-	first := int64(0)
-	for g := range u.group {
-		first += c.places[unit{u.shard, g}].Rows
-	}
 	ids := newMapped(f, at.offset, at.Tokens*width)
 	defer ids.close()
 	var raw []byte
 	var buffer []uint32
 	for i := range at.Rows {
 		n := binary.LittleEndian.Uint32(table[4*i:])
-		out := tokenized{Position: Position{u.shard, first + i}, rows: 1}
+		out := tokenized{Position: Position{u.shard, at.first + i}, rows: 1}
 		if n&droppedRow != 0 {
 			out.dropped = reason(n &^ droppedRow)
 		} else if out.Row < from {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 )
 
@@ -23,26 +24,30 @@ type format interface {
 type layout struct {
 	size    int64
 	groups  []int64           // rows of each row group
+	firsts  []int64           // the first row of each
 	offsets []int64           // where each begins, in formats without a footer
 	sum     [sha256.Size]byte // of the footer, or of all bytes in formats without one
 }
 
-func (l layout) rows() (n int64) {
-	for _, g := range l.groups {
-		n += g
-	}
-	return n
+// add appends a row group.
+func (l *layout) add(rows int64) {
+	l.firsts = append(l.firsts, l.rows())
+	l.groups = append(l.groups, rows)
 }
 
-// at finds the row group that holds a row, and its first row.
-func (l layout) at(row int64) (group int, first int64) {
-	for group = range l.groups {
-		if row < first+l.groups[group] {
-			return group, first
-		}
-		first += l.groups[group]
+// rows is how many there are.
+func (l layout) rows() int64 {
+	last := len(l.groups) - 1
+	if last < 0 {
+		return 0
 	}
-	return len(l.groups), first
+	return l.firsts[last] + l.groups[last]
+}
+
+// at finds the row group that holds a row; behind the last row there is none, and
+// it is their number.
+func (l layout) at(row int64) (group int) {
+	return sort.Search(len(l.groups), func(g int) bool { return row < l.firsts[g]+l.groups[g] })
 }
 
 // shardFile is an open file. Its rows lie in row groups, which are read by

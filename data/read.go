@@ -53,7 +53,7 @@ func (s *Shards) from(p Position) ([]unit, error) {
 	if n := l.rows(); p.Row > n {
 		return nil, fmt.Errorf("%s: row %d was asked for, but the file has %d", s.Files[p.Shard], p.Row, n)
 	}
-	group, _ := l.at(p.Row)
+	group := l.at(p.Row)
 	units := s.units() // a shard's end is the next one's beginning
 	for len(units) > 0 && (units[0].shard < p.Shard || units[0].shard == p.Shard && units[0].group < group) {
 		units = units[1:]
@@ -117,7 +117,7 @@ func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repe
 // readUnit yields a row group's rows from one of the shard on, and says whether
 // to go on.
 func (s *Shards) readUnit(f shardFile, u unit, from int64, repeated *rowSet, yield func(row, error) bool) (bool, error) {
-	first, rows := s.firstRow(u), s.shards[u.shard].groups[u.group]
+	first, rows := s.shards[u.shard].firsts[u.group], s.shards[u.shard].groups[u.group]
 	bad, err := s.isBad(f, u)
 	if err != nil {
 		return false, err
@@ -163,14 +163,6 @@ func (s *Shards) openShard(ctx context.Context, i int) (shardFile, error) {
 		}
 	}
 	return formatOf(path).open(path, s.options, s.shards[i])
-}
-
-// firstRow is the number of a row group's first row in its shard.
-func (s *Shards) firstRow(u unit) (n int64) {
-	for _, g := range s.shards[u.shard].groups[:u.group] {
-		n += g
-	}
-	return n
 }
 
 // isBad tells whether a row group is to be skipped. It reads all of it the first

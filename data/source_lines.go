@@ -62,7 +62,8 @@ func (k linesFormat) scan(path string, o OpenOptions) (layout, error) {
 	var l layout
 	var start, at, lines int64
 	cut := func() {
-		l.groups, l.offsets = append(l.groups, lines), append(l.offsets, start)
+		l.add(lines)
+		l.offsets = append(l.offsets, start)
 		start, lines = at, 0
 	}
 	n := int64(0)
@@ -229,10 +230,7 @@ func (f *linesFile) Close() error { return nil }
 
 func (f *linesFile) rows(group int) iter.Seq2[value, error] {
 	return func(yield func(value, error) bool) {
-		first := int64(0)
-		for _, n := range f.layout.groups[:group] {
-			first += n
-		}
+		first := f.layout.firsts[group]
 		row, rows := int64(0), f.layout.groups[group]
 		stop := errors.New("enough")
 		_, err := f.format.eachLine(f.path, f.layout.offsets[group], func(line []byte, _ int64) error {

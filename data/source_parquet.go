@@ -58,7 +58,7 @@ func (parquetFormat) open(path string, o OpenOptions, known layout) (shardFile, 
 func (f *columnFile) layout() layout {
 	l := layout{size: f.size, sum: f.sum}
 	for g := range f.reader.NumRowGroups() {
-		l.groups = append(l.groups, f.reader.MetaData().RowGroup(g).NumRows())
+		l.add(f.reader.MetaData().RowGroup(g).NumRows())
 	}
 	return l
 }

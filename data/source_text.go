@@ -32,7 +32,9 @@ func (k textFormat) scan(path string, o OpenOptions) (layout, error) {
 		}
 		return layout{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return layout{size: size, groups: []int64{1}, offsets: []int64{0}, sum: sum}, nil
+	l := layout{size: size, offsets: []int64{0}, sum: sum}
+	l.add(1)
+	return l, nil
 }
 
 func (k textFormat) open(path string, _ OpenOptions, known layout) (shardFile, error) {

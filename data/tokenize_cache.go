@@ -91,7 +91,7 @@ func Tokenize(ctx context.Context, s *Shards, t Tokenizer, dir string, o Tokeniz
 func (s *Shards) parts() []partInfo {
 	var list []partInfo
 	for i, l := range s.shards {
-		size := int64(partBytes)
+		size, all := int64(partBytes), float64(l.rows())
 		for g, rows := range l.groups {
 			if size >= partBytes {
 				list = append(list, partInfo{File: fmt.Sprintf("%05d-%05d%s", i, g, partSuffix), Shard: i, First: g})
@@ -99,7 +99,7 @@ func (s *Shards) parts() []partInfo {
 			}
 			p := &list[len(list)-1]
 			p.Groups = append(p.Groups, groupInfo{Rows: rows})
-			size += int64(float64(l.size) * float64(rows) / float64(l.rows()))
+			size += int64(float64(l.size) * float64(rows) / all)
 		}
 	}
 	return list
