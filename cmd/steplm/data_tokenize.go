@@ -41,7 +41,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shards, err := c.FilterFlags.open(at, false)
+	shards, err := c.FilterFlags.open(at)
 	if err != nil {
 		return err
 	}

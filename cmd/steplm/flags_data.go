@@ -30,15 +30,20 @@ func (f FilterFlags) filter() data.Filter {
 	}
 }
 
-// open opens data with the filters, or what these keep apart; what is skipped is
-// said on standard error.
-func (f FilterFlags) open(at *location, heldOut bool) (*data.Shards, error) {
-	filter := f.filter()
-	filter.HeldOut = heldOut
+// open opens data with the filters; what is skipped is said on standard error.
+func (f FilterFlags) open(at *location) (*data.Shards, error) {
 	return at.open(data.OpenOptions{
-		Column: f.TextColumn, Filter: filter, SkipBad: f.SkipBad,
+		Column: f.TextColumn, Filter: f.filter(), SkipBad: f.SkipBad,
 		Log: func(message string) { fmt.Fprintln(os.Stderr, "steplm: warning:", message) },
 	})
+}
+
+// openHeldOut opens what the filters keep apart. What is skipped of it is skipped
+// of the rest, which says so.
+func (f FilterFlags) openHeldOut(at *location) (*data.Shards, error) {
+	filter := f.filter()
+	filter.HeldOut = true
+	return at.open(data.OpenOptions{Column: f.TextColumn, Filter: filter, SkipBad: f.SkipBad})
 }
 
 // TokenFlags say how ids come about.

@@ -68,7 +68,7 @@ func (f DataFlags) open(ctx context.Context, json bool, seed uint64, tok *tokeni
 			return nil, err
 		}
 		d.locations = append(d.locations, at)
-		shards, err := f.FilterFlags.open(at, false)
+		shards, err := f.FilterFlags.open(at)
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +139,7 @@ func (d *trainingData) heldOut(filters FilterFlags, tok *tokenizer.Tokenizer) (s
 		if len(d.locations) > 1 {
 			name += fmt.Sprint(" ", i+1)
 		}
-		s, err := filters.open(at, true)
+		s, err := filters.openHeldOut(at)
 		if err != nil {
 			return nil, err
 		}
