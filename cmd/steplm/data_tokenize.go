@@ -29,6 +29,9 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err := c.TokenFlags.check(); err != nil {
 		return err
 	}
+	if err := c.SourceFlags.check(false, c.Path); err != nil {
+		return err
+	}
 	root := c.cacheRoot()
 	if root == "" {
 		return usagef("no place for the cache: this user has no cache directory; give --cache")

@@ -30,19 +30,29 @@ type location struct {
 	ended  chan struct{}
 }
 
+// check refuses flags that say nothing of the paths.
+func (f SourceFlags) check(stream bool, paths ...string) error {
+	if f.Shards < 0 {
+		return usagef("--shards %d: at least 0", f.Shards)
+	}
+	for _, path := range paths {
+		if strings.HasPrefix(path, hub.Scheme) {
+			return nil
+		}
+	}
+	switch {
+	case f.Shards > 0:
+		return usagef("--shards %d: only hf:// sources have shards to choose from, %s is none; give a pattern", f.Shards, strings.Join(paths, ", "))
+	case stream:
+		return usagef("--stream: only hf:// sources are fetched, %s is none", strings.Join(paths, ", "))
+	}
+	return nil
+}
+
 // locate fetches what is on the hub, or with stream only what tells how much it
 // is.
 func (f SourceFlags) locate(ctx context.Context, path string, stream, json bool) (*location, error) {
-	if f.Shards < 0 {
-		return nil, usagef("--shards %d: at least 0", f.Shards)
-	}
 	if !strings.HasPrefix(path, hub.Scheme) {
-		switch {
-		case f.Shards > 0:
-			return nil, usagef("--shards %d: only hf:// sources have shards to choose from, %s is none; give a pattern", f.Shards, path)
-		case stream:
-			return nil, usagef("--stream: only hf:// sources are fetched, %s is none", path)
-		}
 		return &location{name: path}, nil
 	}
 	source, err := hub.ParseSource(path)

@@ -53,6 +53,9 @@ func (f DataFlags) open(ctx context.Context, json bool, seed uint64, tok *tokeni
 			d.close()
 		}
 	}()
+	if err := f.SourceFlags.check(f.Stream, f.Data...); err != nil {
+		return nil, err
+	}
 	for _, arg := range f.Data {
 		path, weight, given := splitWeight(arg)
 		switch {
