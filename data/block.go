@@ -13,14 +13,21 @@ type mark struct {
 	epoch   int
 	at      Position
 	offset  int     // ids of the document before it
-	dropped Dropped // rows before the document, over all epochs
+	rows    int64   // before the document, over all epochs
+	dropped Dropped // of them
 }
+
+// start tells the place where a run begins. Every other has rows before it, or
+// ids of its row.
+func (m mark) start() bool { return m.rows == 0 && m.offset == 0 }
 
 // block is consecutive windows and the order in which they are handed out.
 type block struct {
 	number  int64
 	start   mark
-	end     mark // where the next block starts: the last window's last target
+	end     mark  // where the next block starts: the last window's last target
+	rows    int64 // read when it was cut, over all epochs; at an epoch's end all of it
+	dropped Dropped
 	tokens  []uint32
 	windows []int // permuted; window i is tokens[i*T : i*T+T+1]
 }
@@ -30,8 +37,12 @@ type block struct {
 // started at a block's end mark sends the following blocks bit for bit.
 type packer struct {
 	shards  *Shards
-	encoder encoder
+	source  tokenSource
 	options Options
+	need    int64 // ids that an epoch must have
+
+	rows    int64 // read so far
+	dropped Dropped
 
 	number int64
 	tokens []uint32 // of the block being filled
@@ -46,45 +57,40 @@ type piece struct {
 
 // run sends blocks until the context ends or an error comes up.
 func (p *packer) run(ctx context.Context, from mark, send func(*block) error) error {
-	need := int64(p.options.BatchSize)*int64(p.options.SeqLen) + 1
-	dropped, skip := from.dropped, from.offset
-	whole := from.at == (Position{}) && skip == 0
+	p.rows, p.dropped = from.rows, from.dropped
+	skip := from.offset
 	for epoch := from.epoch; ; epoch++ {
+		units, row, whole := p.units(epoch, from)
 		var tokens int64
-		for row, err := range p.shards.rowsFrom(from.at) {
+		for r, err := range p.source.tokens(ctx, units, row) {
 			if err != nil {
 				return err
 			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if row.dropped != kept {
-				dropped.add(row.dropped, row.rows)
+			if r.dropped != kept {
+				p.rows += r.rows
+				p.dropped.add(r.dropped, r.rows)
 				continue
 			}
-			doc := row.Document
-			ids, err := p.encoder.encode(doc)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.shards.Files[doc.Shard], err)
-			}
-			if skip >= len(ids) {
+			if skip >= len(r.ids) {
 				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved with another tokenizer?",
-					p.shards.Files[doc.Shard], doc.Row, len(ids), skip)
+					p.shards.Files[r.Shard], r.Row, len(r.ids), skip)
 			}
-			at := mark{epoch: epoch, at: Position{doc.Shard, doc.Row}, offset: skip, dropped: dropped}
-			tokens += int64(len(ids))
-			if err := p.add(ids[skip:], at, send); err != nil {
+			at := mark{epoch: epoch, at: r.Position, offset: skip, rows: p.rows, dropped: p.dropped}
+			p.rows++
+			tokens += int64(len(r.ids))
+			if err := p.add(r.ids[skip:], at, send); err != nil {
 				return err
 			}
 			skip = 0
 		}
-		if whole && tokens < need {
+		if whole && tokens < p.need {
 			left := ""
-			if n := dropped.Skipped + dropped.Filtered(); n > 0 {
+			if n := p.dropped.Skipped + p.dropped.Filtered(); n > 0 {
 				left = fmt.Sprintf(" after %d of %d rows were left out", n, p.shards.Rows())
 			}
-			return fmt.Errorf("the data has %d tokens in all%s, fewer than one batch of %d windows of %d (+1) = %d; add data, or lower the batch size or the sequence length",
-				tokens, left, p.options.BatchSize, p.options.SeqLen, need)
+			batch := fmt.Sprintf("fewer than one batch of %d windows of %d", p.need/int64(p.options.SeqLen), p.options.SeqLen)
+			return fmt.Errorf("%s: the data has %d tokens in all%s, %s (+1) = %d; add data, or lower the batch size or the sequence length",
+				p.shards.pattern, tokens, left, batch, p.need)
 		}
 		// The epoch's last whole windows make a block of their own; the rest
 		// waits for the next epoch's first ids.
@@ -93,8 +99,23 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				return err
 			}
 		}
-		from.at, whole = Position{}, true
 	}
+}
+
+// units lists the row groups that an epoch reads, of the first one only from a
+// row of its shard on, and says whether they are all. The epoch of from begins
+// there.
+func (p *packer) units(epoch int, from mark) (units []unit, row int64, whole bool) {
+	if p.options.Shuffle {
+		units = p.shards.order(p.options.Seed, epoch)
+	} else {
+		units = p.shards.units()
+	}
+	if epoch != from.epoch || from.start() {
+		return units, 0, true
+	}
+	at := unit{from.at.Shard, p.shards.shards[from.at.Shard].at(from.at.Row)}
+	return units[slices.Index(units, at):], from.at.Row, false
 }
 
 // add appends a document's ids and sends the blocks that they fill.
@@ -121,6 +142,7 @@ func (p *packer) cut(n int, send func(*block) error) error {
 		number: p.number,
 		start:  p.markAt(0),
 		end:    p.markAt(used),
+		rows:   p.rows, dropped: p.dropped,
 		tokens: p.tokens[:used+1],
 	}
 	if p.options.Shuffle {
@@ -136,7 +158,8 @@ func (p *packer) cut(n int, send func(*block) error) error {
 	for i := range p.pieces[1:] {
 		p.pieces[i+1].index -= used
 	}
-	p.tokens = slices.Clone(p.tokens[used:]) // the block keeps the old memory
+	// The block keeps the old memory.
+	p.tokens = append(make([]uint32, 0, len(p.tokens)), p.tokens[used:]...)
 	p.number++
 	return send(b)
 }

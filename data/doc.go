@@ -1,31 +1,43 @@
 // Package data turns text into token batches: Parquet shards in FineWeb-Edu's
-// layout (or any file with a text column) are streamed as documents, tokenized
-// in the background, packed into windows, shuffled block by block and handed
-// out with a cursor that says exactly where the run stands. It is the only
-// package that imports Arrow.
+// layout (or any file with a text column), JSON Lines or text files are streamed
+// as documents, tokenized in the background, packed into windows, shuffled block by
+// block and handed out with a cursor that says exactly where the run stands. It is
+// the only package that imports Arrow.
+//
+// # Order
+//
+// A row group is what is read by itself: Parquet's, a thousand lines of JSON Lines,
+// a whole file of a kind that can only be read from its beginning. An epoch reads
+// the shards in a permuted order and the row groups of each in another; both are
+// pure functions of (seed, epoch). So is the order of the windows in a block, of
+// (seed, epoch, block). Nothing of it is stored: a cursor is a position, and resuming
+// re-reads one block at most.
 //
 // # Packing
 //
-// Each document's ids are followed by one end-of-text id; the documents, in
-// file and row order, form one stream. A window is T inputs and T targets cut
-// from it with stride T: a window's last target is the next window's first
-// input, so that every id is an input once and a target once. Attention crosses
-// documents inside a window; nothing masks it.
-//
-// # Epochs
-//
-// The stream does not end: the ids left over when an epoch ends (fewer than
-// one window) are put before the first ids of the next, so that nothing is
-// lost at that seam either.
-//
-// # Shuffling
+// Each document's ids are followed by one end-of-text id; the documents, in the
+// epoch's order, form one stream. A window is T inputs and T targets cut from it
+// with stride T: a window's last target is the next window's first input, so that
+// every id is an input once and a target once. Attention crosses documents inside a
+// window; nothing masks it.
 //
 // A block is up to BlockWindows consecutive windows; it is cut short where an
 // epoch ends, so that no window of an epoch is seen twice before another is
-// seen once. The windows of a block are handed out in an order that is a pure
-// function of (seed, epoch, block). There is no shuffling across blocks:
-// documents that lie far apart stay far apart, and resuming re-reads one block
-// at most.
+// seen once. The stream does not end: the ids left over when an epoch ends (fewer
+// than one window) are put before the first ids of the next, so that nothing is
+// lost at that seam either.
+//
+// # Several processes, several sources
+//
+// Processes deal the windows of one sequence among them: n processes with batches
+// of B windows see what one process with batches of n*B sees, and have the same
+// cursor. A mixture takes each window from the source that is furthest behind its
+// weight; each source has its own order, epochs and place in the cursor.
+//
+// # Token caches
+//
+// A Cache holds what tokenizing gives, row by row, the rows that are no documents
+// included. Batches, cursors and counts are the same with one and without.
 //
 // # Damage
 //
@@ -37,9 +49,9 @@
 // # Filters
 //
 // Which rows are documents is a function of the shards and the Filter alone, so
-// that a cursor stays a position. Only duplicates depend on what came before:
-// with Dedupe a reading that starts within an epoch reads its beginning too,
-// without tokenizing it.
+// that a cursor stays a position. Duplicates are those of the file order, whatever
+// the epoch's: with Dedupe all text is read once before the first reading, and a
+// bit for each row is kept.
 //
 // # What Go cannot enforce
 //

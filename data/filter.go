@@ -2,6 +2,8 @@ package data
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -25,7 +27,11 @@ type Filter struct {
 	Languages []string // values of the language column; none = any
 	MinChars  int64    // Unicode characters of the text
 	MaxChars  int64    // likewise; 0 = any number
-	Dedupe    bool     // leave out texts that came before in the same epoch, see seen
+	Dedupe    bool     // leave out texts that came before, in file order, see seen
+	// Holdout is the share of documents that is kept apart for validation, by the
+	// hash of the text: whatever shards are added, a document stays on its side.
+	Holdout float64
+	HeldOut bool // keep those that are kept apart, and not the others
 }
 
 // check refuses filters that cannot be meant.
@@ -37,6 +43,8 @@ func (f Filter) check() error {
 		return fmt.Errorf("a minimum of %d characters and a maximum of %d; both must be 0 or more", f.MinChars, f.MaxChars)
 	case f.MaxChars > 0 && f.MaxChars < f.MinChars:
 		return fmt.Errorf("a maximum of %d characters is below the minimum of %d", f.MaxChars, f.MinChars)
+	case !(f.Holdout >= 0 && f.Holdout < 1) || f.HeldOut && f.Holdout == 0:
+		return fmt.Errorf("a share of %g held out; it must be 0 or more and below 1", f.Holdout)
 	case slices.Contains(f.Languages, ""):
 		return fmt.Errorf("an empty language among %q", f.Languages)
 	}
@@ -62,6 +70,11 @@ func (f Filter) String() string {
 	}
 	if f.Dedupe {
 		parts = append(parts, "dedupe")
+	}
+	if f.HeldOut {
+		parts = append(parts, fmt.Sprintf("the %v held out", f.Holdout))
+	} else if f.Holdout > 0 {
+		parts = append(parts, fmt.Sprintf("holdout %v", f.Holdout))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -89,7 +102,16 @@ func (f Filter) text(text string) reason {
 			return long
 		}
 	}
+	if f.Holdout > 0 && f.isHeldOut(text) != f.HeldOut {
+		return heldOut
+	}
 	return kept
+}
+
+// isHeldOut looks at the first 53 bits of the text's SHA-256.
+func (f Filter) isHeldOut(text string) bool {
+	sum := sha256.Sum256([]byte(text))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11) < f.Holdout*(1<<53)
 }
 
 // reason is why a row is no document.
@@ -103,6 +125,7 @@ const (
 	language
 	short
 	long
+	heldOut
 	duplicate
 )
 
@@ -116,16 +139,25 @@ type Dropped struct {
 	Language  int64 `json:"language,omitempty"`   // another or none
 	Short     int64 `json:"short,omitempty"`      // too few characters
 	Long      int64 `json:"long,omitempty"`       // too many
-	Duplicate int64 `json:"duplicates,omitempty"` // seen before in the epoch
+	HeldOut   int64 `json:"held_out,omitempty"`   // on the other side of Holdout
+	Duplicate int64 `json:"duplicates,omitempty"` // of a text before it
 }
 
 // Filtered is the number of rows that the filters left out.
 func (d Dropped) Filtered() int64 {
-	return d.LowScore + d.Language + d.Short + d.Long + d.Duplicate
+	return d.LowScore + d.Language + d.Short + d.Long + d.HeldOut + d.Duplicate
 }
 
 // Total is the number of rows that are no documents.
 func (d Dropped) Total() int64 { return d.Nulls + d.Skipped + d.Filtered() }
+
+// plus is the sum of two counts.
+func (d Dropped) plus(o Dropped) Dropped {
+	return Dropped{
+		Nulls: d.Nulls + o.Nulls, Skipped: d.Skipped + o.Skipped, LowScore: d.LowScore + o.LowScore, Language: d.Language + o.Language,
+		Short: d.Short + o.Short, Long: d.Long + o.Long, HeldOut: d.HeldOut + o.HeldOut, Duplicate: d.Duplicate + o.Duplicate,
+	}
+}
 
 func (d *Dropped) add(r reason, n int64) {
 	switch r {
@@ -141,6 +173,8 @@ func (d *Dropped) add(r reason, n int64) {
 		d.Short += n
 	case long:
 		d.Long += n
+	case heldOut:
+		d.HeldOut += n
 	case duplicate:
 		d.Duplicate += n
 	}

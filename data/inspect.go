@@ -123,6 +123,10 @@ func Inspect(pattern string, o InspectOptions) (*Inspection, error) {
 		in.options.Column = TextColumn
 	}
 	for _, path := range paths {
+		if _, parquet := formatOf(path).(parquetFormat); !parquet {
+			in.miss("%s: only Parquet files are inspected", path)
+			continue
+		}
 		f, err := openFile(path)
 		if errors.As(err, new(damage)) {
 			in.miss("%v", err)
@@ -256,7 +260,7 @@ func (in *inspector) texts(f *columnFile, group, column int) error {
 		if err != nil {
 			return err
 		}
-		if v.null {
+		if v.dropped == noText {
 			in.Nulls++
 			continue
 		}

@@ -99,3 +99,11 @@ func TestInspectForeignFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestInspectIsForParquet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	writePacked(t, path, `{"text":"a"}`)
+	if _, err := Inspect(path, InspectOptions{}); err == nil || !strings.Contains(err.Error(), "a.jsonl: only Parquet") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,14 +1,15 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 )
 
-// DefaultBlockWindows is how many windows are shuffled together where Options
-// does not say.
-const DefaultBlockWindows = 1024
+// DefaultBlockWindows is how many windows of T inputs are shuffled together where
+// Options does not say: 4096, or what 8 MiB of ids hold.
+func DefaultBlockWindows(seqLen int) int { return max(1, min(4096, 2<<20/seqLen)) }
 
 // ErrClosed is what a Loader answers after Close.
 var ErrClosed = errors.New("the loader is closed")
@@ -18,70 +19,101 @@ type Options struct {
 	BatchSize    int    // B, windows per batch
 	SeqLen       int    // T, inputs per window
 	Seed         uint64 // of the shuffling
-	BlockWindows int    // windows that are shuffled together and held in memory; 0 = DefaultBlockWindows
+	BlockWindows int    // windows that are shuffled together; some blocks are held in memory; 0 = DefaultBlockWindows
 	Shuffle      bool
+	// Rank of World processes (0 = 1) gets the rank-th B of every World*B windows:
+	// together they see what one process with batches of World*B windows sees.
+	Rank, World int
+	Workers     int // goroutines that tokenize; 0 = 1
 }
 
-// Loader hands out batches from shards, epoch after epoch. Reading and
-// tokenizing run in a goroutine of its own, up to two blocks ahead; it starts
-// with the first Next. A Loader has one caller at a time.
+// Source is shards and how much they count in a mixture.
+type Source struct {
+	Shards *Shards
+	Weight float64 // share of the windows, relative to the other sources'
+	Cache  *Cache  // their ids, where they were tokenized before; nil: they are tokenized
+}
+
+// Loader hands out batches from one source or a mixture, epoch after epoch.
+// Reading and tokenizing run in goroutines of their own, up to two blocks ahead;
+// they start with the first Next. A Loader has one caller at a time.
 type Loader struct {
-	shards  *Shards
-	encoder encoder
 	options Options
+	streams []*sourceReader
+	cursor  Cursor // after the last batch handed out; its Sources are the streams'
 
-	cursor Cursor // after the last batch handed out
-	stats  Stats
-
-	running         *reading // nil before the first Next
-	current         *block
-	used            int      // windows of current taken
-	inputs, targets []uint32 // of the batch being gathered; survives a cancelled Next
+	taken           int      // windows of all processes' next batches gathered
+	inputs, targets []uint32 // of this process's; these three survive a cancelled Next
 	err             error    // sticks until Seek
 	closed          bool
 }
 
 // Stats counts over the whole run, also what was read before a Seek. Rows,
-// Dropped and Documents are as of the last row of the block in use.
+// Dropped and Documents are as of where the block in use ends.
 type Stats struct {
 	Rows      int64 // rows read
 	Dropped         // of them no documents, by why
 	Documents int64 // the others, tokenized
-	Tokens    int64 // inputs handed out
-	Epoch     int   // of the block in use, from 0
+	Tokens    int64 // inputs handed out, to all processes
+	Epoch     int   // of the block in use, from 0; of several sources the highest
 }
 
-// reading is the background goroutine as the Loader sees it.
-type reading struct {
-	blocks chan *block // closed at the goroutine's end
-	stop   context.CancelFunc
-	err    error // why it ended; valid once blocks is closed
-}
-
-// NewLoader makes a Loader at the stream's beginning. The tokenizer must have
-// an end-of-text id. Data with fewer than B*T+1 tokens are an error of the
-// first Next.
+// NewLoader makes a Loader of one source, see NewMixture.
 func NewLoader(s *Shards, t Tokenizer, o Options) (*Loader, error) {
+	return NewMixture([]Source{{Shards: s, Weight: 1}}, t, o)
+}
+
+// NewMixture makes a Loader at its sequence's beginning. The tokenizer must have
+// an end-of-text id. Data with fewer than World*B*T+1 tokens (in a mixture, a
+// source with fewer than T+1) are an error of the first Next. A cache that is not
+// of its shards and the tokenizer is refused.
+func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 	if o.BatchSize < 1 || o.SeqLen < 1 || o.BlockWindows < 0 {
 		return nil, fmt.Errorf("batch size %d and sequence length %d must be at least 1, windows per block %d at least 0",
 			o.BatchSize, o.SeqLen, o.BlockWindows)
 	}
-	if o.BlockWindows == 0 {
-		o.BlockWindows = DefaultBlockWindows
+	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.World, 1), cmp.Or(o.Workers, 1)
+	if o.Rank < 0 || o.Rank >= o.World || o.Workers < 1 {
+		return nil, fmt.Errorf("rank %d of %d processes, %d workers: ranks count from 0 and lie below the number of processes; a worker is the least", o.Rank, o.World, o.Workers)
+	}
+	weights, err := integerWeights(sources)
+	if err != nil {
+		return nil, err
 	}
 	enc, err := newEncoder(t)
 	if err != nil {
 		return nil, err
 	}
-	l := &Loader{shards: s, encoder: enc, options: o}
+	l := &Loader{options: o}
 	l.cursor = Cursor{
-		Data: s.Identity(), Vocab: t.VocabSize(),
+		Order: orderVersion, Tokenizer: hashOf(t), Vocab: t.VocabSize(),
 		SeqLen: o.SeqLen, Seed: o.Seed, BlockWindows: o.BlockWindows, Shuffle: o.Shuffle,
 	}
-	if h, ok := t.(interface{ Hash() string }); ok {
-		l.cursor.Tokenizer = h.Hash()
+	need := int64(o.SeqLen) + 1
+	if len(sources) == 1 {
+		need = int64(o.World)*int64(o.BatchSize)*int64(o.SeqLen) + 1
+	}
+	for i, s := range sources {
+		st := &sourceReader{shards: s.Shards, options: o, need: need}
+		st.source = textTokens{s.Shards, enc, o.Workers}
+		if s.Cache != nil {
+			if err := s.Cache.matches(s.Shards, t); err != nil {
+				return nil, err
+			}
+			st.source = s.Cache
+		}
+		st.cursor = SourceCursor{Data: s.Shards.Identity(), Weight: weights[i]}
+		l.streams = append(l.streams, st)
 	}
 	return l, nil
+}
+
+// hashOf is a tokenizer's hash; "" where it has none.
+func hashOf(t Tokenizer) string {
+	if h, ok := t.(interface{ Hash() string }); ok {
+		return h.Hash()
+	}
+	return ""
 }
 
 // Next hands out the next batch. It never returns io.EOF: epochs go on. A
@@ -97,137 +129,109 @@ func (l *Loader) Next(ctx context.Context) (Batch, error) {
 	if err := ctx.Err(); err != nil {
 		return Batch{}, err
 	}
-	if l.running == nil {
-		l.running = l.read()
-	}
-	seqLen := l.options.SeqLen
-	for len(l.inputs) < l.options.BatchSize*seqLen {
-		if l.current == nil || l.used == len(l.current.windows) {
-			if err := l.receive(ctx); err != nil {
-				return Batch{}, err
+	o := l.options
+	for l.taken < o.World*o.BatchSize {
+		s := l.due()
+		window, err := s.next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				l.err = err
 			}
+			return Batch{}, err
 		}
-		window := l.current.tokens[l.current.windows[l.used]*seqLen:]
-		l.inputs = append(l.inputs, window[:seqLen]...)
-		l.targets = append(l.targets, window[1:1+seqLen]...)
-		l.used++
+		if l.taken/o.BatchSize == o.Rank {
+			l.inputs = append(l.inputs, window[:o.SeqLen]...)
+			l.targets = append(l.targets, window[1:1+o.SeqLen]...)
+		}
+		l.taken++
 	}
 	b := NewBatch(l.inputs, l.targets)
-	l.inputs, l.targets = nil, nil
-	l.handedOut()
+	l.cursor.Windows += int64(l.taken)
+	l.taken, l.inputs, l.targets = 0, nil, nil
+	for _, s := range l.streams {
+		s.commit()
+	}
 	return b, nil
 }
 
-// receive waits for the next block.
-func (l *Loader) receive(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case b, ok := <-l.running.blocks:
-		if !ok {
-			l.err = l.running.err
-			return l.err
+// due is the stream that the next window is from.
+func (l *Loader) due() *sourceReader {
+	best := l.streams[0]
+	for _, s := range l.streams[1:] {
+		if sooner(s.taken+1, s.cursor.Weight, best.taken+1, best.cursor.Weight) {
+			best = s
 		}
-		resumed := l.current == nil
-		l.current, l.used = b, 0
-		if resumed { // at the cursor
-			if l.cursor.Window > len(b.windows) {
-				l.err = fmt.Errorf("the cursor points at window %d of a block of %d", l.cursor.Window, len(b.windows))
-				return l.err
-			}
-			l.used = l.cursor.Window
-		}
-		return nil
 	}
-}
-
-// handedOut moves the cursor and the counts behind the last batch.
-func (l *Loader) handedOut() {
-	b, c := l.current, &l.cursor
-	c.place(b.number, b.start)
-	c.Window = l.used
-	if l.used == len(b.windows) {
-		c.place(b.number+1, b.end)
-		c.Window = 0
-	}
-	c.Windows += int64(l.options.BatchSize)
-	l.stats = l.statsAt(b.end)
-	l.stats.Epoch = b.start.epoch
-}
-
-// statsAt counts the rows up to and including the one that m is in.
-func (l *Loader) statsAt(m mark) Stats {
-	rows := int64(m.epoch)*l.shards.Rows() + l.shards.shards[m.at.Shard].first + m.at.Row + 1
-	return Stats{
-		Rows: rows, Dropped: m.dropped, Documents: rows - m.dropped.Total(),
-		Tokens: l.cursor.Windows * int64(l.options.SeqLen),
-		Epoch:  m.epoch,
-	}
+	return best
 }
 
 // Stats are the counts as of the last batch handed out.
-func (l *Loader) Stats() Stats { return l.stats }
+func (l *Loader) Stats() Stats {
+	var sum Stats
+	for _, s := range l.streams {
+		t := s.stats
+		sum.Rows += t.Rows
+		sum.Dropped = sum.Dropped.plus(t.Dropped)
+		sum.Documents += t.Documents
+		sum.Tokens += t.Tokens
+		sum.Epoch = max(sum.Epoch, t.Epoch)
+	}
+	return sum
+}
+
+// SourceStats are the counts of each source.
+func (l *Loader) SourceStats() []Stats {
+	var list []Stats
+	for _, s := range l.streams {
+		list = append(list, s.stats)
+	}
+	return list
+}
 
 // Cursor is the position after the last batch handed out.
-func (l *Loader) Cursor() Cursor { return l.cursor }
+func (l *Loader) Cursor() Cursor {
+	c := l.cursor
+	for _, s := range l.streams {
+		c.Sources = append(c.Sources, s.cursor)
+	}
+	return c
+}
 
 // Seek moves to a cursor: the batches from Next on are bit for bit those that
-// followed it. At most one block is read again. A cursor of other data, another
-// tokenizer or other options is refused, and the Loader stays where it is.
+// followed it. At most one block of each source is read again. A cursor of other
+// data, another tokenizer or other options is refused, and the Loader stays where
+// it is.
 func (l *Loader) Seek(c Cursor) error {
 	if l.closed {
 		return ErrClosed
 	}
-	if err := l.cursor.compatible(c); err != nil {
+	if err := l.Cursor().compatible(c); err != nil {
 		return err
 	}
-	if c.Epoch < 0 || c.Shard < 0 || c.Shard >= len(l.shards.Files) || c.Row < 0 || c.Row >= l.shards.shards[c.Shard].rows ||
-		c.Offset < 0 || c.Block < 0 || c.Window < 0 || c.Windows < 0 {
-		return fmt.Errorf("the cursor points outside the data: epoch %d, shard %d of %d, row %d, token %d, block %d, window %d",
-			c.Epoch, c.Shard, len(l.shards.Files), c.Row, c.Offset, c.Block, c.Window)
+	windows := int64(0)
+	for i, s := range l.streams {
+		if err := c.Sources[i].check(s.shards); err != nil {
+			return err
+		}
+		windows += c.Sources[i].Windows
 	}
-	l.halt()
-	l.current, l.used, l.inputs, l.targets, l.err = nil, 0, nil, nil, nil
+	if windows != c.Windows {
+		return fmt.Errorf("the cursor's sources handed out %d windows, but it counts %d", windows, c.Windows)
+	}
+	for i, s := range l.streams {
+		s.seek(c.Sources[i])
+	}
+	l.taken, l.inputs, l.targets, l.err = 0, nil, nil, nil
 	l.cursor = c
-	l.stats = l.statsAt(c.mark())
+	l.cursor.Sources = nil
 	return nil
 }
 
-// Close stops the background goroutine and waits for it. A second Close does
-// nothing.
+// Close stops the goroutines and waits for them. A second Close does nothing.
 func (l *Loader) Close() error {
 	l.closed = true
-	l.halt()
+	for _, s := range l.streams {
+		s.halt()
+	}
 	return nil
-}
-
-// read starts the background goroutine at the cursor.
-func (l *Loader) read() *reading {
-	ctx, stop := context.WithCancel(context.Background())
-	r := &reading{blocks: make(chan *block, 1), stop: stop}
-	p := &packer{shards: l.shards, encoder: l.encoder, options: l.options, number: l.cursor.Block}
-	from := l.cursor.mark()
-	go func() {
-		defer close(r.blocks)
-		r.err = p.run(ctx, from, func(b *block) error {
-			select {
-			case r.blocks <- b:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	return r
-}
-
-// halt ends the background goroutine, if there is one.
-func (l *Loader) halt() {
-	if l.running == nil {
-		return
-	}
-	l.running.stop()
-	for range l.running.blocks { // until it is closed
-	}
-	l.running = nil
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func TestLoaderLosesNothing(t *testing.T) {
 // Shuffling moves windows within their block only, and differently in each
 // block and epoch.
 func TestLoaderShufflesWithinBlocks(t *testing.T) {
-	s := shardsOf(t, texts("doc", 40))
+	s := oneGroup(t, texts("doc", 40))
 	const seqLen, blockWindows = 16, 8
 	epoch := int(streamLen(t, s))
 	windows := (epoch - 1) / seqLen
@@ -102,6 +103,20 @@ func TestLoaderShufflesWithinBlocks(t *testing.T) {
 	if len(orders) < windows/blockWindows {
 		t.Errorf("%d orders in %d blocks: %v", len(orders), 2*windows/blockWindows, orders)
 	}
+}
+
+// oneGroup is a shard of one row group: reading order is row order.
+func oneGroup(t testing.TB, texts []string) *Shards {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "0.parquet")
+	if err := WriteShard(path, rowsOf(texts), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func streamLen(t testing.TB, s *Shards) (n int64) {
@@ -145,20 +160,20 @@ func TestSeekIsExact(t *testing.T) {
 			if err := json.Unmarshal(text, &c); err != nil {
 				r.Fatal(err)
 			}
-			if c != cursors[at] {
+			if !cmp.Equal(c, cursors[at]) {
 				r.Fatalf("through JSON %+v became %+v", cursors[at], c)
 			}
 			if err := again.Seek(c); err != nil {
 				r.Fatal(err)
 			}
-			if again.Cursor() != c {
+			if !cmp.Equal(again.Cursor(), c) {
 				r.Fatalf("after Seek the cursor is %+v, want %+v", again.Cursor(), c)
 			}
 			for i := at; i < min(steps, at+12); i++ {
 				if d := cmp.Diff(batches[i], next(t, again)); d != "" {
 					r.Fatalf("%+v: batch %d after seeking to %d differs: %s", o, i, at, d)
 				}
-				if again.Cursor() != cursors[i+1] || again.Stats() != stats[i+1] {
+				if !cmp.Equal(again.Cursor(), cursors[i+1]) || again.Stats() != stats[i+1] {
 					r.Fatalf("%+v: after batch %d: cursor %+v, want %+v; stats %+v, want %+v", o, i, again.Cursor(), cursors[i+1], again.Stats(), stats[i+1])
 				}
 			}
@@ -169,24 +184,24 @@ func TestSeekIsExact(t *testing.T) {
 // countingTokenizer counts what it encodes.
 type countingTokenizer struct {
 	byteTokenizer
-	documents *int
+	documents *atomic.Int64
 }
 
 func (c countingTokenizer) Encode(s string) []uint32 {
-	*c.documents++
+	c.documents.Add(1)
 	return c.byteTokenizer.Encode(s)
 }
 
 // Far into a run, Seek must not read from the beginning.
 func TestSeekReadsOneBlockAgain(t *testing.T) {
-	s := shardsOf(t, slices.Repeat([]string{"0123456789abcde"}, 400)) // 16 ids each
+	s := shardsOf(t, slices.Repeat([]string{"0123456789abcde"}, 4000)) // 16 ids each
 	o := Options{BatchSize: 1, SeqLen: 16, BlockWindows: 10, Shuffle: true}
 	l := newLoader(t, s, o)
-	for range 257 {
+	for range 3257 {
 		next(t, l)
 	}
 	c := l.Cursor()
-	documents := 0
+	var documents atomic.Int64
 	again, err := NewLoader(s, countingTokenizer{documents: &documents}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -196,9 +211,9 @@ func TestSeekReadsOneBlockAgain(t *testing.T) {
 	}
 	next(t, again)
 	again.Close()
-	// A block is 10 documents; the reader is at most three blocks ahead.
-	if documents > 45 {
-		t.Errorf("%d documents were tokenized for one batch", documents)
+	// A block is 10 documents; the reader is some blocks and chunks ahead.
+	if n := documents.Load(); n > 3*10+4*chunkRows {
+		t.Errorf("%d documents were tokenized for one batch", n)
 	}
 }
 
@@ -213,24 +228,29 @@ func TestSeekRefuses(t *testing.T) {
 		change func(*Cursor)
 		want   string
 	}{
-		{"zero", func(c *Cursor) { *c = Cursor{} }, "data"},
+		{"zero", func(c *Cursor) { *c = Cursor{} }, "order 1, here it is 2"},
+		{"another order", func(c *Cursor) { c.Order = 3 }, "order is 3, here it is 2"},
+		{"data", func(c *Cursor) { c.Sources[0].Data = "abc" }, "filters) is abc"},
+		{"sources", func(c *Cursor) { c.Sources = append(c.Sources, c.Sources[0]) }, "number of sources is 2, here it is 1"},
+		{"counts", func(c *Cursor) { c.Windows++ }, "handed out 2 windows, but it counts 3"},
 		{"sequence length", func(c *Cursor) { c.SeqLen = 9 }, "sequence length is 9, here it is 8"},
 		{"seed", func(c *Cursor) { c.Seed = 2 }, "seed is 2, here it is 1"},
 		{"block", func(c *Cursor) { c.BlockWindows = 5 }, "windows per block"},
 		{"shuffle", func(c *Cursor) { c.Shuffle = false }, "shuffling"},
 		{"vocabulary", func(c *Cursor) { c.Vocab = 5 }, "vocabulary size"},
 		{"tokenizer", func(c *Cursor) { c.Tokenizer = "abc" }, "tokenizer is abc"},
-		{"shard", func(c *Cursor) { c.Shard = 1 }, "shard 1 of 1"},
-		{"row", func(c *Cursor) { c.Row = 20 }, "row 20"},
-		{"negative", func(c *Cursor) { c.Offset = -1 }, "token -1"},
+		{"shard", func(c *Cursor) { c.Sources[0].Shard = 1 }, "shard 1 of 1"},
+		{"row", func(c *Cursor) { c.Sources[0].Row = 20 }, "row 20"},
+		{"negative", func(c *Cursor) { c.Sources[0].Offset = -1 }, "token -1"},
 	} {
 		c := good
+		c.Sources = slices.Clone(good.Sources)
 		tt.change(&c)
 		if err := l.Seek(c); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v does not say %q", tt.name, err, tt.want)
 		}
 	}
-	if l.Cursor() != good {
+	if !cmp.Equal(l.Cursor(), good) {
 		t.Error("a refused cursor moved the loader")
 	}
 	next(t, l)
@@ -240,10 +260,11 @@ func TestSeekRefuses(t *testing.T) {
 		change func(*Cursor)
 		want   string
 	}{
-		{func(c *Cursor) { c.Offset = 1 << 20 }, "another tokenizer"},
-		{func(c *Cursor) { c.Window = 5 }, "window 5 of a block of 4"},
+		{func(c *Cursor) { c.Sources[0].Offset = 1 << 20 }, "another tokenizer"},
+		{func(c *Cursor) { c.Sources[0].Window = 5 }, "window 5 of a block of 4"},
 	} {
 		c := good
+		c.Sources = slices.Clone(good.Sources)
 		tt.change(&c)
 		if err := l.Seek(c); err != nil {
 			t.Fatal(err)
@@ -260,7 +281,7 @@ func TestSeekRefuses(t *testing.T) {
 	next(t, l) // and a good cursor ends it
 
 	other := newLoader(t, shardsOf(t, texts("doc", 21)), o)
-	if err := other.Seek(good); err == nil || !strings.Contains(err.Error(), "file names, sizes and rows") {
+	if err := other.Seek(good); err == nil || !strings.Contains(err.Error(), "file names, sizes, rows and footers") {
 		t.Errorf("a cursor of other data: error %v", err)
 	}
 }
@@ -334,7 +355,7 @@ func TestStatsCountNulls(t *testing.T) {
 	}
 	l := newLoader(t, s, Options{BatchSize: 1, SeqLen: 8}) // 16 ids an epoch: a window, then 8 carried
 	next(t, l)
-	if got, want := l.Stats(), (Stats{Rows: 5, Dropped: Dropped{Nulls: 3}, Documents: 2, Tokens: 8}); got != want {
+	if got, want := l.Stats(), (Stats{Rows: 6, Dropped: Dropped{Nulls: 4}, Documents: 2, Tokens: 8}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 	for range 3 { // windows 1 and 2 make the second block, 3 the next
@@ -376,7 +397,7 @@ func TestCancelledNextGoesOn(t *testing.T) {
 			<-ctx.Done()
 			if errors.Is(err, context.Canceled) {
 				cancelled++
-				if l.Cursor() != before {
+				if !cmp.Equal(l.Cursor(), before) {
 					t.Fatal("a cancelled Next moved the cursor")
 				}
 				continue

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,26 +17,25 @@ import (
 // TextColumn is the column that Open reads.
 const TextColumn = "text"
 
-// Shards is an ordered set of Parquet files with one text column each. It is
-// safe for concurrent use.
+// Shards is an ordered set of files with one column of text each. It is safe for
+// concurrent use.
 type Shards struct {
-	Files  []string // in reading order: sorted by path
-	Column string   // the top-level byte-array column that is read
+	Files  []string // in file order: sorted by path
+	Column string   // the column, or field, that is read
 
+	pattern  string // as it was asked for
 	options  OpenOptions
-	shards   []shard
+	shards   []layout
 	rows     int64
 	badFiles int
 
 	mu       sync.Mutex
-	verdicts map[[2]int]bool // by shard and row group: whether it is skipped
+	verdicts map[unit]bool // whether a row group is skipped
+	told     map[Position]bool
 	dropped  Dropped
-}
 
-// shard is what Open learnt of a file; a file that differs later has changed.
-type shard struct {
-	size, rows int64
-	first      int64 // rows of the shards before it
+	repeatedMu sync.Mutex
+	repeats    *rowSet // nil until they are asked for
 }
 
 // Position is a row of a set of shards: the next one to read.
@@ -62,14 +62,18 @@ type OpenOptions struct {
 	// good. Without it damage is an error.
 	SkipBad bool
 	Log     func(message string) // told what is skipped, once for each; nil = nobody
+	// Of files that are yet to come: a file with the same size and footer, and what
+	// waits for the file itself before its rows are read. nil: all are there.
+	StandIn func(path string) (string, error)
+	Wait    func(ctx context.Context, path string) error
 
 	seenSets int // tests set it; 0 = the constant
 }
 
-// Open finds the Parquet files that pattern names (one file, a directory with
-// all *.parquet below it, or a glob of either) and checks every footer: the
-// text column must be there, with at least one row. The text itself is read by
-// Documents.
+// Open finds the files that pattern names (one file, a directory with all
+// files of one kind below it, or a glob of either) and checks what each holds: the
+// text column must be there, with at least one row. Parquet's footers say so;
+// JSON Lines and text files are read once. The text itself is read by Documents.
 func Open(pattern string) (*Shards, error) {
 	return OpenWith(pattern, OpenOptions{})
 }
@@ -82,6 +86,16 @@ func OpenColumn(pattern, column string) (*Shards, error) {
 // OpenWith is Open with options. Files without a column that is needed are an
 // error.
 func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
+	files, err := find(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return OpenFiles(pattern, files, o)
+}
+
+// OpenFiles is OpenWith for files, sorted by path; errors that concern them all
+// call them by a name.
+func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	if err := o.Filter.check(); err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
@@ -91,13 +105,18 @@ func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
 	if o.seenSets == 0 {
 		o.seenSets = seenSets
 	}
-	files, err := find(pattern)
-	if err != nil {
-		return nil, err
-	}
-	s := &Shards{Column: o.Column, options: o, verdicts: map[[2]int]bool{}}
+	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[unit]bool{}, told: map[Position]bool{}}
 	for _, path := range files {
-		size, rows, err := footerOf(path, o)
+		known, err := path, error(nil)
+		if o.StandIn != nil {
+			if known, err = o.StandIn(path); err != nil {
+				return nil, err
+			}
+		}
+		l, err := formatOf(known).scan(known, o)
+		if err == nil && l.rows() == 0 {
+			err = damage{fmt.Errorf("%s: the file has no rows; remove it", path)}
+		}
 		if o.SkipBad && errors.As(err, new(damage)) {
 			s.badFiles++
 			s.log("skipped a file: %v", err)
@@ -107,26 +126,13 @@ func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
 			return nil, err
 		}
 		s.Files = append(s.Files, path)
-		s.shards = append(s.shards, shard{size: size, rows: rows, first: s.rows})
-		s.rows += rows
+		s.shards = append(s.shards, l)
+		s.rows += l.rows()
 	}
 	if len(s.Files) == 0 {
-		return nil, fmt.Errorf("%s: none of %d files is readable", pattern, s.badFiles)
+		return nil, fmt.Errorf("%s: none of %d files is readable", name, s.badFiles)
 	}
 	return s, nil
-}
-
-// footerOf is a file's size and number of rows.
-func footerOf(path string, o OpenOptions) (size, rows int64, err error) {
-	f, err := openColumn(path, o.Column, o.Filter)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	if f.rows == 0 {
-		return 0, 0, damage{fmt.Errorf("%s: the file has no rows; remove it", path)}
-	}
-	return f.size, f.rows, nil
 }
 
 // log tells who wants to know.
@@ -134,38 +140,6 @@ func (s *Shards) log(format string, args ...any) {
 	if s.options.Log != nil {
 		s.options.Log(fmt.Sprintf(format, args...))
 	}
-}
-
-// isBad tells whether a row group is to be skipped. It reads all of it the first
-// time; without SkipBad nothing is skipped and nothing is read.
-func (s *Shards) isBad(f *columnFile, shard, group int) (bool, error) {
-	if !s.options.SkipBad {
-		return false, nil
-	}
-	s.mu.Lock()
-	bad, known := s.verdicts[[2]int{shard, group}]
-	s.mu.Unlock()
-	if known {
-		return bad, nil
-	}
-	_, err := f.reasons(group, s.options.Filter)
-	if err == nil {
-		for _, e := range f.values(group) {
-			if e != nil {
-				err = fmt.Errorf("column %q: %w", s.Column, e)
-			}
-		}
-	}
-	if errors.As(err, new(readError)) {
-		return false, err // not the data's fault: another time it may be read
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known = s.verdicts[[2]int{shard, group}]; !known && err != nil {
-		s.log("skipped %d rows: %s: row group %d, %v", f.reader.MetaData().RowGroup(group).NumRows(), f.path, group, err)
-	}
-	s.verdicts[[2]int{shard, group}] = err != nil
-	return err != nil, nil
 }
 
 // find lists the files that pattern names, sorted, each once.
@@ -199,17 +173,15 @@ func find(pattern string) ([]string, error) {
 		}
 		files = append(files, below...)
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no *.parquet file below this directory", pattern)
-	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
 }
 
-// walk lists the *.parquet files below dir. Links to files count (a hub cache
-// consists of them); hidden files and directories do not.
+// walk lists the files of one kind below dir: Parquet or JSON Lines, or text
+// files if there are neither. Links to files count (a hub cache consists of
+// them); hidden files and directories do not.
 func walk(dir string) ([]string, error) {
-	var files []string
+	var parquet, lines, text []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -220,12 +192,37 @@ func walk(dir string) ([]string, error) {
 			}
 			return nil
 		}
-		if !d.IsDir() && strings.EqualFold(filepath.Ext(path), ".parquet") {
-			files = append(files, path)
+		if d.IsDir() {
+			return nil
+		}
+		switch formatByName(path).(type) {
+		case parquetFormat:
+			parquet = append(parquet, path)
+		case linesFormat:
+			lines = append(lines, path)
+		case textFormat:
+			text = append(text, path)
 		}
 		return nil
 	})
-	return files, err
+	switch {
+	case err != nil:
+		return nil, err
+	case len(parquet) > 0 && len(lines) > 0:
+		return nil, fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a pattern, such as %s",
+			dir, len(parquet), len(lines), filepath.Join(dir, "*.parquet"))
+	case len(parquet) > 0:
+		return parquet, nil
+	case len(lines) > 0:
+		return lines, nil
+	case len(text) > 0:
+		return text, nil
+	}
+	var names []string
+	for _, s := range suffixes {
+		names = append(names, "*"+s.suffix)
+	}
+	return nil, fmt.Errorf("%s: no %s file below this directory", dir, strings.Join(names, ", "))
 }
 
 // Rows is the number of rows of all shards, dropped ones included.
@@ -251,15 +248,15 @@ func (s *Shards) count(r row) {
 	s.dropped.add(r.dropped, r.rows)
 }
 
-// Identity is a SHA-256 over the files' names (without directories), sizes and
-// row counts and the column, in hexadecimal, and after it in words what else
-// decides which rows are documents: the filter and SkipBad. Moving the
-// directory keeps it.
+// Identity is a SHA-256 over the files' names (without directories), sizes, row
+// counts and footers (contents, where a format has none) and the column, in
+// hexadecimal, and after it in words what else decides which rows are documents:
+// the filter and SkipBad. Moving the directory keeps it.
 func (s *Shards) Identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q\n", s.Column)
 	for i, f := range s.Files {
-		fmt.Fprintf(h, "%q %d %d\n", filepath.Base(f), s.shards[i].size, s.shards[i].rows)
+		fmt.Fprintf(h, "%q %d %d %x\n", filepath.Base(f), s.shards[i].size, s.shards[i].rows(), s.shards[i].sum)
 	}
 	id := hex.EncodeToString(h.Sum(nil))
 	if f := s.options.Filter.String(); f != "" {

@@ -191,7 +191,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"missing", TextColumn, []string{"missing", "no such file"}},
 		{"*.nothing", TextColumn, []string{"*.nothing", "no such file"}},
 		{"[", TextColumn, []string{"pattern"}},
-		{"empty", TextColumn, []string{"empty", "no *.parquet"}},
+		{"empty", TextColumn, []string{"empty", "no *.parquet, *.jsonl"}},
 		{"zero.bin", TextColumn, []string{"zero.bin", "not a readable Parquet file (0 bytes)"}},
 		{"words.bin", TextColumn, []string{"words.bin", "not a readable Parquet file"}},
 		{"norows.bin", TextColumn, []string{"norows.bin", "no rows"}},

@@ -3,6 +3,7 @@ package data
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,146 +30,57 @@ const batchRows = 64
 // some writers, two whole documents.
 const maxPageHeader = 1 << 20
 
-// Documents yields the texts from a position on, in file and row order, to the
-// end of the last shard. Rows that are no documents are left out and counted
-// (Dropped); empty texts are yielded. One page of one column is held in memory
-// at a time, whatever the size of the row groups. Text that is not UTF-8 is an
-// error. After an error the sequence ends.
-func (s *Shards) Documents(from Position) iter.Seq2[Document, error] {
-	return func(yield func(Document, error) bool) {
-		for r, err := range s.rowsFrom(from) {
-			if err == nil && r.dropped != kept {
-				s.count(r)
-				continue
-			}
-			if !yield(r.Document, err) {
-				return
-			}
-		}
-	}
-}
+// parquetFormat reads Parquet. One page of one column is held in memory at a
+// time, whatever the size of the row groups.
+type parquetFormat struct{}
 
-// row is a row as it is read: a document, or a row or more that are none.
-type row struct {
-	Document
-	dropped reason
-	rows    int64
-}
-
-// rowsFrom yields every row from a position on, as Documents does.
-func (s *Shards) rowsFrom(from Position) iter.Seq2[row, error] {
-	return func(yield func(row, error) bool) {
-		if from.Shard < 0 || from.Shard > len(s.Files) || from.Row < 0 {
-			yield(row{}, fmt.Errorf("position (shard %d, row %d) is outside the %d shards", from.Shard, from.Row, len(s.Files)))
-			return
-		}
-		r := pass{shards: s, yield: yield}
-		at := from
-		if s.options.Filter.Dedupe {
-			// What is a duplicate depends on all that came before.
-			r.seen, r.quiet, at = newSeen(s.options.seenSets), from, Position{}
-		}
-		for i := at.Shard; i < len(s.Files); i++ {
-			if !r.shard(i, at.Row) {
-				return
-			}
-			at.Row = 0
-		}
-	}
-}
-
-// pass is one pass over the shards.
-type pass struct {
-	shards *Shards
-	seen   *seen    // nil: duplicates are kept
-	quiet  Position // rows before it are read but not yielded
-	yield  func(row, error) bool
-}
-
-// send yields rows that begin at one of a shard, unless they are before what was
-// asked for.
-func (r *pass) send(out row) bool {
-	if out.Shard < r.quiet.Shard || out.Shard == r.quiet.Shard && out.Row+out.rows <= r.quiet.Row {
-		return true
-	}
-	return r.yield(out, nil)
-}
-
-// shard yields one shard's rows from one on, and says whether to go on.
-func (r *pass) shard(shard int, from int64) bool {
-	fail := func(err error) bool {
-		r.yield(row{}, err)
-		return false
-	}
-	s := r.shards
-	f, err := openColumn(s.Files[shard], s.Column, s.options.Filter)
+func (parquetFormat) scan(path string, o OpenOptions) (layout, error) {
+	f, err := openColumn(path, o.Column, o.Filter)
 	if err != nil {
-		return fail(err)
+		return layout{}, err
 	}
 	defer f.Close()
-	if want := s.shards[shard]; f.size != want.size || f.rows != want.rows {
-		return fail(fmt.Errorf("%s: the file changed while in use: %d bytes and %d rows, was %d bytes and %d rows",
-			f.path, f.size, f.rows, want.size, want.rows))
-	}
-	if from > f.rows {
-		return fail(fmt.Errorf("%s: row %d was asked for, but the file has %d", f.path, from, f.rows))
-	}
-	var first int64 // the row group's first row
-	for g := range f.reader.NumRowGroups() {
-		rows := f.reader.MetaData().RowGroup(g).NumRows()
-		if begin := max(from, first); begin < first+rows {
-			bad, err := s.isBad(f, shard, g)
-			if err == nil && bad {
-				if !r.send(row{Document{Shard: shard, Row: begin}, skipped, first + rows - begin}) {
-					return false
-				}
-			} else if err == nil {
-				var more bool
-				if more, err = r.group(f, shard, g, first, begin); err == nil && !more {
-					return false
-				}
-			}
-			if err != nil {
-				return fail(fmt.Errorf("%s: row group %d, %w", f.path, g, err))
-			}
-		}
-		first += rows
-	}
-	return true
+	return f.layout(), nil
 }
 
-// group yields a row group's rows from one of the shard on, and says whether to
-// go on.
-func (r *pass) group(f *columnFile, shard, group int, first, from int64) (bool, error) {
-	filter := r.shards.options.Filter
-	reasons, err := f.reasons(group, filter)
+func (parquetFormat) open(path string, o OpenOptions, known layout) (shardFile, error) {
+	f, err := openColumn(path, o.Column, o.Filter)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	for v, err := range f.values(group) {
+	if now := f.layout(); now.size != known.size || now.sum != known.sum {
+		f.Close()
+		return nil, changed(path, now.size, known)
+	}
+	return f, nil
+}
+
+func (f *columnFile) layout() layout {
+	l := layout{size: f.size, sum: f.sum}
+	for g := range f.reader.NumRowGroups() {
+		l.add(f.reader.MetaData().RowGroup(g).NumRows())
+	}
+	return l
+}
+
+func (f *columnFile) rows(group int) iter.Seq2[value, error] {
+	return func(yield func(value, error) bool) {
+		reasons, err := f.reasons(group, f.filter)
 		if err != nil {
-			return false, fmt.Errorf("column %q: %w", r.shards.Column, err)
+			yield(value{}, fmt.Errorf("row group %d, %w", group, err))
+			return
 		}
-		if first+v.row < from {
-			continue
-		}
-		out := row{Document{v.text, shard, first + v.row}, kept, 1}
-		if v.null {
-			out.dropped = noText
-		} else if reasons != nil {
-			out.dropped = reasons[v.row]
-		}
-		if out.dropped == kept {
-			out.dropped = filter.text(v.text)
-		}
-		if out.dropped == kept && r.seen != nil && r.seen.before(v.text) {
-			out.dropped = duplicate
-		}
-		if !r.send(out) {
-			return false, nil
+		for v, err := range f.values(group) {
+			if err != nil {
+				err = fmt.Errorf("row group %d, column %q: %w", group, f.reader.MetaData().Schema.Column(f.column).Name(), err)
+			} else if v.dropped == kept && reasons != nil {
+				v.dropped = reasons[v.row]
+			}
+			if !yield(v, err) {
+				return
+			}
 		}
 	}
-	return true, nil
 }
 
 // columnFile is an open Parquet file and one of its columns.
@@ -176,19 +88,15 @@ type columnFile struct {
 	path    string
 	file    *os.File
 	reader  *file.Reader
-	column  int            // index among the leaves
-	filters map[string]int // likewise, of the columns that a filter reads
+	column  int // index among the leaves
+	filter  Filter
+	filters map[string]int // of the columns that the filter reads, the indices likewise
 	size    int64
-	rows    int64
-	buffer  *bufio.Reader // reused from chunk to chunk
+	sum     [sha256.Size]byte // of the footer
+	buffer  *bufio.Reader     // reused from chunk to chunk
 }
 
 func (f *columnFile) Close() error { return f.file.Close() }
-
-// damage is what is wrong with a file, not with what was asked of it.
-type damage struct{ error }
-
-func (d damage) Unwrap() error { return d.error }
 
 // openFile opens a file and reads its footer.
 func openFile(path string) (_ *columnFile, err error) {
@@ -243,7 +151,8 @@ func (f *columnFile) checkColumns(column string, filter Filter) error {
 		return fmt.Errorf("column %q has type %s; text must be BYTE_ARRAY", column, t)
 	}
 	f.column = r.MetaData().Schema.ColumnIndexByName(column)
-	f.filters = map[string]int{}
+	f.filter, f.filters = filter, map[string]int{}
+	total := int64(0)
 	for _, name := range filter.columns() {
 		leaf, err := f.leaf(name)
 		if err != nil {
@@ -268,10 +177,10 @@ func (f *columnFile) checkColumns(column string, filter Filter) error {
 				return damage{fmt.Errorf("row group %d, column %q: %w", g, name, err)}
 			}
 		}
-		f.rows += rows
+		total += rows
 	}
-	if n := r.NumRows(); n != f.rows {
-		return damage{fmt.Errorf("the footer declares %d rows, its row groups %d", n, f.rows)}
+	if n := r.NumRows(); n != total {
+		return damage{fmt.Errorf("the footer declares %d rows, its row groups %d", n, total)}
 	}
 	return nil
 }
@@ -342,6 +251,7 @@ func (f *columnFile) checkFooter() error {
 	if err := walkFooter(footer); err != nil {
 		return fmt.Errorf("its footer is damaged: %w", err)
 	}
+	f.sum = sha256.Sum256(footer)
 	return nil
 }
 
@@ -370,19 +280,15 @@ func chunkStart(c *metadata.ColumnChunkMetaData) int64 {
 	return start
 }
 
-// value is one row of a row group.
-type value struct {
-	row  int64 // within the row group
-	text string
-	null bool
-}
-
 // values yields the text column's values in one row group.
 func (f *columnFile) values(group int) iter.Seq2[value, error] {
 	return func(yield func(value, error) bool) {
 		row := int64(0)
 		for c, err := range cells[parquet.ByteArray](f, group, f.column) {
-			v := value{row: row, text: string(c.value), null: c.null} // a copy: the value lies in the page's memory
+			v := value{row: row, text: string(c.value)} // a copy: the value lies in the page's memory
+			if c.null {
+				v.dropped = noText
+			}
 			if err == nil && !utf8.ValidString(v.text) {
 				err = fmt.Errorf("row %d is not UTF-8 text", row)
 			}

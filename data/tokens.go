@@ -6,12 +6,17 @@ import (
 )
 
 // Tokenizer is what packing needs of a tokenizer. Encode may be called from
-// another goroutine than the Loader's. Where it also has Hash() string, a
-// Cursor remembers it.
+// several goroutines at a time. Where it also has Hash() string, a Cursor
+// remembers it.
 type Tokenizer interface {
 	Encode(text string) []uint32
 	VocabSize() int // largest id + 1
 	EndOfText() (uint32, bool)
+}
+
+// appender is a Tokenizer that needs no slice of its own for each text.
+type appender interface {
+	AppendEncode(ids []uint32, text string) []uint32
 }
 
 // encoder turns documents into ids that are within the vocabulary and end with
@@ -40,13 +45,20 @@ func newEncoder(t Tokenizer) (encoder, error) {
 	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot}, err
 }
 
-func (e encoder) encode(d Document) ([]uint32, error) {
-	ids := e.tokenizer.Encode(d.Text)
-	for i, id := range ids {
+func (e encoder) encode(d Document) ([]uint32, error) { return e.append(nil, d) }
+
+// append appends the ids of a document.
+func (e encoder) append(to []uint32, d Document) ([]uint32, error) {
+	start := len(to)
+	if a, ok := e.tokenizer.(appender); ok {
+		to = a.AppendEncode(to, d.Text)
+	} else {
+		to = append(to, e.tokenizer.Encode(d.Text)...)
+	}
+	for i, id := range to[start:] {
 		if id >= e.vocab {
 			return nil, fmt.Errorf("shard %d, row %d: token %d has id %d, beyond the vocabulary of %d", d.Shard, d.Row, i, id, e.vocab)
 		}
 	}
-	// Without spare capacity: the slice is the tokenizer's.
-	return append(ids[:len(ids):len(ids)], e.eot), nil
+	return append(to, e.eot), nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
@@ -103,7 +102,7 @@ func intColumn(name string, get func(*Row) int64) column {
 
 // WriteShard writes rows as one Parquet file in FineWeb-Edu's layout. The same
 // rows and options give the same bytes. The file appears whole or not at all.
-func WriteShard(path string, rows []Row, o WriteOptions) (err error) {
+func WriteShard(path string, rows []Row, o WriteOptions) error {
 	codec, ok := map[string]compress.Compression{
 		"": compress.Codecs.Snappy, "snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd,
 		"gzip": compress.Codecs.Gzip, "none": compress.Codecs.Uncompressed,
@@ -117,20 +116,11 @@ func WriteShard(path string, rows []Row, o WriteOptions) (err error) {
 	if o.RowGroup == 0 {
 		o.RowGroup = 1000
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	err := writeWhole(path, func(f *os.File) error { return writeRows(f, rows, codec, o.RowGroup) })
 	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	err = writeRows(f, rows, codec, o.RowGroup)
-	if err = cmp.Or(err, f.Chmod(0o644), f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
 
 // writeRows writes the whole file to w. Arrow drops some errors of its sink and

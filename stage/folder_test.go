@@ -262,7 +262,7 @@ func TestResumeRefuses(t *testing.T) {
 		"step that is not there":   {func(s *state) { s.Step = 9 }, []string{"step 9", "8 steps"}},
 		"blocks of another stage":  {func(s *state) { s.Stage = 0 }, []string{"[0 2 3 1]", "[0 1]"}},
 		"blocks in another order":  {func(s *state) { slices.Reverse(s.Order) }, []string{"[1 3 2 0]", "[0 2 3 1]"}},
-		"cursor out of this world": {func(s *state) { s.Cursor.Shard = 99 }, []string{"cursor", "99"}},
+		"cursor out of this world": {func(s *state) { s.Cursor.Sources[0].Shard = 99 }, []string{"cursor", "99"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := ended(t, nil)

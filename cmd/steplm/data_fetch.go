@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"strings"
 
+	"steplm/data"
 	"steplm/data/hub"
 )
 
 type dataFetchCmd struct {
-	Source   string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files or one."`
-	Shards   int    `help:"Only the first so many files by name; 0: all."`
-	Parallel int    `default:"${parallel}" help:"Files downloaded at a time."`
-	JSON     bool   `help:"Print JSON."`
+	Source     string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files or one."`
+	Shards     int    `help:"Only the first so many files by name; 0: all."`
+	Parallel   int    `default:"${parallel}" help:"Files downloaded at a time."`
+	TextColumn string `placeholder:"NAME" help:"Make sure that the files have this column of text. Default: they may hold anything."`
+	JSON       bool   `help:"Print JSON."`
 }
 
 // Help names what is read from the environment.
@@ -36,6 +38,13 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 	snapshot, err := fetch(ctx, source, c.Shards, c.Parallel, c.JSON)
 	if err != nil {
 		return err
+	}
+	if c.TextColumn != "" {
+		for _, file := range snapshot.Files {
+			if _, err := data.OpenColumn(file, c.TextColumn); err != nil {
+				return err
+			}
+		}
 	}
 	if c.JSON {
 		return printJSON(struct {

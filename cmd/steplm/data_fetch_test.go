@@ -87,6 +87,7 @@ func TestDataFetch(t *testing.T) {
 	}{
 		{"hf://datasets/o/other", 1, "set HF_TOKEN"},
 		{"/some/directory", 2, "hf://datasets/OWNER/NAME"},
+		{"hf://datasets/o/n/sample --text-column content", 1, `no column "content"; the file has text`},
 		{"hf://datasets/o/n --shards -1", 2, "--shards"},
 		{"hf://datasets/o/n --parallel 0", 2, "--parallel"},
 	} {

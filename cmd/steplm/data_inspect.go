@@ -13,7 +13,7 @@ import (
 
 type dataInspectCmd struct {
 	Path      string `arg:"" help:"Parquet files: a directory, a glob or a file."`
-	Column    string `default:"text" help:"The text's column. Default: ${default}."`
+	Column    string `name:"text-column" default:"text" placeholder:"NAME" help:"The text's column. Default: ${default}."`
 	Documents int64  `default:"100000" placeholder:"N" help:"Rows to read, rounded up to whole row groups; 0: all. Default: ${default}."`
 	First     int    `default:"3" placeholder:"N" help:"First texts to show. Default: ${default}."`
 	Tokenizer string `placeholder:"PATH" help:"Count tokens with this tokenizer.json, or directory, too."`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -69,7 +70,7 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	baseline, err := unigram(train, held, t)
+	baseline, err := unigram(train, held, data.TextColumn, t)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func demoTokenizer(shards, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	texts, err := eval.Texts(shards)
+	texts, err := eval.Texts(shards, data.TextColumn)
 	if err != nil {
 		return err
 	}

@@ -12,16 +12,17 @@ import (
 )
 
 type evalPplCmd struct {
-	LoadFlags `embed:""`
-	Data      string `placeholder:"DIR|GLOB|FILE" help:"Parquet shards: token perplexity."`
-	Text      string `placeholder:"FILE" help:"A text file: token perplexity."`
-	Wikitext  string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
-	Unigram   string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
-	Context   int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
-	Stride    int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
-	BatchSize int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
-	MaxTokens int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
-	JSON      bool   `help:"Print JSON."`
+	LoadFlags  `embed:""`
+	Data       string `placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines or text files: token perplexity."`
+	TextColumn string `default:"text" placeholder:"NAME" help:"The column, or field, of --data and --unigram that holds the text. Default: ${default}."`
+	Text       string `placeholder:"FILE" help:"A text file: token perplexity."`
+	Wikitext   string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
+	Unigram    string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
+	Context    int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
+	Stride     int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
+	BatchSize  int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	MaxTokens  int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
+	JSON       bool   `help:"Print JSON."`
 }
 
 func (c *evalPplCmd) Run(ctx context.Context) error {
@@ -37,7 +38,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
 		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
 	}
-	if err := local(ctx, c.JSON, &c.Data, &c.Unigram); err != nil {
+	if err := local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
 		return err
 	}
 	at, err := c.find()
@@ -71,7 +72,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		results = append(results, r)
 	}
 	if c.Unigram != "" {
-		r, err := unigram(c.Unigram, c.Data, tok)
+		r, err := unigram(c.Unigram, c.Data, c.TextColumn, tok)
 		if err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 func (c *evalPplCmd) sets(t data.Tokenizer) ([]eval.Set, error) {
 	var sets []eval.Set
 	if c.Data != "" {
-		s, err := data.Open(c.Data)
+		s, err := data.OpenColumn(c.Data, c.TextColumn)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +105,7 @@ func (c *evalPplCmd) sets(t data.Tokenizer) ([]eval.Set, error) {
 		sets = append(sets, eval.TextSet("text", c.Text, t))
 	}
 	if c.Wikitext != "" {
-		if _, err := eval.Texts(c.Wikitext); err != nil {
+		if _, err := eval.Texts(c.Wikitext, data.TextColumn); err != nil {
 			return nil, err
 		}
 		sets = append(sets, eval.WikiTextSet(c.Wikitext, t))
@@ -128,12 +129,12 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (e
 
 // unigram is the perplexity that the token frequencies of training shards get
 // on held-out ones: what a model must beat.
-func unigram(train, held string, t data.Tokenizer) (eval.SetResult, error) {
-	a, err := data.Open(train)
+func unigram(train, held, column string, t data.Tokenizer) (eval.SetResult, error) {
+	a, err := data.OpenColumn(train, column)
 	if err != nil {
 		return eval.SetResult{}, err
 	}
-	b, err := data.Open(held)
+	b, err := data.OpenColumn(held, column)
 	if err != nil {
 		return eval.SetResult{}, err
 	}

@@ -3,41 +3,104 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 
 	"steplm/data"
+	"steplm/data/tokenizer"
 )
 
-// FilterFlags say which rows of the training shards are left out.
+// FilterFlags say which rows of the training data are read.
 type FilterFlags struct {
-	MinScore *float64 `placeholder:"X" help:"Least value of the column score, such as 3 in FineWeb-Edu."`
-	Language []string `placeholder:"CODE" help:"Values of the column language to keep, such as en; several with commas."`
-	MinChars int64    `placeholder:"N" help:"Least number of characters of a document."`
-	MaxChars int64    `placeholder:"N" help:"Largest number of characters of a document."`
-	Dedupe   bool     `help:"Leave out texts that came before in the same epoch, among the last 8 million or so (128 MiB). Resuming reads the epoch's beginning again."`
-	SkipBad  bool     `help:"Skip damaged row groups and files, count and name them, instead of stopping. Reads each row group twice the first time."`
+	TextColumn string   `default:"text" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
+	MinScore   *float64 `placeholder:"X" help:"Least value of the column score, such as 3 in FineWeb-Edu."`
+	Language   []string `placeholder:"CODE" help:"Values of the column language to keep, such as en; several with commas."`
+	MinChars   int64    `placeholder:"N" help:"Least number of characters of a document."`
+	MaxChars   int64    `placeholder:"N" help:"Largest number of characters of a document."`
+	Dedupe     bool     `help:"Leave out texts that came before, in file order, among the last 8 million or so (128 MiB). Without a token cache all text is read once more for it."`
+	Holdout    float64  `placeholder:"SHARE" help:"Keep this share of the documents apart, such as 0.005, by the hash of their text; pretrain measures perplexity on them. A document stays where it is when data are added."`
+	SkipBad    bool     `help:"Skip damaged row groups, lines and files, count and name them, instead of stopping. Reads each row group twice the first time."`
 }
 
-// open opens shards with the filters; what is skipped is said on standard error.
-func (f FilterFlags) open(pattern string) (*data.Shards, error) {
-	return data.OpenWith(pattern, data.OpenOptions{
-		Filter: data.Filter{
-			MinScore: f.MinScore, Languages: f.Language,
-			MinChars: f.MinChars, MaxChars: f.MaxChars, Dedupe: f.Dedupe,
-		},
-		SkipBad: f.SkipBad,
-		Log:     func(message string) { fmt.Fprintln(os.Stderr, "steplm: warning:", message) },
+// filter is what the flags say of rows.
+func (f FilterFlags) filter() data.Filter {
+	return data.Filter{
+		MinScore: f.MinScore, Languages: f.Language,
+		MinChars: f.MinChars, MaxChars: f.MaxChars, Dedupe: f.Dedupe, Holdout: f.Holdout,
+	}
+}
+
+// open opens data with the filters; what is skipped is said on standard error.
+func (f FilterFlags) open(at *location) (*data.Shards, error) {
+	return at.open(data.OpenOptions{
+		Column: f.TextColumn, Filter: f.filter(), SkipBad: f.SkipBad,
+		Log: func(message string) { fmt.Fprintln(os.Stderr, "steplm: warning:", message) },
 	})
 }
 
-// describeRows says what became of the rows that a run read.
-func describeRows(s data.Stats, badFiles int) string {
-	text := fmt.Sprintf("%s rows read: %s documents, %s null, %s skipped, %s filtered", count(s.Rows), count(s.Documents), count(s.Nulls), count(s.Skipped), count(s.Filtered()))
-	if s.Filtered() > 0 {
-		text += fmt.Sprintf(" (%s by score, %s by language, %s short, %s long, %s duplicates)",
-			count(s.LowScore), count(s.Language), count(s.Short), count(s.Long), count(s.Duplicate))
+// openHeldOut opens what the filters keep apart. What is skipped of it is skipped
+// of the rest, which says so.
+func (f FilterFlags) openHeldOut(at *location) (*data.Shards, error) {
+	filter := f.filter()
+	filter.HeldOut = true
+	return at.open(data.OpenOptions{Column: f.TextColumn, Filter: filter, SkipBad: f.SkipBad})
+}
+
+// TokenFlags say how ids come about.
+type TokenFlags struct {
+	Cache   string `placeholder:"DIR" help:"Where token caches are. Default: steplm/tokens in the user's cache directory."`
+	Workers int    `placeholder:"N" help:"Threads that tokenize. Default: one for each core."`
+}
+
+// cacheRoot is the directory of all caches; "" where there is none.
+func (f TokenFlags) cacheRoot() string {
+	if f.Cache != "" {
+		return f.Cache
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "steplm", "tokens")
+}
+
+func (f TokenFlags) workers() int {
+	if f.Workers > 0 {
+		return f.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (f TokenFlags) check() error {
+	if f.Workers < 0 {
+		return usagef("--workers %d: it must be 1 or more", f.Workers)
+	}
+	return nil
+}
+
+// find is the cache of shards, nil if there is none.
+func (f TokenFlags) find(s *data.Shards, t *tokenizer.Tokenizer) (*data.Cache, error) {
+	root := f.cacheRoot()
+	if root == "" {
+		return nil, nil
+	}
+	return data.FindCache(root, s, t)
+}
+
+// describeDropped says what became of rows.
+func describeDropped(rows, documents int64, d data.Dropped, badFiles int) string {
+	text := fmt.Sprintf("%s rows read: %s documents, %s null, %s skipped, %s filtered", count(rows), count(documents), count(d.Nulls), count(d.Skipped), count(d.Filtered()))
+	if d.Filtered() > 0 {
+		text += fmt.Sprintf(" (%s by score, %s by language, %s short, %s long, %s held out, %s duplicates)",
+			count(d.LowScore), count(d.Language), count(d.Short), count(d.Long), count(d.HeldOut), count(d.Duplicate))
 	}
 	if badFiles > 0 {
 		text += fmt.Sprintf("; %d files skipped", badFiles)
 	}
-	return text + fmt.Sprintf("; %s tokens seen, in epoch %d", count(s.Tokens), s.Epoch+1)
+	return text
+}
+
+// describeRows says what became of the rows that a run read.
+func describeRows(s data.Stats, badFiles int) string {
+	return describeDropped(s.Rows, s.Documents, s.Dropped, badFiles) + fmt.Sprintf("; %s tokens seen, in epoch %d", count(s.Tokens), s.Epoch+1)
 }

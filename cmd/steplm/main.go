@@ -32,7 +32,7 @@ type cli struct {
 	Devices   devicesGroup `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer tokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
-	Data      dataCmd      `cmd:"" help:"Fetch training data or look into it."`
+	Data      dataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
 	Kernels   kernelsCmd   `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
 }
 

@@ -24,8 +24,7 @@ type pretrainCmd struct {
 	Method string `default:"step" enum:"step,vanilla" help:"Training method: ${enum}."`
 	ModelFlags
 
-	Data       string `required:"" placeholder:"PATH" help:"Training shards: a directory, a glob or a file of Parquet with a text column, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched."`
-	Validation string `placeholder:"PATH" help:"Validation shards, for token perplexity."`
+	Validation string `placeholder:"PATH" help:"Validation data, for token perplexity."`
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
@@ -36,7 +35,7 @@ type pretrainCmd struct {
 	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
 	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
 
-	FilterFlags  `group:"Data"`
+	DataFlags    `group:"Data"`
 	StorageFlags `group:"Memory"`
 
 	StepFlags `group:"STEP"`
@@ -92,10 +91,13 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 			return usagef("--%s %d: it must be 0 or more", f.flag, f.value)
 		}
 	}
-	for flag, value := range map[string]string{"data": c.Data, "tokenizer": c.Tokenizer, "out": c.Out} {
+	for flag, value := range map[string]string{"tokenizer": c.Tokenizer, "out": c.Out} {
 		if value == "" { // an unset variable of a shell
 			return usagef("--%s is empty", flag)
 		}
+	}
+	if err := c.TokenFlags.check(); err != nil {
+		return err
 	}
 	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
 	if err != nil {
@@ -130,27 +132,30 @@ type result struct {
 // train runs the command on an open device. A run that fails before its first
 // step leaves no folder.
 func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error) {
-	if err := local(ctx, c.JSON, &c.Data, &c.Validation); err != nil {
+	if err := local(ctx, c.JSON, &c.Validation, &c.Wikitext); err != nil {
 		return nil, err
 	}
 	tok, err := tokenizer.Load(c.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
-	shards, err := c.FilterFlags.open(c.Data)
+	train, err := c.DataFlags.open(ctx, c.JSON, c.Seed, tok)
 	if err != nil {
 		return nil, err
 	}
-	recipe, fitted, err := c.recipe(tok, shards, dev)
+	defer train.close()
+	recipe, fitted, err := c.recipe(tok, train, dev)
 	if err != nil {
 		return nil, err
 	}
-	loader, err := data.NewLoader(shards, tok, data.Options{BatchSize: recipe.Batch.Batch, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true})
+	loader, err := data.NewMixture(train.sources, tok, data.Options{
+		BatchSize: recipe.Batch.Batch, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true, Workers: c.workers(),
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer loader.Close()
-	sets, err := c.sets(tok)
+	sets, err := c.sets(tok, train)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +184,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 	}
 	defer folder.Close()
 	if !c.JSON {
-		describeRun(os.Stdout, recipe, shards, tok, dev)
+		describeRun(os.Stdout, recipe, train, tok, dev)
 		if fitted != nil {
 			fmt.Printf("%-10s %s\n", "limit", fitted)
 		}
@@ -201,7 +206,9 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 		err = run.Start(ctx)
 	}
 	if err == nil {
-		v.note("%s", describeRows(loader.Stats(), shards.BadFiles()))
+		for _, line := range train.describeRead(loader) {
+			v.note("%s", line)
+		}
 		return res, nil
 	}
 	if !c.Resume && len(res.last) == 0 && !errors.Is(err, stage.ErrStopped) {
@@ -212,8 +219,8 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error
 
 // recipe is the run that the flags describe, fitted to --memory-limit if that is
 // given.
-func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
-	o, err := c.options(tok, shards)
+func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, train *trainingData, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
+	o, err := c.options(tok, train)
 	if err != nil {
 		return stage.Recipe{}, nil, err
 	}
@@ -229,7 +236,7 @@ func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, shards *data.Shards, dev 
 	return r, &fitted, err
 }
 
-func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, shards *data.Shards) (stage.Options, error) {
+func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train *trainingData) (stage.Options, error) {
 	cfg, err := c.Config(tok.VocabSize())
 	if err != nil {
 		return stage.Options{}, err
@@ -255,7 +262,7 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, shards *data.Shards) (st
 		LR:        c.LR, Decay: c.WeightDecay, AdapterLR: c.AdapterLR, AdapterDecay: c.AdapterWeightDecay,
 		Schedule: c.Schedule, Warmup: c.Warmup, Rewarm: c.Rewarm, MinRatio: c.MinLRRatio,
 		GrowAt: c.GrowAt, Operator: c.Operator, Position: c.Position, KeepAdapters: c.Adapters == "keep",
-		Data: stage.Data{Train: shards.Identity(), Tokenizer: tok.Hash()},
+		Data: stage.Data{Train: train.identity(), Tokenizer: tok.Hash()},
 	}
 	if err := c.StorageFlags.Set(&o); err != nil {
 		return o, err
@@ -263,17 +270,20 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, shards *data.Shards) (st
 	return o, c.StepFlags.Set(&o, cfg)
 }
 
-func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer) ([]eval.Set, error) {
-	var sets []eval.Set
+func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer, train *trainingData) ([]eval.Set, error) {
+	sets, err := train.heldOut(c.FilterFlags, tok)
+	if err != nil {
+		return nil, err
+	}
 	if c.Validation != "" {
-		s, err := data.Open(c.Validation)
+		s, err := data.OpenColumn(c.Validation, c.TextColumn)
 		if err != nil {
 			return nil, err
 		}
 		sets = append(sets, eval.TokenSet("validation", s, tok))
 	}
 	if c.Wikitext != "" {
-		if _, err := eval.Texts(c.Wikitext); err != nil {
+		if _, err := eval.Texts(c.Wikitext, data.TextColumn); err != nil {
 			return nil, err
 		}
 		sets = append(sets, eval.WikiTextSet(c.Wikitext, tok))

@@ -62,7 +62,7 @@ func TestPretrainBadShard(t *testing.T) {
 	if !strings.Contains(stderr, "steplm: warning: skipped 4 rows: "+shard+": row group 2") || strings.Count(stderr, "skipped 4 rows") != 1 {
 		t.Errorf("standard error %q", stderr)
 	}
-	for _, part := range []string{"rows read", " 4 skipped", " 0 filtered", "256 tokens seen, in epoch 1"} {
+	for _, part := range []string{"rows read", "40 rows read", " 4 skipped", " 0 filtered", "256 tokens seen, in epoch 1"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("no %q in %q", part, stdout)
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
@@ -18,7 +17,7 @@ import (
 
 // describeRun prints a run before it starts, with every choice that the paper
 // leaves open.
-func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenizer.Tokenizer, dev gpu.Device) {
+func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenizer.Tokenizer, dev gpu.Device) {
 	c := r.Model
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(w, "%-10s %s\n", what, fmt.Sprintf(format, args...))
@@ -28,7 +27,10 @@ func describeRun(w io.Writer, r stage.Recipe, shards *data.Shards, tok *tokenize
 		tied = "tied head"
 	}
 	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
-	line("data", "%d shards, %d documents; tokenizer with %d ids", len(shards.Files), shards.Rows(), tok.VocabSize())
+	for _, source := range train.describe() {
+		line("data", "%s", source)
+	}
+	line("tokenizer", "%d ids", tok.VocabSize())
 	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
 	line("memory", "%s", describeStorage(r.Storage, r.Batch))
 	line("device", "%s", dev.Name())

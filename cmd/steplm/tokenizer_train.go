@@ -12,10 +12,11 @@ import (
 )
 
 type tokenizerTrainCmd struct {
-	Data     string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet shards with a text column (hf:// sources too), or a text file."`
-	Vocab    int    `required:"" placeholder:"N" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
-	Out      string `required:"" placeholder:"FILE" help:"The tokenizer.json to write."`
-	MaxBytes int64  `default:"100000000" placeholder:"N" help:"Read no more text than this, in whole documents; 0: all. Default: ${default}."`
+	Data       string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines (hf:// sources too) or text files."`
+	TextColumn string `default:"text" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
+	Vocab      int    `required:"" placeholder:"N" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
+	Out        string `required:"" placeholder:"FILE" help:"The tokenizer.json to write."`
+	MaxBytes   int64  `default:"100000000" placeholder:"N" help:"Read no more text than this, in whole documents; 0: all. Default: ${default}."`
 }
 
 func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
@@ -25,7 +26,7 @@ func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 	if err := local(ctx, false, &c.Data); err != nil {
 		return err
 	}
-	texts, err := eval.Texts(c.Data)
+	texts, err := eval.Texts(c.Data, c.TextColumn)
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,7 @@ func (c *Client) Fetch(ctx context.Context, s Source, o Options) (Snapshot, erro
 	if o.Shards > 0 {
 		files = files[:min(o.Shards, len(files))]
 	}
-	repo := filepath.Join(c.Cache, s.folder())
-	root := filepath.Join(repo, "snapshots", commit)
+	root := filepath.Join(c.Cache, s.folder(), "snapshots", commit)
 	snapshot := Snapshot{Commit: commit, Dir: filepath.Join(root, filepath.FromSlash(s.Path))}
 	for _, f := range files {
 		snapshot.Bytes += f.Size
@@ -93,13 +92,23 @@ feed:
 	if err := context.Cause(ctx); err != nil {
 		return Snapshot{}, err
 	}
-	if commitHash.MatchString(s.Revision) {
-		return snapshot, nil
-	}
-	if err := writeAtomically(filepath.Join(repo, "refs", filepath.FromSlash(s.Revision)), []byte(commit)); err != nil {
+	if err := c.writeRef(s, commit); err != nil {
 		return Snapshot{}, err
 	}
 	return snapshot, nil
+}
+
+// writeRef keeps the commit that a branch or tag was at.
+func (c *Client) writeRef(s Source, commit string) error {
+	if commitHash.MatchString(s.Revision) {
+		return nil
+	}
+	return writeAtomically(filepath.Join(c.Cache, s.folder(), "refs", filepath.FromSlash(s.Revision)), []byte(commit))
+}
+
+// resolveAddress is where a file is downloaded.
+func (c *Client) resolveAddress(s Source, commit string, f File) string {
+	return c.Endpoint + "/datasets/" + s.repo() + "/resolve/" + commit + "/" + escape(f.Path)
 }
 
 // fetchFile puts one file at path, a link to its blob.
@@ -134,8 +143,7 @@ func (c *Client) fetchBlob(ctx context.Context, s Source, commit string, f File,
 	if err != nil {
 		return err
 	}
-	address := c.Endpoint + "/datasets/" + s.repo() + "/resolve/" + commit + "/" + escape(f.Path)
-	d := &download{client: c, address: address, file: f, part: part, report: report}
+	d := &download{client: c, address: c.resolveAddress(s, commit, f), file: f, part: part, report: report}
 	err = d.run(ctx)
 	if err == nil {
 		err = part.Sync()

@@ -395,3 +395,75 @@ func TestFromEnvironment(t *testing.T) {
 		t.Error("an endpoint without a scheme is taken")
 	}
 }
+
+// A stream's files arrive in the order asked for; the end of a file can be had
+// before, and an error reaches those who wait.
+func TestStream(t *testing.T) {
+	content := map[string]string{}
+	for i := range 4 {
+		content[fmt.Sprintf("d/%d.parquet", i)] = strings.Repeat(fmt.Sprint(i), 5000) + "tail" + fmt.Sprint(i)
+	}
+	f := newFakeHub(t, content)
+	c := f.client(t)
+	source := Source{Owner: "o", Name: "n", Path: "d", Revision: "main"}
+	st, err := c.Stream(t.Context(), source, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(st.Paths) != 3 || st.Size(1) != 5005 || st.Holds(1) {
+		t.Fatalf("%v", st.Paths)
+	}
+	if tail, err := st.Tail(t.Context(), 1, 5); err != nil || string(tail) != "tail1" {
+		t.Errorf("%q, %v", tail, err)
+	}
+	if tail, err := st.Tail(t.Context(), 2, 1<<20); err != nil || string(tail) != content["d/2.parquet"] {
+		t.Errorf("%d bytes, %v", len(tail), err)
+	}
+	f.serve = func(attempt int, w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/0.parquet") {
+			http.Error(w, "", http.StatusNotFound)
+			return true
+		}
+		w.WriteHeader(http.StatusOK) // no ranges
+		w.Write([]byte(content[strings.TrimPrefix(r.URL.Path, "/")]))
+		return true
+	}
+	if tail, err := st.Tail(t.Context(), 1, 5); err != nil || string(tail) != "tail1" {
+		t.Errorf("from a server without ranges: %q, %v", tail, err)
+	}
+	f.serve = func(attempt int, w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/0.parquet") {
+			http.Error(w, "", http.StatusNotFound)
+			return true
+		}
+		return false
+	}
+	ended := make(chan error, 1)
+	var last int64
+	go func() {
+		ended <- st.Run(t.Context(), []int{2, 0, 1}, func(done, total int64) { last = done*10 + total - 3*5005 })
+	}()
+	if err := st.Wait(t.Context(), st.Paths[2]); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(st.Paths[2]); err != nil || string(b) != content["d/2.parquet"] || !st.Holds(2) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	for _, i := range []int{0, 1} {
+		if err := st.Wait(t.Context(), st.Paths[i]); err == nil || !strings.Contains(err.Error(), "d/0.parquet") {
+			t.Errorf("waiting for file %d: %v", i, err)
+		}
+	}
+	if err := <-ended; err == nil {
+		t.Error("a file that cannot be had gave no error")
+	}
+	if err := st.Wait(t.Context(), st.Paths[2]); err != nil {
+		t.Errorf("a file that came before the error: %v", err)
+	}
+	if last != 10*5005 {
+		t.Errorf("progress %d", last)
+	}
+	if err := st.Wait(t.Context(), "elsewhere"); err == nil {
+		t.Error("waited for a file that is none of them")
+	}
+}

@@ -13,7 +13,8 @@ type addedToken struct {
 
 // trie finds added tokens: the leftmost in the text, and of those that start there the longest.
 type trie struct {
-	nodes []trieNode // the first is the root
+	nodes []trieNode  // the first is the root
+	first [256]uint32 // the root's children by byte, 0 where there is none: most bytes of a text begin no token
 }
 
 type trieNode struct {
@@ -35,6 +36,9 @@ func (t *trie) insert(content string, id uint32) {
 				t.nodes[at].next = map[byte]int{}
 			}
 			t.nodes[at].next[content[i]] = child
+			if at == 0 {
+				t.first[content[i]] = uint32(child)
+			}
 		}
 		at = child
 	}
@@ -43,16 +47,15 @@ func (t *trie) insert(content string, id uint32) {
 
 // match returns the longest token that starts at s[i:]; its length is 0 when there is none.
 func (t *trie) match(s string, i int) (id uint32, length int) {
-	at := 0
-	for j := i; j < len(s); j++ {
-		child, ok := t.nodes[at].next[s[j]]
-		if !ok {
+	at := int(t.first[s[i]])
+	for j := i + 1; at != 0; j++ {
+		if t.nodes[at].final {
+			id, length = t.nodes[at].id, j-i
+		}
+		if j == len(s) {
 			break
 		}
-		at = child
-		if t.nodes[at].final {
-			id, length = t.nodes[at].id, j+1-i
-		}
+		at = t.nodes[at].next[s[j]] // 0, the root, is no child
 	}
 	return id, length
 }
@@ -63,6 +66,10 @@ func (t *trie) encode(ids []uint32, s string, plain func(ids []uint32, s string,
 	start := 0
 	if len(t.nodes) > 1 {
 		for i := 0; i < len(s); {
+			if t.first[s[i]] == 0 {
+				i++
+				continue
+			}
 			id, length := t.match(s, i)
 			if length == 0 {
 				i++

@@ -26,16 +26,11 @@ func (m merge) id() uint32 { return uint32(m) }
 type bpe struct {
 	bytes  [256]uint32     // id of each byte
 	runes  map[rune]uint32 // id of each character in the vocabulary; nil: a word is its bytes
-	merges map[pair]merge
+	merges merges
 	whole  map[string]uint32 // words that end as one token: most words of real text
 }
 
-func (b *bpe) merge(left, right uint32) merge {
-	if m, ok := b.merges[pairOf(left, right)]; ok {
-		return m
-	}
-	return noMerge
-}
+func (b *bpe) merge(left, right uint32) merge { return b.merges.find(left, right) }
 
 // shortWord is the length in bytes up to which a scan for the lowest rank beats a heap.
 const shortWord = 48

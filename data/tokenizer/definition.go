@@ -14,7 +14,7 @@ type definition struct {
 	vocab        map[string]uint32 // written in the byte alphabet if spaces is nil
 	merges       [][2]string       // by rank
 	added        []addedToken
-	nfc          bool
+	form         string  // of normalization: "NFC", "NFKC" or ""
 	spaces       *spaces // nil in a byte-level vocabulary, which the next two fields are about
 	pattern      *pattern
 	prefixSpace  bool
@@ -24,7 +24,7 @@ type definition struct {
 
 // compile checks d and builds the tokenizer. Its errors say what is wrong, not in which file.
 func (d definition) compile() (*Tokenizer, error) {
-	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie(), words: d.pattern}
+	t := &Tokenizer{def: d, raw: newTrie(), normalized: newTrie(), words: d.pattern, known: wordsPool()}
 	tokens, err := d.tokens()
 	if err != nil {
 		return nil, err
@@ -72,8 +72,11 @@ func (d definition) compile() (*Tokenizer, error) {
 
 // normalize is what happens to text before added tokens with Normalized are searched, and to these tokens themselves.
 func (d *definition) normalize(s string) string {
-	if d.nfc {
+	switch d.form {
+	case "NFC":
 		s = nfc(s)
+	case "NFKC":
+		s = nfkc(s)
 	}
 	if d.spaces != nil {
 		s = d.spaces.normalize(s)
@@ -162,7 +165,7 @@ func (t *Tokenizer) compileBPE() error {
 			t.bpe.bytes[b] = id
 		}
 	}
-	t.bpe.merges = make(map[pair]merge, len(d.merges))
+	found := make(map[pair]merge, len(d.merges))
 	for rank, m := range d.merges {
 		var ids [3]uint32
 		for i, token := range [3]string{m[0], m[1], m[0] + m[1]} {
@@ -172,8 +175,9 @@ func (t *Tokenizer) compileBPE() error {
 			}
 			ids[i] = id
 		}
-		t.bpe.merges[pairOf(ids[0], ids[1])] = mergeOf(rank, ids[2]) // of equal pairs the last counts, as in the reference
+		found[pairOf(ids[0], ids[1])] = mergeOf(rank, ids[2]) // of equal pairs the last counts, as in the reference
 	}
+	t.bpe.merges = newMerges(found)
 	whole := make(map[string]uint32, len(d.vocab))
 	var ids []uint32
 	for token, id := range d.vocab {

@@ -114,7 +114,7 @@ func TestLoadUnsupported(t *testing.T) {
 		field, value string
 		want         []string
 	}{
-		{"normalizer", `{"type": "NFKC"}`, []string{"normalizer: type NFKC is not supported"}},
+		{"normalizer", `{"type": "NFD"}`, []string{"normalizer: type NFD is not supported"}},
 		{"normalizer", `{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}`, []string{"normalizer: type Lowercase"}},
 		{"pre_tokenizer", `{"type": "Metaspace", "replacement": "▁"}`, []string{"pre_tokenizer: type Metaspace"}},
 		{"pre_tokenizer", `null`, []string{"pre_tokenizer is null"}},

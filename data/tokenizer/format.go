@@ -173,7 +173,13 @@ func (d *definition) readNormalizer(raw json.RawMessage) error {
 	}
 	switch kind {
 	case "NFC":
-		d.nfc = true
+		d.form = cmp.Or(d.form, kind) // after NFKC it changes nothing
+		return nil
+	case "NFKC":
+		if d.spaces != nil && d.spaces.replace {
+			return fmt.Errorf("NFKC after Replace is not supported: it makes spaces that are not replaced")
+		}
+		d.form = kind
 		return nil
 	case "Sequence":
 		var s struct {
@@ -193,7 +199,7 @@ func (d *definition) readNormalizer(raw json.RawMessage) error {
 	if d.spaces != nil {
 		return d.spaces.readNormalizer(kind, raw)
 	}
-	return fmt.Errorf("type %s is not supported, only NFC is", kind)
+	return fmt.Errorf("type %s is not supported, only NFC and NFKC are", kind)
 }
 
 // readPreTokenizer accepts ByteLevel and [Split, ByteLevel] with a known pattern.
@@ -371,8 +377,8 @@ func (d definition) marshal() ([]byte, error) {
 
 func (d definition) normalizer() any {
 	var parts []any
-	if d.nfc {
-		parts = append(parts, map[string]any{"type": "NFC"})
+	if d.form != "" {
+		parts = append(parts, map[string]any{"type": d.form})
 	}
 	if d.spaces != nil {
 		parts = append(parts, d.spaces.normalizers()...)

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -21,9 +22,25 @@ type combiningRange struct {
 type nfcData struct {
 	decompose map[rune][2]rune // the second is 0 for a singleton
 	compose   map[[2]rune]rune
-	combining map[rune]uint8 // canonical combining class; absent: 0
-	unstable  map[rune]bool  // runes whose presence means that text may not be NFC
+	combining map[rune]uint8  // canonical combining class; absent: 0
+	unstable  map[rune]bool   // runes whose presence means that text may not be NFC
+	wide      map[rune]string // of NFKC: whole decompositions that come first
 }
+
+// compatibility is a rune's whole decomposition.
+type compatibility struct {
+	rune  rune
+	whole string
+}
+
+var loadNFKC = sync.OnceValue(func() *nfcData {
+	d := *loadNFC()
+	d.wide, d.unstable = make(map[rune]string, len(compatibilities)), maps.Clone(d.unstable)
+	for _, c := range compatibilities {
+		d.wide[c.rune], d.unstable[c.rune] = c.whole, true
+	}
+	return &d
+})
 
 var loadNFC = sync.OnceValue(func() *nfcData {
 	d := &nfcData{
@@ -59,10 +76,14 @@ var loadNFC = sync.OnceValue(func() *nfcData {
 
 // nfc returns s in Unicode normalization form C (Unicode Standard Annex 15), by Unicode 9.0 as the reference library
 // does it, and without the limit on marks that stream-safe implementations add.
-func nfc(s string) string {
-	d := loadNFC()
+func nfc(s string) string { return loadNFC().of(s) }
+
+// nfkc is normalization form KC, likewise.
+func nfkc(s string) string { return loadNFKC().of(s) }
+
+func (d *nfcData) of(s string) string {
 	for _, r := range s {
-		if r >= 0x300 && d.unstable[r] {
+		if r >= 0xA0 && d.unstable[r] {
 			return d.normalize(s)
 		}
 	}
@@ -85,6 +106,9 @@ func (d *nfcData) appendDecomposed(out []rune, r rune) []rune {
 			out = append(out, hangulT+t)
 		}
 		return out
+	}
+	if whole, ok := d.wide[r]; ok {
+		return append(out, []rune(whole)...)
 	}
 	parts, ok := d.decompose[r]
 	if !ok {

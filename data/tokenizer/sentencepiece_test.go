@@ -61,7 +61,7 @@ func loadPieceCases(t testing.TB) pieceCases {
 	if err := json.Unmarshal([]byte(readFile(t, "testdata/sentencepiece/cases.json")), &cases); err != nil {
 		t.Fatal(err)
 	}
-	if len(cases.Texts) < 200 || len(cases.Variants) != 12 || len(cases.Decoded) != 80 {
+	if len(cases.Texts) < 200 || len(cases.Variants) != 14 || len(cases.Decoded) != 80 {
 		t.Fatalf("cases.json has %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants), len(cases.Decoded))
 	}
 	return cases
@@ -316,7 +316,8 @@ func TestSentencePieceJSONUnsupported(t *testing.T) {
 		want         []string
 	}{
 		{"normalizer", `null`, []string{"neither a normalizer nor a pre_tokenizer replaces spaces"}},
-		{"normalizer", `{"type": "NFKC"}`, []string{"normalizer: type NFKC is not supported"}},
+		{"normalizer", `{"type": "NFD"}`, []string{"normalizer: type NFD is not supported"}},
+		{"normalizer", `{"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, {"type": "NFKC"}]}`, []string{"NFKC after Replace"}},
 		{"normalizer", `{"type": "Precompiled", "precompiled_charsmap": ""}`, []string{"type Precompiled"}},
 		{"normalizer", `{"type": "Prepend", "prepend": "_"}`, []string{`Prepend of "_"`}},
 		{"normalizer", `{"type": "Replace", "pattern": {"String": "a"}, "content": "b"}`, []string{`Replace of "a" by "b"`}},

@@ -200,7 +200,7 @@ func (s *spaces) readNormalizer(kind string, raw json.RawMessage) error {
 		s.replace = true
 		return nil
 	}
-	return fmt.Errorf("type %s is not supported with byte_fallback, only NFC, Prepend and Replace are", kind)
+	return fmt.Errorf("type %s is not supported with byte_fallback, only NFC, NFKC, Prepend and Replace are", kind)
 }
 
 func (s *spaces) readPreTokenizer(kind string, raw json.RawMessage) error {

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Tokenizer converts between text and token ids. It is immutable and safe for concurrent use.
@@ -13,9 +14,10 @@ type Tokenizer struct {
 	raw        *trie    // added tokens found in the text as it comes
 	normalized *trie    // added tokens found after normalization
 	bpe        bpe
-	words      *pattern // what text is cut into before merging
-	prefix     []uint32 // what EncodeWithSpecial puts first
-	suffix     []uint32 // and last
+	words      *pattern   // what text is cut into before merging
+	known      *sync.Pool // of *words
+	prefix     []uint32   // what EncodeWithSpecial puts first
+	suffix     []uint32   // and last
 	hash       string
 }
 
@@ -28,6 +30,9 @@ func (t *Tokenizer) Encode(text string) []uint32 {
 	return t.appendText(make([]uint32, 0, len(text)/4+4), text)
 }
 
+// AppendEncode appends what Encode returns to ids.
+func (t *Tokenizer) AppendEncode(ids []uint32, text string) []uint32 { return t.appendText(ids, text) }
+
 // EncodeWithSpecial is Encode with the tokens that the file's post-processor adds before and after a single text.
 func (t *Tokenizer) EncodeWithSpecial(text string) []uint32 {
 	ids := make([]uint32, 0, len(text)/4+4+len(t.prefix)+len(t.suffix))
@@ -37,15 +42,17 @@ func (t *Tokenizer) EncodeWithSpecial(text string) []uint32 {
 }
 
 func (t *Tokenizer) appendText(ids []uint32, text string) []uint32 {
+	known := t.known.Get().(*words)
+	defer t.known.Put(known)
 	return t.raw.encode(ids, replaceInvalid(text), func(ids []uint32, s string, first bool) []uint32 {
 		return t.normalized.encode(ids, t.def.normalize(s), func(ids []uint32, s string, begins bool) []uint32 {
-			return t.appendWords(ids, s, first && begins)
+			return t.appendWords(ids, s, first && begins, known)
 		})
 	})
 }
 
 // appendWords encodes text without added tokens; first is true at the beginning of the whole text.
-func (t *Tokenizer) appendWords(ids []uint32, s string, first bool) []uint32 {
+func (t *Tokenizer) appendWords(ids []uint32, s string, first bool, known *words) []uint32 {
 	if t.def.spaces != nil {
 		s = t.def.spaces.mark(s, first)
 	} else if t.def.prefixSpace && !strings.HasPrefix(s, " ") {
@@ -53,7 +60,7 @@ func (t *Tokenizer) appendWords(ids []uint32, s string, first bool) []uint32 {
 	}
 	for i := 0; i < len(s); {
 		end := t.words.next(s, i)
-		ids = t.bpe.encode(ids, s[i:end])
+		ids = known.encode(&t.bpe, ids, s[i:end])
 		i = end
 	}
 	return ids

@@ -1,13 +1,9 @@
 package eval
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"iter"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 
 	"steplm/data"
@@ -98,7 +94,7 @@ func WikiTextSet(path string, t data.Tokenizer) Set {
 		}
 		at.start(0)
 		var pages iter.Seq2[string, error]
-		if info, err := os.Stat(path); err == nil && isText(path) {
+		if info, err := os.Stat(path); err == nil && data.IsPlainText(path) {
 			pages = at.count(Pages(textFile(path)), info.Size(), func(page string) int { return len(page) })
 		} else {
 			s, err := data.Open(path)
@@ -115,34 +111,17 @@ func WikiTextSet(path string, t data.Tokenizer) Set {
 	}}
 }
 
-// Texts reads the rows of Parquet shards (a directory, a pattern or a file, as
-// data.Open has it), or a file of any other kind as one text.
-func Texts(path string) (iter.Seq2[string, error], error) {
-	if isText(path) {
+// Texts reads the rows of data (a directory, a pattern or a file, as data.Open
+// has it), their text in a column, or a file of any other kind as one text.
+func Texts(path, column string) (iter.Seq2[string, error], error) {
+	if data.IsPlainText(path) {
 		return textFile(path), nil
 	}
-	s, err := data.Open(path)
+	s, err := data.OpenColumn(path, column)
 	if err != nil {
 		return nil, err
 	}
 	return documents(s), nil
-}
-
-// isText tells a text file from what data.Open reads. A damaged Parquet file
-// must not be taken for text: its name or its first bytes give it away.
-func isText(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil || info.IsDir() || strings.EqualFold(filepath.Ext(path), ".parquet") {
-		return false
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	magic := make([]byte, 4)
-	n, _ := io.ReadFull(f, magic)
-	return !bytes.Equal(magic[:n], []byte("PAR1"))
 }
 
 func documents(s *data.Shards) iter.Seq2[string, error] { return texts(s.Documents(data.Position{})) }

@@ -139,6 +139,7 @@ variants = {
         "added_tokens": [added(0, "<|endoftext|>"), added(1200, "<|pad|>"), added(1201, "    ", True, False),
                          added(1202, "  ", True, False), added(1203, "cafe\u0301-token", True, False)],
     },
+    "nfkc": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "NFC"}]}},
     "template": {
         "added_tokens": [added(0, "<|endoftext|>"), added(1200, "<|pad|>")],
         "post_processor": {"type": "Sequence", "processors": [byte_level, template]},

@@ -100,6 +100,8 @@ variants = {
               "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}},
     "nfc": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, prepend, replace]}},
     "ignore merges": {"model": {"ignore_merges": True}},
+    "nfkc": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, prepend, replace]}},
+    "nfkc first": metaspace("first", False) | {"normalizer": {"type": "NFKC"}},
 }
 cases = {"sentencepiece": [None if any(n in t for n in names[:3]) else pieces.encode(t) for t in texts],
          "texts": texts, "variants": [], "decoded": []}

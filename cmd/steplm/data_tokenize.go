@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"steplm/data"
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+)
+
+type dataTokenizeCmd struct {
+	Path        string `arg:"" help:"Data as pretrain takes them: a directory, a glob, a file or an hf:// source."`
+	Tokenizer   string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
+	FilterFlags `embed:""`
+	SourceFlags `embed:""`
+	TokenFlags  `embed:""`
+	JSON        bool `name:"json" help:"Print JSON."`
+}
+
+// Help says what it is good for.
+func (c *dataTokenizeCmd) Help() string {
+	return "Writes the ids of all documents into a cache, which pretrain with the same data, filters and tokenizer then uses instead of tokenizing. " +
+		"The batches are the same. Interrupted, it goes on where it stopped; of a complete cache it checks every byte and makes damaged parts again."
+}
+
+func (c *dataTokenizeCmd) Run(ctx context.Context) error {
+	if err := c.TokenFlags.check(); err != nil {
+		return err
+	}
+	if err := c.SourceFlags.check(false, c.Path); err != nil {
+		return err
+	}
+	root := c.cacheRoot()
+	if root == "" {
+		return usagef("no place for the cache: this user has no cache directory; give --cache")
+	}
+	tok, err := tokenizer.Load(c.Tokenizer)
+	if err != nil {
+		return err
+	}
+	at, err := c.locate(ctx, c.Path, false, c.JSON)
+	if err != nil {
+		return err
+	}
+	shards, err := c.FilterFlags.open(at)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(progressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
+	start := time.Now()
+	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), data.TokenizeOptions{
+		Workers: c.workers(),
+		Progress: func(rows, _, tokens int64) {
+			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))
+			bar.Set(rows)
+		},
+	})
+	bar.Done()
+	if err != nil {
+		return err
+	}
+	i := done.Info
+	if c.JSON {
+		return printJSON(struct {
+			Dir       string  `json:"dir"`
+			Data      string  `json:"data"`
+			Tokenizer string  `json:"tokenizer"`
+			Rows      int64   `json:"rows"`
+			Documents int64   `json:"documents"`
+			TextBytes int64   `json:"text_bytes"`
+			Tokens    int64   `json:"tokens"`
+			Width     int     `json:"bytes_per_id"`
+			Parts     int     `json:"parts"`
+			Reused    int     `json:"reused_parts"`
+			Seconds   float64 `json:"seconds"`
+			data.Dropped
+		}{done.Dir, i.Data, i.Tokenizer, i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(i.Parts), done.Reused, time.Since(start).Seconds(), i.Dropped})
+	}
+	fmt.Println(describeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
+	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, count(i.Tokens), gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
+	if done.Reused > 0 {
+		fmt.Printf(" (%d were there)", done.Reused)
+	}
+	fmt.Println()
+	return nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"steplm/data"
+	"steplm/data/hub"
+)
+
+// SourceFlags say how much of an hf:// source is taken.
+type SourceFlags struct {
+	Shards int `placeholder:"N" help:"Of hf:// sources only the first so many files by name."`
+}
+
+// location is where data are: a pattern, or files of the hub, some of which may be
+// yet to come.
+type location struct {
+	name   string
+	files  []string // nil: what the name as a pattern finds
+	stream *hub.Stream
+	dir    string // of stand-ins
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+// check refuses flags that say nothing of the paths.
+func (f SourceFlags) check(stream bool, paths ...string) error {
+	if f.Shards < 0 {
+		return usagef("--shards %d: at least 0", f.Shards)
+	}
+	for _, path := range paths {
+		if strings.HasPrefix(path, hub.Scheme) {
+			return nil
+		}
+	}
+	switch {
+	case f.Shards > 0:
+		return usagef("--shards %d: only hf:// sources have shards to choose from, %s is none; give a pattern", f.Shards, strings.Join(paths, ", "))
+	case stream:
+		return usagef("--stream: only hf:// sources are fetched, %s is none", strings.Join(paths, ", "))
+	}
+	return nil
+}
+
+// locate fetches what is on the hub, or with stream only what tells how much it
+// is.
+func (f SourceFlags) locate(ctx context.Context, path string, stream, json bool) (*location, error) {
+	if !strings.HasPrefix(path, hub.Scheme) {
+		return &location{name: path}, nil
+	}
+	source, err := hub.ParseSource(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if !stream {
+		snapshot, err := fetch(ctx, source, f.Shards, fetchParallel, json)
+		if err != nil {
+			return nil, err
+		}
+		return &location{name: snapshot.Dir, files: snapshot.Files}, nil
+	}
+	client, err := hub.FromEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	l := &location{name: source.String()}
+	if l.stream, err = client.Stream(ctx, source, f.Shards); err != nil {
+		return nil, err
+	}
+	l.files = l.stream.Paths
+	if l.dir, err = os.MkdirTemp("", "steplm-footers-"); err != nil {
+		return nil, err
+	}
+	for i := range l.files {
+		if err := l.standIn(ctx, i); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// standInPath is the file that has file i's footer.
+func (l *location) standInPath(i int) string {
+	if l.stream.Holds(i) {
+		return l.files[i]
+	}
+	return filepath.Join(l.dir, fmt.Sprint(i), filepath.Base(l.files[i]))
+}
+
+// standIn makes a file with the size and the footer of file i, and nothing else,
+// unless the cache has that file.
+func (l *location) standIn(ctx context.Context, i int) error {
+	if l.stream.Holds(i) {
+		return nil
+	}
+	end, err := l.stream.Tail(ctx, i, 8) // the footer's size and Parquet's mark
+	if err != nil {
+		return err
+	}
+	if len(end) == 8 && string(end[4:]) == "PAR1" {
+		n := int64(binary.LittleEndian.Uint32(end)) + 8
+		if n > min(l.stream.Size(i), maxFooter) {
+			return fmt.Errorf("%s: its footer claims %d bytes", l.files[i], n)
+		}
+		if end, err = l.stream.Tail(ctx, i, n); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(l.dir, fmt.Sprint(i), filepath.Base(l.files[i]))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(l.stream.Size(i)); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(end, l.stream.Size(i)-int64(len(end)))
+	return err
+}
+
+// maxFooter bounds what is fetched of a file beforehand, in bytes.
+const maxFooter = 256 << 20
+
+// open opens the data with what else the options say.
+func (l *location) open(o data.OpenOptions) (*data.Shards, error) {
+	if l.files == nil {
+		return data.OpenWith(l.name, o)
+	}
+	if l.stream != nil {
+		o.Wait = l.stream.Wait
+		at := map[string]string{}
+		for i, path := range l.files {
+			at[path] = l.standInPath(i)
+		}
+		o.StandIn = func(path string) (string, error) { return at[path], nil }
+	}
+	return data.OpenFiles(l.name, l.files, o)
+}
+
+// start begins to fetch files in an order and returns when the first is there,
+// with a bar until then.
+func (l *location) start(ctx context.Context, order []int, json bool) error {
+	if l.stream == nil {
+		return nil
+	}
+	ctx, l.stop = context.WithCancel(ctx)
+	l.ended = make(chan struct{})
+	var done atomic.Int64
+	go func() {
+		defer close(l.ended)
+		l.stream.Run(ctx, order, func(n, _ int64) { done.Store(n) }) // those who wait hear of an error
+	}()
+	const mega = 1_000_000
+	first := order[0]
+	bar := newProgress(progressOutput(json), "fetch the first file", (l.stream.Size(first)+mega-1)/mega, "MB")
+	defer bar.Done()
+	there := make(chan error, 1)
+	go func() { there <- l.stream.Wait(ctx, l.files[first]) }()
+	for {
+		select {
+		case err := <-there:
+			return err
+		case <-time.After(200 * time.Millisecond):
+			bar.Set((done.Load() + mega - 1) / mega)
+		}
+	}
+}
+
+// close ends the fetching. What has arrived is kept.
+func (l *location) close() {
+	if l.stop != nil {
+		l.stop()
+		<-l.ended
+	}
+	if l.dir != "" {
+		os.RemoveAll(l.dir)
+	}
+}

@@ -1,0 +1,279 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// hashed is a tokenizer that can have a cache; of two bytes an id, or of four.
+type hashed struct {
+	byteTokenizer
+	name string
+	wide bool
+}
+
+func (h hashed) Hash() string { return h.name }
+func (h hashed) VocabSize() int {
+	if h.wide {
+		return 1<<16 + 1
+	}
+	return 257
+}
+
+// difficult is shards with filters, nulls, repeated and damaged rows.
+func difficult(t testing.TB) *Shards {
+	t.Helper()
+	dir, _ := mixed(t)
+	writeColumn(t, filepath.Join(dir, "nulls.parquet"), append([]string{null, null}, append(texts("null", 20), null)...))
+	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
+	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Filter: Filter{Dedupe: true, MaxChars: 120, Holdout: 0.1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func tokenizeAll(t testing.TB, s *Shards, tok Tokenizer, dir string, workers int) Tokenized {
+	t.Helper()
+	c, err := Tokenize(t.Context(), s, tok, dir, TokenizeOptions{Workers: workers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// The same batches, cursors and counts with and without a cache, and a run goes
+// on with the one where it stopped with the other.
+func TestCacheChangesNothing(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		s := difficult(t)
+		tok := hashed{name: "h", wide: wide}
+		dir := CacheDir(t.TempDir(), s, tok)
+		done := tokenizeAll(t, s, tok, dir, 3)
+		if want := map[bool]int{false: 2, true: 4}[wide]; done.Info.Width != want {
+			t.Errorf("%d bytes per id", done.Info.Width)
+		}
+		for _, shuffle := range []bool{false, true} {
+			o := Options{BatchSize: 2, SeqLen: 16, BlockWindows: 9, Shuffle: shuffle, Seed: 4}
+			loader := func(c *Cache) *Loader {
+				l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: c}}, tok, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { l.Close() })
+				return l
+			}
+			texts, cached := loader(nil), loader(done.Cache)
+			for step := range 150 {
+				a, b := next(t, texts), next(t, cached)
+				if d := cmp.Diff(a, b); d != "" {
+					t.Fatalf("batch %d: %s", step, d)
+				}
+				if d := cmp.Diff(texts.Cursor(), cached.Cursor()); d != "" {
+					t.Fatalf("cursor %d: %s", step, d)
+				}
+				if texts.Stats() != cached.Stats() {
+					t.Fatalf("counts %d: %+v, cached %+v", step, texts.Stats(), cached.Stats())
+				}
+				if step%13 == 12 { // the one takes over from the other
+					at := texts.Cursor()
+					texts, cached = loader(nil), loader(done.Cache)
+					for _, l := range []*Loader{texts, cached} {
+						if err := l.Seek(at); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+			if n := texts.Stats(); n.Epoch < 1 || n.Skipped == 0 || n.Duplicate == 0 || n.Nulls == 0 || n.Long == 0 || n.HeldOut == 0 {
+				t.Errorf("the data are not difficult: %+v", n)
+			}
+		}
+		// The index counts what a reading counts.
+		n, bytes := 0, 0
+		for _, d := range collect(t, s.Documents(Position{})) {
+			n++
+			bytes += len(d.Text)
+		}
+		if i := done.Info; i.Documents != int64(n) || i.TextBytes != int64(bytes) || i.Tokens != int64(bytes+n) || i.Rows != s.Rows() || i.Dropped != s.Dropped() {
+			t.Errorf("%+v; %d documents of %d bytes, %+v", i, n, bytes, s.Dropped())
+		}
+	}
+}
+
+func TestCacheIsFoundOrNot(t *testing.T) {
+	root := t.TempDir()
+	s := manyGroups(t)
+	tok := hashed{name: "h"}
+	if c, err := FindCache(root, s, tok); c != nil || err != nil {
+		t.Errorf("%v, %v in an empty directory", c, err)
+	}
+	tokenizeAll(t, s, tok, CacheDir(root, s, tok), 1)
+	if c, err := FindCache(root, s, tok); c == nil || err != nil {
+		t.Errorf("%v, %v", c, err)
+	}
+	filtered, err := OpenWith(s.pattern, OpenOptions{Filter: Filter{MinChars: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, find := range map[string]func() (*Cache, error){
+		"tokenizer": func() (*Cache, error) { return FindCache(root, s, hashed{name: "other"}) },
+		"filter":    func() (*Cache, error) { return FindCache(root, filtered, tok) },
+		"data":      func() (*Cache, error) { return FindCache(root, oneGroup(t, texts("first", 37)), tok) },
+	} {
+		if c, err := find(); c != nil || err != nil {
+			t.Errorf("another %s: %v, %v", name, c, err)
+		}
+	}
+	c, err := OpenCache(CacheDir(root, s, tok))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewMixture([]Source{{Shards: filtered, Weight: 1, Cache: c}}, tok, Options{BatchSize: 1, SeqLen: 1}); err == nil || !strings.Contains(err.Error(), "filters") {
+		t.Errorf("a cache of other data: error %v", err)
+	}
+	if _, err := Tokenize(t.Context(), s, byteTokenizer{}, t.TempDir(), TokenizeOptions{}); err == nil || !strings.Contains(err.Error(), "without a hash") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// cancelAfter cancels when some texts are encoded.
+type cancelAfter struct {
+	hashed
+	left   *int
+	cancel context.CancelFunc
+}
+
+func (c cancelAfter) Encode(s string) []uint32 {
+	if *c.left--; *c.left == 0 {
+		c.cancel()
+	}
+	return c.hashed.Encode(s)
+}
+
+// An interrupted call leaves no cache, and the next one goes on with its parts.
+func TestTokenizeResumes(t *testing.T) {
+	s, dir := manyGroups(t), t.TempDir()
+	tok := hashed{name: "h"}
+	ctx, cancel := context.WithCancel(t.Context())
+	left := 45 // in the second shard
+	if _, err := Tokenize(ctx, s, cancelAfter{tok, &left, cancel}, dir, TokenizeOptions{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if c, err := OpenCache(dir); err == nil {
+		t.Fatalf("an unfinished cache was opened: %+v", c.Info)
+	}
+	var last string
+	again, err := Tokenize(t.Context(), s, tok, dir, TokenizeOptions{Progress: func(rows, total, tokens int64) { last = fmt.Sprint(rows, total, tokens) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Reused != 1 || len(again.Info.Parts) != 3 {
+		t.Errorf("%d of %d parts were reused, want 1 of 3", again.Reused, len(again.Info.Parts))
+	}
+	if want := fmt.Sprint(s.Rows(), s.Rows(), again.Info.Tokens); last != want {
+		t.Errorf("the last progress is %s, want %s", last, want)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*"+temporary)); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	straight := tokenizeAll(t, s, tok, t.TempDir(), 4)
+	if d := cmp.Diff(straight.Info, again.Info); d != "" {
+		t.Error(d)
+	}
+	for _, p := range again.Info.Parts {
+		a, _ := os.ReadFile(filepath.Join(dir, p.File))
+		b, _ := os.ReadFile(filepath.Join(straight.Dir, p.File))
+		if len(a) == 0 || !slices.Equal(a, b) {
+			t.Errorf("%s differs from that of a call that was not interrupted", p.File)
+		}
+	}
+	if third := tokenizeAll(t, s, tok, dir, 2); third.Reused != 3 {
+		t.Errorf("%d parts of a complete cache were reused", third.Reused)
+	}
+}
+
+// Any changed or missing byte of a part is an error that says what to do, and
+// doing it mends the cache.
+func TestDamagedCache(t *testing.T) {
+	s, dir := oneGroup(t, texts("doc", 30)), t.TempDir()
+	tok := hashed{name: "h"}
+	c := tokenizeAll(t, s, tok, dir, 1)
+	path := filepath.Join(dir, c.Info.Parts[0].File)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int(c.Info.Parts[0].Groups[0].size(c.Info.Width))
+	read := func() error {
+		c, err := OpenCache(dir)
+		if err != nil {
+			return err
+		}
+		for _, err := range c.tokens(t.Context(), s.units(), 0) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := 0; i < size; i += 1 + size/200 {
+		damaged := slices.Clone(good)
+		damaged[i] ^= 4
+		for what, content := range map[string][]byte{"changed": damaged, "cut": good[:i]} {
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := read(); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "steplm data tokenize") {
+				t.Fatalf("byte %d %s: error %v", i, what, err)
+			}
+		}
+	}
+	if got := tokenizeAll(t, s, tok, dir, 1); got.Reused != 0 {
+		t.Error("a damaged part was kept")
+	}
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	for _, index := range []string{"", "{", `{"format":9}`, `{"format":1,"bytes_per_id":3}`} {
+		if err := os.WriteFile(filepath.Join(dir, cacheIndex), []byte(index), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := read(); err == nil || !strings.Contains(err.Error(), "remove the directory") {
+			t.Errorf("index %q: error %v", index, err)
+		}
+	}
+}
+
+// A file that shrinks while it is mapped gives an error, not a crash.
+func TestMappedFileIsCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m := newMapped(f, 0, 1<<20)
+	defer m.close()
+	if _, err := m.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(4096); err != nil {
+		t.Skip("this system does not cut mapped files: ", err)
+	}
+	m.skip(100_000)
+	if _, err := m.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "ends before") {
+		t.Errorf("error %v", err)
+	}
+}

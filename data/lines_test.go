@@ -1,0 +1,309 @@
+package data
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/parquet/compress"
+)
+
+// packed compresses content as a file's name says.
+func packed(t testing.TB, name, content string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	switch filepath.Ext(name) {
+	case ".gz":
+		w := gzip.NewWriter(&b)
+		w.Write([]byte(content))
+		w.Close()
+	case ".zst":
+		codec, err := compress.GetCodec(compress.Codecs.Zstd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := codec.NewWriter(&b)
+		w.Write([]byte(content))
+		w.Close()
+	default:
+		b.WriteString(content)
+	}
+	return b.Bytes()
+}
+
+func writePacked(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, packed(t, path, content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// jsonLines is rows as JSON Lines, with FineWeb-Edu's names.
+func jsonLines(t testing.TB, rows []Row) string {
+	t.Helper()
+	var b strings.Builder
+	for _, r := range rows {
+		line, err := json.Marshal(map[string]any{"text": r.Text, "id": r.ID, "language": r.Language, "score": r.Score, "meta": map[string]any{"text": "not this"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// The same rows give the same documents, counts and, unshuffled, batches as
+// Parquet's, with every filter.
+func TestLinesAreReadAsParquetIs(t *testing.T) {
+	parquet, rows := mixed(t)
+	two := 2.0
+	for _, suffix := range []string{"", ".gz", ".zst"} {
+		dir := t.TempDir()
+		writePacked(t, filepath.Join(dir, "0.jsonl"+suffix), jsonLines(t, rows[:40]))
+		writePacked(t, filepath.Join(dir, "1.JSONL"+suffix), strings.TrimSuffix(jsonLines(t, rows[40:]), "\n"))
+		for _, f := range []Filter{{}, {MinScore: &two}, {Languages: []string{"fr"}, MaxChars: 60}, {Dedupe: true, Holdout: 0.2, MinScore: &two, Languages: []string{"en", "de"}}} {
+			a, err := OpenWith(parquet, OpenOptions{Filter: f})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := OpenWith(dir, OpenOptions{Filter: f})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := collect(t, a.Documents(Position{})), collect(t, b.Documents(Position{}))
+			if !slices.Equal(got, want) || a.Dropped() != b.Dropped() || a.Rows() != b.Rows() {
+				t.Errorf("%s, %s: %d documents of %d rows, %+v; Parquet has %d of %d, %+v", suffix, f, len(got), b.Rows(), b.Dropped(), len(want), a.Rows(), a.Dropped())
+			}
+			o := Options{BatchSize: 2, SeqLen: 8}
+			la, lb := newLoader(t, a, o), newLoader(t, b, o)
+			for range 20 {
+				if !slices.Equal(next(t, la).Inputs, next(t, lb).Inputs) {
+					t.Fatalf("%s, %s: batches differ", suffix, f)
+				}
+			}
+		}
+	}
+}
+
+// Long files have many row groups, read in any order; a cursor goes on anywhere.
+func TestLinesHaveRowGroups(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	var rows []Row
+	for i := range 3500 {
+		rows = append(rows, Row{Text: fmt.Sprintf("line %d", i)})
+	}
+	writePacked(t, path, jsonLines(t, rows))
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.units()); n != 4 || s.Rows() != 3500 {
+		t.Fatalf("%d row groups, %d rows", n, s.Rows())
+	}
+	for _, at := range []int64{0, 999, 1000, 2500, 3499} {
+		if docs := collect(t, s.Documents(Position{Row: at})); len(docs) != int(3500-at) || docs[0].Text != fmt.Sprintf("line %d", at) {
+			t.Errorf("from row %d: %d documents", at, len(docs))
+		}
+	}
+	o := Options{BatchSize: 4, SeqLen: 32, BlockWindows: 50, Shuffle: true, Seed: 2}
+	l := newLoader(t, s, o)
+	for range 100 {
+		next(t, l)
+	}
+	c := l.Cursor()
+	want := next(t, l)
+	again := newLoader(t, s, o)
+	if err := again.Seek(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, again); !slices.Equal(got.Inputs, want.Inputs) {
+		t.Error("the batch after Seek differs")
+	}
+}
+
+func TestLinesRefuse(t *testing.T) {
+	dir := t.TempDir()
+	score := 1.0
+	good := `{"text":"a"}` + "\n"
+	for i, tt := range []struct {
+		content string
+		o       OpenOptions
+		want    string
+	}{
+		{good + "{\"text\":\"b\"\n" + good, OpenOptions{}, "line 2: not a JSON object"},
+		{good + good + `["text"]`, OpenOptions{}, "line 3: not a JSON object"},
+		{good + "null\n", OpenOptions{}, "line 2: not a JSON object: null"},
+		{good + `{"text":7}`, OpenOptions{}, `line 2: field "text": cannot unmarshal number`},
+		{good + "{\"text\":\"\xff\"}", OpenOptions{}, "line 2: not UTF-8"},
+		{good, OpenOptions{Column: "content"}, `line 1: no field "content"; the line has text`},
+		{good, OpenOptions{Filter: Filter{MinScore: &score}}, `the filter (min-score 1) cannot work: no field "score"`},
+		{`{"text":"a","score":"high"}`, OpenOptions{Filter: Filter{MinScore: &score}}, `line 1: field "score"`},
+		{"", OpenOptions{}, "no rows"},
+	} {
+		path := filepath.Join(dir, fmt.Sprintf("%d.jsonl", i))
+		writePacked(t, path, tt.content)
+		s, err := OpenWith(path, tt.o)
+		if err == nil {
+			for _, e := range s.Documents(Position{}) {
+				err = e
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: error %v does not say %q", tt.content, err, tt.want)
+			continue
+		}
+		checkError(t, path, err)
+	}
+}
+
+func TestLinesSkipBad(t *testing.T) {
+	dir := t.TempDir()
+	writePacked(t, filepath.Join(dir, "a.jsonl"), `{"text":"one"}`+"\n"+`{"text":`+"\n\n"+`{"text":null}`+"\n"+`{"other":1}`+"\r\n"+`{"text":"two"}`)
+	writePacked(t, filepath.Join(dir, "b.jsonl.gz"), strings.Repeat(`{"text":"three"}`+"\n", 100))
+	b, err := os.ReadFile(filepath.Join(dir, "b.jsonl.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b.jsonl.gz"), b[:len(b)-9], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "b.jsonl.gz: after ") {
+		t.Errorf("a file that is cut: error %v", err)
+	}
+	var log []string
+	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Log: func(m string) { log = append(log, m) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := textsOf(collect(t, s.Documents(Position{}))); !slices.Equal(got, []string{"one", "two"}) {
+			t.Errorf("documents %q", got)
+		}
+	}
+	if d := s.Dropped(); d != (Dropped{Nulls: 6, Skipped: 2}) || s.BadFiles() != 1 || s.Rows() != 6 {
+		t.Errorf("%+v of %d rows, %d bad files", d, s.Rows(), s.BadFiles())
+	}
+	if len(log) != 2 || !strings.Contains(log[0], "skipped a file") || !strings.Contains(log[1], "skipped 1 row") || !strings.Contains(log[1], "line 2") {
+		t.Errorf("log %q", log)
+	}
+}
+
+// Damaged compressed files give an error or every row; their checksums let
+// nothing pass as other text.
+func TestMutatedCompressedFiles(t *testing.T) {
+	var rows []Row
+	for _, s := range texts("doc", 60) {
+		rows = append(rows, Row{Text: s})
+	}
+	for _, name := range []string{"a.jsonl.gz", "a.jsonl.zst", "a.txt.gz", "a.txt.zst"} {
+		path := filepath.Join(t.TempDir(), name)
+		writePacked(t, path, jsonLines(t, rows))
+		good, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := readAll(path, TextColumn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(1, uint64(len(good))))
+		failures, changed := 0, 0
+		for range 150 {
+			what, damaged := mutate(rng, good)
+			if bytes.Equal(damaged, good) {
+				continue
+			}
+			if err := os.WriteFile(path, damaged, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			inTime(t, name+": "+what, func() {
+				docs, err := readAll(path, TextColumn)
+				if err != nil {
+					failures++
+					checkError(t, path, err)
+				} else if !slices.Equal(docs, want) {
+					changed++
+					t.Logf("%s: %s: unnoticed", name, what)
+				}
+			})
+		}
+		if failures < 120 || changed > 0 {
+			t.Errorf("%s: %d errors, %d changed unnoticed", name, failures, changed)
+		}
+	}
+}
+
+func TestTextFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"1.txt", "2.txt.gz", "3.txt.zst"} {
+		writePacked(t, filepath.Join(dir, name), " first line of "+name+"\r\nsecond ")
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := collect(t, s.Documents(Position{}))
+	if len(docs) != 3 || s.Rows() != 3 || docs[2].Text != " first line of 3.txt.zst\r\nsecond " || docs[2].Shard != 2 || docs[2].Row != 0 {
+		t.Errorf("%+v", docs)
+	}
+	next(t, newLoader(t, s, Options{BatchSize: 1, SeqLen: 4, Shuffle: true}))
+	writePacked(t, filepath.Join(dir, "1.txt"), "  another line of 1.txt\nsecond ")
+	for _, err := range s.Documents(Position{}) {
+		if err == nil || !strings.Contains(err.Error(), "changed") {
+			t.Errorf("a changed file: error %v", err)
+		}
+		break
+	}
+	score := 1.0
+	for _, tt := range []struct {
+		content string
+		o       OpenOptions
+		want    string
+	}{
+		{"", OpenOptions{}, "empty"},
+		{"\xff", OpenOptions{}, "not a UTF-8"},
+		{"a", OpenOptions{Column: "content"}, `no column "content"`},
+		{"a", OpenOptions{Filter: Filter{MinScore: &score}}, "min-score 1) cannot work"},
+	} {
+		path := filepath.Join(dir, "1.txt")
+		writePacked(t, path, tt.content)
+		if _, err := OpenWith(path, tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: error %v", tt.content, err)
+		}
+	}
+}
+
+// A directory is of one kind; text files only count where nothing else is.
+func TestKindsOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writePacked(t, at("README.txt"), "about the data")
+	count := func(pattern string, want int) {
+		t.Helper()
+		if s, err := Open(pattern); err != nil || len(s.Files) != want {
+			t.Errorf("%s: %v, error %v", pattern, s, err)
+		}
+	}
+	count(dir, 1)
+	writePacked(t, at("a.jsonl.gz"), `{"text":"lines"}`)
+	count(dir, 1)
+	if docs, err := readAll(dir, TextColumn); err != nil || docs[0].Text != "lines" {
+		t.Errorf("%v, %v", docs, err)
+	}
+	if err := WriteShard(at("b.parquet"), rowsOf([]string{"x"}), WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "1 Parquet and 1 JSON Lines files") {
+		t.Errorf("two kinds: error %v", err)
+	}
+	count(at("*.parquet"), 1)
+	count(at("[ab]*"), 2)
+}

@@ -1,0 +1,14 @@
+//go:build unix
+
+package data
+
+import (
+	"os"
+	"syscall"
+)
+
+func mapFile(f *os.File, offset int64, size int) ([]byte, error) {
+	return syscall.Mmap(int(f.Fd()), offset, size, syscall.PROT_READ, syscall.MAP_SHARED)
+}
+
+func unmap(b []byte) error { return syscall.Munmap(b) }

@@ -1,0 +1,37 @@
+package data
+
+// unit is a row group of a shard: what is read by itself.
+type unit struct{ shard, group int }
+
+// units lists every row group in file order.
+func (s *Shards) units() []unit {
+	var list []unit
+	for i, l := range s.shards {
+		for g := range l.groups {
+			list = append(list, unit{i, g})
+		}
+	}
+	return list
+}
+
+// order lists the row groups as an epoch reads them: the shards in an order of
+// their own, and each one's row groups in another. It is a pure function of the
+// arguments and the shards' layouts.
+func (s *Shards) order(seed uint64, epoch int) []unit {
+	var list []unit
+	for _, i := range permutation(seed, epoch, shardOrder, len(s.shards)) {
+		for _, g := range permutation(seed, epoch, groupOrder-int64(i), len(s.shards[i].groups)) {
+			list = append(list, unit{i, g})
+		}
+	}
+	return list
+}
+
+// What permutation orders besides the windows of blocks, which count from 0.
+const (
+	shardOrder = -1
+	groupOrder = -2 // of shard 0, and downwards
+)
+
+// Order lists the shards as the first epoch reads them.
+func (s *Shards) Order(seed uint64) []int { return permutation(seed, 0, shardOrder, len(s.shards)) }

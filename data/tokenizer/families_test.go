@@ -1,0 +1,59 @@
+package tokenizer
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"hash/crc32"
+	"testing"
+)
+
+// The ids of real vocabularies of the three families are those of the reference
+// libraries on hard strings, and are the text's where nothing normalizes it.
+func TestFamilies(t *testing.T) {
+	var golden struct {
+		Texts    []string
+		Families map[string][]uint32
+	}
+	if err := json.Unmarshal([]byte(readFile(t, "testdata/families.json")), &golden); err != nil {
+		t.Fatal(err)
+	}
+	gpt2 := mustLoad(t, shared(t, "tokenizers/gpt2"))
+	variant := func(p *pattern, form string) *Tokenizer {
+		d := gpt2.def
+		d.pattern, d.form = p, form
+		tok, err := d.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tok
+	}
+	families := map[string]*Tokenizer{
+		"gpt2": gpt2, "llama3": variant(llama3Pattern, ""), "nfkc": variant(llama3Pattern, "NFKC"),
+		"neox": mustLoad(t, shared(t, "tokenizers/neox/20B_tokenizer.json")), "llama2": mustLoad(t, shared(t, "tokenizers/llama2/tokenizer.model")),
+	}
+	if len(golden.Texts) < 600 || len(golden.Families) != len(families) {
+		t.Fatalf("%d texts, %d families", len(golden.Texts), len(golden.Families))
+	}
+	for name, sums := range golden.Families {
+		tok := families[name]
+		wrong := 0
+		for i, text := range golden.Texts {
+			var b []byte
+			ids := tok.Encode(text)
+			for _, id := range ids {
+				b = binary.LittleEndian.AppendUint32(b, id)
+			}
+			if crc32.ChecksumIEEE(b) != sums[i] {
+				if wrong++; wrong <= 3 {
+					t.Errorf("%s: text %d: %+q has other ids than the reference: %v", name, i, text, ids)
+				}
+			}
+			if back, err := tok.Decode(ids); tok.def.form == "" && (err != nil || back != text) {
+				t.Errorf("%s: text %d: %+q decodes to %+q, %v", name, i, text, back, err)
+			}
+		}
+		if wrong > 0 {
+			t.Errorf("%s: %d of %d texts have other ids", name, wrong, len(golden.Texts))
+		}
+	}
+}
