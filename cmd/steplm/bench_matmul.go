@@ -144,7 +144,11 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 	b.Variant = cmp.Or(c.Variant, b.Chosen)
 	b.GFLOPS, b.ChosenGFLOPS = b.rate(b.Variant), b.rate(b.Chosen)
 	if b.GFLOPS == 0 {
-		return b, fmt.Errorf("variant %s of %s cannot be timed: %s", b.Variant, class, strings.Join(b.Excluded, "; "))
+		why := strings.Join(b.Excluded, "; ")
+		if why == "" {
+			why = fmt.Sprintf("compiling the others took more than ten times --seconds %g; give more", c.Seconds)
+		}
+		return b, fmt.Errorf("variant %s of %s cannot be timed: %s", b.Variant, class, why)
 	}
 	flops := 2 * float64(c.M) * float64(c.N) * float64(c.K)
 	b.Seconds = flops / b.GFLOPS / 1e9

@@ -23,7 +23,7 @@ func TestBenchMatmul(t *testing.T) {
 	for _, dev := range devices(t) {
 		for _, transpose := range []string{"nn", "nt", "tn"} {
 			var b matmulBench
-			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--precision", "bf16", "--all", "--seconds", "0.05", "--no-tune", "--device", dev)
+			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--precision", "bf16", "--all", "--seconds", "2", "--no-tune", "--device", dev)
 			if b.Transpose != transpose || b.M != 24 || b.N != 40 || b.K != 16 || len(b.Variants) < 2 || len(b.Excluded) > 0 || b.Variant != b.Chosen || b.GFLOPS != b.rate(b.Variant) || !(b.GFLOPS > 0) {
 				t.Errorf("%s: %+v", dev, b)
 			}
@@ -35,13 +35,13 @@ func TestBenchMatmul(t *testing.T) {
 			if other == b.Chosen {
 				other = b.Variants[1].Variant
 			}
-			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--variant", other, "--seconds", "0.05", "--no-tune", "--device", dev)
+			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--variant", other, "--seconds", "2", "--no-tune", "--device", dev)
 			if b.Variant != other || b.GFLOPS != b.rate(other) || b.ChosenGFLOPS != b.rate(b.Chosen) {
 				t.Errorf("%s: asked for %s: %+v", dev, other, b)
 			}
 		}
 	}
-	out := succeed(t, "", "bench", "matmul", "--m", "8", "--n", "8", "--k", "8", "--seconds", "0.05", "--no-tune", "--device", "host", "--tune-cache", t.TempDir())
+	out := succeed(t, "", "bench", "matmul", "--m", "8", "--n", "8", "--k", "8", "--seconds", "2", "--no-tune", "--device", "host", "--tune-cache", t.TempDir())
 	if !strings.Contains(out, "nt f32 8 x 8 x 8 on host") || !strings.Contains(out, "the device's choice") {
 		t.Errorf("%s", out)
 	}

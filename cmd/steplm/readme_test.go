@@ -60,7 +60,9 @@ func TestReadmeCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script.String(), "--tokens 6144")
-	short = strings.NewReplacer("--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1").Replace(short)
+	short = strings.NewReplacer("--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1",
+		"bench matmul", "bench matmul --no-tune --seconds 0.1", "bench attention --batch 8", "bench attention --no-tune --steps 1 --batch 1",
+		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny").Replace(short)
 	c := exec.CommandContext(t.Context(), "bash", "-euxo", "pipefail", "-c", "go() { :; }\n"+short)
 	c.Dir = dir
 	c.Env = append(os.Environ(), "DATA="+filepath.Join(dir, "data"))
