@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"steplm/gpu"
 	"steplm/stage"
@@ -16,13 +17,17 @@ import (
 // devicesTuneCmd tunes a device ahead of a run.
 type devicesTuneCmd struct {
 	MethodFlags `embed:""`
-	TuneCache   string `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
-	Again       bool   `help:"Try out what was tried out before, too."`
+	TuneCache   string  `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
+	Again       bool    `help:"Try out what was tried out before, too."`
+	Seconds     float64 `default:"1" placeholder:"S" help:"Time for the trials of a class of calls, but for compiling. Default: ${default}."`
 	DeviceFlag  `embed:""`
 	JSON        bool `help:"Print JSON."`
 }
 
 func (c *devicesTuneCmd) Run(ctx context.Context) error {
+	if !(c.Seconds > 0 && c.Seconds <= 3600) {
+		return usagef("--seconds %g: it must be above 0 and at most 3600", c.Seconds)
+	}
 	r, err := c.Recipe()
 	if err != nil {
 		return err
@@ -69,5 +74,5 @@ func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recip
 		cache.Forget()
 	}
 	classes := append(slices.Sorted(maps.Keys(work)), peakClass(dev, r.Storage.Precision))
-	return runTrials(ctx, dev, classes, cache, c.JSON)
+	return runTrials(ctx, dev, classes, cache, tune.Options{Budget: time.Duration(c.Seconds * float64(time.Second))}, c.JSON)
 }

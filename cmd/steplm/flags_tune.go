@@ -56,7 +56,7 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]flo
 	} else if len(classes) > 0 {
 		classes = append(classes, best)
 	}
-	if _, err := runTrials(ctx, dev, classes, c, quiet); err != nil {
+	if _, err := runTrials(ctx, dev, classes, c, tune.Options{}, quiet); err != nil {
 		return 0, err
 	}
 	r, ok := c.Find(best)
@@ -67,9 +67,8 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]flo
 }
 
 // runTrials shows how far it has got.
-func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, quiet bool) ([]tune.Result, error) {
+func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, o tune.Options, quiet bool) ([]tune.Result, error) {
 	var bar *progress
-	var o tune.Options
 	if gpu.CompilerMayAbort(dev) {
 		o.Compiles = func(k *gpu.Kernel) error {
 			_, err := tryInChild(ctx, gpu.Selector(dev), k)
