@@ -9,6 +9,14 @@ package gpu
 #include <unistd.h>
 #endif
 
+// What was freed goes back to the system, where the C library has a way to say so.
+#ifdef __GLIBC__
+#include <malloc.h>
+static void give_back(void) { malloc_trim(0); }
+#else
+static void give_back(void) {}
+#endif
+
 // The binding's own callbacks hand C the address of a Go local, which the
 // garbage collector may move under it; these write only to C memory.
 typedef void* handle;
@@ -101,6 +109,9 @@ func dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.Bi
 	}
 	C.dispatch((*[2]C.uintptr_t)(unsafe.Pointer(pass))[1], pipeline, *(*C.uintptr_t)(unsafe.Pointer(g)), C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
 }
+
+// giveBack returns freed memory of the native library to the system.
+func giveBack() { C.give_back() }
 
 var trapOnce sync.Once
 

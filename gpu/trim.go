@@ -24,5 +24,6 @@ func Trim(d Device) error {
 		p.release()
 	}
 	clear(w.pipelines)
+	giveBack() // compilers free a lot in small pieces, which otherwise stay with the process
 	return nil
 }

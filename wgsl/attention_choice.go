@@ -16,10 +16,10 @@ type attentionClass struct {
 	Shape AttentionShape
 }
 
-// cut halves the batch, then the heads, then the positions until one call is one
-// submission: so that trying it out takes no longer.
+// cut halves the batch, then the heads, then the positions until one call
+// is no more than what is tried out.
 func (c attentionClass) cut(l gpu.Limits) attentionClass {
-	for s := &c.Shape; c.work() > l.Budget; {
+	for s := &c.Shape; c.work() > trialWork(l); {
 		switch {
 		case s.B > 1:
 			s.B = (s.B + 1) / 2

@@ -19,15 +19,23 @@ func (x matmulPiece) class(l gpu.Limits) matmulClass {
 	return matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}.cut(l)
 }
 
-// cut cuts the shape down, the longest side first, until one product of it is one
-// submission: so that trying it out takes no longer.
+// trialWork is the most work of one call that is tried out: some of them fit into one
+// submission, so that several variants get several turns in a second.
+func trialWork(l gpu.Limits) float64 { return l.Budget / 4 }
+
+// leastDepth is the k that a class keeps: fewer would be mostly the beginning and the end.
+const leastDepth = 128
+
+// cut cuts the shape down to what is tried out: k first, since rows and columns decide how
+// well tiles fill them, then the longer of these.
 func (c matmulClass) cut(l gpu.Limits) matmulClass {
-	for c.work() > l.Budget {
+	for c.work() > trialWork(l) {
 		side := &c.M
-		for _, other := range []*int{&c.N, &c.K} {
-			if *other > *side {
-				side = other
-			}
+		switch {
+		case c.K >= 2*leastDepth:
+			side = &c.K
+		case c.N > c.M:
+			side = &c.N
 		}
 		if *side <= gpu.RowPadding {
 			break

@@ -43,3 +43,16 @@ func TestMatmulChoice(t *testing.T) {
 		}
 	}
 }
+
+// A trial is a part of a submission; rows and columns are cut last.
+func TestMatmulClassIsCut(t *testing.T) {
+	l := gpu.Limits{Budget: 4 * 2 * 512 * 512 * 512}
+	for _, c := range []struct{ m, n, k, wantM, wantN, wantK int }{
+		{512, 512, 512, 512, 512, 512}, {512, 1376, 512, 512, 1376, 128}, {1024, 1024, 1024, 1024, 1024, 128}, {128, 32000, 288, 128, 4000, 144}, {32000, 288, 128, 2000, 288, 128}, {1, 1 << 24, 1, 1, 1 << 24, 1},
+	} {
+		got := matmulClass{"nt", matmulTypes{}, c.m, c.n, c.k}.cut(l)
+		if got.work() > trialWork(l) || got.M != c.wantM || got.N != c.wantN || got.K != c.wantK {
+			t.Errorf("%d x %d x %d is cut to %v, %g operations", c.m, c.n, c.k, got, got.work())
+		}
+	}
+}

@@ -52,7 +52,7 @@ type Options struct {
 
 // trusted is how much faster than the default a variant must be to replace it: less is
 // noise.
-const trusted = 1.03
+const trusted = 1.05
 
 // Class tries the variants of one class on a device. A default that computes
 // something else than the products is an error: nothing on the device can be trusted.
