@@ -22,7 +22,7 @@ import (
 )
 
 // Budget is the default time for the trials of a class, but for compiling.
-const Budget = time.Second
+const Budget = 2 * time.Second
 
 // Result is what was found for a class.
 type Result struct {
@@ -39,7 +39,9 @@ type Result struct {
 type Rate struct {
 	Variant string  `json:"variant"`
 	GFLOPS  float64 `json:"gflops"`
-	seconds float64 // of the fastest run
+	// ratios are its times over those of the default that ran just before: what else the
+	// machine does, and its clock, change by more than variants differ.
+	ratios []float64
 }
 
 // Options bound the trials of one class.
@@ -97,20 +99,17 @@ func Class(ctx context.Context, d gpu.Device, c wgsl.Class, o Options) (Result, 
 			r.Excluded = append(r.Excluded, v+": other bits than "+variants[0])
 			continue
 		}
-		seconds, err := timed(d, t, v, 1)
-		if err != nil {
-			return r, err
-		}
-		rates = append(rates, Rate{Variant: v, seconds: seconds})
+		rates = append(rates, Rate{Variant: v})
 	}
-	if err := race(ctx, d, t, rates, o.Budget); err != nil {
+	seconds, err := race(ctx, d, t, rates, o.Budget)
+	if err != nil {
 		return r, err
 	}
+	r.Default, r.Tried = t.Work/seconds/1e9, len(rates)
 	for i := range rates {
-		rates[i].GFLOPS = t.Work / rates[i].seconds / 1e9
+		rates[i].GFLOPS = r.Default / rates[i].ratio()
 	}
-	r.Default, r.Tried = rates[0].GFLOPS, len(rates)
-	slices.SortStableFunc(rates, func(a, b Rate) int { return cmp.Compare(a.seconds, b.seconds) })
+	slices.SortStableFunc(rates, func(a, b Rate) int { return cmp.Compare(a.ratio(), b.ratio()) })
 	r.Rates, r.GFLOPS = rates, r.Default
 	if best := rates[0]; best.GFLOPS > trusted*r.Default {
 		r.Variant, r.GFLOPS = best.Variant, best.GFLOPS
@@ -163,46 +162,65 @@ func timed(d gpu.Device, t *wgsl.Trial, variant string, n int) (float64, error) 
 // waiting cost.
 const round = 10 * time.Millisecond
 
-// race times the variants in turns within the budget, so that what else the machine
-// does meets all of them, and drops those that are far behind. Each keeps its best
-// time.
-func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate, budget time.Duration) error {
-	deadline := time.Now().Add(budget)
-	running := make([]int, len(rates))
-	for i := range running {
-		running[i] = i
+// ratio is the median of the ratios.
+func (r Rate) ratio() float64 {
+	list := slices.Sorted(slices.Values(r.ratios))
+	if n := len(list); n%2 == 0 {
+		return (list[n/2-1] + list[n/2]) / 2
 	}
-	for turn := 0; turn < maxTurns && time.Now().Before(deadline); turn++ {
-		best := slices.MinFunc(rates, func(a, b Rate) int { return cmp.Compare(a.seconds, b.seconds) }).seconds
-		running = slices.DeleteFunc(running, func(i int) bool { return rates[i].seconds > behind(turn)*best })
+	return list[len(list)/2]
+}
+
+// race times the variants in turns within the budget, each right after the default,
+// which is the first, and drops those that are far behind the best. It returns the
+// default's best seconds. Every variant has at least one turn.
+func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate, budget time.Duration) (seconds float64, err error) {
+	base := rates[0].Variant
+	if seconds, err = timed(d, t, base, 1); err != nil {
+		return 0, err
+	}
+	rates[0].ratios = []float64{1}
+	deadline := time.Now().Add(budget)
+	running := make([]int, 0, len(rates))
+	for i := range rates[1:] {
+		running = append(running, i+1)
+	}
+	for turn := 0; turn < maxTurns && len(running) > 0; turn++ {
 		for _, i := range running {
 			if err := ctx.Err(); err != nil {
-				return err
+				return 0, err
 			}
 			if turn > 0 && time.Now().After(deadline) {
-				return nil
+				return seconds, nil
 			}
-			n := max(1, int(round.Seconds()/rates[i].seconds))
-			s, err := timed(d, t, rates[i].Variant, n)
+			n := max(1, int(round.Seconds()/seconds))
+			first, err := timed(d, t, base, n)
 			if err != nil {
-				return err
+				return 0, err
 			}
-			rates[i].seconds = min(rates[i].seconds, s)
+			second, err := timed(d, t, rates[i].Variant, n)
+			if err != nil {
+				return 0, err
+			}
+			seconds = min(seconds, first)
+			rates[i].ratios = append(rates[i].ratios, second/first)
 		}
+		best := 1.0
+		for _, i := range running {
+			best = min(best, rates[i].ratio())
+		}
+		running = slices.DeleteFunc(running, func(i int) bool { return rates[i].ratio() > behind(turn)*best })
 	}
-	return nil
+	return seconds, nil
 }
 
 // maxTurns is enough to see through noise.
-const maxTurns = 8
+const maxTurns = 9
 
 // behind is how far behind the best a variant may be to stay in the race.
 func behind(turn int) float64 {
-	switch turn {
-	case 0:
-		return 4
-	case 1:
+	if turn == 0 {
 		return 1.5
 	}
-	return 1.15
+	return 1.2
 }
