@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 
 	"steplm/gpu"
@@ -64,11 +63,7 @@ func (c *benchAttentionCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(b)
-	}
-	b.print(os.Stdout)
-	return nil
+	return showBench(c.JSON, b)
 }
 
 // attentionTensors are the operands of both directions.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -70,11 +69,7 @@ func (c *benchMatmulCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(b)
-	}
-	b.print(os.Stdout)
-	return nil
+	return showBench(c.JSON, b)
 }
 
 // types are the storage types of a precision.

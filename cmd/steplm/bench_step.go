@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -88,11 +87,7 @@ func (c *benchStepCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(b)
-	}
-	b.print(os.Stdout)
-	return nil
+	return showBench(c.JSON, b)
 }
 
 // recipes are the run that the flags describe and, of STEP, vanilla at the same

@@ -19,7 +19,7 @@ type devicesTuneCmd struct {
 	MethodFlags `embed:""`
 	TuneCache   string  `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
 	Again       bool    `help:"Try out what was tried out before, too."`
-	Seconds     float64 `default:"1" placeholder:"S" help:"Time for the trials of a class of calls, but for compiling. Default: ${default}."`
+	Seconds     float64 `default:"2" placeholder:"S" help:"Time for the trials of a class of calls, but for compiling. Default: ${default}."`
 	DeviceFlag  `embed:""`
 	JSON        bool `help:"Print JSON."`
 }

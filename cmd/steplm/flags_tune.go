@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/wgsl"
 	"steplm/wgsl/tune"
 )
@@ -90,10 +89,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 
 // peakClass is the product by whose rate all else is judged: square and large.
 func peakClass(dev gpu.Device, precision string) string {
-	t := gpu.F32
-	if precision == model.BF16 {
-		t = gpu.BF16
-	}
+	t := types(precision)
 	c, err := wgsl.MatmulClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
 	if err != nil {
 		panic(err) // a mistake here

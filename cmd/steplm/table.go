@@ -44,3 +44,12 @@ func printJSON(v any) error {
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
+
+// showBench prints what a benchmark found, for people or for other programs.
+func showBench(json bool, b interface{ print(io.Writer) }) error {
+	if json {
+		return printJSON(b)
+	}
+	b.print(os.Stdout)
+	return nil
+}
