@@ -31,7 +31,7 @@ func (d *Dry) New(s Spec) (Tensor, error) {
 	if err := checkSpec(s, d.limits); err != nil {
 		return Tensor{}, err
 	}
-	t := Tensor{Spec: s, id: nextID.Add(1)}
+	t := tensorOf(s, nil)
 	d.live[t.id] = s
 	d.ledger.add(s)
 	return t, nil

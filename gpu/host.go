@@ -54,7 +54,7 @@ func (h *host) New(s Spec) (Tensor, error) {
 		return Tensor{}, fmt.Errorf("allocate %s: %w", s.Name, err)
 	}
 	defer h.turn.give()
-	t := Tensor{Spec: s, id: nextID.Add(1), mem: make([]uint32, s.Words())}
+	t := tensorOf(s, make([]uint32, s.Words()))
 	h.live[t.id] = s
 	h.ledger.add(s)
 	return t, nil

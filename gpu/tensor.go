@@ -97,7 +97,12 @@ func (s Spec) rowWords() int {
 }
 
 // Words is the number of 32-bit words the tensor takes, padding included.
-func (s Spec) Words() int { return s.Rows() * s.rowWords() }
+func (s Spec) Words() int {
+	if len(s.Shape) == 0 {
+		return 0 // refused when it is used
+	}
+	return s.Rows() * s.rowWords()
+}
 
 // Bytes is exactly what a device allocates for the tensor.
 func (s Spec) Bytes() int64 { return int64(s.Words()) * 4 }
@@ -109,15 +114,26 @@ func (s Spec) String() string {
 // Tensor is a Spec with memory. The zero Tensor means "none".
 type Tensor struct {
 	Spec
-	id  uint64
-	at  int // words from the start of the memory; above 0 in views alone
-	mem any // *wgpu.Buffer or []uint32, by device
+	id    uint64
+	at    int // words from the start of the memory; above 0 in views alone
+	words int // of the spec: every call that is recorded asks
+	mem   any // *wgpu.Buffer or []uint32, by device
 }
+
+func tensorOf(s Spec, mem any) Tensor {
+	return Tensor{Spec: s, id: nextID.Add(1), words: s.Words(), mem: mem}
+}
+
+// Words is the number of 32-bit words of the spec.
+func (t Tensor) Words() int { return t.words }
+
+// Bytes is those of the spec.
+func (t Tensor) Bytes() int64 { return int64(t.words) * 4 }
 
 // As views the tensor's memory from word at on as another tensor. A view has no
 // memory of its own: freeing it frees the whole.
 func (t Tensor) As(s Spec, at int) Tensor {
-	return Tensor{Spec: s, id: t.id, at: t.at + at, mem: t.mem}
+	return Tensor{Spec: s, id: t.id, at: t.at + at, words: s.Words(), mem: t.mem}
 }
 
 // Part views n rows from row on.

@@ -15,15 +15,7 @@ func Trim(d Device) error {
 	if err := w.sync(); err != nil {
 		return err
 	}
-	for _, g := range w.groups {
-		g.Release()
-	}
-	clear(w.groups)
-	clear(w.groupsOf)
-	for _, p := range w.pipelines {
-		p.release()
-	}
-	clear(w.pipelines)
+	w.forgetKernels()
 	giveBack() // compilers free a lot in small pieces, which otherwise stay with the process
 	return nil
 }

@@ -53,7 +53,8 @@ type wdevice struct {
 	canaryTensor            Tensor
 
 	pipelines map[*Kernel]pipeline
-	groups    map[groupKey]*wgpu.BindGroup
+	groups    map[groupKey]*bound
+	last      *bound                       // of the last call
 	groupsOf  map[uint64]map[groupKey]bool // by tensor
 	live      map[uint64]allocation
 	fresh     []allocation // not cleared yet
@@ -104,7 +105,7 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
-		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*wgpu.BindGroup{}, groupsOf: map[uint64]map[groupKey]bool{}, live: map[uint64]allocation{},
+		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*bound{}, groupsOf: map[uint64]map[groupKey]bool{}, live: map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
 	}
 	own := OwnSpecs()
@@ -122,7 +123,7 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 		}
 		d.ledger.add(own[i])
 	}
-	d.canaryTensor = Tensor{Spec: own[2], id: nextID.Add(1), mem: d.canary}
+	d.canaryTensor = tensorOf(own[2], d.canary)
 	d.live[d.canaryTensor.id] = allocation{own[2], d.canary}
 	d.fresh = append(d.fresh, d.live[d.canaryTensor.id])
 	if trace != nil {
@@ -232,7 +233,7 @@ func (d *wdevice) New(s Spec) (Tensor, error) {
 	if err != nil {
 		return Tensor{}, err
 	}
-	t := Tensor{Spec: s, id: nextID.Add(1), mem: b}
+	t := tensorOf(s, b)
 	d.live[t.id] = allocation{s, b}
 	d.fresh = append(d.fresh, d.live[t.id])
 	d.ledger.add(s)
@@ -298,12 +299,7 @@ func (d *wdevice) Close() {
 		d.stamps.release()
 		d.stamps = nil
 	}
-	for _, g := range d.groups {
-		g.Release()
-	}
-	for _, p := range d.pipelines {
-		p.release()
-	}
+	d.forgetKernels()
 	delete(d.live, d.canaryTensor.id)
 	buffers := []*wgpu.Buffer{d.params, d.staging, d.canary}
 	for _, a := range d.live {
@@ -318,8 +314,6 @@ func (d *wdevice) Close() {
 	}
 	d.dev.Poll(false, nil)
 	clear(d.live)
-	clear(d.groups)
-	clear(d.pipelines)
 	d.queue.Release()
 	d.dev.Release()
 	d.watch.free()

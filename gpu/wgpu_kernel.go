@@ -77,6 +77,14 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 	return p, nil
 }
 
+// bound is a kernel with its tensors, ready to be dispatched.
+type bound struct {
+	key   groupKey
+	pipe  *wgpu.ComputePipeline
+	group *wgpu.BindGroup // nil: a tensor of it was freed
+	next  *bound          // what followed it the last time, nil: nothing yet
+}
+
 // groupKey is what a bind group is made of: the kernel and, of each tensor, its
 // memory, where it begins there and its length. It is a value, so that looking one up
 // allocates nothing.
@@ -90,23 +98,60 @@ type groupPart struct {
 	at, words int
 }
 
-func keyOf(c Call) groupKey {
+func (t *Tensor) part() groupPart { return groupPart{t.id, t.at, t.words} }
+
+func keyOf(c *Call) groupKey {
 	key := groupKey{kernel: c.Kernel}
 	for i := range c.Tensors {
-		t := &c.Tensors[i]
-		key.parts[i] = groupPart{t.id, t.at, t.Words()}
+		key.parts[i] = c.Tensors[i].part()
 	}
 	return key
 }
 
-// bindGroup returns the group of a kernel and its tensors, made once. That it is
-// there says that the tensors are too, for Free drops the groups that a tensor is in.
-func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
-	key := keyOf(c)
-	if g, ok := d.groups[key]; ok {
-		return g, nil
+// is reports whether b is what a call needs.
+func (b *bound) is(c *Call) bool {
+	if b == nil || b.group == nil || b.key.kernel != c.Kernel {
+		return false
 	}
-	for _, t := range c.Tensors {
+	for i := range c.Tensors {
+		if b.key.parts[i] != c.Tensors[i].part() {
+			return false
+		}
+	}
+	return true
+}
+
+// bind returns a kernel and its tensors, bound once. A step records what the step
+// before did: so what followed the call before this one is looked at first.
+func (d *wdevice) bind(c *Call) (*bound, error) {
+	if b := d.last; b != nil && b.next.is(c) {
+		d.last = b.next
+		return d.last, nil
+	}
+	b, ok := d.groups[keyOf(c)]
+	if !ok {
+		var err error
+		if b, err = d.makeBound(c); err != nil {
+			return nil, err
+		}
+	}
+	if d.last != nil {
+		d.last.next = b
+	}
+	d.last = b
+	return b, nil
+}
+
+// makeBound compiles the kernel unless it is, and makes the bind group. That a group is
+// there says later that its tensors are too, for Free drops the groups that a tensor is
+// in.
+func (d *wdevice) makeBound(c *Call) (*bound, error) {
+	p, err := d.pipeline(c.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.Tensors {
+		t := c.Tensors[i]
 		a, err := d.alive(t)
 		if err == nil {
 			err = checkCopy("bind", a.spec, t.at, t.Words())
@@ -133,24 +178,41 @@ func (d *wdevice) bindGroup(c Call, p pipeline) (*wgpu.BindGroup, error) {
 		}
 		return nil, fmt.Errorf("kernel %s with %s: %s", c.Kernel.Name, strings.Join(names, ", "), oneLine(err))
 	}
-	d.groups[key] = g
+	b := &bound{key: keyOf(c), pipe: p.pipe, group: g}
+	d.groups[b.key] = b
 	for _, t := range c.Tensors {
 		if d.groupsOf[t.id] == nil {
 			d.groupsOf[t.id] = map[groupKey]bool{}
 		}
-		d.groupsOf[t.id][key] = true
+		d.groupsOf[t.id][b.key] = true
 	}
-	return g, nil
+	return b, nil
 }
 
 // dropGroups releases the groups that a tensor is in.
 func (d *wdevice) dropGroups(id uint64) {
 	for key := range d.groupsOf[id] {
-		d.groups[key].Release()
+		b := d.groups[key]
+		b.group.Release()
+		b.group = nil // what it followed may still point to it
 		delete(d.groups, key)
 		for _, part := range key.parts { // also from the lists of the other tensors
 			delete(d.groupsOf[part.id], key)
 		}
 	}
 	delete(d.groupsOf, id)
+}
+
+// forgetKernels releases what was compiled and bound.
+func (d *wdevice) forgetKernels() {
+	for _, b := range d.groups {
+		b.group.Release()
+	}
+	for _, p := range d.pipelines {
+		p.release()
+	}
+	d.last = nil
+	clear(d.groups)
+	clear(d.groupsOf)
+	clear(d.pipelines)
 }

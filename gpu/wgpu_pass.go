@@ -56,11 +56,7 @@ func (d *wdevice) record(c Call) error {
 	if d.dead != nil {
 		return d.dead
 	}
-	p, err := d.pipeline(c.Kernel)
-	if err != nil {
-		return err
-	}
-	g, err := d.bindGroup(c, p)
+	b, err := d.bind(&c)
 	if err != nil {
 		return err
 	}
@@ -87,7 +83,7 @@ func (d *wdevice) record(c Call) error {
 		for y := 0; y < c.Groups[1]; y += part[1] {
 			for x := 0; x < c.Groups[0]; x += part[0] {
 				n := [3]int{min(part[0], c.Groups[0]-x), min(part[1], c.Groups[1]-y), min(part[2], c.Groups[2]-z)}
-				if err := d.dispatch(&c, p, g, [3]int{x, y, z}, n, each); err != nil {
+				if err := d.dispatch(&c, b, [3]int{x, y, z}, n, each); err != nil {
 					return fmt.Errorf("kernel %s: %s", c.Kernel.Name, oneLine(err))
 				}
 			}
@@ -98,7 +94,7 @@ func (d *wdevice) record(c Call) error {
 
 // dispatch begins another submission first where the budget or the params
 // slots, one of which is the canary's, would not suffice.
-func (d *wdevice) dispatch(c *Call, p pipeline, g *wgpu.BindGroup, origin, n [3]int, work float64) error {
+func (d *wdevice) dispatch(c *Call, b *bound, origin, n [3]int, work float64) error {
 	if d.slot >= slots-1 || (d.work > 0 && d.work+work > d.budget()) {
 		if err := d.handOver(); err != nil {
 			return err
@@ -117,9 +113,9 @@ func (d *wdevice) dispatch(c *Call, p pipeline, g *wgpu.BindGroup, origin, n [3]
 	}
 	d.work += work
 	if d.trace.active() {
-		return d.putTraced(c, p, g, origin, n, work)
+		return d.putTraced(c, b, origin, n, work)
 	}
-	d.put(p, g, origin, n, c.Params)
+	d.put(b, origin, n, c.Params)
 	return nil
 }
 
@@ -168,18 +164,18 @@ func (d *wdevice) open() error {
 }
 
 // put records one dispatch into the submission, which has room.
-func (d *wdevice) put(p pipeline, g *wgpu.BindGroup, origin, n [3]int, params []uint32) {
+func (d *wdevice) put(b *bound, origin, n [3]int, params []uint32) {
 	slot := d.data[d.slot*slotBytes : (d.slot+1)*slotBytes]
 	for i, o := range origin {
 		binary.LittleEndian.PutUint32(slot[i*4:], uint32(o))
 	}
 	copy(slot[12:], bytesOf(params))
-	changed := p.pipe
+	changed := b.pipe
 	if d.set == changed {
 		changed = nil
 	}
-	dispatch(d.compute, changed, g, d.slot*slotBytes, n)
-	d.set = p.pipe
+	dispatch(d.compute, changed, b.group, d.slot*slotBytes, n)
+	d.set = b.pipe
 	d.slot++
 }
 
@@ -210,15 +206,11 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 func (d *wdevice) send(tail func(*wgpu.CommandEncoder) error) error {
 	defer d.discard()
 	index := d.submissions + 1
-	p, err := d.pipeline(&canaryKernel)
+	b, err := d.bind(&Call{Kernel: &canaryKernel, Tensors: []Tensor{d.canaryTensor}})
 	if err != nil {
 		return err
 	}
-	g, err := d.bindGroup(Call{Kernel: &canaryKernel, Tensors: []Tensor{d.canaryTensor}}, p)
-	if err != nil {
-		return err
-	}
-	d.put(p, g, [3]int{}, [3]int{1, 1, 1}, []uint32{index})
+	d.put(b, [3]int{}, [3]int{1, 1, 1}, []uint32{index})
 	if err := d.compute.End(); err != nil {
 		return err
 	}

@@ -116,20 +116,20 @@ func (d *wdevice) calibrate() (clock string, err error) {
 }
 
 // putTraced is put with the time that the dispatch takes.
-func (d *wdevice) putTraced(c *Call, p pipeline, g *wgpu.BindGroup, origin, n [3]int, work float64) error {
+func (d *wdevice) putTraced(c *Call, b *bound, origin, n [3]int, work float64) error {
 	span := Span{Track: Dispatches, Name: c.Kernel.Name, Pass: d.label, Work: work, Groups: n}
 	if d.stamps != nil && d.stamps.period > 0 {
 		if err := d.stamp(2 * len(d.timed)); err != nil {
 			return err
 		}
-		d.put(p, g, origin, n, c.Params)
+		d.put(b, origin, n, c.Params)
 		if err := d.stamp(2*len(d.timed) + 1); err != nil {
 			return err
 		}
 		d.timed = append(d.timed, span)
 		return nil
 	}
-	d.put(p, g, origin, n, c.Params)
+	d.put(b, origin, n, c.Params)
 	start := time.Now()
 	if err := d.flush(nil); err != nil {
 		return err
