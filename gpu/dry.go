@@ -1,6 +1,9 @@
 package gpu
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Dry is a device that computes nothing and holds nothing: it counts. What is
 // recorded on it tells, before anything is allocated, which kernels some work
@@ -58,6 +61,7 @@ func (d *Dry) Read(t Tensor, at int, words []uint32) error {
 func (d *Dry) Begin(label string) *Pass {
 	d.mu.Lock()
 	return &Pass{label: label, limits: d.limits, choices: &d.choices, run: func(c Call) error {
+		c.Tensors, c.Params = slices.Clone(c.Tensors), slices.Clone(c.Params) // the pass takes the lists again
 		d.calls = append(d.calls, c)
 		return nil
 	}, end: func(bool) error { d.mu.Unlock(); return nil }}

@@ -11,6 +11,9 @@ type Pass struct {
 	run     func(Call) error
 	end     func(failed bool) error // nil: the pass never opened, or has ended
 	err     error
+
+	tensors []Tensor // of Tensors
+	params  []uint32 // of Params
 }
 
 // failedPass stands for a pass that could not be opened; its End returns err.
@@ -20,6 +23,19 @@ func failedPass(label string, d Device, err error) *Pass {
 
 // Limits are those of the pass's device; kernels with variants choose by them.
 func (p *Pass) Limits() Limits { return p.limits }
+
+// Tensors is the list for a Call, in memory that the next list takes again: so that a
+// step of a thousand calls does not leave a thousand lists. Devices read it within Run.
+func (p *Pass) Tensors(list ...Tensor) []Tensor {
+	p.tensors = append(p.tensors[:0], list...)
+	return p.tensors
+}
+
+// Params is the params of a Call, likewise.
+func (p *Pass) Params(list ...uint32) []uint32 {
+	p.params = append(p.params[:0], list...)
+	return p.params
+}
 
 // Run records one call.
 func (p *Pass) Run(c Call) {

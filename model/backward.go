@@ -109,7 +109,7 @@ func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, dx, dy, x, u gp
 	s := wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add}
 	if o := l.LoRA; o != nil {
 		wgsl.MatmulNN(p, a.du, dy, o.B.Weight, wgsl.MatmulShape{M: rows, N: o.Rank, K: l.Out, Scale: o.Scale})
-		s.Low = wgsl.LowRank{A: a.du, B: o.A.Weight, Rank: o.Rank}
+		s.Second = wgsl.Product{A: a.du, B: o.A.Weight, K: o.Rank}
 	}
 	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	if l.Trainable() {

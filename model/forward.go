@@ -54,7 +54,7 @@ func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, y, x, u, residua
 			u = a.du // not training: nothing is kept
 		}
 		l.LoRA.down(p, u, x, a.Rows())
-		s.Low = wgsl.LowRank{A: u, B: l.LoRA.B.Weight, Rank: l.LoRA.Rank}
+		s.Second = wgsl.Product{A: u, B: l.LoRA.B.Weight, K: l.LoRA.Rank}
 	}
 	wgsl.MatmulNT(p, y, x, m.dense(p, l.Param, a.frozen), s)
 }

@@ -8,7 +8,7 @@ import (
 
 // MatmulShape is one product
 //
-//	out(M,N) = [out + | residual +] Scale op(a) op(b) [+ op(low a) op(low b)]
+//	out(M,N) = [out + | residual +] Scale op(a) op(b) [+ op(second a) op(second b)]
 //
 // The offsets count rows of the tensors as they lie in memory, so that row chunks of
 // a tensor can be multiplied in place; columns are those of the shape.
@@ -18,74 +18,51 @@ type MatmulShape struct {
 	Accumulate         bool    // start from out
 	OutRow, ARow, BRow int
 	Residual           gpu.Tensor // (M, N), start from it; as out in type and rows
-	Low                LowRank
+	Second             Product
 }
 
-// LowRank is a second product of the same transposes that goes into the same sums:
-// an adapter's share. The zero value is none.
-type LowRank struct {
+// Product is a second product of the same transposes, M, N and types that goes into
+// the same sums: an adapter's share, or that of another linear of the same input. The
+// zero value is none.
+type Product struct {
 	A, B gpu.Tensor
-	Rank int // its k
+	K    int
 }
 
 // MatmulNN is out(M,N) from a(M,K) and b(K,N), each F32 or BF16. Sums are f32;
 // where out is BF16 they are rounded when stored, and once more for each slice of
 // k that follows when b, or k, is too long for one kernel.
-func MatmulNN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nn", out, a, b, s) }
+func MatmulNN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nn", &out, &a, &b, &s) }
 
 // MatmulNT is out(M,N) from a(M,K) and b(N,K), see MatmulNN.
-func MatmulNT(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nt", out, a, b, s) }
+func MatmulNT(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nt", &out, &a, &b, &s) }
 
 // MatmulTN is out(M,N) from a(K,M) and b(K,N), see MatmulNN.
-func MatmulTN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "tn", out, a, b, s) }
+func MatmulTN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "tn", &out, &a, &b, &s) }
 
 // transposes says whether a and b lie transposed.
 func transposes(name string) (aT, bT bool) { return name[0] == 't', name[1] == 't' }
 
-func matmul(p *gpu.Pass, transpose string, out, a, b gpu.Tensor, s MatmulShape) {
-	fail := func(format string, args ...any) {
-		p.Fail(fmt.Errorf("matmul %s into %s: "+format, append([]any{transpose, out.Name}, args...)...))
-	}
-	if s.M < 1 || s.N < 1 || s.K < 1 {
-		fail("%d x %d x %d, every size must be 1 or more", s.M, s.N, s.K)
-		return
-	}
-	if s.Scale == 0 {
-		s.Scale = 1
-	}
-	c := matmulCall{transpose: transpose, out: operand{out, s.OutRow, s.M, s.N}, residual: operand{s.Residual, s.OutRow, s.M, s.N}}
+func matmul(p *gpu.Pass, transpose string, out, a, b *gpu.Tensor, s *MatmulShape) {
+	c := matmulCall{transpose: transpose, out: operand{out, s.OutRow, s.M, s.N}}
 	c.a, c.b = operands(transpose, a, b, s.ARow, s.BRow, s.M, s.N, s.K)
-	c.lowA, c.lowB = operands(transpose, s.Low.A, s.Low.B, 0, 0, s.M, s.N, s.Low.Rank)
-	used := []operand{c.out, c.a, c.b}
 	if !s.Residual.None() {
-		used = append(used, c.residual)
-		if s.Accumulate {
-			fail("it starts from its own values or from %s, not from both", s.Residual.Name)
-			return
-		}
+		c.residual = operand{&s.Residual, s.OutRow, s.M, s.N}
 	}
-	if s.Low.Rank > 0 {
-		used = append(used, c.lowA, c.lowB)
+	if s.Second.K > 0 {
+		c.secondA, c.secondB = operands(transpose, &s.Second.A, &s.Second.B, 0, 0, s.M, s.N, s.Second.K)
 	}
-	for _, o := range used {
-		if err := o.check(); err != nil {
-			fail("%w", err)
-			return
-		}
+	err := c.check(s)
+	if err == nil {
+		err = c.record(p, s)
 	}
-	for _, twin := range [][2]operand{{c.residual, c.out}, {c.lowA, c.a}, {c.lowB, c.b}} {
-		if !twin[0].t.None() && twin[0].t.DType != twin[1].t.DType {
-			fail("tensor %s is %s, it must be %s as %s is", twin[0].t.Name, twin[0].t.DType, twin[1].t.DType, twin[1].t.Name)
-			return
-		}
-	}
-	if err := c.record(p, s); err != nil {
-		fail("%w", err)
+	if err != nil {
+		p.Fail(fmt.Errorf("matmul %s into %s: %w", transpose, out.Name, err))
 	}
 }
 
 // operands are those of an (m, n) product over k.
-func operands(transpose string, a, b gpu.Tensor, aRow, bRow, m, n, k int) (x, y operand) {
+func operands(transpose string, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y operand) {
 	x, y = operand{a, aRow, m, k}, operand{b, bRow, k, n}
 	aT, bT := transposes(transpose)
 	if aT {
@@ -97,17 +74,52 @@ func operands(transpose string, a, b gpu.Tensor, aRow, bRow, m, n, k int) (x, y 
 	return x, y
 }
 
-// matmulCall is a product's operands.
+// matmulCall is a product's operands, of which some may be none.
 type matmulCall struct {
-	transpose                       string
-	out, residual, a, b, lowA, lowB operand
+	transpose                             string
+	out, a, b, residual, secondA, secondB operand
+}
+
+// check refuses operands that do not go together.
+func (c *matmulCall) check(s *MatmulShape) error {
+	if s.M < 1 || s.N < 1 || s.K < 1 {
+		return fmt.Errorf("%d x %d x %d, every size must be 1 or more", s.M, s.N, s.K)
+	}
+	if !c.residual.none() && s.Accumulate {
+		return fmt.Errorf("it starts from its own values or from %s, not from both", s.Residual.Name)
+	}
+	for _, o := range [...]*operand{&c.out, &c.a, &c.b, &c.residual, &c.secondA, &c.secondB} {
+		if o.none() {
+			continue
+		}
+		if err := o.check(); err != nil {
+			return err
+		}
+	}
+	for _, twin := range [...][2]*operand{{&c.residual, &c.out}, {&c.secondA, &c.a}, {&c.secondB, &c.b}} {
+		if x, y := twin[0].t, twin[1].t; x != nil && x.DType != y.DType {
+			return fmt.Errorf("tensor %s is %s, it must be %s as %s is", x.Name, x.DType, y.DType, y.Name)
+		}
+	}
+	return nil
 }
 
 // record records the product, in slices of m, n and k of which every operand binds as
-// much as the device allows.
-func (c matmulCall) record(p *gpu.Pass, s MatmulShape) error {
-	aT, bT := transposes(c.transpose)
+// much as the device allows. A second product that does not fit in whole follows as a
+// product of its own: the sums are the same, in bf16 they are rounded once more.
+func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 	limit := p.Limits().Binding
+	if c.apart(limit, s) {
+		first, second := *c, matmulCall{transpose: c.transpose, out: c.out, a: c.secondA, b: c.secondB}
+		first.secondA, first.secondB = operand{}, operand{}
+		one := *s
+		one.Second = Product{}
+		if err := first.record(p, &one); err != nil {
+			return err
+		}
+		return second.record(p, &MatmulShape{M: s.M, N: s.N, K: s.Second.K, Accumulate: true})
+	}
+	aT, bT := transposes(c.transpose)
 	dm, dn, dk := s.M, s.N, min(s.K, maxLoop)
 	// What an operand's rows run along.
 	along := func(transposed bool, straight, across *int) *int {
@@ -116,23 +128,16 @@ func (c matmulCall) record(p *gpu.Pass, s MatmulShape) error {
 		}
 		return straight
 	}
-	for _, r := range []struct {
-		o  operand
+	whole := s.Second.K
+	for _, r := range [...]struct {
+		o  *operand
 		by *int
-	}{{c.out, &dm}, {c.residual, &dm}, {c.a, along(aT, &dm, &dk)}, {c.b, along(bT, &dk, &dn)}, {c.lowA, along(aT, &dm, nil)}, {c.lowB, along(bT, nil, &dn)}} {
-		if r.o.t.None() {
-			continue
+	}{{&c.out, &dm}, {&c.residual, &dm}, {&c.a, along(aT, &dm, &dk)}, {&c.b, along(bT, &dk, &dn)}, {&c.secondA, along(aT, &dm, &whole)}, {&c.secondB, along(bT, &whole, &dn)}} {
+		if !r.o.none() {
+			*r.by = min(*r.by, r.o.most(limit))
 		}
-		most := r.o.most(limit)
-		if r.by == nil { // rows along the rank, which is not sliced
-			if most < r.o.rows {
-				return fmt.Errorf("the device binds %d bytes, tensor %s has %d", limit, r.o.t.Name, r.o.t.Bytes())
-			}
-			continue
-		}
-		*r.by = min(*r.by, most)
 	}
-	for _, d := range []struct {
+	for _, d := range [...]struct {
 		slice *int
 		of    int
 	}{{&dm, s.M}, {&dn, s.N}, {&dk, s.K}} {
@@ -143,18 +148,22 @@ func (c matmulCall) record(p *gpu.Pass, s MatmulShape) error {
 			return fmt.Errorf("the device binds %d bytes, too few for %d rows of %s, %s or %s", limit, gpu.RowPadding, c.out.t.Name, c.a.t.Name, c.b.t.Name)
 		}
 	}
+	scale := s.Scale
+	if scale == 0 {
+		scale = 1
+	}
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := matmulPiece{transpose: c.transpose, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: s.Scale, accumulate: s.Accumulate || k > 0}
+				piece := matmulPiece{transpose: c.transpose, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
-				piece.a, piece.b = blocks(aT, bT, c.a, c.b, limit, m, n, k, piece.m, piece.n, piece.k)
-				if !c.residual.t.None() && k == 0 {
+				piece.a, piece.b = blocks(aT, bT, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
+				if !c.residual.none() && k == 0 {
 					piece.residual = c.residual.block(limit, m, n, piece.m)
 				}
-				if s.Low.Rank > 0 && k+dk >= s.K { // after all the rest, as if in one
-					piece.rank = s.Low.Rank
-					piece.lowA, piece.lowB = blocks(aT, bT, c.lowA, c.lowB, limit, m, n, 0, piece.m, piece.n, piece.rank)
+				if s.Second.K > 0 && k+dk >= s.K { // after all the rest, as if in one
+					piece.second = s.Second.K
+					piece.secondA, piece.secondB = blocks(aT, bT, &c.secondA, &c.secondB, limit, m, n, 0, piece.m, piece.n, piece.second)
 				}
 				piece.run(p)
 			}
@@ -163,8 +172,18 @@ func (c matmulCall) record(p *gpu.Pass, s MatmulShape) error {
 	return nil
 }
 
+// apart reports whether the second product is too long for the kernel of the first: k
+// is not sliced there.
+func (c *matmulCall) apart(limit int64, s *MatmulShape) bool {
+	if s.Second.K == 0 {
+		return false
+	}
+	aT, bT := transposes(c.transpose)
+	return s.Second.K+min(s.K, maxLoop) > maxLoop || aT && c.secondA.most(limit) < s.Second.K || !bT && c.secondB.most(limit) < s.Second.K
+}
+
 // blocks are those of two operands for a slice of m, n and k.
-func blocks(aT, bT bool, a, b operand, limit int64, m, n, k, dm, dn, dk int) (x, y block) {
+func blocks(aT, bT bool, a, b *operand, limit int64, m, n, k, dm, dn, dk int) (x, y block) {
 	x, y = a.block(limit, m, k, dm), b.block(limit, k, n, dk)
 	if aT {
 		x = a.block(limit, k, m, dk)

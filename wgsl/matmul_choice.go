@@ -15,7 +15,7 @@ type matmulClass struct {
 	M, N, K   int
 }
 
-func (x matmulPiece) class(l gpu.Limits) matmulClass {
+func (x *matmulPiece) class(l gpu.Limits) matmulClass {
 	return matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}.cut(l)
 }
 

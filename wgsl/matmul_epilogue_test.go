@@ -33,10 +33,10 @@ func TestMatmulEpilogues(t *testing.T) {
 							start := gputest.TensorOf(t, d, types[0], "residual", residual, c.m, c.n)
 							s := s
 							s.Residual = start
-							piece := matmulPiece{transpose: transpose, m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: x}, b: block{t: y}, residual: block{t: start}}
+							piece := matmulPiece{transpose: transpose, m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: &x}, b: block{t: &y}, residual: block{t: &start}}
 							if low {
-								s.Low = LowRank{u.on(t, d, "low a"), v.on(t, d, "low b"), c.rank}
-								piece.rank, piece.lowA, piece.lowB = c.rank, block{t: s.Low.A}, block{t: s.Low.B}
+								s.Second = Product{u.on(t, d, "second a"), v.on(t, d, "second b"), c.rank}
+								piece.second, piece.secondA, piece.secondB = c.rank, block{t: &s.Second.A}, block{t: &s.Second.B}
 							}
 							out := dirty(t, d, types[0], "out", c.m, c.n)
 							run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
@@ -45,7 +45,7 @@ func TestMatmulEpilogues(t *testing.T) {
 							unchanged(t, d, start, residual)
 							for _, tile := range tiles {
 								again := dirty(t, d, types[0], tile.String(), c.m, c.n)
-								piece.out = block{t: again}
+								piece.out = block{t: &again}
 								run(t, d, func(p *gpu.Pass) { piece.runTile(p, tile) })
 								sameWords(t, d, again, out)
 							}
@@ -74,22 +74,27 @@ func pair(transpose string, types matmulTypes, m, n, k int, seed uint64) (a, b m
 	return matrix{stored(types[1], random(seed, m*k, 1)), sa[0], sa[1], types[1]}, matrix{stored(types[2], random(seed+1, k*n, 1)), sb[0], sb[1], types[2]}
 }
 
-// A residual goes with slices too, and comes once; the low rank's term comes last.
+// A residual goes with slices too, and comes once; the second product comes last, by
+// itself where the device does not bind all of it.
 func TestMatmulEpiloguesInSlices(t *testing.T) {
-	const m, n, k, rank = 40, 31, 90, 5
-	for _, transpose := range []string{"nn", "nt"} {
-		types := uniformMatmulTypes[0]
-		a, b := pair(transpose, types, m, n, k, 1)
-		u, v := pair(transpose, types, m, n, rank, 3)
-		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			s := MatmulShape{M: m, N: n, K: k, Residual: gputest.Tensor(t, d, "residual", random(5, m*n, 1), m, n), Low: LowRank{u.on(t, d, "low a"), v.on(t, d, "low b"), rank}}
-			x, y := a.on(t, d, "a"), b.on(t, d, "b")
-			whole, sliced := dirty(t, d, gpu.F32, "whole", m, n), dirty(t, d, gpu.F32, "slices", m, n)
-			run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, whole, x, y, s) })
-			defer gpu.RestrictBinding(d, 4096)()
-			run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, sliced, x, y, s) })
-			sameWords(t, d, sliced, whole)
-		})
+	const m, n, k = 40, 31, 90
+	for _, transpose := range everyTranspose {
+		for _, second := range []int{5, 60} {
+			types := uniformMatmulTypes[0]
+			a, b := pair(transpose, types, m, n, k, 1)
+			u, v := pair(transpose, types, m, n, second, 3)
+			t.Run(fmt.Sprint(transpose, second), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					s := MatmulShape{M: m, N: n, K: k, Residual: gputest.Tensor(t, d, "residual", random(5, m*n, 1), m, n), Second: Product{u.on(t, d, "second a"), v.on(t, d, "second b"), second}}
+					x, y := a.on(t, d, "a"), b.on(t, d, "b")
+					whole, sliced := dirty(t, d, gpu.F32, "whole", m, n), dirty(t, d, gpu.F32, "slices", m, n)
+					run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, whole, x, y, s) })
+					defer gpu.RestrictBinding(d, 4096)()
+					run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, sliced, x, y, s) })
+					sameWords(t, d, sliced, whole)
+				})
+			})
+		}
 	}
 }
 

@@ -6,13 +6,17 @@ import (
 	"steplm/gpu"
 )
 
-// operand is the rows of a tensor that a product takes, rows of them from row on.
+// operand is the rows of a tensor that a product takes, rows of them from row on; the
+// zero operand is none. It points to the tensor, as copies are most of what recording
+// a product costs.
 type operand struct {
-	t               gpu.Tensor
+	t               *gpu.Tensor
 	row, rows, cols int
 }
 
-func (o operand) check() error {
+func (o *operand) none() bool { return o.t == nil }
+
+func (o *operand) check() error {
 	t := o.t
 	if t.None() {
 		return fmt.Errorf("no tensor where (%d, %d) is needed", o.rows, o.cols)
@@ -30,17 +34,17 @@ func (o operand) check() error {
 }
 
 // most is the rows, from any row on, that fit a binding of limit bytes.
-func (o operand) most(limit int64) int {
+func (o *operand) most(limit int64) int {
 	if o.t.Bytes() <= limit {
 		return o.rows
 	}
 	return max(0, int(limit/o.rowBytes())-(o.step()-1))
 }
 
-func (o operand) rowBytes() int64 { return o.t.Bytes() / int64(o.t.Rows()) }
+func (o *operand) rowBytes() int64 { return o.t.Bytes() / int64(o.t.Rows()) }
 
 // step is the rows between those at which a part may begin.
-func (o operand) step() int {
+func (o *operand) step() int {
 	n := 1
 	for o.t.PartRows(int64(n)*o.rowBytes()) == 0 {
 		n *= 2
@@ -50,26 +54,28 @@ func (o operand) step() int {
 
 // block is the block of the operand that begins at (row, col) and goes on for
 // rows, in the whole tensor or, where that is more than limit, in a part.
-func (o operand) block(limit int64, row, col, rows int) block {
+func (o *operand) block(limit int64, row, col, rows int) block {
 	row += o.row
 	if o.t.Bytes() <= limit {
 		return block{o.t, row, col}
 	}
 	first := row / o.step() * o.step()
-	return block{o.t.Part(first, row-first+rows), row - first, col}
+	part := o.t.Part(first, row-first+rows)
+	return block{&part, row - first, col}
 }
 
 // block is a block of a tensor that is bound; the zero block is none.
 type block struct {
-	t        gpu.Tensor
+	t        *gpu.Tensor
 	row, col int
 }
 
-func (b block) none() bool { return b.t.None() }
+func (b *block) none() bool { return b.t == nil }
 
-func (b block) params() [3]uint32 {
+// cols is the columns of the whole tensor.
+func (b *block) cols() int {
 	if b.none() {
-		return [3]uint32{}
+		return 0
 	}
-	return [3]uint32{uint32(b.row), uint32(b.col), uint32(b.t.Cols())}
+	return b.t.Cols()
 }

@@ -46,17 +46,19 @@ func (c matmulClass) Variants(l gpu.Limits) []string {
 
 // Kernel is that of a tile for the class's shape.
 func (c matmulClass) Kernel(variant string) *gpu.Kernel {
-	return c.piece(gpu.Tensor{Spec: gpu.Spec{DType: c.Types[0]}}, gpu.Tensor{Spec: gpu.Spec{DType: c.Types[1]}}, gpu.Tensor{Spec: gpu.Spec{DType: c.Types[2]}}).variant(matmulTileNames[variant]).kernel()
+	of := func(t gpu.DType) *gpu.Tensor { return &gpu.Tensor{Spec: gpu.Spec{DType: t}} }
+	x := c.piece(of(c.Types[0]), of(c.Types[1]), of(c.Types[2]))
+	return x.variant(matmulTileNames[variant]).kernel()
 }
 
-func (c matmulClass) piece(out, a, b gpu.Tensor) matmulPiece {
+func (c matmulClass) piece(out, a, b *gpu.Tensor) matmulPiece {
 	return matmulPiece{transpose: c.Transpose, m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
 }
 
 // Trial makes a product of the class.
 func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 	t := &Trial{dev: d, Work: c.work()}
-	x, y := operands(c.Transpose, gpu.Tensor{}, gpu.Tensor{}, 0, 0, c.M, c.N, c.K)
+	x, y := operands(c.Transpose, nil, nil, 0, 0, c.M, c.N, c.K)
 	a, av := t.tensor("a", c.Types[1], 1, x.rows, x.cols)
 	b, bv := t.tensor("b", c.Types[2], 2, y.rows, y.cols)
 	out, _ := t.tensor("out", c.Types[0], 3, c.M, c.N)
@@ -67,7 +69,7 @@ func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 			p.Fail(fmt.Errorf("%s: no tile %q", c, variant))
 			return
 		}
-		x := c.piece(out, a, b)
+		x := c.piece(&out, &a, &b)
 		x.edges = minds(p.Limits())
 		x.runTile(p, tile)
 	}

@@ -51,7 +51,7 @@ type matmulVariant struct {
 	Transpose string // nn, nt, tn: of a and b
 	Types     matmulTypes
 	Residual  bool // out starts from another tensor
-	LowRank   bool // a second product is added
+	Second    bool // a second product is added
 	Split     bool // k in slices along z, each into an out of its own; tn alone
 	Aligned   bool // whole blocks: no edges
 }
@@ -61,7 +61,7 @@ func (v matmulVariant) name() string {
 	for _, f := range []struct {
 		is   bool
 		name string
-	}{{v.Residual, "_residual"}, {v.LowRank, "_low"}, {v.Split, "_split"}, {v.Aligned, "_aligned"}} {
+	}{{v.Residual, "_residual"}, {v.Second, "_second"}, {v.Split, "_split"}, {v.Aligned, "_aligned"}} {
 		if f.is {
 			text += f.name
 		}
@@ -117,7 +117,7 @@ func (v matmulVariant) make() *gpu.Kernel {
 	if v.Residual {
 		access, dtypes = append(access, r), append(dtypes, v.Types[0])
 	}
-	if v.LowRank {
+	if v.Second {
 		access, dtypes = append(access, r, r), append(dtypes, v.Types[1], v.Types[2])
 	}
 	return &gpu.Kernel{
@@ -134,13 +134,13 @@ const (
 	matmulAccumulate
 	matmulScale
 	matmulSlice
-	matmulOut    // row, column and columns of a block, as of those below
-	matmulA      = matmulOut + 3
-	matmulB      = matmulA + 3
-	matmulLowK   = matmulB + 3
-	matmulLowA   = matmulLowK + 1
-	matmulLowB   = matmulLowA + 3
-	matmulParams = matmulLowB + 3
+	matmulOut     // row, column and columns of a block, as of those below
+	matmulA       = matmulOut + 3
+	matmulB       = matmulA + 3
+	matmulSecondK = matmulB + 3
+	matmulSecondA = matmulSecondK + 1
+	matmulSecondB = matmulSecondA + 3
+	matmulParams  = matmulSecondB + 3
 )
 
 // host is the kernel in plain Go.
@@ -165,9 +165,9 @@ func (v matmulVariant) host(x gpu.Args) {
 		return
 	}
 	product(out, at(1, matmulA), at(2, matmulB), s)
-	if v.LowRank {
-		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(matmulLowK), true, 1, x.Int(matmulLowA+2), x.Int(matmulLowB+2)
-		product(out, at(v.LowBinding(), matmulLowA), at(v.LowBinding()+1, matmulLowB), s)
+	if v.Second {
+		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(matmulSecondK), true, 1, x.Int(matmulSecondA+2), x.Int(matmulSecondB+2)
+		product(out, at(v.SecondBinding(), matmulSecondA), at(v.SecondBinding()+1, matmulSecondB), s)
 	}
 }
 
@@ -197,10 +197,10 @@ func (v matmulVariant) BSize() int {
 // Halves are the vectors that a load along k gives.
 func (v matmulVariant) Halves() []int { return upTo(gpu.Groups(v.Step, 4)) }
 
-// ResidualBinding, LowBinding and Bindings are the numbers of the bindings after a and b.
+// ResidualBinding, SecondBinding and Bindings are the numbers of the bindings after a and b.
 func (v matmulVariant) ResidualBinding() int { return 3 }
 
-func (v matmulVariant) LowBinding() int {
+func (v matmulVariant) SecondBinding() int {
 	if v.Residual {
 		return 4
 	}
@@ -208,10 +208,10 @@ func (v matmulVariant) LowBinding() int {
 }
 
 func (v matmulVariant) Bindings() int {
-	if v.LowRank {
-		return v.LowBinding() + 2
+	if v.Second {
+		return v.SecondBinding() + 2
 	}
-	return v.LowBinding()
+	return v.SecondBinding()
 }
 
 // Clamp is an index that edges bound, or in aligned kernels nothing does.

@@ -56,7 +56,7 @@ func chosenMatmuls(l gpu.Limits) []matmulVariant {
 					list = append(list, v)
 				}
 				for _, v.Residual = range both {
-					for _, v.LowRank = range both {
+					for _, v.Second = range both {
 						v.Split = false
 						list = append(list, v)
 					}
