@@ -32,43 +32,62 @@ type Product struct {
 // MatmulNN is out(M,N) from a(M,K) and b(K,N), each F32 or BF16. Sums are f32;
 // where out is BF16 they are rounded when stored, and once more for each slice of
 // k that follows when b, or k, is too long for one kernel.
-func MatmulNN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nn", &out, &a, &b, &s) }
+func MatmulNN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+	matmul(p, transposed{}, &out, &a, &b, &s)
+}
 
 // MatmulNT is out(M,N) from a(M,K) and b(N,K), see MatmulNN.
-func MatmulNT(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "nt", &out, &a, &b, &s) }
+func MatmulNT(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+	matmul(p, transposed{b: true}, &out, &a, &b, &s)
+}
 
 // MatmulTN is out(M,N) from a(K,M) and b(K,N), see MatmulNN.
-func MatmulTN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) { matmul(p, "tn", &out, &a, &b, &s) }
+func MatmulTN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+	matmul(p, transposed{a: true}, &out, &a, &b, &s)
+}
 
-// transposes says whether a and b lie transposed.
-func transposes(name string) (aT, bT bool) { return name[0] == 't', name[1] == 't' }
+// transposed says whether a and b lie transposed. Unlike its name it holds no pointer,
+// so that what has both it and pointers to tensors need not go to the heap.
+type transposed struct{ a, b bool }
 
-func matmul(p *gpu.Pass, transpose string, out, a, b *gpu.Tensor, s *MatmulShape) {
-	c := matmulCall{transpose: transpose, out: operand{out, s.OutRow, s.M, s.N}}
-	c.a, c.b = operands(transpose, a, b, s.ARow, s.BRow, s.M, s.N, s.K)
+func transposedOf(name string) transposed { return transposed{name[0] == 't', name[1] == 't'} }
+
+// String is nn, nt or tn.
+func (t transposed) String() string {
+	switch {
+	case t.a:
+		return "tn"
+	case t.b:
+		return "nt"
+	}
+	return "nn"
+}
+
+func matmul(p *gpu.Pass, t transposed, out, a, b *gpu.Tensor, s *MatmulShape) {
+	c := matmulCall{transposed: t, out: operand{out, s.OutRow, s.M, s.N}}
+	c.a, c.b = operands(t, a, b, s.ARow, s.BRow, s.M, s.N, s.K)
 	if !s.Residual.None() {
 		c.residual = operand{&s.Residual, s.OutRow, s.M, s.N}
 	}
 	if s.Second.K > 0 {
-		c.secondA, c.secondB = operands(transpose, &s.Second.A, &s.Second.B, 0, 0, s.M, s.N, s.Second.K)
+		c.secondA, c.secondB = operands(t, &s.Second.A, &s.Second.B, 0, 0, s.M, s.N, s.Second.K)
 	}
 	err := c.check(s)
 	if err == nil {
 		err = c.record(p, s)
 	}
 	if err != nil {
-		p.Fail(fmt.Errorf("matmul %s into %s: %w", transpose, out.Name, err))
+		p.Fail(fmt.Errorf("matmul %s into %s: %w", t, out.Name, err))
 	}
 }
 
 // operands are those of an (m, n) product over k.
-func operands(transpose string, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y operand) {
+func operands(t transposed, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y operand) {
 	x, y = operand{a, aRow, m, k}, operand{b, bRow, k, n}
-	aT, bT := transposes(transpose)
-	if aT {
+	if t.a {
 		x.rows, x.cols = x.cols, x.rows
 	}
-	if bT {
+	if t.b {
 		y.rows, y.cols = y.cols, y.rows
 	}
 	return x, y
@@ -76,7 +95,7 @@ func operands(transpose string, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y
 
 // matmulCall is a product's operands, of which some may be none.
 type matmulCall struct {
-	transpose                             string
+	transposed
 	out, a, b, residual, secondA, secondB operand
 }
 
@@ -110,7 +129,7 @@ func (c *matmulCall) check(s *MatmulShape) error {
 func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 	limit := p.Limits().Binding
 	if c.apart(limit, s) {
-		first, second := *c, matmulCall{transpose: c.transpose, out: c.out, a: c.secondA, b: c.secondB}
+		first, second := *c, matmulCall{transposed: c.transposed, out: c.out, a: c.secondA, b: c.secondB}
 		first.secondA, first.secondB = operand{}, operand{}
 		one := *s
 		one.Second = Product{}
@@ -119,12 +138,11 @@ func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 		}
 		return second.record(p, &MatmulShape{M: s.M, N: s.N, K: s.Second.K, Accumulate: true})
 	}
-	aT, bT := transposes(c.transpose)
 	dm, dn, dk := s.M, s.N, min(s.K, maxLoop)
 	// What an operand's rows run along.
-	along := func(transposed bool, straight, across *int) *int {
-		if transposed {
-			return across
+	along := func(across bool, straight, turned *int) *int {
+		if across {
+			return turned
 		}
 		return straight
 	}
@@ -132,7 +150,7 @@ func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 	for _, r := range [...]struct {
 		o  *operand
 		by *int
-	}{{&c.out, &dm}, {&c.residual, &dm}, {&c.a, along(aT, &dm, &dk)}, {&c.b, along(bT, &dk, &dn)}, {&c.secondA, along(aT, &dm, &whole)}, {&c.secondB, along(bT, &whole, &dn)}} {
+	}{{&c.out, &dm}, {&c.residual, &dm}, {&c.a, along(c.transposed.a, &dm, &dk)}, {&c.b, along(c.transposed.b, &dk, &dn)}, {&c.secondA, along(c.transposed.a, &dm, &whole)}, {&c.secondB, along(c.transposed.b, &whole, &dn)}} {
 		if !r.o.none() {
 			*r.by = min(*r.by, r.o.most(limit))
 		}
@@ -155,15 +173,15 @@ func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := matmulPiece{transpose: c.transpose, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
+				piece := matmulPiece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
-				piece.a, piece.b = blocks(aT, bT, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
+				piece.a, piece.b = blocks(c.transposed, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
 				if !c.residual.none() && k == 0 {
 					piece.residual = c.residual.block(limit, m, n, piece.m)
 				}
 				if s.Second.K > 0 && k+dk >= s.K { // after all the rest, as if in one
 					piece.second = s.Second.K
-					piece.secondA, piece.secondB = blocks(aT, bT, &c.secondA, &c.secondB, limit, m, n, 0, piece.m, piece.n, piece.second)
+					piece.secondA, piece.secondB = blocks(c.transposed, &c.secondA, &c.secondB, limit, m, n, 0, piece.m, piece.n, piece.second)
 				}
 				piece.run(p)
 			}
@@ -178,17 +196,16 @@ func (c *matmulCall) apart(limit int64, s *MatmulShape) bool {
 	if s.Second.K == 0 {
 		return false
 	}
-	aT, bT := transposes(c.transpose)
-	return s.Second.K+min(s.K, maxLoop) > maxLoop || aT && c.secondA.most(limit) < s.Second.K || !bT && c.secondB.most(limit) < s.Second.K
+	return s.Second.K+min(s.K, maxLoop) > maxLoop || c.transposed.a && c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
 }
 
 // blocks are those of two operands for a slice of m, n and k.
-func blocks(aT, bT bool, a, b *operand, limit int64, m, n, k, dm, dn, dk int) (x, y block) {
+func blocks(t transposed, a, b *operand, limit int64, m, n, k, dm, dn, dk int) (x, y block) {
 	x, y = a.block(limit, m, k, dm), b.block(limit, k, n, dk)
-	if aT {
+	if t.a {
 		x = a.block(limit, k, m, dk)
 	}
-	if bT {
+	if t.b {
 		y = b.block(limit, n, k, dn)
 	}
 	return x, y

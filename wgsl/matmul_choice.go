@@ -16,7 +16,7 @@ type matmulClass struct {
 }
 
 func (x *matmulPiece) class(l gpu.Limits) matmulClass {
-	return matmulClass{x.transpose, x.types(), x.m, x.n, x.slice()}.cut(l)
+	return matmulClass{x.transposed.String(), x.types(), x.m, x.n, x.slice()}.cut(l)
 }
 
 // trialWork is the most work of one call that is tried out: some of them fit into one

@@ -33,7 +33,7 @@ func TestMatmulEpilogues(t *testing.T) {
 							start := gputest.TensorOf(t, d, types[0], "residual", residual, c.m, c.n)
 							s := s
 							s.Residual = start
-							piece := matmulPiece{transpose: transpose, m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: &x}, b: block{t: &y}, residual: block{t: &start}}
+							piece := matmulPiece{transposed: transposedOf(transpose), m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: &x}, b: block{t: &y}, residual: block{t: &start}}
 							if low {
 								s.Second = Product{u.on(t, d, "second a"), v.on(t, d, "second b"), c.rank}
 								piece.second, piece.secondA, piece.secondB = c.rank, block{t: &s.Second.A}, block{t: &s.Second.B}

@@ -6,7 +6,7 @@ import (
 
 // matmulPiece is a product, or a slice of one, that one kernel computes.
 type matmulPiece struct {
-	transpose                             string
+	transposed
 	m, n, k, second                       int // second: k of the second product
 	scale                                 float32
 	accumulate                            bool
@@ -42,7 +42,7 @@ func (x *matmulPiece) variant(t matmulTile) matmulVariant {
 	bm, bn := t.block()
 	step := max(t.Step, t.Slab)
 	return matmulVariant{
-		matmulTile: t, Transpose: x.transpose, Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0, Split: x.slices > 0,
+		matmulTile: t, Transpose: x.transposed.String(), Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0, Split: x.slices > 0,
 		Aligned: !x.edges && x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 && x.second%step == 0,
 	}
 }

@@ -49,7 +49,7 @@ func MatmulTNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s MatmulShape) {
 		p.Fail(fmt.Errorf("matmul tn into %s: scratch %s has %d words where %d are needed", out.Name, scratch.Name, scratch.Words(), spec.Words()))
 		return
 	}
-	x, y := operands("tn", &a, &b, 0, 0, s.M, s.N, s.K)
+	x, y := operands(transposed{a: true}, &a, &b, 0, 0, s.M, s.N, s.K)
 	for _, o := range [...]*operand{{&out, 0, s.M, s.N}, &x, &y} {
 		if err := o.check(); err != nil {
 			p.Fail(fmt.Errorf("matmul tn into %s: %w", out.Name, err))
@@ -61,7 +61,7 @@ func MatmulTNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s MatmulShape) {
 	}
 	slices := matmulSlices(s.M, s.N, s.K)
 	partials := scratch.As(spec, 0)
-	piece := matmulPiece{transpose: "tn", m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials}, a: block{t: &a}, b: block{t: &b}, slices: slices}
+	piece := matmulPiece{transposed: transposed{a: true}, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials}, a: block{t: &a}, b: block{t: &b}, slices: slices}
 	piece.run(p)
 	accumulate := uint32(0)
 	if s.Accumulate {

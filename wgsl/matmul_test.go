@@ -161,7 +161,7 @@ func TestMatmulVariantsAgree(t *testing.T) {
 			for i, v := range everyMatmul(transpose, types) {
 				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
 				run(t, d, func(p *gpu.Pass) {
-					piece := matmulPiece{transpose: transpose, m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}
+					piece := matmulPiece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}
 					piece.runTile(p, v.matmulTile)
 				})
 				if i > 0 {
@@ -290,7 +290,7 @@ func BenchmarkMatmul(b *testing.B) {
 					b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
 						for range b.N {
 							p := d.Begin("bench")
-							piece := matmulPiece{transpose: transpose, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
+							piece := matmulPiece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
 							piece.runTile(p, v.matmulTile)
 							if err := p.End(); err != nil {
 								b.Fatal(err)

@@ -52,13 +52,13 @@ func (c matmulClass) Kernel(variant string) *gpu.Kernel {
 }
 
 func (c matmulClass) piece(out, a, b *gpu.Tensor) matmulPiece {
-	return matmulPiece{transpose: c.Transpose, m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
+	return matmulPiece{transposed: transposedOf(c.Transpose), m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
 }
 
 // Trial makes a product of the class.
 func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 	t := &Trial{dev: d, Work: c.work()}
-	x, y := operands(c.Transpose, nil, nil, 0, 0, c.M, c.N, c.K)
+	x, y := operands(transposedOf(c.Transpose), nil, nil, 0, 0, c.M, c.N, c.K)
 	a, av := t.tensor("a", c.Types[1], 1, x.rows, x.cols)
 	b, bv := t.tensor("b", c.Types[2], 2, y.rows, y.cols)
 	out, _ := t.tensor("out", c.Types[0], 3, c.M, c.N)
@@ -79,7 +79,7 @@ func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 
 // check compares some rows of out with the product in float64.
 func (c matmulClass) check(d gpu.Device, out gpu.Tensor, a, b []float32) error {
-	aT, bT := transposes(c.Transpose)
+	across := transposedOf(c.Transpose)
 	row := make([]float32, c.N)
 	// Sums of k products below 0.25, each step rounded to 2^-24 of the sum; and once to
 	// bf16.
@@ -96,10 +96,10 @@ func (c matmulClass) check(d gpu.Device, out gpu.Tensor, a, b []float32) error {
 			sum := 0.0
 			for k := range c.K {
 				x, y := i*c.K+k, k*c.N+j
-				if aT {
+				if across.a {
 					x = k*c.M + i
 				}
-				if bT {
+				if across.b {
 					y = j*c.K + k
 				}
 				sum += float64(a[x]) * float64(b[y])
