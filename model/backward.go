@@ -77,8 +77,7 @@ func (m *Model) recompute(p *gpu.Pass, b *Block, a *Activations, x *blockActivat
 func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, g Gradients) {
 	m.backward(p, b.Down, a, a.dact, a.dx, x.act, x.u[6], false, g)
 	wgsl.SwiGLUBackward(p, a.dgate, a.dup, a.dact, x.gate, x.up)
-	m.backward(p, b.Up, a, a.dh, a.dup, x.h2, x.u[5], false, g)
-	m.backward(p, b.Gate, a, a.dh, a.dgate, x.h2, x.u[4], true, g)
+	m.backwardTwo(p, a, a.dh, x.h2, flow{b.Up, a.dup, x.u[5]}, flow{b.Gate, a.dgate, x.u[4]}, g)
 	m.normBackward(p, b.FFNNorm, a.dx, a.dh, x.mid, x.rstd2, g)
 
 	m.backward(p, b.WO, a, a.dout, a.dx, x.attn, x.u[3], false, g)
@@ -86,8 +85,7 @@ func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockAct
 	wgsl.AttentionBackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.delta, m.attention(a))
 	wgsl.RopeBackward(p, a.dk, a.cos, a.sin, a.SeqLen, m.KVHeads, m.HeadDim())
 	wgsl.RopeBackward(p, a.dq, a.cos, a.sin, a.SeqLen, m.Heads, m.HeadDim())
-	m.backward(p, b.WV, a, a.dh, a.dv, x.h1, x.u[2], false, g)
-	m.backward(p, b.WK, a, a.dh, a.dk, x.h1, x.u[1], true, g)
+	m.backwardTwo(p, a, a.dh, x.h1, flow{b.WV, a.dv, x.u[2]}, flow{b.WK, a.dk, x.u[1]}, g)
 	m.backward(p, b.WQ, a, a.dh, a.dq, x.h1, x.u[0], true, g)
 	m.normBackward(p, b.AttnNorm, a.dx, a.dh, x.x, x.rstd1, g)
 }
@@ -101,6 +99,29 @@ func (m *Model) normBackward(p *gpu.Pass, norm *Param, dx, dout, x, rstd gpu.Ten
 	}
 }
 
+// flow is a linear with the gradient of its output, and its adapter's u.
+type flow struct {
+	*Linear
+	dy, u gpu.Tensor
+}
+
+// backwardTwo is backward of two linears of one input x: their shares of dx are one
+// product, unless another one takes part in it already.
+func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, dx, x gpu.Tensor, f1, f2 flow, g Gradients) {
+	if !f1.plain() || !f2.plain() {
+		m.backward(p, f1.Linear, a, dx, f1.dy, x, f1.u, false, g)
+		m.backward(p, f2.Linear, a, dx, f2.dy, x, f2.u, true, g)
+		return
+	}
+	wgsl.MatmulNN(p, dx, f1.dy, f1.Weight, wgsl.MatmulShape{M: a.Rows(), N: f1.In, K: f1.Out, Second: wgsl.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
+	m.weightGradient(p, f1.Linear, a, f1.dy, x, g)
+	m.weightGradient(p, f2.Linear, a, f2.dy, x, g)
+}
+
+// plain reports whether the linear is one product: of a matrix that needs no room to
+// become numbers, without an adapter.
+func (l *Linear) plain() bool { return l.LoRA == nil && l.Scales.None() }
+
 // backward sets (or adds to) dx from dy, and computes the gradients of whatever
 // trains: W, or the adapter's A and B. No gradient is begun before the one before
 // it is complete.
@@ -112,14 +133,18 @@ func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, dx, dy, x, u gp
 		s.Second = wgsl.Product{A: a.du, B: o.A.Weight, K: o.Rank}
 	}
 	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
-	if l.Trainable() {
-		wgsl.MatmulTN(p, l.Grad, dy, x, wgsl.MatmulShape{M: l.Out, N: l.In, K: rows, Accumulate: g.Accumulate})
-		g.complete(p, l.Param)
-	}
+	m.weightGradient(p, l, a, dy, x, g)
 	if o := l.LoRA; o != nil {
 		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, u, wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
 		wgsl.MatmulTNSplit(p, o.A.Grad, a.slices, a.du, x, wgsl.MatmulShape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)
+	}
+}
+
+func (m *Model) weightGradient(p *gpu.Pass, l *Linear, a *Activations, dy, x gpu.Tensor, g Gradients) {
+	if l.Trainable() {
+		wgsl.MatmulTN(p, l.Grad, dy, x, wgsl.MatmulShape{M: l.Out, N: l.In, K: a.Rows(), Accumulate: g.Accumulate})
+		g.complete(p, l.Param)
 	}
 }
