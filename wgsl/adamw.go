@@ -45,9 +45,9 @@ func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, ty
 	}, types, list)
 }
 
-// adamwParams are the params after the number of eights; adamwArgs reads them.
-func adamwParams(o AdamW) []uint32 {
-	return []uint32{gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps), gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2)}
+// adamwParams are those for n eights; adamwArgs reads them.
+func adamwParams(p *gpu.Pass, n int, o *AdamW) []uint32 {
+	return p.Params(uint32(n), gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps), gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2))
 }
 
 func adamwArgs(a gpu.Args) AdamW {
@@ -138,7 +138,7 @@ func floats(t gpu.Tensor) plane {
 func (x plane) words(n int) int { return gpu.Groups(n, x.group) * x.group * x.bits / 32 }
 
 // part views n elements of the storage from at on.
-func (x plane) part(at, n int) gpu.Tensor {
+func (x *plane) part(at, n int) gpu.Tensor {
 	s := x.Spec
 	s.Shape = []int{n}
 	if s.DType == gpu.U32 {
@@ -157,7 +157,8 @@ func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW,
 		return
 	}
 	total, moved, widest := weight.Rows()*weight.Stride(), 0, 0
-	for _, x := range planes {
+	for i := range planes {
+		x := &planes[i]
 		if x.DType != gpu.U32 && !alike(p, f.name, weight.Tensor, x.Tensor) {
 			return
 		}
@@ -171,13 +172,14 @@ func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW,
 	most := max(step, int(p.Limits().Binding*8/int64(widest))/step*step)
 	for at := 0; at < total; at += most {
 		n := min(most, total-at)
-		tensors := make([]gpu.Tensor, 0, gpu.MaxStorage)
-		for _, x := range planes {
-			tensors = append(tensors, x.part(at, n))
+		var list [gpu.MaxStorage]gpu.Tensor
+		tensors := list[:0]
+		for i := range planes {
+			tensors = append(tensors, planes[i].part(at, n))
 		}
 		f.run(p, gpu.Call{
-			Groups: groups1(gpu.Groups(n/8, eights), 64), Params: append([]uint32{uint32(n / 8)}, adamwParams(o)...),
-			Tensors: append(tensors, stats), Work: traffic(moved, n) + float64(ops*n),
+			Groups: groups1(gpu.Groups(n/8, eights), 64), Params: adamwParams(p, n/8, &o),
+			Tensors: p.Tensors(append(tensors, stats)...), Work: traffic(moved, n) + float64(ops*n),
 		})
 	}
 }

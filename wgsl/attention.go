@@ -19,13 +19,13 @@ const maxHead = 256
 // and v (B T, KV D) with scale 1/sqrt(D), and lse (B, H, T; F32) to the logarithm of
 // each softmax's denominator, for the backward kernels.
 func AttentionForward(p *gpu.Pass, out, lse, q, k, v gpu.Tensor, s AttentionShape) {
-	runAttention(p, attentionForward, s, []gpu.Tensor{out, lse, q, k, v})
+	runAttention(p, attentionForward, s, p.Tensors(out, lse, q, k, v))
 }
 
 // AttentionBackwardQuery sets dq (B T, H D), and delta (B, H, T; F32) to the inner
 // products of dout and out, which AttentionBackwardKeyValue reads.
 func AttentionBackwardQuery(p *gpu.Pass, dq, delta, dout, out, q, k, v, lse gpu.Tensor, s AttentionShape) {
-	runAttention(p, attentionBackwardQuery, s, []gpu.Tensor{dq, delta, dout, out, q, k, v, lse})
+	runAttention(p, attentionBackwardQuery, s, p.Tensors(dq, delta, dout, out, q, k, v, lse))
 }
 
 // AttentionBackwardKeyValue sets dk and dv (B T, KV D), each summed over the query
@@ -35,7 +35,7 @@ func AttentionBackwardKeyValue(p *gpu.Pass, dk, dv, dout, q, k, v, lse, delta gp
 		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T, maxLoop/g, g))
 		return
 	}
-	runAttention(p, attentionBackwardKeyValue, s, []gpu.Tensor{dk, dv, dout, q, k, v, lse, delta})
+	runAttention(p, attentionBackwardKeyValue, s, p.Tensors(dk, dv, dout, q, k, v, lse, delta))
 }
 
 // runAttention checks a call of a kernel and records it in the block that is chosen

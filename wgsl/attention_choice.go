@@ -69,18 +69,21 @@ func (c attentionClass) run(p *gpu.Pass, b attentionBlock, tensors []gpu.Tensor)
 	if attentionKinds[c.Kind].perKey {
 		heads = s.KV
 	}
-	unit := c.head().units().size
+	unit := c.head().unit()
 	p.Run(gpu.Call{
 		Kernel: attentionVariant{b, c.head(), c.Kind}.kernel(),
 		Groups: [3]int{gpu.Groups(s.T, b.count()), heads, s.B},
-		Params: []uint32{uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D) / unit), uint32(gpu.Padded(s.KV*s.D) / unit),
-			uint32(gpu.Padded(s.T)), gpu.Param(float32(1 / math.Sqrt(float64(s.D)))), uint32(s.B)},
+		Params: p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit), uint32(gpu.Padded(s.KV*s.D)/unit),
+			uint32(gpu.Padded(s.T)), gpu.Param(float32(1/math.Sqrt(float64(s.D)))), uint32(s.B)),
 		Tensors: tensors,
 		Work:    c.work(),
 	})
 }
 
-var attentionClassNames names[attentionClass]
+var (
+	attentionClassNames names[attentionClass]
+	attentionBlockWords names[attentionBlock]
+)
 
 // choose is the block that the pass's device was told to run for the class, else the
 // fallback.
@@ -90,7 +93,7 @@ func (c attentionClass) choose(p *gpu.Pass, work float64) attentionBlock {
 	if !ok || !b.fits(c.head(), p.Limits()) {
 		b = c.fallback(p.Limits())
 	}
-	p.Use(class, b.String(), work)
+	p.Use(class, attentionBlockWords.of(b), work)
 	return b
 }
 

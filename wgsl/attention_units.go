@@ -19,11 +19,21 @@ type units struct {
 	store func(x, at string, part int, value string) string
 }
 
-// units of eight bf16, else of four elements, else of two; the latter leave the end
-// of a last vec4 zero.
-func (x head) units() units {
+// unit is the elements of a unit: eight bf16, else four, else two.
+func (x head) unit() int {
 	switch {
 	case x.size%8 == 0 && x.dtype == gpu.BF16:
+		return 8
+	case x.size%4 == 0:
+		return 4
+	}
+	return 2
+}
+
+// units are those of the head; units of two leave the end of a last vec4 zero.
+func (x head) units() units {
+	switch x.unit() {
+	case 8:
 		return units{
 			element: "vec4<u32>", size: 8, zero: "vec4<u32>(0u)",
 			prelude: `fn evens(o: vec4<u32>) -> vec4<f32> { return bitcast<vec4<f32>>(o << vec4<u32>(16u)); }
@@ -42,7 +52,7 @@ fn pack_octet(even: vec4<f32>, odd: vec4<f32>) -> vec4<u32> {
 				return fmt.Sprintf("%s[%s + %du] = pack_octet(%s%d, %s%d);", x, at, part/2, value, part-1, value, part)
 			},
 		}
-	case x.size%4 == 0:
+	case 4:
 		u := units{
 			element: "vec4<f32>", size: 4, zero: "vec4<f32>(0.0)",
 			load: func(x, at string, part int) string { return fmt.Sprintf("%s[%s + %du]", x, at, part) },
