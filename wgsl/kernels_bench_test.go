@@ -3,6 +3,7 @@ package wgsl
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,9 +68,11 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	embed, q8, scales := params[0].weight, gputest.TensorOf(b, d, gpu.I8, "q8", nil, f, c), gputest.Tensor(b, d, "scales", nil, f, gpu.Groups(c, 64))
 	matrix := gputest.Tensor(b, d, "matrix", random(8, f*c, 1), f, c)
+	var grads []gpu.Tensor
 	parts := 0
 	for _, p := range params {
-		parts += p.count * SquaredNormParts(p.grad.Spec)
+		parts += p.count * gpu.Padded(SquaredNormParts(p.grad.Spec))
+		grads = append(grads, slices.Repeat([]gpu.Tensor{p.grad}, p.count)...)
 	}
 	partials := gputest.Tensor(b, d, "partials", nil, parts)
 	o := AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Correction1: 0.1, Correction2: 0.05}
@@ -104,10 +107,8 @@ func BenchmarkKernels(b *testing.B) {
 		}},
 		{"cross_entropy_forward", chunks, 4 * rows * v / chunks, func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
 		{"sum_losses", 1, 4 * rows, func(p *gpu.Pass) { SumLosses(p, stats, losses, rows) }},
-		{"squared_norm", 1, 2 * elements, func(p *gpu.Pass) {
-			at := 0
-			each(p, func(q param) { at += SquaredNorm(p, partials, q.grad, at) })
-			ClipScale(p, stats, partials, at, 1)
+		{"squared_norms", 1, 2 * elements, func(p *gpu.Pass) {
+			ClipScale(p, stats, partials, SquaredNorms(p, partials, grads...), 1)
 		}},
 		{"adamw_split", 1, 26 * elements, func(p *gpu.Pass) {
 			each(p, func(q param) { AdamWSplit(p, q.weight, q.low, q.m, q.v, q.grad, stats, o) })
