@@ -30,6 +30,7 @@ func BenchmarkKernels(b *testing.B) {
 	for i := range angles {
 		angles[i] = math.Sqrt2 / 2
 	}
+	attention := AttentionShape{B: batch, T: t, H: heads, KV: heads, D: c / heads}
 	cosine := gputest.Tensor(b, d, "cos", angles, t, c/heads/2)
 	logits, losses := gputest.Tensor(b, d, "logits", random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d, "losses", nil, rows)
 	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, StatWords)
@@ -94,7 +95,7 @@ func BenchmarkKernels(b *testing.B) {
 		{"rmsnorm_forward", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
 		{"rmsnorm_backward", 2*layers + 1, 8 * rows * c, func(p *gpu.Pass) { RMSNormBackward(p, z, y, x, norm, rstd) }},
 		{"rmsnorm_backward_weight", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
-		{"rope", 4 * layers, 4 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, cosine, cosine, t, heads, c/heads) }},
+		{"rope", 2 * layers, 8 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, y, cosine, cosine, attention) }},
 		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { SwiGLUForward(p, dout, gate, up) }},
 		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) { SwiGLUBackward(p, dgate, dup, dout, gate, up) }},
 		{"zero", 1, 2 * rows * c, func(p *gpu.Pass) { Zero(p, z) }},
