@@ -24,8 +24,7 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 	m.forward(p, b.WQ, a, x.q, x.h1, x.u[0], none)
 	m.forward(p, b.WK, a, x.k, x.h1, x.u[1], none)
 	m.forward(p, b.WV, a, x.v, x.h1, x.u[2], none)
-	wgsl.RopeForward(p, x.q, a.cos, a.sin, a.SeqLen, m.Heads, m.HeadDim())
-	wgsl.RopeForward(p, x.k, a.cos, a.sin, a.SeqLen, m.KVHeads, m.HeadDim())
+	wgsl.RopeForward(p, x.q, x.k, a.cos, a.sin, m.attention(a))
 	wgsl.AttentionForward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
 	m.forward(p, b.WO, a, x.mid, x.attn, x.u[3], x.x)
 

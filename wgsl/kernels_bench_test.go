@@ -3,6 +3,7 @@ package wgsl
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func BenchmarkKernels(b *testing.B) {
 	for i := range angles {
 		angles[i] = math.Sqrt2 / 2
 	}
+	attention := AttentionShape{B: batch, T: t, H: heads, KV: heads, D: c / heads}
 	cosine := gputest.Tensor(b, d, "cos", angles, t, c/heads/2)
 	logits, losses := gputest.Tensor(b, d, "logits", random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d, "losses", nil, rows)
 	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, StatWords)
@@ -67,9 +69,11 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	embed, q8, scales := params[0].weight, gputest.TensorOf(b, d, gpu.I8, "q8", nil, f, c), gputest.Tensor(b, d, "scales", nil, f, gpu.Groups(c, 64))
 	matrix := gputest.Tensor(b, d, "matrix", random(8, f*c, 1), f, c)
+	var grads []gpu.Tensor
 	parts := 0
 	for _, p := range params {
-		parts += p.count * SquaredNormParts(p.grad.Spec)
+		parts += p.count * gpu.Padded(SquaredNormParts(p.grad.Spec))
+		grads = append(grads, slices.Repeat([]gpu.Tensor{p.grad}, p.count)...)
 	}
 	partials := gputest.Tensor(b, d, "partials", nil, parts)
 	o := AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Correction1: 0.1, Correction2: 0.05}
@@ -91,7 +95,7 @@ func BenchmarkKernels(b *testing.B) {
 		{"rmsnorm_forward", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
 		{"rmsnorm_backward", 2*layers + 1, 8 * rows * c, func(p *gpu.Pass) { RMSNormBackward(p, z, y, x, norm, rstd) }},
 		{"rmsnorm_backward_weight", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
-		{"rope", 4 * layers, 4 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, cosine, cosine, t, heads, c/heads) }},
+		{"rope", 2 * layers, 8 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, y, cosine, cosine, attention) }},
 		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { SwiGLUForward(p, dout, gate, up) }},
 		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) { SwiGLUBackward(p, dgate, dup, dout, gate, up) }},
 		{"zero", 1, 2 * rows * c, func(p *gpu.Pass) { Zero(p, z) }},
@@ -104,10 +108,8 @@ func BenchmarkKernels(b *testing.B) {
 		}},
 		{"cross_entropy_forward", chunks, 4 * rows * v / chunks, func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
 		{"sum_losses", 1, 4 * rows, func(p *gpu.Pass) { SumLosses(p, stats, losses, rows) }},
-		{"squared_norm", 1, 2 * elements, func(p *gpu.Pass) {
-			at := 0
-			each(p, func(q param) { at += SquaredNorm(p, partials, q.grad, at) })
-			ClipScale(p, stats, partials, at, 1)
+		{"squared_norms", 1, 2 * elements, func(p *gpu.Pass) {
+			ClipScale(p, stats, partials, SquaredNorms(p, partials, grads...), 1)
 		}},
 		{"adamw_split", 1, 26 * elements, func(p *gpu.Pass) {
 			each(p, func(q param) { AdamWSplit(p, q.weight, q.low, q.m, q.v, q.grad, stats, o) })

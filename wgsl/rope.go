@@ -7,21 +7,43 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var rope = typed("rope", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
-	hostRope(a, 2*a.Int(3))
-})
+// ropeUnits is rope.wgsl with units of so many elements.
+type ropeUnits struct {
+	*family
+	size int
+}
 
-var ropeEights = typed("rope_eights", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
-	hostRope(a, 16*a.Int(3))
+var ropePairs = declareRope("rope_pairs", 2, `alias Unit = Pair;
+alias Floats = vec2<f32>;
+fn unpack_unit(u: Unit) -> Floats { return unpack(u); }
+fn pack_unit(v: Floats) -> Unit { return pack(v); }
+fn times(a: Floats, b: Floats) -> Floats { return a * b; }
+`)
+
+var ropeEights = declareRope("rope_eights", 8, `alias Unit = Eight;
+alias Floats = mat2x4<f32>;
+fn unpack_unit(u: Unit) -> Floats { return unpack_eight(u); }
+fn pack_unit(v: Floats) -> Unit { return pack_eight(v); }
+fn times(a: Floats, b: Floats) -> Floats { return Floats(a[0] * b[0], a[1] * b[1]); }
+`)
+
+func declareRope(name string, size int, units string) ropeUnits {
+	k := gpu.Kernel{Name: name, Entry: "rope", Source: units + text("rope"), Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r, r},
+		Host: func(a gpu.Args) { hostRope(a, 2*size*a.Int(4)) }}
+	return ropeUnits{declareFamily(k, "PPFF", storages[:2]), size}
+}
+
+var ropeOdd = typed("rope_odd", [3]int{64, 1, 1}, []gpu.Access{w, w, r, r}, "PPFF", func(a gpu.Args) {
+	hostRope(a, 2*a.Int(4))
 })
 
 func hostRope(a gpu.Args, d int) {
-	t, heads := a.Int(1), a.Int(2)
-	rows := len(a.F(0)) / (heads * d)
-	if a.Float(4) > 0 {
-		ref.RopeForward(a.F(0), a.F(1), a.F(2), rows, t, heads, d)
-	} else {
-		ref.RopeBackward(a.F(0), a.F(1), a.F(2), rows, t, heads, d)
+	turn := ref.RopeBackward[float32]
+	if a.Float(5) > 0 {
+		turn = ref.RopeForward[float32]
+	}
+	for i, heads := range []int{a.Int(2), a.Int(3)} {
+		turn(a.F(i), a.F(2), a.F(3), len(a.F(i))/(heads*d), a.Int(1), heads, d)
 	}
 }
 
@@ -29,50 +51,54 @@ func hostRope(a gpu.Args, d int) {
 // p theta^(-2i/d) for position p and pair i, which RopeForward reads.
 func RopeTables(t, d int, theta float64) (cos, sin []float32) { return ref.RopeTables(t, d, theta) }
 
-// RopeForward turns the heads, of d elements, of x (rows, heads d) in place by their
-// positions, row modulo t; cos and sin (t, d/2) are F32.
-func RopeForward(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d int) {
-	runRope(p, x, cos, sin, t, heads, d, 1)
+// RopeForward turns the heads of q (B T, H D) and of k (B T, KV D) in place by their
+// positions; cos and sin (T, D/2) are F32.
+func RopeForward(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape) {
+	runRope(p, q, k, cos, sin, s, 1)
 }
 
-// RopeBackward turns a gradient of RopeForward's result into one of its input:
+// RopeBackward turns gradients of RopeForward's results into those of what it turned:
 // the same rotation backwards.
-func RopeBackward(p *gpu.Pass, dx, cos, sin gpu.Tensor, t, heads, d int) {
-	runRope(p, dx, cos, sin, t, heads, d, -1)
+func RopeBackward(p *gpu.Pass, dq, dk, cos, sin gpu.Tensor, s AttentionShape) {
+	runRope(p, dq, dk, cos, sin, s, -1)
 }
 
-func runRope(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d int, sign float32) {
-	if d < 2 || d%2 != 0 {
-		p.Fail(fmt.Errorf("rope: head size %d, rotary embedding needs an even one", d))
+func runRope(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape, sign float32) {
+	if s.D < 2 || s.D%2 != 0 {
+		p.Fail(fmt.Errorf("rope: head size %d, rotary embedding needs an even one", s.D))
 		return
 	}
-	if !alike(p, rope.name, x) || !shaped(p, rope.name, x, x.Rows(), heads*d) || !shaped(p, rope.name, cos, t, d/2) || !shaped(p, rope.name, sin, t, d/2) {
+	rows, width := s.B*s.T, s.D/2
+	if !shaped(p, "rope", q, rows, s.H*s.D) || !shaped(p, "rope", k, rows, s.KV*s.D) || !shaped(p, "rope", cos, s.T, width) || !shaped(p, "rope", sin, s.T, width) {
 		return
 	}
-	width := d / 2
-	if width%8 == 0 && heads <= maxWalk {
-		some := 1
-		if p.Limits().CPU {
-			some = heads
-		}
-		runRopeEights(p, x, cos, sin, t, heads, d, some, sign)
-		return
+	some := 1
+	if p.Limits().CPU {
+		some = min(s.H+s.KV, maxWalk)
 	}
-	n := x.Rows() * heads // one invocation per head
-	if width%2 == 0 {
-		n *= width / 2 // or two pairs
-	} else if width > maxLoop {
-		p.Fail(fmt.Errorf("rope: head size %d, at most %d where half of it is odd", d, 2*maxLoop))
-		return
+	switch {
+	case width%8 == 0:
+		ropeEights.turn(p, q, k, cos, sin, s, some, sign)
+	case width%2 == 0:
+		ropePairs.turn(p, q, k, cos, sin, s, some, sign)
+	case width > maxLoop:
+		p.Fail(fmt.Errorf("rope: head size %d, at most %d where half of it is odd", s.D, 2*maxLoop))
+	default:
+		n := rows * (s.H + s.KV)
+		params := []uint32{uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(width), gpu.Param(sign), uint32(pairStride(q)), uint32(pairStride(k)), uint32(cos.Stride())}
+		ropeOdd.run(p, ropeCall(n, params, q, k, cos, sin))
 	}
-	params := []uint32{uint32(n), uint32(t), uint32(heads), uint32(width), gpu.Param(sign), uint32(pairStride(x)), uint32(cos.Stride())}
-	rope.run(p, gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{x, cos, sin}, Work: traffic(8, x.Elements())})
 }
 
-// runRopeEights gives each invocation so many heads.
-func runRopeEights(p *gpu.Pass, x, cos, sin gpu.Tensor, t, heads, d, some int, sign float32) {
-	each := d / 16
-	n := x.Rows() * gpu.Groups(heads, some) * each
-	params := []uint32{uint32(n), uint32(t), uint32(heads), uint32(each), gpu.Param(sign), uint32(eightStride(x)), uint32(some)}
-	ropeEights.run(p, gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{x, cos, sin}, Work: traffic(8, x.Elements())})
+// turn gives each invocation so many heads.
+func (u ropeUnits) turn(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape, some int, sign float32) {
+	each := s.D / 2 / u.size
+	n := s.B * s.T * gpu.Groups(s.H+s.KV, some) * each
+	params := []uint32{uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(each), gpu.Param(sign),
+		uint32(q.Stride() / u.size), uint32(k.Stride() / u.size), uint32(cos.Stride() / u.size), uint32(some)}
+	u.run(p, ropeCall(n, params, q, k, cos, sin))
+}
+
+func ropeCall(n int, params []uint32, q, k, cos, sin gpu.Tensor) gpu.Call {
+	return gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{q, k, cos, sin}, Work: traffic(8, q.Elements()+k.Elements())}
 }

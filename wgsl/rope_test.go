@@ -13,61 +13,86 @@ import (
 
 func TestRope(t *testing.T) {
 	// Head sizes whose halves are odd and even, rows of whole and of broken eights.
-	for _, size := range [][4]int{{1, 1, 1, 2}, {5, 5, 3, 4}, {6, 3, 3, 14}, {7, 4, 3, 6}, {4, 4, 5, 12}, {8, 8, 4, 64}, {70, 35, 5, 16}, {9, 3, 2, 48}, {130, 65, 5, 26}} {
-		rows, positions, heads, d := size[0], size[1], size[2], size[3]
-		cos, sin := RopeTables(positions, d, 10000)
+	for _, size := range []AttentionShape{
+		{B: 1, T: 1, H: 1, KV: 1, D: 2}, {B: 1, T: 5, H: 3, KV: 1, D: 4}, {B: 2, T: 3, H: 3, KV: 2, D: 14}, {B: 2, T: 4, H: 3, KV: 3, D: 6}, {B: 1, T: 4, H: 5, KV: 1, D: 12},
+		{B: 1, T: 8, H: 4, KV: 2, D: 64}, {B: 2, T: 35, H: 5, KV: 1, D: 16}, {B: 3, T: 3, H: 2, KV: 2, D: 48}, {B: 2, T: 65, H: 1, KV: 5, D: 26},
+	} {
+		rows, d := size.B*size.T, size.D
+		cos, sin := RopeTables(size.T, d, 10000)
 		for _, s := range pairStorages {
-			x := stored(s.pair, random(1, rows*heads*d, 1))
-			forward, backward := slices.Clone(x), slices.Clone(x)
-			ref.RopeForward(forward, cos, sin, rows, positions, heads, d)
-			ref.RopeBackward(backward, cos, sin, rows, positions, heads, d)
+			// What is turned forward and backward, of q and of k.
+			heads := [4]int{size.H, size.KV, size.H, size.KV}
+			var x, want [4][]float32
+			for i, h := range heads {
+				x[i] = stored(s.pair, random(uint64(i), rows*h*d, 1))
+				want[i] = slices.Clone(x[i])
+				if i < 2 {
+					ref.RopeForward(want[i], cos, sin, rows, size.T, h, d)
+				} else {
+					ref.RopeBackward(want[i], cos, sin, rows, size.T, h, d)
+				}
+			}
 			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
-				gputest.EachDevice(t, func(t *testing.T, d0 gpu.Device) {
-					tc, ts := gputest.Tensor(t, d0, "cos", cos, positions, d/2), gputest.Tensor(t, d0, "sin", sin, positions, d/2)
-					tf, tb := gputest.TensorOf(t, d0, s.pair, "forward", x, rows, heads*d), gputest.TensorOf(t, d0, s.pair, "backward", x, rows, heads*d)
-					run(t, d0, func(p *gpu.Pass) {
-						RopeForward(p, tf, tc, ts, positions, heads, d)
-						RopeBackward(p, tb, tc, ts, positions, heads, d)
+				gputest.EachDevice(t, func(t *testing.T, dev gpu.Device) {
+					tc, ts := gputest.Tensor(t, dev, "cos", cos, size.T, d/2), gputest.Tensor(t, dev, "sin", sin, size.T, d/2)
+					var tx [4]gpu.Tensor
+					names := [4]string{"q", "k", "dq", "dk"}
+					for i, h := range heads {
+						tx[i] = gputest.TensorOf(t, dev, s.pair, names[i], x[i], rows, h*d)
+					}
+					run(t, dev, func(p *gpu.Pass) {
+						RopeForward(p, tx[0], tx[1], tc, ts, size)
+						RopeBackward(p, tx[2], tx[3], tc, ts, size)
 					})
-					tol := tolerance{5e-7, 1e-6}.in(s.pair)
-					compare(t, "forward", gputest.Read(t, d0, tf), forward, tol)
-					compare(t, "backward", gputest.Read(t, d0, tb), backward, tol)
-					zeroPadding(t, d0, tf, tb)
-					unchanged(t, d0, tc, cos)
-					unchanged(t, d0, ts, sin)
+					for i := range tx {
+						compare(t, names[i], gputest.Read(t, dev, tx[i]), want[i], tolerance{5e-7, 1e-6}.in(s.pair))
+					}
+					zeroPadding(t, dev, tx[:]...)
+					unchanged(t, dev, tc, cos)
+					unchanged(t, dev, ts, sin)
 				})
 			})
 		}
 	}
 }
 
-// However many heads an invocation turns, the bits are the same.
+// However many heads an invocation turns, also some of q and some of k, the bits are
+// the same.
 func TestRopeOfSomeHeads(t *testing.T) {
-	const rows, positions, heads, d = 10, 5, 5, 48
 	dev := gputest.Adapter(t)
-	cos, sin := RopeTables(positions, d, 10000)
-	tc, ts := gputest.Tensor(t, dev, "cos", cos, positions, d/2), gputest.Tensor(t, dev, "sin", sin, positions, d/2)
-	for _, s := range pairStorages {
-		turned := func(some int) gpu.Tensor {
-			x := gputest.TensorOf(t, dev, s.pair, fmt.Sprint(some, " heads"), random(1, rows*heads*d, 1), rows, heads*d)
-			run(t, dev, func(p *gpu.Pass) { runRopeEights(p, x, tc, ts, positions, heads, d, some, 1) })
-			return x
-		}
-		all := turned(heads)
-		for _, some := range []int{1, 2, 3} {
-			sameWords(t, dev, turned(some), all)
+	for _, units := range []ropeUnits{ropePairs, ropeEights} {
+		s := AttentionShape{B: 2, T: 5, H: 5, KV: 2, D: 6 * units.size}
+		rows := s.B * s.T
+		cos, sin := RopeTables(s.T, s.D, 10000)
+		tc, ts := gputest.Tensor(t, dev, "cos", cos, s.T, s.D/2), gputest.Tensor(t, dev, "sin", sin, s.T, s.D/2)
+		for _, x := range pairStorages {
+			turned := func(some int) (q, k gpu.Tensor) {
+				q = gputest.TensorOf(t, dev, x.pair, fmt.Sprint("q of ", some), random(1, rows*s.H*s.D, 1), rows, s.H*s.D)
+				k = gputest.TensorOf(t, dev, x.pair, fmt.Sprint("k of ", some), random(2, rows*s.KV*s.D, 1), rows, s.KV*s.D)
+				run(t, dev, func(p *gpu.Pass) { units.turn(p, q, k, tc, ts, s, some, 1) })
+				return q, k
+			}
+			allQ, allK := turned(s.H + s.KV)
+			for _, some := range []int{1, 2, 3, 4} {
+				q, k := turned(some)
+				sameWords(t, dev, q, allQ)
+				sameWords(t, dev, k, allK)
+			}
 		}
 	}
 }
 
 func TestRopeRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	x, table := gputest.Tensor(t, d, "x", nil, 3, 24), gputest.Tensor(t, d, "table", nil, 3, 4)
+	q, k, table := gputest.Tensor(t, d, "q", nil, 3, 24), gputest.Tensor(t, d, "k", nil, 3, 8), gputest.Tensor(t, d, "table", nil, 3, 4)
+	of := func(h, kv, d int) AttentionShape { return AttentionShape{B: 1, T: 3, H: h, KV: kv, D: d} }
 	for want, record := range map[string]func(p *gpu.Pass){
-		"head size 5": func(p *gpu.Pass) { RopeForward(p, x, table, table, 3, 1, 5) },
-		"rope: tensor x is (3, 24) where (3, 32) is":      func(p *gpu.Pass) { RopeForward(p, x, table, table, 3, 4, 8) },
-		"rope: tensor table is (3, 4) where (3, 6) is ne": func(p *gpu.Pass) { RopeBackward(p, x, table, table, 3, 2, 12) },
-		"head size 131078, at most 131070":                func(p *gpu.Pass) { ropeWide(p) },
+		"head size 5": func(p *gpu.Pass) { RopeForward(p, q, k, table, table, of(1, 1, 5)) },
+		"rope: tensor q is (3, 24) where (3, 32) is":      func(p *gpu.Pass) { RopeForward(p, q, k, table, table, of(4, 1, 8)) },
+		"rope: tensor k is (3, 8) where (3, 16) is":       func(p *gpu.Pass) { RopeForward(p, q, k, table, table, of(3, 2, 8)) },
+		"rope: tensor table is (3, 4) where (3, 6) is ne": func(p *gpu.Pass) { RopeBackward(p, q, q, table, table, of(2, 2, 12)) },
+		"bound at 0 and 1 and written":                    func(p *gpu.Pass) { RopeForward(p, q, q, table, table, of(3, 3, 8)) },
+		"head size 131078, at most 131070":                ropeWide,
 	} {
 		p := d.Begin("refuse")
 		record(p)
@@ -82,5 +107,5 @@ func ropeWide(p *gpu.Pass) {
 	const d = 2 * (maxLoop + 4)
 	x := gpu.Tensor{Spec: gpu.Spec{Name: "x", Shape: []int{1, d}}}
 	table := gpu.Tensor{Spec: gpu.Spec{Name: "table", Shape: []int{1, d / 2}}}
-	RopeForward(p, x, table, table, 1, 1, d)
+	RopeForward(p, x, x, table, table, AttentionShape{B: 1, T: 1, H: 1, KV: 1, D: d})
 }

@@ -18,16 +18,21 @@ const (
 	StatWords   = 8 // its length; the others are spare
 )
 
-// normPart is the number of elements whose squares one workgroup sums, as
-// squared_norm.wgsl has it.
-const normPart = ref.NormPart
+// normPart is the number of elements whose squares one workgroup sums, and normGrads
+// that of gradients in a call, as squared_norms.wgsl has them.
+const (
+	normPart  = ref.NormPart
+	normGrads = gpu.MaxStorage - 1
+)
 
 var sumLosses = treeKernel("sum_losses", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.SumLosses(a.F(0), a.F(1), a.Int(0))
 })
 
-var squaredNorm = typedTree("squared_norm", []gpu.Access{w, r}, "FG", func(a gpu.Args) {
-	ref.SquaredNorm(a.F(0), a.F(1), a.Int(1))
+var squaredNorms = typedTree("squared_norms", []gpu.Access{w, r, r, r, r, r, r, r}, "FGGGGGGG", func(a gpu.Args) {
+	for i := range a.Int(0) {
+		ref.SquaredNorm(a.F(0), a.F(1+i), a.Int(1+4*i+2))
+	}
 })
 
 var clipScale = treeKernel("clip_scale", []gpu.Access{w, r}, func(a gpu.Args) {
@@ -51,25 +56,64 @@ func SumLosses(p *gpu.Pass, stats, losses gpu.Tensor, n int) {
 // device.
 func SquaredNormParts(grad gpu.Spec) int { return gpu.Groups(grad.Rows()*grad.Stride(), normPart) }
 
-// SquaredNorm sets the elements of partials (F32) from at on to sums of squares of
-// grad (F32 or BF16, any size) and returns how many: SquaredNormParts.
-func SquaredNorm(p *gpu.Pass, partials, grad gpu.Tensor, at int) int {
-	if !alike(p, squaredNorm.name, grad) || !alike(p, squaredNorm.name, partials) {
+// SquaredNorms sets elements of partials (F32) to sums of squares of gradients (F32 or
+// BF16, all of one type, of any sizes), the sums of each from a multiple of
+// gpu.RowPadding on, and returns where the last ones end. What lies between is left as
+// it is.
+func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
+	name := squaredNorms.name
+	if !alike(p, name, partials) {
 		return 0
 	}
-	parts := SquaredNormParts(grad.Spec)
-	if at+parts > partials.Cols() {
-		p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", squaredNorm.name, at, at+parts, partials.Name, partials.Cols()))
-		return 0
-	}
-	total, x := grad.Rows()*grad.Stride(), floats(grad)
 	most := max(normPart, int(p.Limits().Binding/4)/normPart*normPart)
-	for first := 0; first < total; first += most {
-		n := min(most, total-first)
-		squaredNorm.run(p, gpu.Call{Groups: groups1(n, normPart), Params: []uint32{uint32(n / 8), uint32(at + first/normPart)},
-			Tensors: []gpu.Tensor{partials, x.part(first, n)}, Work: traffic(4, n)})
+	var call normCall
+	end := 0
+	for _, g := range grads {
+		if !alike(p, name, g) {
+			return 0
+		}
+		at, parts := gpu.Padded(end), SquaredNormParts(g.Spec)
+		if end = at + parts; end > partials.Cols() {
+			p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", name, at, end, partials.Name, partials.Cols()))
+			return 0
+		}
+		total, x := g.Rows()*g.Stride(), floats(g)
+		for first := 0; first < total; first += most {
+			n := min(most, total-first)
+			if call.add(x.part(first, n), n, at+first/normPart); call.count == normGrads {
+				call.record(p, partials)
+			}
+		}
 	}
-	return parts
+	call.record(p, partials)
+	return end
+}
+
+// normCall is a call of squared_norms that gathers gradients, or parts of them.
+type normCall struct {
+	count, elements, groups int
+	grads                   [normGrads]gpu.Tensor
+	params                  [normGrads][4]uint32
+}
+
+// add gathers n elements, whose sums begin at element at of the partials.
+func (c *normCall) add(x gpu.Tensor, n, at int) {
+	c.grads[c.count], c.params[c.count] = x, [4]uint32{uint32(c.groups), uint32(n / 8), uint32(at)}
+	c.count, c.elements, c.groups = c.count+1, c.elements+n, c.groups+gpu.Groups(n, normPart)
+}
+
+// record empties the call. Bindings to spare have a tensor that nothing reads there.
+func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
+	if c.count == 0 {
+		return
+	}
+	tensors, params := make([]gpu.Tensor, 0, gpu.MaxStorage), make([]uint32, 0, 1+4*normGrads)
+	tensors, params = append(tensors, partials), append(params, uint32(c.count))
+	for i := range normGrads {
+		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
+	}
+	squaredNorms.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, c.elements)})
+	*c = normCall{}
 }
 
 // ClipScale sets stats[StatNorm] to the root of the sum of n partials, and

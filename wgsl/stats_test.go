@@ -34,7 +34,9 @@ func TestClipScale(t *testing.T) {
 				n := rows * c
 				a, b := stored(grad, random(1, n, 1)), stored(grad, random(2, n, 0.1)) // two gradients, one norm
 				parts := SquaredNormParts(gpu.Spec{DType: grad, Shape: shape[:]})
-				partials, stats := random(3, 2*parts+1, 1), random(4, StatWords, 1)
+				second := gpu.Padded(parts) // where the second one's sums begin
+				partials, stats := make([]float32, second+parts+1), random(4, StatWords, 1)
+				partials[second+parts] = 3
 				sum := 0.0
 				for _, x := range append(widened(a), widened(b)...) {
 					sum += x * x
@@ -44,17 +46,15 @@ func TestClipScale(t *testing.T) {
 				t.Run(fmt.Sprint(shape, grad, most), func(t *testing.T) {
 					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 						ta, tb := gputest.TensorOf(t, d, grad, "a", a, rows, c), gputest.TensorOf(t, d, grad, "b", b, rows, c)
-						tp, ts := gputest.Tensor(t, d, "partials", partials, 2*parts+1), gputest.Tensor(t, d, "stats", stats, StatWords)
+						tp, ts := gputest.Tensor(t, d, "partials", partials, len(partials)), gputest.Tensor(t, d, "stats", stats, StatWords)
 						run(t, d, func(p *gpu.Pass) {
-							at := SquaredNorm(p, tp, ta, 0)
-							at += SquaredNorm(p, tp, tb, at)
-							ClipScale(p, ts, tp, at, most)
-							if at != 2*parts {
-								t.Errorf("%d partial sums, want %d", at, 2*parts)
+							if at := SquaredNorms(p, tp, ta, tb); at != second+parts {
+								t.Errorf("partial sums end at %d, want %d", at, second+parts)
 							}
+							ClipScale(p, ts, tp, second+parts, most)
 						})
 						compare(t, "stats", gputest.Read(t, d, ts), want, tolerance{1e-30, 1e-5})
-						compare(t, "the partial after the last", gputest.Read(t, d, tp)[2*parts:], partials[2*parts:], equal)
+						compare(t, "the partial after the last", gputest.Read(t, d, tp)[second+parts:], []float32{3}, equal)
 						unchanged(t, d, ta, a)
 						unchanged(t, d, tb, b)
 					})
@@ -64,17 +64,57 @@ func TestClipScale(t *testing.T) {
 	}
 }
 
-// Partial sums are the same bits where a gradient is bound in parts.
-func TestSquaredNormInParts(t *testing.T) {
-	const rows, c = 7, normPart - 100
+// More gradients than a call takes, of sizes around those of a workgroup and of a part:
+// their partial sums lie where they are said to, and are the same bits where each
+// gradient has a call of its own, and where it is bound in parts.
+func TestSquaredNorms(t *testing.T) {
+	shapes := [][2]int{{3, 5}, {7, normPart - 100}, {1, 1}, {1, normPart}, {1, normPart + 1}, {2, normPart}, {1, 64}, {100, 9}, {9, normPart / 3}}
 	for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
+		var ends []int // of each gradient's sums
+		var values, want []float32
+		for i, shape := range shapes {
+			x := stored(grad, random(uint64(i), shape[0]*shape[1], 1))
+			values = append(values, x...)
+			spec := gpu.Spec{DType: grad, Shape: shape[:]}
+			padded := make([]float32, shape[0]*spec.Stride())
+			for row := range shape[0] {
+				copy(padded[row*spec.Stride():], x[row*shape[1]:][:shape[1]])
+			}
+			at := gpu.Padded(len(want))
+			for len(want) < at {
+				want = append(want, -1) // what lies between is not written
+			}
+			want = append(want, make([]float32, SquaredNormParts(spec))...)
+			ref.SquaredNorm(want, padded, at)
+			ends = append(ends, len(want))
+		}
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			g := gputest.TensorOf(t, d, grad, "grad", random(1, rows*c, 1), rows, c)
-			whole, parts := gputest.Tensor(t, d, "whole", nil, SquaredNormParts(g.Spec)), gputest.Tensor(t, d, "parts", nil, SquaredNormParts(g.Spec))
-			run(t, d, func(p *gpu.Pass) { SquaredNorm(p, whole, g, 0) })
+			blank := make([]float32, len(want))
+			for i := range blank {
+				blank[i] = -1
+			}
+			partials := func(name string) gpu.Tensor { return gputest.Tensor(t, d, name, blank, len(want)) }
+			all, parts := partials("all"), partials("parts")
+			var grads []gpu.Tensor
+			for i, shape := range shapes {
+				n := shape[0] * shape[1]
+				grads, values = append(grads, gputest.TensorOf(t, d, grad, fmt.Sprint("grad ", i), values[:n], shape[:]...)), append(values[n:], values[:n]...)
+			}
+			run(t, d, func(p *gpu.Pass) {
+				if end := SquaredNorms(p, all, grads...); end != len(want) {
+					t.Errorf("partial sums end at %d, want %d", end, len(want))
+				}
+			})
+			got := gputest.Read(t, d, all)
+			compare(t, "partials", got, want, tolerance{0, 1e-5})
+			for i, g := range grads {
+				one, n := partials("one"), SquaredNormParts(g.Spec)
+				run(t, d, func(p *gpu.Pass) { SquaredNorms(p, one, g) })
+				compare(t, fmt.Sprint("partials of gradient ", i, " alone"), gputest.Read(t, d, one)[:n], got[ends[i]-n:ends[i]], equal)
+			}
 			defer gpu.RestrictBinding(d, 2*4*normPart)()
-			run(t, d, func(p *gpu.Pass) { SquaredNorm(p, parts, g, 0) })
-			sameWords(t, d, parts, whole)
+			run(t, d, func(p *gpu.Pass) { SquaredNorms(p, parts, grads...) })
+			sameWords(t, d, parts, all)
 		})
 	}
 }
@@ -91,7 +131,7 @@ func TestClipScaleNotFinite(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 					tg, tp := gputest.TensorOf(t, d, grad, "grad", g, 100), gputest.Tensor(t, d, "partials", nil, 1)
 					ts := gputest.Tensor(t, d, "stats", random(2, StatWords, 1), StatWords)
-					run(t, d, func(p *gpu.Pass) { ClipScale(p, ts, tp, SquaredNorm(p, tp, tg, 0), most) })
+					run(t, d, func(p *gpu.Pass) { ClipScale(p, ts, tp, SquaredNorms(p, tp, tg), most) })
 					stats := gputest.Read(t, d, ts)
 					if finite(stats[StatNorm]) {
 						t.Errorf("gradient %g: norm %g, want it not finite", bad, stats[StatNorm])
@@ -163,16 +203,17 @@ func TestOneWorkgroupRefuses(t *testing.T) {
 	const n = 64*maxWalk + 1
 	d := gpu.NewHost()
 	var x gpu.Tensor
-	stats, list := gputest.Tensor(t, d, "stats", nil, StatWords), gputest.Tensor(t, d, "list", nil, 9)
+	stats, list, long := gputest.Tensor(t, d, "stats", nil, StatWords), gputest.Tensor(t, d, "list", nil, 9), gputest.Tensor(t, d, "long", nil, normPart+1)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"sum_losses: 4192001 elements, at most 4192000":                func(p *gpu.Pass) { SumLosses(p, x, x, n) },
-		"clip_scale: 4192001 elements, at most 4192000":                func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
-		"release_scale: 4192001 elements, at most 4192000":             func(p *gpu.Pass) { ReleaseScale(p, x, x, n, 1) },
-		"cross_entropy_forward: 33536001 columns, at most 33536000":    func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, 8*64*maxWalk+1) },
-		"cross_entropy: 16768001 columns, at most 16768000":            func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, 8*64*(maxWalk/2)+1, 1) },
-		"sum_losses: 10 elements of tensor list, which has 9":          func(p *gpu.Pass) { SumLosses(p, stats, list, 10) },
-		"squared_norm: partial sums 9 to 10 of tensor list, which has": func(p *gpu.Pass) { SquaredNorm(p, list, stats, 9) },
-		"zero: no tensor": func(p *gpu.Pass) { Zero(p, x) },
+		"sum_losses: 4192001 elements, at most 4192000":                 func(p *gpu.Pass) { SumLosses(p, x, x, n) },
+		"clip_scale: 4192001 elements, at most 4192000":                 func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
+		"release_scale: 4192001 elements, at most 4192000":              func(p *gpu.Pass) { ReleaseScale(p, x, x, n, 1) },
+		"cross_entropy_forward: 33536001 columns, at most 33536000":     func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, 8*64*maxWalk+1) },
+		"cross_entropy: 16768001 columns, at most 16768000":             func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, 8*64*(maxWalk/2)+1, 1) },
+		"sum_losses: 10 elements of tensor list, which has 9":           func(p *gpu.Pass) { SumLosses(p, stats, list, 10) },
+		"squared_norms: partial sums 8 to 10 of tensor list, which has": func(p *gpu.Pass) { SquaredNorms(p, list, stats, long) },
+		"squared_norms: no tensor":                                      func(p *gpu.Pass) { SquaredNorms(p, list, x) },
+		"zero: no tensor":                                               func(p *gpu.Pass) { Zero(p, x) },
 	} {
 		p := d.Begin("refuse")
 		record(p)

@@ -125,14 +125,20 @@ func NewAdamW(c AdamWConfig, m *model.Model) (*AdamW, error) {
 // are complete. Nothing is written when the gradients' norm is not finite.
 func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rates) {
 	o.T++
-	at := 0
-	for _, q := range o.params {
-		at += gpu.Padded(wgsl.SquaredNorm(p, o.partials, q.Grad, at))
-	}
-	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm)) // what was skipped is zero
+	o.clip(p, stats)
 	for _, q := range o.params {
 		o.update(p, q, stats, rates(q))
 	}
+}
+
+// clip records the clip scale of all gradients together.
+func (o *AdamW) clip(p *gpu.Pass, stats gpu.Tensor) {
+	grads := make([]gpu.Tensor, len(o.params))
+	for i, q := range o.params {
+		grads[i] = q.Grad
+	}
+	n := wgsl.SquaredNorms(p, o.partials, grads...)
+	wgsl.ClipScale(p, stats, o.partials, n, float32(o.MaxNorm)) // what lies between is zero
 }
 
 // Release begins a step that updates each parameter as soon as its gradient is
@@ -145,7 +151,7 @@ func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rat
 func (o *AdamW) Release(stats gpu.Tensor, rates func(*model.Param) Rates) func(*gpu.Pass, *model.Param) {
 	o.T++
 	return func(p *gpu.Pass, q *model.Param) {
-		n := wgsl.SquaredNorm(p, o.partials, q.Grad, 0)
+		n := wgsl.SquaredNorms(p, o.partials, q.Grad)
 		share := float64(q.Weight.Elements()) / float64(o.elements)
 		wgsl.ReleaseScale(p, stats, o.partials, n, float32(o.MaxNorm*math.Sqrt(share)))
 		o.update(p, q, stats, rates(q))

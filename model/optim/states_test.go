@@ -73,11 +73,7 @@ func (l language) batch() model.Batch {
 // compands: the negative control.
 func (o *AdamW) linear8(p *gpu.Pass, stats gpu.Tensor, lr float64) {
 	o.T++
-	at := 0
-	for _, q := range o.params {
-		at += gpu.Padded(wgsl.SquaredNorm(p, o.partials, q.Grad, at))
-	}
-	wgsl.ClipScale(p, stats, o.partials, at, float32(o.MaxNorm))
+	o.clip(p, stats)
 	for _, q := range o.params {
 		m := o.moments[q.Name]
 		wgsl.AdamWLinear8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, stats, wgsl.AdamW{
