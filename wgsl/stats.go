@@ -2,6 +2,8 @@ package wgsl
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/wgsl/ref"
@@ -18,22 +20,32 @@ const (
 	StatWords   = 8 // its length; the others are spare
 )
 
-// normPart is the number of elements whose squares one workgroup sums, and normGrads
-// that of gradients in a call, as squared_norms.wgsl has them.
-const (
-	normPart  = ref.NormPart
-	normGrads = gpu.MaxStorage - 1
-)
+// normPart is the number of elements whose squares one workgroup sums, as
+// squared_norms.wgsl.tmpl has it.
+const normPart = ref.NormPart
 
 var sumLosses = treeKernel("sum_losses", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.SumLosses(a.F(0), a.F(1), a.Int(0))
 })
 
-var squaredNorms = typedTree("squared_norms", []gpu.Access{w, r, r, r, r, r, r, r}, "FGGGGGGG", func(a gpu.Args) {
-	for i := range a.Int(0) {
-		ref.SquaredNorm(a.F(0), a.F(1+i), a.Int(1+4*i+2))
+// normGrads is the most gradients of a call.
+const normGrads = gpu.MaxStorage - 1
+
+// Each binding costs a call something: one gradient has a kernel of its own.
+var squaredNorm, squaredNorms = declareNorms(1), declareNorms(normGrads)
+
+func declareNorms(count int) *family {
+	name, bindings := fmt.Sprint("squared_norms_", count), upTo(count + 1)[1:]
+	source := fill("squared_norms", map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
+	k := gpu.Kernel{Name: name, Entry: name, Source: text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4,
+		Access: append([]gpu.Access{w}, slices.Repeat([]gpu.Access{r}, count)...)}
+	k.Host = func(a gpu.Args) {
+		for i := range a.Int(0) {
+			ref.SquaredNorm(a.F(0), a.F(1+i), a.Int(1+4*i+2))
+		}
 	}
-})
+	return declareFamily(k, "F"+strings.Repeat("G", count), storages[:2])
+}
 
 var clipScale = treeKernel("clip_scale", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.ClipScale(a.F(0), a.F(1), a.Int(0), a.Float(1))
@@ -61,7 +73,7 @@ func SquaredNormParts(grad gpu.Spec) int { return gpu.Groups(grad.Rows()*grad.St
 // gpu.RowPadding on, and returns where the last ones end. What lies between is left as
 // it is.
 func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
-	name := squaredNorms.name
+	const name = "squared_norms"
 	if !alike(p, name, partials) {
 		return 0
 	}
@@ -104,15 +116,19 @@ func (c *normCall) add(x gpu.Tensor, n, at int) {
 
 // record empties the call. Bindings to spare have a tensor that nothing reads there.
 func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
-	if c.count == 0 {
+	f, bindings := squaredNorms, normGrads
+	switch c.count {
+	case 0:
 		return
+	case 1:
+		f, bindings = squaredNorm, 1
 	}
-	tensors, params := make([]gpu.Tensor, 0, gpu.MaxStorage), make([]uint32, 0, 1+4*normGrads)
+	tensors, params := make([]gpu.Tensor, 0, 1+bindings), make([]uint32, 0, 1+4*bindings)
 	tensors, params = append(tensors, partials), append(params, uint32(c.count))
-	for i := range normGrads {
+	for i := range bindings {
 		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
 	}
-	squaredNorms.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, c.elements)})
+	f.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, c.elements)})
 	*c = normCall{}
 }
 

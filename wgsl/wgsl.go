@@ -18,6 +18,8 @@ package wgsl
 import (
 	"embed"
 	"fmt"
+	"strings"
+	"text/template"
 
 	"steplm/gpu"
 )
@@ -41,6 +43,19 @@ func text(name string) string {
 		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
 	}
 	return string(src)
+}
+
+// fill is the template of file name.wgsl.tmpl with what it asks for.
+func fill(name string, data any) string {
+	tmpl, err := template.ParseFS(files, name+".wgsl.tmpl")
+	var src strings.Builder
+	if err == nil {
+		err = tmpl.Execute(&src, data)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("kernel %s: %v", name, err)) // a mistake in this package
+	}
+	return src.String()
 }
 
 func declare(k *gpu.Kernel) *gpu.Kernel {
