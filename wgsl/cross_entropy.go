@@ -31,8 +31,8 @@ func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, ro
 	if !fitsLogits(p, crossEntropyForward, 1, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(eightStride(logits)), uint32(at), uint32(rows)},
-		Tensors: []gpu.Tensor{losses, logits, targets}, Work: traffic(4, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(eightStride(logits)), uint32(at), uint32(rows)),
+		Tensors: p.Tensors(losses, logits, targets), Work: traffic(4, rows*v)})
 }
 
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
@@ -41,8 +41,8 @@ func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v i
 	if !fitsLogits(p, crossEntropy, 2, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: []uint32{uint32(v), uint32(eightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)},
-		Tensors: []gpu.Tensor{logits, losses, targets}, Work: traffic(12, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(eightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)),
+		Tensors: p.Tensors(logits, losses, targets), Work: traffic(12, rows*v)})
 }
 
 // fitsLogits fails the pass when the tensors are smaller than the call says, or a

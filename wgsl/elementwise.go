@@ -41,6 +41,6 @@ func Zero(p *gpu.Pass, x gpu.Tensor) {
 	for at := 0; at < x.Words(); at += most {
 		s.Shape = []int{min(most, x.Words()-at)}
 		n := s.Words()
-		p.Run(gpu.Call{Kernel: zero, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{x.As(s, at)}, Work: traffic(4, n)})
+		p.Run(gpu.Call{Kernel: zero, Groups: groups1(n, 64), Params: p.Params(uint32(n)), Tensors: p.Tensors(x.As(s, at)), Work: traffic(4, n)})
 	}
 }

@@ -28,8 +28,8 @@ func EmbedForward(p *gpu.Pass, out, weight, ids gpu.Tensor) {
 	stride := eightStride(out)
 	eights := out.Rows() * stride
 	eachRows(p, embedForward.name, weight, func(first int, part gpu.Tensor) {
-		embedForward.run(p, gpu.Call{Groups: groups1(eights, 64), Params: []uint32{uint32(eights), uint32(stride), uint32(first), uint32(part.Rows())},
-			Tensors: []gpu.Tensor{out, part, ids}, Work: traffic(64, eights)})
+		embedForward.run(p, gpu.Call{Groups: groups1(eights, 64), Params: p.Params(uint32(eights), uint32(stride), uint32(first), uint32(part.Rows())),
+			Tensors: p.Tensors(out, part, ids), Work: traffic(64, eights)})
 	})
 }
 
@@ -53,8 +53,8 @@ func embedBackwardLimit(p *gpu.Pass, dweight, dout, tokens, starts, order gpu.Te
 	eachRows(p, embedBackward.name, dweight, func(first int, part gpu.Tensor) {
 		for skip := 0; skip < rows; skip += limit {
 			embedBackward.run(p, gpu.Call{Groups: [3]int{gpu.Groups(stride, 64), segments, 1},
-				Params:  []uint32{uint32(stride), uint32(first), uint32(part.Rows()), uint32(skip), uint32(limit), uint32(segments)},
-				Tensors: []gpu.Tensor{part, dout, tokens, starts, order}, Work: traffic(96, min(limit, rows)*stride)})
+				Params:  p.Params(uint32(stride), uint32(first), uint32(part.Rows()), uint32(skip), uint32(limit), uint32(segments)),
+				Tensors: p.Tensors(part, dout, tokens, starts, order), Work: traffic(96, min(limit, rows)*stride)})
 		}
 	})
 }

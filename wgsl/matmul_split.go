@@ -68,5 +68,5 @@ func MatmulTNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s MatmulShape) {
 		accumulate = 1
 	}
 	pairs := s.M * pairStride(out)
-	sumSlices.run(p, gpu.Call{Groups: groups1(pairs, 64), Params: []uint32{uint32(pairs), uint32(slices), accumulate}, Tensors: []gpu.Tensor{out, partials}, Work: traffic(4*(slices+1), 2*pairs)})
+	sumSlices.run(p, gpu.Call{Groups: groups1(pairs, 64), Params: p.Params(uint32(pairs), uint32(slices), accumulate), Tensors: p.Tensors(out, partials), Work: traffic(4*(slices+1), 2*pairs)})
 }

@@ -40,8 +40,8 @@ func Quantize(p *gpu.Pass, q, scales, x gpu.Tensor) {
 	}
 	eachQuantized(p, quantize.Name, q, scales, x, func(q, scales, x gpu.Tensor) {
 		n := scales.Words()
-		p.Run(gpu.Call{Kernel: quantize, Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(x.Cols()), uint32(x.Stride() / 4), uint32(scales.Stride())},
-			Tensors: []gpu.Tensor{q, scales, x}, Work: traffic(9, x.Elements())})
+		p.Run(gpu.Call{Kernel: quantize, Groups: groups1(n, 64), Params: p.Params(uint32(n), uint32(x.Cols()), uint32(x.Stride()/4), uint32(scales.Stride())),
+			Tensors: p.Tensors(q, scales, x), Work: traffic(9, x.Elements())})
 	})
 }
 
@@ -54,8 +54,8 @@ func Dequantize(p *gpu.Pass, out, q, scales gpu.Tensor) {
 	}
 	eachQuantized(p, dequantize.name, q, scales, out, func(q, scales, out gpu.Tensor) {
 		n := out.Rows() * eightStride(out)
-		dequantize.run(p, gpu.Call{Groups: groups1(n, 64), Params: []uint32{uint32(n), uint32(out.Cols()), uint32(eightStride(out)), uint32(scales.Stride())},
-			Tensors: []gpu.Tensor{out, q, scales}, Work: traffic(5, out.Elements())})
+		dequantize.run(p, gpu.Call{Groups: groups1(n, 64), Params: p.Params(uint32(n), uint32(out.Cols()), uint32(eightStride(out)), uint32(scales.Stride())),
+			Tensors: p.Tensors(out, q, scales), Work: traffic(5, out.Elements())})
 	})
 }
 

@@ -52,8 +52,8 @@ func recordRMSNormForward(p *gpu.Pass, rowEach bool, out, rstd, x, weight gpu.Te
 	if !normed(p, rmsnormForward.name, x, out) || !shaped(p, rmsnormForward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormForward.name, weight, 1, x.Cols()) {
 		return
 	}
-	f, call := rmsnormForward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x)), gpu.Param(eps)},
-		Tensors: []gpu.Tensor{out, rstd, x, weight}, Work: traffic(12, x.Elements())}
+	f, call := rmsnormForward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: p.Params(uint32(x.Cols()), uint32(pairStride(x)), gpu.Param(eps)),
+		Tensors: p.Tensors(out, rstd, x, weight), Work: traffic(12, x.Elements())}
 	if rowEach {
 		f, call.Groups, call.Params[1] = rmsnormForwardRows, groups1(x.Rows(), 8), uint32(eightStride(x))
 		call.Params = append(call.Params, uint32(x.Rows()))
@@ -65,8 +65,8 @@ func recordRMSNormBackward(p *gpu.Pass, rowEach bool, dx, dout, x, weight, rstd 
 	if !normed(p, rmsnormBackward.name, x, dx, dout) || !shaped(p, rmsnormBackward.name, rstd, 1, x.Rows()) || !shaped(p, rmsnormBackward.name, weight, 1, x.Cols()) {
 		return
 	}
-	f, call := rmsnormBackward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: []uint32{uint32(x.Cols()), uint32(pairStride(x))},
-		Tensors: []gpu.Tensor{dx, dout, x, weight, rstd}, Work: traffic(24, x.Elements())}
+	f, call := rmsnormBackward, gpu.Call{Groups: [3]int{x.Rows(), 1, 1}, Params: p.Params(uint32(x.Cols()), uint32(pairStride(x))),
+		Tensors: p.Tensors(dx, dout, x, weight, rstd), Work: traffic(24, x.Elements())}
 	if rowEach {
 		f, call.Groups, call.Params[1] = rmsnormBackwardRows, groups1(x.Rows(), 8), uint32(eightStride(x))
 		call.Params = append(call.Params, uint32(x.Rows()))
@@ -89,8 +89,8 @@ func RMSNormBackwardWeight(p *gpu.Pass, dweight, dout, x, rstd gpu.Tensor, accum
 	if accumulate {
 		add = 1
 	}
-	rmsnormBackwardWeight.run(p, gpu.Call{Groups: groups1(stride, 8), Params: []uint32{uint32(rows), uint32(x.Cols()), uint32(stride), add},
-		Tensors: []gpu.Tensor{dweight, dout, x, rstd}, Work: traffic(8, x.Elements())})
+	rmsnormBackwardWeight.run(p, gpu.Call{Groups: groups1(stride, 8), Params: p.Params(uint32(rows), uint32(x.Cols()), uint32(stride), add),
+		Tensors: p.Tensors(dweight, dout, x, rstd), Work: traffic(8, x.Elements())})
 }
 
 // normed fails the pass when tensors are not of x's shape, or a workgroup cannot

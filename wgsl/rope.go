@@ -85,8 +85,8 @@ func runRope(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape, sign floa
 		p.Fail(fmt.Errorf("rope: head size %d, at most %d where half of it is odd", s.D, 2*maxLoop))
 	default:
 		n := rows * (s.H + s.KV)
-		params := []uint32{uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(width), gpu.Param(sign), uint32(pairStride(q)), uint32(pairStride(k)), uint32(cos.Stride())}
-		ropeOdd.run(p, ropeCall(n, params, q, k, cos, sin))
+		params := p.Params(uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(width), gpu.Param(sign), uint32(pairStride(q)), uint32(pairStride(k)), uint32(cos.Stride()))
+		ropeOdd.run(p, ropeCall(n, params, p.Tensors(q, k, cos, sin)))
 	}
 }
 
@@ -94,11 +94,12 @@ func runRope(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape, sign floa
 func (u ropeUnits) turn(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s AttentionShape, some int, sign float32) {
 	each := s.D / 2 / u.size
 	n := s.B * s.T * gpu.Groups(s.H+s.KV, some) * each
-	params := []uint32{uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(each), gpu.Param(sign),
-		uint32(q.Stride() / u.size), uint32(k.Stride() / u.size), uint32(cos.Stride() / u.size), uint32(some)}
-	u.run(p, ropeCall(n, params, q, k, cos, sin))
+	params := p.Params(uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(each), gpu.Param(sign),
+		uint32(q.Stride()/u.size), uint32(k.Stride()/u.size), uint32(cos.Stride()/u.size), uint32(some))
+	u.run(p, ropeCall(n, params, p.Tensors(q, k, cos, sin)))
 }
 
-func ropeCall(n int, params []uint32, q, k, cos, sin gpu.Tensor) gpu.Call {
-	return gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: []gpu.Tensor{q, k, cos, sin}, Work: traffic(8, q.Elements()+k.Elements())}
+// ropeCall is a call on q, k, cos and sin.
+func ropeCall(n int, params []uint32, tensors []gpu.Tensor) gpu.Call {
+	return gpu.Call{Groups: groups1(n, 64), Params: params, Tensors: tensors, Work: traffic(8, tensors[0].Elements()+tensors[1].Elements())}
 }

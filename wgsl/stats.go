@@ -123,8 +123,7 @@ func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
 	case 1:
 		f, bindings = squaredNorm, 1
 	}
-	tensors, params := make([]gpu.Tensor, 0, 1+bindings), make([]uint32, 0, 1+4*bindings)
-	tensors, params = append(tensors, partials), append(params, uint32(c.count))
+	tensors, params := p.Tensors(partials), p.Params(uint32(c.count))
 	for i := range bindings {
 		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
 	}
@@ -151,7 +150,7 @@ func ReleaseScale(p *gpu.Pass, stats, partials gpu.Tensor, n int, maxNorm float3
 // ReleaseNorm sets stats[StatNorm] to the root of stats[StatSquares]: the norm of all
 // gradients, not finite if one was not.
 func ReleaseNorm(p *gpu.Pass, stats gpu.Tensor) {
-	p.Run(gpu.Call{Kernel: releaseNorm, Groups: [3]int{1, 1, 1}, Tensors: []gpu.Tensor{stats}})
+	p.Run(gpu.Call{Kernel: releaseNorm, Groups: [3]int{1, 1, 1}, Tensors: p.Tensors(stats)})
 }
 
 // oneWorkgroup records a kernel whose single workgroup walks the first n elements of
@@ -164,5 +163,5 @@ func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, stats, lis
 		p.Fail(fmt.Errorf("%s: %d elements of tensor %s, which has %d", k.Name, n, list.Name, list.Cols()))
 		return
 	}
-	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: []gpu.Tensor{stats, list}, Work: traffic(4, n)})
+	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list), Work: traffic(4, n)})
 }
