@@ -168,11 +168,11 @@ func newRunners(r stage.Recipe) ([]*stepRunner, error) {
 	return list, nil
 }
 
-// begin allocates the stage and lists what there is to time.
-func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) (list []*timed, err error) {
+// begin allocates the stage and prepares what there is to time.
+func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) (err error) {
 	d := &handed{Device: dev}
 	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1), x.stage); err != nil {
-		return nil, err
+		return err
 	}
 	x.step = &timed{once: func() (spent, error) {
 		d.at = time.Time{}
@@ -183,16 +183,10 @@ func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) 
 	}}
 	calls, err := x.recipe.Calls(dev, x.stage)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if x.replays, err = newReplays(dev, rp, calls); err != nil {
-		return nil, err
-	}
-	list = append(list, x.step)
-	for _, r := range x.replays {
-		list = append(list, r.timed)
-	}
-	return list, nil
+	x.replays, err = newReplays(dev, rp, calls)
+	return err
 }
 
 // sum sums up what was timed.
@@ -246,7 +240,10 @@ func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *s
 	b.Peak = slices.Max(peaks)
 	for _, x := range runners {
 		if first := runners[0]; x != first && beside != nil {
-			x.TimeRatio, x.CPURatio, x.FLOPRatio = x.Seconds/first.Seconds, ratio(x.CPU, first.CPU), x.Total/first.Total
+			x.TimeRatio, x.FLOPRatio = overTurns(x.step.wall, first.step.wall), x.Total/first.Total
+			if x.CPU > 0 {
+				x.CPURatio = overTurns(x.step.cpu, first.step.cpu)
+			}
 		}
 		b.Stages = append(b.Stages, x.stageBench)
 	}
@@ -296,14 +293,17 @@ func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, step
 			}
 		}
 	}()
-	var list []*timed
+	var list, parts []*timed // the steps, which are compared with each other, side by side
 	for _, x := range group {
-		one, err := x.begin(ctx, dev, rp)
-		if err != nil {
+		if err := x.begin(ctx, dev, rp); err != nil {
 			return 0, err
 		}
-		list = append(list, one...)
+		list = append(list, x.step)
+		for _, r := range x.replays {
+			parts = append(parts, r.timed)
+		}
 	}
+	list = append(list, parts...)
 	if gpu.Tunable(dev) {
 		best, free, err := timedPeak(dev, group[0].recipe.Storage.Precision)
 		if err != nil {

@@ -28,13 +28,18 @@ func stopwatch() func() spent {
 	return func() spent { return spent{time.Since(start).Seconds(), cpuSeconds() - cpu} }
 }
 
-// takeTurns runs everything once to warm up and then turn by turn.
+// takeTurns runs everything once to warm up and then turn by turn, every second turn
+// backwards: a clock that drifts then favours the first as often as the last.
 func takeTurns(ctx context.Context, list []*timed, turns int, w io.Writer, label string) error {
 	bar := newProgress(w, label, int64((turns+1)*len(list)), "runs")
 	defer bar.Done()
 	done := int64(0)
 	for turn := range turns + 1 {
-		for _, t := range list {
+		for i := range list {
+			t := list[i]
+			if turn%2 == 1 {
+				t = list[len(list)-1-i]
+			}
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -92,6 +97,16 @@ func median(list []float64) float64 {
 	s := slices.Sorted(slices.Values(list))
 	n := len(s)
 	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// overTurns is x over y, of each turn by itself: the median over the turns. 0 where y is
+// not known.
+func overTurns(x, y []float64) float64 {
+	list := make([]float64, len(x))
+	for i := range x {
+		list[i] = ratio(x[i], y[i])
+	}
+	return median(list)
 }
 
 // figure prints a number with three digits, a missing one as "-".
