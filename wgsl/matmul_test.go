@@ -16,7 +16,7 @@ import (
 func everyMatmul(transpose string, types matmulTypes) (list []matmulVariant) {
 	for _, t := range []matmulTile{
 		{4, 4, 8, 1, 2, 0}, {8, 8, 8, 1, 2, 0}, {16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {4, 16, 8, 1, 4, 0},
-		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8},
+		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8}, {8, 8, 1, 8, 4, 0}, {8, 8, 2, 4, 4, 0},
 	} {
 		list = append(list, matmulVariant{matmulTile: t, Transpose: transpose, Types: types})
 	}

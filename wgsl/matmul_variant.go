@@ -121,7 +121,7 @@ func (v matmulVariant) make() *gpu.Kernel {
 		access, dtypes = append(access, r, r), append(dtypes, v.Types[1], v.Types[2])
 	}
 	return &gpu.Kernel{
-		Name: v.name(), Source: text.String(), Workgroup: [3]int{v.GX, v.GY, 1},
+		Name: v.name(), Source: text.String(), Workgroup: [3]int{v.GX * v.GY, 1, 1},
 		Shared: v.shared(), Access: access, DTypes: dtypes, Host: v.host,
 	}
 }
