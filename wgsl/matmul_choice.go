@@ -2,6 +2,7 @@ package wgsl
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"steplm/gpu"
@@ -69,10 +70,12 @@ func (c matmulClass) choose(p *gpu.Pass, work float64) matmulTile {
 }
 
 // cpuTiles are what is tried where memory is the CPU's cache and a workgroup of eight
-// is a vector's lanes; more than 16 x 16 sums take seconds to compile.
+// is a vector's lanes, over columns, rows or both; more than 16 x 16 sums take seconds to
+// compile.
 var cpuTiles = []matmulTile{
 	{16, 16, 8, 1, 4, 0}, {16, 16, 8, 1, 2, 0}, {16, 12, 8, 1, 4, 0}, {16, 8, 8, 1, 4, 0}, {16, 8, 8, 1, 8, 0}, {8, 16, 8, 1, 4, 0}, {8, 8, 8, 1, 4, 0},
 	{4, 16, 8, 1, 4, 0}, {16, 4, 8, 1, 4, 0}, {16, 4, 4, 2, 4, 0}, {16, 4, 2, 4, 4, 0}, {8, 4, 2, 4, 8, 0}, {4, 4, 8, 1, 4, 0}, {8, 4, 8, 1, 4, 0}, {4, 8, 8, 1, 4, 0},
+	{16, 16, 4, 2, 4, 0}, {16, 16, 2, 4, 4, 0}, {16, 16, 1, 8, 4, 0}, {16, 8, 1, 8, 4, 0}, {16, 8, 1, 8, 8, 0},
 }
 
 // gpuTiles are what is tried on GPUs: first the register tiles, which compile
@@ -114,7 +117,7 @@ func (c matmulClass) tiles(l gpu.Limits) []matmulTile {
 
 // fallback picks a tile by shape and device kind: workgroup tiles on GPUs; on a GPU that
 // must do without, workgroups that fill its lanes, as long as there are rows for
-// them; big register tiles where memory is the CPU's cache.
+// them; on a CPU as fallbackCPU says.
 func (c matmulClass) fallback(l gpu.Limits) matmulTile {
 	if l.CPU {
 		return c.fallbackCPU()
@@ -135,23 +138,30 @@ func (c matmulClass) fallback(l gpu.Limits) matmulTile {
 	return matmulTile{tile(c.M), tile(c.N), 8, rows, 2, 0}
 }
 
-// fallbackCPU takes no more columns per invocation than leave all eight of them,
-// which are the lanes of the CPU's vectors, something to do.
-func (c matmulClass) fallbackCPU() matmulTile {
-	t := matmulTile{4, 16, 8, 1, 4, 0}
-	switch {
-	case c.N <= 8 && c.M >= 64:
-		return matmulTile{16, 4, 2, 4, 4, 0}
-	case c.M >= 16:
-		t.TM = 16
-	case c.M >= 8:
-		t.TM = 8
+// cpuDefaults are the tiles that CPUs take untuned, and what each computes in a second
+// where it is full, of what the first does: as measured on lavapipe, rounded. The first four
+// differ in how the eight lanes of a vector are laid over rows and columns.
+var cpuDefaults = []struct {
+	matmulTile
+	rate float64
+}{
+	{matmulTile{16, 16, 8, 1, 4, 0}, 1}, {matmulTile{16, 16, 4, 2, 4, 0}, 0.95}, {matmulTile{16, 16, 2, 4, 4, 0}, 0.95}, {matmulTile{16, 16, 1, 8, 4, 0}, 0.95},
+	{matmulTile{16, 8, 1, 8, 4, 0}, 0.8}, {matmulTile{8, 16, 8, 1, 4, 0}, 0.8}, {matmulTile{4, 16, 8, 1, 4, 0}, 0.6}, {matmulTile{4, 4, 8, 1, 4, 0}, 0.35},
+}
+
+// cpuCores should have a workgroup each: fewer workgroups take no less time.
+const cpuCores = 4
+
+// fallbackCPU takes the tile that needs the least time for all that it computes, what lies
+// beyond the edges too.
+func (c matmulClass) fallbackCPU() (best matmulTile) {
+	least := math.Inf(1)
+	for _, t := range cpuDefaults {
+		m, n := t.block()
+		groups := gpu.Groups(c.M, m) * gpu.Groups(gpu.Padded(c.N), n)
+		if time := float64(max(groups, cpuCores)*m*n) / t.rate; time < least {
+			best, least = t.matmulTile, time
+		}
 	}
-	switch {
-	case c.N <= 32:
-		t.TN = 4
-	case c.N <= 64:
-		t.TN = 8
-	}
-	return t
+	return best
 }

@@ -25,9 +25,12 @@ func TestMatmulChoice(t *testing.T) {
 		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 4096 }, 128, 128, false, 8, 8, 8},
 		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8, 8},
 		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16, 1},
-		{"a CPU, narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 32, false, 16, 4, 1},
-		{"a CPU, less narrow", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 33, false, 16, 8, 1},
-		{"a CPU, few rows", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 15, 65, false, 8, 16, 1},
+		{"a CPU, eight columns", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 8, false, 16, 8, 8},
+		{"a CPU, whole narrow blocks", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, false, 16, 16, 8},
+		{"a CPU, half the lanes' columns", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 64, false, 16, 16, 2},
+		{"a CPU, full but for 2 %", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 1376, false, 16, 16, 1},
+		{"a CPU, few rows", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 8, 768, false, 8, 16, 1},
+		{"a CPU, a row", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1, 768, false, 4, 16, 1},
 	} {
 		l := real
 		c.change(&l)
@@ -35,6 +38,9 @@ func TestMatmulChoice(t *testing.T) {
 			v := matmulVariant{matmulTile: matmulClass{transpose, matmulTypes{}, c.m, c.n, 64}.fallback(l), Transpose: transpose}
 			if v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn || v.GY != c.rows {
 				t.Errorf("%s, %s: %+v", c.name, transpose, v)
+			}
+			if _, ok := matmulTileNames[v.matmulTile.String()]; !ok {
+				t.Errorf("%s, %s: %s is not among the tiles that can be chosen", c.name, transpose, v.matmulTile)
 			}
 			k := v.kernel()
 			if k.Shared > 0 != c.shared || k.Shared > l.WorkgroupMemory || k.Invocations() > l.Invocations {
