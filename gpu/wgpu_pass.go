@@ -60,25 +60,10 @@ func (d *wdevice) record(c Call) error {
 	if err != nil {
 		return err
 	}
-	budget := d.budget()
-	total := float64(c.Groups[0]) * float64(c.Groups[1]) * float64(c.Groups[2])
-	part := c.Groups
-	for i := 2; i >= 0; i-- {
-		// Workgroups of this dimension that stay within the budget.
-		rest := 1.0
-		for j := range i {
-			rest *= float64(part[j])
-		}
-		for j := i + 1; j < 3; j++ {
-			rest *= float64(part[j])
-		}
-		fit := d.adapter.Limits.Groups
-		if c.Work > 0 {
-			fit = int(min(float64(fit), max(1, math.Floor(budget*total/(c.Work*rest)))))
-		}
-		part[i] = min(part[i], fit)
+	part, each := c.Groups, c.Work
+	if budget := d.budget(); each > budget || max(part[0], part[1], part[2]) > d.adapter.Limits.Groups {
+		part, each = c.parts(budget, d.adapter.Limits.Groups)
 	}
-	each := c.Work * float64(part[0]) * float64(part[1]) * float64(part[2]) / total
 	for z := 0; z < c.Groups[2]; z += part[2] {
 		for y := 0; y < c.Groups[1]; y += part[1] {
 			for x := 0; x < c.Groups[0]; x += part[0] {
@@ -90,6 +75,29 @@ func (d *wdevice) record(c Call) error {
 		}
 	}
 	return nil
+}
+
+// parts is the workgroups of a part of the call that stays within a budget and a limit per
+// dimension, and the work of it.
+func (c *Call) parts(budget float64, limit int) (part [3]int, work float64) {
+	total := float64(c.Groups[0]) * float64(c.Groups[1]) * float64(c.Groups[2])
+	part = c.Groups
+	for i := 2; i >= 0; i-- {
+		// Workgroups of this dimension that stay within the budget.
+		rest := 1.0
+		for j := range i {
+			rest *= float64(part[j])
+		}
+		for j := i + 1; j < 3; j++ {
+			rest *= float64(part[j])
+		}
+		fit := limit
+		if c.Work > 0 {
+			fit = int(min(float64(fit), max(1, math.Floor(budget*total/(c.Work*rest)))))
+		}
+		part[i] = min(part[i], fit)
+	}
+	return part, c.Work * float64(part[0]) * float64(part[1]) * float64(part[2]) / total
 }
 
 // dispatch begins another submission first where the budget or the params

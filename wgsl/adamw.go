@@ -137,10 +137,10 @@ func floats(t gpu.Tensor) plane {
 // words is what n elements take.
 func (x plane) words(n int) int { return gpu.Groups(n, x.group) * x.group * x.bits / 32 }
 
-// part views n elements of the storage from at on.
-func (x *plane) part(at, n int) gpu.Tensor {
+// part views n elements of the storage from at on; shape is that of so many floats.
+func (x *plane) part(at, n int, shape []int) gpu.Tensor {
 	s := x.Spec
-	s.Shape = []int{n}
+	s.Shape = shape
 	if s.DType == gpu.U32 {
 		s.Shape = []int{x.words(n)}
 	}
@@ -173,9 +173,9 @@ func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW,
 	for at := 0; at < total; at += most {
 		n := min(most, total-at)
 		var list [gpu.MaxStorage]gpu.Tensor
-		tensors := list[:0]
+		tensors, shape := list[:0], []int{n}
 		for i := range planes {
-			tensors = append(tensors, planes[i].part(at, n))
+			tensors = append(tensors, planes[i].part(at, n, shape))
 		}
 		f.run(p, gpu.Call{
 			Groups: groups1(gpu.Groups(n/8, eights), 64), Params: adamwParams(p, n/8, &o),

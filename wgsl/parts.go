@@ -60,17 +60,16 @@ func eachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Te
 	total := tensors[0].Rows() * tensors[0].Stride()
 	for at := 0; at < total; at += most {
 		n := min(most, total-at)
-		var list [gpu.MaxStorage]gpu.Tensor
-		views := list[:len(tensors)]
-		for i := range tensors {
-			t := &tensors[i]
+		views, shape := p.Tensors(tensors...), []int{n}
+		for i := range views {
+			t := &views[i]
 			s := t.Spec
-			s.Shape = []int{n}
+			s.Shape = shape
 			word := at
 			if t.DType == gpu.BF16 {
 				word = at / 2
 			}
-			views[i] = t.As(s, word)
+			*t = t.As(s, word)
 		}
 		do(n, views)
 	}
@@ -83,7 +82,7 @@ func (f *family) flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor,
 		return
 	}
 	eachFlat(p, func(n int, views []gpu.Tensor) {
-		f.run(p, gpu.Call{Groups: groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: p.Tensors(views...), Work: traffic(bytes, n)})
+		f.run(p, gpu.Call{Groups: groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: views, Work: traffic(bytes, n)})
 	}, append([]gpu.Tensor{first}, others...)...)
 }
 

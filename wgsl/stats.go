@@ -80,8 +80,9 @@ func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 	most := max(normPart, int(p.Limits().Binding/4)/normPart*normPart)
 	var call normCall
 	end := 0
-	for _, g := range grads {
-		if !alike(p, name, g) {
+	for i := range grads {
+		g := &grads[i]
+		if !alike(p, name, *g) {
 			return 0
 		}
 		at, parts := gpu.Padded(end), SquaredNormParts(g.Spec)
@@ -89,10 +90,10 @@ func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 			p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", name, at, end, partials.Name, partials.Cols()))
 			return 0
 		}
-		total, x := g.Rows()*g.Stride(), floats(g)
+		total, x := g.Rows()*g.Stride(), floats(*g)
 		for first := 0; first < total; first += most {
 			n := min(most, total-first)
-			if call.add(x.part(first, n), n, at+first/normPart); call.count == normGrads {
+			if call.add(x.part(first, n, []int{n}), n, at+first/normPart); call.count == normGrads {
 				call.record(p, partials)
 			}
 		}
@@ -123,11 +124,13 @@ func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
 	case 1:
 		f, bindings = squaredNorm, 1
 	}
-	tensors, params := p.Tensors(partials), p.Params(uint32(c.count))
+	var list [1 + normGrads]gpu.Tensor
+	var words [1 + 4*normGrads]uint32
+	tensors, params := append(list[:0], partials), append(words[:0], uint32(c.count))
 	for i := range bindings {
 		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
 	}
-	f.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: params, Tensors: tensors, Work: traffic(4, c.elements)})
+	f.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: p.Params(params...), Tensors: p.Tensors(tensors...), Work: traffic(4, c.elements)})
 	*c = normCall{}
 }
 

@@ -43,9 +43,11 @@ type AdamW struct {
 	AdamWConfig
 	// T is the number of steps since the moments were zero.
 	T        int
+	step     wgsl.AdamW // what of the step all parameters share
 	dev      gpu.Device
 	storage  model.Storage
 	params   []*model.Param
+	grads    []gpu.Tensor // theirs
 	moments  map[string][]gpu.Tensor
 	partials gpu.Tensor // of the gradients' squared norm
 	elements int        // that train
@@ -97,7 +99,7 @@ func NewAdamW(c AdamWConfig, m *model.Model) (*AdamW, error) {
 		if !p.Trainable() {
 			continue
 		}
-		o.params = append(o.params, p)
+		o.params, o.grads = append(o.params, p), append(o.grads, p.Grad)
 		o.elements += p.Weight.Elements()
 		parts.add(p.Grad.Spec)
 		for _, s := range m.Storage.MomentSpecs(p.Weight.Spec) {
@@ -124,20 +126,25 @@ func NewAdamW(c AdamWConfig, m *model.Model) (*AdamW, error) {
 // Step records the clip scale and every parameter's update, after all gradients
 // are complete. Nothing is written when the gradients' norm is not finite.
 func (o *AdamW) Step(p *gpu.Pass, stats gpu.Tensor, rates func(*model.Param) Rates) {
-	o.T++
+	o.begin()
 	o.clip(p, stats)
 	for _, q := range o.params {
 		o.update(p, q, stats, rates(q))
 	}
 }
 
+// begin counts a step.
+func (o *AdamW) begin() {
+	o.T++
+	o.step = wgsl.AdamW{
+		Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps),
+		Correction1: float32(1 - math.Pow(o.Beta1, float64(o.T))), Correction2: float32(1 - math.Pow(o.Beta2, float64(o.T))),
+	}
+}
+
 // clip records the clip scale of all gradients together.
 func (o *AdamW) clip(p *gpu.Pass, stats gpu.Tensor) {
-	grads := make([]gpu.Tensor, len(o.params))
-	for i, q := range o.params {
-		grads[i] = q.Grad
-	}
-	n := wgsl.SquaredNorms(p, o.partials, grads...)
+	n := wgsl.SquaredNorms(p, o.partials, o.grads...)
 	wgsl.ClipScale(p, stats, o.partials, n, float32(o.MaxNorm)) // what lies between is zero
 }
 
@@ -149,7 +156,7 @@ func (o *AdamW) clip(p *gpu.Pass, stats gpu.Tensor) {
 // that train: so the whole never exceeds MaxNorm either. A parameter whose
 // gradient, or the loss, is not finite is not updated; those before it have been.
 func (o *AdamW) Release(stats gpu.Tensor, rates func(*model.Param) Rates) func(*gpu.Pass, *model.Param) {
-	o.T++
+	o.begin()
 	return func(p *gpu.Pass, q *model.Param) {
 		n := wgsl.SquaredNorms(p, o.partials, q.Grad)
 		share := float64(q.Weight.Elements()) / float64(o.elements)
@@ -164,10 +171,8 @@ func (o *AdamW) FinishRelease(p *gpu.Pass, stats gpu.Tensor) { wgsl.ReleaseNorm(
 // update records one parameter's, clipped by the stats' scale.
 func (o *AdamW) update(p *gpu.Pass, q *model.Param, stats gpu.Tensor, r Rates) {
 	m := o.moments[q.Name]
-	c := wgsl.AdamW{
-		LR: float32(r.LR), Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(r.Decay),
-		Correction1: float32(1 - math.Pow(o.Beta1, float64(o.T))), Correction2: float32(1 - math.Pow(o.Beta2, float64(o.T))),
-	}
+	c := o.step
+	c.LR, c.Decay = float32(r.LR), float32(r.Decay)
 	switch o.storage.States {
 	case model.PaperStates:
 		wgsl.AdamWPaper(p, q.Weight, q.Master, m[0], m[1], q.Grad, stats, c)
