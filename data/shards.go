@@ -179,14 +179,15 @@ func find(pattern string) ([]string, error) {
 
 // walk lists the files of one kind below dir: Parquet or JSON Lines, or text
 // files if there are neither. Links to files count (a hub cache consists of
-// them); hidden files and directories do not.
+// them), links to directories below dir do not; nor do hidden files and directories.
 func walk(dir string) ([]string, error) {
 	var parquet, lines, text []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root := dir + string(filepath.Separator) // so that dir may be a link itself
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if path != dir && strings.HasPrefix(d.Name(), ".") {
+		if path != root && strings.HasPrefix(d.Name(), ".") {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
