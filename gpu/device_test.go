@@ -323,8 +323,8 @@ func TestCheckFits(t *testing.T) {
 		want []string
 	}{
 		{"exactly", need + ProcessOverhead, nil},
-		{"one byte less", need + ProcessOverhead - 1, []string{"does not fit", "needs 12.0 MiB more on host", "448.0 MiB for the process", "1 B above the 460.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
-		{"nothing", 0, []string{"460.0 MiB above the 0 B that are free"}},
+		{"one byte less", need + ProcessOverhead - 1, []string{"does not fit", "needs 12.0 MiB more on host", "640.0 MiB for the process", "1 B above the 652.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
+		{"nothing", 0, []string{"652.0 MiB above the 0 B that are free"}},
 	} {
 		err := checkFits(h, plan, c.free)
 		if (err == nil) != (c.want == nil) {

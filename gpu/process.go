@@ -15,8 +15,8 @@ import (
 // open, 110 to 145 after GiBs of tensors, uploads, read-backs and frees, and in training
 // runs with saves and a growth 125 to 145 where the driver has the kernels compiled
 // from before and 160 to 326 where it compiles them: the largest take 40 MiB each while
-// it does. After tuning, whose kernels were released, 408.
-const ProcessOverhead = 448 << 20
+// it does. After tuning, whose kernels were released, 408 to 577.
+const ProcessOverhead = 640 << 20
 
 // ProcessPeak is the most memory this process has had resident at once since it
 // began, or since ResetProcessPeak, in bytes (VmHWM). ok is false where the system
