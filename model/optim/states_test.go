@@ -72,14 +72,13 @@ func (l language) batch() model.Batch {
 // linear8 is AdamW.Step with the moments in plain linear 8 bits, where flash8
 // compands: the negative control.
 func (o *AdamW) linear8(p *gpu.Pass, stats gpu.Tensor, lr float64) {
-	o.T++
+	o.begin()
 	o.clip(p, stats)
+	step := o.step
+	step.LR = float32(lr)
 	for _, q := range o.params {
 		m := o.moments[q.Name]
-		wgsl.AdamWLinear8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, stats, wgsl.AdamW{
-			LR: float32(lr), Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps),
-			Correction1: float32(1 - math.Pow(o.Beta1, float64(o.T))), Correction2: float32(1 - math.Pow(o.Beta2, float64(o.T))),
-		})
+		wgsl.AdamWLinear8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, stats, step)
 	}
 }
 
