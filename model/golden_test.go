@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 )
@@ -180,7 +181,7 @@ func TestVanillaGradients(t *testing.T) {
 
 // stories260K was trained; its logits were computed by llama2.c in float32.
 func TestStories260K(t *testing.T) {
-	dir := filepath.Join(sharedModelsDir(t), "stories260K")
+	dir := datatest.Path(t, "models/stories260K")
 	var golden struct {
 		Sequences []struct {
 			Name   string
@@ -224,7 +225,7 @@ func TestTinyLlama(t *testing.T) {
 }
 
 func testTinyLlama(t *testing.T, d gpu.Device, dir string) {
-	models := filepath.Join(sharedModelsDir(t), "tiny_llama")
+	models := datatest.Path(t, "models/tiny_llama")
 	var want struct {
 		Sequences [][]uint32
 		Logits    [][][]float32

@@ -51,6 +51,23 @@ func TestLedgerIsThePlan(t *testing.T) {
 	}
 }
 
+// Weight decay is for matrices: norms never decay, in no layout, neither in a plan
+// nor on a device.
+func TestDecay(t *testing.T) {
+	for name, l := range layouts() {
+		decays := map[string]bool{}
+		for _, s := range l.Params() {
+			decays[s.Weight.Name] = s.Decay
+		}
+		for _, p := range newModel(t, gpu.NewHost(), l, 1).Params() {
+			want := !strings.HasSuffix(p.Name, "norm")
+			if planned := decays[p.Name]; planned != want || p.Decay != want {
+				t.Errorf("%s: %s decays: %v, planned %v, want %v", name, p.Name, p.Decay, planned, want)
+			}
+		}
+	}
+}
+
 // The specs of a layout by hand: weights and gradients of a frozen block with
 // two adapters.
 func TestSpecs(t *testing.T) {

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"model/checkpoint": {},
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
 	"data/tokenizer":   {},
+	"data/datatest":    {},
 	"data/corpus":      {"steplm/data"},
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
