@@ -69,17 +69,13 @@ func (l language) batch() model.Batch {
 	return b
 }
 
-// linear8 is AdamW.Step with the moments in plain linear 8 bits, where flash8
-// compands: the negative control.
-func (o *AdamW) linear8(p *gpu.Pass, stats gpu.Tensor, lr float64) {
-	o.begin()
-	o.clip(p, stats)
-	step := o.step
-	step.LR = float32(lr)
-	for _, q := range o.params {
-		m := o.moments[q.Name]
-		wgsl.AdamWLinear8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, stats, step)
-	}
+// linear8 is AdamW with the moments in plain linear 8 bits, where flash8 compands: the
+// negative control.
+type linear8 struct{ AdamW }
+
+func (c linear8) Update(p *gpu.Pass, u Update) {
+	q, m := u.Param, u.Planes
+	wgsl.AdamWLinear8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, u.Stats, c.numbers(u))
 }
 
 // lastLoss trains from a seed and is the mean loss of the last steps, or the loss at
@@ -96,8 +92,11 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 	if err := m.Init(seed, nil); err != nil {
 		t.Fatal(err)
 	}
-	o, err := NewAdamW(config, m)
-	if err != nil {
+	o := adamw.New()
+	if linear {
+		o = ByParameter(linear8{adamw.Settings.(AdamW)}, adamw.MaxNorm)
+	}
+	if err := o.Allocate(m); err != nil {
 		t.Fatal(err)
 	}
 	defer o.Free()
@@ -117,11 +116,7 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 		p := d.Begin("step")
 		m.Forward(p, a)
 		m.Backward(p, a, model.Gradients{Scale: 1 / float32(stateSize.Rows())})
-		if linear {
-			o.linear8(p, a.Stats, lr)
-		} else {
-			o.Step(p, a.Stats, func(*model.Param) Rates { return Rates{LR: lr} })
-		}
+		o.Step(p, a.Stats, func(*model.Param) Rates { return Rates{LR: lr} })
 		if err := p.End(); err != nil {
 			t.Fatal(err)
 		}
