@@ -67,6 +67,11 @@ trace *args: build
     bin/steplm pretrain --model tiny --data "$dir/demo-data/train*" --tokenizer "$dir/demo-data/tokenizer.json" --out "$dir/run" \
         --steps 10 --seq-len 128 --save-every 0 --eval-tokens 0 --trace trace.json "$@"
 
+# run a set of small trainings with the program of a revision and with this one, and compare them bit for bit
+[no-exit-message]
+same-bits revision: (setup "lavapipe")
+    go run ./.ci/same-bits "{{ revision }}"
+
 # compute what every stage of a run needs, in bytes by class; no device is needed
 [no-exit-message]
 plan *args: build
@@ -75,8 +80,8 @@ plan *args: build
 # check the style with gofmt, vet and staticcheck, and compile every shader through the binding
 lint: (setup "lavapipe")
     @unformatted=$(gofmt -l .); if [ -n "$unformatted" ]; then echo "not as gofmt writes them:" $unformatted >&2; exit 1; fi
-    go vet ./...
-    go run {{ staticcheck }} ./...
+    go vet ./... ./.ci/same-bits
+    go run {{ staticcheck }} ./... ./.ci/same-bits
     STEPLM_GPU=require go test -count=1 -run Shaders ./wgsl
 
 # check that packages import only what the architecture allows

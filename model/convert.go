@@ -18,7 +18,7 @@ func (m *Model) writeRows(p *Param, row int, values []float32) error {
 		return gpu.WriteRows(m.dev, p.Weight, row, values)
 	}
 	cols, stride := p.Weight.Cols(), p.Weight.Stride()
-	rows, bits := len(values)/cols, m.Storage.masterBits()
+	rows, bits := len(values)/cols, masters[m.Storage.States].bits
 	weight := make([]uint32, rows*stride/2)
 	low := make([]uint32, rows*stride*bits/32)
 	for r := range rows {

@@ -166,7 +166,7 @@ func (l Layout) param(name string, class gpu.Class, trains bool, shape ...int) P
 	if !trains || l.Inference {
 		return p
 	}
-	p.Master = l.Storage.masterSpec(p.Weight)
+	p.Master = masters[l.Storage.States].spec(p.Weight)
 	if !l.Paused {
 		p.Grad = gpu.Spec{Name: name + ".grad", Class: gpu.Gradients, DType: dtypeOf(l.Storage.Gradients), Shape: shape}
 	}

@@ -116,7 +116,7 @@ func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...Stage) Recipe
 	o := f.Optimizer
 	return Recipe{
 		Format: recipeFormat, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
-		Optimizer:      optim.AdamWConfig{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, MaxNorm: o.MaxNorm},
+		Optimizer:      optim.Config{Settings: optim.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}, MaxNorm: o.MaxNorm},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true, Stages: stages,
 	}
 }

@@ -33,7 +33,7 @@ func (o Options) stageLayout(added, before int) model.Layout {
 // five plans give it for all.
 func (o Options) RealStageBytes() func(added, before int) int64 {
 	at := func(added, before int) int64 {
-		r := Recipe{Batch: o.Batch}
+		r := Recipe{Batch: o.Batch, Optimizer: o.Optimizer}
 		return gpu.Plan(gpu.OwnSpecs(), r.Specs(o.stageLayout(added, before))).Total()
 	}
 	type line struct{ base, added, before int64 }

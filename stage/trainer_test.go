@@ -115,9 +115,9 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 				if err := gpu.WriteF32(d, x, poisoned); err != nil {
 					t.Fatal(err)
 				}
-				before, updates := snapshot(t, tr), tr.opt.T
+				before, updates := snapshot(t, tr), numbers(tr)
 				var moments [][]float32
-				for _, m := range tr.opt.State() {
+				for _, m := range planes(tr) {
 					moments = append(moments, read(t, d, m))
 				}
 
@@ -128,13 +128,13 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 						t.Errorf("%s was updated", name)
 					}
 				}
-				for i, m := range tr.opt.State() {
+				for i, m := range planes(tr) {
 					if !sameBits(read(t, d, m), moments[i]) {
 						t.Errorf("%s was updated", m.Name)
 					}
 				}
-				if tr.opt.T != updates || tr.step != 2 {
-					t.Errorf("%d updates and %d steps are counted, want %d and 2", tr.opt.T, tr.step, updates)
+				if updates != `{"updates":2}` || numbers(tr) != updates || tr.step != 2 {
+					t.Errorf("%s and %d steps are counted, want %s and 2", numbers(tr), tr.step, updates)
 				}
 			})
 		})

@@ -97,6 +97,12 @@ func Flash8Words(elements int) (bytes, scales int) {
 	return plane{bits: 8, group: ref.Flash8Group}.words(elements), plane{bits: 1, group: ref.Flash8Group}.words(elements)
 }
 
+// Flash8First is the first moment of element i of the storage, from AdamWFlash8's planes.
+func Flash8First(m, scales []uint32, i int) float32 {
+	scale, _ := ref.Scales(scales[i/ref.Flash8Group])
+	return ref.Companded.DecodeM(int8(m[i/4]>>(i%4*8)), scale)
+}
+
 // SplitBits is an f32 master as the bfloat16 next to it, ties away from zero, which is
 // the working weight, and the rest of its bits; NaNs stay NaNs.
 func SplitBits(f float32) (hi uint16, lo int16) { return ref.SplitBits(f) }

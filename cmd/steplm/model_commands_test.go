@@ -136,7 +136,7 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 	}
 	r, err := stage.NewRecipe("vanilla", stage.Options{
 		Model: c, Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Steps: 1, Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
-		Optimizer: optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
 	})
 	if err != nil {
 		t.Fatal(err)

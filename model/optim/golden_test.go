@@ -72,15 +72,15 @@ func TestAdamWGolden(t *testing.T) {
 		if c.Name != "torch_eps_inside" { // the other case is another rule
 			continue
 		}
-		adamw := AdamWConfig{Beta1: c.Hyper.Betas[0], Beta2: c.Hyper.Betas[1], Eps: c.Hyper.Eps}
+		adamw := AdamW{Beta1: c.Hyper.Betas[0], Beta2: c.Hyper.Betas[1], Eps: c.Hyper.Eps}
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			m, err := model.New(d, model.Plain(goldenModel, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(m.Free)
-			o, err := NewAdamW(adamw, m)
-			if err != nil {
+			o := adamw.New(0)
+			if err := o.Allocate(m); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(o.Free)

@@ -107,8 +107,8 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 	if err := m.Init(seed, nil); err != nil {
 		t.Fatal(err)
 	}
-	o, err := NewAdamW(config, m)
-	if err != nil {
+	o := adamw.New()
+	if err := o.Allocate(m); err != nil {
 		t.Fatal(err)
 	}
 	defer o.Free()
@@ -133,7 +133,8 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 			t.Fatal(err)
 		}
 		if linear {
-			for _, moment := range o.State() {
+			moments, _ := o.State()
+			for _, moment := range moments {
 				if strings.HasSuffix(moment.Name, ".v") {
 					linear8(t, d, moment, 255)
 				} else {
