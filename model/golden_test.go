@@ -62,7 +62,7 @@ func (s tinyStep) batch() Batch { return newBatch(s.Inputs, s.Targets) }
 func tinyLayout(c Config) Layout {
 	l := trainable(c)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = AdapterLayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+	l.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
 	return l
 }
 
@@ -74,7 +74,7 @@ func loadTiny(t *testing.T, d gpu.Device, layout func(Config) Layout) (*Model, t
 	m := loadModel(t, d, "testdata/tiny", layout)
 	names, adapters := hfNames(m), readTensors(t, "testdata/tiny/adapters.safetensors")
 	for _, p := range m.Params() {
-		if p.Adapter() {
+		if p.Role.LoRA() {
 			write32(t, m, p, adapters[names[p.Name]])
 		}
 	}

@@ -15,9 +15,9 @@ func layouts() map[string]Layout {
 	c := smallConfig(false)
 	frozen := Plain(c, 3)
 	frozen.Blocks = []BlockLayout{{ID: 0, Frozen: true, Wrapped: true}, {ID: 5}, {ID: 1, Frozen: true, Wrapped: true}}
-	frozen.Adapter = AdapterLayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+	frozen.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
 	some := frozen
-	some.Adapter = AdapterLayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
+	some.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
 	some.TrainEmbedding, some.TrainNorms, some.TrainHead = false, false, false
 	return map[string]Layout{
 		"plain":             Plain(c, 3),
@@ -55,14 +55,14 @@ func TestLedgerIsThePlan(t *testing.T) {
 // nor on a device.
 func TestDecay(t *testing.T) {
 	for name, l := range layouts() {
-		decays := map[string]bool{}
+		planned := map[string]Role{}
 		for _, s := range l.Params() {
-			decays[s.Weight.Name] = s.Decay
+			planned[s.Weight.Name] = s.Role
 		}
 		for _, p := range newModel(t, gpu.NewHost(), l, 1).Params() {
 			want := !strings.HasSuffix(p.Name, "norm")
-			if planned := decays[p.Name]; planned != want || p.Decay != want {
-				t.Errorf("%s: %s decays: %v, planned %v, want %v", name, p.Name, p.Decay, planned, want)
+			if p.Role != planned[p.Name] || p.Role.Decays() != want {
+				t.Errorf("%s is a %s, planned %s; it decays: %v, want %v", name+" "+p.Name, p.Role, planned[p.Name], p.Role.Decays(), want)
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func TestDecay(t *testing.T) {
 func TestSpecs(t *testing.T) {
 	l := Plain(smallConfig(true), 1)
 	l.Blocks[0] = BlockLayout{ID: 9, Frozen: true, Wrapped: true}
-	l.Adapter = AdapterLayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
+	l.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
 	var got []string
 	for _, s := range l.Specs() {
 		got = append(got, s.String())
@@ -178,7 +178,7 @@ func TestLayoutRefuses(t *testing.T) {
 	wrapped := func(rank int, targets ...string) Layout {
 		l := Plain(c, 2)
 		l.Blocks[1].Wrapped = true
-		l.Adapter = AdapterLayout{Rank: rank, Alpha: 1, Targets: targets}
+		l.LoRA = LoRALayout{Rank: rank, Alpha: 1, Targets: targets}
 		return l
 	}
 	twice := Plain(c, 3)

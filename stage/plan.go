@@ -17,7 +17,7 @@ type Plan struct {
 	Batch      model.Size          `json:"micro_batch"`
 	GradAccum  int                 `json:"grad_accum"`
 	Storage    model.Storage       `json:"storage"`
-	Adapter    model.AdapterLayout `json:"adapter"`
+	Adapter    model.LoRALayout `json:"adapter"`
 	Optimizer  string              `json:"optimizer"`
 	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
@@ -94,10 +94,10 @@ func MakePlan(o Options) (Plan, error) {
 	p := Plan{
 		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum, Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
-		PaperVanillaBytes: PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers),
+		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
 	vanilla := o
-	vanilla.Adapter = model.AdapterLayout{}
+	vanilla.Adapter = model.LoRALayout{}
 	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
 		vanilla.Storage.Frozen = o.Storage.Precision
 	}
@@ -212,7 +212,7 @@ func (o Options) anyTraining() Options {
 	}
 	o.LR, o.Decay, o.AdapterLR, o.AdapterDecay = []float64{1}, []float64{0}, 1, 1
 	if o.Stages == 1 {
-		o.Adapter = model.AdapterLayout{} // nothing is ever frozen
+		o.Adapter = model.LoRALayout{} // nothing is ever frozen
 	}
 	return o
 }

@@ -170,10 +170,10 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	rate := s.Schedule.At(in)
 	rates := func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
-		if q.Adapter() {
+		if q.Role.LoRA() {
 			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
 		}
-		if !q.Decay {
+		if !q.Role.Decays() {
 			r.Decay = 0
 		}
 		return r

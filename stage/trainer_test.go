@@ -165,8 +165,7 @@ func TestFrozenByRecipe(t *testing.T) {
 		before := snapshot(t, tr)
 		takeSteps(t, tr, 2) // B is zero in the first: A moves by decay alone
 		for _, p := range tr.Model.Params() {
-			id := blockID(p.Name)
-			want := p.Adapter() || id >= 0 && !old[id]
+			want := p.Role.LoRA() || p.Block != model.NoBlock && !old[p.Block]
 			if p.Trainable() != want {
 				t.Errorf("%s trains: %v, want %v", p.Name, p.Trainable(), want)
 			}
@@ -187,7 +186,7 @@ func TestAdapterRates(t *testing.T) {
 	before := snapshot(t, tr)
 	trainStage(t, tr)
 	for _, p := range tr.Model.Params() {
-		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Adapter() {
+		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Role.LoRA() {
 			t.Errorf("%s moved by %g; only adapters have a rate near 0", p.Name, gap)
 		}
 	}
