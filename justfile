@@ -26,9 +26,13 @@ demo *args: build
 smoke *args: build
     dir=$(mktemp -d) && bin/steplm demo --steps 48 --dir "$dir" "$@" && rm -r "$dir"
 
-# run every test, on the host device and on lavapipe, which must be there
+# run every test, on the host device and on lavapipe, which must be there; data/datatest says where other programs' data are
 test *args: (setup "lavapipe")
     STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" go test -timeout 30m "$@" ./...
+
+# run every test that needs no device, in under three minutes; on Linux drivers are hidden, so that none is used
+test-host *args:
+    STEPLM_GPU= VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere go test "$@" ./...
 
 # run the tests that use a device, on the GPU (or on the adapter that STEPLM_DEVICE names)
 test-gpu *args: setup
@@ -68,6 +72,11 @@ trace *args: build
     bin/steplm pretrain --model tiny --data "$dir/demo-data/train*" --tokenizer "$dir/demo-data/tokenizer.json" --out "$dir/run" \
         --steps 10 --seq-len 128 --save-every 0 --eval-tokens 0 --trace trace.json "$@"
 
+# run a set of small trainings with the program of a revision and with this one, and compare them bit for bit
+[no-exit-message]
+same-bits revision: (setup "lavapipe")
+    go run ./.ci/same-bits "{{ revision }}"
+
 # compute what every stage of a run needs, in bytes by class; no device is needed
 [no-exit-message]
 plan *args: build
@@ -76,8 +85,8 @@ plan *args: build
 # check the style with gofmt, vet and staticcheck, and compile every shader through the binding
 lint: (setup "lavapipe")
     @unformatted=$(gofmt -l .); if [ -n "$unformatted" ]; then echo "not as gofmt writes them:" $unformatted >&2; exit 1; fi
-    go vet ./...
-    go run {{ staticcheck }} ./...
+    go vet ./... ./.ci/same-bits
+    go run {{ staticcheck }} ./... ./.ci/same-bits
     STEPLM_GPU=require go test -count=1 -run Shaders ./wgsl
 
 # check that packages import only what the architecture allows

@@ -17,12 +17,14 @@ const (
 )
 
 // The states: what training keeps of a parameter besides its working weight
-// and its gradient. FullStates go with f32 weights, the others with bf16 ones.
+// and its gradient. What completes the weight to its master is kept here, the rest by
+// the optimizer, as precisely as the states say. FullStates go with f32 weights, the
+// others with bf16 ones.
 const (
-	FullStates   = "f32"    // moments; the weight is its own master
-	PaperStates  = "paper"  // f32 master and moments
-	SplitStates  = "split"  // the master's lower half (its upper one is the weight) and f32 moments
-	Flash8States = "flash8" // the master's third byte, and moments of 8 bits
+	FullStates   = "f32"    // f32; the weight is its own master
+	PaperStates  = "paper"  // f32, and an f32 master
+	SplitStates  = "split"  // f32, and the master's lower half (its upper one is the weight)
+	Flash8States = "flash8" // 8 bits, and the master's third byte
 )
 
 // Storage is how a training run keeps its numbers. Computation is in f32
@@ -40,54 +42,38 @@ type Storage struct {
 // FullStorage is f32 throughout.
 var FullStorage = Storage{Precision: F32, States: FullStates, Gradients: F32, Frozen: F32}
 
-// plane is one of the arrays that training keeps of a parameter.
-type plane struct {
-	name string
-	bits float64 // per parameter
-	spec func(w gpu.Spec) (dtype gpu.DType, shape []int)
+// master is what completes a weight to its f32 master. It lives as long as the
+// parameter trains.
+type master struct {
+	precision string // of the weights that it goes with
+	plane     string // its name; none: the weight is its own master
+	bits      int    // per element of the weight's storage
 }
 
-func floats(name string) plane {
-	return plane{name, 32, func(w gpu.Spec) (gpu.DType, []int) { return gpu.F32, w.Shape }}
+// masters lists them by states. The optimizer's planes are its own, see package optim.
+var masters = map[string]master{
+	FullStates:   {F32, "", 0},
+	PaperStates:  {BF16, "master", 32},
+	SplitStates:  {BF16, "low", 16},
+	Flash8States: {BF16, "low", 8},
 }
 
-// half has the words of the bf16 weight that it belongs to.
-func half(name string) plane {
-	return plane{name, 16, func(w gpu.Spec) (gpu.DType, []int) { return gpu.U32, []int{w.Words()} }}
-}
-
-// codes are bytes in whole groups of 32, see wgsl.AdamWFlash8.
-func codes(name string) plane {
-	return plane{name, 8, func(w gpu.Spec) (gpu.DType, []int) {
+// spec is the master's plane of a weight; no name: nothing.
+func (m master) spec(w gpu.Spec) gpu.Spec {
+	if m.plane == "" {
+		return gpu.Spec{}
+	}
+	s := gpu.Spec{Name: w.Name + "." + m.plane, Class: gpu.Optimizer, DType: gpu.U32}
+	switch m.bits {
+	case 32:
+		s.DType, s.Shape = gpu.F32, w.Shape
+	case 16: // the words of the weight that it belongs to
+		s.Shape = []int{w.Words()}
+	case 8: // bytes in whole groups of 32, see wgsl.AdamWFlash8
 		n, _ := wgsl.Flash8Words(w.Rows() * w.Stride())
-		return gpu.U32, []int{n}
-	}}
-}
-
-// groupScales are two 16-bit scales for each group of 32.
-func groupScales(name string) plane {
-	return plane{name, 1, func(w gpu.Spec) (gpu.DType, []int) {
-		_, n := wgsl.Flash8Words(w.Rows() * w.Stride())
-		return gpu.U32, []int{n}
-	}}
-}
-
-// stateSet is the planes of one kind of states: what completes the master,
-// which lives as long as the parameter trains, and the optimizer's moments, which
-// a reset clears.
-type stateSet struct {
-	precision string
-	master    []plane // none or one
-	moments   []plane
-}
-
-// stateSets is the one place that says how many bytes training takes per
-// parameter: plans, allocations and the solver of splits all read it.
-var stateSets = map[string]stateSet{
-	FullStates:   {F32, nil, []plane{floats("m"), floats("v")}},
-	PaperStates:  {BF16, []plane{floats("master")}, []plane{floats("m"), floats("v")}},
-	SplitStates:  {BF16, []plane{half("low")}, []plane{floats("m"), floats("v")}},
-	Flash8States: {BF16, []plane{codes("low")}, []plane{codes("m"), codes("v"), groupScales("scales")}},
+		s.Shape = []int{n}
+	}
+	return s
 }
 
 // StateNames lists the states, smallest last.
@@ -96,7 +82,7 @@ func StateNames() []string { return []string{FullStates, PaperStates, SplitState
 // SmallerStates lists the states that take fewer bytes and go with the same
 // precision.
 func SmallerStates(states string) []string {
-	list := statesOf(stateSets[states].precision)
+	list := statesOf(masters[states].precision)
 	return list[slices.Index(list, states)+1:]
 }
 
@@ -105,7 +91,7 @@ func (s Storage) Validate() error {
 	if s.Precision != F32 && s.Precision != BF16 {
 		return fmt.Errorf("precision %q: choose %s or %s", s.Precision, BF16, F32)
 	}
-	set, ok := stateSets[s.States]
+	set, ok := masters[s.States]
 	switch {
 	case !ok:
 		return fmt.Errorf("states %q: choose one of %s", s.States, strings.Join(StateNames(), ", "))
@@ -123,7 +109,7 @@ func (s Storage) Validate() error {
 
 // statesOf lists the states that go with a precision.
 func statesOf(precision string) []string {
-	return slices.DeleteFunc(StateNames(), func(name string) bool { return stateSets[name].precision != precision })
+	return slices.DeleteFunc(StateNames(), func(name string) bool { return masters[name].precision != precision })
 }
 
 func dtypeOf(precision string) gpu.DType {
@@ -133,61 +119,22 @@ func dtypeOf(precision string) gpu.DType {
 	return gpu.F32
 }
 
-func bitsOf(precision string) float64 {
-	switch precision {
-	case BF16:
-		return 16
-	case Int8:
-		return 8 + 32.0/wgsl.QuantizeGroup
+// Sample is a parameter of 1024 x 1024, of which nothing is padded, so that it shows what
+// a storage takes for each element of one that trains, or of a frozen linear.
+func (s Storage) Sample(trains bool) ParamSpec {
+	p := Layout{Storage: s}.param("sample", RoleLinear, NoBlock, trains, 1024, 1024)
+	if !trains && s.Frozen == Int8 {
+		return p.int8()
 	}
-	return 32
-}
-
-// TrainableBytes is the bytes that a trainable parameter takes, but for the
-// padding of rows: weight, gradient (of a slab that all share, none), master and
-// moments.
-func (s Storage) TrainableBytes() float64 {
-	bits := bitsOf(s.Precision)
-	if !s.Release {
-		bits += bitsOf(s.Gradients)
-	}
-	set := stateSets[s.States]
-	for _, p := range append(slices.Clone(set.master), set.moments...) {
-		bits += p.bits
-	}
-	return bits / 8
+	return p
 }
 
 // FrozenBytes is the bytes that a parameter of a frozen linear takes.
-func (s Storage) FrozenBytes() float64 { return bitsOf(s.Frozen) / 8 }
-
-// masterSpec is what completes a weight to its master; no name: nothing.
-func (s Storage) masterSpec(w gpu.Spec) gpu.Spec {
-	for _, p := range stateSets[s.States].master {
-		return p.of(w)
+func (s Storage) FrozenBytes() float64 {
+	p := s.Sample(false)
+	bytes := p.Weight.Bytes()
+	if p.Scales.Name != "" {
+		bytes += p.Scales.Bytes()
 	}
-	return gpu.Spec{}
-}
-
-// masterBits is the bits per parameter of what completes a weight to its master.
-func (s Storage) masterBits() (n int) {
-	for _, p := range stateSets[s.States].master {
-		n += int(p.bits)
-	}
-	return n
-}
-
-// MomentSpecs lists the optimizer's moments of a trainable weight, in the order in
-// which the kernels of its states take them.
-func (s Storage) MomentSpecs(w gpu.Spec) []gpu.Spec {
-	var list []gpu.Spec
-	for _, p := range stateSets[s.States].moments {
-		list = append(list, p.of(w))
-	}
-	return list
-}
-
-func (p plane) of(w gpu.Spec) gpu.Spec {
-	dtype, shape := p.spec(w)
-	return gpu.Spec{Name: w.Name + "." + p.name, Class: gpu.Optimizer, DType: dtype, Shape: shape}
+	return float64(bytes) / float64(p.Weight.Elements())
 }

@@ -36,62 +36,6 @@ func (l Layout) in(s Storage) Layout {
 	return l
 }
 
-// The bytes per parameter that the field's literature gives to each kind of
-// states are the bytes that are allocated.
-func TestBytesPerParameter(t *testing.T) {
-	// No row needs padding, and 32 divides every size; alignment makes no difference.
-	c := Config{Hidden: 512, FFN: 1024, Layers: 2, Heads: 8, KVHeads: 8, Vocab: 256, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}
-	for _, x := range []struct {
-		s                 Storage
-		trainable, frozen float64
-	}{
-		{FullStorage, 16, 4},
-		{Storage{BF16, PaperStates, BF16, false, BF16}, 16, 2},
-		{Storage{BF16, PaperStates, F32, false, BF16}, 18, 2},
-		{Storage{BF16, SplitStates, BF16, false, BF16}, 14, 2},
-		{Storage{BF16, SplitStates, BF16, true, BF16}, 12, 2},
-		{Storage{BF16, Flash8States, BF16, false, BF16}, 7.125, 2},
-		{Storage{BF16, Flash8States, BF16, true, BF16}, 5.125, 2},
-		{Storage{BF16, SplitStates, BF16, false, Int8}, 14, 1.0625},
-	} {
-		if got := x.s.TrainableBytes(); got != x.trainable {
-			t.Errorf("%+v: %g bytes per trainable parameter are declared, want %g", x.s, got, x.trainable)
-		}
-		if got := x.s.FrozenBytes(); got != x.frozen {
-			t.Errorf("%+v: %g bytes per frozen parameter are declared, want %g", x.s, got, x.frozen)
-		}
-		l := Plain(c, 2)
-		l.Blocks[0].Frozen = true
-		l = l.in(x.s)
-		var trainable, frozen float64 // of linears
-		var bytes int64
-		slab := int64(0)
-		for _, p := range l.Params() {
-			n := float64(p.Weight.Elements())
-			if p.Trains() {
-				trainable += n
-				for _, s := range x.s.MomentSpecs(p.Weight) {
-					bytes += s.Bytes()
-				}
-			} else {
-				frozen += n
-			}
-		}
-		for _, s := range l.Specs() {
-			if s.Name == "gradients" {
-				slab = s.Bytes()
-			}
-			bytes += s.Bytes()
-		}
-		if x.s.Release != (slab > 0) {
-			t.Errorf("%+v: a slab of %d bytes", x.s, slab)
-		}
-		if want := trainable*x.trainable + frozen*x.frozen + float64(slab); float64(bytes) != want {
-			t.Errorf("%+v: %d bytes are planned, the declared ones make %g", x.s, bytes, want)
-		}
-	}
-}
-
 // A layout in every storage holds on the device what its plan says, and under
 // release the slab is as large as the largest gradient.
 func TestStorageIsThePlan(t *testing.T) {
@@ -394,7 +338,7 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i, _ := f.Info(headHF); (i.DType == checkpoint.BF16) != (name == "bf16") {
+			if i, _ := f.Info(headTensor.hf); (i.DType == checkpoint.BF16) != (name == "bf16") {
 				t.Errorf("%s: exported as %s", name, i.DType)
 			}
 			f.Close()

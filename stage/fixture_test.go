@@ -116,7 +116,7 @@ func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...Stage) Recipe
 	o := f.Optimizer
 	return Recipe{
 		Format: recipeFormat, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
-		Optimizer:      optim.AdamWConfig{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, MaxNorm: o.MaxNorm},
+		Optimizer:      optim.Config{Settings: optim.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}, MaxNorm: o.MaxNorm},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true, Stages: stages,
 	}
 }
@@ -195,7 +195,7 @@ func TestIndependentFixture(t *testing.T) {
 		r := vanilla.recipe(c, size, vanilla.stageOf(depth, nil), growth.stageOf(c.Layers, []Verb{
 			{Do: Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, {Do: Merge}, {Do: Freeze}, {Do: Wrap}, {Do: ResetState}, {Do: Rewarm},
 		}))
-		r.Adapter = model.AdapterLayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
+		r.Adapter = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
 		tr := fixtureTrainer(t, d, r, batches, "initial")
 
 		vanilla.follow(t, tr, func(step int) {
@@ -291,7 +291,7 @@ func useAdapters(t *testing.T, tr *Trainer) {
 	want := tensorsOf(t, fixture, "lora_a.safetensors")
 	written := 0
 	for _, p := range tr.Model.Params() {
-		if !p.Adapter() {
+		if !p.Role.LoRA() {
 			continue
 		}
 		a, ok := want[fileName(tr.Model, p)]

@@ -28,6 +28,7 @@ const (
 // Folder is a run on disk. One process at a time holds it.
 type Folder struct {
 	Dir     string
+	hash    string // of the recipe as the folder has it
 	lock    *flock.Flock
 	metrics *os.File
 	steps   int64 // bytes of metrics up to the last step's line
@@ -54,6 +55,7 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.hash = r.Hash()
 	if err = writeFile(filepath.Join(dir, recipeFile), r); err == nil {
 		err = f.openMetrics(0)
 	}
@@ -66,7 +68,7 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 
 // OpenFolder takes up a run that was begun with the same recipe.
 func OpenFolder(dir string, r Recipe) (*Folder, error) {
-	saved, err := ReadRecipe(dir)
+	saved, hash, err := readRecipe(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +79,7 @@ func OpenFolder(dir string, r Recipe) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.hash = hash
 	if _, err := checkpoint.Clean(f.checkpoints()); err != nil {
 		f.Close()
 		return nil, err
@@ -86,23 +89,28 @@ func OpenFolder(dir string, r Recipe) (*Folder, error) {
 
 // ReadRecipe reads a run folder's recipe.
 func ReadRecipe(dir string) (Recipe, error) {
-	var r Recipe
-	b, err := os.ReadFile(filepath.Join(dir, recipeFile))
+	r, _, err := readRecipe(dir)
+	return r, err
+}
+
+// readRecipe also hashes it as the program did that wrote it, whatever its format.
+func readRecipe(dir string) (r Recipe, hash string, err error) {
+	path := filepath.Join(dir, recipeFile)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("%s holds no run: there is no %s", dir, recipeFile)
+		return r, "", fmt.Errorf("%s holds no run: there is no %s", dir, recipeFile)
 	}
 	if err != nil {
-		return r, err
+		return r, "", err
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf("%s: %w", filepath.Join(dir, recipeFile), err)
+	if r, err = decodeRecipe(text); err != nil {
+		return r, "", fmt.Errorf("%s: %w", path, err)
 	}
-	if r.Format != recipeFormat {
-		return r, fmt.Errorf("%s has format %d, this program reads %d", filepath.Join(dir, recipeFile), r.Format, recipeFormat)
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return r, "", fmt.Errorf("%s: %w", path, err)
 	}
-	return r, nil
+	return r, hashOf(compact.Bytes()), nil
 }
 
 func lockFolder(dir string) (*Folder, error) {

@@ -145,10 +145,15 @@ func TestOpenFolderRefuses(t *testing.T) {
 	t.Run("damaged recipe", func(t *testing.T) {
 		for text, want := range map[string]string{
 			"":                            "EOF",
-			`{"format": 2`:                "EOF",
+			`{"format": 3`:                "EOF",
 			`{"format": 2, "metod": "s"}`: `"metod"`,
-			`{"format": 1}`:               "format 1, this program reads 2",
+			`{"format": 3, "metod": "s"}`: `"metod"`,
+			`{"format": 1}`:               "format 1, this program reads 2 and 3",
 			`{"format": 2, "method": {}}`: "method",
+			`{"format": 3, "method": {}}`: "method",
+			`{"format": 3, "optimizer": {"name": "adamv"}}`:               `unknown optimizer "adamv": choose one of adamw`,
+			`{"format": 3, "optimizer": {"name": "adamw", "beta3": 0}}`:   `optimizer adamw: json: unknown field "beta3"`,
+			`{"format": 2, "optimizer": {"name": "adamw", "beta1": 0.5}}`: `"name"`,
 		} {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, recipeFile), text)

@@ -26,13 +26,30 @@ func tinyOptions() Options {
 			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000,
 		},
 		Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
-		Optimizer: optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, MaxNorm: 1},
+		Optimizer: optim.Config{Settings: adamw(0.9, 0.95), MaxNorm: 1},
 		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
 		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
 		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter:        model.AdapterLayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		Adapter:        model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 	}
+}
+
+// adamw is AdamW with these betas.
+func adamw(beta1, beta2 float64) optim.AdamW {
+	return optim.AdamW{Beta1: beta1, Beta2: beta2, Eps: 1e-8}
+}
+
+// planes are what the optimizer keeps on the device.
+func planes(tr *Trainer) []gpu.Tensor {
+	list, _ := tr.opt.State()
+	return list
+}
+
+// numbers are what it keeps on the host.
+func numbers(tr *Trainer) string {
+	_, n := tr.opt.State()
+	return string(n)
 }
 
 func mustRecipe(t testing.TB, method string, o Options) Recipe {
@@ -215,7 +232,7 @@ func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
 // fileName is a parameter's name in Hugging Face's files, adapters included;
 // layers are numbered as they stand now.
 func fileName(m *model.Model, p *model.Param) string {
-	id := blockID(p.Name)
+	id := p.Block
 	tensor := strings.TrimPrefix(p.Name, fmt.Sprintf("blocks.%d.", id))
 	layer := slices.IndexFunc(m.Blocks, func(b *model.Block) bool { return b.ID == id })
 	if linear, ok := strings.CutSuffix(tensor, ".lora_a"); ok {

@@ -128,7 +128,7 @@ func TestRealStageBytesIsThePlan(t *testing.T) {
 			bytes := o.RealStageBytes()
 			for range 20 {
 				added, before := 1+g.IntN(12), g.IntN(12)
-				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch}.Specs(o.stageLayout(added, before))).Total()
+				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch, Optimizer: o.Optimizer}.Specs(o.stageLayout(added, before))).Total()
 				if got := bytes(added, before); got != want {
 					t.Fatalf("%+v: %d layers on %d: %d bytes, planned are %d", s, added, before, got, want)
 				}

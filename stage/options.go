@@ -18,7 +18,7 @@ type Options struct {
 	Steps          int // optimizer steps of the whole run
 	Batch          model.Size
 	GradAccum      int
-	Optimizer      optim.AdamWConfig
+	Optimizer      optim.Config
 	LR             []float64 // per stage, or one for all
 	Decay          []float64 // likewise
 	AdapterLR      float64   // factor on the stage's rate
@@ -33,7 +33,7 @@ type Options struct {
 	GrowAt         float64
 	Operator       string
 	Position       string
-	Adapter        model.AdapterLayout
+	Adapter        model.LoRALayout
 	KeepAdapters   bool // at the next growth, instead of merging them
 	TrainEmbedding bool
 	TrainHead      bool
@@ -68,7 +68,10 @@ func (o Options) resolved() (Options, error) {
 	default:
 		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock, RecomputeAuto)
 	}
-	return o, o.Storage.Validate()
+	if err := o.Storage.Validate(); err != nil {
+		return o, err
+	}
+	return o, o.Optimizer.Validate(o.Storage)
 }
 
 // base is what all methods share.

@@ -17,8 +17,9 @@ type Plan struct {
 	Batch      model.Size          `json:"micro_batch"`
 	GradAccum  int                 `json:"grad_accum"`
 	Storage    model.Storage       `json:"storage"`
-	Adapter    model.AdapterLayout `json:"adapter"`
-	// Bytes per parameter that trains and of a frozen linear, by Storage.
+	Adapter    model.LoRALayout `json:"adapter"`
+	Optimizer  string              `json:"optimizer"`
+	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
 	FrozenBytes    float64 `json:"bytes_per_frozen"`
 
@@ -46,8 +47,6 @@ const (
 	PlanStep    = "step"        // with the split that the options ask for
 	PlanReal    = "step, real"  // with that of SplitReal, where it is another
 	PlanPaper   = "step, paper" // with that of SplitPaper, where it is another
-	PlanReLoRA  = "relora"
-	PlanGaLore  = "galore"
 )
 
 // MethodPlan is the stages of one method.
@@ -81,9 +80,9 @@ func (s StagePlan) StateBytes() int64 {
 	return s.PeakBytes - s.Bytes[gpu.Activations.String()] - s.Bytes[gpu.Scratch.String()]
 }
 
-// MakePlan plans vanilla training, STEP with the options' split and with the two that
-// are optimal, ReLoRA and GaLore. Of the options it reads what memory depends on: the
-// model, the micro-batch, storage, stages and split, adapters, and what trains.
+// MakePlan plans vanilla training, and STEP with the options' split and with the two that
+// are optimal. Of the options it reads what memory depends on: the model, the micro-batch,
+// storage, optimizer, stages and split, adapters, and what trains.
 func MakePlan(o Options) (Plan, error) {
 	o, err := o.anyTraining().resolved()
 	if err != nil {
@@ -93,12 +92,12 @@ func MakePlan(o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{
-		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum, Storage: o.Storage, Adapter: o.Adapter,
-		TrainableBytes: o.Storage.TrainableBytes(), FrozenBytes: o.Storage.FrozenBytes(),
-		PaperVanillaBytes: PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers),
+		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum, Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
+		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
+		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
 	vanilla := o
-	vanilla.Adapter = model.AdapterLayout{}
+	vanilla.Adapter = model.LoRALayout{}
 	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
 		vanilla.Storage.Frozen = o.Storage.Precision
 	}
@@ -129,7 +128,6 @@ func MakePlan(o Options) (Plan, error) {
 				splits = append(splits, m.Split)
 			}
 		}
-		p.Methods = append(p.Methods, o.planReLoRA(), o.planGaLore())
 	}
 	for i := range p.Methods {
 		m := &p.Methods[i]
@@ -200,54 +198,6 @@ func (o Options) planRecipe(method, name string) (MethodPlan, error) {
 	return planned(name, split, stages), nil
 }
 
-// planReLoRA is all linears of blocks frozen under adapters of the same rank, while
-// embedding, head and norms train: ReLoRA after its full-rank warm start, during
-// which it takes what vanilla training takes.
-func (o Options) planReLoRA() MethodPlan {
-	o.TrainEmbedding, o.TrainHead, o.TrainNorms = true, true, true
-	l := o.stageLayout(0, o.Model.Layers)
-	return planned(PlanReLoRA, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, 0, Recipe{Batch: o.Batch}.Specs(l))})
-}
-
-// planGaLore is vanilla training whose moments of blocks' linears are of the
-// gradient projected to the adapters' rank (Zhao et al. 2024): with each linear of m x n,
-// m <= n, an f32 projection of m x r and moments of r x n.
-func (o Options) planGaLore() MethodPlan {
-	o.Storage.Frozen = o.Storage.Precision
-	l := o.stageLayout(o.Model.Layers, 0)
-	linears := map[string]bool{}
-	for _, b := range l.Blocks {
-		for _, s := range l.LinearShapes() {
-			linears[b.Name(s.Name)] = true
-		}
-	}
-	moments := map[string]bool{}
-	var specs []gpu.Spec
-	largest := 0
-	for _, p := range l.Params() {
-		if !linears[p.Weight.Name] {
-			continue
-		}
-		for _, s := range o.Storage.MomentSpecs(p.Weight) {
-			moments[s.Name] = true
-		}
-		m, n := p.Weight.Shape[0], p.Weight.Shape[1]
-		low, high := min(m, n), max(m, n)
-		rank := min(o.Adapter.Rank, low)
-		projected := gpu.Spec{Name: p.Weight.Name, DType: p.Weight.DType, Shape: []int{rank, high}}
-		specs = append(specs, gpu.Spec{Name: p.Weight.Name + ".projection", Class: gpu.Optimizer, Shape: []int{rank, low}})
-		specs = append(specs, o.Storage.MomentSpecs(projected)...)
-		largest = max(largest, rank*high)
-	}
-	specs = append(specs, gpu.Spec{Name: "projected", Class: gpu.Scratch, Shape: []int{max(1, largest)}})
-	for _, s := range (Recipe{Batch: o.Batch}).Specs(l) {
-		if !moments[s.Name] {
-			specs = append(specs, s)
-		}
-	}
-	return planned(PlanGaLore, nil, []StagePlan{stagePlan(o.Model.Layers, o.Model.Layers, 0, specs)})
-}
-
 // ShapeRecipe is the recipe of a run of which the shapes alone matter: how it trains
 // is filled in.
 func ShapeRecipe(method string, o Options) (Recipe, error) { return NewRecipe(method, o.anyTraining()) }
@@ -257,10 +207,12 @@ func (o Options) anyTraining() Options {
 	o.GradAccum = max(1, o.GradAccum)
 	o.Steps, o.GrowAt, o.Schedule, o.Warmup, o.Rewarm = 1000*max(1, o.Stages), 0.75, "constant", 0, 0
 	o.Operator, o.Position = "mean", "upper"
-	o.Optimizer = optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}
+	if o.Optimizer.Settings == nil {
+		o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}
+	}
 	o.LR, o.Decay, o.AdapterLR, o.AdapterDecay = []float64{1}, []float64{0}, 1, 1
 	if o.Stages == 1 {
-		o.Adapter = model.AdapterLayout{} // nothing is ever frozen
+		o.Adapter = model.LoRALayout{} // nothing is ever frozen
 	}
 	return o
 }

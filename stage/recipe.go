@@ -18,20 +18,20 @@ import (
 )
 
 // recipeFormat is the version of the recipe's JSON.
-const recipeFormat = 2
+const recipeFormat = 3
 
 // Recipe is a run as pure data. Whatever the paper leaves open is a field.
 type Recipe struct {
-	Format    int               `json:"format"`
-	Method    string            `json:"method"`
-	Model     model.Config      `json:"model"` // the target
-	Storage   model.Storage     `json:"storage"`
-	Seed      uint64            `json:"seed"`
-	Batch     model.Size        `json:"micro_batch"`
-	GradAccum int               `json:"grad_accum"`
-	Optimizer optim.AdamWConfig `json:"optimizer"`
+	Format    int           `json:"format"`
+	Method    string        `json:"method"`
+	Model     model.Config  `json:"model"` // the target
+	Storage   model.Storage `json:"storage"`
+	Seed      uint64        `json:"seed"`
+	Batch     model.Size    `json:"micro_batch"`
+	GradAccum int           `json:"grad_accum"`
+	Optimizer optim.Config  `json:"optimizer"`
 
-	Adapter model.AdapterLayout `json:"adapter"` // of frozen blocks
+	Adapter model.LoRALayout `json:"adapter"` // of frozen blocks
 	// What trains after stage 1 besides new blocks and adapters.
 	TrainEmbedding bool `json:"train_embedding"`
 	TrainHead      bool `json:"train_head"`
@@ -106,10 +106,6 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 // maxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
 const maxRows = 1 << 24
 
-// maxFlash8Beta2 is the largest second beta under which 8-bit second moments
-// follow their gradients, see wgsl.AdamWFlash8.
-const maxFlash8Beta2 = 0.99
-
 // Validate refuses a recipe that cannot be run.
 func (r Recipe) Validate() error {
 	if err := r.Model.Validate(); err != nil {
@@ -124,11 +120,8 @@ func (r Recipe) Validate() error {
 	if err := r.validSize(); err != nil {
 		return err
 	}
-	if err := r.Optimizer.Validate(); err != nil {
+	if err := r.Optimizer.Validate(r.Storage); err != nil {
 		return err
-	}
-	if r.Storage.States == model.Flash8States && r.Optimizer.Beta2 > maxFlash8Beta2 {
-		return fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step is rounded back to where it was, and never follows gradients that become smaller; use --beta2 %g or less, or --states %s", r.Storage.States, r.Optimizer.Beta2, maxFlash8Beta2, model.SplitStates)
 	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
@@ -194,7 +187,11 @@ func (r Recipe) Hash() string {
 	if err != nil {
 		panic(err) // plain data always marshals
 	}
-	h := sha256.Sum256(b)
+	return hashOf(b)
+}
+
+func hashOf(text []byte) string {
+	h := sha256.Sum256(text)
 	return hex.EncodeToString(h[:])
 }
 
@@ -261,6 +258,6 @@ func flat(r Recipe) map[string]string {
 
 // Specs lists every tensor of a stage.
 func (r Recipe) Specs(l model.Layout) []gpu.Spec {
-	list := append(l.Specs(), optim.StateSpecs(l)...)
+	list := append(l.Specs(), r.Optimizer.Specs(l)...)
 	return append(list, model.ActivationSpecs(l, r.Batch)...)
 }

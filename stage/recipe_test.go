@@ -13,38 +13,70 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/model"
+	"steplm/model/optim"
 )
 
-// A recipe's JSON is in run folders and its hash in checkpoints: neither may
-// change by accident.
-func TestRecipeGolden(t *testing.T) {
-	keep := func(o *Options) { o.KeepAdapters = true }
+// recipes are those of the golden files, by name.
+func recipes(t *testing.T) map[string]Recipe {
+	list := map[string]Recipe{}
 	for _, c := range []struct {
 		name   string
 		method string
 		stages int
-		change func(*Options)
+		keep   bool
 	}{
-		{"vanilla", "vanilla", 1, nil},
-		{"step_1", "step", 1, nil},
-		{"step_2", "step", 2, nil},
-		{"step_3_merge", "step", 3, nil},
-		{"step_3_keep", "step", 3, keep},
+		{"vanilla", "vanilla", 1, false},
+		{"step_1", "step", 1, false},
+		{"step_2", "step", 2, false},
+		{"step_3_merge", "step", 3, false},
+		{"step_3_keep", "step", 3, true},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			o := tinyOptions()
-			o.Stages, o.Steps, o.Warmup, o.Rewarm = c.stages, 400, -1, -1
-			o.Data = Data{Train: "t", Tokenizer: "k"}
-			if c.change != nil {
-				c.change(&o)
-			}
-			r := mustRecipe(t, c.method, o)
+		o := tinyOptions()
+		o.Stages, o.Steps, o.Warmup, o.Rewarm, o.KeepAdapters = c.stages, 400, -1, -1, c.keep
+		o.Data = Data{Train: "t", Tokenizer: "k"}
+		list[c.name] = mustRecipe(t, c.method, o)
+	}
+	return list
+}
+
+// Recipes of the format before are the same runs, and keep the hash that their checkpoints
+// name. The files are the golden ones of that time.
+func TestRecipesOfFormat2(t *testing.T) {
+	for name, now := range recipes(t) {
+		golden, err := os.ReadFile(filepath.Join("testdata", "format2", "recipe_"+name+".golden"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, want, ok := strings.Cut(string(golden), "\nhash ")
+		if !ok {
+			t.Fatalf("%s: no hash in\n%s", name, golden)
+		}
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, recipeFile), text)
+		then, hash, err := readRecipe(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := now.Differences(then); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if want = strings.TrimSpace(want); hash != want {
+			t.Errorf("%s: hash %s, want %s", name, hash, want)
+		}
+	}
+}
+
+// A recipe's JSON is in run folders and its hash in checkpoints: neither may
+// change by accident.
+func TestRecipeGolden(t *testing.T) {
+	for name, r := range recipes(t) {
+		t.Run(name, func(t *testing.T) {
 			text, err := json.MarshalIndent(r, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := fmt.Sprintf("%s\nhash %s\n", text, r.Hash())
-			file := filepath.Join("testdata", "recipe_"+c.name+".golden")
+			file := filepath.Join("testdata", "recipe_"+name+".golden")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -94,7 +126,7 @@ func TestRecipeHashSeesEveryOption(t *testing.T) {
 		"steps":           func(o *Options) { o.Steps = 13 },
 		"batch":           func(o *Options) { o.Batch.Batch = 3 },
 		"grad-accum":      func(o *Options) { o.GradAccum = 2 },
-		"optimizer":       func(o *Options) { o.Optimizer.Beta2 = 0.99 },
+		"optimizer":       func(o *Options) { o.Optimizer.Settings = adamw(0.9, 0.99) },
 		"lr":              func(o *Options) { o.LR = []float64{1e-2, 2e-2} },
 		"decay":           func(o *Options) { o.Decay = []float64{0, 0.1} },
 		"adapter lr":      func(o *Options) { o.AdapterLR = 2 },
@@ -187,8 +219,8 @@ func TestOptionsErrors(t *testing.T) {
 		{"no batch", "vanilla", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
 		{"no accumulation", "vanilla", func(o *Options) { o.GradAccum = 0 }, []string{"accumulation 0"}},
 		{"precision", "vanilla", func(o *Options) { o.Storage.Precision = "f16" }, []string{`"f16"`, "f32"}},
-		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Beta2 = 1 }, []string{"betas", "1"}},
-		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Eps = 0 }, []string{"epsilon 0"}},
+		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Settings = adamw(0.9, 1) }, []string{"betas", "1"}},
+		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95} }, []string{"epsilon 0"}},
 		{"negative norm", "vanilla", func(o *Options) { o.Optimizer.MaxNorm = -1 }, []string{"norm -1"}},
 		{"heads do not divide", "step", func(o *Options) { o.Model.Heads = 3 }, []string{"16", "3"}},
 		{"no heads", "step", func(o *Options) { o.Model.Heads = 0 }, []string{"num_attention_heads is 0"}},
@@ -208,7 +240,7 @@ func TestOptionsErrors(t *testing.T) {
 // One stage needs no adapters.
 func TestOneStageNeedsNoAdapters(t *testing.T) {
 	o := tinyOptions()
-	o.Stages, o.Adapter = 1, model.AdapterLayout{}
+	o.Stages, o.Adapter = 1, model.LoRALayout{}
 	r := mustRecipe(t, "step", o)
 	if len(r.Stages) != 1 || r.Stages[0].Layers != 6 || r.Stages[0].Steps != 12 {
 		t.Errorf("stages %+v", r.Stages)

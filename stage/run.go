@@ -63,6 +63,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
+	t.hash = r.Folder.hash
 	return r.train(ctx, t)
 }
 
@@ -80,7 +81,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, metrics, err := LoadTrainer(r.Device, r.Recipe, r.Batches, filepath.Join(r.Folder.checkpoints(), name))
+	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, filepath.Join(r.Folder.checkpoints(), name))
 	if err != nil {
 		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err, filepath.Join(r.Folder.checkpoints(), "LATEST"))
 	}

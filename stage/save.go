@@ -19,12 +19,14 @@ type state struct {
 	Step    int         `json:"step"`
 	Stage   int         `json:"stage"`   // 0-based
 	Order   []int       `json:"order"`   // block IDs from the embedding's side on
-	Updates int         `json:"updates"` // of the optimizer since its last reset
 	Cursor  data.Cursor `json:"cursor"`  // of the next batch
 	Metrics int64       `json:"metrics"` // bytes of metrics.jsonl up to the step's line
 	Device  string      `json:"device"`  // losses repeat bit for bit on the same one
 	// Variants of kernels that ran, by class.
 	Variants map[string]string `json:"variants,omitempty"`
+	// Optimizer is its numbers; up to format 2 they were its updates alone.
+	Optimizer json.RawMessage `json:"optimizer,omitempty"`
+	Updates   json.Number     `json:"updates,omitempty"`
 }
 
 // saveChunk is about how many values are read and written at once: 4 MiB of f32.
@@ -44,7 +46,8 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	if err != nil {
 		return err
 	}
-	s := state{Recipe: t.Recipe.Hash(), Step: t.step, Stage: t.stage, Updates: t.opt.T, Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name()}
+	planes, numbers := t.opt.State()
+	s := state{Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers, Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name()}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
 	}
@@ -57,7 +60,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 		err = t.saveTensors(d, modelFile, t.weights())
 	}
 	if err == nil {
-		err = t.saveTensors(d, optimizerFile, t.opt.State())
+		err = t.saveTensors(d, optimizerFile, planes)
 	}
 	if err != nil {
 		d.Abort()
@@ -158,7 +161,13 @@ func littleEndian(words []uint32) []byte {
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
 // one that the checkpoint was saved under.
 func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
-	s, err := readState(dir, r)
+	return loadTrainer(dev, r, r.Hash(), b, dir)
+}
+
+// loadTrainer is LoadTrainer of a recipe that its checkpoints know by another hash, as that of an
+// older format is.
+func loadTrainer(dev gpu.Device, r Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+	s, err := readState(dir, r, hash)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -170,6 +179,7 @@ func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, m
 		t.Free()
 		return nil, 0, err
 	}
+	t.hash = hash
 	return t, s.Metrics, nil
 }
 
@@ -200,7 +210,7 @@ func RestoreChoices(dev gpu.Device, runDir string) {
 }
 
 // readState verifies a checkpoint and reads what it holds besides tensors.
-func readState(dir string, r Recipe) (s state, err error) {
+func readState(dir string, r Recipe, hash string) (s state, err error) {
 	if err := checkpoint.Verify(dir); err != nil {
 		return s, err
 	}
@@ -211,8 +221,11 @@ func readState(dir string, r Recipe) (s state, err error) {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
 	}
-	if s.Recipe != r.Hash() {
-		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)", dir, s.Recipe, r.Hash())
+	if s.Recipe != hash {
+		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)", dir, s.Recipe, hash)
+	}
+	if s.Optimizer == nil {
+		s.Optimizer = fmt.Appendf(nil, `{"updates": %s}`, s.Updates)
 	}
 	if s.Stage < 0 || s.Stage >= len(r.Stages) || s.Step < 0 || s.Step > r.Steps() {
 		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1, s.Step, len(r.Stages), r.Steps())
@@ -232,10 +245,14 @@ func (t *Trainer) load(dir string, s state) error {
 	if err := loadTensors(t.dev, filepath.Join(dir, modelFile), t.weights()); err != nil {
 		return err
 	}
-	if err := loadTensors(t.dev, filepath.Join(dir, optimizerFile), t.opt.State()); err != nil {
+	planes, _ := t.opt.State()
+	if err := loadTensors(t.dev, filepath.Join(dir, optimizerFile), planes); err != nil {
 		return err
 	}
-	t.step, t.opt.T = s.Step, s.Updates
+	if err := t.opt.Restore(s.Optimizer); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", dir, err)
+	}
+	t.step = s.Step
 	return t.batches.Seek(s.Cursor)
 }
 

@@ -29,7 +29,8 @@ type Trainer struct {
 
 	Model *model.Model
 	acts  *model.Activations
-	opt   *optim.AdamW
+	opt   optim.Optimizer
+	hash  string // of the recipe, which checkpoints name
 	stage int
 	step  int // optimizer steps done
 }
@@ -100,7 +101,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: &prefetch{from: b}, stage: stage}
+	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: &prefetch{from: b}, opt: r.Optimizer.New(), hash: r.Hash(), stage: stage}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -133,7 +134,7 @@ func CheckFits(dev gpu.Device, r Recipe) error {
 func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
 
 func (t *Trainer) allocateState() (err error) {
-	if t.opt, err = optim.NewAdamW(t.Recipe.Optimizer, t.Model); err != nil {
+	if err := t.opt.Allocate(t.Model); err != nil {
 		return err
 	}
 	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
@@ -141,10 +142,7 @@ func (t *Trainer) allocateState() (err error) {
 }
 
 func (t *Trainer) freeState() {
-	if t.opt != nil {
-		t.opt.Free()
-		t.opt = nil
-	}
+	t.opt.Free()
 	if t.acts != nil {
 		t.acts.Free()
 		t.acts = nil
@@ -172,10 +170,10 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	rate := s.Schedule.At(in)
 	rates := func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
-		if q.Adapter() {
+		if q.Role.LoRA() {
 			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
 		}
-		if !q.Decay {
+		if !q.Role.Decays() {
 			r.Decay = 0
 		}
 		return r
@@ -214,7 +212,7 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	}
 	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
 	if x := loss + norm; math.IsNaN(x) || math.IsInf(x, 0) {
-		t.opt.T--
+		t.opt.Undo()
 		updated := "nothing was updated"
 		if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 			updated = "what was updated before that is thrown away"
@@ -256,7 +254,11 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 		return GrowthEvent{}, err
 	}
 	resetPeaks(t.dev)
-	t.freeState()
+	t.acts.Free()
+	t.acts = nil
+	if err := t.opt.Reset(func(string) bool { return true }, 0); err != nil {
+		return GrowthEvent{}, err
+	}
 	if err := execute(t.Model, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
 		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
 	}

@@ -26,13 +26,11 @@ var adamwSplit = adamw("adamw_split", "", "", storages[1:], []gpu.Access{w, w, w
 	ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-var adamwFlash8 = flash8("companded", "", ref.Companded)
+var adamwFlash8 = flash8("", text("companded"), ref.Companded)
 
-var adamwLinear8 = flash8("linear8", "_linear", ref.Linear)
-
-// flash8 declares adamw_flash8 with a codec, the functions of file codec.wgsl.
-func flash8(codec, suffix string, c ref.Codec) *family {
-	return adamw("adamw_flash8", suffix, text(codec)+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
+// flash8 declares adamw_flash8, with a suffix to its name, with a codec's functions.
+func flash8(suffix, codec string, c ref.Codec) *family {
+	return adamw("adamw_flash8", suffix, codec+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
 		ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
 	})
 }
@@ -85,12 +83,6 @@ func AdamWFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor,
 	adamwFlash8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
 }
 
-// AdamWLinear8 is AdamWFlash8 with codes in proportion to m and to v. It does not
-// train: it is the negative control of tests, which must see that it fails.
-func AdamWLinear8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
-	adamwLinear8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
-}
-
 func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
 	const (
 		group = ref.Flash8Group
@@ -103,6 +95,12 @@ func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stat
 // storage, padding included: in each plane of bytes, and of scales.
 func Flash8Words(elements int) (bytes, scales int) {
 	return plane{bits: 8, group: ref.Flash8Group}.words(elements), plane{bits: 1, group: ref.Flash8Group}.words(elements)
+}
+
+// Flash8First is the first moment of element i of the storage, from AdamWFlash8's planes.
+func Flash8First(m, scales []uint32, i int) float32 {
+	scale, _ := ref.Scales(scales[i/ref.Flash8Group])
+	return ref.Companded.DecodeM(int8(m[i/4]>>(i%4*8)), scale)
 }
 
 // SplitBits is an f32 master as the bfloat16 next to it, ties away from zero, which is

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"steplm/data"
+	"steplm/data/datatest"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage"
@@ -135,7 +136,7 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 	}
 	r, err := stage.NewRecipe("vanilla", stage.Options{
 		Model: c, Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Steps: 1, Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
-		Optimizer: optim.AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +200,7 @@ func TestModelErrors(t *testing.T) {
 
 // A real model: what llama2.c says of its own text.
 func TestScoreStories260K(t *testing.T) {
-	dir := sharedData(t, "models/stories260K")
+	dir := datatest.Path(t, "models/stories260K")
 	raw, err := os.ReadFile(filepath.Join(dir, "golden.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -229,9 +230,9 @@ func TestScoreStories260K(t *testing.T) {
 // Any tokenizer of fewer ids will do to see a real model measured on real text
 // through every device alike.
 func TestPerplexityStories260K(t *testing.T) {
-	dir := sharedData(t, "models/stories260K")
-	file := sharedData(t, "tokenizers/train_bpe/tinystories_sample.txt")
-	wiki := sharedData(t, "wikitext/wiki.test.raw")
+	dir := datatest.Path(t, "models/stories260K")
+	file := datatest.Path(t, "tokenizers/train_bpe/tinystories_sample.txt")
+	wiki := datatest.Path(t, "wikitext/wiki.test.raw")
 	tok := filepath.Join(t.TempDir(), "tokenizer.json")
 	succeed(t, "", "tokenizer", "train", "--data", file, "--vocab", "500", "--out", tok)
 	var first perplexities

@@ -54,8 +54,8 @@ func printPlan(w io.Writer, p stage.Plan) error {
 	}
 	fmt.Fprintf(w, "model   hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
 		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, count(p.Parameters))
-	fmt.Fprintf(w, "memory  %s\n", describeStorage(p.Storage, p.Batch))
-	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; AdamW%s\n", p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, adapters(p))
+	fmt.Fprintf(w, "memory  %s\n", describeStorage(p.Storage, p.Batch, p.TrainableBytes))
+	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n", p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))
 	if p.Fitted != nil {
 		fmt.Fprintf(w, "limit   %s\n", p.Fitted)
 	}
@@ -102,7 +102,6 @@ func printPlan(w io.Writer, p stage.Plan) error {
 	fmt.Fprintln(w, "\nall     every buffer of the program on a GPU, at this micro-batch")
 	fmt.Fprintln(w, "states  weights, adapters, gradients and optimizer alone")
 	fmt.Fprintln(w, "paper   16 bytes per trained and 2 per frozen parameter of the layers, nothing else")
-	fmt.Fprintln(w, "relora and galore are planned at the same states and rank; this version does not train them")
 	return nil
 }
 

@@ -31,12 +31,12 @@ func TestPlanText(t *testing.T) {
 			{NewLayers: 11, Layers: 24, PaperBytes: 3 << 30, Bytes: classes(1 << 20), PeakBytes: 1365 << 20},
 		},
 	}
-	galore := stage.MethodPlan{Method: stage.PlanGaLore, Reduction: -0.1, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
+	other := stage.MethodPlan{Method: "other", Reduction: -0.1, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
 	p := stage.Plan{
 		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
-		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage,
-		Adapter: model.AdapterLayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
-		Methods: []stage.MethodPlan{vanilla, step, galore}, PaperVanillaBytes: 5 << 30,
+		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage, Optimizer: "AdamW", TrainableBytes: 16,
+		Adapter: model.LoRALayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+		Methods: []stage.MethodPlan{vanilla, step, other}, PaperVanillaBytes: 5 << 30,
 	}
 	var b bytes.Buffer
 	show := func() {
@@ -45,7 +45,7 @@ func TestPlanText(t *testing.T) {
 		}
 	}
 	show()
-	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.AdapterLayout{}
+	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.LoRALayout{}
 	fmt.Fprintln(&b)
 	show()
 	golden(t, "plan.txt", b.String())

@@ -258,7 +258,7 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train *trainingData) (st
 	}
 	o := stage.Options{
 		Model: cfg, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,
-		Optimizer: optim.AdamWConfig{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, MaxNorm: c.ClipNorm},
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps}, MaxNorm: c.ClipNorm},
 		LR:        c.LR, Decay: c.WeightDecay, AdapterLR: c.AdapterLR, AdapterDecay: c.AdapterWeightDecay,
 		Schedule: c.Schedule, Warmup: c.Warmup, Rewarm: c.Rewarm, MinRatio: c.MinLRRatio,
 		GrowAt: c.GrowAt, Operator: c.Operator, Position: c.Position, KeepAdapters: c.Adapters == "keep",

@@ -32,7 +32,7 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	}
 	line("tokenizer", "%d ids", tok.VocabSize())
 	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
-	line("memory", "%s", describeStorage(r.Storage, r.Batch))
+	line("memory", "%s", describeStorage(r.Storage, r.Batch, r.Optimizer.TrainableBytes(r.Storage)))
 	line("device", "%s", dev.Name())
 	layouts, err := r.Layouts()
 	if err != nil {
@@ -61,12 +61,12 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
-	line("optimizer", "AdamW, betas %g and %g, epsilon %g, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Beta1, r.Optimizer.Beta2, r.Optimizer.Eps, r.Optimizer.MaxNorm)
+	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Settings, r.Optimizer.MaxNorm)
 }
 
 // describeStorage says how numbers are kept.
-func describeStorage(s model.Storage, b model.Size) string {
-	text := fmt.Sprintf("%s, states %s, gradients %s: %.4g bytes per trainable parameter, %.4g per frozen one", s.Precision, s.States, s.Gradients, s.TrainableBytes(), s.FrozenBytes())
+func describeStorage(s model.Storage, b model.Size, trainableBytes float64) string {
+	text := fmt.Sprintf("%s, states %s, gradients %s: %.4g bytes per trainable parameter, %.4g per frozen one", s.Precision, s.States, s.Gradients, trainableBytes, s.FrozenBytes())
 	if s.Release {
 		text += "; gradients released, each clipped by itself to its share of the norm"
 	}

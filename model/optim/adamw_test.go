@@ -18,12 +18,78 @@ var small = model.Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vo
 func grown() model.Layout {
 	l := model.Plain(small, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = model.AdapterLayout{Rank: 3, Alpha: 3, Targets: []string{"wq", "down"}}
+	l.LoRA = model.LoRALayout{Rank: 3, Alpha: 3, Targets: []string{"wq", "down"}}
 	l.TrainEmbedding, l.TrainNorms = false, false
 	return l
 }
 
-var config = AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, MaxNorm: 1}
+var adamw = Config{Settings: AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, MaxNorm: 1}
+
+// newOptimizer is one with memory for a model.
+func newOptimizer(t *testing.T, c Config, m *model.Model) Optimizer {
+	t.Helper()
+	o := c.New()
+	if err := o.Allocate(m); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// The bytes per parameter that the field's literature gives to each kind of
+// states are the bytes that are allocated.
+func TestBytesPerParameter(t *testing.T) {
+	// No row needs padding, and 32 divides every size; alignment makes no difference.
+	c := model.Config{Hidden: 512, FFN: 1024, Layers: 2, Heads: 8, KVHeads: 8, Vocab: 256, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}
+	for _, x := range []struct {
+		s                 model.Storage
+		trainable, frozen float64
+	}{
+		{model.FullStorage, 16, 4},
+		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 16, 2},
+		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.F32, Release: false, Frozen: model.BF16}, 18, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 14, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: true, Frozen: model.BF16}, 12, 2},
+		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 7.125, 2},
+		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.BF16}, 5.125, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false, Frozen: model.Int8}, 14, 1.0625},
+	} {
+		if got := adamw.TrainableBytes(x.s); got != x.trainable {
+			t.Errorf("%+v: %g bytes per trainable parameter are declared, want %g", x.s, got, x.trainable)
+		}
+		if got := x.s.FrozenBytes(); got != x.frozen {
+			t.Errorf("%+v: %g bytes per frozen parameter are declared, want %g", x.s, got, x.frozen)
+		}
+		l := model.Plain(c, 2)
+		l.Storage = x.s
+		l.Blocks[0].Frozen, l.Blocks[0].Int8 = true, x.s.Frozen == model.Int8
+		var trainable, frozen float64 // of linears
+		var bytes int64
+		slab := int64(0)
+		for _, p := range l.Params() {
+			n := float64(p.Weight.Elements())
+			if p.Trains() {
+				trainable += n
+				for _, s := range adamw.New().Specs(x.s, p) {
+					bytes += s.Bytes()
+				}
+			} else {
+				frozen += n
+			}
+		}
+		for _, s := range l.Specs() {
+			if s.Name == "gradients" {
+				slab = s.Bytes()
+			}
+			bytes += s.Bytes()
+		}
+		if x.s.Release != (slab > 0) {
+			t.Errorf("%+v: a slab of %d bytes", x.s, slab)
+		}
+		if want := trainable*x.trainable + frozen*x.frozen + float64(slab); float64(bytes) != want {
+			t.Errorf("%+v: %d bytes are planned, the declared ones make %g", x.s, bytes, want)
+		}
+	}
+}
 
 func TestStateIsThePlan(t *testing.T) {
 	for name, l := range map[string]model.Layout{"plain": model.Plain(small, 2), "grown": grown()} {
@@ -32,16 +98,14 @@ func TestStateIsThePlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := NewAdamW(config, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if off := d.Ledger().Difference(gpu.Plan(l.Specs(), StateSpecs(l))); off != "" {
+		o := newOptimizer(t, adamw, m)
+		if off := d.Ledger().Difference(gpu.Plan(l.Specs(), adamw.Specs(l))); off != "" {
 			t.Errorf("%s: %s", name, off)
 		}
 		trainable, _ := l.Count()
 		elements := 0
-		for _, s := range o.State() {
+		planes, _ := o.State()
+		for _, s := range planes {
 			elements += s.Elements()
 		}
 		if int64(elements) != 2*trainable {
@@ -60,7 +124,7 @@ func TestNothingTrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewAdamW(config, m); err == nil || !strings.Contains(err.Error(), "every parameter is frozen") {
+	if err := adamw.New().Allocate(m); err == nil || !strings.Contains(err.Error(), "every parameter is frozen") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -81,10 +145,10 @@ func values(t *testing.T, d gpu.Device, m *model.Model) map[string][]float32 {
 func TestStep(t *testing.T) {
 	rates := func(p *model.Param) Rates {
 		r := Rates{LR: 0.01}
-		if p.Adapter() {
+		if p.Role.LoRA() {
 			r.LR = 0.03
 		}
-		if p.Decay {
+		if p.Role.Decays() {
 			r.Decay = 0.1
 		}
 		return r
@@ -98,10 +162,7 @@ func TestStep(t *testing.T) {
 		if err := m.Init(1, nil); err != nil {
 			t.Fatal(err)
 		}
-		o, err := NewAdamW(config, m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		o := newOptimizer(t, adamw, m)
 		t.Cleanup(o.Free)
 		stats := gputest.Tensor(t, d, "stats", nil, 8)
 		step := func(gradient func() float32) map[string][]float32 {
@@ -143,7 +204,7 @@ func TestStep(t *testing.T) {
 					norm += float64(v) * float64(v)
 				}
 			}
-			scale := math.Min(1, config.MaxNorm/(math.Sqrt(norm)+1e-6))
+			scale := math.Min(1, adamw.MaxNorm/(math.Sqrt(norm)+1e-6))
 			for _, p := range m.Params() {
 				r := rates(p)
 				for i, v := range grads[p.Name] {

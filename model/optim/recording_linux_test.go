@@ -38,8 +38,8 @@ func recordSteps(b *testing.B, d gpu.Device, c model.Config) {
 		b.Fatal(err)
 	}
 	defer a.Free()
-	o, err := NewAdamW(AdamWConfig{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, MaxNorm: 1}, m)
-	if err != nil {
+	o := adamw.New()
+	if err := o.Allocate(m); err != nil {
 		b.Fatal(err)
 	}
 	defer o.Free()
