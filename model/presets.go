@@ -47,21 +47,25 @@ func Preset(name string) (Config, error) {
 			return p.config, nil
 		}
 	}
-	var near []string
+	hint := ""
+	if near := Nearest(lower, Presets()); len(near) > 0 {
+		hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
+	}
+	return Config{}, fmt.Errorf("unknown model preset %q%s: the presets are %s", name, hint, strings.Join(Presets(), ", "))
+}
+
+// Nearest are the names that a misspelled one is likely to stand for, none if all are other words.
+func Nearest(name string, names []string) (near []string) {
 	nearest := 3 // further away is another word
-	for _, known := range Presets() {
-		switch d := editDistance(lower, known); {
+	for _, known := range names {
+		switch d := editDistance(name, known); {
 		case d < nearest:
 			near, nearest = []string{known}, d
 		case d == nearest && d < 3:
 			near = append(near, known)
 		}
 	}
-	hint := ""
-	if len(near) > 0 {
-		hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
-	}
-	return Config{}, fmt.Errorf("unknown model preset %q%s: the presets are %s", name, hint, strings.Join(Presets(), ", "))
+	return near
 }
 
 // editDistance is Levenshtein's: insertions, deletions, substitutions.

@@ -24,6 +24,8 @@ const (
 	checkpointsDir = "checkpoints"
 	FinalDir       = "final" // the trained model as Hugging Face lays it out
 	lockFile       = ".lock"
+	// SpecFile is what a run was begun with, as its user asked for it.
+	SpecFile = "spec.json"
 )
 
 // Folder is a run on disk. One process at a time holds it.
@@ -35,8 +37,9 @@ type Folder struct {
 	kept    int64 // bytes of metrics up to the last line of a step or a transition
 }
 
-// CreateFolder begins a run in dir, which must not exist or be empty.
-func CreateFolder(dir string, r Recipe) (*Folder, error) {
+// CreateFolder begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the
+// recipe.
+func CreateFolder(dir string, r Recipe, spec any) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -46,7 +49,7 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
 	}
 	for _, e := range entries {
-		if e.Name() != lockFile && e.Name() != recipeFile+temporary { // a killed beginning
+		if !slices.Contains([]string{lockFile, recipeFile + temporary, SpecFile, SpecFile + temporary}, e.Name()) { // a killed beginning
 			return nil, advice.With(fmt.Errorf("%s is not empty and holds no run (found %s)", dir, e.Name()),
 				advice.Way{{How: advice.Another, Option: advice.Out}})
 		}
@@ -59,7 +62,13 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 		return nil, err
 	}
 	f.hash = r.Hash()
-	if err = writeFile(filepath.Join(dir, recipeFile), r); err == nil {
+	if spec != nil { // Before the recipe, with which the folder is a run.
+		err = writeFile(filepath.Join(dir, SpecFile), spec)
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(dir, recipeFile), r)
+	}
+	if err == nil {
 		err = f.openMetrics(0)
 	}
 	if err != nil {
@@ -183,7 +192,7 @@ func (f *Folder) Discard() error {
 	if f.metrics != nil {
 		f.metrics.Close() // Windows keeps what is open
 	}
-	for _, name := range []string{metricsFile, recipeFile} {
+	for _, name := range []string{metricsFile, recipeFile, SpecFile} {
 		if err := os.Remove(filepath.Join(f.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -32,7 +32,7 @@ func TestCreateFolderRefuses(t *testing.T) {
 	t.Run("not empty", func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
-		_, err := CreateFolder(dir, r)
+		_, err := CreateFolder(dir, r, nil)
 		wantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
 		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 			t.Errorf("the folder was touched: %v", entries)
@@ -40,26 +40,26 @@ func TestCreateFolderRefuses(t *testing.T) {
 	})
 	t.Run("a run", func(t *testing.T) {
 		dir := t.TempDir()
-		f, err := CreateFolder(dir, r)
+		f, err := CreateFolder(dir, r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
-		_, err = CreateFolder(dir, r)
+		_, err = CreateFolder(dir, r, nil)
 		wantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
 	})
 	t.Run("a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "run")
 		write(t, file, "")
-		_, err := CreateFolder(file, r)
+		_, err := CreateFolder(file, r, nil)
 		wantError(t, err, file)
-		_, err = CreateFolder(filepath.Join(file, "below"), r)
+		_, err = CreateFolder(filepath.Join(file, "below"), r, nil)
 		wantError(t, err, file)
 	})
 	t.Run("locked", func(t *testing.T) {
 		dir := t.TempDir()
 		defer hold(t, dir)()
-		_, err := CreateFolder(dir, r)
+		_, err := CreateFolder(dir, r, nil)
 		wantError(t, err, dir, "another process")
 	})
 }
@@ -81,7 +81,7 @@ func TestCreateFolderAfterKilledBeginning(t *testing.T) {
 	write(t, filepath.Join(dir, lockFile), "")
 	write(t, filepath.Join(dir, recipeFile+temporary), "{")
 	r := mustRecipe(t, "step", tinyOptions())
-	f, err := CreateFolder(dir, r)
+	f, err := CreateFolder(dir, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 	r := mustRecipe(t, "step", tinyOptions())
 	begun := func(t *testing.T) string {
 		dir := filepath.Join(t.TempDir(), "run")
-		f, err := CreateFolder(dir, r)
+		f, err := CreateFolder(dir, r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -131,7 +131,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		return err
 	}
 	defer l.Close()
-	open, begin := CreateFolder, (*Run).Start
+	open, begin := func(dir string, r Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }, (*Run).Start
 	if _, err := os.Stat(filepath.Join(s.Dir, recipeFile)); err == nil {
 		open, begin = OpenFolder, (*Run).Resume
 	}

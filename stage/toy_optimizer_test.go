@@ -192,7 +192,7 @@ func TestToyOptimizerIsPlanned(t *testing.T) {
 func TestToyOptimizerInRecipes(t *testing.T) {
 	o := toyOptions(t)
 	r := mustRecipe(t, "step", o)
-	f, err := CreateFolder(filepath.Join(t.TempDir(), "run"), r)
+	f, err := CreateFolder(filepath.Join(t.TempDir(), "run"), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,7 +181,7 @@ func (k *kit) killAndResume(ctx context.Context, r *result) error {
 		return fmt.Errorf("the run that was to be killed ended by itself: %w", errors.Join(err, errors.New("it was too quick")))
 	}
 	r.set("killed_after_step", float64(killed))
-	if _, err := k.start(ctx, command{args: k.steplm(append(flags, "--resume")...)}); err != nil {
+	if _, err := k.start(ctx, command{args: k.steplm("pretrain", "--resume", out)}); err != nil {
 		return fmt.Errorf("resume: %w", err)
 	}
 	want, err := readSteps(filepath.Join(straight, "metrics.jsonl"))

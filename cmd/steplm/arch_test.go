@@ -31,6 +31,10 @@ var mayImport = map[string][]string{
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
 		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
 	},
+	"stage/session": {
+		"steplm/stage", "steplm/stage/eval", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/data", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
+	},
 	"stage/eval": {"steplm/model", "steplm/data", "steplm/gpu"},
 }
 

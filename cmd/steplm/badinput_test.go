@@ -107,7 +107,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		parts []string
 		flags []string
 	}{
-		{1, []string{"--vocab 299", "300 ids"}, []string{"--vocab", "299"}},
+		{2, []string{"--vocab 299", "300 ids"}, []string{"--vocab", "299"}},
 		{1, []string{"hidden_size 15", "num_attention_heads 2"}, []string{"--hidden", "15"}},
 		{1, []string{"num_attention_heads 4", "num_key_value_heads 3"}, []string{"--heads", "4", "--kv-heads", "3"}},
 		{1, []string{"4 layers into 5 stages", "at most 4"}, []string{"--stages", "5"}},
@@ -120,13 +120,13 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{1, []string{`"tinny"`, "did you mean tiny?", "680m"}, []string{"--model", "tinny"}},
 		{1, []string{"missing.json"}, []string{"--model", "missing.json"}},
 		{1, []string{"1 steps", "2 stages", "more steps or fewer stages"}, []string{"--steps", "1"}},
-		{1, []string{"0 steps"}, []string{"--steps", "0"}},
+		{2, []string{"--steps 0", "1 or more"}, []string{"--steps", "0"}},
 		{1, []string{`"meen"`, "mean", "copy"}, []string{"--operator", "meen"}},
 		{1, []string{`"top"`, "upper", "random"}, []string{"--position", "top"}},
 		{1, []string{"2 stages", "3 learning rates"}, []string{"--lr", "1,2,3"}},
 		{1, []string{notEmpty, "not empty", "thesis.txt", "--out"}, []string{"--out", notEmpty}},
 		{1, []string{file}, []string{"--out", file}},
-		{1, []string{"holds no run", "recipe.json"}, []string{"--resume"}},
+		{1, []string{"holds no run", "recipe.json"}, []string{"--resume", notEmpty}},
 		{2, []string{"--steps", "--tokens", "together"}, []string{"--tokens", "64"}},
 		{2, []string{"--stages", "--split", "--method vanilla"}, []string{"--method", "vanilla", "--stages", "2"}},
 		{2, []string{`"vanila"`, "vanilla"}, []string{"--method", "vanila"}},
@@ -233,14 +233,15 @@ func TestResumeRefuses(t *testing.T) {
 		checkFailure(t, strings.Join(more, " "), stderr, code, 1, parts...)
 	}
 	refuse([]string{run, "already holds a run", "--resume", "--out"})
-	refuse([]string{run, "another recipe", "seed is 1 there and 2 here"}, "--resume", "--seed", "2")
-	refuse([]string{run, "another recipe", "grad_accum is 1 there and 2 here"}, "--resume", "--grad-accum", "2")
-	refuse([]string{run, "another recipe", "adapter.rank is 2 there and 0 here", "more"}, "--resume", "--method", "vanilla")
+	refuse([]string{run, "--seed 2", "begun with 1"}, "--resume", run, "--seed", "2")
+	refuse([]string{run, "--grad-accum 2", "begun with 1"}, "--resume", run, "--grad-accum", "2")
+	refuse([]string{run, `--method "vanilla"`, `begun with "step"`}, "--resume", run, "--method", "vanilla")
+	refuse([]string{run, "--vocab 300", "the default"}, "--resume", run, "--vocab", "300")
 	other := filepath.Join(t.TempDir(), "tokenizer.json")
 	succeed(t, "", "tokenizer", "train", "--data", m.train, "--vocab", "299", "--out", other)
-	refuse([]string{run, "another recipe", "data.tokenizer", "there", "here"}, "--resume", "--tokenizer", other, "--vocab", "300")
+	refuse([]string{run, "--tokenizer", "was begun with"}, "--resume", run, "--tokenizer", other)
 	shard, _ := filepath.Glob(m.train)
-	refuse([]string{run, "another recipe", "data.train", "there", "here"}, "--resume", "--data", shard[0])
+	refuse([]string{run, "--data", "was begun with"}, "--resume", run, "--data", shard[0])
 	if after := contents(t, run, "metrics.jsonl"); after != before {
 		t.Error("a refused --resume changed metrics.jsonl")
 	}
@@ -253,13 +254,13 @@ func TestResumeRefuses(t *testing.T) {
 		if err := os.WriteFile(model, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, stderr, code := call(t, "", host("--resume")...)
+		_, stderr, code := call(t, "", host("--resume", run)...)
 		checkFailure(t, what, stderr, code, 1, "step-8", "model.safetensors")
 	}
 	if err := os.WriteFile(model, []byte(good), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	succeed(t, "", host("--resume")...)
+	succeed(t, "", host("--resume", run)...)
 	if got, want := losses(readMetrics(t, run)), losses(parseMetrics(t, []byte(before))); !slices.Equal(got, want) {
 		t.Errorf("resuming an ended run: %s", cmp.Diff(want, got))
 	}
@@ -323,7 +324,7 @@ func TestDiskFullWhileSaving(t *testing.T) {
 				}
 				run = elsewhere
 			}
-			succeed(t, "", append(flags(run), "--resume")...)
+			succeed(t, "", append(flags(run), "--resume", run)...)
 			if diff := cmp.Diff(losses(readMetrics(t, straight)), losses(readMetrics(t, run))); diff != "" {
 				t.Errorf("losses (-straight +resumed):\n%s", diff)
 			}

@@ -10,11 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
-
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/stage"
+	"steplm/stage/session"
 	"steplm/wgsl"
 )
 
@@ -78,9 +76,9 @@ func (c *benchAllCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// baseline is the kernel that products on CPUs are compared with, the fastest of
+// firstTile is the kernel that products on CPUs are compared with, the fastest of
 // the first version; elsewhere it is the default.
-const baseline = "16x16_8x1_by2"
+const firstTile = "16x16_8x1_by2"
 
 // matmul compares the device's choices at 1024 x 1024 x 1024, f32 and bf16, with the
 // baseline in f32, in turns.
@@ -101,7 +99,7 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 			}
 			names[i] = chosen(dev, class)
 			if i == 0 {
-				names[i] = baseline
+				names[i] = firstTile
 				if !dev.Limits().CPU {
 					names[i] = cut.Variants(dev.Limits())[0]
 				}
@@ -135,7 +133,7 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 // shapes compares the tuner's choice with every variant, for the products of the 60m
 // preset at 512 rows.
 func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
-	r, _, err := c.recipes("--method", "vanilla", "--model", "60m", "--batch-size", "2")
+	r, err := shapeRecipe(benchSpec("60m", baseline, 2))
 	if err != nil {
 		return nil, err
 	}
@@ -202,24 +200,10 @@ func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Clas
 	return []string{class.String(), choice, figure(trial.Work / list[0].median() / 1e9), best, figure(got.Time), figure(got.CPU)}, got, nil
 }
 
-// parsed is a command with the flags that are given and the others' defaults.
-func parsed(c any, args []string) error {
-	p, err := kong.New(c, flagVars)
-	if err != nil {
-		return err
-	}
-	_, err = p.Parse(args)
-	return err
-}
-
 func (c *benchAllCmd) attention(ctx context.Context, w io.Writer, dev gpu.Device) (claims []claim, err error) {
-	for _, args := range []string{"--heads 8 --seq-len 256", "--batch 2 --heads 12 --seq-len 1024"} {
-		var a benchAttentionCmd
-		if err := parsed(&a, strings.Fields(args)); err != nil {
-			return nil, err
-		}
-		a.Steps, a.TuneFlags, a.JSON = c.Steps, c.TuneFlags, c.JSON
-		fmt.Fprintf(w, "\n$ steplm bench attention %s\n", args)
+	for _, a := range []benchAttentionCmd{{Batch: 8, Heads: 8, SeqLen: 256}, {Batch: 2, Heads: 12, SeqLen: 1024}} {
+		a.HeadSize, a.Precision, a.Steps, a.TuneFlags, a.JSON = 64, model.BF16, c.Steps, c.TuneFlags, c.JSON
+		fmt.Fprintf(w, "\n$ steplm bench attention --batch %d --heads %d --seq-len %d\n", a.Batch, a.Heads, a.SeqLen)
 		b, err := a.measure(ctx, dev)
 		if err != nil {
 			return nil, err
@@ -230,39 +214,37 @@ func (c *benchAllCmd) attention(ctx context.Context, w io.Writer, dev gpu.Device
 	return claims, nil
 }
 
-// recipes are those of a `bench step`.
-func (c *benchAllCmd) recipes(args ...string) (stage.Recipe, *stage.Recipe, error) {
-	var s benchStepCmd
-	if err := parsed(&s, args); err != nil {
-		return stage.Recipe{}, nil, err
-	}
-	return s.recipes()
+// benchSpec is a run of a preset, to be timed.
+func benchSpec(preset, method string, batch int) session.Spec {
+	spec := session.Default()
+	spec.Model.Name, spec.Method.Name, spec.Schedule.BatchSize = preset, method, batch
+	return spec
 }
 
 // steps runs a `bench step`.
-func (c *benchAllCmd) steps(ctx context.Context, w io.Writer, dev gpu.Device, args ...string) (stepBench, error) {
-	fmt.Fprintf(w, "\n$ steplm bench step %s\n", strings.Join(args, " "))
-	r, beside, err := c.recipes(args...)
+func (c *benchAllCmd) steps(ctx context.Context, w io.Writer, dev gpu.Device, spec session.Spec) (stepBench, error) {
+	r, beside, err := stepRecipes(spec)
 	if err != nil {
 		return stepBench{}, err
 	}
 	b, err := measureSteps(ctx, dev, r, beside, c.Steps, c.TuneFlags, c.JSON)
 	if err == nil {
+		fmt.Fprintf(w, "\n%s: ", r.Method)
 		b.print(w)
 	}
 	return b, err
 }
 
 // batchSize is how many windows a step has: few where it would take minutes.
-func batchSize(dev gpu.Device, cpu string) string {
+func batchSize(dev gpu.Device, cpu int) int {
 	if dev.Limits().CPU {
 		return cpu
 	}
-	return "8"
+	return 8
 }
 
 func (c *benchAllCmd) step(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
-	b, err := c.steps(ctx, w, dev, "--method", "vanilla", "--model", "15m", "--batch-size", batchSize(dev, "4"))
+	b, err := c.steps(ctx, w, dev, benchSpec("15m", baseline, batchSize(dev, 4)))
 	if err != nil {
 		return nil, err
 	}
@@ -271,15 +253,24 @@ func (c *benchAllCmd) step(ctx context.Context, w io.Writer, dev gpu.Device) ([]
 }
 
 func (c *benchAllCmd) stages(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
-	b, err := c.steps(ctx, w, dev, "--model", "130m", "--batch-size", batchSize(dev, "1"))
+	b, err := c.steps(ctx, w, dev, benchSpec("130m", session.Default().Method.Name, batchSize(dev, 1)))
 	return b.claims("130m"), err
 }
 
-// readmeModel is that of README's table.
-var readmeModel = strings.Fields("--rank 8 --hidden 96 --ffn 336 --layers 8 --heads 4 --tied --vocab 4096 --max-seq-len 128 --seq-len 128")
+// readmeSpec is the run of README's table.
+func readmeSpec() session.Spec {
+	spec := session.Default()
+	number := func(n int) *int { return &n }
+	tied := true
+	spec.Model = session.Model{
+		Hidden: number(96), FFN: number(336), Layers: number(8), Heads: number(4), Vocab: number(4096), Tied: &tied, MaxSeqLen: number(128), SeqLen: number(128),
+	}
+	spec.Method.Rank = number(8)
+	return spec
+}
 
 func (c *benchAllCmd) readme(ctx context.Context, w io.Writer, dev gpu.Device) ([]claim, error) {
-	b, err := c.steps(ctx, w, dev, readmeModel...)
+	b, err := c.steps(ctx, w, dev, readmeSpec())
 	return b.claims("README's model"), err
 }
 

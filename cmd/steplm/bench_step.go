@@ -11,7 +11,9 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/session"
 )
 
 // benchStepCmd times whole training steps on random tokens.
@@ -79,7 +81,11 @@ func (c *benchStepCmd) Run(ctx context.Context) error {
 	if c.Steps < 1 {
 		return usagef("--steps %d: it must be 1 or more", c.Steps)
 	}
-	r, beside, err := c.recipes()
+	spec, err := c.spec()
+	if err != nil {
+		return err
+	}
+	r, beside, err := stepRecipes(spec)
 	if err != nil {
 		return err
 	}
@@ -95,24 +101,31 @@ func (c *benchStepCmd) Run(ctx context.Context) error {
 	return showBench(c.JSON, b)
 }
 
-// recipes are the run that the flags describe and, of STEP, vanilla at the same
-// micro-batch to compare with.
-func (c *benchStepCmd) recipes() (r stage.Recipe, beside *stage.Recipe, err error) {
-	if r, err = c.Recipe(); err != nil || c.Method == "vanilla" {
+// stepRecipes are the run that is asked for and, of a method in stages, one that trains the whole model at
+// the same micro-batch to compare with.
+func stepRecipes(spec session.Spec) (r stage.Recipe, beside *stage.Recipe, err error) {
+	if r, err = shapeRecipe(spec); err != nil {
 		return r, nil, err
 	}
-	o, err := c.Options()
-	if err != nil {
+	method, err := stage.FindMethod(spec.Method.Name)
+	if err != nil || !method.Heeds(advice.Stages) {
 		return r, nil, err
+	}
+	o, err := spec.Shape(0)
+	if err != nil {
+		return r, nil, asUsage(err)
 	}
 	o.Batch, o.GradAccum, o.Recompute = r.Batch, r.GradAccum, stage.RecomputeNone
 	if r.Batch.Recompute {
 		o.Recompute = stage.RecomputeBlock
 	}
 	o.Stages, o.Split, o.Storage.Frozen = 1, nil, ""
-	v, err := stage.ShapeRecipe("vanilla", o)
+	v, err := stage.ShapeRecipe(baseline, o)
 	return r, &v, err
 }
+
+// baseline is the method that others are compared with.
+const baseline = "vanilla"
 
 // stepRunner is a stage that steps on random tokens.
 type stepRunner struct {

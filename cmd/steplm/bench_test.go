@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"steplm/model"
+	"steplm/stage/session"
 )
 
 // benched runs a benchmark for its JSON. What tuning finds goes to a folder of the test's.
@@ -173,15 +174,12 @@ func TestBenchRefuses(t *testing.T) {
 	}
 }
 
-// The set's command lines are understood, whether or not there is time to run them.
+// The set's runs can be made, whether or not there is time to measure them.
 func TestBenchSet(t *testing.T) {
-	var c benchAllCmd
-	for _, args := range [][]string{
-		{"--method", "vanilla", "--model", "60m", "--batch-size", "2"}, {"--model", "130m", "--batch-size", "1"}, readmeModel,
-	} {
-		r, beside, err := c.recipes(args...)
-		if err != nil || (beside == nil) != (r.Method == "vanilla") {
-			t.Errorf("%q: %v", args, err)
+	for _, spec := range []session.Spec{benchSpec("60m", baseline, 2), benchSpec("130m", "step", 1), readmeSpec()} {
+		r, beside, err := stepRecipes(spec)
+		if err != nil || (beside == nil) != (r.Method == baseline) {
+			t.Errorf("%+v: %v", spec.Model, err)
 		}
 	}
 	if len(devices(t)) == 1 {

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"steplm/data"
-	"steplm/data/hub"
+	"steplm/stage/session"
 )
 
 type dataFetchCmd struct {
@@ -25,9 +24,9 @@ func (c *dataFetchCmd) Help() string {
 }
 
 func (c *dataFetchCmd) Run(ctx context.Context) error {
-	source, err := hub.ParseSource(c.Source)
+	source, err := session.ParseSource(c.Source)
 	if err != nil {
-		return usageError{err}
+		return asUsage(err)
 	}
 	if c.Shards < 0 {
 		return usagef("--shards %d: at least 0", c.Shards)
@@ -35,7 +34,7 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 	if c.Parallel < 1 {
 		return usagef("--parallel %d: at least 1", c.Parallel)
 	}
-	snapshot, err := fetch(ctx, source, c.Shards, c.Parallel, c.JSON)
+	snapshot, err := session.Fetch(ctx, source, c.Shards, c.Parallel, sessionUI(c.JSON))
 	if err != nil {
 		return err
 	}
@@ -60,45 +59,14 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// fetch downloads what the cache lacks, with a bar.
-func fetch(ctx context.Context, source hub.Source, shards, parallel int, json bool) (hub.Snapshot, error) {
-	client, err := hub.FromEnvironment()
-	if err != nil {
-		return hub.Snapshot{}, err
-	}
-	var bar *progress
-	const mega = 1_000_000
-	snapshot, err := client.Fetch(ctx, source, hub.Options{Shards: shards, Parallel: parallel, Progress: func(done, total int64) {
-		if bar == nil {
-			bar = newProgress(progressOutput(json), "fetch", (total+mega-1)/mega, "MB")
-		}
-		bar.Set((done + mega - 1) / mega)
-	}})
-	if bar != nil {
-		bar.Done()
-	}
-	return snapshot, err
-}
-
-// fetchParallel is how many files are downloaded at a time, unless the user says.
-const fetchParallel = 4
-
-// local replaces paths that are hf:// sources by the directories where their
-// shards are in the cache, which are fetched first where they are not.
+// local replaces paths that are hf:// sources by the directories where their shards are in the cache.
 func local(ctx context.Context, json bool, paths ...*string) error {
 	for _, p := range paths {
-		if !strings.HasPrefix(*p, hub.Scheme) {
-			continue
-		}
-		source, err := hub.ParseSource(*p)
+		path, err := session.Local(ctx, *p, sessionUI(json))
 		if err != nil {
-			return usageError{err}
+			return asUsage(err)
 		}
-		snapshot, err := fetch(ctx, source, 0, fetchParallel, json)
-		if err != nil {
-			return err
-		}
-		*p = snapshot.Dir
+		*p = path
 	}
 	return nil
 }

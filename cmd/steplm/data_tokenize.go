@@ -8,6 +8,7 @@ import (
 	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
+	"steplm/stage/session"
 )
 
 type dataTokenizeCmd struct {
@@ -26,13 +27,15 @@ func (c *dataTokenizeCmd) Help() string {
 }
 
 func (c *dataTokenizeCmd) Run(ctx context.Context) error {
-	if err := c.TokenFlags.check(); err != nil {
-		return err
+	spec, err := specOf(c)
+	if err != nil {
+		return asUsage(err)
 	}
-	if err := c.SourceFlags.check(false, c.Path); err != nil {
-		return err
+	spec.Data.Train = []string{c.Path}
+	if err := spec.Data.Check(); err != nil {
+		return asUsage(err)
 	}
-	root := c.cacheRoot()
+	root := spec.Data.CacheRoot()
 	if root == "" {
 		return usagef("no place for the cache: this user has no cache directory; give --cache")
 	}
@@ -40,18 +43,18 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at, err := c.locate(ctx, c.Path, false, c.JSON)
+	at, err := session.Locate(ctx, c.Path, c.Shards, false, sessionUI(c.JSON))
 	if err != nil {
-		return err
+		return asUsage(err)
 	}
-	shards, err := c.FilterFlags.open(at)
+	shards, err := spec.Data.Open(at)
 	if err != nil {
 		return err
 	}
 	bar := newProgress(progressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
 	start := time.Now()
 	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), data.TokenizeOptions{
-		Workers: c.workers(),
+		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
 			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))
 			bar.Set(rows)

@@ -86,7 +86,7 @@ func TestTokenizeAndPretrain(t *testing.T) {
 	if !regexp.MustCompile(`step 8: holdout perplexity [0-9.]+ per token \(end, \d+ tokens`).MatchString(out) {
 		t.Errorf("no perplexity of what was held out in %q", out)
 	}
-	succeed(t, "", flags(stopped, "--save-every", "2", "--keep", "0", "--resume")...)
+	succeed(t, "", flags(stopped, "--save-every", "2", "--keep", "0", "--resume", stopped)...)
 	want := lossLines(t, straight)
 	if strings.Count(want, "\n") != 8 {
 		t.Fatalf("metrics %q", want)
@@ -131,8 +131,8 @@ func TestPretrainOnOtherSources(t *testing.T) {
 			t.Errorf("no %q in %q", part, out)
 		}
 	}
-	succeed(t, "", host(run, append(mixed, "--resume")...)...)
-	fail(t, 1, []string{"another recipe", "data.train"}, host(run, "--data", file+"=2", "--data", m.train+"=1", "--resume")...)
+	succeed(t, "", host(run, append(mixed, "--resume", run)...)...)
+	fail(t, 1, []string{"--data", "3 of ", "2 of "}, host(run, "--data", file+"=2", "--data", m.train+"=1", "--resume", run)...)
 	refused(t, m, 2, []string{"each has a weight"}, "--data", file, "--data", m.train, "--device", "host")
 	refused(t, m, 2, []string{"must be above 0"}, "--data", file+"=0", "--device", "host")
 	refused(t, m, 1, []string{lines, `no field "text"`, "content"}, "--data", lines, "--device", "host")

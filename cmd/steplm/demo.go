@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
@@ -19,6 +17,8 @@ import (
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/session"
+	"steplm/wgsl/tune"
 )
 
 // demoCmd runs the main job on a small scale, with nothing to download: the
@@ -29,7 +29,7 @@ type demoCmd struct {
 	DeviceFlag `embed:""`
 }
 
-const demoVocab = 1024
+const demoVocab, demoWindow = 1024, 128
 
 // Run is the command.
 func (c *demoCmd) Run(ctx context.Context) error {
@@ -51,14 +51,16 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := demoRun("--model=tiny", "--seq-len=128", "--data="+train, "--validation="+held, "--tokenizer="+tok, "--out="+out,
-		fmt.Sprintf("--steps=%d", c.Steps), "--lr=5e-3", "--save-every=0", "--eval-tokens=1000000") // all of the held-out text
-	if err != nil {
-		return err
-	}
+	spec := session.Default()
+	window := demoWindow
+	spec.Model.Name, spec.Model.SeqLen = "tiny", &window
+	spec.Data.Train, spec.Data.Tokenizer, spec.Evaluation.Validation, spec.Output.Out = []string{train}, tok, held, out
+	spec.Schedule.Steps, spec.Schedule.LR = c.Steps, []float64{5e-3}
+	spec.Output.SaveEvery, spec.Evaluation.EvalTokens = 0, 1_000_000 // all of the held-out text
 	fmt.Printf("steplm demo: a tiny model, grown once, on %s\n\n", dev.Name())
 	start := time.Now()
-	res, err := run.train(ctx, dev)
+	demoRun := pretrainCmd{TuneFlags: TuneFlags{TrialFlags: TrialFlags{SecondsPerClass: tune.Budget.Seconds()}}}
+	res, err := demoRun.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
 		return fmt.Errorf("stopped; what there is of the run is in %s, the next demo begins another", out)
 	}
@@ -75,17 +77,6 @@ func (c *demoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return summarize(os.Stdout, res, dev, baseline.Perplexity, took, c.Dir, out)
-}
-
-// demoRun is pretrain as its own command line makes it, defaults included.
-func demoRun(flags ...string) (*pretrainCmd, error) {
-	var run pretrainCmd
-	parser, err := kong.New(&run, flagVars)
-	if err != nil {
-		return nil, err
-	}
-	_, err = parser.Parse(flags)
-	return &run, err
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in

@@ -2,17 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 
 	"steplm/data"
-	"steplm/data/tokenizer"
 )
 
 // FilterFlags say which rows of the training data are read.
 type FilterFlags struct {
-	TextColumn string   `default:"text" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
+	TextColumn string   `default:"${text_column}" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
 	MinScore   *float64 `placeholder:"X" help:"Least value of the column score, such as 3 in FineWeb-Edu."`
 	Language   []string `placeholder:"CODE" help:"Values of the column language to keep, such as en; several with commas."`
 	MinChars   int64    `placeholder:"N" help:"Least number of characters of a document."`
@@ -22,69 +18,15 @@ type FilterFlags struct {
 	SkipBad    bool     `help:"Skip damaged row groups, lines and files, count and name them, instead of stopping. Reads each row group twice the first time."`
 }
 
-// filter is what the flags say of rows.
-func (f FilterFlags) filter() data.Filter {
-	return data.Filter{
-		MinScore: f.MinScore, Languages: f.Language,
-		MinChars: f.MinChars, MaxChars: f.MaxChars, Dedupe: f.Dedupe, Holdout: f.Holdout,
-	}
-}
-
-// open opens data with the filters; what is skipped is said on standard error.
-func (f FilterFlags) open(at *location) (*data.Shards, error) {
-	return at.open(data.OpenOptions{
-		Column: f.TextColumn, Filter: f.filter(), SkipBad: f.SkipBad,
-		Log: func(message string) { fmt.Fprintln(os.Stderr, "steplm: warning:", message) },
-	})
-}
-
-// openHeldOut opens what the filters keep apart. What is skipped of it is skipped
-// of the rest, which says so.
-func (f FilterFlags) openHeldOut(at *location) (*data.Shards, error) {
-	filter := f.filter()
-	filter.HeldOut = true
-	return at.open(data.OpenOptions{Column: f.TextColumn, Filter: filter, SkipBad: f.SkipBad})
+// SourceFlags say how much of an hf:// source is taken.
+type SourceFlags struct {
+	Shards int `placeholder:"N" help:"Of hf:// sources only the first so many files by name."`
 }
 
 // TokenFlags say how ids come about.
 type TokenFlags struct {
 	Cache   string `placeholder:"DIR" help:"Where token caches are. Default: steplm/tokens in the user's cache directory."`
 	Workers int    `placeholder:"N" help:"Threads that tokenize. Default: one for each core."`
-}
-
-// cacheRoot is the directory of all caches; "" where there is none.
-func (f TokenFlags) cacheRoot() string {
-	if f.Cache != "" {
-		return f.Cache
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "steplm", "tokens")
-}
-
-func (f TokenFlags) workers() int {
-	if f.Workers > 0 {
-		return f.Workers
-	}
-	return runtime.GOMAXPROCS(0)
-}
-
-func (f TokenFlags) check() error {
-	if f.Workers < 0 {
-		return usagef("--workers %d: it must be 1 or more", f.Workers)
-	}
-	return nil
-}
-
-// find is the cache of shards, nil if there is none.
-func (f TokenFlags) find(s *data.Shards, t *tokenizer.Tokenizer) (*data.Cache, error) {
-	root := f.cacheRoot()
-	if root == "" {
-		return nil, nil
-	}
-	return data.FindCache(root, s, t)
 }
 
 // describeDropped says what became of rows.

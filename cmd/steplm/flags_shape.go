@@ -1,8 +1,8 @@
 package main
 
 import (
-	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/session"
 )
 
 // ShapeFlags are a run of which nothing is trained: what its steps compute.
@@ -10,45 +10,54 @@ type ShapeFlags struct {
 	ModelFlags   `embed:""`
 	StepFlags    `embed:""`
 	StorageFlags `embed:""`
-	BatchSize    int `default:"8" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
-	GradAccum    int `default:"1" placeholder:"N" help:"Micro-batches per step. Default: ${default}."`
+	BatchSize    int `default:"${batch_size}" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
+	GradAccum    int `default:"${grad_accum}" placeholder:"N" help:"Micro-batches per step. Default: ${default}."`
 }
 
 // Options are the choices that decide what is in memory and what is computed.
 func (f ShapeFlags) Options() (stage.Options, error) {
-	config, err := f.Config(0)
+	spec, err := specOf(f)
 	if err != nil {
-		return stage.Options{}, err
+		return stage.Options{}, asUsage(err)
 	}
-	o := stage.Options{Model: config, Batch: model.Size{Batch: f.BatchSize, SeqLen: f.Window(config)}, GradAccum: f.GradAccum}
-	if err := f.StorageFlags.Set(&o); err != nil {
-		return o, err
-	}
-	if err := f.StepFlags.Set(&o, config); err != nil {
-		return o, err
-	}
-	return o, nil
+	o, err := spec.Shape(0)
+	return o, asUsage(err)
 }
 
 // MethodFlags are ShapeFlags of one method.
 type MethodFlags struct {
-	Method     string `default:"step" enum:"${methods}" help:"Method: ${enum}. Default: ${default}."`
+	Method     string `default:"${method}" enum:"${methods}" help:"Method: ${enum}. Default: ${default}."`
 	ShapeFlags `embed:""`
+}
+
+// spec is what the flags ask for.
+func (f MethodFlags) spec() (session.Spec, error) {
+	if err := f.StepFlags.check(f.Method); err != nil {
+		return session.Spec{}, err
+	}
+	spec, err := specOf(f)
+	return spec, asUsage(err)
 }
 
 // Recipe is a run of these shapes.
 func (f MethodFlags) Recipe() (stage.Recipe, error) {
-	o, err := f.Options()
+	spec, err := f.spec()
 	if err != nil {
 		return stage.Recipe{}, err
 	}
-	if err := f.StepFlags.check(f.Method); err != nil {
-		return stage.Recipe{}, err
+	return shapeRecipe(spec)
+}
+
+// shapeRecipe is a run of which nothing is trained.
+func shapeRecipe(spec session.Spec) (stage.Recipe, error) {
+	o, err := spec.Shape(0)
+	if err != nil {
+		return stage.Recipe{}, asUsage(err)
 	}
-	if f.MemoryLimit > 0 {
-		if o, _, err = stage.FitShape(f.Method, o, int64(f.MemoryLimit)); err != nil {
+	if limit := spec.Memory.MemoryLimit; limit > 0 {
+		if o, _, err = stage.FitShape(spec.Method.Name, o, limit); err != nil {
 			return stage.Recipe{}, err
 		}
 	}
-	return stage.ShapeRecipe(f.Method, o)
+	return stage.ShapeRecipe(spec.Method.Name, o)
 }

@@ -5,35 +5,18 @@ import (
 	"math"
 	"strconv"
 	"strings"
-
-	"steplm/model"
-	"steplm/stage"
 )
 
 // StorageFlags say how a run keeps its numbers, and what may be there at once.
 type StorageFlags struct {
-	Precision   string   `default:"bf16" enum:"bf16,f32" help:"Weights, gradients and activations: bf16 (computing in f32) or f32. Default: ${default}."`
+	Precision   string   `default:"${precision}" enum:"bf16,f32" help:"Weights, gradients and activations: bf16 (computing in f32) or f32. Default: ${default}."`
 	States      string   `placeholder:"NAME" help:"What training keeps of a parameter: f32 with --precision f32; paper, split or flash8 with bf16 (16, 14 and 7.1 bytes with weight and gradient; split equals paper bit for bit). Default: split, or f32."`
 	Release     bool     `help:"Update each parameter as soon as its gradient is there, so that one gradient exists at a time; each is then clipped by itself."`
-	Gradients   string   `default:"auto" enum:"auto,bf16,f32" help:"Gradients: auto is the precision, and f32 where several micro-batches are added up."`
+	Gradients   string   `default:"${gradients}" enum:"auto,bf16,f32" help:"Gradients: auto is the precision, and f32 where several micro-batches are added up."`
 	Frozen      string   `placeholder:"TYPE" help:"Frozen layers' linears: the precision, or int8 with a scale for each 64 weights. Default: the precision."`
-	Recompute   string   `default:"auto" enum:"auto,none,block" help:"Run each block again in backward instead of keeping its activations: none, block, or auto: where --memory-limit asks for it."`
+	Recompute   string   `default:"${recompute}" enum:"auto,none,block" help:"Run each block again in backward instead of keeping its activations: none, block, or auto: where --memory-limit asks for it."`
 	HeadRows    int      `placeholder:"N" help:"Rows of logits at once. Default: as many as 16 MiB hold, or what --memory-limit asks for."`
 	MemoryLimit byteSize `placeholder:"SIZE" help:"Most memory that the run may take, such as 6GiB: chooses micro-batch, recomputation and rows of logits for it, at the same global batch."`
-}
-
-// Set writes the choices into options.
-func (f StorageFlags) Set(o *stage.Options) error {
-	states := f.States
-	if states == "" {
-		states = map[string]string{model.F32: model.FullStates, model.BF16: model.SplitStates}[f.Precision]
-	}
-	if f.HeadRows < 0 {
-		return usagef("--head-rows %d: it must be 0 (chosen for you) or more", f.HeadRows)
-	}
-	o.Storage = model.Storage{Precision: f.Precision, States: states, Gradients: f.Gradients, Release: f.Release, Frozen: f.Frozen}
-	o.Recompute, o.Batch.HeadRows = f.Recompute, f.HeadRows
-	return nil
 }
 
 // byteSize is a number of bytes as people write it: 6GiB, 500MB, 1073741824.

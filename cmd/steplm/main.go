@@ -19,8 +19,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/session"
 )
 
 type cli struct {
@@ -67,9 +67,7 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // flagVars is what flags' defaults and help refer to.
-var flagVars = kong.Vars{
-	"targets": strings.Join(model.LinearNames(), ","), "parallel": strconv.Itoa(fetchParallel), "methods": strings.Join(stage.MethodNames(), ","),
-}
+var flagVars = specDefaults(kong.Vars{"parallel": strconv.Itoa(session.FetchParallel), "methods": strings.Join(stage.MethodNames(), ",")})
 
 func main() {
 	os.Exit(run(os.Args[1:]))

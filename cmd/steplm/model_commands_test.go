@@ -142,7 +142,7 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := filepath.Join(t.TempDir(), "run")
-	f, err := stage.CreateFolder(run, r)
+	f, err := stage.CreateFolder(run, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,63 +5,62 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
-	"steplm/data"
-	"steplm/data/tokenizer"
 	"steplm/gpu"
-	"steplm/model"
-	"steplm/model/checkpoint"
-	"steplm/model/optim"
+	"steplm/model/advice"
 	"steplm/stage"
-	"steplm/stage/eval"
+	"steplm/stage/session"
 )
 
 // pretrainCmd trains a model. Its defaults are what the paper leaves open.
 type pretrainCmd struct {
-	Method string `default:"step" enum:"${methods}" help:"Training method: ${enum}."`
+	Method      string `default:"${method}" enum:"${methods}" help:"Training method: ${enum}."`
+	Config      string `placeholder:"FILE" help:"Take what is asked for from a JSON file; flags that are given count more."`
+	WriteConfig bool   `help:"Print what is asked for as --config takes it, and do nothing else."`
 	ModelFlags
 
 	Validation string `placeholder:"PATH" help:"Validation data, for token perplexity."`
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
-	Tokenizer  string `required:"" placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
-	Out        string `required:"" placeholder:"DIR" help:"Run folder to begin, or with --resume to go on in."`
-	Resume     bool   `help:"Go on from the last checkpoint; repeat the run's other flags."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
+	Out        string `placeholder:"DIR" help:"Run folder to begin."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
-	Steps     int   `xor:"length" required:"" placeholder:"N" help:"Optimizer steps of the whole run."`
-	Tokens    int64 `xor:"length" required:"" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
-	BatchSize int   `default:"8" help:"Sequences per micro-batch."`
-	GradAccum int   `default:"1" help:"Micro-batches per optimizer step."`
+	Steps     int   `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
+	Tokens    int64 `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
+	BatchSize int   `default:"${batch_size}" help:"Sequences per micro-batch."`
+	GradAccum int   `default:"${grad_accum}" help:"Micro-batches per optimizer step."`
 
 	DataFlags    `group:"Data"`
 	StorageFlags `group:"Memory"`
 
 	StepFlags `group:"STEP"`
-	GrowAt    float64 `group:"STEP" default:"0.75" help:"Fraction of a stage's schedule after which the model grows."`
-	Operator  string  `group:"STEP" default:"mean" help:"Growth operator: mean or copy."`
-	Position  string  `group:"STEP" default:"upper" help:"Where new layers go: upper, intermediate, lower or random."`
-	Adapters  string  `group:"STEP" default:"merge" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	GrowAt    float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
+	Operator  string  `group:"STEP" default:"${operator}" help:"Growth operator: mean or copy."`
+	Position  string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
+	Adapters  string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 
-	LR                 []float64 `default:"1e-3" help:"Peak learning rate, one for all stages or one for each."`
-	WeightDecay        []float64 `default:"0.1" help:"Decoupled weight decay, likewise; never on norms."`
-	AdapterLR          float64   `group:"STEP" default:"1" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64   `group:"STEP" default:"1" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `default:"cosine" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
-	Warmup             int       `default:"-1" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `group:"STEP" default:"-1" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
-	MinLRRatio         float64   `name:"min-lr-ratio" default:"0.1" help:"Where the cosine ends, relative to its peak."`
-	Beta1              float64   `name:"beta1" default:"0.9" help:"AdamW's first beta."`
-	Beta2              float64   `name:"beta2" default:"0.95" help:"AdamW's second beta."`
-	Eps                float64   `default:"1e-8" help:"AdamW's epsilon."`
-	ClipNorm           float64   `default:"1" help:"Global gradient norm to clip to; 0: no clipping."`
-	Seed               uint64    `default:"1" help:"Seed of initial weights, order of the data and random growth."`
+	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
+	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
+	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
+	Schedule           string    `default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
+	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
+	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
+	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
+	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
+	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
+	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
+	ClipNorm           float64   `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
+	Seed               uint64    `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery  int   `default:"200" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep       int   `default:"2" help:"Checkpoints to keep; 0: all."`
+	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep       int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
 	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens int64 `default:"32768" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
+	EvalTokens int64 `default:"${eval_tokens}" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
 	DeviceFlag
 	TuneFlags
 	TraceFlags
@@ -73,29 +72,15 @@ type pretrainCmd struct {
 
 // Run is the command.
 func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
-	method, err := stage.FindMethod(c.Method)
+	given := givenOptions(line)
+	spec, err := c.spec(given)
 	if err != nil {
-		return err
+		return asUsage(err)
 	}
-	for _, p := range line.Path { // --stages 1 is true of every method; others are refused below
-		if p.Flag != nil && !method.Heeds(optionOf(p.Flag.Name)) && p.Flag.Name != "stages" {
-			c.unused = append(c.unused, "--"+p.Flag.Name)
-		}
+	if c.WriteConfig {
+		return printJSON(spec)
 	}
-	for _, f := range []struct {
-		flag  string
-		value int64
-	}{{"save-every", int64(c.SaveEvery)}, {"keep", int64(c.Keep)}, {"eval-every", int64(c.EvalEvery)}, {"eval-tokens", c.EvalTokens}} {
-		if f.value < 0 {
-			return usagef("--%s %d: it must be 0 or more", f.flag, f.value)
-		}
-	}
-	for flag, value := range map[string]string{"tokenizer": c.Tokenizer, "out": c.Out} {
-		if value == "" { // an unset variable of a shell
-			return usagef("--%s is empty", flag)
-		}
-	}
-	if err := c.TokenFlags.check(); err != nil {
+	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
 	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
@@ -104,9 +89,9 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	}
 	defer dev.Close()
 	c.tracer = tracer
-	res, err := c.train(ctx, dev)
+	res, err := c.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
-		err = fmt.Errorf("%w: go on with the same command and --resume", err)
+		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}
 	if err == nil && !c.JSON {
 		if err = writeSpeed(os.Stdout, res); err == nil {
@@ -114,6 +99,66 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
+}
+
+// spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
+func (c *pretrainCmd) spec(given []advice.Option) (session.Spec, error) {
+	for _, f := range []struct {
+		flag  string
+		value string
+	}{{"--tokenizer", c.Tokenizer}, {"--out", c.Out}} { // An unset variable of a shell.
+		if f.value == "" && slices.Contains(given, optionOf(strings.TrimPrefix(f.flag, "--"))) {
+			return session.Spec{}, usagef("%s is empty", f.flag)
+		}
+	}
+	if c.Steps == 0 && slices.Contains(given, "steps") {
+		return session.Spec{}, usagef("--steps 0: it must be 1 or more")
+	}
+	if err := c.StepFlags.check(c.Method); err != nil {
+		return session.Spec{}, err
+	}
+	var asked session.Spec
+	var err error
+	if c.Config != "" {
+		asked, err = readConfig(c.Config, c, given)
+	} else {
+		asked, err = specOf(c)
+	}
+	if err != nil || c.Resume == "" {
+		return asked, err
+	}
+	if c.Config != "" {
+		return asked, usagef("--config and --resume: the run in %s has its own configuration; leave --config out", c.Resume)
+	}
+	own, err := session.Saved(c.Resume)
+	if errors.Is(err, session.ErrNoSpec) {
+		// Its recipe is compared with what the flags make.
+		if asked.Output.Out == "" {
+			asked.Output.Out = c.Resume
+		}
+		if len(asked.Data.Train) == 0 || asked.Data.Tokenizer == "" {
+			return asked, fmt.Errorf("%w: repeat the flags that it was begun with beside --resume", err)
+		}
+		return asked, nil
+	}
+	if err != nil {
+		return asked, err
+	}
+	return own.Merge(asked, given)
+}
+
+// warnUnused names flags that are given and that the method does not heed.
+func (c *pretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error {
+	method, err := stage.FindMethod(spec.Method.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range given {
+		if !method.Heeds(o) && o != advice.Stages { // One stage is true of every method; others are refused.
+			c.unused = append(c.unused, flagOf(o))
+		}
+	}
+	return nil
 }
 
 // result is what a run leaves for a summary.
@@ -128,197 +173,42 @@ type result struct {
 	seconds     []float64 // spent in steps
 }
 
-// train runs the command on an open device. A run that fails before its first
-// step leaves no folder.
-func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device) (*result, error) {
-	if err := local(ctx, c.JSON, &c.Validation, &c.Wikitext); err != nil {
-		return nil, err
+// train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
+// folder.
+func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (*result, error) {
+	open := session.Open
+	if c.Resume != "" {
+		open = session.Resume
 	}
-	tok, err := tokenizer.Load(c.Tokenizer)
+	s, err := open(ctx, dev, spec, sessionUI(c.JSON))
+	if err != nil {
+		return nil, asUsage(err)
+	}
+	defer s.Close()
+	work, err := s.Recipe.Classes(dev.Limits())
 	if err != nil {
 		return nil, err
 	}
-	train, err := c.DataFlags.open(ctx, c.JSON, c.Seed, tok)
+	peak, err := c.TuneFlags.tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
 	if err != nil {
 		return nil, err
 	}
-	defer train.close()
-	recipe, fitted, err := c.recipe(tok, train, dev)
-	if err != nil {
-		return nil, err
-	}
-	loader, err := data.NewMixture(train.sources, tok, data.Options{
-		BatchSize: recipe.Batch.Batch, SeqLen: recipe.Batch.SeqLen, Seed: c.Seed, Shuffle: true, Workers: c.workers(),
+	res := &result{recipe: s.Recipe, peak: peak}
+	v := newView(c.JSON, spec.Output.Out, s.Recipe, res)
+	defer v.close()
+	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
+		if !c.JSON {
+			describeRun(os.Stdout, s)
+		}
+		if len(c.unused) > 0 {
+			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), s.Recipe.Method)
+		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, asUsage(err)
 	}
-	defer loader.Close()
-	sets, err := c.sets(tok, train)
-	if err != nil {
-		return nil, err
+	for _, line := range describeRead(s) {
+		v.note("%s", line)
 	}
-	// Before the folder: what cannot be run leaves no trace.
-	if err := stage.CheckFits(dev, recipe); err != nil {
-		return nil, err
-	}
-	if c.Resume {
-		stage.RestoreChoices(dev, c.Out)
-	}
-	work, err := recipe.Classes(dev.Limits())
-	if err != nil {
-		return nil, err
-	}
-	peak, err := c.TuneFlags.tune(ctx, dev, work, recipe.Storage.Precision, c.JSON)
-	if err != nil {
-		return nil, err
-	}
-	open := stage.CreateFolder
-	if c.Resume {
-		open = stage.OpenFolder
-	}
-	folder, err := open(c.Out, recipe)
-	if err != nil {
-		return nil, err
-	}
-	defer folder.Close()
-	if !c.JSON {
-		describeRun(os.Stdout, recipe, train, tok, dev)
-		if fitted != nil {
-			fmt.Printf("%-10s %s\n", "limit", fitted)
-		}
-	}
-	if len(c.unused) > 0 {
-		fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), c.Method)
-	}
-	res := &result{recipe: recipe, peak: peak}
-	v := newView(c.JSON, c.Out, recipe, res)
-	defer v.close()
-	run := &stage.Run{
-		Recipe: recipe, Device: dev, Batches: loader, Folder: folder, Sets: sets,
-		SaveEvery: c.SaveEvery, Keep: c.Keep, EvalEvery: c.EvalEvery, EvalTokens: c.EvalTokens, Report: c.tracer.watch(recipe, v.report()),
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return exportHF(t.Model, tok, d) },
-	}
-	if c.Resume {
-		err = run.Resume(ctx)
-	} else {
-		err = run.Start(ctx)
-	}
-	if err == nil {
-		for _, line := range train.describeRead(loader) {
-			v.note("%s", line)
-		}
-		return res, nil
-	}
-	if !c.Resume && len(res.last) == 0 && !errors.Is(err, stage.ErrStopped) {
-		err = errors.Join(err, folder.Discard())
-	}
-	return nil, err
-}
-
-// recipe is the run that the flags describe, fitted to --memory-limit if that is
-// given.
-func (c *pretrainCmd) recipe(tok *tokenizer.Tokenizer, train *trainingData, dev gpu.Device) (stage.Recipe, *stage.Fitted, error) {
-	o, err := c.options(tok, train)
-	if err != nil {
-		return stage.Recipe{}, nil, err
-	}
-	if c.MemoryLimit == 0 {
-		r, err := stage.NewRecipe(c.Method, o)
-		return r, nil, err
-	}
-	o, fitted, err := stage.Fit(c.Method, o, int64(c.MemoryLimit), overhead(dev))
-	if err != nil {
-		return stage.Recipe{}, nil, err
-	}
-	r, err := stage.NewRecipe(c.Method, o)
-	return r, &fitted, err
-}
-
-func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train *trainingData) (stage.Options, error) {
-	cfg, err := c.Config(tok.VocabSize())
-	if err != nil {
-		return stage.Options{}, err
-	}
-	size := model.Size{Batch: c.BatchSize, SeqLen: c.Window(cfg)}
-	steps := c.Steps
-	if c.Tokens < 0 {
-		return stage.Options{}, usagef("--tokens %d: it must be 1 or more", c.Tokens)
-	}
-	if c.Tokens > 0 {
-		per := int64(size.Rows()) * int64(c.GradAccum)
-		if per < 1 {
-			return stage.Options{}, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", c.BatchSize, size.SeqLen, c.GradAccum)
-		}
-		steps = int((c.Tokens-1)/per + 1)
-	}
-	if err := c.StepFlags.check(c.Method); err != nil {
-		return stage.Options{}, err
-	}
-	o := stage.Options{
-		Model: cfg, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,
-		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps}, MaxNorm: c.ClipNorm},
-		LR:        c.LR, Decay: c.WeightDecay, AdapterLR: c.AdapterLR, AdapterDecay: c.AdapterWeightDecay,
-		Schedule: c.Schedule, Warmup: c.Warmup, Rewarm: c.Rewarm, MinRatio: c.MinLRRatio,
-		GrowAt: c.GrowAt, Operator: c.Operator, Position: c.Position, KeepAdapters: c.Adapters == "keep",
-		Data: stage.Data{Train: train.identity(), Tokenizer: tok.Hash()},
-	}
-	if err := c.StorageFlags.Set(&o); err != nil {
-		return o, err
-	}
-	return o, c.StepFlags.Set(&o, cfg)
-}
-
-func (c *pretrainCmd) sets(tok *tokenizer.Tokenizer, train *trainingData) ([]eval.Set, error) {
-	sets, err := train.heldOut(c.FilterFlags, tok)
-	if err != nil {
-		return nil, err
-	}
-	if c.Validation != "" {
-		s, err := data.OpenColumn(c.Validation, c.TextColumn)
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.TokenSet("validation", s, tok))
-	}
-	if c.Wikitext != "" {
-		if _, err := eval.Texts(c.Wikitext, data.TextColumn); err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.WikiTextSet(c.Wikitext, tok))
-	}
-	return sets, nil
-}
-
-// exportHF writes a model and its tokenizer as Hugging Face lays them out.
-func exportHF(m *model.Model, tok *tokenizer.Tokenizer, d *checkpoint.Dir) error {
-	var eos *int
-	if id, ok := tok.EndOfText(); ok {
-		n := int(id)
-		eos = &n
-	}
-	if err := m.WriteHF(d, eos, eos); err != nil {
-		return err
-	}
-	content, err := tok.JSON()
-	if err != nil {
-		return err
-	}
-	w, err := d.Create("tokenizer.json")
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(content); err != nil {
-		return err
-	}
-	return w.Close()
-}
-
-// overhead is what the process takes besides the device's bytes, where both are
-// the same memory.
-func overhead(dev gpu.Device) int64 {
-	if dev.Limits().CPU {
-		return gpu.ProcessOverhead
-	}
-	return 0
+	return res, nil
 }

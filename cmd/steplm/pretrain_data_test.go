@@ -68,8 +68,9 @@ func TestPretrainBadShard(t *testing.T) {
 			t.Errorf("no %q in %q", part, stdout)
 		}
 	}
-	fail(t, 1, []string{"another recipe", "data.train", "skip-bad there"}, flags("--resume")...)
-	succeed(t, "", flags("--resume", "--skip-bad")...)
+	fail(t, 1, []string{"--skip-bad false", "begun with true"}, flags("--resume", run, "--skip-bad=false")...)
+	succeed(t, "", flags("--resume", run)...)
+	succeed(t, "", flags("--resume", run, "--skip-bad")...)
 }
 
 // Filters are part of what a run reads.
@@ -88,7 +89,8 @@ func TestPretrainFilters(t *testing.T) {
 			t.Errorf("no %q in %q", part, out)
 		}
 	}
-	fail(t, 1, []string{"another recipe", "data.train", "min-score 2, language en, max-chars 250, dedupe there"}, flags("--steps", "64", "--resume")...)
+	fail(t, 1, []string{"--min-score 3", "begun with 2"}, flags("--steps", "64", "--resume", run, "--min-score", "3")...)
+	succeed(t, "", "pretrain", "--resume", run, "--device", "host")
 
 	refused(t, m, 1, []string{"filter", "maximum of 1 characters", "minimum of 2"}, "--min-chars", "2", "--max-chars", "1", "--device", "host")
 	refused(t, m, 1, []string{"fewer than one batch", "40 of 40 rows were left out"}, "--data", shard, "--min-score", "99", "--device", "host")

@@ -121,7 +121,7 @@ func TestProcessTakesPlanAndConstant(t *testing.T) {
 		dir := newRun(t)
 		args := m.pretrain(dir, append(flags, "--device", strconv.Itoa(adapters[at].Index), "--save-every", "0")...)
 		stages := checkMemory(t, dir, succeed(t, "", args...))
-		checkMemory(t, dir, succeed(t, "", append(args, "--resume")...)) // which loads and exports
+		checkMemory(t, dir, succeed(t, "", append(args, "--resume", dir)...)) // which loads and exports
 		return stages
 	}
 	tiny := run()

@@ -211,7 +211,7 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 func checkFolder(t *testing.T, run string, m material) {
 	t.Helper()
 	for dir, want := range map[string][]string{
-		"":                   {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json"},
+		"":                   {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
 		"checkpoints":        {"LATEST", "step-6", "step-8"},
 		"checkpoints/step-8": {"checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"},
 		"final":              {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
@@ -380,7 +380,7 @@ func TestInterruptAndResume(t *testing.T) {
 				}
 			}
 			interrupted(flags(run), "2")
-			resume := append(flags(run), "--resume")
+			resume := []string{"pretrain", "--resume", run, "--device", device}
 			if stderr, code := stop(resume, os.Kill, "event", "growth"); code == 0 || stderr != "" {
 				t.Errorf("killed while growing: exit code %d, %q", code, stderr)
 			}

@@ -9,15 +9,16 @@ import (
 	"strings"
 	"time"
 
-	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/session"
 )
 
 // describeRun prints a run before it starts, with every choice that the paper
 // leaves open.
-func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenizer.Tokenizer, dev gpu.Device) {
+func describeRun(w io.Writer, s *session.Session) {
+	r, dev := s.Recipe, s.Device
 	c := r.Model
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(w, "%-10s %s\n", what, fmt.Sprintf(format, args...))
@@ -27,10 +28,10 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 		tied = "tied head"
 	}
 	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
-	for _, source := range train.describe() {
+	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
-	line("tokenizer", "%d ids", tok.VocabSize())
+	line("tokenizer", "%d ids", s.Tokenizer.VocabSize())
 	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
 	line("memory", "%s", describeStorage(r.Storage, r.Batch, r.Optimizer.TrainableBytes(r.Storage)))
 	line("device", "%s", dev.Name())
@@ -38,11 +39,11 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	if err != nil {
 		return // validated before
 	}
-	for i, s := range r.Stages {
+	for i, x := range r.Stages {
 		trains, frozen := layouts[i].Count()
 		line(fmt.Sprintf("stage %d", i+1), "%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
-			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), describeCourse(s), s.Entry.Warmup(), s.Decay)
-		if verbs := describeVerbs(r, s); i > 0 && len(verbs) > 0 {
+			x.Layers, x.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), describeCourse(x), x.Entry.Warmup(), x.Decay)
+		if verbs := describeVerbs(r, x); i > 0 && len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
 	}
@@ -51,6 +52,9 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Settings, r.Optimizer.MaxNorm)
+	if s.Fitted != nil {
+		line("limit", "%s", s.Fitted)
+	}
 }
 
 // describeCourse says how the learning rate goes in a stage.

@@ -95,8 +95,8 @@ func TestStream(t *testing.T) {
 		t.Errorf("losses\n%s\nwithout --stream\n%s", got, want)
 	}
 	// What was streamed goes on without it, and the other way round.
-	succeed(t, "", flags(run, "--data", m.train, "--resume")...)
-	succeed(t, "", flags(plain, "--data", source, "--stream", "--resume")...)
+	succeed(t, "", flags(run, "--data", m.train, "--resume", run)...)
+	succeed(t, "", flags(plain, "--data", source, "--stream", "--resume", plain)...)
 
 	out := succeed(t, "", flags(newRun(t), "--data", source, "--shards", "1")...)
 	if !strings.Contains(out, "1 shards, ") {

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"context"
@@ -14,64 +14,61 @@ import (
 	"steplm/data/hub"
 )
 
-// SourceFlags say how much of an hf:// source is taken.
-type SourceFlags struct {
-	Shards int `placeholder:"N" help:"Of hf:// sources only the first so many files by name."`
-}
-
-// location is where data are: a pattern, or files of the hub, some of which may be
+// Location is where data are: a pattern, or files of the hub, some of which may be
 // yet to come.
-type location struct {
+type Location struct {
 	name   string
 	files  []string // nil: what the name as a pattern finds
 	stream *hub.Stream
 	dir    string // of stand-ins
+	ui     UI
 	stop   context.CancelFunc
 	ended  chan struct{}
 }
 
-// check refuses flags that say nothing of the paths.
-func (f SourceFlags) check(stream bool, paths ...string) error {
-	if f.Shards < 0 {
-		return usagef("--shards %d: at least 0", f.Shards)
+// CheckSources refuses options that say nothing of the paths.
+func CheckSources(shards int, stream bool, paths ...string) error {
+	if shards < 0 {
+		return badOption("shards", shards, "at least 0")
 	}
 	for _, path := range paths {
 		if strings.HasPrefix(path, hub.Scheme) {
 			return nil
 		}
 	}
+	names := strings.Join(paths, ", ")
 	switch {
-	case f.Shards > 0:
-		return usagef("--shards %d: only hf:// sources have shards to choose from, %s is none; give a pattern", f.Shards, strings.Join(paths, ", "))
+	case shards > 0:
+		return badOption("shards", shards, "only hf:// sources have shards to choose from, %s is none; give a pattern", names)
 	case stream:
-		return usagef("--stream: only hf:// sources are fetched, %s is none", strings.Join(paths, ", "))
+		return &OptionError{Option: "stream", Why: fmt.Sprintf("only hf:// sources are fetched, %s is none", names)}
 	}
 	return nil
 }
 
-// locate fetches what is on the hub, or with stream only what tells how much it
-// is.
-func (f SourceFlags) locate(ctx context.Context, path string, stream, json bool) (*location, error) {
+// Locate fetches what is on the hub, the first so many shards (0: all), or with stream only what tells
+// how much it is.
+func Locate(ctx context.Context, path string, shards int, stream bool, ui UI) (*Location, error) {
 	if !strings.HasPrefix(path, hub.Scheme) {
-		return &location{name: path}, nil
+		return &Location{name: path, ui: ui}, nil
 	}
-	source, err := hub.ParseSource(path)
+	source, err := ParseSource(path)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	if !stream {
-		snapshot, err := fetch(ctx, source, f.Shards, fetchParallel, json)
+		snapshot, err := Fetch(ctx, source, shards, FetchParallel, ui)
 		if err != nil {
 			return nil, err
 		}
-		return &location{name: snapshot.Dir, files: snapshot.Files}, nil
+		return &Location{name: snapshot.Dir, files: snapshot.Files, ui: ui}, nil
 	}
 	client, err := hub.FromEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	l := &location{name: source.String()}
-	if l.stream, err = client.Stream(ctx, source, f.Shards); err != nil {
+	l := &Location{name: source.String(), ui: ui}
+	if l.stream, err = client.Stream(ctx, source, shards); err != nil {
 		return nil, err
 	}
 	l.files = l.stream.Paths
@@ -80,7 +77,7 @@ func (f SourceFlags) locate(ctx context.Context, path string, stream, json bool)
 	}
 	for i := range l.files {
 		if err := l.standIn(ctx, i); err != nil {
-			l.close()
+			l.Close()
 			return nil, err
 		}
 	}
@@ -88,7 +85,7 @@ func (f SourceFlags) locate(ctx context.Context, path string, stream, json bool)
 }
 
 // standInPath is the file that has file i's footer.
-func (l *location) standInPath(i int) string {
+func (l *Location) standInPath(i int) string {
 	if l.stream.Holds(i) {
 		return l.files[i]
 	}
@@ -97,7 +94,7 @@ func (l *location) standInPath(i int) string {
 
 // standIn makes a file with the size and the footer of file i, and nothing else,
 // unless the cache has that file.
-func (l *location) standIn(ctx context.Context, i int) error {
+func (l *Location) standIn(ctx context.Context, i int) error {
 	if l.stream.Holds(i) {
 		return nil
 	}
@@ -133,8 +130,8 @@ func (l *location) standIn(ctx context.Context, i int) error {
 // maxFooter bounds what is fetched of a file beforehand, in bytes.
 const maxFooter = 256 << 20
 
-// open opens the data with what else the options say.
-func (l *location) open(o data.OpenOptions) (*data.Shards, error) {
+// Open opens the data with what else the options say.
+func (l *Location) Open(o data.OpenOptions) (*data.Shards, error) {
 	if l.files == nil {
 		return data.OpenWith(l.name, o)
 	}
@@ -151,7 +148,7 @@ func (l *location) open(o data.OpenOptions) (*data.Shards, error) {
 
 // start begins to fetch files in an order and returns when the first is there,
 // with a bar until then.
-func (l *location) start(ctx context.Context, order []int, json bool) error {
+func (l *Location) start(ctx context.Context, order []int) error {
 	if l.stream == nil {
 		return nil
 	}
@@ -164,7 +161,7 @@ func (l *location) start(ctx context.Context, order []int, json bool) error {
 	}()
 	const mega = 1_000_000
 	first := order[0]
-	bar := newProgress(progressOutput(json), "fetch the first file", (l.stream.Size(first)+mega-1)/mega, "MB")
+	bar := l.ui.Progress("fetch the first file", (l.stream.Size(first)+mega-1)/mega, "MB")
 	defer bar.Done()
 	there := make(chan error, 1)
 	go func() { there <- l.stream.Wait(ctx, l.files[first]) }()
@@ -178,8 +175,8 @@ func (l *location) start(ctx context.Context, order []int, json bool) error {
 	}
 }
 
-// close ends the fetching. What has arrived is kept.
-func (l *location) close() {
+// Close ends the fetching. What has arrived is kept.
+func (l *Location) Close() {
 	if l.stop != nil {
 		l.stop()
 		<-l.ended

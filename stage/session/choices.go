@@ -1,0 +1,103 @@
+package session
+
+import (
+	"strconv"
+	"strings"
+
+	"steplm/model"
+	"steplm/model/optim"
+	"steplm/stage"
+)
+
+const defaultStages = 2
+
+// Shape is the choices that decide what is in memory and what is computed, with no data: as a plan
+// and a benchmark need them. vocab is the tokenizer's number of ids, 0: none.
+func (s Spec) Shape(vocab int) (stage.Options, error) {
+	config, err := s.Model.Config(vocab)
+	if err != nil {
+		return stage.Options{}, err
+	}
+	o := stage.Options{
+		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
+		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
+	}
+	if s.Memory.HeadRows < 0 {
+		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")
+	}
+	states := s.Memory.States
+	if states == "" {
+		states = map[string]string{model.F32: model.FullStates, model.BF16: model.SplitStates}[s.Memory.Precision]
+	}
+	o.Storage = model.Storage{
+		Precision: s.Memory.Precision, States: states, Gradients: s.Memory.Gradients, Release: s.Memory.Release, Frozen: s.Memory.Frozen,
+	}
+	return o, s.Method.set(&o)
+}
+
+// set writes growth and LoRA into options.
+func (m Method) set(o *stage.Options) error {
+	o.Stages = defaultStages
+	switch m.Split {
+	case stage.SplitReal, stage.SplitPaper:
+		o.SplitBy = m.Split
+	default:
+		for _, word := range strings.Split(m.Split, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(word))
+			if err != nil {
+				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", stage.SplitReal, stage.SplitPaper)
+			}
+			o.Split = append(o.Split, n)
+		}
+		o.Stages = len(o.Split)
+	}
+	if m.Stages != nil {
+		o.Stages = *m.Stages
+	}
+	o.Adapter = model.LoRALayout{Rank: stage.DefaultRank(o.Model), Targets: m.LoRATargets}
+	if m.Rank != nil {
+		o.Adapter.Rank = *m.Rank
+	}
+	o.Adapter.Alpha = float64(o.Adapter.Rank)
+	if m.Alpha != nil {
+		o.Adapter.Alpha = *m.Alpha
+	}
+	o.TrainEmbedding, o.TrainHead, o.TrainNorms = m.TrainEmbedding, m.TrainHead, m.TrainNorms
+	o.GrowAt, o.Operator, o.Position = m.GrowAt, m.Operator, m.Position
+	o.AdapterLR, o.AdapterDecay, o.KeepAdapters = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
+	return nil
+}
+
+// choices are all of a run's, but for what it reads.
+func (s Spec) choices(vocab int) (stage.Options, error) {
+	o, err := s.Shape(vocab)
+	if err != nil {
+		return o, err
+	}
+	if s.Method.Adapters != adaptersMerge && s.Method.Adapters != adaptersKeep {
+		return o, badOption("adapters", s.Method.Adapters, "choose %s or %s", adaptersMerge, adaptersKeep)
+	}
+	if o.Steps, err = s.steps(o.Batch); err != nil {
+		return o, err
+	}
+	o.Seed = s.Schedule.Seed
+	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2, Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
+	o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay
+	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm, s.Schedule.MinLRRatio
+	return o, nil
+}
+
+// steps is the run's length: as it is given, or as many as its tokens fill.
+func (s Spec) steps(size model.Size) (int, error) {
+	if s.Schedule.Tokens < 0 {
+		return 0, badOption(optionTokens, s.Schedule.Tokens, "it must be 1 or more")
+	}
+	if s.Schedule.Tokens == 0 {
+		return s.Schedule.Steps, nil
+	}
+	per := int64(size.Rows()) * int64(s.Schedule.GradAccum)
+	if per < 1 {
+		return 0, badOption("batch_size", size.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", size.SeqLen, s.Schedule.GradAccum)
+	}
+	return int((s.Schedule.Tokens-1)/per + 1), nil
+}

@@ -1,0 +1,191 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"steplm/model"
+	"steplm/model/advice"
+)
+
+// field is an option of a Spec.
+type field struct {
+	group, name string
+	option      advice.Option
+	value       reflect.Value
+	free        bool // may be another when a run is resumed
+}
+
+// fields lists the options of a Spec, in its order.
+func (s *Spec) fields() (list []field) {
+	groups := reflect.ValueOf(s).Elem()
+	for i := range groups.NumField() {
+		group := groups.Field(i)
+		for j := range group.NumField() {
+			at := group.Type().Field(j)
+			f := field{group: jsonName(groups.Type().Field(i)), name: jsonName(at), value: group.Field(j), free: at.Tag.Get("resume") == "free"}
+			f.option = advice.Option(f.name)
+			if option := at.Tag.Get("option"); option != "" {
+				f.option = advice.Option(option)
+			}
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// Options lists the options' names.
+func Options() (names []advice.Option) {
+	for _, f := range new(Spec).fields() {
+		names = append(names, f.option)
+	}
+	return names
+}
+
+// Known reports whether an option is one of a Spec's.
+func Known(o advice.Option) bool { return slices.Contains(Options(), o) }
+
+// Get is an option's value, as JSON has it.
+func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
+	for _, f := range s.fields() {
+		if f.option == o {
+			return json.Marshal(f.value.Interface())
+		}
+	}
+	return nil, fmt.Errorf("no option %q", o)
+}
+
+// Set gives an option a value, which must be one of its type. Of a run's two lengths the one that is
+// set replaces the other.
+func (s *Spec) Set(o advice.Option, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	for _, f := range s.fields() {
+		if f.option != o {
+			continue
+		}
+		fresh := reflect.New(f.value.Type())
+		if err := json.Unmarshal(text, fresh.Interface()); err != nil {
+			return &OptionError{o, string(text), "it is no value of this option"}
+		}
+		f.value.Set(fresh.Elem())
+		switch o {
+		case optionSteps:
+			s.Schedule.Tokens = 0
+		case optionTokens:
+			s.Schedule.Steps = 0
+		}
+		return nil
+	}
+	return fmt.Errorf("no option %q", o)
+}
+
+const (
+	optionSteps  advice.Option = "steps"
+	optionTokens advice.Option = "tokens"
+)
+
+// OptionError is an option with a value that it cannot have. Commands word it in their flags.
+type OptionError struct {
+	Option advice.Option
+	Value  string // "" where there is none to show
+	Why    string
+}
+
+func (e *OptionError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s: %s", e.Option, e.Why)
+	}
+	return fmt.Sprintf("%s %s: %s", e.Option, e.Value, e.Why)
+}
+
+func badOption(o advice.Option, value any, why string, args ...any) error {
+	return &OptionError{o, fmt.Sprint(value), fmt.Sprintf(why, args...)}
+}
+
+// Read reads a Spec's JSON over the defaults. A field that there is not is refused, with the nearest one.
+func Read(r io.Reader) (Spec, error) {
+	s := Default()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return s, err
+	}
+	if err := s.check(text); err != nil {
+		return s, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, plain(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return s, errors.New("something follows the configuration's last brace")
+	}
+	if s.Schedule.Steps != 0 && s.Schedule.Tokens != 0 {
+		return s, errors.New("schedule has steps and tokens: leave one out")
+	}
+	return s, nil
+}
+
+// check names a field that a Spec does not have.
+func (s *Spec) check(text []byte) error {
+	var groups map[string]json.RawMessage
+	if err := json.Unmarshal(text, &groups); err != nil {
+		return plain(err)
+	}
+	names := map[string][]string{}
+	for _, f := range s.fields() {
+		names[f.group] = append(names[f.group], f.name)
+	}
+	for group, content := range groups {
+		known, ok := names[group]
+		if !ok {
+			return unknown("", group, slices.Sorted(maps.Keys(names)))
+		}
+		var leaves map[string]json.RawMessage
+		if err := json.Unmarshal(content, &leaves); err != nil {
+			return fmt.Errorf("%s: %w", group, plain(err))
+		}
+		for leaf := range leaves {
+			if !slices.Contains(known, leaf) {
+				return unknown(group+".", leaf, known)
+			}
+		}
+	}
+	return nil
+}
+
+func unknown(path, name string, known []string) error {
+	text := fmt.Sprintf("there is no %s%s", path, name)
+	if near := model.Nearest(name, known); len(near) > 0 {
+		return fmt.Errorf("%s: did you mean %s%s?", text, path, strings.Join(near, " or "+path))
+	}
+	return fmt.Errorf("%s: there are %s", text, strings.Join(known, ", "))
+}
+
+// plain words the JSON package's errors.
+func plain(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is no JSON at byte %d: %w", syntax.Offset, err)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s is a JSON %s where %s belongs", kind.Field, kind.Value, kind.Type)
+	}
+	return err
+}

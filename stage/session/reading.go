@@ -1,0 +1,199 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"steplm/data"
+	"steplm/data/tokenizer"
+	"steplm/stage/eval"
+)
+
+// reading is what a run reads: one source or a mixture.
+type reading struct {
+	locations []*Location
+	sources   []data.Source
+}
+
+// SplitWeight reads PATH or PATH=WEIGHT. What exists under its whole name is a path.
+func SplitWeight(s string) (path string, weight float64, given bool) {
+	at := strings.LastIndexByte(s, '=')
+	if at < 0 {
+		return s, 1, false
+	}
+	if _, err := os.Stat(s); err == nil {
+		return s, 1, false
+	}
+	w, err := strconv.ParseFloat(s[at+1:], 64)
+	if err != nil {
+		return s, 1, false
+	}
+	return s[:at], w, true
+}
+
+// filter is what is asked of rows.
+func (d Data) filter() data.Filter {
+	return data.Filter{
+		MinScore: d.MinScore, Languages: d.Language,
+		MinChars: d.MinChars, MaxChars: d.MaxChars, Dedupe: d.Dedupe, Holdout: d.Holdout,
+	}
+}
+
+// Open opens data with the filters.
+func (d Data) Open(at *Location) (*data.Shards, error) {
+	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: d.filter(), SkipBad: d.SkipBad, Log: at.ui.Warn})
+}
+
+// openHeldOut opens what the filters keep apart. What is skipped of it is skipped of the rest, which
+// says so.
+func (d Data) openHeldOut(at *Location) (*data.Shards, error) {
+	filter := d.filter()
+	filter.HeldOut = true
+	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: filter, SkipBad: d.SkipBad})
+}
+
+// CacheRoot is the directory of all token caches; "" where there is none.
+func (d Data) CacheRoot() string {
+	if d.Cache != "" {
+		return d.Cache
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "steplm", "tokens")
+}
+
+// Threads are those that tokenize.
+func (d Data) Threads() int {
+	if d.Workers > 0 {
+		return d.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// Check refuses what says nothing of the paths, and numbers that are none.
+func (d Data) Check() error {
+	if d.Workers < 0 {
+		return badOption("workers", d.Workers, "it must be 1 or more")
+	}
+	return CheckSources(d.Shards, d.Stream, d.Train...)
+}
+
+// read opens what Train names, with its caches. The seed is that of the order.
+func (d Data) read(ctx context.Context, seed uint64, tok *tokenizer.Tokenizer, ui UI) (_ *reading, err error) {
+	r := &reading{}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	for _, arg := range d.Train {
+		path, weight, given := SplitWeight(arg)
+		switch {
+		case path == "":
+			return nil, &OptionError{Option: "data", Why: "it is empty"}
+		case len(d.Train) > 1 && !given:
+			return nil, badOption("data", arg, "with several sources each has a weight, such as %s=0.5", arg)
+		case !(weight > 0) || math.IsInf(weight, 1):
+			return nil, badOption("data", arg, "the weight must be above 0")
+		}
+		at, err := Locate(ctx, path, d.Shards, d.Stream, ui)
+		if err != nil {
+			return nil, err
+		}
+		r.locations = append(r.locations, at)
+		shards, err := d.Open(at)
+		if err != nil {
+			return nil, err
+		}
+		var cache *data.Cache
+		if root := d.CacheRoot(); root != "" {
+			if cache, err = data.FindCache(root, shards, tok); err != nil {
+				return nil, err
+			}
+		}
+		if cache == nil || d.Holdout > 0 {
+			if err := at.start(ctx, shards.Order(seed)); err != nil {
+				return nil, err
+			}
+		}
+		r.sources = append(r.sources, data.Source{Shards: shards, Weight: weight, Cache: cache})
+	}
+	return r, nil
+}
+
+// close ends what is still fetched.
+func (r *reading) close() {
+	for _, at := range r.locations {
+		at.Close()
+	}
+}
+
+// identity is what a recipe remembers of the data.
+func (r *reading) identity() string {
+	if len(r.sources) == 1 {
+		return r.sources[0].Shards.Identity()
+	}
+	var parts []string
+	for _, s := range r.sources {
+		parts = append(parts, fmt.Sprintf("%g of %s", s.Weight, s.Shards.Identity()))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// heldOut is the documents that are kept apart, a set for each source.
+func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (sets []eval.Set, err error) {
+	if d.Holdout == 0 {
+		return nil, nil
+	}
+	for i, at := range r.locations {
+		name := "holdout"
+		if len(r.locations) > 1 {
+			name += fmt.Sprint(" ", i+1)
+		}
+		s, err := d.openHeldOut(at)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.TokenSet(name, s, tok))
+	}
+	return sets, nil
+}
+
+// sets are what the run measures itself on.
+func (s *Session) sets(ctx context.Context, ui UI) ([]eval.Set, error) {
+	sets, err := s.read.heldOut(s.Spec.Data, s.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	e := s.Spec.Evaluation
+	if e.Validation != "" {
+		path, err := Local(ctx, e.Validation, ui)
+		if err != nil {
+			return nil, err
+		}
+		shards, err := data.OpenColumn(path, s.Spec.Data.TextColumn)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.TokenSet("validation", shards, s.Tokenizer))
+	}
+	if e.Wikitext != "" {
+		path, err := Local(ctx, e.Wikitext, ui)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := eval.Texts(path, data.TextColumn); err != nil {
+			return nil, err
+		}
+		sets = append(sets, eval.WikiTextSet(path, s.Tokenizer))
+	}
+	return sets, nil
+}

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"steplm/data/hub"
+	"steplm/gpu"
+	"steplm/model/advice"
+	"steplm/stage"
+)
+
+// absolute is the same Spec with absolute paths.
+func (s Spec) absolute() (Spec, error) {
+	s.Data.Train = slices.Clone(s.Data.Train)
+	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext, &s.Output.Out}
+	if isFile(s.Model.Name) {
+		paths = append(paths, &s.Model.Name)
+	}
+	for i := range s.Data.Train {
+		paths = append(paths, &s.Data.Train[i])
+	}
+	for _, p := range paths {
+		if *p == "" || strings.HasPrefix(*p, hub.Scheme) {
+			continue
+		}
+		absolute, err := filepath.Abs(*p) // A weight after the path stays where it is.
+		if err != nil {
+			return s, err
+		}
+		*p = absolute
+	}
+	return s, nil
+}
+
+// ErrNoSpec is a run that was begun by a version that kept no Spec in its folder.
+var ErrNoSpec = errors.New("its folder does not say what it was begun with, as an earlier version's does not")
+
+// Saved is what a run was begun with.
+func Saved(dir string) (Spec, error) {
+	if _, err := stage.ReadRecipe(dir); err != nil {
+		return Spec{}, err
+	}
+	b, err := os.ReadFile(filepath.Join(dir, stage.SpecFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Spec{}, fmt.Errorf("%s: %w", dir, ErrNoSpec)
+	}
+	if err != nil {
+		return Spec{}, err
+	}
+	s, err := Read(bytes.NewReader(b))
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stage.SpecFile), err)
+	}
+	s.Output.Out = dir // The folder may have moved.
+	return s, nil
+}
+
+// Disagreement is an option that a run cannot go on with, because it was begun with another value.
+type Disagreement struct {
+	Option      advice.Option
+	Asked, Runs string // as JSON has them
+	Dir         string
+}
+
+func (e *Disagreement) Error() string {
+	return fmt.Sprintf("%s was begun with %s %s and cannot go on with %s", e.Dir, e.Option, e.Runs, e.Asked)
+}
+
+// Merge is a run's own Spec with what may change, of the options that are given, taken from asked. Others
+// must agree.
+func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
+	wanted, err := asked.absolute()
+	if err != nil {
+		return s, err
+	}
+	own, err := s.absolute()
+	if err != nil {
+		return s, err
+	}
+	runs, asks := own.fields(), wanted.fields()
+	for i, f := range asks {
+		if !slices.Contains(given, f.option) {
+			continue
+		}
+		a, err := json.Marshal(f.value.Interface())
+		if err != nil {
+			return s, err
+		}
+		b, err := json.Marshal(runs[i].value.Interface())
+		if err != nil {
+			return s, err
+		}
+		switch {
+		case bytes.Equal(a, b):
+		case f.free:
+			runs[i].value.Set(f.value)
+		default:
+			return s, &Disagreement{f.option, string(a), string(b), s.Output.Out}
+		}
+	}
+	own.Output.Out = s.Output.Out
+	if slices.Contains(given, "data") && CheckSources(own.Data.Shards, own.Data.Stream, own.Data.Train...) != nil {
+		own.Data.Shards, own.Data.Stream = 0, false // They were of what was on the hub and is here now.
+	}
+	return own, nil
+}
+
+// sameInput refuses data and a tokenizer that are not those of the run.
+func (s *Session) sameInput(dir string) error {
+	r, err := stage.ReadRecipe(dir)
+	if err != nil {
+		return err
+	}
+	for _, x := range []struct {
+		option      advice.Option
+		there, here string
+	}{{"data", r.Data.Train, s.Recipe.Data.Train}, {"tokenizer", r.Data.Tokenizer, s.Recipe.Data.Tokenizer}} {
+		if x.there != x.here {
+			return &Disagreement{x.option, x.here, x.there, dir}
+		}
+	}
+	return nil
+}
+
+// Resume is Open of a run that goes on in its folder.
+func Resume(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
+	return open(ctx, dev, &Session{Spec: spec, Device: dev, Resumed: true}, ui)
+}

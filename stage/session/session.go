@@ -1,0 +1,205 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"steplm/data"
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+	"steplm/model/advice"
+	"steplm/model/checkpoint"
+	"steplm/stage"
+	"steplm/stage/eval"
+)
+
+// Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
+// written yet.
+type Session struct {
+	Spec      Spec
+	Recipe    stage.Recipe
+	Fitted    *stage.Fitted // to the memory limit; nil: there is none
+	Tokenizer *tokenizer.Tokenizer
+	Device    gpu.Device
+	// Resumed: the run goes on in its folder.
+	Resumed bool
+
+	read   *reading
+	loader *data.Loader
+	eval   []eval.Set
+}
+
+// Open reads and checks what a Spec names. The caller closes the session, and the device after it.
+func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
+	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
+}
+
+func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, err error) {
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if err := s.Spec.complete(); err != nil {
+		return nil, err
+	}
+	if s.Tokenizer, err = tokenizer.Load(s.Spec.Data.Tokenizer); err != nil {
+		return nil, err
+	}
+	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
+		return nil, err
+	}
+	if err := s.makeRecipe(); err != nil {
+		return nil, err
+	}
+	r := s.Recipe
+	s.loader, err = data.NewMixture(s.read.sources, s.Tokenizer, data.Options{
+		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true, Workers: s.Spec.Data.Threads(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.eval, err = s.sets(ctx, ui); err != nil {
+		return nil, err
+	}
+	// Before the folder: what cannot be run leaves no trace.
+	if err := stage.CheckFits(dev, r); err != nil {
+		return nil, err
+	}
+	if s.Resumed {
+		stage.RestoreChoices(dev, s.Spec.Output.Out)
+	}
+	return s, nil
+}
+
+// complete refuses a Spec that lacks what every run needs, or has numbers that are none.
+func (s Spec) complete() error {
+	missing := &Missing{}
+	for _, need := range []struct {
+		any   []advice.Option
+		there bool
+	}{
+		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"}, s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
+		{[]advice.Option{optionSteps, optionTokens}, s.Schedule.Steps != 0 || s.Schedule.Tokens != 0},
+	} {
+		if !need.there {
+			missing.Options = append(missing.Options, need.any)
+		}
+	}
+	if len(missing.Options) > 0 {
+		return missing
+	}
+	for _, n := range []struct {
+		option advice.Option
+		value  int64
+	}{
+		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
+		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
+	} {
+		if n.value < 0 {
+			return badOption(n.option, n.value, "it must be 0 or more")
+		}
+	}
+	return s.Data.Check()
+}
+
+// makeRecipe makes the run that is asked for, fitted to the memory limit if there is one.
+func (s *Session) makeRecipe() error {
+	o, err := s.Spec.choices(s.Tokenizer.VocabSize())
+	if err != nil {
+		return err
+	}
+	o.Data = stage.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
+	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
+		overhead := int64(0)
+		if s.Device.Limits().CPU { // The process's memory is the device's too.
+			overhead = gpu.ProcessOverhead
+		}
+		fitted := stage.Fitted{}
+		if o, fitted, err = stage.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
+			return err
+		}
+		s.Fitted = &fitted
+	}
+	s.Recipe, err = stage.NewRecipe(s.Spec.Method.Name, o)
+	return err
+}
+
+// Close ends what is read. The folder is Run's.
+func (s *Session) Close() {
+	if s.loader != nil {
+		s.loader.Close()
+	}
+	if s.read != nil {
+		s.read.close()
+	}
+}
+
+// Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
+// began, unless nil, is called once the folder is there.
+func (s *Session) Run(ctx context.Context, report stage.Report, began func()) error {
+	folder, err := s.folder()
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if began != nil {
+		began()
+	}
+	stepped, step := false, report.Step
+	report.Step = func(m stage.Metrics) {
+		stepped = true
+		if step != nil {
+			step(m)
+		}
+	}
+	run := &stage.Run{
+		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Sets: s.eval, Report: report,
+		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery, EvalTokens: s.Spec.Evaluation.EvalTokens,
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
+	}
+	if s.Resumed {
+		return run.Resume(ctx)
+	}
+	if err = run.Start(ctx); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
+		err = errors.Join(err, folder.Discard())
+	}
+	return err
+}
+
+// folder begins the run's folder, or takes it up.
+func (s *Session) folder() (*stage.Folder, error) {
+	out := s.Spec.Output.Out
+	if s.Resumed {
+		if err := s.sameInput(out); err != nil {
+			return nil, err
+		}
+		return stage.OpenFolder(out, s.Recipe)
+	}
+	spec, err := s.Spec.absolute() // Its paths must hold in every working directory.
+	if err != nil {
+		return nil, err
+	}
+	return stage.CreateFolder(out, s.Recipe, spec)
+}
+
+// Source is one source of a run's data, for people.
+type Source struct {
+	Name   string
+	Weight float64 // among several
+	Shards *data.Shards
+	Cache  *data.Cache // nil: tokenized while training
+}
+
+// Sources lists what is read.
+func (s *Session) Sources() (list []Source) {
+	for i, x := range s.read.sources {
+		list = append(list, Source{s.read.locations[i].name, x.Weight, x.Shards, x.Cache})
+	}
+	return list
+}
+
+// Stats is what became of the rows that were read, of all sources and of each.
+func (s *Session) Stats() (all data.Stats, each []data.Stats) {
+	return s.loader.Stats(), s.loader.SourceStats()
+}

@@ -1,0 +1,143 @@
+package session
+
+import (
+	"steplm/model"
+	"steplm/stage"
+)
+
+// Spec is what a user asks for, as JSON. An option has the name of its field, or what the tag
+// "option" says; the tag "resume" marks what a run may go on with otherwise than it was begun: files may
+// have moved, and their content is compared by its hash.
+type Spec struct {
+	Model      Model      `json:"model"`
+	Data       Data       `json:"data"`
+	Method     Method     `json:"method"`
+	Optimizer  Optimizer  `json:"optimizer"`
+	Schedule   Schedule   `json:"schedule"`
+	Memory     Memory     `json:"memory"`
+	Evaluation Evaluation `json:"evaluation"`
+	Output     Output     `json:"output"`
+}
+
+// Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
+type Model struct {
+	Name      string `json:"name,omitempty" option:"model"` // preset or file
+	Hidden    *int   `json:"hidden,omitempty"`
+	FFN       *int   `json:"ffn,omitempty"`
+	Layers    *int   `json:"layers,omitempty"`
+	Heads     *int   `json:"heads,omitempty"`
+	KVHeads   *int   `json:"kv_heads,omitempty"`
+	Vocab     *int   `json:"vocab,omitempty"`
+	Tied      *bool  `json:"tied,omitempty"`
+	MaxSeqLen *int   `json:"max_seq_len,omitempty"`
+	SeqLen    *int   `json:"seq_len,omitempty"` // positions of a window; default: 256 or MaxSeqLen
+}
+
+// Data says what is read, and how.
+type Data struct {
+	Train      []string `json:"train,omitempty" option:"data" resume:"free"` // PATH, or several of PATH=WEIGHT
+	Tokenizer  string   `json:"tokenizer,omitempty" resume:"free"`
+	TextColumn string   `json:"text_column,omitempty"`
+	MinScore   *float64 `json:"min_score,omitempty"`
+	Language   []string `json:"language,omitempty"`
+	MinChars   int64    `json:"min_chars,omitempty"`
+	MaxChars   int64    `json:"max_chars,omitempty"`
+	Dedupe     bool     `json:"dedupe,omitempty"`
+	Holdout    float64  `json:"holdout,omitempty"` // share of the documents kept apart
+	SkipBad    bool     `json:"skip_bad,omitempty"`
+	Shards     int      `json:"shards,omitempty"` // of what the hub has, the first so many; 0: all
+	Stream     bool     `json:"stream,omitempty" resume:"free"`
+	Cache      string   `json:"cache,omitempty" resume:"free"`   // of tokens; "": the user's
+	Workers    int      `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
+}
+
+// Method is how the model trains, and what follows from growth and LoRA.
+type Method struct {
+	Name               string   `json:"name" option:"method"`
+	Stages             *int     `json:"stages,omitempty"`
+	Split              string   `json:"split,omitempty"` // layers of each stage, or stage.SplitPaper, stage.SplitReal
+	GrowAt             float64  `json:"grow_at"`
+	Operator           string   `json:"operator"`
+	Position           string   `json:"position"`
+	Rank               *int     `json:"rank,omitempty"`
+	Alpha              *float64 `json:"alpha,omitempty"`
+	LoRATargets        []string `json:"lora_targets"`
+	Adapters           string   `json:"adapters"` // at the next growth: merge or keep
+	AdapterLR          float64  `json:"adapter_lr"`
+	AdapterWeightDecay float64  `json:"adapter_weight_decay"`
+	TrainEmbedding     bool     `json:"train_embedding"`
+	TrainHead          bool     `json:"train_head"`
+	TrainNorms         bool     `json:"train_norms"`
+}
+
+// Optimizer is AdamW's settings.
+type Optimizer struct {
+	Beta1       float64   `json:"beta1"`
+	Beta2       float64   `json:"beta2"`
+	Eps         float64   `json:"eps"`
+	ClipNorm    float64   `json:"clip_norm"`
+	WeightDecay []float64 `json:"weight_decay"` // of all stages or of each
+}
+
+// Schedule is how long the run is, in what batches, and the course of the learning rate.
+type Schedule struct {
+	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
+	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
+	BatchSize  int       `json:"batch_size"`
+	GradAccum  int       `json:"grad_accum"`
+	LR         []float64 `json:"lr"` // of all stages or of each
+	Name       string    `json:"name" option:"schedule"`
+	Warmup     int       `json:"warmup"` // steps; below 0: 5 % of the stage's
+	Rewarm     int       `json:"rewarm"` // likewise
+	MinLRRatio float64   `json:"min_lr_ratio"`
+	Seed       uint64    `json:"seed"`
+}
+
+// Memory is how numbers are kept, and what may be there at once.
+type Memory struct {
+	Precision   string `json:"precision"`
+	States      string `json:"states,omitempty"` // "": those of the precision
+	Release     bool   `json:"release,omitempty"`
+	Gradients   string `json:"gradients"`
+	Frozen      string `json:"frozen,omitempty"` // "": the precision
+	Recompute   string `json:"recompute"`
+	HeadRows    int    `json:"head_rows,omitempty"`
+	MemoryLimit int64  `json:"memory_limit,omitempty"` // bytes; 0: none
+}
+
+// Evaluation is what is measured beside the loss.
+type Evaluation struct {
+	Validation string `json:"validation,omitempty" resume:"free"`
+	Wikitext   string `json:"wikitext,omitempty" resume:"free"`
+	EvalEvery  int    `json:"eval_every,omitempty" resume:"free"`
+	EvalTokens int64  `json:"eval_tokens" resume:"free"`
+}
+
+// Output is where the run is kept, and how often it is saved.
+type Output struct {
+	Out       string `json:"out,omitempty"`
+	SaveEvery int    `json:"save_every" resume:"free"`
+	Keep      int    `json:"keep" resume:"free"`
+}
+
+// Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
+func Default() Spec {
+	return Spec{
+		Data: Data{TextColumn: "text"},
+		Method: Method{
+			Name: "step", Split: stage.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper", LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
+			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
+		},
+		Optimizer:  Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
+		Schedule:   Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1, MinLRRatio: 0.1, Seed: 1},
+		Memory:     Memory{Precision: model.BF16, Gradients: stage.GradientsAuto, Recompute: stage.RecomputeAuto},
+		Evaluation: Evaluation{EvalTokens: 32768},
+		Output:     Output{SaveEvery: 200, Keep: 2},
+	}
+}
+
+// What becomes of LoRA at the next growth.
+const (
+	adaptersMerge = "merge"
+	adaptersKeep  = "keep"
+)

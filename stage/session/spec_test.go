@@ -1,0 +1,130 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"steplm/model/advice"
+)
+
+// What is written is read back, and a Spec says only what is asked for.
+func TestSpecIsJSON(t *testing.T) {
+	s := Default()
+	layers, tied := 5, false
+	s.Model.Layers, s.Model.Tied, s.Schedule.Tokens = &layers, &tied, 300
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(b), "hidden") || strings.Contains(string(b), `"steps"`) {
+		t.Errorf("options that nobody gave: %s", b)
+	}
+	got, err := Read(strings.NewReader(string(b)))
+	if err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("%+v (%v), want %+v", got, err, s)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	for text, parts := range map[string][]string{
+		`{"modell": {}}`:                              {"no modell", "did you mean model?"},
+		`{"schedule": {"batchsize": 4}}`:              {"no schedule.batchsize", "schedule.batch_size?"},
+		`{"data": {"zzz": 4}}`:                        {"no data.zzz", "there are train, tokenizer"},
+		`{"schedule": {"batch_size": "four"}}`:        {"schedule.batch_size", "string", "int"},
+		`{"schedule": 4}`:                             {"schedule", "number"},
+		`{"schedule": {"steps": 4, "tokens": 9}}`:     {"steps and tokens"},
+		`{"schedule": {"steps": 4}`:                   {"no JSON", "byte"},
+		`{} {}`:                                       {"JSON"},
+		`{"model": {"layers": 4, "name": "tiny"}} []`: {"JSON"},
+	} {
+		_, err := Read(strings.NewReader(text))
+		for _, part := range parts {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: error %v does not hold %q", text, err, part)
+			}
+		}
+	}
+}
+
+// Every option can be set by its name to what it gets, and one name is one option.
+func TestOptionsByName(t *testing.T) {
+	seen := map[advice.Option]bool{}
+	from, to := Default(), Spec{}
+	from.Schedule.Steps, from.Memory.MemoryLimit = 7, 1<<30
+	for _, o := range Options() {
+		if seen[o] {
+			t.Errorf("two options are %s", o)
+		}
+		seen[o] = true
+		value, err := from.Get(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o == optionTokens {
+			continue // It replaces the steps.
+		}
+		if err := to.Set(o, value); err != nil {
+			t.Errorf("%s: %v", o, err)
+		}
+	}
+	if !reflect.DeepEqual(to, from) {
+		t.Errorf("%+v, want %+v", to, from)
+	}
+	if err := to.Set(optionTokens, 300); err != nil || to.Schedule.Steps != 0 || to.Schedule.Tokens != 300 {
+		t.Errorf("%+v, %v", to.Schedule, err)
+	}
+	if err := to.Set("seed", "many"); !errors.As(err, new(*OptionError)) {
+		t.Errorf("error %v", err)
+	}
+	if err := to.Set("sead", 1); err == nil {
+		t.Error("an option that there is not was set")
+	}
+}
+
+// A run's own Spec takes of what is given what may change, and refuses the rest.
+func TestMerge(t *testing.T) {
+	own := Default()
+	own.Data.Train, own.Data.Tokenizer, own.Output.Out, own.Data.Stream, own.Data.Shards = []string{"hf://datasets/o/n"}, "t.json", "run", true, 3
+	asked := Default()
+	asked.Data.Train, asked.Schedule.Seed, asked.Output.Keep, asked.Schedule.LR = []string{"here"}, 2, 9, []float64{7}
+	got, err := own.Merge(asked, []advice.Option{"data", "keep"})
+	if err != nil || got.Output.Keep != 9 || got.Schedule.Seed != 1 || got.Output.Out != "run" || got.Data.Stream || got.Data.Shards != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if !filepath.IsAbs(got.Data.Train[0]) || filepath.Base(got.Data.Train[0]) != "here" {
+		t.Errorf("data %v", got.Data.Train)
+	}
+	_, err = own.Merge(asked, []advice.Option{"keep", "seed"})
+	var differ *Disagreement
+	if !errors.As(err, &differ) || differ.Option != "seed" || differ.Runs != "1" || differ.Asked != "2" || differ.Dir != "run" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := own.Merge(asked, []advice.Option{"lr"}); err == nil || own.Output.Keep != 2 {
+		t.Errorf("error %v, own %+v", err, own.Output)
+	}
+	if _, err := Saved(t.TempDir()); err == nil || !strings.Contains(err.Error(), "holds no run") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWeights(t *testing.T) {
+	dir := t.TempDir()
+	odd := filepath.Join(dir, "a=1")
+	if err := os.WriteFile(odd, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]struct {
+		path   string
+		weight float64
+		given  bool
+	}{"a": {"a", 1, false}, "a=0.5": {"a", 0.5, true}, "a=b": {"a=b", 1, false}, odd: {odd, 1, false}, odd + "=2": {odd, 2, true}} {
+		if path, weight, given := SplitWeight(text); path != want.path || weight != want.weight || given != want.given {
+			t.Errorf("%s: %s %g %t", text, path, weight, given)
+		}
+	}
+}
