@@ -26,9 +26,13 @@ demo *args: build
 smoke *args: build
     dir=$(mktemp -d) && bin/steplm demo --steps 48 --dir "$dir" "$@" && rm -r "$dir"
 
-# run every test, on the host device and on lavapipe, which must be there
+# run every test, on the host device and on lavapipe, which must be there; data/datatest says where other programs' data are
 test *args: (setup "lavapipe")
     STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" go test -timeout 30m "$@" ./...
+
+# run every test that needs no device, in under three minutes; on Linux drivers are hidden, so that none is used
+test-host *args:
+    STEPLM_GPU= VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere go test "$@" ./...
 
 # run the tests that use a device, on the GPU (or on the adapter that STEPLM_DEVICE names)
 test-gpu *args: setup
@@ -43,10 +47,15 @@ golden: (setup "lavapipe")
 bench *args: build
     bin/steplm bench all "$@"
 
-# the same on a GPU and, where Python has torch, PyTorch fp32 on the same card; docs/gpu/run.sh has the flags
+# make bin/gpu-kit, a folder that measures a GPU on a machine that has nothing
 [no-exit-message]
-bench-gpu *args:
-    docs/gpu/run.sh "$@"
+gpu-kit: (setup "lavapipe")
+    .ci/gpu-kit
+
+# make the GPU kit and run it here: tests, rates, steps, PyTorch beside them; cmd/gpukit/kit/README.md
+[no-exit-message]
+bench-gpu *args: gpu-kit
+    bin/gpu-kit/run.sh "$@"
 
 # Go's own benchmarks, of kernels, the device and the data path
 bench-go *args: setup

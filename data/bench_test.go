@@ -1,10 +1,14 @@
 package data
 
-import "testing"
+import (
+	"testing"
+
+	"steplm/data/datatest"
+)
 
 // BenchmarkDocuments reads the real shards' text without tokenizing it.
 func BenchmarkDocuments(b *testing.B) {
-	s, err := Open(shared(b, "fineweb_edu/train"))
+	s, err := Open(datatest.Path(b, "fineweb_edu/train"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
+
+	"steplm/data/datatest"
 )
 
 // inTime fails the test where f hangs; Arrow has loops that damaged files keep
@@ -157,7 +159,7 @@ func textColumns(path string) (names []string) {
 
 // Files by other writers, and files that broke other readers.
 func TestForeignFiles(t *testing.T) {
-	root := shared(t, "parquet")
+	root := datatest.Path(t, "parquet")
 	files, err := filepath.Glob(filepath.Join(root, "*", "*.parquet"))
 	if err != nil || len(files) < 13 {
 		t.Fatalf("%d files, error %v", len(files), err)
@@ -202,7 +204,7 @@ func TestForeignFiles(t *testing.T) {
 }
 
 func TestRealShards(t *testing.T) {
-	s, err := Open(shared(t, "fineweb_edu/train"))
+	s, err := Open(datatest.Path(t, "fineweb_edu/train"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,29 +37,6 @@ func stream(texts ...string) []uint32 {
 	return ids
 }
 
-// shared finds test data beside the repository, or skips.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("no go.mod above the test's directory")
-		}
-		dir = filepath.Dir(dir)
-	}
-	path = filepath.Join(dir, "..", "shared", "data", path)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("%s is not there: this test needs the data beside the repository", path)
-	}
-	return path
-}
-
 // texts makes n documents of differing lengths, the first always of 1 byte.
 func texts(prefix string, n int) []string {
 	all := make([]string, n)

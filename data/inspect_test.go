@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/data/datatest"
 )
 
 func TestInspect(t *testing.T) {
@@ -82,7 +84,7 @@ func TestInspectSaysWhatIsMissing(t *testing.T) {
 
 // Any Parquet file is inspected, whoever wrote it.
 func TestInspectForeignFiles(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shared(t, "parquet"), "*", "*.parquet"))
+	files, err := filepath.Glob(filepath.Join(datatest.Path(t, "parquet"), "*", "*.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/parquet/compress"
 
+	"steplm/data/datatest"
 	"steplm/data/tokenizer"
 )
 
@@ -155,7 +156,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 func mustGPT2(b *testing.B) Tokenizer {
-	tok, err := tokenizer.Load(shared(b, "tokenizers/gpt2"))
+	tok, err := tokenizer.Load(datatest.Path(b, "tokenizers/gpt2"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
+
+	"steplm/data/datatest"
 )
 
 // goodFiles are small files in all layouts that are read, by name, with their
@@ -95,28 +97,41 @@ func mutate(rng *rand.Rand, good []byte) (string, []byte) {
 // Damaged files give an error or every row of the footer: read, null or, with
 // SkipBad, skipped. They never panic or hang, and errors name the file.
 func TestMutations(t *testing.T) {
-	files := goodFiles(t)
-	path := filepath.Join(t.TempDir(), "shard.parquet")
-	for name, column := range map[string]string{
-		"fineweb_rows/extreme_tokenized_test1.polars.parquet": "text",
-		"fineweb_rows/gneissweb_test_01.parquet":              "text",
-		"good/delta_length_byte_array.parquet":                "FRUIT",
-	} {
-		if _, err := os.Stat("../../shared/data/parquet"); err == nil {
-			b, err := os.ReadFile(shared(t, "parquet/"+name))
+	t.Run("made here", func(t *testing.T) {
+		files := map[columnOf][]byte{}
+		for name, b := range goodFiles(t) {
+			files[columnOf{name, TextColumn}] = b
+		}
+		testMutations(t, files, 2000)
+	})
+	t.Run("by other writers", func(t *testing.T) {
+		files := map[columnOf][]byte{}
+		for name, column := range map[string]string{
+			"fineweb_rows/extreme_tokenized_test1.polars.parquet": "text",
+			"fineweb_rows/gneissweb_test_01.parquet":              "text",
+			"good/delta_length_byte_array.parquet":                "FRUIT",
+		} {
+			b, err := os.ReadFile(datatest.Path(t, "parquet/"+name))
 			if err != nil {
 				t.Fatal(err)
 			}
-			files[column+": "+name] = b
+			files[columnOf{name, column}] = b
 		}
-	}
+		testMutations(t, files, 300)
+	})
+}
+
+// columnOf is the text column of a file.
+type columnOf struct{ file, column string }
+
+// testMutations damages each file 110 times, at least least times in all.
+func testMutations(t *testing.T, files map[columnOf][]byte, least int) {
+	path := filepath.Join(t.TempDir(), "shard.parquet")
 	const perFile = 110
 	tries, failures, skippedGroups, changed := 0, 0, 0, 0
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		good, column := files[name], TextColumn
-		if c, _, found := strings.Cut(name, ": "); found {
-			column = c
-		}
+	byName := func(a, b columnOf) int { return strings.Compare(a.file, b.file) }
+	for _, of := range slices.SortedFunc(maps.Keys(files), byName) {
+		name, column, good := of.file, of.column, files[of]
 		if err := os.WriteFile(path, good, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +184,7 @@ func TestMutations(t *testing.T) {
 	}
 	t.Logf("%d mutations of %d files: %d gave an error, %d were read in part, %d (%.1f %%) gave other text or nulls unnoticed",
 		tries, len(files), failures, skippedGroups, changed, 100*float64(changed)/float64(tries))
-	if tries < 2000 || failures < tries/4 || skippedGroups == 0 {
+	if tries < least || failures < tries/4 || skippedGroups == 0 {
 		t.Error("the damage does not reach the reader")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/google/go-cmp/cmp"
+
+	"steplm/data/datatest"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -295,7 +297,7 @@ func TestWriteShardMatchesFineWebEdu(t *testing.T) {
 	if err := WriteShard(path, rowsOf(texts("x", 3)), WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	want := fileSchema(t, filepath.Join(shared(t, "fineweb_edu"), "train", "000_00000.parquet"))
+	want := fileSchema(t, datatest.Path(t, "fineweb_edu/train/000_00000.parquet"))
 	if d := cmp.Diff(want, fileSchema(t, path)); d != "" {
 		t.Error(d)
 	}

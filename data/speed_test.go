@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"steplm/data/datatest"
 	"steplm/data/tokenizer"
 )
 
@@ -37,7 +38,7 @@ var realShards string // set by the benchmarks that need them
 // the rounds, which other work on the machine disturbs least. With more cores the
 // wall clock counts too.
 func BenchmarkReadFilterTokenize(b *testing.B) {
-	realShards = shared(b, "fineweb_edu/train")
+	realShards = datatest.Path(b, "fineweb_edu/train")
 	score := 1.0
 	filter := Filter{MinScore: &score, Languages: []string{"en"}, MinChars: 100, Holdout: 0.001}
 	for _, tt := range []struct {
@@ -46,7 +47,7 @@ func BenchmarkReadFilterTokenize(b *testing.B) {
 	}{
 		{"byte-level 32k", byteLevel32k},
 		{"Llama 2 32k", func() (*tokenizer.Tokenizer, error) {
-			return tokenizer.Load(shared(b, "tokenizers/llama2/tokenizer.model"))
+			return tokenizer.Load(datatest.Path(b, "tokenizers/llama2/tokenizer.model"))
 		}},
 	} {
 		tok, err := tt.load()
@@ -138,8 +139,8 @@ func drain[T any](b *testing.B, seq iter.Seq2[T, error]) iter.Seq[T] {
 
 // BenchmarkCache reads ids from a cache.
 func BenchmarkCache(b *testing.B) {
-	realShards = shared(b, "fineweb_edu/train")
-	tok, err := tokenizer.Load(shared(b, "tokenizers/gpt2"))
+	realShards = datatest.Path(b, "fineweb_edu/train")
+	tok, err := tokenizer.Load(datatest.Path(b, "tokenizers/gpt2"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type Class uint8
 
 const (
 	Weights Class = iota
-	Adapters
+	LoRA
 	Gradients
 	Optimizer
 	Activations
@@ -33,7 +33,7 @@ const (
 
 // Classes lists every class in the order reports use.
 func Classes() []Class {
-	return []Class{Weights, Adapters, Gradients, Optimizer, Activations, Scratch}
+	return []Class{Weights, LoRA, Gradients, Optimizer, Activations, Scratch}
 }
 
 func (c Class) String() string {

@@ -183,9 +183,19 @@ func (d *wdevice) buffer(s Spec, size int64, u wgpu.BufferUsage) (*wgpu.Buffer, 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("allocate %s (%s): %s; on the device now: %s", s.Name, Bytes(s.Bytes()), oneLine(err), &d.ledger)
+		return nil, &AllocateError{Spec: s, cause: oneLine(err), live: d.ledger.String()}
 	}
 	return b, nil
+}
+
+// AllocateError is a tensor that a device has no memory for.
+type AllocateError struct {
+	Spec        Spec
+	cause, live string
+}
+
+func (e *AllocateError) Error() string {
+	return fmt.Sprintf("allocate %s (%s): %s; on the device now: %s", e.Spec.Name, Bytes(e.Spec.Bytes()), e.cause, e.live)
 }
 
 // The library cuts buffers of up to sharedBytes out of chunks of memory, in blocks

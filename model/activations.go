@@ -73,22 +73,22 @@ type Activations struct {
 	delta            gpu.Tensor // (B, H, T)
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
-	slices           gpu.Tensor // of adapters' gradients, see wgsl.SplitSpec
+	slices           gpu.Tensor // of LoRA's gradients, see wgsl.SplitSpec
 
 	frozen gpu.Tensor // (largest linear): an int8 weight as products take it
 }
 
 // blockActivations is what one block keeps.
 type blockActivations struct {
-	x, mid       gpu.Tensor    // (rows, C): input, after attention
-	h1, h2       gpu.Tensor    // (rows, C): norm outputs
-	rstd1, rstd2 gpu.Tensor    // (rows)
-	q, attn      gpu.Tensor    // (rows, H D)
-	k, v         gpu.Tensor    // (rows, K D)
-	lse          gpu.Tensor    // (B, H, T)
-	gate, up     gpu.Tensor    // (rows, F)
-	act          gpu.Tensor    // (rows, F): silu(gate) up
-	u            [7]gpu.Tensor // (rows, R): scaled A x per adapter
+	x, mid       gpu.Tensor   // (rows, C): input, after attention
+	h1, h2       gpu.Tensor   // (rows, C): norm outputs
+	rstd1, rstd2 gpu.Tensor   // (rows)
+	q, attn      gpu.Tensor   // (rows, H D)
+	k, v         gpu.Tensor   // (rows, K D)
+	lse          gpu.Tensor   // (B, H, T)
+	gate, up     gpu.Tensor   // (rows, F)
+	act          gpu.Tensor   // (rows, F): silu(gate) up
+	u            []gpu.Tensor // (rows, R) of each linear by its place in the block: scaled A x, of LoRA
 }
 
 // maker makes tensors, or with no device only lists them, so that a plan and
@@ -156,7 +156,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	}
 	s.HeadRows = min(s.HeadRows, s.Rows())
 	rows, c, f := s.Rows(), l.Hidden, l.FFN
-	hd, kd := l.Heads*l.HeadDim(), l.KVHeads*l.HeadDim()
+	hd, kd := l.QDim(), l.KVDim()
 	a := &Activations{Size: s, train: !l.Inference}
 	stored := dtypeOf(l.Storage.Precision)
 	act := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Activations, stored, name, shape...) }
@@ -176,7 +176,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	a.cos, a.sin = wide("rope.cos", s.SeqLen, l.HeadDim()/2), wide("rope.sin", s.SeqLen, l.HeadDim()/2)
 
 	// set makes one block's tensors but for its input.
-	set := func(name func(string) string, adapters bool) blockActivations {
+	set := func(name func(string) string, lora bool) blockActivations {
 		x := blockActivations{
 			mid: act(name("mid"), rows, c), h1: act(name("h1"), rows, c), h2: act(name("h2"), rows, c),
 			rstd1: stat(name("rstd1"), rows), rstd2: stat(name("rstd2"), rows),
@@ -185,10 +185,12 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 			lse:  stat(name("lse"), s.Batch, l.Heads, s.SeqLen),
 			gate: act(name("gate"), rows, f), up: act(name("up"), rows, f), act: act(name("act"), rows, f),
 		}
-		for i, shape := range l.LinearShapes() {
-			if adapters && slices.Contains(l.Adapter.Targets, shape.Name) {
-				x.u[i] = act(name(shape.Name+".u"), rows, l.Adapter.Rank)
+		for _, linear := range LinearNames() {
+			u := gpu.Tensor{}
+			if lora && slices.Contains(l.LoRA.Targets, linear) {
+				u = act(name(linear+".u"), rows, l.LoRA.Rank)
 			}
+			x.u = append(x.u, u)
 		}
 		return x
 	}
@@ -213,7 +215,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 	}
 	if l.wrapped() {
 		// The scratch of backward; without training, forward's.
-		a.du = scratch("du", rows, l.Adapter.Rank)
+		a.du = scratch("du", rows, l.LoRA.Rank)
 	}
 	if a.train {
 		a.out = act("out", rows, c)
@@ -234,7 +236,7 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 		a.slices = m.tensor(gpu.Scratch, gpu.U32, "lora.slices", words)
 	}
 	if l.hasInt8() {
-		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(stored).Words())
+		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(stored))
 	}
 	return a
 }

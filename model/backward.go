@@ -68,24 +68,24 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, g Gradients) {
 func (m *Model) recompute(p *gpu.Pass, b *Block, a *Activations, x *blockActivations) {
 	m.blockForward(p, b, a, x)
 	if o := b.Down.LoRA; o != nil {
-		o.down(p, x.u[6], x.act, a.Rows())
+		o.down(p, x.u[b.Down.at], x.act, a.Rows())
 	}
 }
 
 // blockBackward turns a.dx from the gradient of the block's output into that
 // of its input.
 func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, g Gradients) {
-	m.backward(p, b.Down, a, a.dact, a.dx, x.act, x.u[6], false, g)
+	m.backward(p, b.Down, a, x, a.dact, a.dx, x.act, false, g)
 	wgsl.SwiGLUBackward(p, a.dgate, a.dup, a.dact, x.gate, x.up)
-	m.backwardTwo(p, a, a.dh, x.h2, flow{b.Up, a.dup, x.u[5]}, flow{b.Gate, a.dgate, x.u[4]}, g)
+	m.backwardTwo(p, a, x, a.dh, x.h2, flow{b.Up, a.dup}, flow{b.Gate, a.dgate}, g)
 	m.normBackward(p, b.FFNNorm, a.dx, a.dh, x.mid, x.rstd2, g)
 
-	m.backward(p, b.WO, a, a.dout, a.dx, x.attn, x.u[3], false, g)
+	m.backward(p, b.WO, a, x, a.dout, a.dx, x.attn, false, g)
 	wgsl.AttentionBackwardQuery(p, a.dq, a.delta, a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
 	wgsl.AttentionBackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.delta, m.attention(a))
 	wgsl.RopeBackward(p, a.dq, a.dk, a.cos, a.sin, m.attention(a))
-	m.backwardTwo(p, a, a.dh, x.h1, flow{b.WV, a.dv, x.u[2]}, flow{b.WK, a.dk, x.u[1]}, g)
-	m.backward(p, b.WQ, a, a.dh, a.dq, x.h1, x.u[0], true, g)
+	m.backwardTwo(p, a, x, a.dh, x.h1, flow{b.WV, a.dv}, flow{b.WK, a.dk}, g)
+	m.backward(p, b.WQ, a, x, a.dh, a.dq, x.h1, true, g)
 	m.normBackward(p, b.AttnNorm, a.dx, a.dh, x.x, x.rstd1, g)
 }
 
@@ -98,18 +98,18 @@ func (m *Model) normBackward(p *gpu.Pass, norm *Param, dx, dout, x, rstd gpu.Ten
 	}
 }
 
-// flow is a linear with the gradient of its output, and its adapter's u.
+// flow is a linear with the gradient of its output.
 type flow struct {
 	*Linear
-	dy, u gpu.Tensor
+	dy gpu.Tensor
 }
 
 // backwardTwo is backward of two linears of one input x: their shares of dx are one
 // product, unless another one takes part in it already.
-func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, dx, x gpu.Tensor, f1, f2 flow, g Gradients) {
+func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, block *blockActivations, dx, x gpu.Tensor, f1, f2 flow, g Gradients) {
 	if !f1.plain() || !f2.plain() {
-		m.backward(p, f1.Linear, a, dx, f1.dy, x, f1.u, false, g)
-		m.backward(p, f2.Linear, a, dx, f2.dy, x, f2.u, true, g)
+		m.backward(p, f1.Linear, a, block, dx, f1.dy, x, false, g)
+		m.backward(p, f2.Linear, a, block, dx, f2.dy, x, true, g)
 		return
 	}
 	wgsl.MatmulNN(p, dx, f1.dy, f1.Weight, wgsl.MatmulShape{M: a.Rows(), N: f1.In, K: f1.Out, Second: wgsl.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
@@ -118,13 +118,13 @@ func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, dx, x gpu.Tensor, f1, f
 }
 
 // plain reports whether the linear is one product: of a matrix that needs no room to
-// become numbers, without an adapter.
+// become numbers, without LoRA.
 func (l *Linear) plain() bool { return l.LoRA == nil && l.Scales.None() }
 
 // backward sets (or adds to) dx from dy, and computes the gradients of whatever
-// trains: W, or the adapter's A and B. No gradient is begun before the one before
+// trains: W, or LoRA's A and B. No gradient is begun before the one before
 // it is complete.
-func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, dx, dy, x, u gpu.Tensor, add bool, g Gradients) {
+func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor, add bool, g Gradients) {
 	rows := a.Rows()
 	s := wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add}
 	if o := l.LoRA; o != nil {
@@ -134,7 +134,7 @@ func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, dx, dy, x, u gp
 	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	m.weightGradient(p, l, a, dy, x, g)
 	if o := l.LoRA; o != nil {
-		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, u, wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
+		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at], wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
 		wgsl.MatmulTNSplit(p, o.A.Grad, a.slices, a.du, x, wgsl.MatmulShape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)

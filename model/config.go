@@ -24,6 +24,9 @@ type Config struct {
 // HeadDim is the length of one head's query.
 func (c Config) HeadDim() int { return c.Hidden / c.Heads }
 
+// QDim is the length of all queries of a token: HeadDim x Heads.
+func (c Config) QDim() int { return c.HeadDim() * c.Heads }
+
 // KVDim is the length of all keys of a token: HeadDim x KVHeads.
 func (c Config) KVDim() int { return c.HeadDim() * c.KVHeads }
 
@@ -64,10 +67,16 @@ func (c Config) Validate() error {
 	if c.HeadDim()%2 != 0 {
 		return fmt.Errorf("head size %d (hidden_size %d / num_attention_heads %d) is odd: rotary embeddings turn pairs", c.HeadDim(), c.Hidden, c.Heads)
 	}
-	// In float64, which cannot wrap; a bound, not a count.
-	hidden, ffn := float64(c.Hidden), float64(c.FFN)
-	if bound := 2*float64(c.Vocab)*hidden + float64(c.Layers)*(4*hidden*hidden+3*hidden*ffn); bound > maxParams {
-		return fmt.Errorf("the dimensions make about %.2g parameters, more than the %.2g that can be counted", bound, float64(maxParams))
+	if err := validTensors(c, blockTensors); err != nil {
+		return err
+	}
+	// In float64, which cannot wrap.
+	block := 0.0
+	for _, t := range blockTensors {
+		block += t.size(c)
+	}
+	if n := embedTensor.size(c) + float64(c.Layers)*block + normTensor.size(c) + headTensor.size(c); n > maxParams {
+		return fmt.Errorf("the dimensions make about %.2g parameters, more than the %.2g that can be counted", n, float64(maxParams))
 	}
 	return nil
 }
@@ -78,70 +87,81 @@ type LinearShape struct {
 	Out, In int
 }
 
-// LinearShapes lists the seven linears of a block in the order of the forward
-// pass.
+// LinearShapes lists the linears of a block in the order of the forward pass.
 func (c Config) LinearShapes() []LinearShape {
-	return []LinearShape{
-		{"wq", c.Hidden, c.Hidden},
-		{"wk", c.KVDim(), c.Hidden},
-		{"wv", c.KVDim(), c.Hidden},
-		{"wo", c.Hidden, c.Hidden},
-		{"gate", c.FFN, c.Hidden},
-		{"up", c.FFN, c.Hidden},
-		{"down", c.Hidden, c.FFN},
+	var list []LinearShape
+	for _, t := range blockTensors {
+		if t.role == RoleLinear {
+			shape := t.shape(c)
+			list = append(list, LinearShape{t.name, shape[0], shape[1]})
+		}
 	}
+	return list
 }
 
-// LayerParams is the paper's P: the seven linears of one block, without norms.
+// LayerParams is the paper's P: the linears of one block alone.
 func (c Config) LayerParams() int64 {
 	var n int64
-	for _, l := range c.LinearShapes() {
-		n += int64(l.Out) * int64(l.In)
+	for _, t := range blockTensors {
+		if t.role == RoleLinear {
+			n += t.elements(c)
+		}
 	}
 	return n
 }
 
-// NormParams is the two norm vectors of one block.
-func (c Config) NormParams() int64 { return 2 * int64(c.Hidden) }
+// BlockParams is all of one block's.
+func (c Config) BlockParams() int64 {
+	var n int64
+	for _, t := range blockTensors {
+		n += t.elements(c)
+	}
+	return n
+}
 
 // EmbeddingParams is the token embedding.
-func (c Config) EmbeddingParams() int64 { return int64(c.Vocab) * int64(c.Hidden) }
+func (c Config) EmbeddingParams() int64 { return embedTensor.elements(c) }
 
 // HeadParams is the output matrix: 0 when tied.
 func (c Config) HeadParams() int64 {
 	if c.Tied {
 		return 0
 	}
-	return c.EmbeddingParams()
+	return headTensor.elements(c)
 }
 
 // TotalParams counts every parameter once, the final norm included.
 func (c Config) TotalParams() int64 {
-	return c.EmbeddingParams() + int64(c.Layers)*(c.LayerParams()+c.NormParams()) + int64(c.Hidden) + c.HeadParams()
+	return c.EmbeddingParams() + int64(c.Layers)*c.BlockParams() + normTensor.elements(c) + c.HeadParams()
 }
 
-// LinearNames are the seven names that adapters may target, in the order of
-// LinearShapes.
+// LinearNames are the names that LoRA may target, in the order of LinearShapes.
 func LinearNames() []string {
-	return []string{"wq", "wk", "wv", "wo", "gate", "up", "down"}
+	var names []string
+	for _, t := range blockTensors {
+		if t.role == RoleLinear {
+			names = append(names, t.name)
+		}
+	}
+	return names
 }
 
-// AdapterParams is the paper's E(P): what LoRA of the given rank adds to one
+// LoRAParams is the paper's E(P): what LoRA of the given rank adds to one
 // block, rank x (in + out) for every targeted linear (A is rank x in, B is out x
 // rank). No targets means none.
-func (c Config) AdapterParams(rank int, targets []string) (int64, error) {
+func (c Config) LoRAParams(rank int, targets []string) (int64, error) {
 	var n int64
 	for i, target := range targets {
 		at := slices.IndexFunc(c.LinearShapes(), func(l LinearShape) bool { return l.Name == target })
 		if at < 0 {
-			return 0, fmt.Errorf("adapter target %q is none of a block's linears: %s", target, strings.Join(LinearNames(), ", "))
+			return 0, fmt.Errorf("LoRA target %q is none of a block's linears: %s", target, strings.Join(LinearNames(), ", "))
 		}
 		if slices.Contains(targets[:i], target) {
-			return 0, fmt.Errorf("adapter target %q is given twice", target)
+			return 0, fmt.Errorf("LoRA target %q is given twice", target)
 		}
 		l := c.LinearShapes()[at]
 		if rank < 1 || rank > min(l.Out, l.In) {
-			return 0, fmt.Errorf("adapter rank %d does not fit %s of %d x %d: it must be 1 to %d", rank, l.Name, l.Out, l.In, min(l.Out, l.In))
+			return 0, fmt.Errorf("LoRA rank %d does not fit %s of %d x %d: it must be 1 to %d", rank, l.Name, l.Out, l.In, min(l.Out, l.In))
 		}
 		n += int64(rank) * int64(l.Out+l.In)
 	}

@@ -28,8 +28,8 @@ func TestPresetParameters(t *testing.T) {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if config.LayerParams() != c.layer || config.NormParams() != c.norms || config.HeadParams() != c.head || config.TotalParams() != c.total {
-			t.Errorf("%s: layer %d, norms %d, head %d, total %d, want %+v", c.name, config.LayerParams(), config.NormParams(), config.HeadParams(), config.TotalParams(), c)
+		if config.LayerParams() != c.layer || config.BlockParams()-config.LayerParams() != c.norms || config.HeadParams() != c.head || config.TotalParams() != c.total {
+			t.Errorf("%s: layer %d, norms %d, head %d, total %d, want %+v", c.name, config.LayerParams(), config.BlockParams()-config.LayerParams(), config.HeadParams(), config.TotalParams(), c)
 		}
 	}
 	if len(Presets()) != 7 {
@@ -149,7 +149,7 @@ func TestAdapterParams(t *testing.T) {
 		{smallConfig(false), 8, []string{"wk"}, 8 * (8 + 16)},
 		{smallConfig(false), 3, nil, 0},
 	} {
-		if got, err := c.config.AdapterParams(c.rank, c.targets); got != c.want || err != nil {
+		if got, err := c.config.LoRAParams(c.rank, c.targets); got != c.want || err != nil {
 			t.Errorf("rank %d on %v: %d (%v), want %d", c.rank, c.targets, got, err, c.want)
 		}
 	}
@@ -164,7 +164,7 @@ func TestAdapterParams(t *testing.T) {
 		{2, []string{"q_proj"}, `"q_proj"`},
 		{2, []string{"wq", "wq"}, "twice"},
 	} {
-		if n, err := smallConfig(false).AdapterParams(c.rank, c.targets); err == nil || !strings.Contains(err.Error(), c.want) {
+		if n, err := smallConfig(false).LoRAParams(c.rank, c.targets); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("rank %d on %v: %d (%v), want %q", c.rank, c.targets, n, err, c.want)
 		}
 	}

@@ -81,7 +81,7 @@ func (m *Model) quantize(want map[string]ParamSpec) error {
 // growth and merging do.
 type Mixer struct {
 	m     *Model
-	room  [2]gpu.Tensor // (largest linear) f32
+	room  [2]gpu.Tensor // (largest of a block) f32
 	dense gpu.Tensor    // (largest linear): an int8 weight as products take it
 }
 
@@ -89,14 +89,14 @@ type Mixer struct {
 func (m *Model) NewMixer() (*Mixer, error) {
 	x := &Mixer{m: m}
 	for i, to := range []*gpu.Tensor{&x.room[0], &x.room[1], &x.dense} {
-		dtype := gpu.F32
+		words := m.largestOfBlock(gpu.F32)
 		if i == 2 {
 			if !m.hasInt8() {
 				continue
 			}
-			dtype = dtypeOf(m.Storage.Precision)
+			words = m.largestLinear(dtypeOf(m.Storage.Precision))
 		}
-		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{m.largestLinear(dtype).Words()}})
+		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{words}})
 		if err != nil {
 			x.Free()
 			return nil, err
@@ -127,6 +127,36 @@ func (x *Mixer) Linear(p *gpu.Pass, i int, l *Linear) gpu.Tensor {
 		wgsl.MatmulNN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight, wgsl.MatmulShape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
 	}
 	return out
+}
+
+// Interpolate makes a block's tensors, all of them, wa below + wb above: of a linear the
+// effective weights W + scale B A, computed in f32 and rounded once. With wb = 0, above
+// is not read. The new block carries no LoRA.
+func (x *Mixer) Interpolate(p *gpu.Pass, block, below, above *Block, wa, wb float32) {
+	for i, q := range block.params {
+		x.Store(p, q, x.effective(p, 0, below, i), x.effective(p, 1, above, i), wa, wb)
+	}
+}
+
+// effective is what a block computes with in place of its i-th tensor, in f32, in a room.
+func (x *Mixer) effective(p *gpu.Pass, room int, b *Block, i int) gpu.Tensor {
+	q := b.params[i]
+	for _, l := range b.linears {
+		if l.Param == q {
+			return x.Linear(p, room, l)
+		}
+	}
+	return x.Weight(p, room, q)
+}
+
+// Merge adds every LoRA of a block to its weight. LoRA must then be dropped or begun anew.
+func (x *Mixer) Merge(p *gpu.Pass, b *Block) {
+	for _, l := range b.linears {
+		if l.LoRA != nil {
+			w := x.Linear(p, 0, l)
+			x.Store(p, l.Param, w, w, 1, 0)
+		}
+	}
 }
 
 // Store makes wa a + wb b, f32 tensors of the parameter's shape, its weight. With

@@ -14,8 +14,8 @@ const shardBytes = 4 << 30
 
 // WriteHF writes the model, with the blocks that it has now, into d as Hugging
 // Face's LlamaForCausalLM (see the function WriteHF): what training computed
-// with, adapters merged, padding cut. It is bf16, exactly, where training computed
-// with bf16 weights; with adapters it is f32, since the sum of a weight and its adapter
+// with, LoRA merged, padding cut. It is bf16, exactly, where training computed
+// with bf16 weights; with LoRA it is f32, since the sum of a weight and its LoRA
 // is no bf16 number.
 func (m *Model) WriteHF(d *checkpoint.Dir, bos, eos *int) error {
 	dtype := checkpoint.F32

@@ -1,7 +1,5 @@
 package model
 
-import "slices"
-
 // FLOPs is the floating-point operations of one micro-batch, a multiply-add
 // counting 2. Only products are counted: those of matrices, and attention's.
 // Work proportional to the number of values (norms, rotation, SwiGLU,
@@ -24,7 +22,7 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 //
 //   - a linear: 2 out in forward; backward as much for the input's gradient,
 //     and again for the weight's if it trains;
-//   - an adapter: 2 R (in + out) forward, twice that backward;
+//   - its LoRA: 2 R (in + out) forward, twice that backward;
 //   - the head as a linear of V x C.
 //
 // Attention has B H T(T+1)/2 causal pairs of query and key. Each costs 4 D
@@ -43,24 +41,24 @@ func (l Layout) FLOPs(s Size) FLOPs {
 	lowest := l.lowestTrainable()
 	var f FLOPs
 	for i, b := range l.Blocks {
-		var linears, adapters float64
+		var linears, lora float64
 		for _, shape := range l.LinearShapes() {
 			linears += 2 * rows * float64(shape.Out) * float64(shape.In)
-			if b.Wrapped && slices.Contains(l.Adapter.Targets, shape.Name) {
-				adapters += 2 * rows * float64(l.Adapter.Rank) * float64(shape.Out+shape.In)
+			if l.wraps(b, shape.Name) {
+				lora += 2 * rows * float64(l.LoRA.Rank) * float64(shape.Out+shape.In)
 			}
 		}
-		f.Forward += linears + adapters + 4*pair
-		f.Adapters += adapters
+		f.Forward += linears + lora + 4*pair
+		f.Adapters += lora
 		f.Attention += 4 * pair
 		if l.Inference || i < lowest {
 			continue
 		}
-		f.Backward += linears + 2*adapters + 14*pair
-		f.Adapters += 2 * adapters
+		f.Backward += linears + 2*lora + 14*pair
+		f.Adapters += 2 * lora
 		f.Attention += 14 * pair
 		if s.Recompute && i < len(l.Blocks)-1 {
-			again := linears + adapters + 4*pair - l.downFLOPs(b, rows)
+			again := linears + lora + 4*pair - l.outputFLOPs(b, rows)
 			f.Backward += again
 			f.Recomputation += again
 		}
@@ -82,12 +80,13 @@ func (l Layout) FLOPs(s Size) FLOPs {
 	return f
 }
 
-// downFLOPs is what recomputation leaves out: the last linear, and of its adapter
-// B.
-func (l Layout) downFLOPs(b BlockLayout, rows float64) float64 {
-	n := 2 * rows * float64(l.FFN) * float64(l.Hidden)
-	if b.Wrapped && slices.Contains(l.Adapter.Targets, "down") {
-		n += 2 * rows * float64(l.Adapter.Rank) * float64(l.Hidden)
+// outputFLOPs is what recomputation leaves out: the last linear, and of its LoRA B.
+func (l Layout) outputFLOPs(b BlockLayout, rows float64) float64 {
+	shapes := l.LinearShapes()
+	last := shapes[len(shapes)-1]
+	n := 2 * rows * float64(last.Out) * float64(last.In)
+	if l.wraps(b, last.Name) {
+		n += 2 * rows * float64(l.LoRA.Rank) * float64(last.Out)
 	}
 	return n
 }

@@ -21,7 +21,7 @@ func TestFLOPsByHand(t *testing.T) {
 	)
 	wrapped := Plain(c, 2)
 	wrapped.Blocks[0].Frozen, wrapped.Blocks[0].Wrapped = true, true
-	wrapped.Adapter = AdapterLayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
+	wrapped.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// Nothing below block 1 trains.
 	upper := Plain(c, 2)
 	upper.Blocks[0].Frozen, upper.TrainEmbedding, upper.TrainNorms, upper.TrainHead = true, false, false, false
@@ -54,7 +54,7 @@ func TestFLOPsParts(t *testing.T) {
 	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5, RopeTheta: 1e4}
 	l := Plain(c, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = AdapterLayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
+	l.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// By the numbers of TestFLOPsByHand; the first block is run again but for down and its
 	// adapter's B.
 	want := FLOPs{WeightGradients: 720, Adapters: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120, Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
@@ -101,13 +101,13 @@ func TestFLOPsSavedByFreezing(t *testing.T) {
 	plain := Plain(c, c.Layers)
 	frozen := plain
 	frozen.Blocks = slices.Clone(plain.Blocks)
-	frozen.Adapter = AdapterLayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
+	frozen.LoRA = LoRALayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
 	for i := range c.Layers / 2 {
 		frozen.Blocks[i].Frozen, frozen.Blocks[i].Wrapped = true, true
 	}
 	half := float64(c.Layers/2) * 2 * float64(s.Rows()) * float64(c.LayerParams())
 	saved := plain.FLOPs(s).Total() - frozen.FLOPs(s).Total()
-	adapters, err := c.AdapterParams(8, LinearNames())
+	adapters, err := c.LoRAParams(8, LinearNames())
 	if err != nil {
 		t.Fatal(err)
 	}

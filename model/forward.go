@@ -21,34 +21,34 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 	eps := float32(m.NormEps)
 	wgsl.RMSNormForward(p, x.h1, x.rstd1, x.x, b.AttnNorm.Weight, eps)
 	none := gpu.Tensor{}
-	m.forward(p, b.WQ, a, x.q, x.h1, x.u[0], none)
-	m.forward(p, b.WK, a, x.k, x.h1, x.u[1], none)
-	m.forward(p, b.WV, a, x.v, x.h1, x.u[2], none)
+	m.forward(p, b.WQ, a, x, x.q, x.h1, none)
+	m.forward(p, b.WK, a, x, x.k, x.h1, none)
+	m.forward(p, b.WV, a, x, x.v, x.h1, none)
 	wgsl.RopeForward(p, x.q, x.k, a.cos, a.sin, m.attention(a))
 	wgsl.AttentionForward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
-	m.forward(p, b.WO, a, x.mid, x.attn, x.u[3], x.x)
+	m.forward(p, b.WO, a, x, x.mid, x.attn, x.x)
 
 	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
-	m.forward(p, b.Gate, a, x.gate, x.h2, x.u[4], none)
-	m.forward(p, b.Up, a, x.up, x.h2, x.u[5], none)
+	m.forward(p, b.Gate, a, x, x.gate, x.h2, none)
+	m.forward(p, b.Up, a, x, x.up, x.h2, none)
 	wgsl.SwiGLUForward(p, x.act, x.gate, x.up)
 }
 
-// blockOutput is the rest of the block: of it backward reads the adapter's u
-// alone.
+// blockOutput is the rest of the block: of it backward reads LoRA's u alone.
 func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, out gpu.Tensor) {
-	m.forward(p, b.Down, a, out, x.act, x.u[6], x.mid)
+	m.forward(p, b.Down, a, x, out, x.act, x.mid)
 }
 
 func (m *Model) attention(a *Activations) wgsl.AttentionShape {
 	return wgsl.AttentionShape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim()}
 }
 
-// forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, kept for
-// backward.
-func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, y, x, u, residual gpu.Tensor) {
+// forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, which the
+// block keeps for backward.
+func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, y, x, residual gpu.Tensor) {
 	s := wgsl.MatmulShape{M: a.Rows(), N: l.Out, K: l.In, Residual: residual}
 	if l.LoRA != nil {
+		u := block.u[l.at]
 		if u.None() {
 			u = a.du // not training: nothing is kept
 		}

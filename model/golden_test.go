@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 )
@@ -61,7 +62,7 @@ func (s tinyStep) batch() Batch { return newBatch(s.Inputs, s.Targets) }
 func tinyLayout(c Config) Layout {
 	l := trainable(c)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = AdapterLayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+	l.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
 	return l
 }
 
@@ -73,7 +74,7 @@ func loadTiny(t *testing.T, d gpu.Device, layout func(Config) Layout) (*Model, t
 	m := loadModel(t, d, "testdata/tiny", layout)
 	names, adapters := hfNames(m), readTensors(t, "testdata/tiny/adapters.safetensors")
 	for _, p := range m.Params() {
-		if p.Adapter() {
+		if p.Role.LoRA() {
 			write32(t, m, p, adapters[names[p.Name]])
 		}
 	}
@@ -180,7 +181,7 @@ func TestVanillaGradients(t *testing.T) {
 
 // stories260K was trained; its logits were computed by llama2.c in float32.
 func TestStories260K(t *testing.T) {
-	dir := filepath.Join(sharedModelsDir(t), "stories260K")
+	dir := datatest.Path(t, "models/stories260K")
 	var golden struct {
 		Sequences []struct {
 			Name   string
@@ -224,7 +225,7 @@ func TestTinyLlama(t *testing.T) {
 }
 
 func testTinyLlama(t *testing.T, d gpu.Device, dir string) {
-	models := filepath.Join(sharedModelsDir(t), "tiny_llama")
+	models := datatest.Path(t, "models/tiny_llama")
 	var want struct {
 		Sequences [][]uint32
 		Logits    [][][]float32

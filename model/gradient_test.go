@@ -21,7 +21,7 @@ func partly(tied bool) Layout {
 	l := Plain(unlike(tied), 3)
 	l.Blocks[0] = BlockLayout{ID: 4, Frozen: true, Wrapped: true}
 	l.Blocks[2].Wrapped = true
-	l.Adapter = AdapterLayout{Rank: 2, Alpha: 3, Targets: LinearNames()}
+	l.LoRA = LoRALayout{Rank: 2, Alpha: 3, Targets: LinearNames()}
 	return l
 }
 
@@ -186,7 +186,7 @@ func TestAdapterAgainstHost(t *testing.T) {
 	c := Config{Hidden: 80, FFN: 136, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 301, MaxSeqLen: 128, NormEps: 1e-5, RopeTheta: 10000}
 	l := Plain(c, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = AdapterLayout{Rank: 17, Alpha: 17, Targets: LinearNames()}
+	l.LoRA = LoRALayout{Rank: 17, Alpha: 17, Targets: LinearNames()}
 	s := Size{Batch: 2, SeqLen: 101}
 	b := someBatch(15, s, c.Vocab)
 	step := func(d gpu.Device) (float64, map[string][]float32) {
@@ -208,7 +208,7 @@ func TestAdapterAgainstHost(t *testing.T) {
 func TestFreezing(t *testing.T) {
 	all := Plain(unlike(false), 3)
 	all.Blocks[2].Wrapped = true
-	all.Adapter = AdapterLayout{Rank: 2, Alpha: 3, Targets: []string{"wk", "wo", "up"}}
+	all.LoRA = LoRALayout{Rank: 2, Alpha: 3, Targets: []string{"wk", "wo", "up"}}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		s := Size{Batch: 2, SeqLen: 8}
 		b := someBatch(14, s, all.Vocab)

@@ -10,46 +10,27 @@ import (
 	"steplm/model/checkpoint"
 )
 
-// In files weights have the names of Hugging Face's LlamaForCausalLM, in code
-// LLaMA's. A block's tensors:
-var blockHF = []struct{ tensor, hf string }{
-	{"attn_norm", "input_layernorm"},
-	{"wq", "self_attn.q_proj"},
-	{"wk", "self_attn.k_proj"},
-	{"wv", "self_attn.v_proj"},
-	{"wo", "self_attn.o_proj"},
-	{"ffn_norm", "post_attention_layernorm"},
-	{"gate", "mlp.gate_proj"},
-	{"up", "mlp.up_proj"},
-	{"down", "mlp.down_proj"},
-}
-
-const (
-	layerPrefix = "model.layers."
-	headHF      = "lm_head.weight"
-)
-
-// The tensors outside the blocks:
-var globalHF = []struct{ tensor, hf string }{
-	{"embed", "model.embed_tokens.weight"},
-	{"norm", "model.norm.weight"},
-	{"head", headHF},
-}
+const layerPrefix = "model.layers."
 
 // HFName is the name in files of a block's tensor, or of embed, norm and head,
 // for which layer does not matter. It is "" for a tensor that no model has.
 func HFName(layer int, tensor string) string {
-	for _, g := range globalHF {
-		if g.tensor == tensor {
-			return g.hf
+	for _, t := range blockTensors {
+		if t.name == tensor {
+			return t.inFiles(layer)
 		}
 	}
-	for _, b := range blockHF {
-		if b.tensor == tensor {
-			return layerPrefix + strconv.Itoa(layer) + "." + b.hf + ".weight"
+	for _, t := range []tensorRow{embedTensor, normTensor, headTensor} {
+		if t.name == tensor {
+			return t.hf
 		}
 	}
 	return ""
+}
+
+// inFiles is the name in files of a block's tensor.
+func (t tensorRow) inFiles(layer int) string {
+	return layerPrefix + strconv.Itoa(layer) + "." + t.hf
 }
 
 // Weights are the named tensors of a model in Hugging Face's names, wherever
@@ -65,19 +46,18 @@ type Weights interface {
 // which it is written: embedding, blocks from the embedding's side on, last
 // norm, head unless tied.
 func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
-	shapes := map[string][]int{"attn_norm": {c.Hidden}, "ffn_norm": {c.Hidden}}
-	for _, l := range c.LinearShapes() {
-		shapes[l.Name] = []int{l.Out, l.In}
+	info := func(name string, t tensorRow) checkpoint.Info {
+		return checkpoint.Info{Name: name, DType: dtype, Shape: t.shape(c)}
 	}
-	list := []checkpoint.Info{{Name: HFName(0, "embed"), DType: dtype, Shape: []int{c.Vocab, c.Hidden}}}
+	list := []checkpoint.Info{info(embedTensor.hf, embedTensor)}
 	for layer := range c.Layers {
-		for _, b := range blockHF {
-			list = append(list, checkpoint.Info{Name: HFName(layer, b.tensor), DType: dtype, Shape: shapes[b.tensor]})
+		for _, t := range blockTensors {
+			list = append(list, info(t.inFiles(layer), t))
 		}
 	}
-	list = append(list, checkpoint.Info{Name: HFName(0, "norm"), DType: dtype, Shape: []int{c.Hidden}})
+	list = append(list, info(normTensor.hf, normTensor))
 	if !c.Tied {
-		list = append(list, checkpoint.Info{Name: headHF, DType: dtype, Shape: []int{c.Vocab, c.Hidden}})
+		list = append(list, info(headTensor.hf, headTensor))
 	}
 	return list
 }
@@ -111,7 +91,7 @@ func checkTensors(c Config, t *checkpoint.Tensors) error {
 		got, ok := t.Info(want.Name)
 		var err error
 		switch {
-		case !ok && want.Name == headHF:
+		case !ok && want.Name == headTensor.hf:
 			err = fmt.Errorf("%s is missing and tie_word_embeddings is false", want.Name)
 		case !ok:
 			err = fmt.Errorf("%s is missing", want.Name)
@@ -131,8 +111,8 @@ func checkTensors(c Config, t *checkpoint.Tensors) error {
 		return fmt.Errorf("%d of the %d tensors that %s requires are missing or wrong: %w", wrong, len(required), configName, first)
 	}
 	if c.Tied {
-		if shape, ok := t.Shape(headHF); ok && !slices.Equal(shape, []int{c.Vocab, c.Hidden}) {
-			return fmt.Errorf("%s has shape %v, but is tied to the embedding of %v", headHF, shape, []int{c.Vocab, c.Hidden})
+		if shape, ok := t.Shape(headTensor.hf); ok && !slices.Equal(shape, headTensor.shape(c)) {
+			return fmt.Errorf("%s has shape %v, but is tied to the embedding of %v", headTensor.hf, shape, embedTensor.shape(c))
 		}
 	}
 	return nil
@@ -142,7 +122,7 @@ func checkTensors(c Config, t *checkpoint.Tensors) error {
 // Two kinds are not listed, as they say nothing new: rotary_emb.inv_freq,
 // which follows from rope_theta, and lm_head beside a tied embedding.
 func Unused(c Config, w Weights) []string {
-	used := map[string]bool{headHF: true}
+	used := map[string]bool{headTensor.hf: true}
 	for _, i := range c.HFTensors(checkpoint.F32) {
 		used[i.Name] = true
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/data/datatest"
 	"steplm/model/checkpoint"
 )
 
@@ -260,12 +261,12 @@ func TestOpenHFChecksTensors(t *testing.T) {
 }
 
 func TestOpenSharedModels(t *testing.T) {
-	models, dirs := sharedModelsDir(t), tinyLlama(t)
+	dirs := tinyLlama(t)
 	tiny := Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000}
 	for dir, want := range map[string]Config{
-		dirs["single"]:                       tiny,
-		dirs["shards"]:                       tiny,
-		filepath.Join(models, "stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512, MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
+		dirs["single"]:                         tiny,
+		dirs["shards"]:                         tiny,
+		datatest.Path(t, "models/stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512, MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
 	} {
 		c, tensors, err := OpenHF(dir)
 		if err != nil {
@@ -309,7 +310,7 @@ func glob(t *testing.T, dir, pattern string) []string {
 // tinyLlama lays the shared model out as directories: one file, and shards.
 func tinyLlama(t *testing.T) map[string]string {
 	t.Helper()
-	from := filepath.Join(sharedModelsDir(t), "tiny_llama")
+	from := datatest.Path(t, "models/tiny_llama")
 	dirs := map[string]string{"single": t.TempDir(), "shards": t.TempDir()}
 	for _, l := range []struct{ dir, file, name string }{
 		{"single", "tiny_llama_config.json", "config.json"},
@@ -324,24 +325,4 @@ func tinyLlama(t *testing.T) map[string]string {
 		}
 	}
 	return dirs
-}
-
-// sharedModelsDir finds ../shared/data/models beside the repository, or skips.
-func sharedModelsDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	models := filepath.Join(dir, "..", "shared", "data", "models")
-	if _, err := os.Stat(models); err != nil {
-		t.Skip("../shared/data/models is not there")
-	}
-	return models
 }

@@ -2,21 +2,16 @@ package model
 
 import (
 	"hash/fnv"
-	"math"
 	"math/rand/v2"
 )
 
 // initChunk is how many values are made and uploaded at once.
 const initChunk = 1 << 20
 
-// InitStd is the standard deviation of fresh weights (the ReLoRA and GaLore
-// baselines' value).
-const InitStd = 0.02
-
 // Init fills the parameters that keep selects (nil: all) from a seed. The
 // stream of a parameter depends on the seed and its name alone, and names carry
-// block IDs: a block starts the same wherever it stands. Norms are one, LoRA's
-// A is uniform within 1/sqrt(in) (kaiming-uniform with a = sqrt 5), its B zero.
+// block IDs: a block starts the same wherever it stands. How a parameter begins
+// follows from its role.
 func (m *Model) Init(seed uint64, keep func(*Param) bool) error {
 	for _, p := range m.Params() {
 		if keep != nil && !keep(p) {
@@ -33,18 +28,7 @@ func (m *Model) Init(seed uint64, keep func(*Param) bool) error {
 func fresh(p *Param, seed uint64) func() float32 {
 	h := fnv.New64a()
 	h.Write([]byte(p.Name))
-	g := rand.New(rand.NewPCG(seed, h.Sum64()))
-	shape := p.Weight.Shape
-	switch {
-	case len(shape) == 1:
-		return func() float32 { return 1 }
-	case p.Adapter() && p.Name[len(p.Name)-1] == 'b':
-		return func() float32 { return 0 }
-	case p.Adapter():
-		bound := 1 / math.Sqrt(float64(shape[1]))
-		return func() float32 { return float32((2*g.Float64() - 1) * bound) }
-	}
-	return func() float32 { return float32(g.NormFloat64() * InitStd) }
+	return roles[p.Role].begin(p.Weight.Shape, rand.New(rand.NewPCG(seed, h.Sum64())))
 }
 
 // write fills a parameter value by value, in chunks of whole rows.

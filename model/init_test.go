@@ -16,7 +16,7 @@ func initLayout(ids ...int) Layout {
 		l.Blocks[i].ID = id
 	}
 	l.Blocks[len(ids)-1].Wrapped = true
-	l.Adapter = AdapterLayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
+	l.LoRA = LoRALayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
 	return l
 }
 
@@ -109,12 +109,12 @@ func TestInitKeys(t *testing.T) {
 func TestInitKeeps(t *testing.T) {
 	m := newModel(t, gpu.NewHost(), initLayout(0, 1), 3)
 	before := weights(t, m)
-	if err := m.Init(1, (*Param).Adapter); err != nil {
+	if err := m.Init(1, func(p *Param) bool { return p.Role.LoRA() }); err != nil {
 		t.Fatal(err)
 	}
 	fresh := initialised(t, gpu.NewHost(), initLayout(0, 1), 1)
 	for _, p := range m.Params() {
-		if p.Adapter() {
+		if p.Role.LoRA() {
 			before[p.Name] = fresh[p.Name]
 		}
 	}
@@ -125,7 +125,7 @@ func TestInitKeeps(t *testing.T) {
 func TestInitLarge(t *testing.T) {
 	l := Plain(Config{Hidden: 64, FFN: 8, Layers: 1, Heads: 2, KVHeads: 2, Vocab: initChunk/64 + 3, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 10000, Tied: true}, 1)
 	embed := initialised(t, gpu.NewHost(), l, 1)["embed"]
-	next := fresh(&Param{Name: "embed", Weight: gpu.Tensor{Spec: l.Params()[0].Weight}}, 1)
+	next := fresh(&Param{Name: "embed", Role: RoleEmbedding, Weight: gpu.Tensor{Spec: l.Params()[0].Weight}}, 1)
 	for i, v := range embed {
 		if want := next(); v != want {
 			t.Fatalf("element %d is %g, want %g", i, v, want)

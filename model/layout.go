@@ -14,9 +14,9 @@ import (
 // the depth now is len(Blocks).
 type Layout struct {
 	Config
-	Blocks  []BlockLayout `json:"blocks"`
-	Adapter AdapterLayout `json:"adapter"`
-	// What trains besides the blocks' linears and adapters. Head says nothing
+	Blocks []BlockLayout `json:"blocks"`
+	LoRA   LoRALayout    `json:"adapter"`
+	// What trains besides the blocks' linears and LoRA. Head says nothing
 	// when it is tied to the embedding.
 	TrainEmbedding bool `json:"train_embedding"`
 	TrainHead      bool `json:"train_head"`
@@ -32,16 +32,16 @@ type Layout struct {
 // BlockLayout is one Transformer layer of a layout.
 type BlockLayout struct {
 	ID      int  `json:"id"`
-	Frozen  bool `json:"frozen"`  // linears do not train
-	Wrapped bool `json:"wrapped"` // linears carry the layout's adapters
+	Frozen  bool `json:"frozen"`  // linears and biases do not train
+	Wrapped bool `json:"wrapped"` // linears carry the layout's LoRA
 	Int8    bool `json:"int8"`    // linears are kept in 8 bits, which are frozen
 }
 
 // Name is the run-wide name of one of the block's tensors.
 func (b BlockLayout) Name(tensor string) string { return fmt.Sprintf("blocks.%d.%s", b.ID, tensor) }
 
-// AdapterLayout is LoRA on some of a block's linears: y += (alpha/rank) B A x.
-type AdapterLayout struct {
+// LoRALayout is LoRA on some of a block's linears: y += (alpha/rank) B A x.
+type LoRALayout struct {
 	Rank    int      `json:"rank"`
 	Alpha   float64  `json:"alpha"`
 	Targets []string `json:"targets"`
@@ -82,12 +82,17 @@ func (l Layout) Validate() error {
 		}
 	}
 	if l.wrapped() {
-		return l.Adapter.Validate(l.Config)
+		return l.LoRA.Validate(l.Config)
 	}
 	return nil
 }
 
-// wrapped reports whether any block carries adapters.
+// wraps reports whether a linear of a block carries LoRA.
+func (l Layout) wraps(b BlockLayout, linear string) bool {
+	return b.Wrapped && slices.Contains(l.LoRA.Targets, linear)
+}
+
+// wrapped reports whether any block carries LoRA.
 func (l Layout) wrapped() bool {
 	return slices.ContainsFunc(l.Blocks, func(b BlockLayout) bool { return b.Wrapped })
 }
@@ -97,24 +102,30 @@ func (l Layout) hasInt8() bool {
 	return slices.ContainsFunc(l.Blocks, func(b BlockLayout) bool { return b.Int8 })
 }
 
-// largestLinear is the spec, in a type, of the linear that takes the most memory.
-func (l Layout) largestLinear(dtype gpu.DType) (largest gpu.Spec) {
+// largestLinear is the words, in a type, of the linear that takes the most memory.
+func (l Layout) largestLinear(dtype gpu.DType) (words int) {
 	for _, s := range l.LinearShapes() {
-		if x := (gpu.Spec{DType: dtype, Shape: []int{s.Out, s.In}}); largest.Shape == nil || x.Words() > largest.Words() {
-			largest = x
-		}
+		words = max(words, gpu.Spec{DType: dtype, Shape: []int{s.Out, s.In}}.Words())
 	}
-	return largest
+	return words
 }
 
-// splitWords is the scratch that adapters' gradients need over so many rows.
+// largestOfBlock is largestLinear over all of a block's tensors.
+func (l Layout) largestOfBlock(dtype gpu.DType) (words int) {
+	for _, t := range blockTensors {
+		words = max(words, gpu.Spec{DType: dtype, Shape: t.shape(l.Config)}.Words())
+	}
+	return words
+}
+
+// splitWords is the scratch that LoRA's gradients need over so many rows.
 func (l Layout) splitWords(rows int) (words int) {
 	if !l.wrapped() {
 		return 0
 	}
 	for _, s := range l.LinearShapes() {
-		if slices.Contains(l.Adapter.Targets, s.Name) {
-			for _, x := range []gpu.Spec{wgsl.SplitSpec(s.Out, l.Adapter.Rank, rows), wgsl.SplitSpec(l.Adapter.Rank, s.In, rows)} {
+		if slices.Contains(l.LoRA.Targets, s.Name) {
+			for _, x := range []gpu.Spec{wgsl.SplitSpec(s.Out, l.LoRA.Rank, rows), wgsl.SplitSpec(l.LoRA.Rank, s.In, rows)} {
 				if x.Name != "" {
 					words = max(words, x.Words())
 				}
@@ -124,8 +135,8 @@ func (l Layout) splitWords(rows int) (words int) {
 	return words
 }
 
-// Validate refuses adapters that do not fit the model.
-func (a AdapterLayout) Validate(c Config) error {
+// Validate refuses what does not fit the model.
+func (a LoRALayout) Validate(c Config) error {
 	if a.Rank < 1 {
 		return fmt.Errorf("LoRA rank %d: it must be 1 or more", a.Rank)
 	}
@@ -151,18 +162,26 @@ func (a AdapterLayout) Validate(c Config) error {
 // ParamSpec is a parameter that need not exist yet; parts without a name are not
 // there.
 type ParamSpec struct {
+	Role   Role
+	Block  int // its block's ID; outside the blocks NoBlock
 	Weight gpu.Spec
 	Scales gpu.Spec // of an int8 weight's groups
 	Grad   gpu.Spec // without one, frozen (or paused)
 	Master gpu.Spec // what completes the weight to its f32 master
-	Decay  bool
 }
+
+// NoBlock is the block ID of what stands outside the blocks.
+const NoBlock = -1
 
 // Trains reports whether the parameter has a gradient.
 func (p ParamSpec) Trains() bool { return p.Grad.Name != "" }
 
-func (l Layout) param(name string, class gpu.Class, trains bool, shape ...int) ParamSpec {
-	p := ParamSpec{Weight: gpu.Spec{Name: name, Class: class, DType: dtypeOf(l.Storage.Precision), Shape: shape}, Decay: len(shape) > 1}
+func (l Layout) param(name string, role Role, block int, trains bool, shape ...int) ParamSpec {
+	class := gpu.Weights
+	if role.LoRA() {
+		class = gpu.LoRA
+	}
+	p := ParamSpec{Role: role, Block: block, Weight: gpu.Spec{Name: name, Class: class, DType: dtypeOf(l.Storage.Precision), Shape: shape}}
 	if !trains || l.Inference {
 		return p
 	}
@@ -183,45 +202,52 @@ func (p ParamSpec) int8() ParamSpec {
 // Params lists every parameter: the embedding, the blocks from the embedding's
 // side on, the last norm, the head unless tied.
 func (l Layout) Params() []ParamSpec {
-	list := []ParamSpec{l.param("embed", gpu.Weights, l.TrainEmbedding, l.Vocab, l.Hidden)}
+	list := []ParamSpec{l.outside(embedTensor)}
 	for _, b := range l.Blocks {
 		list = append(list, l.blockParams(b)...)
 	}
-	list = append(list, l.param("norm", gpu.Weights, l.TrainNorms, l.Hidden))
+	list = append(list, l.outside(normTensor))
 	if !l.Tied {
-		list = append(list, l.param("head", gpu.Weights, l.TrainHead, l.Vocab, l.Hidden))
+		list = append(list, l.outside(headTensor))
 	}
 	return list
 }
 
+// outside is a tensor outside the blocks.
+func (l Layout) outside(t tensorRow) ParamSpec {
+	return l.param(t.name, t.role, NoBlock, roles[t.role].trains(l, true), t.shape(l.Config)...)
+}
+
 func (l Layout) blockParams(b BlockLayout) []ParamSpec {
-	norms := !b.Frozen || l.TrainNorms
 	var list []ParamSpec
-	for i, s := range l.LinearShapes() {
-		switch i {
-		case 0:
-			list = append(list, l.param(b.Name("attn_norm"), gpu.Weights, norms, l.Hidden))
-		case 4:
-			list = append(list, l.param(b.Name("ffn_norm"), gpu.Weights, norms, l.Hidden))
+	for _, t := range blockTensors {
+		name, shape := b.Name(t.name), t.shape(l.Config)
+		p := l.param(name, t.role, b.ID, roles[t.role].trains(l, b.Frozen), shape...)
+		if b.Int8 && t.role == RoleLinear {
+			p = p.int8()
 		}
-		linear := l.param(b.Name(s.Name), gpu.Weights, !b.Frozen, s.Out, s.In)
-		if b.Int8 {
-			linear = linear.int8()
-		}
-		list = append(list, linear)
-		if b.Wrapped && slices.Contains(l.Adapter.Targets, s.Name) {
+		list = append(list, p)
+		if l.wraps(b, t.name) {
 			list = append(list,
-				l.param(b.Name(s.Name)+".lora_a", gpu.Adapters, true, l.Adapter.Rank, s.In),
-				l.param(b.Name(s.Name)+".lora_b", gpu.Adapters, true, s.Out, l.Adapter.Rank))
+				l.param(name+loraA, RoleLoRAA, b.ID, true, l.LoRA.Rank, shape[1]),
+				l.param(name+loraB, RoleLoRAB, b.ID, true, shape[0], l.LoRA.Rank))
 		}
 	}
 	return list
 }
+
+// What follows a linear's name in those of its LoRA.
+const (
+	loraA = ".lora_a"
+	loraB = ".lora_b"
+)
 
 // ownGradient reports whether a parameter's gradient has memory of its own under
 // gradient release: that of a tied embedding, which head and embedding both add
 // to, one at each end of the backward pass.
-func (l Layout) ownGradient(name string) bool { return !l.Storage.Release || l.Tied && name == "embed" }
+func (l Layout) ownGradient(name string) bool {
+	return !l.Storage.Release || l.Tied && name == embedTensor.name
+}
 
 // slabSpec is the memory that gradients share under release: the largest's. No
 // name: none is needed.

@@ -15,9 +15,9 @@ func layouts() map[string]Layout {
 	c := smallConfig(false)
 	frozen := Plain(c, 3)
 	frozen.Blocks = []BlockLayout{{ID: 0, Frozen: true, Wrapped: true}, {ID: 5}, {ID: 1, Frozen: true, Wrapped: true}}
-	frozen.Adapter = AdapterLayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+	frozen.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
 	some := frozen
-	some.Adapter = AdapterLayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
+	some.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
 	some.TrainEmbedding, some.TrainNorms, some.TrainHead = false, false, false
 	return map[string]Layout{
 		"plain":             Plain(c, 3),
@@ -51,12 +51,29 @@ func TestLedgerIsThePlan(t *testing.T) {
 	}
 }
 
+// Weight decay is for matrices: norms never decay, in no layout, neither in a plan
+// nor on a device.
+func TestDecay(t *testing.T) {
+	for name, l := range layouts() {
+		planned := map[string]Role{}
+		for _, s := range l.Params() {
+			planned[s.Weight.Name] = s.Role
+		}
+		for _, p := range newModel(t, gpu.NewHost(), l, 1).Params() {
+			want := !strings.HasSuffix(p.Name, "norm")
+			if p.Role != planned[p.Name] || p.Role.Decays() != want {
+				t.Errorf("%s is a %s, planned %s; it decays: %v, want %v", name+" "+p.Name, p.Role, planned[p.Name], p.Role.Decays(), want)
+			}
+		}
+	}
+}
+
 // The specs of a layout by hand: weights and gradients of a frozen block with
 // two adapters.
 func TestSpecs(t *testing.T) {
 	l := Plain(smallConfig(true), 1)
 	l.Blocks[0] = BlockLayout{ID: 9, Frozen: true, Wrapped: true}
-	l.Adapter = AdapterLayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
+	l.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
 	var got []string
 	for _, s := range l.Specs() {
 		got = append(got, s.String())
@@ -161,7 +178,7 @@ func TestLayoutRefuses(t *testing.T) {
 	wrapped := func(rank int, targets ...string) Layout {
 		l := Plain(c, 2)
 		l.Blocks[1].Wrapped = true
-		l.Adapter = AdapterLayout{Rank: rank, Alpha: 1, Targets: targets}
+		l.LoRA = LoRALayout{Rank: rank, Alpha: 1, Targets: targets}
 		return l
 	}
 	twice := Plain(c, 3)

@@ -1,5 +1,6 @@
-// Package model is LLaMA: configuration, named parameters, blocks, adapters;
-// forward and backward as lists of kernel calls; byte and FLOP counts.
+// Package model is LLaMA: configuration, one table of a block's tensors, named
+// parameters with roles, LoRA; forward and backward as lists of kernel calls; byte
+// and FLOP counts.
 //
 // A Layout says, with no device, what a model consists of at some moment of a
 // run; the same code that lists its tensors for a plan allocates them. Blocks
@@ -10,8 +11,8 @@
 // heads, D head size, F feed-forward size, V vocabulary; rows = B T.
 //
 // What Go cannot enforce: that Backward is called after Forward on the same
-// batch, and that a parameter is frozen exactly when it has no gradient: ask
-// Param.Trainable, keep no second flag.
+// batch, that they use what blockTensors lists, and that a parameter is frozen exactly
+// when it has no gradient: ask Param.Trainable, keep no second flag.
 package model
 
 import (
@@ -24,18 +25,16 @@ import (
 // <=> no optimizer state.
 type Param struct {
 	Name   string // blocks.<id>.wq, blocks.<id>.wq.lora_a, embed, norm, head
+	Role   Role
+	Block  int // its block's ID; outside the blocks NoBlock
 	Weight gpu.Tensor
 	Scales gpu.Tensor // of an int8 weight's groups
 	Grad   gpu.Tensor // none: frozen; under gradient release a view of the slab
 	Master gpu.Tensor // what completes the weight to its f32 master, see Storage
-	Decay  bool       // weight decay applies (matrices, not norms)
 }
 
 // Trainable reports whether the parameter has a gradient.
 func (p *Param) Trainable() bool { return !p.Grad.None() }
-
-// Adapter reports whether the parameter belongs to a LoRA adapter.
-func (p *Param) Adapter() bool { return p.Weight.Class == gpu.Adapters }
 
 // LoRA is y += (Alpha/Rank) B A x.
 type LoRA struct {
@@ -45,28 +44,28 @@ type LoRA struct {
 	Scale float32 // alpha / R
 }
 
-// Linear is y = W x, with an optional adapter.
+// Linear is y = W x, with LoRA or without.
 type Linear struct {
 	*Param  // (Out, In)
 	Out, In int
 	LoRA    *LoRA
+	at      int // among its block's linears
 }
 
-// Block is one Transformer layer.
+// Block is one Transformer layer: what blockTensors lists, by name for forward and
+// backward, and as lists for all else.
 type Block struct {
 	ID                int
 	AttnNorm, FFNNorm *Param // (C)
 	WQ, WK, WV, WO    *Linear
 	Gate, Up, Down    *Linear
+
+	params  []*Param // in the table's order, without LoRA
+	linears []*Linear
 }
 
 // Linears lists the block's linears in the order of LinearNames.
-func (b *Block) Linears() []*Linear {
-	return []*Linear{b.WQ, b.WK, b.WV, b.WO, b.Gate, b.Up, b.Down}
-}
-
-// Norms lists the block's norms in the order of the forward pass.
-func (b *Block) Norms() []*Param { return []*Param{b.AttnNorm, b.FFNNorm} }
+func (b *Block) Linears() []*Linear { return b.linears }
 
 // Model is a LLaMA on a device.
 type Model struct {
@@ -99,7 +98,7 @@ func (m *Model) Device() gpu.Device { return m.dev }
 
 // Apply changes the model to another layout: tensors that both have are kept
 // with their values, others are freed first and then made, all zero; a weight
-// that is to be int8 is quantized. New blocks and adapters are for the caller to
+// that is to be int8 is quantized. New blocks and LoRA are for the caller to
 // fill.
 func (m *Model) Apply(l Layout) error {
 	if err := l.Validate(); err != nil {
@@ -113,7 +112,7 @@ func (m *Model) Apply(l Layout) error {
 	m.freeSlab()
 	for name, p := range m.params {
 		s, ok := want[name]
-		ok = ok && slices.Equal(s.Weight.Shape, p.Weight.Shape) // adapters of another rank are others
+		ok = ok && slices.Equal(s.Weight.Shape, p.Weight.Shape) // LoRA of another rank is another
 		m.drop(&p.Grad, s.Grad, ok)
 		m.drop(&p.Master, s.Master, ok)
 		if !ok {
@@ -169,7 +168,7 @@ func (m *Model) freeSlab() {
 func (m *Model) allocate(s ParamSpec, ownGradient bool) error {
 	p := m.params[s.Weight.Name]
 	if p == nil {
-		p = &Param{Name: s.Weight.Name, Decay: s.Decay}
+		p = &Param{Name: s.Weight.Name, Role: s.Role, Block: s.Block}
 		m.params[p.Name] = p
 	}
 	for _, part := range []struct {
@@ -193,25 +192,34 @@ func (m *Model) allocate(s ParamSpec, ownGradient bool) error {
 
 // link points the struct's fields at the parameters of the layout.
 func (m *Model) link() {
-	m.Embed, m.Norm, m.Head = m.params["embed"], m.params["norm"], m.params["embed"]
+	m.Embed, m.Norm, m.Head = m.params[embedTensor.name], m.params[normTensor.name], m.params[embedTensor.name]
 	if !m.Tied {
-		m.Head = m.params["head"]
+		m.Head = m.params[headTensor.name]
 	}
 	m.Blocks = nil
-	for _, bl := range m.Layout.Blocks {
-		b := &Block{ID: bl.ID, AttnNorm: m.params[bl.Name("attn_norm")], FFNNorm: m.params[bl.Name("ffn_norm")]}
-		shapes := m.LinearShapes()
-		linears := make([]*Linear, len(shapes))
-		for i, s := range shapes {
-			l := &Linear{Param: m.params[bl.Name(s.Name)], Out: s.Out, In: s.In}
-			if a := m.params[l.Name+".lora_a"]; a != nil {
-				l.LoRA = &LoRA{A: a, B: m.params[l.Name+".lora_b"], Rank: m.Adapter.Rank, Scale: float32(m.Adapter.Alpha / float64(m.Adapter.Rank))}
-			}
-			linears[i] = l
-		}
-		b.WQ, b.WK, b.WV, b.WO, b.Gate, b.Up, b.Down = linears[0], linears[1], linears[2], linears[3], linears[4], linears[5], linears[6]
-		m.Blocks = append(m.Blocks, b)
+	for _, b := range m.Layout.Blocks {
+		m.Blocks = append(m.Blocks, m.block(b))
 	}
+}
+
+// block points a block's fields at its parameters.
+func (m *Model) block(layout BlockLayout) *Block {
+	b := &Block{ID: layout.ID}
+	for _, t := range blockTensors {
+		p := m.params[layout.Name(t.name)]
+		b.params = append(b.params, p)
+		if t.role != RoleLinear {
+			*t.param(b) = p
+			continue
+		}
+		l := &Linear{Param: p, Out: p.Weight.Rows(), In: p.Weight.Cols(), at: len(b.linears)}
+		if a := m.params[p.Name+loraA]; a != nil {
+			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: m.LoRA.Rank, Scale: float32(m.LoRA.Alpha / float64(m.LoRA.Rank))}
+		}
+		b.linears = append(b.linears, l)
+		*t.linear(b) = l
+	}
+	return b
 }
 
 // Params lists the parameters in the layout's order, shared ones once. Apply

@@ -114,7 +114,7 @@ func (m llama64) linear(b BlockLayout, name string, x []float64) []float64 {
 	if a := m.params[b.Name(name)+".lora_a"]; a != nil {
 		low := times(a, x)
 		for i := range low {
-			low[i] *= m.Adapter.Alpha / float64(m.Adapter.Rank)
+			low[i] *= m.LoRA.Alpha / float64(m.LoRA.Rank)
 		}
 		addTo(y, times(m.params[b.Name(name)+".lora_b"], low))
 	}

@@ -54,15 +54,15 @@ func (m *Model) read(w Weights) error {
 }
 
 // hfParams is the model's weights under Hugging Face's names, in which blocks
-// count by position: their IDs stay behind. Adapters have no such name.
+// count by position: their IDs stay behind. LoRA has no such name.
 func (m *Model) hfParams() map[string]*Param {
-	list := map[string]*Param{HFName(0, "embed"): m.Embed, HFName(0, "norm"): m.Norm}
+	list := map[string]*Param{embedTensor.hf: m.Embed, normTensor.hf: m.Norm}
 	if !m.Tied {
-		list[headHF] = m.Head
+		list[headTensor.hf] = m.Head
 	}
-	for i, b := range m.Layout.Blocks {
-		for _, t := range blockHF {
-			list[HFName(i, t.tensor)] = m.params[b.Name(t.tensor)]
+	for i, b := range m.Blocks {
+		for j, t := range blockTensors {
+			list[t.inFiles(i)] = b.params[j]
 		}
 	}
 	return list

@@ -122,7 +122,7 @@ func dtypeOf(precision string) gpu.DType {
 // Sample is a parameter of 1024 x 1024, of which nothing is padded, so that it shows what
 // a storage takes for each element of one that trains, or of a frozen linear.
 func (s Storage) Sample(trains bool) ParamSpec {
-	p := Layout{Storage: s}.param("sample", gpu.Weights, trains, 1024, 1024)
+	p := Layout{Storage: s}.param("sample", RoleLinear, NoBlock, trains, 1024, 1024)
 	if !trains && s.Frozen == Int8 {
 		return p.int8()
 	}

@@ -338,7 +338,7 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i, _ := f.Info(headHF); (i.DType == checkpoint.BF16) != (name == "bf16") {
+			if i, _ := f.Info(headTensor.hf); (i.DType == checkpoint.BF16) != (name == "bf16") {
 				t.Errorf("%s: exported as %s", name, i.DType)
 			}
 			f.Close()

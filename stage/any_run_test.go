@@ -97,7 +97,7 @@ func TestTransitionPeakOfTheLeanest(t *testing.T) {
 	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8}
 	o.Recompute, o.Batch, o.KeepAdapters = RecomputeBlock, model.Size{Batch: 1, SeqLen: 1}, true
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false
-	o.Adapter = model.AdapterLayout{Rank: 1, Alpha: 1, Targets: []string{"wk"}}
+	o.Adapter = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk"}}
 	o.Stages, o.Split, o.Steps = 3, []int{1, 1, 1}, 9
 	d := gpu.NewHost()
 	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))

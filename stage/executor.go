@@ -1,9 +1,7 @@
 package stage
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"steplm/gpu"
 	"steplm/model"
@@ -19,7 +17,7 @@ func execute(m *model.Model, o optim.Optimizer, t transition, seed uint64) error
 		return err
 	}
 	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
-	// adapters are still there, since growth reads effective weights.
+	// LoRA is still there, since growth reads effective weights.
 	if err := m.Apply(t.grown); err != nil {
 		return err
 	}
@@ -29,7 +27,7 @@ func execute(m *model.Model, o optim.Optimizer, t transition, seed uint64) error
 	if err := m.Apply(t.after); err != nil {
 		return err
 	}
-	return m.Init(seed, func(p *model.Param) bool { return p.Adapter() && t.fresh[blockID(p.Name)] })
+	return m.Init(seed, func(p *model.Param) bool { return p.Role.LoRA() && t.fresh[p.Block] })
 }
 
 // reset takes from the optimizer what it keeps of parameters that no longer train as they did,
@@ -57,7 +55,7 @@ func (t transition) reset(o optim.Optimizer) error {
 	return nil
 }
 
-// mixGrown fills the new blocks, then merges the adapters if the transition does.
+// mixGrown fills the new blocks, then merges LoRA if the transition does.
 func mixGrown(m *model.Model, t transition) error {
 	if t.growth.Origins == nil && !t.merge {
 		return nil
@@ -70,22 +68,14 @@ func mixGrown(m *model.Model, t transition) error {
 	p := m.Device().Begin("grow")
 	fillGrown(p, x, m.Blocks, t.growth.Origins)
 	if t.merge {
-		mergeAdapters(p, x, m.Blocks)
+		for _, b := range m.Blocks {
+			x.Merge(p, b)
+		}
 	}
 	return p.End()
 }
 
-// blockID is the ID in a name like blocks.<id>.wq, or -1.
-func blockID(name string) int {
-	id := -1
-	if strings.HasPrefix(name, "blocks.") {
-		fmt.Sscanf(name, "blocks.%d.", &id)
-	}
-	return id
-}
-
-// fillGrown derives every new block from its neighbours' effective weights
-// W + scale B A, in f32, rounded once.
+// fillGrown derives every new block from its neighbours.
 func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []Origin) {
 	var old []*model.Block
 	for i, o := range origins {
@@ -99,24 +89,6 @@ func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []Ori
 		}
 		fresh, below, above := blocks[i], old[o.Below], old[o.Above]
 		wa, wb := float32(1-o.Weight), float32(o.Weight)
-		for j, norm := range fresh.Norms() {
-			x.Store(p, norm, x.Weight(p, 0, below.Norms()[j]), x.Weight(p, 1, above.Norms()[j]), wa, wb)
-		}
-		for j, l := range fresh.Linears() {
-			x.Store(p, l.Param, x.Linear(p, 0, below.Linears()[j]), x.Linear(p, 1, above.Linears()[j]), wa, wb)
-		}
-	}
-}
-
-// mergeAdapters adds every adapter to its weight. The adapters must then be
-// dropped or begun anew.
-func mergeAdapters(p *gpu.Pass, x *model.Mixer, blocks []*model.Block) {
-	for _, b := range blocks {
-		for _, l := range b.Linears() {
-			if l.LoRA != nil {
-				w := x.Linear(p, 0, l)
-				x.Store(p, l.Param, w, w, 1, 0)
-			}
-		}
+		x.Interpolate(p, fresh, below, above, wa, wb)
 	}
 }

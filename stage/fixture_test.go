@@ -195,7 +195,7 @@ func TestIndependentFixture(t *testing.T) {
 		r := vanilla.recipe(c, size, vanilla.stageOf(depth), growth.stageOf(c.Layers,
 			Verb{Do: Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, Verb{Do: Merge}, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams},
 		))
-		r.Adapter = model.AdapterLayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
+		r.Adapter = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
 		tr := fixtureTrainer(t, d, r, batches, "initial")
 
 		vanilla.follow(t, tr, func(step int) {
@@ -291,7 +291,7 @@ func useAdapters(t *testing.T, tr *Trainer) {
 	want := tensorsOf(t, fixture, "lora_a.safetensors")
 	written := 0
 	for _, p := range tr.Model.Params() {
-		if !p.Adapter() {
+		if !p.Role.LoRA() {
 			continue
 		}
 		a, ok := want[fileName(tr.Model, p)]

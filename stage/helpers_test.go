@@ -32,7 +32,7 @@ func tinyOptions() Options {
 		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
 		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
 		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter:        model.AdapterLayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		Adapter:        model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 	}
 }
@@ -234,7 +234,7 @@ func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
 // fileName is a parameter's name in Hugging Face's files, adapters included;
 // layers are numbered as they stand now.
 func fileName(m *model.Model, p *model.Param) string {
-	id := blockID(p.Name)
+	id := p.Block
 	tensor := strings.TrimPrefix(p.Name, fmt.Sprintf("blocks.%d.", id))
 	layer := slices.IndexFunc(m.Blocks, func(b *model.Block) bool { return b.ID == id })
 	if linear, ok := strings.CutSuffix(tensor, ".lora_a"); ok {

@@ -32,7 +32,7 @@ type Options struct {
 	GrowAt         float64
 	Operator       string
 	Position       string
-	Adapter        model.AdapterLayout
+	Adapter        model.LoRALayout
 	KeepAdapters   bool // at the next growth, instead of merging them
 	TrainEmbedding bool
 	TrainHead      bool

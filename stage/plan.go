@@ -13,13 +13,13 @@ import (
 // Plan is what runs of a model keep in memory, method by method, with the same
 // states and micro-batch. It is made with no device.
 type Plan struct {
-	Model      model.Config        `json:"model"`
-	Parameters int64               `json:"parameters"` // of the whole model
-	Batch      model.Size          `json:"micro_batch"`
-	GradAccum  int                 `json:"grad_accum"`
-	Storage    model.Storage       `json:"storage"`
-	Adapter    model.AdapterLayout `json:"adapter"`
-	Optimizer  string              `json:"optimizer"`
+	Model      model.Config     `json:"model"`
+	Parameters int64            `json:"parameters"` // of the whole model
+	Batch      model.Size       `json:"micro_batch"`
+	GradAccum  int              `json:"grad_accum"`
+	Storage    model.Storage    `json:"storage"`
+	Adapter    model.LoRALayout `json:"adapter"`
+	Optimizer  string           `json:"optimizer"`
 	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
 	FrozenBytes    float64 `json:"bytes_per_frozen"`
@@ -96,11 +96,11 @@ func MakePlan(o Options) (Plan, error) {
 		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum,
 		Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
-		PaperVanillaBytes: PaperVanillaBytes(o.Model.LayerParams()+o.Model.NormParams(), o.Model.Layers),
+		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
 	rows := o.planRows()
 	base := Row{PlanVanilla, vanillaName, o}
-	base.Options.Adapter = model.AdapterLayout{}
+	base.Options.Adapter = model.LoRALayout{}
 	if len(rows) > 0 { // alone it refuses what freezes nothing
 		base.Options.Storage.Frozen = o.Storage.Precision
 	}
@@ -243,7 +243,7 @@ func (o Options) anyTraining() Options {
 	}
 	o.LR, o.Decay, o.AdapterLR, o.AdapterDecay = []float64{1}, []float64{0}, 1, 1
 	if o.Stages == 1 {
-		o.Adapter = model.AdapterLayout{} // nothing is ever frozen
+		o.Adapter = model.LoRALayout{} // nothing is ever frozen
 	}
 	return o
 }

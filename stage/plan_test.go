@@ -16,7 +16,7 @@ var plannedModel = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHe
 func planOptions(c model.Config, rank, stages int) Options {
 	return Options{
 		Model: c, Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
-		Adapter: model.AdapterLayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
+		Adapter: model.LoRALayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
 	}
 }
 
@@ -61,13 +61,13 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 	o.Split = []int{5, 3}
 	p := mustPlan(t, o)
 	c := o.Model
-	block := c.LayerParams() + c.NormParams()
-	adapter, err := c.AdapterParams(8, model.LinearNames())
+	block := c.BlockParams()
+	adapter, err := c.LoRAParams(8, model.LinearNames())
 	if err != nil {
 		t.Fatal(err)
 	}
 	outside := c.EmbeddingParams() + int64(c.Hidden) // tied
-	oldNorms := 5 * c.NormParams()
+	oldNorms := 5 * (block - c.LayerParams())
 	for _, s := range []struct {
 		name                string
 		bytes               map[string]int64
@@ -80,7 +80,7 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 		for _, class := range []struct {
 			class gpu.Class
 			want  int64
-		}{{gpu.Weights, 4 * s.weights}, {gpu.Adapters, 4 * s.lora}, {gpu.Gradients, 4 * s.grad}, {gpu.Optimizer, 8 * s.grad}} {
+		}{{gpu.Weights, 4 * s.weights}, {gpu.LoRA, 4 * s.lora}, {gpu.Gradients, 4 * s.grad}, {gpu.Optimizer, 8 * s.grad}} {
 			if got := s.bytes[class.class.String()]; got != class.want {
 				t.Errorf("%s: %s take %d bytes, want %d", s.name, class.class, got, class.want)
 			}

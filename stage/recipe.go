@@ -32,7 +32,7 @@ type Recipe struct {
 	GradAccum int           `json:"grad_accum"`
 	Optimizer optim.Config  `json:"optimizer"`
 
-	Adapter model.AdapterLayout `json:"adapter"` // of frozen blocks
+	Adapter model.LoRALayout `json:"adapter"` // of frozen blocks
 	// What trains after stage 1 besides new blocks and adapters.
 	TrainEmbedding bool `json:"train_embedding"`
 	TrainHead      bool `json:"train_head"`

@@ -240,7 +240,7 @@ func TestOptionsErrors(t *testing.T) {
 // One stage needs no adapters.
 func TestOneStageNeedsNoAdapters(t *testing.T) {
 	o := tinyOptions()
-	o.Stages, o.Adapter = 1, model.AdapterLayout{}
+	o.Stages, o.Adapter = 1, model.LoRALayout{}
 	r := mustRecipe(t, "step", o)
 	if len(r.Stages) != 1 || r.Stages[0].Layers != 6 || r.Stages[0].Steps != 12 {
 		t.Errorf("stages %+v", r.Stages)

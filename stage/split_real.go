@@ -17,7 +17,7 @@ const (
 // stageLayout is a STEP stage that adds layers on top of before older ones.
 func (o Options) stageLayout(added, before int) model.Layout {
 	l := model.Plain(o.Model, added+before)
-	l.Storage, l.Adapter = o.Storage, o.Adapter
+	l.Storage, l.LoRA = o.Storage, o.Adapter
 	for i := range before {
 		l.Blocks[i].Frozen, l.Blocks[i].Wrapped, l.Blocks[i].Int8 = true, true, o.Storage.Frozen == model.Int8
 	}
@@ -51,11 +51,11 @@ func (o Options) RealStageBytes() func(added, before int) int64 {
 
 // paperStageBytes is the paper's formula for the model, norms included.
 func (o Options) paperStageBytes() (func(added, before int) int64, error) {
-	e, err := o.Model.AdapterParams(o.Adapter.Rank, o.Adapter.Targets)
+	e, err := o.Model.LoRAParams(o.Adapter.Rank, o.Adapter.Targets)
 	if err != nil {
 		return nil, err
 	}
-	return PaperStageBytes(o.Model.LayerParams()+o.Model.NormParams(), e), nil
+	return PaperStageBytes(o.Model.BlockParams(), e), nil
 }
 
 // split is the user's, or the optimum that SplitBy names.

@@ -93,10 +93,10 @@ func (t *Trainer) ratesOf() optim.RatesOf {
 	s, rate := t.Recipe.Stages[t.stage], t.schedule.At(t.step)
 	return func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
-		if q.Adapter() {
+		if q.Role.LoRA() {
 			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
 		}
-		if !q.Decay {
+		if !q.Role.Decays() {
 			r.Decay = 0
 		}
 		return r

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"steplm/data"
@@ -164,8 +165,7 @@ func TestFrozenByRecipe(t *testing.T) {
 		before := snapshot(t, tr)
 		takeSteps(t, tr, 2) // B is zero in the first: A moves by decay alone
 		for _, p := range tr.Model.Params() {
-			id := blockID(p.Name)
-			want := p.Adapter() || id >= 0 && !old[id]
+			want := p.Role.LoRA() || p.Block != model.NoBlock && !old[p.Block]
 			if p.Trainable() != want {
 				t.Errorf("%s trains: %v, want %v", p.Name, p.Trainable(), want)
 			}
@@ -186,8 +186,57 @@ func TestAdapterRates(t *testing.T) {
 	before := snapshot(t, tr)
 	trainStage(t, tr)
 	for _, p := range tr.Model.Params() {
-		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Adapter() {
+		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Role.LoRA() {
 			t.Errorf("%s moved by %g; only adapters have a rate near 0", p.Name, gap)
+		}
+	}
+}
+
+// Adapters have a decay of their own: B is zero in the first step after growth, so
+// that A has no gradient and moves by decay alone.
+func TestAdapterDecay(t *testing.T) {
+	for _, factor := range []float64{0, 1, 40} {
+		o := tinyOptions()
+		o.AdapterDecay, o.Rewarm = factor, 0
+		tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		trainStage(t, tr)
+		advance(t, tr)
+		before := snapshot(t, tr)
+		takeSteps(t, tr, 1)
+		keep := 1 - o.LR[0]*o.Decay[0]*factor // the schedule begins at its peak
+		adapters := 0
+		for _, p := range tr.Model.Params() {
+			if !strings.HasSuffix(p.Name, ".lora_a") {
+				continue
+			}
+			adapters++
+			for i, a := range read(t, tr.dev, p.Weight) {
+				if want := float64(before[p.Name][i]) * keep; math.Abs(float64(a)-want) > 1e-6*math.Abs(want) {
+					t.Fatalf("factor %g: %s[%d] went from %g to %g, want %g", factor, p.Name, i, before[p.Name][i], a, want)
+				}
+			}
+		}
+		if adapters != len(model.LinearNames())*tr.Recipe.Stages[0].Layers {
+			t.Errorf("%d adapters were seen", adapters)
+		}
+	}
+}
+
+// Matrices decay, norms do not, whatever the decay is.
+func TestDecayLeavesNorms(t *testing.T) {
+	after := func(decay float64) (*Trainer, map[string][]float32) {
+		o := tinyOptions()
+		o.Decay, o.Warmup = []float64{decay}, 0
+		tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+		takeSteps(t, tr, 1)
+		return tr, snapshot(t, tr)
+	}
+	tr, without := after(0)
+	_, with := after(10)
+	for _, p := range tr.Model.Params() {
+		norm := len(p.Weight.Shape) == 1
+		if same := sameBits(with[p.Name], without[p.Name]); same != norm {
+			t.Errorf("%s is the same with decay and without: %v, want %v", p.Name, same, norm)
 		}
 	}
 }

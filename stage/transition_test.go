@@ -28,7 +28,7 @@ func effective(t *testing.T, tr *Trainer) map[string][]float64 {
 		}
 		all[name] = sum
 	}
-	adapter := tr.layout().Adapter
+	adapter := tr.layout().LoRA
 	for _, b := range tr.Model.Blocks {
 		for _, l := range b.Linears() {
 			if l.LoRA == nil {

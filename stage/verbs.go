@@ -3,7 +3,6 @@ package stage
 import (
 	"fmt"
 
-	"steplm/gpu"
 	"steplm/model"
 )
 
@@ -36,12 +35,12 @@ type Verb struct {
 // The parameters that a reset selects.
 const (
 	AllParams  = "all"
-	LoRAParams = "lora" // those of adapters
+	LoRAParams = "lora"
 )
 
 // selects reports whether a reset is of a parameter.
 func (v Verb) selects(p model.ParamSpec) bool {
-	return v.Params == AllParams || p.Weight.Class == gpu.Adapters
+	return v.Params == AllParams || p.Role.LoRA()
 }
 
 // Transition is what happens between two stages. A resume from a checkpoint before it does

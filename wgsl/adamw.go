@@ -26,13 +26,11 @@ var adamwSplit = adamw("adamw_split", "", "", storages[1:], []gpu.Access{w, w, w
 	ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-var adamwFlash8 = flash8("companded", "", ref.Companded)
+var adamwFlash8 = flash8("", text("companded"), ref.Companded)
 
-var adamwLinear8 = flash8("linear8", "_linear", ref.Linear)
-
-// flash8 declares adamw_flash8 with a codec, the functions of file codec.wgsl.
-func flash8(codec, suffix string, c ref.Codec) *family {
-	return adamw("adamw_flash8", suffix, text(codec)+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
+// flash8 declares adamw_flash8, with a suffix to its name, with a codec's functions.
+func flash8(suffix, codec string, c ref.Codec) *family {
+	return adamw("adamw_flash8", suffix, codec+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
 		ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
 	})
 }
@@ -83,12 +81,6 @@ func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW)
 // with a Beta2 above 0.99, v no longer follows gradients that become smaller.
 func AdamWFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
 	adamwFlash8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
-}
-
-// AdamWLinear8 is AdamWFlash8 with codes in proportion to m and to v. It does not
-// train: it is the negative control of tests, which must see that it fails.
-func AdamWLinear8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
-	adamwLinear8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
 }
 
 func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {

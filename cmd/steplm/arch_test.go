@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"model/checkpoint": {},
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
 	"data/tokenizer":   {},
-	"data/corpus":      {"steplm/data"},
+	"data/datatest":    {},
+	"data/corpus":      {},
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
@@ -112,9 +113,10 @@ func TestArchitectureForbids(t *testing.T) {
 		{"steplm/stage", []string{"github.com/apache/arrow/go/v17/parquet/file"}, 1},
 		{"steplm/stage", []string{"steplm/model/optim", "steplm/gpux"}, 1},
 		{"steplm/stage/eval", []string{"steplm/stage"}, 1},
-		{"steplm/data/corpus", []string{"steplm/data/corpus/internal/prose"}, 0},
-		{"steplm/data/corpus/internal/prose", []string{"steplm/data", "steplm/data/corpus/internal/words"}, 0},
-		{"steplm/data/corpus/internal/prose", []string{"github.com/apache/arrow/go/v17/arrow"}, 1},
+		{"steplm/data/hub", []string{"steplm/data/hub/internal/made"}, 0},
+		{"steplm/data/hub/internal/made", []string{"github.com/gofrs/flock", "steplm/data/hub/internal/up"}, 0},
+		{"steplm/data/hub/internal/made", []string{"steplm/data"}, 1},
+		{"steplm/data/datatest", []string{"testing", "steplm/data"}, 1},
 		{"steplm/cmd/steplm", []string{"github.com/alecthomas/kong", "steplm/stage"}, 0},
 		{"steplm/stray", []string{"fmt"}, 1},
 	}

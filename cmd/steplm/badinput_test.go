@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/data"
+	"steplm/data/datatest"
 	"steplm/gpu"
 )
 
@@ -87,7 +88,7 @@ func TestPretrainRefusesBadData(t *testing.T) {
 
 // Files that other programs wrote, and that crash some readers.
 func TestPretrainRefusesBadParquet(t *testing.T) {
-	dir := sharedData(t, "parquet/bad")
+	dir := datatest.Path(t, "parquet/bad")
 	m := newMaterial(t)
 	for _, name := range entries(t, dir) {
 		refused(t, m, 1, []string{name}, "--data", filepath.Join(dir, name), "--device", "host")

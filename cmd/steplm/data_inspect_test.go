@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"steplm/data"
+	"steplm/data/datatest"
 )
 
 func TestDataInspect(t *testing.T) {
@@ -46,7 +47,7 @@ func TestDataInspect(t *testing.T) {
 
 // A file without a text says so and is described all the same.
 func TestDataInspectWithoutText(t *testing.T) {
-	path := sharedData(t, "parquet/good/alltypes_plain.snappy.parquet")
+	path := datatest.Path(t, "parquet/good/alltypes_plain.snappy.parquet")
 	out := succeed(t, "", "data", "inspect", path)
 	for _, part := range []string{"bigint_col", "SNAPPY", `no column "text"`, `no column "score"`, `no column "language"`} {
 		if !strings.Contains(out, part) {

@@ -54,7 +54,7 @@ func (f StepFlags) Set(o *stage.Options, c model.Config) error {
 	if f.Stages != nil {
 		o.Stages = *f.Stages
 	}
-	o.Adapter = model.AdapterLayout{Rank: stage.DefaultRank(c), Targets: f.LoraTargets}
+	o.Adapter = model.LoRALayout{Rank: stage.DefaultRank(c), Targets: f.LoraTargets}
 	if f.Rank != nil {
 		o.Adapter.Rank = *f.Rank
 	}

@@ -117,20 +117,6 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// sharedData finds data that tests may use but the project does not hold, or
-// skips.
-func sharedData(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", "..", "shared", "data", filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("../shared/data/%s is not here", name)
-	}
-	return path
-}
-
 // devices are the --device of every device that tests run on.
 func devices(t *testing.T) []string {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"steplm/data"
+	"steplm/data/datatest"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage"
@@ -199,7 +200,7 @@ func TestModelErrors(t *testing.T) {
 
 // A real model: what llama2.c says of its own text.
 func TestScoreStories260K(t *testing.T) {
-	dir := sharedData(t, "models/stories260K")
+	dir := datatest.Path(t, "models/stories260K")
 	raw, err := os.ReadFile(filepath.Join(dir, "golden.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -229,9 +230,9 @@ func TestScoreStories260K(t *testing.T) {
 // Any tokenizer of fewer ids will do to see a real model measured on real text
 // through every device alike.
 func TestPerplexityStories260K(t *testing.T) {
-	dir := sharedData(t, "models/stories260K")
-	file := sharedData(t, "tokenizers/train_bpe/tinystories_sample.txt")
-	wiki := sharedData(t, "wikitext/wiki.test.raw")
+	dir := datatest.Path(t, "models/stories260K")
+	file := datatest.Path(t, "tokenizers/train_bpe/tinystories_sample.txt")
+	wiki := datatest.Path(t, "wikitext/wiki.test.raw")
 	tok := filepath.Join(t.TempDir(), "tokenizer.json")
 	succeed(t, "", "tokenizer", "train", "--data", file, "--vocab", "500", "--out", tok)
 	var first perplexities

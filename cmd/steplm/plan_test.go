@@ -35,7 +35,7 @@ func TestPlanText(t *testing.T) {
 	p := stage.Plan{
 		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
 		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage, Optimizer: "AdamW", TrainableBytes: 16,
-		Adapter: model.AdapterLayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+		Adapter: model.LoRALayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
 		Methods: []stage.MethodPlan{vanilla, step, other}, PaperVanillaBytes: 5 << 30,
 	}
 	var b bytes.Buffer
@@ -45,7 +45,7 @@ func TestPlanText(t *testing.T) {
 		}
 	}
 	show()
-	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.AdapterLayout{}
+	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.LoRALayout{}
 	fmt.Fprintln(&b)
 	show()
 	golden(t, "plan.txt", b.String())

@@ -43,7 +43,7 @@ func TestMemoryTable(t *testing.T) {
 		Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
 		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1e-2}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1,
 		Schedule: optim.Constant, Stages: 3, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter: model.AdapterLayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()}, TrainEmbedding: true,
+		Adapter: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()}, TrainEmbedding: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"steplm/data"
+	"steplm/data/datatest"
 )
 
 // jsonLines writes one JSON value per line.
@@ -171,9 +172,9 @@ func TestTokenizerAnswersAtOnceAndStops(t *testing.T) {
 
 // The conformance pairs of GPT-2, through the command.
 func TestTokenizerEncodeConformance(t *testing.T) {
-	gpt2 := sharedData(t, "tokenizers/gpt2")
+	gpt2 := datatest.Path(t, "tokenizers/gpt2")
 	read := func(name string) string {
-		b, err := os.ReadFile(sharedData(t, "tokenizers/cases/"+name))
+		b, err := os.ReadFile(datatest.Path(t, "tokenizers/cases/"+name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,11 @@
 // Package corpus holds the text that the demo trains on: short pieces of
-// English written for this project by its own generator (internal/prose, fixed
-// seed), as Parquet in FineWeb-Edu's layout, so that a fresh machine can run
-// the whole ingest path without a download. It is small on purpose and says
-// nothing about how a method does on real text.
+// English written for this project, as Parquet in FineWeb-Edu's layout, so that
+// a fresh machine can run the whole ingest path without a download. It is small
+// on purpose and says nothing about how a method does on real text. README.md
+// says how the files were made.
 //
-// The files are made by `go generate ./data/corpus`; a test compares them with
-// what the generator writes today.
+// What Go cannot enforce: that the files stay as they are. A test compares them
+// with README's checksums.
 package corpus
 
 import (
@@ -17,8 +17,6 @@ import (
 	"os"
 	"path/filepath"
 )
-
-//go:generate go run ./internal/generate
 
 //go:embed *.parquet
 var files embed.FS

@@ -1,16 +1,18 @@
 package corpus_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"steplm/data"
 	"steplm/data/corpus"
-	"steplm/data/corpus/internal/prose"
 )
 
 // texts extracts the corpus and reads it as training does.
@@ -34,20 +36,34 @@ func texts(t *testing.T, pattern string) []string {
 	return out
 }
 
-func TestFilesAreWhatTheGeneratorWrites(t *testing.T) {
-	train, heldOut, err := prose.Corpus()
+// The files are those that README describes.
+func TestChecksums(t *testing.T) {
+	dir := t.TempDir()
+	if err := corpus.Extract(dir); err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pattern, want := range map[string][]prose.Document{corpus.Train: train, corpus.Validation: heldOut} {
-		got := texts(t, pattern)
-		if len(got) != len(want) {
-			t.Fatalf("%s holds %d documents, the generator writes %d; run go generate ./data/corpus", pattern, len(got), len(want))
+	rows := regexp.MustCompile(`(?m)^\| (\S+\.parquet) \| (\d+) \| ([0-9a-f]{64}) \|$`).FindAllStringSubmatch(string(readme), -1)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != len(entries) {
+		t.Errorf("README lists %d files, there are %d", len(rows), len(entries))
+	}
+	for _, row := range rows {
+		content, err := os.ReadFile(filepath.Join(dir, row[1]))
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range got {
-			if got[i] != want[i].Text {
-				t.Fatalf("%s, document %d is\n%q\nthe generator writes\n%q\nrun go generate ./data/corpus", pattern, i, got[i], want[i].Text)
-			}
+		if sum := fmt.Sprintf("%x", sha256.Sum256(content)); sum != row[3] {
+			t.Errorf("%s has SHA-256 %s, README says %s", row[1], sum, row[3])
+		}
+		if n := strconv.Itoa(len(texts(t, row[1]))); n != row[2] {
+			t.Errorf("%s holds %s documents, README says %s", row[1], n, row[2])
 		}
 	}
 }

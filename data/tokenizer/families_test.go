@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"testing"
+
+	"steplm/data/datatest"
 )
 
 // The ids of real vocabularies of the three families are those of the reference
@@ -17,7 +19,7 @@ func TestFamilies(t *testing.T) {
 	if err := json.Unmarshal([]byte(readFile(t, "testdata/families.json")), &golden); err != nil {
 		t.Fatal(err)
 	}
-	gpt2 := mustLoad(t, shared(t, "tokenizers/gpt2"))
+	gpt2 := mustLoad(t, datatest.Path(t, "tokenizers/gpt2"))
 	variant := func(p *pattern, form string) *Tokenizer {
 		d := gpt2.def
 		d.pattern, d.form = p, form
@@ -29,7 +31,7 @@ func TestFamilies(t *testing.T) {
 	}
 	families := map[string]*Tokenizer{
 		"gpt2": gpt2, "llama3": variant(llama3Pattern, ""), "nfkc": variant(llama3Pattern, "NFKC"),
-		"neox": mustLoad(t, shared(t, "tokenizers/neox/20B_tokenizer.json")), "llama2": mustLoad(t, shared(t, "tokenizers/llama2/tokenizer.model")),
+		"neox": mustLoad(t, datatest.Path(t, "tokenizers/neox/20B_tokenizer.json")), "llama2": mustLoad(t, datatest.Path(t, "tokenizers/llama2/tokenizer.model")),
 	}
 	if len(golden.Texts) < 600 || len(golden.Families) != len(families) {
 		t.Fatalf("%d texts, %d families", len(golden.Texts), len(golden.Families))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"steplm/data/datatest"
 )
 
 const trainedPath = "testdata/trained/tokenizer.json"
@@ -171,32 +173,8 @@ func TestTrainGolden(t *testing.T) {
 	}
 }
 
-// shared returns a path below ../shared/data, seen from the module's root, or skips.
-func shared(t testing.TB, path string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if parent := filepath.Dir(dir); parent != dir {
-			dir = parent
-			continue
-		}
-		t.Fatal("no go.mod above the package")
-	}
-	path = filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(path))
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("needs the shared data: %v", err)
-	}
-	return path
-}
-
 func TestGPT2Conformance(t *testing.T) {
-	tok := mustLoad(t, shared(t, "tokenizers/gpt2"))
+	tok := mustLoad(t, datatest.Path(t, "tokenizers/gpt2"))
 	checkConformance(t, tok, "gpt-2")
 	if id, ok := tok.EndOfText(); !ok || id != 50256 || tok.VocabSize() != 50257 {
 		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
@@ -209,8 +187,8 @@ func checkConformance(t *testing.T, tok *Tokenizer, vocabulary string) {
 	t.Helper()
 	const separator = "\n__ggml_vocab_test__\n"
 	file := "tokenizers/cases/ggml-vocab-" + vocabulary + ".gguf"
-	texts := strings.Split(strings.TrimSuffix(readFile(t, shared(t, file+".inp")), separator), separator)
-	lines := strings.Split(strings.TrimSuffix(readFile(t, shared(t, file+".out")), "\n"), "\n")
+	texts := strings.Split(strings.TrimSuffix(readFile(t, datatest.Path(t, file+".inp")), separator), separator)
+	lines := strings.Split(strings.TrimSuffix(readFile(t, datatest.Path(t, file+".out")), "\n"), "\n")
 	if len(texts) != len(lines) {
 		t.Fatalf("%d texts, %d lines of ids", len(texts), len(lines))
 	}
@@ -240,7 +218,7 @@ var neoxCases = map[string][]uint32{
 }
 
 func TestNeoX(t *testing.T) {
-	tok := mustLoad(t, shared(t, "tokenizers/neox/20B_tokenizer.json"))
+	tok := mustLoad(t, datatest.Path(t, "tokenizers/neox/20B_tokenizer.json"))
 	if id, ok := tok.EndOfText(); !ok || id != 0 || tok.VocabSize() != 50277 {
 		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
 	}
@@ -254,9 +232,9 @@ func TestNeoX(t *testing.T) {
 // train_bpe's reference prefers the pair of larger bytes among equally frequent ones, Hugging Face and Train the one of
 // smaller ids. So the lists part at the first tie, and differ in their ends by what ties push out.
 func TestTrainAgainstOtherTieBreaking(t *testing.T) {
-	text := readFile(t, shared(t, "tokenizers/train_bpe/corpus.en"))
+	text := readFile(t, datatest.Path(t, "tokenizers/train_bpe/corpus.en"))
 	var want [][2]string
-	for line := range strings.Lines(readFile(t, shared(t, "tokenizers/train_bpe/train-bpe-reference-merges.txt"))) {
+	for line := range strings.Lines(readFile(t, datatest.Path(t, "tokenizers/train_bpe/train-bpe-reference-merges.txt"))) {
 		m, err := splitMerge(strings.TrimRight(line, "\n"))
 		if err != nil {
 			t.Fatal(err)

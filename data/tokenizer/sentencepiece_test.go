@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"steplm/data/datatest"
 )
 
 const (
@@ -140,7 +142,7 @@ func TestSentencePieceModelGolden(t *testing.T) {
 }
 
 func TestLlama2Conformance(t *testing.T) {
-	tok := mustLoad(t, shared(t, "tokenizers/llama2/tokenizer.model"))
+	tok := mustLoad(t, datatest.Path(t, "tokenizers/llama2/tokenizer.model"))
 	checkConformance(t, tok, "llama-spm")
 	if id, ok := tok.EndOfText(); !ok || id != 2 || tok.VocabSize() != 32000 {
 		t.Errorf("end of text %d, %v, vocabulary %d", id, ok, tok.VocabSize())
@@ -347,8 +349,8 @@ func TestSentencePieceJSONUnsupported(t *testing.T) {
 }
 
 func BenchmarkEncodeLlama2(b *testing.B) {
-	tok := mustLoad(b, shared(b, "tokenizers/llama2/tokenizer.model"))
-	text := readFile(b, shared(b, "wikitext/wiki.test.raw"))
+	tok := mustLoad(b, datatest.Path(b, "tokenizers/llama2/tokenizer.model"))
+	text := readFile(b, datatest.Path(b, "wikitext/wiki.test.raw"))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		tok.Encode(text)

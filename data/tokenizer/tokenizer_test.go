@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"steplm/data/datatest"
 )
 
 // losslessTokenizers are the trained tokenizer and its variants whose decoding gives back the text.
@@ -311,8 +313,8 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkEncodeGPT2(b *testing.B) {
-	tok := mustLoad(b, shared(b, "tokenizers/gpt2"))
-	text := readFile(b, shared(b, "wikitext/wiki.test.raw"))
+	tok := mustLoad(b, datatest.Path(b, "tokenizers/gpt2"))
+	text := readFile(b, datatest.Path(b, "wikitext/wiki.test.raw"))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		tok.Encode(text)
@@ -320,7 +322,7 @@ func BenchmarkEncodeGPT2(b *testing.B) {
 }
 
 func BenchmarkTrain(b *testing.B) {
-	text := readFile(b, shared(b, "wikitext/wiki.test.raw"))
+	text := readFile(b, datatest.Path(b, "wikitext/wiki.test.raw"))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		if _, err := Train(corpus(text), TrainOptions{VocabSize: 8192}); err != nil {

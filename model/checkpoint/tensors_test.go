@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/data/datatest"
 )
 
 // saveTensors writes t0 .. t5 of 4, 8, 12, ... bytes, tN filled with N; t3 is empty.
@@ -129,8 +131,8 @@ func TestOpenDirRefuses(t *testing.T) {
 
 // What another implementation wrote, whole and in shards, holds the same numbers.
 func TestSharedModels(t *testing.T) {
-	dir := sharedModels(t)
-	single, err := OpenDir(filepath.Join(dir, "tiny_llama", "tiny_llama.safetensors"))
+	dir := datatest.Path(t, "models/tiny_llama")
+	single, err := OpenDir(filepath.Join(dir, "tiny_llama.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func TestSharedModels(t *testing.T) {
 		"tiny_llama-00001-of-00002.safetensors": "tiny_llama-00001-of-00002.safetensors",
 		"tiny_llama-00002-of-00002.safetensors": "tiny_llama-00002-of-00002.safetensors",
 	} {
-		if err := os.Symlink(filepath.Join(dir, "tiny_llama", from), filepath.Join(linked, to)); err != nil {
+		if err := os.Symlink(filepath.Join(dir, from), filepath.Join(linked, to)); err != nil {
 			t.Skip(err)
 		}
 	}
@@ -163,21 +165,4 @@ func TestSharedModels(t *testing.T) {
 			t.Errorf("%s differs between the file and the shards", name)
 		}
 	}
-}
-
-// sharedModels finds ../shared/data/models beside the repository, or skips.
-func sharedModels(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for !exists(filepath.Join(dir, "go.mod")) {
-		dir = filepath.Dir(dir)
-	}
-	models := filepath.Join(dir, "..", "shared", "data", "models")
-	if !exists(models) {
-		t.Skip("../shared/data/models is not there")
-	}
-	return models
 }

@@ -18,7 +18,7 @@ var small = model.Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vo
 func grown() model.Layout {
 	l := model.Plain(small, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.Adapter = model.AdapterLayout{Rank: 3, Alpha: 3, Targets: []string{"wq", "down"}}
+	l.LoRA = model.LoRALayout{Rank: 3, Alpha: 3, Targets: []string{"wq", "down"}}
 	l.TrainEmbedding, l.TrainNorms = false, false
 	return l
 }
@@ -145,10 +145,10 @@ func values(t *testing.T, d gpu.Device, m *model.Model) map[string][]float32 {
 func TestStep(t *testing.T) {
 	rates := func(p *model.Param) Rates {
 		r := Rates{LR: 0.01}
-		if p.Adapter() {
+		if p.Role.LoRA() {
 			r.LR = 0.03
 		}
-		if p.Decay {
+		if p.Role.Decays() {
 			r.Decay = 0.1
 		}
 		return r

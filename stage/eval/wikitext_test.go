@@ -7,10 +7,11 @@ import (
 	"errors"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/data/datatest"
 )
 
 // golden is what lm-evaluation-harness makes of made-up pages; see
@@ -197,7 +198,7 @@ func collect(t *testing.T, rows []string) []string {
 // WikiText-2's test split itself: 62 pages, 241,335 words, and the very text
 // that lm-evaluation-harness scores.
 func TestWikiTextTestSplit(t *testing.T) {
-	raw, err := os.ReadFile(sharedData(t, "wikitext/wiki.test.raw"))
+	raw, err := os.ReadFile(datatest.Path(t, "wikitext/wiki.test.raw"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,32 +233,6 @@ func TestWikiTextTestSplit(t *testing.T) {
 	if !slices.Equal(collect(t, rows), pages) {
 		t.Error("Parquet rows give other pages than the raw file")
 	}
-}
-
-// sharedData finds a file of the data that tests may use but the project does
-// not hold, or skips.
-func sharedData(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for !exists(filepath.Join(dir, "go.mod")) {
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test's directory")
-		}
-		dir = filepath.Dir(dir)
-	}
-	path := filepath.Join(dir, "..", "shared", "data", filepath.FromSlash(name))
-	if !exists(path) {
-		t.Skipf("../shared/data/%s is not here", name)
-	}
-	return path
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // letters is a tokenizer: one id per byte, within 0..6.

@@ -41,15 +41,6 @@ var Companded = Codec{
 	RangeV: root,
 }
 
-// Linear has codes in proportion to the values; the tests' negative control.
-var Linear = Codec{
-	DecodeM: func(code int8, scale float32) float32 { return float32(code) / 127 * scale },
-	EncodeM: func(m, scale float32) int8 { return int8(round(m / scale * 127)) },
-	DecodeV: func(code uint8, scale float32) float32 { return float32(code) / 255 * scale },
-	EncodeV: func(v, scale float32) uint8 { return uint8(round(v / scale * 255)) },
-	RangeV:  func(v float32) float32 { return v },
-}
-
 func abs(x float32) float32   { return float32(math.Abs(float64(x))) }
 func root(x float32) float32  { return float32(math.Sqrt(float64(x))) }
 func round(x float32) float32 { return float32(math.RoundToEven(float64(x))) }

@@ -6,6 +6,15 @@ import (
 	"testing"
 )
 
+// Linear has codes in proportion to the values: the negative control.
+var Linear = Codec{
+	DecodeM: func(code int8, scale float32) float32 { return float32(code) / 127 * scale },
+	EncodeM: func(m, scale float32) int8 { return int8(round(m / scale * 127)) },
+	DecodeV: func(code uint8, scale float32) float32 { return float32(code) / 255 * scale },
+	EncodeV: func(v, scale float32) uint8 { return uint8(round(v / scale * 255)) },
+	RangeV:  func(v float32) float32 { return v },
+}
+
 var codecs = map[string]Codec{"companded": Companded, "linear": Linear}
 
 // Every code but the unused -128 comes back from its value, and greater codes are

@@ -1,0 +1,101 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tensorRow is one of a model's tensors, in the table of what there are.
+type tensorRow struct {
+	name  string // in code: LLaMA's
+	role  Role
+	shape func(Config) []int
+	hf    string // in files: that of Hugging Face's LlamaForCausalLM, of a block's without its layer
+	// Of a block's: where forward and backward find it, the one or the other as its role
+	// says.
+	param  func(*Block) **Param
+	linear func(*Block) **Linear
+}
+
+// blockTensors is the one table of what a block consists of, in the order of the forward
+// pass. What lists, counts, makes, grows, reads or writes a block's tensors goes over it.
+var blockTensors = []tensorRow{
+	norm("attn_norm", "input_layernorm.weight", func(b *Block) **Param { return &b.AttnNorm }),
+	linear("wq", Config.QDim, Config.hidden, "self_attn.q_proj.weight", func(b *Block) **Linear { return &b.WQ }),
+	linear("wk", Config.KVDim, Config.hidden, "self_attn.k_proj.weight", func(b *Block) **Linear { return &b.WK }),
+	linear("wv", Config.KVDim, Config.hidden, "self_attn.v_proj.weight", func(b *Block) **Linear { return &b.WV }),
+	linear("wo", Config.hidden, Config.QDim, "self_attn.o_proj.weight", func(b *Block) **Linear { return &b.WO }),
+	norm("ffn_norm", "post_attention_layernorm.weight", func(b *Block) **Param { return &b.FFNNorm }),
+	linear("gate", Config.ffn, Config.hidden, "mlp.gate_proj.weight", func(b *Block) **Linear { return &b.Gate }),
+	linear("up", Config.ffn, Config.hidden, "mlp.up_proj.weight", func(b *Block) **Linear { return &b.Up }),
+	linear("down", Config.hidden, Config.ffn, "mlp.down_proj.weight", func(b *Block) **Linear { return &b.Down }),
+}
+
+// The tensors outside the blocks.
+var (
+	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight"}
+	normTensor  = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight"}
+	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight"} // unless tied
+)
+
+func (c Config) hidden() int { return c.Hidden }
+func (c Config) ffn() int    { return c.FFN }
+
+func vocabulary(c Config) []int { return []int{c.Vocab, c.Hidden} }
+
+func vector(n func(Config) int) func(Config) []int {
+	return func(c Config) []int { return []int{n(c)} }
+}
+
+// norm is a row of blockTensors.
+func norm(name, hf string, at func(*Block) **Param) tensorRow {
+	return tensorRow{name: name, role: RoleNorm, shape: vector(Config.hidden), hf: hf, param: at}
+}
+
+// linear is a row of blockTensors: (out, in), used as y = W x.
+func linear(name string, out, in func(Config) int, hf string, at func(*Block) **Linear) tensorRow {
+	return tensorRow{name: name, role: RoleLinear, shape: func(c Config) []int { return []int{out(c), in(c)} }, hf: hf, linear: at}
+}
+
+// elements counts a tensor's.
+func (t tensorRow) elements(c Config) int64 {
+	n := int64(1)
+	for _, d := range t.shape(c) {
+		n *= int64(d)
+	}
+	return n
+}
+
+// size is elements where those may not fit an integer.
+func (t tensorRow) size(c Config) float64 {
+	n := 1.0
+	for _, d := range t.shape(c) {
+		n *= float64(d)
+	}
+	return n
+}
+
+// validTensors refuses a table of a block's tensors that something which goes over it
+// could not handle: an unknown role first of all.
+func validTensors(c Config, list []tensorRow) error {
+	names, files := map[string]bool{}, map[string]bool{}
+	for _, t := range list {
+		what, known := roles[t.role]
+		switch {
+		case !known:
+			return fmt.Errorf("a block's tensor %q has the unknown role %s", t.name, t.role)
+		case !what.block:
+			return fmt.Errorf("a block's tensor %q has the role %s, which stands outside the blocks", t.name, t.role)
+		case t.name == "" || strings.Contains(t.name, ".") || names[t.name]:
+			return fmt.Errorf("a block's tensor has the name %q: it must be given, once, without dots", t.name)
+		case t.hf == "" || files[t.hf]:
+			return fmt.Errorf("a block's tensor %s has the name %q in files: it must be given, once", t.name, t.hf)
+		case t.shape == nil || len(t.shape(c)) != what.dims:
+			return fmt.Errorf("a block's tensor %s has no shape of %d dimensions, as a %s has", t.name, what.dims, t.role)
+		case (t.linear != nil) != (t.role == RoleLinear) || (t.param != nil) == (t.linear != nil):
+			return fmt.Errorf("a block's tensor %s, a %s, is not where forward finds one", t.name, t.role)
+		}
+		names[t.name], files[t.hf] = true, true
+	}
+	return nil
+}
