@@ -281,7 +281,7 @@ func exportedLogits(t *testing.T, d gpu.Device, dir string, b data.Batch, s mode
 		t.Fatal(err)
 	}
 	defer a.Free()
-	if err := a.Load(model.Batch(b)); err != nil {
+	if err := loadBatch(a, b); err != nil {
 		t.Fatal(err)
 	}
 	x, err := m.Logits(a)
