@@ -67,7 +67,10 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // flagVars is what flags' defaults and help refer to.
-var flagVars = specDefaults(kong.Vars{"parallel": strconv.Itoa(session.FetchParallel), "methods": strings.Join(stage.MethodNames(), ",")})
+var flagVars = specDefaults(kong.Vars{
+	"parallel": strconv.Itoa(session.FetchParallel),
+	"methods":  strings.Join(stage.MethodNames(), ","),
+})
 
 func main() {
 	os.Exit(run(os.Args[1:]))
