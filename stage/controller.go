@@ -7,7 +7,7 @@ const (
 	actStep action = iota
 	actSave
 	actEvaluate
-	actGrow
+	actAdvance
 	actEnd
 )
 
@@ -22,7 +22,7 @@ func (r *Run) next(t *Trainer, saved, evaluated int) action {
 	case t.step >= r.Recipe.Steps():
 		return actEnd
 	case t.Due():
-		return actGrow
+		return actAdvance
 	case evaluated != t.step && r.evalDue(t):
 		return actEvaluate
 	}
@@ -30,10 +30,10 @@ func (r *Run) next(t *Trainer, saved, evaluated int) action {
 }
 
 func (r *Run) saveDue(t *Trainer) bool {
-	return t.Due() || t.step >= r.Recipe.Steps() || (r.SaveEvery > 0 && t.step%r.SaveEvery == 0)
+	return t.Due() && t.entry().Save || t.step >= r.Recipe.Steps() || (r.SaveEvery > 0 && t.step%r.SaveEvery == 0)
 }
 
-// evalDue: around growth and at the end other evaluations take its place.
+// evalDue: around a transition that evaluates and at the end other evaluations take its place.
 func (r *Run) evalDue(t *Trainer) bool {
 	return r.EvalEvery > 0 && t.step > 0 && t.step%r.EvalEvery == 0
 }

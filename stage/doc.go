@@ -4,7 +4,7 @@
 // executor carries the transitions out.
 //
 // Transitions are spelled in one vocabulary of verbs: grow, freeze, wrap,
-// merge, reset_state, rewarm. Vanilla training uses none; STEP uses them at 75 %
+// merge, reset, rewarm. Vanilla training uses none; STEP uses them at 75 %
 // of a stage. If a method needs an if in the trainer, a verb is missing.
 //
 // What Go cannot enforce: a Recipe is never changed once its run has begun (its

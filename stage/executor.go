@@ -1,14 +1,21 @@
 package stage
 
 import (
+	"slices"
+
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/optim"
 )
 
-// execute changes the model on its device as a transition says. The caller has
-// freed activations and optimizer state: memory is freed before it is taken, so
-// that the peak stays under the larger stage's plan.
-func execute(m *model.Model, t transition, seed uint64) error {
+// execute changes the model on its device, and what the optimizer keeps of it, as a
+// transition says. The caller has freed the activations and allocates the optimizer's lack
+// afterwards: memory is freed before it is taken, so that the peak stays under the larger
+// stage's plan.
+func execute(m *model.Model, o optim.Optimizer, t transition, seed uint64) error {
+	if err := t.reset(o); err != nil {
+		return err
+	}
 	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
 	// LoRA is still there, since growth reads effective weights.
 	if err := m.Apply(t.grown); err != nil {
@@ -23,8 +30,36 @@ func execute(m *model.Model, t transition, seed uint64) error {
 	return m.Init(seed, func(p *model.Param) bool { return p.Role.LoRA() && t.fresh[p.Block] })
 }
 
+// reset takes from the optimizer what it keeps of parameters that no longer train as they did,
+// and what the transition resets.
+func (t transition) reset(o optim.Optimizer) error {
+	before, after := map[string]model.ParamSpec{}, map[string]model.ParamSpec{}
+	for _, p := range t.before.Params() {
+		before[p.Weight.Name] = p
+	}
+	for _, p := range t.after.Params() {
+		after[p.Weight.Name] = p
+	}
+	gone := func(name string) bool {
+		was, is := before[name].Weight, after[name]
+		return !is.Trains() || is.Weight.DType != was.DType || !slices.Equal(is.Weight.Shape, was.Shape)
+	}
+	if err := o.Reset(gone, 0); err != nil {
+		return err
+	}
+	for _, v := range t.resets {
+		if err := o.Reset(func(name string) bool { return v.selects(before[name]) }, v.Keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // mixGrown fills the new blocks, then merges LoRA if the transition does.
 func mixGrown(m *model.Model, t transition) error {
+	if t.growth.Origins == nil && !t.merge {
+		return nil
+	}
 	x, err := m.NewMixer()
 	if err != nil {
 		return err

@@ -91,11 +91,11 @@ func fixtureBatches(t *testing.T) (train *listed, held data.Batch, size model.Si
 }
 
 // stageOf is a fixture's optimizer and schedule as a stage.
-func (f fixtureRun) stageOf(layers int, entry []Verb) Stage {
+func (f fixtureRun) stageOf(layers int, entry ...Verb) Stage {
 	o := f.Optimizer
 	return Stage{
-		Entry: entry, Layers: layers, Steps: len(f.Losses), LR: o.LR, Decay: o.Decay, AdapterLR: o.LR, AdapterDecay: o.Decay,
-		Schedule: optim.Schedule{Kind: optim.Cosine, Warmup: f.Schedule.Warmup, Steps: f.Schedule.Steps, MinRatio: f.Schedule.MinRatio},
+		Entry: Transition{Verbs: append(entry, rewarm(f.Schedule.Warmup)...)}, Layers: layers, Steps: len(f.Losses), LR: o.LR, Decay: o.Decay, AdapterLR: o.LR, AdapterDecay: o.Decay,
+		Schedule: &optim.Course{Kind: optim.Cosine, Steps: f.Schedule.Steps, MinRatio: f.Schedule.MinRatio},
 	}
 }
 
@@ -192,9 +192,9 @@ func TestIndependentFixture(t *testing.T) {
 	c.Layers = len(growth.Origins)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches, held, size := fixtureBatches(t)
-		r := vanilla.recipe(c, size, vanilla.stageOf(depth, nil), growth.stageOf(c.Layers, []Verb{
-			{Do: Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, {Do: Merge}, {Do: Freeze}, {Do: Wrap}, {Do: ResetState}, {Do: Rewarm},
-		}))
+		r := vanilla.recipe(c, size, vanilla.stageOf(depth), growth.stageOf(c.Layers,
+			Verb{Do: Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, Verb{Do: Merge}, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams},
+		))
 		r.Adapter = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
 		tr := fixtureTrainer(t, d, r, batches, "initial")
 
@@ -324,7 +324,7 @@ func TestIndependentFixtureTied(t *testing.T) {
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches, _, size := fixtureBatches(t)
-		tr := fixtureTrainer(t, d, tied.recipe(c, size, tied.stageOf(c.Layers, nil)), batches, "tied")
+		tr := fixtureTrainer(t, d, tied.recipe(c, size, tied.stageOf(c.Layers)), batches, "tied")
 		tied.follow(t, tr, func(step int) {
 			if step == 0 {
 				compareGradients(t, tr, "tied_gradients.safetensors")

@@ -31,7 +31,7 @@ type Folder struct {
 	hash    string // of the recipe as the folder has it
 	lock    *flock.Flock
 	metrics *os.File
-	steps   int64 // bytes of metrics up to the last step's line
+	kept    int64 // bytes of metrics up to the last line of a step or a transition
 }
 
 // CreateFolder begins a run in dir, which must not exist or be empty.
@@ -139,7 +139,7 @@ func (f *Folder) openMetrics(size int64) error {
 	if _, err := m.Seek(size, io.SeekStart); err != nil {
 		return err
 	}
-	f.metrics, f.steps = m, size
+	f.metrics, f.kept = m, size
 	return nil
 }
 
@@ -155,18 +155,16 @@ func (f *Folder) Log(v any) error {
 	return nil
 }
 
-// logStep appends a step's line.
-func (f *Folder) logStep(m Metrics) (err error) {
-	if err = f.Log(m); err == nil {
-		f.steps, err = f.metrics.Seek(0, io.SeekCurrent)
-	}
+// keep has a run that resumes from the next checkpoint keep the lines that there are.
+func (f *Folder) keep() (err error) {
+	f.kept, err = f.metrics.Seek(0, io.SeekCurrent)
 	return err
 }
 
-// loggedSteps is the length of metrics.jsonl up to the last step's line, which
-// is safely on disk: where a resumed run goes on. The events after it follow
-// from the step and will be there again.
-func (f *Folder) loggedSteps() (int64, error) { return f.steps, f.metrics.Sync() }
+// keptMetrics is the length of metrics.jsonl up to the last line of a step or a transition,
+// which is safely on disk: where a resumed run goes on. The events after it follow from
+// those and will be there again.
+func (f *Folder) keptMetrics() (int64, error) { return f.kept, f.metrics.Sync() }
 
 // Close releases the folder.
 func (f *Folder) Close() error {

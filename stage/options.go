@@ -82,7 +82,8 @@ func (o Options) base(method string) Recipe {
 	}
 }
 
-// stage fills in what does not depend on the method.
+// stage fills in what does not depend on the method: a course of its own that begins with a
+// warm-up.
 func (o Options) stage(i, layers, steps, schedule int) (Stage, error) {
 	warmup := o.Warmup
 	if i > 0 {
@@ -100,8 +101,9 @@ func (o Options) stage(i, layers, steps, schedule int) (Stage, error) {
 		return Stage{}, err
 	}
 	s := Stage{
-		Layers: layers, Steps: steps, LR: lr, Decay: decay, AdapterLR: lr * o.AdapterLR, AdapterDecay: decay * o.AdapterDecay,
-		Schedule: optim.Schedule{Kind: o.Schedule, Warmup: warmup, Steps: schedule, MinRatio: o.MinRatio},
+		Entry: Transition{Verbs: rewarm(warmup)}, Layers: layers, Steps: steps,
+		LR: lr, Decay: decay, AdapterLR: lr * o.AdapterLR, AdapterDecay: decay * o.AdapterDecay,
+		Schedule: &optim.Course{Kind: o.Schedule, Steps: schedule, MinRatio: o.MinRatio},
 	}
 	return s, nil
 }

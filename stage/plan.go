@@ -12,13 +12,13 @@ import (
 // Plan is what runs of a model keep in memory, method by method, with the same
 // states and micro-batch. It is made with no device.
 type Plan struct {
-	Model      model.Config        `json:"model"`
-	Parameters int64               `json:"parameters"` // of the whole model
-	Batch      model.Size          `json:"micro_batch"`
-	GradAccum  int                 `json:"grad_accum"`
-	Storage    model.Storage       `json:"storage"`
+	Model      model.Config     `json:"model"`
+	Parameters int64            `json:"parameters"` // of the whole model
+	Batch      model.Size       `json:"micro_batch"`
+	GradAccum  int              `json:"grad_accum"`
+	Storage    model.Storage    `json:"storage"`
 	Adapter    model.LoRALayout `json:"adapter"`
-	Optimizer  string              `json:"optimizer"`
+	Optimizer  string           `json:"optimizer"`
 	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
 	FrozenBytes    float64 `json:"bytes_per_frozen"`

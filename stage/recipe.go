@@ -47,37 +47,34 @@ type Data struct {
 	Tokenizer string `json:"tokenizer"` // hash of its content
 }
 
-// Stage is one depth of the model and the steps it trains for.
+// Stage is the steps between two transitions.
 type Stage struct {
-	Entry    []Verb         `json:"entry,omitempty"` // the transition that begins it
-	Layers   int            `json:"layers"`          // blocks after Entry
-	Steps    int            `json:"steps"`           // optimizer steps run
-	Schedule optim.Schedule `json:"schedule"`        // may be longer than Steps
-	LR       float64        `json:"lr"`              // peak
-	Decay    float64        `json:"weight_decay"`
+	Entry  Transition `json:"entry,omitzero"` // that begins it
+	Layers int        `json:"layers"`         // blocks after Entry
+	Steps  int        `json:"steps"`          // optimizer steps run
+	// Schedule is the course that begins with the stage, which may be longer than Steps. Without one
+	// that of the stage before goes on. Warm-ups are verbs of Entry.
+	Schedule *optim.Course `json:"schedule,omitempty"`
+	LR       float64       `json:"lr"` // peak
+	Decay    float64       `json:"weight_decay"`
 	// Adapters have their own.
 	AdapterLR    float64 `json:"adapter_lr"`
 	AdapterDecay float64 `json:"adapter_weight_decay"`
 }
 
-// The verbs of transitions.
-const (
-	Grow       = "grow"        // insert blocks between the old ones
-	Merge      = "merge"       // add adapters to their weights, drop them
-	Freeze     = "freeze"      // the blocks there were before: linears no longer train
-	Wrap       = "wrap"        // give frozen blocks adapters
-	ResetState = "reset_state" // zero the optimizer's state, its step count too
-	Rewarm     = "rewarm"      // begin the stage's schedule
-)
-
-// Verb is one part of a transition.
-type Verb struct {
-	Do string `json:"do"`
-	// Of grow.
-	Layers   int    `json:"layers,omitempty"` // blocks afterwards
-	Operator string `json:"operator,omitempty"`
-	Position string `json:"position,omitempty"`
-	Seed     uint64 `json:"seed,omitempty"` // of the random position
+// Schedule is the learning rate's over the whole run, in multiples of each stage's peak.
+func (r Recipe) Schedule() (s optim.Schedule) {
+	step := 0
+	for _, stage := range r.Stages {
+		if stage.Schedule != nil {
+			s.Courses = append(s.Courses, optim.Begun[optim.Course]{From: step, What: *stage.Schedule})
+		}
+		if n := stage.Entry.Warmup(); n > 0 {
+			s.Warmups = append(s.Warmups, optim.Begun[optim.Warmup]{From: step, What: optim.Warmup(n)})
+		}
+		step += stage.Steps
+	}
+	return s
 }
 
 // Steps is the number of optimizer steps of the whole run.
@@ -130,7 +127,7 @@ func (r Recipe) Validate() error {
 		if s.Steps < 1 {
 			return fmt.Errorf("stage %d of %d runs %d steps: it needs at least one", i+1, len(r.Stages), s.Steps)
 		}
-		if err := s.Schedule.Validate(); err != nil {
+		if err := s.Entry.validate(i == 0); err != nil {
 			return fmt.Errorf("stage %d: %w", i+1, err)
 		}
 		for _, x := range []float64{s.LR, s.AdapterLR} {
@@ -143,6 +140,9 @@ func (r Recipe) Validate() error {
 				return fmt.Errorf("stage %d: weight decay %g must be 0 or more", i+1, x)
 			}
 		}
+	}
+	if err := r.Schedule().Validate(); err != nil {
+		return err
 	}
 	layouts, err := r.Layouts()
 	if err != nil {

@@ -36,13 +36,25 @@ func strict(text []byte, v any) error {
 	return d.Decode(v)
 }
 
-// recipe2 is the recipe of format 2, which knew one optimizer.
+// recipe2 is the recipe of format 2. It knew one optimizer; every stage had a course of its
+// own with a warm-up in it, and every transition began the optimizer's state anew and was
+// saved and evaluated.
 type recipe2 struct {
 	Recipe
 	Optimizer struct {
 		optim.AdamW
 		MaxNorm float64 `json:"max_norm"`
 	} `json:"optimizer"`
+	Stages []stage2 `json:"stages"`
+}
+
+type stage2 struct {
+	Stage
+	Entry    []Verb `json:"entry,omitempty"`
+	Schedule struct {
+		optim.Course
+		Warmup int `json:"warmup"`
+	} `json:"schedule"`
 }
 
 // now is the same run in this format.
@@ -50,5 +62,22 @@ func (r recipe2) now() Recipe {
 	n := r.Recipe
 	n.Format = recipeFormat
 	n.Optimizer = optim.Config{Settings: r.Optimizer.AdamW, MaxNorm: r.Optimizer.MaxNorm}
+	for _, old := range r.Stages {
+		s := old.Stage
+		course := old.Schedule.Course
+		s.Schedule = &course
+		for _, v := range old.Entry {
+			switch v.Do {
+			case "reset_state":
+				s.Entry.Verbs = append(s.Entry.Verbs, Verb{Do: Reset, Params: AllParams})
+			case Rewarm: // it had no operand
+			default:
+				s.Entry.Verbs = append(s.Entry.Verbs, v)
+			}
+		}
+		s.Entry.Verbs = append(s.Entry.Verbs, rewarm(old.Schedule.Warmup)...)
+		s.Entry.Save, s.Entry.Evaluate = old.Entry != nil, old.Entry != nil
+		n.Stages = append(n.Stages, s)
+	}
 	return n
 }

@@ -30,11 +30,12 @@ func step(o Options) (Recipe, error) {
 			return r, err
 		}
 		if i > 0 {
-			s.Entry = []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
+			verbs := []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
 			if !o.KeepAdapters {
-				s.Entry = append(s.Entry, Verb{Do: Merge})
+				verbs = append(verbs, Verb{Do: Merge})
 			}
-			s.Entry = append(s.Entry, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: ResetState}, Verb{Do: Rewarm})
+			verbs = append(verbs, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams})
+			s.Entry = Transition{Verbs: append(verbs, s.Entry.Verbs...), Save: true, Evaluate: true}
 		}
 		r.Stages = append(r.Stages, s)
 	}

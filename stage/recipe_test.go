@@ -247,6 +247,9 @@ func TestOneStageNeedsNoAdapters(t *testing.T) {
 	}
 }
 
+// verb is one of those with which stage 2 begins.
+func verb(r *Recipe, i int) *Verb { return &r.Stages[1].Entry.Verbs[i] }
+
 // A recipe that was edited by hand is not believed.
 func TestRecipeValidate(t *testing.T) {
 	for _, c := range []struct {
@@ -256,11 +259,20 @@ func TestRecipeValidate(t *testing.T) {
 	}{
 		{"no stages", func(r *Recipe) { r.Stages = nil }, []string{"no stages"}},
 		{"no steps", func(r *Recipe) { r.Stages[1].Steps = 0 }, []string{"stage 2 of 2", "0 steps"}},
-		{"unknown verb", func(r *Recipe) { r.Stages[1].Entry[0].Do = "shrink" }, []string{"stage 2", `"shrink"`}},
+		{"unknown verb", func(r *Recipe) { verb(r, 0).Do = "shrink" }, []string{"stage 2", `"shrink"`}},
+		{"operands of another verb", func(r *Recipe) { verb(r, 2).Keep = 0.5 }, []string{"stage 2", "freeze has operands", "Keep:0.5"}},
+		{"reset of nothing", func(r *Recipe) { verb(r, 4).Params = "norms" }, []string{"stage 2", `"norms"`, "all", "lora"}},
+		{"reset that keeps all", func(r *Recipe) { verb(r, 4).Keep = 1 }, []string{"stage 2", "share 1", "below 1"}},
+		{"reset that keeps nonsense", func(r *Recipe) { verb(r, 4).Keep = math.NaN() }, []string{"share NaN"}},
+		{"warm-up of no steps", func(r *Recipe) { verb(r, 5).Steps = 0 }, []string{"stage 2", "warm-up of 0 steps"}},
+		{"two warm-ups", func(r *Recipe) { *verb(r, 4) = *verb(r, 5) }, []string{"stage 2", "two warm-ups"}},
+		{"a longer warm-up than the schedule", func(r *Recipe) { verb(r, 5).Steps = 99 }, []string{"warm-up of 99 steps in a schedule of 7"}},
+		{"growth at the beginning", func(r *Recipe) { r.Stages[0].Entry.Verbs = []Verb{{Do: Merge}} }, []string{"stage 1", "cannot begin with merge"}},
+		{"evaluation before the beginning", func(r *Recipe) { r.Stages[0].Entry.Evaluate = true }, []string{"stage 1", "before it begins"}},
+		{"no schedule", func(r *Recipe) { r.Stages[0].Schedule = nil }, []string{"no learning-rate schedule"}},
 		{"wrong depth", func(r *Recipe) { r.Stages[1].Layers = 5 }, []string{"stage 2", "6 layers", "5"}},
 		{"another target", func(r *Recipe) { r.Model.Layers = 7 }, []string{"6 layers", "7"}},
 		{"first stage with no layer", func(r *Recipe) { r.Stages[0].Layers = 0 }, []string{"0"}},
-		{"state kept across growth", func(r *Recipe) { r.Stages[1].Entry = r.Stages[1].Entry[:4] }, []string{"stage 2", "reset_state"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := mustRecipe(t, "step", tinyOptions())

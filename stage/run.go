@@ -39,7 +39,7 @@ type Report struct {
 
 // Event is a line of metrics.jsonl that is not a step.
 type Event struct {
-	Event string `json:"event"` // growth, eval, checkpoint, resume, end
+	Event string `json:"event"` // growth, transition (one without growth), eval, checkpoint, resume, end
 	Step  int    `json:"step"`
 	Stage int    `json:"stage"`
 	Peaks        // since the stage began; of a growth, the transition's
@@ -117,14 +117,17 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 		case actEvaluate:
 			err = r.evaluate(ctx, t, "every")
 			evaluated = t.step
-		case actGrow:
-			err = r.grow(ctx, t)
-			evaluated = t.step
+		case actAdvance:
+			if t.entry().Evaluate {
+				evaluated = t.step
+			}
+			err = r.advance(ctx, t)
 		case actStep:
 			var m Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				if err = r.Folder.logStep(m); err == nil && r.Report.Step != nil {
+				err = errors.Join(r.Folder.Log(m), r.Folder.keep())
+				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
 			}
@@ -155,7 +158,7 @@ func (r *Run) event(t *Trainer, e Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.loggedSteps()
+	n, err := r.Folder.keptMetrics()
 	if err != nil {
 		return err
 	}
@@ -168,22 +171,34 @@ func (r *Run) save(t *Trainer) error {
 	return r.event(t, Event{Event: "checkpoint", Checkpoint: name, Seconds: time.Since(start).Seconds()})
 }
 
-// grow enters the next stage, with perplexity before and after. The checkpoint
-// before it is enough to repeat it: a transition is a function of the recipe
-// and the weights.
-func (r *Run) grow(ctx context.Context, t *Trainer) error {
-	if err := r.evaluate(ctx, t, "before growth"); err != nil {
-		return err
+// advance enters the next stage, with perplexity before and after where the transition asks
+// for it. A checkpoint before it is enough to repeat it: a transition is a function of the
+// recipe, the weights and the optimizer's state.
+func (r *Run) advance(ctx context.Context, t *Trainer) error {
+	entry, kind := t.entry(), "transition"
+	if len(t.layouts[t.stage+1].Blocks) > len(t.layout().Blocks) {
+		kind = "growth"
+	}
+	if entry.Evaluate {
+		if err := r.evaluate(ctx, t, "before "+kind); err != nil {
+			return err
+		}
 	}
 	start := time.Now()
 	g, err := t.Advance()
 	if err != nil {
 		return err
 	}
-	if err := r.event(t, Event{Event: "growth", GrowthEvent: &g, Seconds: time.Since(start).Seconds()}); err != nil {
+	if err := r.event(t, Event{Event: kind, GrowthEvent: &g, Seconds: time.Since(start).Seconds()}); err != nil {
 		return err
 	}
-	return r.evaluate(ctx, t, "after growth")
+	if err := r.Folder.keep(); err != nil {
+		return err
+	}
+	if entry.Evaluate {
+		return r.evaluate(ctx, t, "after "+kind)
+	}
+	return nil
 }
 
 // evaluate scores the first EvalTokens of every set in the trainer's own

@@ -22,10 +22,11 @@ type Batches interface {
 
 // Trainer holds what trains in one stage and runs its steps.
 type Trainer struct {
-	Recipe  Recipe
-	dev     gpu.Device
-	layouts []model.Layout
-	batches *prefetch
+	Recipe   Recipe
+	dev      gpu.Device
+	layouts  []model.Layout
+	schedule optim.Schedule
+	batches  *prefetch
 
 	Model *model.Model
 	acts  *model.Activations
@@ -101,7 +102,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, batches: &prefetch{from: b}, opt: r.Optimizer.New(), hash: r.Hash(), stage: stage}
+	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b}, opt: r.Optimizer.New(), hash: r.Hash(), stage: stage}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -161,13 +162,13 @@ func (t *Trainer) Free() {
 // small read-back.
 func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 	start := time.Now()
-	stage, in := t.Recipe.StageOf(t.step)
+	stage, _ := t.Recipe.StageOf(t.step)
 	if stage != t.stage {
 		return Metrics{}, fmt.Errorf("step %d belongs to stage %d, the model is in stage %d", t.step+1, stage+1, t.stage+1)
 	}
 	s := t.Recipe.Stages[stage]
 	targets := float64(t.Recipe.TokensPerStep())
-	rate := s.Schedule.At(in)
+	rate := t.schedule.At(t.step)
 	rates := func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
 		if q.Role.LoRA() {
@@ -246,25 +247,25 @@ func (t *Trainer) Due() bool {
 	return stage != t.stage && t.step < t.Recipe.Steps()
 }
 
+// entry is the transition into the next stage.
+func (t *Trainer) entry() Transition { return t.Recipe.Stages[t.stage+1].Entry }
+
 // Advance enters the next stage.
 func (t *Trainer) Advance() (GrowthEvent, error) {
 	before := t.layout()
-	tr, err := t.Recipe.plan(before, t.Recipe.Stages[t.stage+1].Entry)
+	tr, err := t.Recipe.plan(before, t.entry().Verbs)
 	if err != nil {
 		return GrowthEvent{}, err
 	}
 	resetPeaks(t.dev)
 	t.acts.Free()
 	t.acts = nil
-	if err := t.opt.Reset(func(string) bool { return true }, 0); err != nil {
-		return GrowthEvent{}, err
-	}
-	if err := execute(t.Model, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
-		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
+		return GrowthEvent{}, fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
 	}
 	t.stage++
 	if err := t.allocateState(); err != nil {
-		return GrowthEvent{}, fmt.Errorf("growth from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+		return GrowthEvent{}, fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
 	}
 	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
 	if d := t.dev.Ledger().Difference(want); d != "" {

@@ -13,15 +13,12 @@ func (r Recipe) Layouts() ([]model.Layout, error) {
 	l.LoRA, l.Storage = r.Adapter, r.Storage
 	list := []model.Layout{l}
 	for i, s := range r.Stages[1:] {
-		t, err := r.plan(list[i], s.Entry)
+		t, err := r.plan(list[i], s.Entry.Verbs)
 		if err != nil {
 			return nil, fmt.Errorf("stage %d: %w", i+2, err)
 		}
 		if n := len(t.after.Blocks); n != s.Layers {
 			return nil, fmt.Errorf("stage %d: its transition leaves %d layers, it should have %d", i+2, n, s.Layers)
-		}
-		if !t.reset || !t.rewarm {
-			return nil, fmt.Errorf("stage %d: its transition must have %s and %s: neither the optimizer's state nor a schedule outlives one", i+2, ResetState, Rewarm)
 		}
 		list = append(list, t.after)
 	}
@@ -34,13 +31,13 @@ type transition struct {
 	grown         model.Layout // right after growing: what will train has no gradient yet
 	merge         bool
 	fresh         map[int]bool // IDs of blocks whose adapters start anew
-	after         model.Layout
-	reset, rewarm bool
+	resets        []Verb
+	before, after model.Layout
 }
 
 // plan works a transition out.
 func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
-	t := transition{grown: before, after: before, fresh: map[int]bool{}}
+	t := transition{grown: before, before: before, after: before, fresh: map[int]bool{}}
 	l := &t.after
 	l.Blocks, t.grown.Blocks = slices.Clone(before.Blocks), slices.Clone(before.Blocks)
 	old := map[int]bool{}
@@ -77,10 +74,9 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 					t.fresh[b.ID] = true
 				}
 			}
-		case ResetState:
-			t.reset = true
-		case Rewarm:
-			t.rewarm = true
+		case Reset:
+			t.resets = append(t.resets, v)
+		case Rewarm: // is the schedule's, see Recipe.Schedule
 		default:
 			return t, fmt.Errorf("unknown verb %q", v.Do)
 		}

@@ -176,7 +176,7 @@ func TestMergeLeavesLogits(t *testing.T) {
 	r.Stages = r.Stages[:2]
 	r.Model.Layers = r.Stages[1].Layers
 	again := r.Stages[1]
-	again.Entry = []Verb{{Do: Merge}, {Do: Wrap}, {Do: ResetState}, {Do: Rewarm}}
+	again.Entry = Transition{Verbs: []Verb{{Do: Merge}, {Do: Wrap}, {Do: Reset, Params: AllParams}}}
 	r.Stages = append(r.Stages, again)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches := randomBatches(4, o.Batch, o.Model.Vocab, 3)

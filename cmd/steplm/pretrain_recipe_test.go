@@ -43,15 +43,15 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 		{[]any{"train_norms"}, false},
 		{[]any{"stages", 0, "lr"}, 0.01},
 		{[]any{"stages", 0, "weight_decay"}, 0.5},
-		{[]any{"stages", 0, "schedule", "warmup"}, 2.0},
+		{[]any{"stages", 0, "entry", "verbs", 0, "steps"}, 2.0},
 		{[]any{"stages", 1, "lr"}, 0.02},
 		{[]any{"stages", 1, "weight_decay"}, 0.25},
 		{[]any{"stages", 1, "adapter_lr"}, 0.08},
 		{[]any{"stages", 1, "adapter_weight_decay"}, 0.125},
-		{[]any{"stages", 1, "schedule", "warmup"}, 3.0},
+		{[]any{"stages", 1, "entry", "verbs", 5, "steps"}, 3.0},
 		{[]any{"stages", 1, "schedule", "min_ratio"}, 0.375},
-		{[]any{"stages", 1, "entry", 0, "operator"}, "copy"},
-		{[]any{"stages", 1, "entry", 0, "position"}, "lower"},
+		{[]any{"stages", 1, "entry", "verbs", 0, "operator"}, "copy"},
+		{[]any{"stages", 1, "entry", "verbs", 0, "position"}, "lower"},
 	} {
 		got := recipe
 		for _, key := range c.path {

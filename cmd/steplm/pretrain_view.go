@@ -40,20 +40,9 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	}
 	for i, s := range r.Stages {
 		trains, frozen := layouts[i].Count()
-		line(fmt.Sprintf("stage %d", i+1), "%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s to %.3g over %d steps, warm-up %d, weight decay %g",
-			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), s.Schedule.Kind, s.LR, s.Schedule.Steps, s.Schedule.Warmup, s.Decay)
-		var verbs []string
-		for _, v := range s.Entry {
-			verb := v.Do
-			if v.Do == stage.Grow {
-				verb = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
-			}
-			if v.Do == stage.Wrap {
-				verb = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)", r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
-			}
-			verbs = append(verbs, verb)
-		}
-		if len(verbs) > 0 {
+		line(fmt.Sprintf("stage %d", i+1), "%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
+			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), describeCourse(s), s.Entry.Warmup(), s.Decay)
+		if verbs := describeVerbs(r, s); i > 0 && len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
 	}
@@ -62,6 +51,33 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Settings, r.Optimizer.MaxNorm)
+}
+
+// describeCourse says how the learning rate goes in a stage.
+func describeCourse(s stage.Stage) string {
+	if s.Schedule == nil {
+		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
+	}
+	return fmt.Sprintf("%s to %.3g over %d steps", s.Schedule.Kind, s.LR, s.Schedule.Steps)
+}
+
+// describeVerbs says what a stage begins with.
+func describeVerbs(r stage.Recipe, s stage.Stage) (list []string) {
+	for _, v := range s.Entry.Verbs {
+		text := v.Do
+		switch {
+		case v.Do == stage.Grow:
+			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
+		case v.Do == stage.Wrap:
+			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)", r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
+		case v.Do == stage.Reset && v.Keep > 0:
+			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
+		case v.Do == stage.Reset && v.Params != stage.AllParams:
+			text = fmt.Sprintf("reset (%s)", v.Params)
+		}
+		list = append(list, text)
+	}
+	return list
 }
 
 // describeStorage says how numbers are kept.
@@ -200,6 +216,9 @@ func (v *view) event(e stage.Event) {
 		if g.Note != "" {
 			fmt.Fprintf(w, "         note: %s\n", g.Note)
 		}
+	case "transition":
+		g := e.GrowthEvent
+		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n", e.Step, e.Stage, count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
 	case "eval":
 		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
 	case "checkpoint":

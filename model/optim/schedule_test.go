@@ -6,21 +6,48 @@ import (
 	"testing"
 )
 
+// one is a schedule of a single course.
+func one(kind string, warmup, steps int, minRatio float64) Schedule {
+	s := Schedule{Courses: []Begun[Course]{{0, Course{kind, steps, minRatio}}}}
+	if warmup != 0 {
+		s.Warmups = []Begun[Warmup]{{0, Warmup(warmup)}}
+	}
+	return s
+}
+
+// two is a course of its own from step 3 on, as STEP has it at a growth.
+func two(warmup int) Schedule {
+	s := one(Cosine, 1, 4, 0.5)
+	s.Courses = append(s.Courses, Begun[Course]{3, Course{Cosine, 3, 0}})
+	if warmup > 0 {
+		s.Warmups = append(s.Warmups, Begun[Warmup]{3, Warmup(warmup)})
+	}
+	return s
+}
+
 func TestScheduleAt(t *testing.T) {
+	local := one(Cosine, 1, 9, 0) // 1, then (1 + cos(π n/8))/2
+	local.Warmups = append(local.Warmups, Begun[Warmup]{3, 2}, Begun[Warmup]{6, 4}, Begun[Warmup]{8, 2})
 	for _, c := range []struct {
 		name     string
 		schedule Schedule
 		want     []float64 // by step from 0, worked out by hand
 	}{
-		{"cosine", Schedule{Cosine, 2, 6, 0.1},
+		{"cosine", one(Cosine, 2, 6, 0.1),
 			// after the peak: 0.1 + 0.45 (1 + cos 0, π/4, π/2, 3π/4)
 			[]float64{0.5, 1, 1, 0.8681980515, 0.55, 0.2318019485, 0.1, 0.1}},
-		{"cosine to zero, no warm-up", Schedule{Cosine, 0, 3, 0}, []float64{1, 0.75, 0.25, 0}},
-		{"cosine without decay", Schedule{Cosine, 0, 3, 1}, []float64{1, 1, 1, 1}},
-		{"one warm-up step has the peak", Schedule{Cosine, 1, 3, 0.5}, []float64{1, 1, 0.75, 0.5}},
-		{"all warm-up", Schedule{Cosine, 4, 4, 0.1}, []float64{0.25, 0.5, 0.75, 1, 0.1}},
-		{"one step", Schedule{Cosine, 0, 1, 0.1}, []float64{1, 0.1}},
-		{"constant", Schedule{Constant, 4, 6, 0.1}, []float64{0.25, 0.5, 0.75, 1, 1, 1, 1, 1}},
+		{"cosine to zero, no warm-up", one(Cosine, 0, 3, 0), []float64{1, 0.75, 0.25, 0}},
+		{"cosine without decay", one(Cosine, 0, 3, 1), []float64{1, 1, 1, 1}},
+		{"one warm-up step has the peak", one(Cosine, 1, 3, 0.5), []float64{1, 1, 0.75, 0.5}},
+		{"all warm-up", one(Cosine, 4, 4, 0.1), []float64{0.25, 0.5, 0.75, 1, 0.1}},
+		{"one step", one(Cosine, 0, 1, 0.1), []float64{1, 0.1}},
+		{"constant", one(Constant, 4, 6, 0.1), []float64{0.25, 0.5, 0.75, 1, 1, 1, 1, 1}},
+		{"a course after another", two(0), []float64{1, 1, 0.875, 1, 0.75, 0.25, 0}},
+		{"with a warm-up", two(2), []float64{1, 1, 0.875, 0.5, 1, 1, 0}},
+		// 1, 1, then cos(π/8) and so on: 0.9619397663, 0.8535533906 / 2, 0.6913417162, 0.5,
+		// 0.3086582838 / 4, 0.1464466094 / 2, 0.0380602337 / 2, 0
+		{"local warm-ups, the last before one is over", local,
+			[]float64{1, 1, 0.9619397663, 0.4267766953, 0.6913417162, 0.5, 0.0771645709, 0.0732233047, 0.0190301169, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := c.schedule.Validate(); err != nil {
@@ -36,18 +63,24 @@ func TestScheduleAt(t *testing.T) {
 }
 
 func TestScheduleValidate(t *testing.T) {
+	late := one(Cosine, 0, 10, 0)
+	late.Courses[0].From = 1
+	later := two(4)
 	for _, c := range []struct {
 		schedule Schedule
 		want     string
 	}{
-		{Schedule{"linear", 0, 10, 0}, `unknown learning-rate schedule "linear": choose one of cosine, constant`},
-		{Schedule{"", 0, 10, 0}, `schedule ""`},
-		{Schedule{Cosine, 0, 0, 0}, "schedule of 0 steps"},
-		{Schedule{Cosine, -1, 10, 0}, "warm-up of -1 steps in a schedule of 10"},
-		{Schedule{Constant, 11, 10, 0}, "warm-up of 11 steps in a schedule of 10"},
-		{Schedule{Cosine, 0, 10, -0.1}, "minimum ratio -0.1"},
-		{Schedule{Cosine, 0, 10, 1.1}, "minimum ratio 1.1"},
-		{Schedule{Cosine, 0, 10, math.NaN()}, "minimum ratio NaN"},
+		{one("linear", 0, 10, 0), `unknown learning-rate schedule "linear": choose one of cosine, constant`},
+		{one("", 0, 10, 0), `schedule ""`},
+		{one(Cosine, 0, 0, 0), "schedule of 0 steps"},
+		{one(Cosine, -1, 10, 0), "warm-up of -1 steps"},
+		{one(Constant, 11, 10, 0), "warm-up of 11 steps in a schedule of 10"},
+		{one(Cosine, 0, 10, -0.1), "minimum ratio -0.1"},
+		{one(Cosine, 0, 10, 1.1), "minimum ratio 1.1"},
+		{one(Cosine, 0, 10, math.NaN()), "minimum ratio NaN"},
+		{Schedule{}, "no learning-rate schedule begins at the first step"},
+		{late, "no learning-rate schedule begins at the first step"},
+		{later, "warm-up of 4 steps in a schedule of 3"},
 	} {
 		if err := c.schedule.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v.Validate() = %v, want an error with %q", c.schedule, err, c.want)

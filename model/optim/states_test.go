@@ -117,7 +117,7 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 		t.Fatal(err)
 	}
 	defer a.Free()
-	schedule := Schedule{Cosine, 50, stateSteps, 0.1}
+	schedule := one(Cosine, 50, stateSteps, 0.1)
 	words := language{rand.New(rand.NewPCG(seed, 5))}
 	sum := 0.0
 	for step := range stateSteps {
