@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -174,8 +175,10 @@ func floor(n wgpu.Limits) error {
 
 // NoAdapterHelp says what to install when there is no adapter.
 const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the GPU's Vulkan driver, or Mesa's software one with " +
-	"`apt-get install libvulkan1 mesa-vulkan-drivers`. macOS and Windows bring theirs with the system's GPU driver. " +
-	"--device host computes in plain Go, slowly"
+	"`apt-get install libvulkan1 mesa-vulkan-drivers`. macOS and Windows bring theirs with the system's GPU driver"
+
+// ErrNoAdapter is that there is none.
+var ErrNoAdapter = errors.New(NoAdapterHelp)
 
 // Open opens a device: "" takes the preferred adapter, "host" plain Go;
 // otherwise an index of Enumerate, a backend (vulkan, metal, dx12) or a part of
@@ -193,7 +196,7 @@ func Open(choice string) (Device, error) {
 
 func pick(list []Adapter, choice string) (Adapter, error) {
 	if len(list) == 0 {
-		return Adapter{}, fmt.Errorf("%s", NoAdapterHelp)
+		return Adapter{}, ErrNoAdapter
 	}
 	if choice == "" {
 		return list[0], nil

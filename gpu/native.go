@@ -65,7 +65,7 @@ static void clear_error(watch* w) { w->error = 0; }
 #ifndef _WIN32
 static void on_abort(int sig) {
 	static const char m[] = "steplm: error: the GPU library gave up (device lost or driver failure; its own words are above). "
-		"The last checkpoint is whole: go on with --resume, or choose another --device.\n";
+		"The last checkpoint is whole: resume the run, or choose another device.\n";
 	if (write(2, m, sizeof m - 1)) {}
 	_exit(1);
 }

@@ -101,7 +101,7 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	dev, err := a.handle.RequestDevice(&descriptor)
 	if err != nil {
-		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, or it is out of memory; try another --device")
+		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, or it is out of memory; try another device")
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"steplm/model/advice"
 	"steplm/model/checkpoint"
 )
 
@@ -41,11 +42,13 @@ func CreateFolder(dir string, r Recipe) (*Folder, error) {
 		return nil, err
 	}
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == recipeFile }) {
-		return nil, fmt.Errorf("%s already holds a run: go on with --resume, or choose another --out", dir)
+		return nil, advice.With(fmt.Errorf("%s already holds a run", dir),
+			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
 	}
 	for _, e := range entries {
 		if e.Name() != lockFile && e.Name() != recipeFile+temporary { // a killed beginning
-			return nil, fmt.Errorf("%s is not empty and holds no run (found %s): choose another --out", dir, e.Name())
+			return nil, advice.With(fmt.Errorf("%s is not empty and holds no run (found %s)", dir, e.Name()),
+				advice.Way{{How: advice.Another, Option: advice.Out}})
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

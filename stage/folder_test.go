@@ -33,7 +33,7 @@ func TestCreateFolderRefuses(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
 		_, err := CreateFolder(dir, r)
-		wantError(t, err, dir, "not empty", "thesis.tex", "--out")
+		wantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
 		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 			t.Errorf("the folder was touched: %v", entries)
 		}
@@ -46,7 +46,7 @@ func TestCreateFolderRefuses(t *testing.T) {
 		}
 		f.Close()
 		_, err = CreateFolder(dir, r)
-		wantError(t, err, dir, "already holds a run", "--resume", "--out")
+		wantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
 	})
 	t.Run("a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "run")

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/model/optim"
 	"steplm/stage/eval"
@@ -244,7 +246,26 @@ func fileName(m *model.Model, p *model.Param) string {
 	return model.HFName(layer, tensor)
 }
 
-// wantError checks that an error is there and says all of parts.
+// errorText is an error with its advice, if it has some: [lower lr].
+func errorText(err error) string {
+	text := err.Error()
+	var a *advice.Error
+	if errors.As(err, &a) {
+		for _, w := range a.Ways {
+			text += " " + wayText(w)
+		}
+	}
+	return text
+}
+
+func wayText(w advice.Way) (text string) {
+	for _, r := range w {
+		text += "[" + strings.TrimSpace(fmt.Sprint(r.How, " ", r.Option, " ", r.Value)) + "]"
+	}
+	return text
+}
+
+// wantError checks that an error is there and says all of parts, see errorText.
 func wantError(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -252,8 +273,8 @@ func wantError(t testing.TB, err error, parts ...string) {
 		return
 	}
 	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
+		if !strings.Contains(errorText(err), part) {
+			t.Errorf("error %q does not say %q", errorText(err), part)
 		}
 	}
 }

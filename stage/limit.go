@@ -2,13 +2,13 @@ package stage
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 )
 
 // Whether blocks are run a second time in backward.
@@ -72,8 +72,12 @@ func Fit(method string, o Options, limit, overhead int64) (Options, Fitted, erro
 	best := slices.MinFunc(fit, func(a, b arrangement) int {
 		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.peak, b.peak))
 	})
+	m, err := FindMethod(method)
+	if err != nil {
+		return o, Fitted{}, err
+	}
 	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
-	if method == "step" {
+	if m.Heeds(advice.Split) {
 		f.Split = best.recipe.layersAdded()
 	}
 	return best.options, f, nil
@@ -126,7 +130,10 @@ func arrangements(method string, o Options) ([]arrangement, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, cmp.Or(first, fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed: lower --batch-size or --grad-accum, or leave --release out", whole, o.Batch.SeqLen, maxRows))
+		return nil, cmp.Or(first, advice.With(
+			fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed", whole, o.Batch.SeqLen, maxRows),
+			advice.Way{{How: advice.Lower, Option: advice.BatchSize}}, advice.Way{{How: advice.Lower, Option: advice.GradAccum}},
+			advice.Way{{How: advice.LeaveOut, Option: advice.Release}}))
 	}
 	return list, nil
 }
@@ -192,79 +199,58 @@ func smallest(list []arrangement) arrangement {
 	return slices.MinFunc(list, func(a, b arrangement) int { return cmp.Compare(a.peak, b.peak) })
 }
 
-// doesNotFit says by how much, and which single change would help.
+// Unfit is a run that does not fit into a limit, by how much, and which single change would help.
+type Unfit struct {
+	Limit, Need int64 // bytes
+	Batch       model.Size
+	Recompute   string
+	Changes     []Fitting // tried, each alone
+}
+
+// Fitting is a change and what the run takes with it.
+type Fitting struct {
+	advice.Way
+	Bytes int64
+}
+
+func (u *Unfit) Error() string {
+	return fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
+		gpu.Bytes(u.Limit), u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
+}
+
 func doesNotFit(method string, o Options, least arrangement, limit, overhead int64) error {
-	var fits, not []string
+	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: least.options.Batch, Recompute: least.options.Recompute}
 	for _, c := range changes(method, o) {
-		all, err := arrangements(c.method, c.options)
-		if err != nil {
-			continue // not allowed with the rest
-		}
-		peak := smallest(all).peak + overhead
-		text := fmt.Sprintf("%s (%s)", c.flag, gpu.Bytes(peak))
-		if peak <= limit {
-			fits = append(fits, text)
-		} else {
-			not = append(not, text)
+		if all, err := arrangements(c.Method, c.Options); err == nil { // else it is not allowed with the rest
+			u.Changes = append(u.Changes, Fitting{c.Way, smallest(all).peak + overhead})
 		}
 	}
-	b := least.options.Batch
-	need := least.peak + overhead
-	message := fmt.Sprintf("--memory-limit: the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
-		gpu.Bytes(limit), b.Batch, b.SeqLen, least.options.Recompute, b.HeadRows, gpu.Bytes(need), gpu.Bytes(need-limit))
-	switch {
-	case len(fits) > 0:
-		message += "; it would fit with " + strings.Join(fits, ", or ")
-	case len(not) > 0:
-		message += "; no single change is enough: with " + strings.Join(not, ", with ")
-	}
-	return errors.New(message)
+	return u
 }
 
-// change is a run that takes less memory.
-type change struct {
-	flag    string
-	method  string
-	options Options
-}
-
-func changes(method string, o Options) []change {
-	var list []change
-	add := func(flag, method string, edit func(*Options)) {
-		c := o
-		edit(&c)
-		list = append(list, change{flag, method, c})
+// changes are those of every method's options, with the method's own.
+func changes(method string, o Options) []Change {
+	var list []Change
+	add := func(option advice.Option, value string, edit func(*Options)) {
+		list = append(list, o.change(method, advice.Way{{How: advice.Use, Option: option, Value: value}}, edit))
 	}
 	for _, states := range model.SmallerStates(o.Storage.States) {
-		add("--states "+states, method, func(c *Options) { c.Storage.States = states })
+		add(advice.States, states, func(c *Options) { c.Storage.States = states })
 	}
 	if !o.Storage.Release {
-		add("--release", method, func(c *Options) { c.Storage.Release = true })
+		add(advice.Release, "", func(c *Options) { c.Storage.Release = true })
 	}
 	if o.Storage.Precision == model.BF16 && o.Storage.Gradients != model.BF16 {
-		add("--gradients bf16", method, func(c *Options) { c.Storage.Gradients = model.BF16 })
+		add(advice.Gradients, model.BF16, func(c *Options) { c.Storage.Gradients = model.BF16 })
 	}
 	if o.Recompute == RecomputeNone {
-		add("--recompute block", method, func(c *Options) { c.Recompute = RecomputeBlock })
+		add(advice.Recompute, RecomputeBlock, func(c *Options) { c.Recompute = RecomputeBlock })
 	}
-	if method == "step" {
-		if o.Storage.Frozen != model.Int8 {
-			add("--frozen int8", method, func(c *Options) { c.Storage.Frozen = model.Int8 })
-		}
-		if o.Split != nil || o.SplitBy != SplitReal {
-			add("--split real", method, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal })
-		}
-		stages, by := fmt.Sprintf("--stages %d", o.Stages+1), o.SplitBy
-		if o.Split != nil { // of that many stages there is none yet
-			by = SplitReal
-			stages += " --split " + by
-		}
-		add(stages, method, func(c *Options) { c.Stages, c.Split, c.SplitBy = c.Stages+1, nil, by })
-	} else {
-		add("--method step", "step", func(c *Options) { c.Stages, c.Split = 2, nil })
+	if m, err := FindMethod(method); err == nil && m.Less != nil {
+		list = append(list, m.Less(o)...)
 	}
 	if o.Batch.SeqLen > 1 {
-		add(fmt.Sprintf("--seq-len %d", o.Batch.SeqLen/2), method, func(c *Options) { c.Batch.SeqLen /= 2 })
+		add(advice.SeqLen, strconv.Itoa(o.Batch.SeqLen/2), func(c *Options) { c.Batch.SeqLen /= 2 })
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -96,19 +97,47 @@ func TestFitSaysWhatWouldFit(t *testing.T) {
 	}
 	least := smallest(all).peak
 	_, _, err = Fit("step", o, least-1, 0)
-	wantError(t, err, "does not fit", "smallest arrangement", "1 B more", "it would fit with", "--states flash8")
+	wantError(t, err, "does not fit", "smallest arrangement", "1 B more")
+	if fits, _ := fittings(t, err); !slices.Contains(fits, "[use states flash8]") {
+		t.Errorf("it would fit with %v, want flash8 among them", fits)
+	}
 	_, _, err = Fit("step", o, least+999, 1000)
 	wantError(t, err, "does not fit")
 	_, _, err = Fit("step", o, 1000, 0)
-	wantError(t, err, "no single change is enough", "--gradients bf16", "--frozen int8", "--stages 3", "--seq-len 32")
+	fits, not := fittings(t, err)
+	for _, want := range []string{"[use gradients bf16]", "[use frozen int8]", "[use stages 3]", "[use seq_len 32]"} {
+		if len(fits) != 0 || !slices.Contains(not, want) {
+			t.Errorf("%v fit and %v do not, want %s among those", fits, not, want)
+		}
+	}
 	given := o
 	given.Split, given.SplitBy = []int{3, 3}, ""
 	_, _, err = Fit("step", given, 1000, 0)
-	wantError(t, err, "--memory-limit", "--stages 3 --split real (")
+	if _, not := fittings(t, err); !slices.Contains(not, "[use stages 3][use split real]") {
+		t.Errorf("tried were %v, want three stages by the real split", not)
+	}
 	o.Stages = 9
 	if _, _, err := Fit("step", o, 1<<40, 0); err == nil || !strings.Contains(err.Error(), "9 stages") {
 		t.Errorf("a run that no memory helps: %v", err)
 	}
+}
+
+// fittings are the changes that an error says were tried: with which it would fit, and not. Each
+// is said to take what its smallest arrangement does.
+func fittings(t *testing.T, err error) (fits, not []string) {
+	t.Helper()
+	var u *Unfit
+	if !errors.As(err, &u) {
+		t.Fatalf("error %v says nothing of changes", err)
+	}
+	for _, c := range u.Changes {
+		if text := wayText(c.Way); c.Bytes <= u.Limit {
+			fits = append(fits, text)
+		} else {
+			not = append(not, text)
+		}
+	}
+	return fits, not
 }
 
 // The affine formula is the plan, in every storage.
@@ -172,7 +201,7 @@ func TestFitRefusesBatches(t *testing.T) {
 		{-2, -2, false, []string{"gradient accumulation -2"}},
 		{-2, 2, false, []string{"2 micro-batches of -2 windows"}},
 		{1 << 40, 1 << 40, false, []string{"windows", "1 to 1073741824"}},
-		{1 << 20, 2, true, []string{"2097152 windows of 64 tokens", "--release"}},
+		{1 << 20, 2, true, []string{"2097152 windows of 64 tokens", "[lower batch_size]", "[lower grad_accum]", "[leave out release]"}},
 	} {
 		o := limited()
 		o.Batch.Batch, o.GradAccum, o.Storage.Release = c.batch, c.accum, c.release

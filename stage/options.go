@@ -3,7 +3,6 @@ package stage
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"steplm/model"
 	"steplm/model/optim"
@@ -120,9 +119,9 @@ func perStage(what string, list []float64, i, stages int) (float64, error) {
 
 // NewRecipe builds the recipe of a method and validates it.
 func NewRecipe(method string, o Options) (Recipe, error) {
-	build, ok := methods[method]
-	if !ok {
-		return Recipe{}, fmt.Errorf("unknown method %q: choose one of %v", method, Methods())
+	m, err := FindMethod(method)
+	if err != nil {
+		return Recipe{}, err
 	}
 	if o.Steps < 1 {
 		return Recipe{}, fmt.Errorf("%d steps: a run needs at least one", o.Steps)
@@ -130,8 +129,7 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if err := o.Model.Validate(); err != nil { // methods count its parameters
 		return Recipe{}, err
 	}
-	o, err := o.resolved()
-	if err != nil {
+	if o, err = o.resolved(); err != nil {
 		return Recipe{}, err
 	}
 	if !(o.AdapterLR > 0) || math.IsInf(o.AdapterLR, 1) {
@@ -140,22 +138,9 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if !(o.AdapterDecay >= 0) || math.IsInf(o.AdapterDecay, 1) {
 		return Recipe{}, fmt.Errorf("factor %g on the adapters' weight decay: it must be 0 or more", o.AdapterDecay)
 	}
-	r, err := build(o)
+	r, err := m.Build(o)
 	if err != nil {
 		return Recipe{}, err
 	}
 	return r, r.Validate()
-}
-
-// methods, each in a file of its own, recipe_<name>.go.
-var methods = map[string]func(Options) (Recipe, error){"vanilla": vanilla, "step": step}
-
-// Methods lists their names.
-func Methods() []string {
-	var list []string
-	for m := range methods {
-		list = append(list, m)
-	}
-	slices.Sort(list)
-	return list
 }

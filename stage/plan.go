@@ -6,6 +6,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 )
 
@@ -41,7 +42,7 @@ type Plan struct {
 	Fitted *Fitted `json:"fitted,omitempty"`
 }
 
-// The methods of a plan.
+// The rows of a plan.
 const (
 	PlanVanilla = "vanilla"
 	PlanStep    = "step"        // with the split that the options ask for
@@ -96,37 +97,29 @@ func MakePlan(o Options) (Plan, error) {
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
 		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
-	vanilla := o
-	vanilla.Adapter = model.LoRALayout{}
-	if o.Stages != 1 { // beside STEP; alone it refuses what freezes nothing
-		vanilla.Storage.Frozen = o.Storage.Precision
+	rows := o.planRows()
+	base := Row{PlanVanilla, vanillaName, o}
+	base.Options.Adapter = model.LoRALayout{}
+	if len(rows) > 0 { // alone it refuses what freezes nothing
+		base.Options.Storage.Frozen = o.Storage.Precision
 	}
-	whole, err := vanilla.planRecipe("vanilla", PlanVanilla)
+	whole, err := planRecipe(base)
 	if err != nil {
 		return Plan{}, err
 	}
 	p.Methods = append(p.Methods, whole)
-	if o.Stages != 1 {
-		step, err := o.planRecipe("step", PlanStep)
+	var splits [][]int
+	for _, row := range rows {
+		m, err := planRecipe(row)
 		if err != nil {
 			return Plan{}, err
 		}
-		p.Methods = append(p.Methods, step)
-		splits := [][]int{step.Split}
-		for _, other := range []struct{ method, by string }{{PlanReal, SplitReal}, {PlanPaper, SplitPaper}} {
-			t := o
-			t.SplitBy, t.Split = other.by, nil
-			m, err := t.planRecipe("step", other.method)
-			if err != nil {
-				return Plan{}, err
-			}
-			if other.by == SplitPaper {
-				p.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
-			}
-			if !slices.ContainsFunc(splits, func(s []int) bool { return slices.Equal(s, m.Split) }) {
-				p.Methods = append(p.Methods, m)
-				splits = append(splits, m.Split)
-			}
+		if row.Options.SplitBy == SplitPaper && row.Options.Split == nil {
+			p.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
+		}
+		if !slices.ContainsFunc(splits, func(s []int) bool { return slices.Equal(s, m.Split) }) {
+			p.Methods = append(p.Methods, m)
+			splits = append(splits, m.Split)
 		}
 	}
 	for i := range p.Methods {
@@ -146,13 +139,23 @@ func MakePlan(o Options) (Plan, error) {
 	return p, nil
 }
 
-// FitPlan is Fit for the options of a plan: STEP's, or vanilla's with one stage.
-func FitPlan(o Options, limit int64) (Options, Fitted, error) {
-	method := "step"
-	if o.Stages == 1 {
-		method = "vanilla"
+// planRows are those of all methods.
+func (o Options) planRows() (rows []Row) {
+	for _, m := range Methods {
+		if m.Rows != nil {
+			rows = append(rows, m.Rows(o)...)
+		}
 	}
-	return Fit(method, o.anyTraining(), limit, 0)
+	return rows
+}
+
+// FitPlan is Fit for the run that a plan shows first, beside vanilla training or alone.
+func FitPlan(o Options, limit int64) (Options, Fitted, error) {
+	method := vanillaName
+	if rows := o.planRows(); len(rows) > 0 {
+		method = rows[0].Method
+	}
+	return FitShape(method, o, limit)
 }
 
 // planned completes a method by its largest stage.
@@ -171,10 +174,14 @@ func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
 	return StagePlan{NewLayers: added, Layers: layers, PaperBytes: paper, Bytes: ledger.ByClass(), PeakBytes: ledger.Total()}
 }
 
-// planRecipe plans a method that can be trained, under the name that the plan
-// gives it.
-func (o Options) planRecipe(method, name string) (MethodPlan, error) {
-	r, err := NewRecipe(method, o)
+// planRecipe plans a run.
+func planRecipe(row Row) (MethodPlan, error) {
+	by, err := FindMethod(row.Method)
+	if err != nil {
+		return MethodPlan{}, err
+	}
+	o := row.Options
+	r, err := NewRecipe(by.Name, o)
 	if err != nil {
 		return MethodPlan{}, err
 	}
@@ -192,15 +199,38 @@ func (o Options) planRecipe(method, name string) (MethodPlan, error) {
 		layers := r.Stages[i].Layers
 		stages = append(stages, stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i])))
 	}
-	if method != "step" {
+	if !by.Heeds(advice.Split) {
 		split = nil
 	}
-	return planned(name, split, stages), nil
+	return planned(row.Name, split, stages), nil
 }
 
 // ShapeRecipe is the recipe of a run of which the shapes alone matter: how it trains
 // is filled in.
-func ShapeRecipe(method string, o Options) (Recipe, error) { return NewRecipe(method, o.anyTraining()) }
+func ShapeRecipe(method string, o Options) (Recipe, error) {
+	o, err := o.shape(method)
+	if err != nil {
+		return Recipe{}, err
+	}
+	return NewRecipe(method, o)
+}
+
+// FitShape is Fit for such a run.
+func FitShape(method string, o Options, limit int64) (Options, Fitted, error) {
+	o, err := o.shape(method)
+	if err != nil {
+		return o, Fitted{}, err
+	}
+	return Fit(method, o, limit, 0)
+}
+
+func (o Options) shape(method string) (Options, error) {
+	m, err := FindMethod(method)
+	if !m.Heeds(advice.Stages) {
+		o.Stages = 1
+	}
+	return o.anyTraining(), err
+}
 
 // anyTraining fills in what a recipe needs and memory does not depend on.
 func (o Options) anyTraining() Options {

@@ -14,6 +14,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 )
 
@@ -112,7 +113,9 @@ func (r Recipe) Validate() error {
 		return err
 	}
 	if r.Storage.Release && r.GradAccum > 1 {
-		return fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, and with %d micro-batches none is before the last: use --grad-accum 1, or leave --release out", r.GradAccum)
+		return advice.With(
+			fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, and with %d micro-batches none is before the last", r.GradAccum),
+			advice.Way{{How: advice.Use, Option: advice.GradAccum, Value: "1"}}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
 	}
 	if err := r.validSize(); err != nil {
 		return err
@@ -156,7 +159,9 @@ func (r Recipe) Validate() error {
 	if r.Storage.Frozen == model.Int8 && !slices.ContainsFunc(layouts, func(l model.Layout) bool {
 		return slices.ContainsFunc(l.Blocks, func(b model.BlockLayout) bool { return b.Frozen })
 	}) {
-		return fmt.Errorf("frozen weights in %s: this run of method %s freezes nothing; leave --frozen out", model.Int8, r.Method)
+		return advice.With(
+			fmt.Errorf("frozen weights in %s: this run of method %s freezes nothing", model.Int8, r.Method),
+			advice.Way{{How: advice.LeaveOut, Option: advice.Frozen}})
 	}
 	if n := len(layouts[len(layouts)-1].Blocks); n != r.Model.Layers {
 		return fmt.Errorf("the last stage has %d layers, the model %d", n, r.Model.Layers)
@@ -167,10 +172,14 @@ func (r Recipe) Validate() error {
 // validSize refuses micro-batches that cannot be computed.
 func (r Recipe) validSize() error {
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
-		return fmt.Errorf("sequence length %d is above the model's %d positions: lower --seq-len or raise the model's maximum", r.Batch.SeqLen, r.Model.MaxSeqLen)
+		return advice.With(
+			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),
+			advice.Way{{How: advice.Lower, Option: advice.SeqLen}}, advice.Way{{How: advice.Raise, Option: advice.MaxSeqLen}})
 	}
 	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
-		return fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed; lower --batch-size and raise --grad-accum", r.Batch.Batch, r.Batch.SeqLen, maxRows)
+		return advice.With(
+			fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed", r.Batch.Batch, r.Batch.SeqLen, maxRows),
+			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}})
 	}
 	if r.Batch.HeadRows < 0 {
 		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more", r.Batch.HeadRows)

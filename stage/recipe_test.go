@@ -215,7 +215,7 @@ func TestOptionsErrors(t *testing.T) {
 		{"unknown schedule", "step", func(o *Options) { o.Schedule = "linear" }, []string{`"linear"`, "cosine"}},
 		{"warm-up longer than the stage", "vanilla", func(o *Options) { o.Warmup = 13 }, []string{"13", "12"}},
 		{"minimum ratio above 1", "vanilla", func(o *Options) { o.MinRatio = 2 }, []string{"ratio 2"}},
-		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 }, []string{"17", "16", "--seq-len"}},
+		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 }, []string{"17", "16", "[lower seq_len]", "[raise max_seq_len]"}},
 		{"no batch", "vanilla", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
 		{"no accumulation", "vanilla", func(o *Options) { o.GradAccum = 0 }, []string{"accumulation 0"}},
 		{"precision", "vanilla", func(o *Options) { o.Storage.Precision = "f16" }, []string{`"f16"`, "f32"}},

@@ -161,7 +161,7 @@ func TestReleaseStopsAtABadLoss(t *testing.T) {
 		}
 		before := snapshot(t, tr)
 		_, err := tr.Step(context.Background())
-		wantError(t, err, "step 2", "NaN", "nothing was updated", "--lr")
+		wantError(t, err, "step 2", "NaN", "nothing was updated", "[lower lr]")
 		for name, w := range snapshot(t, tr) {
 			if !sameBits(w, before[name]) {
 				t.Errorf("%s was updated", name)
@@ -212,13 +212,13 @@ func TestStorageOfRecipes(t *testing.T) {
 		spoil  func(*Options)
 		want   []string
 	}{
-		"release with accumulation":  {"step", func(o *Options) { o.Storage.Release, o.GradAccum = true, 4 }, []string{"4 micro-batches", "--grad-accum 1", "--release"}},
+		"release with accumulation":  {"step", func(o *Options) { o.Storage.Release, o.GradAccum = true, 4 }, []string{"4 micro-batches", "[use grad_accum 1]", "[leave out release]"}},
 		"int8 where nothing freezes": {"vanilla", func(o *Options) { o.Storage.Frozen = model.Int8 }, []string{"int8", "vanilla", "freezes nothing"}},
 		"flash8 with f32":            {"step", func(o *Options) { o.Storage.States = model.Flash8States }, []string{"flash8", "f32"}},
 		"flash8 with moments that stick": {"step", func(o *Options) {
 			o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16}
 			o.Optimizer.Settings = adamw(0.9, 0.999)
-		}, []string{"flash8", "0.999", "--beta2 0.99", "--states split"}},
+		}, []string{"flash8", "0.999", "[use beta2 0.99 or less]", "[use states split]"}},
 		"recomputation of another kind": {"step", func(o *Options) { o.Recompute = "half" }, []string{`"half"`, "block"}},
 		"rows of logits":                {"step", func(o *Options) { o.Batch.HeadRows = -1 }, []string{"-1 rows"}},
 		"split by":                      {"step", func(o *Options) { o.SplitBy = "luck" }, []string{`"luck"`, "real", "paper"}},

@@ -18,6 +18,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/advice"
 )
 
 // restarts is a method that nothing but this file knows. It trains all of the model for five
@@ -50,8 +51,9 @@ func restarts(o Options) (Recipe, error) {
 // restartOptions are a run of 17 steps by that method.
 func restartOptions(t *testing.T) Options {
 	t.Helper()
-	methods["restarts"] = restarts
-	t.Cleanup(func() { delete(methods, "restarts") })
+	before := Methods
+	Methods = append(slices.Clone(before), Method{Name: "restarts", Build: restarts, Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
+	t.Cleanup(func() { Methods = before })
 	o := storyOptions()
 	o.Steps, o.Adapter.Rank = 17, 3
 	return o

@@ -9,6 +9,7 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/wgsl"
 )
@@ -218,7 +219,9 @@ func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
 		if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 			updated = "what was updated before that is thrown away"
 		}
-		return Metrics{}, fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again with a lower --lr", t.step+1, loss, norm, updated)
+		return Metrics{}, advice.With(
+			fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again", t.step+1, loss, norm, updated),
+			advice.Way{{How: advice.Lower, Option: advice.LR}})
 	}
 	t.step++
 	seconds := time.Since(start).Seconds()

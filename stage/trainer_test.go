@@ -122,7 +122,7 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 				}
 
 				_, err := tr.Step(context.Background())
-				wantError(t, err, "step 3:", "nothing was updated", "--lr")
+				wantError(t, err, "step 3:", "nothing was updated", "[lower lr]")
 				for name, w := range snapshot(t, tr) {
 					if !sameBits(w, before[name]) {
 						t.Errorf("%s was updated", name)
@@ -246,7 +246,7 @@ func TestTrainerRefuses(t *testing.T) {
 	r := mustRecipe(t, "step", o)
 	r.Batch.SeqLen = 17
 	_, err := NewTrainer(gpu.NewHost(), r, nil)
-	wantError(t, err, "17", "16", "--seq-len")
+	wantError(t, err, "17", "16", "[lower seq_len]")
 
 	r = mustRecipe(t, "step", o)
 	r.Model.Vocab, r.Batch = 1<<20, model.Size{Batch: 1 << 15, SeqLen: 16}

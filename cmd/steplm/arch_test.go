@@ -19,7 +19,8 @@ var mayImport = map[string][]string{
 	"wgsl/ref":         {},
 	"wgsl/tune":        {"steplm/wgsl", "steplm/gpu"},
 	"model":            {"steplm/wgsl", "steplm/gpu", "steplm/model/checkpoint"},
-	"model/optim":      {"steplm/model", "steplm/wgsl", "steplm/gpu"},
+	"model/advice":     {},
+	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/gpu"},
 	"model/checkpoint": {},
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
 	"data/tokenizer":   {},
@@ -27,7 +28,7 @@ var mayImport = map[string][]string{
 	"data/corpus":      {},
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
-		"steplm/model", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
+		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
 		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
 	},
 	"stage/eval": {"steplm/model", "steplm/data", "steplm/gpu"},

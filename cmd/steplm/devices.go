@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"strconv"
 
@@ -50,7 +49,7 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if len(adapters) == 0 {
-		return errors.New(gpu.NoAdapterHelp)
+		return gpu.ErrNoAdapter
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (f ShapeFlags) Options() (stage.Options, error) {
 
 // MethodFlags are ShapeFlags of one method.
 type MethodFlags struct {
-	Method     string `default:"step" enum:"step,vanilla" help:"Method: ${enum}. Default: ${default}."`
+	Method     string `default:"step" enum:"${methods}" help:"Method: ${enum}. Default: ${default}."`
 	ShapeFlags `embed:""`
 }
 
@@ -42,14 +42,11 @@ func (f MethodFlags) Recipe() (stage.Recipe, error) {
 	if err != nil {
 		return stage.Recipe{}, err
 	}
-	if f.Method == "vanilla" {
-		if f.Stages != nil && *f.Stages != 1 || f.Split != stage.SplitPaper {
-			return stage.Recipe{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
-		}
-		o.Stages = 1
+	if err := f.StepFlags.check(f.Method); err != nil {
+		return stage.Recipe{}, err
 	}
 	if f.MemoryLimit > 0 {
-		if o, _, err = stage.FitPlan(o, int64(f.MemoryLimit)); err != nil {
+		if o, _, err = stage.FitShape(f.Method, o, int64(f.MemoryLimit)); err != nil {
 			return stage.Recipe{}, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/stage"
 )
 
@@ -21,6 +22,18 @@ type StepFlags struct {
 }
 
 const defaultStages = 2
+
+// check refuses stages of a method that has one.
+func (f StepFlags) check(method string) error {
+	m, err := stage.FindMethod(method)
+	if err != nil {
+		return err
+	}
+	if !m.Heeds(advice.Stages) && (f.Stages != nil && *f.Stages != 1 || f.Split != stage.SplitPaper) {
+		return usagef("--stages and --split say nothing with --method %s, which has one stage: leave them out", method)
+	}
+	return nil
+}
 
 // Set writes the choices into options for a model.
 func (f StepFlags) Set(o *stage.Options, c model.Config) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"steplm/model"
+	"steplm/stage"
 )
 
 type cli struct {
@@ -66,7 +67,9 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // flagVars is what flags' defaults and help refer to.
-var flagVars = kong.Vars{"targets": strings.Join(model.LinearNames(), ","), "parallel": strconv.Itoa(fetchParallel)}
+var flagVars = kong.Vars{
+	"targets": strings.Join(model.LinearNames(), ","), "parallel": strconv.Itoa(fetchParallel), "methods": strings.Join(stage.MethodNames(), ","),
+}
 
 func main() {
 	os.Exit(run(os.Args[1:]))
@@ -95,12 +98,12 @@ func run(args []string) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		complain("%v; run `%s --help`", err, command(parsed, err))
+		complain("%s; run `%s --help`", explain(err), command(parsed, err))
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		complain("interrupted")
 	default:
-		complain("%v", err)
+		complain("%s", explain(err))
 	}
 	return 1
 }

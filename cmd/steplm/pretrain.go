@@ -21,7 +21,7 @@ import (
 
 // pretrainCmd trains a model. Its defaults are what the paper leaves open.
 type pretrainCmd struct {
-	Method string `default:"step" enum:"step,vanilla" help:"Training method: ${enum}."`
+	Method string `default:"step" enum:"${methods}" help:"Training method: ${enum}."`
 	ModelFlags
 
 	Validation string `placeholder:"PATH" help:"Validation data, for token perplexity."`
@@ -71,16 +71,15 @@ type pretrainCmd struct {
 	tracer *tracer
 }
 
-// stepGroup is the help's heading of the flags that only STEP heeds.
-const stepGroup = "STEP"
-
 // Run is the command.
 func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
-	if c.Method != "step" { // --stages 1 is true of every method; the recipe refuses other numbers
-		for _, p := range line.Path {
-			if p.Flag != nil && p.Flag.Group != nil && p.Flag.Group.Key == stepGroup && p.Flag.Name != "stages" {
-				c.unused = append(c.unused, "--"+p.Flag.Name)
-			}
+	method, err := stage.FindMethod(c.Method)
+	if err != nil {
+		return err
+	}
+	for _, p := range line.Path { // --stages 1 is true of every method; others are refused below
+		if p.Flag != nil && !method.Heeds(optionOf(p.Flag.Name)) && p.Flag.Name != "stages" {
+			c.unused = append(c.unused, "--"+p.Flag.Name)
 		}
 	}
 	for _, f := range []struct {
@@ -253,8 +252,8 @@ func (c *pretrainCmd) options(tok *tokenizer.Tokenizer, train *trainingData) (st
 		}
 		steps = int((c.Tokens-1)/per + 1)
 	}
-	if c.Method == "vanilla" && (c.Stages != nil && *c.Stages != 1 || c.Split != stage.SplitPaper) {
-		return stage.Options{}, usagef("--stages and --split say nothing with --method vanilla, which has one stage: leave them out")
+	if err := c.StepFlags.check(c.Method); err != nil {
+		return stage.Options{}, err
 	}
 	o := stage.Options{
 		Model: cfg, Seed: c.Seed, Steps: steps, Batch: size, GradAccum: c.GradAccum,

@@ -6,6 +6,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/wgsl"
 )
 
@@ -44,7 +45,10 @@ func (c AdamW) Validate(s model.Storage) error {
 		return fmt.Errorf("AdamW epsilon %g: it must be above 0", c.Eps)
 	}
 	if s.States == model.Flash8States && c.Beta2 > maxFlash8Beta2 {
-		return fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step is rounded back to where it was, and never follows gradients that become smaller; use --beta2 %g or less, or --states %s", s.States, c.Beta2, maxFlash8Beta2, model.SplitStates)
+		return advice.With(
+			fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step is rounded back to where it was, and never follows gradients that become smaller", s.States, c.Beta2),
+			advice.Way{{How: advice.Use, Option: advice.Beta2, Value: fmt.Sprintf("%g or less", maxFlash8Beta2)}},
+			advice.Way{{How: advice.Use, Option: advice.States, Value: model.SplitStates}})
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type cacheFile struct {
 func CacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder for what tuning finds: %w; --no-tune does without", err)
+		return "", fmt.Errorf("no folder for what tuning finds: %w; it can be left out", err)
 	}
 	return filepath.Join(dir, "steplm", "tune"), nil
 }

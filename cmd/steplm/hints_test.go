@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/advice"
+	"steplm/stage"
+)
+
+// What libraries know reaches the user in flags, wherever it is wrapped.
+func TestExplain(t *testing.T) {
+	use := func(option advice.Option, value string) advice.Remedy {
+		return advice.Remedy{How: advice.Use, Option: option, Value: value}
+	}
+	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	unfit := &stage.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32}, Recompute: "block", Changes: []stage.Fitting{
+		{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
+		{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
+	}}
+	const least = "--memory-limit: the run does not fit into 2.0 KiB: its smallest arrangement (micro-batch 1 x 8, recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
+	none := *unfit
+	none.Changes = unfit.Changes[:1]
+	for want, err := range map[string]error{
+		"plain": errors.New("plain"),
+		"stage 2: no room: use --grad-accum 1, or leave out --release": fmt.Errorf("stage 2: %w", fact),
+		"full: lower --batch-size and raise --grad-accum": advice.With(errors.New("full"),
+			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}}),
+		least + "; it would fit with --stages 3 --split real (1000 B)":         unfit,
+		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
+		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly":     gpu.ErrNoAdapter,
+	} {
+		if got := explain(err); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// Every option that advice names is a flag of pretrain, and so is every one that a method has.
+func TestOptionsAreFlags(t *testing.T) {
+	parser, err := kong.New(&pretrainCmd{}, flagVars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags []string
+	for _, f := range parser.Model.Flags {
+		flags = append(flags, "--"+f.Name)
+	}
+	named := 0
+	for name, value := range constants(t, "../../model/advice/advice.go", "Option") {
+		named++
+		if !slices.Contains(flags, flagOf(advice.Option(value))) {
+			t.Errorf("option %s: pretrain has no flag %s", name, flagOf(advice.Option(value)))
+		}
+	}
+	if named < 25 {
+		t.Errorf("only %d options were found", named)
+	}
+	for _, m := range stage.Methods {
+		for _, o := range m.Uses {
+			if !slices.Contains(flags, flagOf(o)) {
+				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flagOf(o))
+			}
+		}
+	}
+}
+
+// constants are the string constants of a type in a file, by name.
+func constants(t *testing.T, path, typeName string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if id, named := (*ast.Ident)(nil), false; ok {
+			if id, named = v.Type.(*ast.Ident); named && id.Name == typeName {
+				list[v.Names[0].Name] = strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+var flagText = regexp.MustCompile(`(^|[^-\w])--[a-z]`)
+
+// flagStrings are the string literals of a file that spell a flag.
+func flagStrings(path string, source any) (list []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, source, 0)
+	if err != nil {
+		return nil, err
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.BasicLit); ok && s.Kind == token.STRING && flagText.MatchString(s.Value) {
+			list = append(list, s.Value)
+		}
+		return true
+	})
+	return list, nil
+}
+
+// No library's text spells a flag.
+func TestLibrariesNameNoFlags(t *testing.T) {
+	files := 0
+	for _, root := range []string{"data", "gpu", "model", "stage", "wgsl"} {
+		err := filepath.WalkDir(filepath.Join("../..", root), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			files++
+			found, err := flagStrings(path, nil)
+			for _, s := range found {
+				t.Errorf("%s names a flag: %s", path, s)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files < 100 {
+		t.Errorf("only %d files were read", files)
+	}
+	for source, want := range map[string]int{
+		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0, "package p; var x = `--lr`": 1,
+	} {
+		if found, err := flagStrings("p.go", source); err != nil || len(found) != want {
+			t.Errorf("%s: found %v (%v), want %d", source, found, err, want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package stage
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"steplm/model/advice"
+)
+
+// Method is a way to train.
+type Method struct {
+	Name string
+	// Build makes the recipe of a user's options.
+	Build func(Options) (Recipe, error)
+	// Uses lists the options that it heeds and that another method may not.
+	Uses []advice.Option
+	// Less, unless nil, lists changes, of options that it uses or to another method, that may let
+	// a run fit into less memory, see Fit.
+	Less func(Options) []Change
+	// Rows, unless nil, lists the runs of it that a plan shows beside vanilla training.
+	Rows func(Options) []Row
+}
+
+// Methods lists the methods, each in a file of its own, method_<name>.go.
+var Methods = []Method{stepMethod, vanillaMethod}
+
+// FindMethod finds a method by name.
+func FindMethod(name string) (Method, error) {
+	i := slices.IndexFunc(Methods, func(m Method) bool { return m.Name == name })
+	if i < 0 {
+		return Method{}, fmt.Errorf("unknown method %q: choose one of %s", name, strings.Join(MethodNames(), ", "))
+	}
+	return Methods[i], nil
+}
+
+// MethodNames are the methods' names in the list's order.
+func MethodNames() (names []string) {
+	for _, m := range Methods {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// Heeds reports whether the method does anything with an option: with those that no method
+// names, all do.
+func (m Method) Heeds(o advice.Option) bool {
+	return slices.Contains(m.Uses, o) || !slices.ContainsFunc(Methods, func(m Method) bool { return slices.Contains(m.Uses, o) })
+}
+
+// Change is a run that may take less memory, and how it comes about.
+type Change struct {
+	Way     advice.Way
+	Method  string
+	Options Options
+}
+
+// change edits a copy of options.
+func (o Options) change(method string, w advice.Way, edit func(*Options)) Change {
+	edit(&o)
+	return Change{w, method, o}
+}
+
+// Row is a run that a plan shows.
+type Row struct {
+	Name    string
+	Method  string
+	Options Options
+}

@@ -1,0 +1,94 @@
+package stage
+
+import (
+	"strconv"
+
+	"steplm/model"
+	"steplm/model/advice"
+)
+
+const stepName = "step"
+
+var stepMethod = Method{
+	Name:  stepName,
+	Build: step,
+	Uses: []advice.Option{
+		advice.Stages, advice.Split, advice.GrowAt, advice.Operator, advice.Position, advice.Rewarm,
+		advice.Rank, advice.Alpha, advice.LoRATargets, advice.Adapters, advice.AdapterLR, advice.AdapterWeightDecay,
+		advice.TrainEmbedding, advice.TrainHead, advice.TrainNorms,
+	},
+	Less: stepLess,
+	Rows: stepRows,
+}
+
+// step is STEP (Yano, Ito, Suzuki; NAACL 2025): train a small model, grow it by
+// inserting layers between the old ones at 75 % of the stage's schedule, freeze
+// the old layers and wrap them in LoRA, train the new layers and the adapters;
+// repeat. The layers per stage minimise the largest stage's bytes, see
+// Options.SplitBy.
+func step(o Options) (Recipe, error) {
+	r := o.base(stepName)
+	r.Adapter = o.Adapter
+	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
+	if o.Stages > 1 {
+		if err := o.Adapter.Validate(o.Model); err != nil {
+			return r, err
+		}
+	}
+	split, err := o.split()
+	if err != nil {
+		return r, err
+	}
+	run, schedule, err := StageSteps(o.Steps, o.Stages, o.GrowAt)
+	if err != nil {
+		return r, err
+	}
+	depth := 0
+	for i, n := range split {
+		depth += n
+		s, err := o.stage(i, depth, run[i], schedule[i])
+		if err != nil {
+			return r, err
+		}
+		if i > 0 {
+			verbs := []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
+			if !o.KeepAdapters {
+				verbs = append(verbs, Verb{Do: Merge})
+			}
+			verbs = append(verbs, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams})
+			s.Entry = Transition{Verbs: append(verbs, s.Entry.Verbs...), Save: true, Evaluate: true}
+		}
+		r.Stages = append(r.Stages, s)
+	}
+	return r, nil
+}
+
+// stepLess: what is frozen can be smaller, the layers shared otherwise, or among more stages.
+func stepLess(o Options) (list []Change) {
+	use := func(option advice.Option, value string) advice.Remedy {
+		return advice.Remedy{How: advice.Use, Option: option, Value: value}
+	}
+	if o.Storage.Frozen != model.Int8 {
+		list = append(list, o.change(stepName, advice.Way{use(advice.Frozen, model.Int8)}, func(c *Options) { c.Storage.Frozen = model.Int8 }))
+	}
+	if o.Split != nil || o.SplitBy != SplitReal {
+		list = append(list, o.change(stepName, advice.Way{use(advice.Split, SplitReal)}, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal }))
+	}
+	way, by := advice.Way{use(advice.Stages, strconv.Itoa(o.Stages+1))}, o.SplitBy
+	if o.Split != nil { // of that many stages there is none yet
+		by = SplitReal
+		way = append(way, use(advice.Split, by))
+	}
+	return append(list, o.change(stepName, way, func(c *Options) { c.Stages, c.Split, c.SplitBy = c.Stages+1, nil, by }))
+}
+
+// stepRows are the split that the options ask for and the two that are optimal.
+func stepRows(o Options) []Row {
+	if o.Stages == 1 {
+		return nil
+	}
+	rows := []Row{{PlanStep, stepName, o}, {PlanReal, stepName, o}, {PlanPaper, stepName, o}}
+	rows[1].Options.SplitBy, rows[1].Options.Split = SplitReal, nil
+	rows[2].Options.SplitBy, rows[2].Options.Split = SplitPaper, nil
+	return rows
+}
