@@ -47,10 +47,15 @@ golden: (setup "lavapipe")
 bench *args: build
     bin/steplm bench all "$@"
 
-# the same on a GPU and, where Python has torch, PyTorch fp32 on the same card; docs/gpu/run.sh has the flags
+# make bin/gpu-kit, a folder that measures a GPU on a machine that has nothing
 [no-exit-message]
-bench-gpu *args:
-    docs/gpu/run.sh "$@"
+gpu-kit: (setup "lavapipe")
+    .ci/gpu-kit
+
+# make the GPU kit and run it here: tests, rates, steps, PyTorch beside them; cmd/gpukit/kit/README.md
+[no-exit-message]
+bench-gpu *args: gpu-kit
+    bin/gpu-kit/run.sh "$@"
 
 # Go's own benchmarks, of kernels, the device and the data path
 bench-go *args: setup

@@ -15,6 +15,16 @@ type Batch struct {
 	Order           []uint32 // (B*T) row numbers by id, ascending within an id
 }
 
+// Scored is the number of targets that count.
+func (b Batch) Scored() (n int) {
+	for _, target := range b.Targets {
+		if target != Ignored {
+			n++
+		}
+	}
+	return n
+}
+
 // NewBatch computes the segments of inputs and targets, two slices of one
 // length that the Batch keeps.
 func NewBatch(inputs, targets []uint32) Batch {

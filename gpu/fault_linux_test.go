@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,92 @@ var faultPhases = []struct {
 	{"close", func(v *victim) error { v.d.Close(); return nil }},
 }
 
+// fill makes tensors of 40 MiB until one is refused, frees them all, and does it again: a device must
+// hold as many the second time, and its error say what it holds.
+func (v *victim) fill() (n int, err error) {
+	var made []Tensor
+	defer func() {
+		for _, x := range made {
+			v.d.Free(x)
+		}
+	}()
+	for {
+		x, err := v.d.New(Spec{Name: "x", Class: Weights, DType: U32, Shape: []int{10 << 20}})
+		if err != nil {
+			return len(made), err
+		}
+		made = append(made, x)
+		if len(made) == 1000 {
+			return len(made), errors.New("nothing was refused")
+		}
+	}
+}
+
+// makeMany makes 1 GiB in buffers as a GPU has them: without memory of their own.
+func makeMany() error {
+	d, err := Open(os.Getenv("STEPLM_DEVICE"))
+	if err != nil {
+		return err
+	}
+	w := d.(*wdevice)
+	for bytes, size := 0, 64<<10; bytes < 1<<30; bytes += size {
+		if size = size * 3 / 2 &^ 3; size > 40<<20 {
+			size = 64 << 10
+		}
+		s := Spec{Name: "x", Class: Weights, DType: U32, Shape: []int{size / 4}}
+		if _, err := w.buffer(s, s.Bytes(), tensorUsage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sufferLittle fills the device twice.
+func sufferLittle() {
+	d, err := Open(os.Getenv("STEPLM_DEVICE"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	v := &victim{d: d.(*wdevice)}
+	for range 2 {
+		n, err := v.fill()
+		fmt.Printf("%d: %v\n", n, err)
+		fmt.Println(errors.As(err, new(*AllocateError)))
+	}
+	v.d.Close()
+}
+
+// A device with a small heap refuses what does not fit with the ledger in its error, and gives back
+// what was freed.
+func TestSmallHeap(t *testing.T) {
+	adapter(t)
+	out, words, code := runLittle(t, "little", "FAULTVK_HEAP=335544320")
+	m := regexp.MustCompile(`^(\d+): (allocate x \(40.0 MiB\): .*; on the device now: weights .*)\ntrue\n(\d+): .*\ntrue\n$`).FindStringSubmatch(out)
+	if code != 0 || m == nil || m[1] != m[3] {
+		t.Fatalf("exit code %d\n%s%s", code, out, words)
+	}
+	if n, _ := strconv.Atoi(m[1]); n < 5 || n > 8 {
+		t.Errorf("%d tensors of 40 MiB fit into 320 MiB: %s", n, m[2])
+	}
+}
+
+// A driver may allow as few as 4096 allocations at once, and the library aborts beyond: but it cuts small
+// buffers out of large allocations, so that those of a 48 GiB card stay below. Here that is 1 GiB in
+// buffers of 64 KiB to 40 MiB, of a device that allows 4096/48.
+func TestFewAllocations(t *testing.T) {
+	adapter(t)
+	if out, words, code := runLittle(t, "many", "FAULTVK_COUNT=85"); code != 0 || out != "<nil>\n" {
+		t.Errorf("exit code %d\n%s%s", code, out, words)
+	}
+}
+
+// runLittle runs a phase on a device with little of something.
+func runLittle(t *testing.T, phase, limit string) (out, words string, code int) {
+	t.Helper()
+	return runVictim(t, "STEPLM_FAULT="+phase+"=", limit, "LD_LIBRARY_PATH="+filepath.Dir(faultyLoader(t)), "FAULTVK_REAL="+realLoader(t))
+}
+
 // victim is the state of the program that suffers the fault.
 type victim struct {
 	d *wdevice
@@ -86,7 +173,14 @@ func (v *victim) pass(n int) error {
 
 func TestMain(m *testing.M) {
 	if phase, fault, ok := strings.Cut(os.Getenv("STEPLM_FAULT"), "="); ok {
-		suffer(phase, fault)
+		switch phase {
+		case "little":
+			sufferLittle()
+		case "many":
+			fmt.Println(makeMany())
+		default:
+			suffer(phase, fault)
+		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
@@ -185,12 +279,11 @@ func TestFaults(t *testing.T) {
 // Without a driver, or with a loader that is none, the error says what to
 // install.
 func TestNoAdapter(t *testing.T) {
-	hollow := filepath.Join(t.TempDir(), "libvulkan.so.1")
-	if out, err := exec.Command("cc", "-shared", "-o", hollow, "-x", "c", os.DevNull).CombinedOutput(); err != nil {
-		t.Fatalf("cc: %v\n%s", err, out)
-	}
-	for _, env := range []string{"VK_ICD_FILENAMES=" + os.DevNull, "LD_LIBRARY_PATH=" + filepath.Dir(hollow)} {
-		out, words, code := runVictim(t, "STEPLM_FAULT=open=", env)
+	hollow := loader(t, "-x", "c", os.DevNull)
+	for _, env := range [][]string{
+		{"VK_ICD_FILENAMES=" + os.DevNull, "VK_DRIVER_FILES=" + os.DevNull}, {"LD_LIBRARY_PATH=" + filepath.Dir(hollow)},
+	} {
+		out, words, code := runVictim(t, append(env, "STEPLM_FAULT=open=")...)
 		if code != 0 || !strings.Contains(out, "mesa-vulkan-drivers") {
 			t.Errorf("%s: exit code %d\n%s\n%s", env, code, out, words)
 		}
@@ -220,8 +313,19 @@ func runVictim(t *testing.T, env ...string) (out, words string, code int) {
 // faultyLoader builds the stand-in for the Vulkan loader.
 func faultyLoader(t *testing.T) string {
 	t.Helper()
+	return loader(t, "-fPIC", "-O1", "-Wall", "-Werror", "testdata/faultvk.c", "-ldl")
+}
+
+// loader builds a Vulkan loader. A machine that built this program has a compiler; one that it was
+// carried to may have none.
+func loader(t *testing.T, args ...string) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skipf("there is no C compiler to build a faulty loader with: %v", err)
+	}
 	lib := filepath.Join(t.TempDir(), "libvulkan.so.1")
-	if out, err := exec.Command("cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", lib, "testdata/faultvk.c", "-ldl").CombinedOutput(); err != nil {
+	if out, err := exec.Command(cc, append([]string{"-shared", "-o", lib}, args...)...).CombinedOutput(); err != nil {
 		t.Fatalf("cc: %v\n%s", err, out)
 	}
 	return lib

@@ -101,7 +101,8 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	dev, err := a.handle.RequestDevice(&descriptor)
 	if err != nil {
-		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, or it is out of memory; try another device")
+		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, " +
+			"or it is out of memory; try another device")
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
@@ -182,9 +183,19 @@ func (d *wdevice) buffer(s Spec, size int64, u wgpu.BufferUsage) (*wgpu.Buffer, 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("allocate %s (%s): %s; on the device now: %s", s.Name, Bytes(s.Bytes()), oneLine(err), &d.ledger)
+		return nil, &AllocateError{Spec: s, cause: oneLine(err), live: d.ledger.String()}
 	}
 	return b, nil
+}
+
+// AllocateError is a tensor that a device has no memory for.
+type AllocateError struct {
+	Spec        Spec
+	cause, live string
+}
+
+func (e *AllocateError) Error() string {
+	return fmt.Sprintf("allocate %s (%s): %s; on the device now: %s", e.Spec.Name, Bytes(e.Spec.Bytes()), e.cause, e.live)
 }
 
 // The library cuts buffers of up to sharedBytes out of chunks of memory, in blocks

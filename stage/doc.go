@@ -7,6 +7,9 @@
 // merge, reset, rewarm. Vanilla training uses none; STEP uses them at 75 %
 // of a stage. If a method needs an if in the trainer, a verb is missing.
 //
+// A step is three calls, Backward, Reduce and Update, see step.go: between the first two the
+// processes of a run would meet.
+//
 // What Go cannot enforce: a Recipe is never changed once its run has begun (its
 // hash is in every checkpoint), and memory is freed before it is taken in a
 // transition (a test compares the ledger's peak with the plans).

@@ -131,8 +131,10 @@ func arrangements(method string, o Options) ([]arrangement, error) {
 	}
 	if len(list) == 0 {
 		return nil, cmp.Or(first, advice.With(
-			fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed", whole, o.Batch.SeqLen, maxRows),
-			advice.Way{{How: advice.Lower, Option: advice.BatchSize}}, advice.Way{{How: advice.Lower, Option: advice.GradAccum}},
+			fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed",
+				whole, o.Batch.SeqLen, maxRows),
+			advice.Way{{How: advice.Lower, Option: advice.BatchSize}},
+			advice.Way{{How: advice.Lower, Option: advice.GradAccum}},
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}}))
 	}
 	return list, nil
@@ -214,12 +216,14 @@ type Fitting struct {
 }
 
 func (u *Unfit) Error() string {
-	return fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, %d rows of logits) takes %s in the largest stage, %s more",
-		gpu.Bytes(u.Limit), u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
+	return fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, "+
+		"%d rows of logits) takes %s in the largest stage, %s more", gpu.Bytes(u.Limit),
+		u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
 }
 
 func doesNotFit(method string, o Options, least arrangement, limit, overhead int64) error {
-	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: least.options.Batch, Recompute: least.options.Recompute}
+	b, recompute := least.options.Batch, least.options.Recompute
+	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: b, Recompute: recompute}
 	for _, c := range changes(method, o) {
 		if all, err := arrangements(c.Method, c.Options); err == nil { // else it is not allowed with the rest
 			u.Changes = append(u.Changes, Fitting{c.Way, smallest(all).peak + overhead})

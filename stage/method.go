@@ -45,7 +45,8 @@ func MethodNames() (names []string) {
 // Heeds reports whether the method does anything with an option: with those that no method
 // names, all do.
 func (m Method) Heeds(o advice.Option) bool {
-	return slices.Contains(m.Uses, o) || !slices.ContainsFunc(Methods, func(m Method) bool { return slices.Contains(m.Uses, o) })
+	named := slices.ContainsFunc(Methods, func(m Method) bool { return slices.Contains(m.Uses, o) })
+	return slices.Contains(m.Uses, o) || !named
 }
 
 // Change is a run that may take less memory, and how it comes about.

@@ -68,18 +68,20 @@ func stepLess(o Options) (list []Change) {
 	use := func(option advice.Option, value string) advice.Remedy {
 		return advice.Remedy{How: advice.Use, Option: option, Value: value}
 	}
+	add := func(w advice.Way, edit func(*Options)) { list = append(list, o.change(stepName, w, edit)) }
 	if o.Storage.Frozen != model.Int8 {
-		list = append(list, o.change(stepName, advice.Way{use(advice.Frozen, model.Int8)}, func(c *Options) { c.Storage.Frozen = model.Int8 }))
+		add(advice.Way{use(advice.Frozen, model.Int8)}, func(c *Options) { c.Storage.Frozen = model.Int8 })
 	}
 	if o.Split != nil || o.SplitBy != SplitReal {
-		list = append(list, o.change(stepName, advice.Way{use(advice.Split, SplitReal)}, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal }))
+		add(advice.Way{use(advice.Split, SplitReal)}, func(c *Options) { c.Split, c.SplitBy = nil, SplitReal })
 	}
 	way, by := advice.Way{use(advice.Stages, strconv.Itoa(o.Stages+1))}, o.SplitBy
 	if o.Split != nil { // of that many stages there is none yet
 		by = SplitReal
 		way = append(way, use(advice.Split, by))
 	}
-	return append(list, o.change(stepName, way, func(c *Options) { c.Stages, c.Split, c.SplitBy = c.Stages+1, nil, by }))
+	add(way, func(c *Options) { c.Stages, c.Split, c.SplitBy = c.Stages+1, nil, by })
+	return list
 }
 
 // stepRows are the split that the options ask for and the two that are optimal.

@@ -93,7 +93,8 @@ func MakePlan(o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{
-		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum, Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
+		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum,
+		Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
 		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}

@@ -7,55 +7,72 @@ import (
 	"steplm/model"
 )
 
-// prefetch gets the first batch of a step, and puts it on the device, while the step
-// before still runs there. To whoever asks where the data stand it has not done so:
-// the cursor is that of the next batch that a step will take.
+// prefetch gets the micro-batches of a step, and puts the first on the device, while the step
+// before still runs there. To whoever asks where the data stand it has not done so: the
+// cursor is that of the next batch that a step will take.
 type prefetch struct {
 	from Batches
+	n    int // micro-batches of a step
 	// What was fetched and not taken yet.
-	held   bool
-	batch  data.Batch
-	err    error
-	before data.Cursor
-	// Where the batch was loaded, and as which load there: whoever borrows the
-	// activations loads another.
+	batches []data.Batch
+	err     error
+	before  data.Cursor // the first one's
+	// Where the first was loaded, and as which load there: whoever borrows the activations
+	// loads another.
 	on *model.Activations
 	at int
 }
 
-// fetch gets the next batch and loads it. What goes wrong is told when the batch is
-// asked for, by when the step that runs now is complete.
+// fetch gets what the next step lacks and loads the first batch. What goes wrong is told when
+// they are asked for, by when the step that runs now is complete.
 func (p *prefetch) fetch(ctx context.Context, a *model.Activations) {
-	p.before, p.held = p.from.Cursor(), true
-	if p.batch, p.err = p.from.Next(ctx); p.err == nil {
-		p.err = p.load(a)
+	for len(p.batches) < p.n {
+		if len(p.batches) == 0 {
+			p.before = p.from.Cursor()
+		}
+		b, err := p.from.Next(ctx)
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.batches = append(p.batches, b)
 	}
+	p.err = p.load(a)
 }
 
 func (p *prefetch) load(a *model.Activations) error {
-	if err := a.Load(model.Batch(p.batch)); err != nil {
+	if err := a.Load(model.Batch(p.batches[0])); err != nil {
 		return err
 	}
 	p.on, p.at = a, a.Loads()
 	return nil
 }
 
-// next leaves the next batch on the device.
-func (p *prefetch) next(ctx context.Context, a *model.Activations) error {
-	if !p.held {
-		p.fetch(ctx, a)
+// step hands out the micro-batches of the next step, with the first on the device. After an
+// error it may be asked again.
+func (p *prefetch) step(ctx context.Context, a *model.Activations) ([]data.Batch, error) {
+	if err := p.err; err != nil {
+		p.err = nil
+		return nil, err
 	}
-	p.held = false
-	if p.err == nil && (p.on != a || p.at != a.Loads()) {
+	switch {
+	case len(p.batches) < p.n:
+		p.fetch(ctx, a)
+	case p.on != a || p.at != a.Loads():
 		p.err = p.load(a)
 	}
-	p.batch = data.Batch{}
-	return p.err
+	if err := p.err; err != nil {
+		p.err = nil
+		return nil, err
+	}
+	list := p.batches
+	p.batches = nil
+	return list, nil
 }
 
-// Cursor is that of the batch that next would load.
+// Cursor is that of the first batch that step would hand out.
 func (p *prefetch) Cursor() data.Cursor {
-	if p.held {
+	if len(p.batches) > 0 {
 		return p.before
 	}
 	return p.from.Cursor()
@@ -63,6 +80,6 @@ func (p *prefetch) Cursor() data.Cursor {
 
 // Seek goes to a cursor and forgets what was fetched.
 func (p *prefetch) Seek(c data.Cursor) error {
-	p.held = false
+	p.batches, p.err = nil, nil
 	return p.from.Seek(c)
 }

@@ -26,9 +26,9 @@ func (f *failing) Next(ctx context.Context) (data.Batch, error) {
 	return f.listed.Next(ctx)
 }
 
-// A step leaves the next one's first batch fetched, once, the last step none; the
-// cursor does not know of it.
-func TestPrefetchRunsOneBatchAhead(t *testing.T) {
+// A step leaves the next one's batches fetched, once, and the first of them loaded, the last step
+// none; the cursor does not know of it.
+func TestPrefetchRunsOneStepAhead(t *testing.T) {
 	o := tinyOptions()
 	o.GradAccum = 2
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
@@ -36,9 +36,9 @@ func TestPrefetchRunsOneBatchAhead(t *testing.T) {
 		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), from)
 		for step := 1; step <= o.Steps; step++ {
 			takeSteps(t, tr, 1)
-			ahead := 1
+			ahead, loaded := 2, 1
 			if step == o.Steps {
-				ahead = 0
+				ahead, loaded = 0, 0
 			}
 			if from.at != 2*step+ahead {
 				t.Errorf("after step %d of %d: %d batches were fetched, want %d", step, o.Steps, from.at, 2*step+ahead)
@@ -46,8 +46,8 @@ func TestPrefetchRunsOneBatchAhead(t *testing.T) {
 			if c := tr.batches.Cursor().Windows; c != int64(2*step) {
 				t.Errorf("after step %d the cursor is at batch %d, want %d", step, c, 2*step)
 			}
-			if n := tr.acts.Loads(); n != from.at {
-				t.Errorf("after step %d: %d loads of %d batches", step, n, from.at)
+			if n := tr.acts.Loads(); n != 2*step+loaded {
+				t.Errorf("after step %d: %d loads, want %d", step, n, 2*step+loaded)
 			}
 		}
 	})
@@ -56,26 +56,29 @@ func TestPrefetchRunsOneBatchAhead(t *testing.T) {
 // What fails ahead of its step is that step's error: the one before is whole. Then
 // the batches go on where they were.
 func TestPrefetchTellsErrorsLater(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "vanilla", o)
-	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		batches := func() *listed { return randomBatches(8, o.Batch, o.Model.Vocab, 3) }
-		want := takeSteps(t, newTrainer(t, d, r, batches()), 3)
-		damage := errors.New("shard 7 is damaged")
-		tr := newTrainer(t, d, r, &failing{batches(), 2, damage})
-		got := takeSteps(t, tr, 2)
-		if _, err := tr.Step(context.Background()); !errors.Is(err, damage) {
-			t.Errorf("step 3: %v, want %v", err, damage)
-		}
-		if c := tr.batches.Cursor().Windows; c != 2 || tr.step != 2 {
-			t.Errorf("after the error the cursor is at batch %d and %d steps are done, want 2 and 2", c, tr.step)
-		}
-		for i, m := range append(got, takeSteps(t, tr, 1)...) {
-			if m.Loss != want[i].Loss || m.GradNorm != want[i].GradNorm {
-				t.Errorf("step %d: loss %g, without the error %g", i+1, m.Loss, want[i].Loss)
+	for _, c := range []struct{ accum, at int }{{1, 2}, {2, 4}, {2, 5}} {
+		o := tinyOptions()
+		o.GradAccum = c.accum
+		r := mustRecipe(t, "vanilla", o)
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			batches := func() *listed { return randomBatches(8, o.Batch, o.Model.Vocab, 3) }
+			want := takeSteps(t, newTrainer(t, d, r, batches()), 3)
+			damage := errors.New("shard 7 is damaged")
+			tr := newTrainer(t, d, r, &failing{batches(), c.at, damage})
+			got := takeSteps(t, tr, 2)
+			if _, err := tr.Step(context.Background()); !errors.Is(err, damage) {
+				t.Errorf("step 3: %v, want %v", err, damage)
 			}
-		}
-	})
+			if at := tr.batches.Cursor().Windows; at != int64(2*c.accum) || tr.step != 2 || numbers(tr) != `{"updates":2}` {
+				t.Errorf("after the error the cursor is at batch %d, %d steps and %s are done, want %d and 2", at, tr.step, numbers(tr), 2*c.accum)
+			}
+			for i, m := range append(got, takeSteps(t, tr, 1)...) {
+				if m.Loss != want[i].Loss || m.GradNorm != want[i].GradNorm {
+					t.Errorf("step %d: loss %g, without the error %g", i+1, m.Loss, want[i].Loss)
+				}
+			}
+		})
+	}
 }
 
 // A batch that an evaluation drove off the device, or that waited for a growth, is

@@ -114,8 +114,10 @@ func (r Recipe) Validate() error {
 	}
 	if r.Storage.Release && r.GradAccum > 1 {
 		return advice.With(
-			fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, and with %d micro-batches none is before the last", r.GradAccum),
-			advice.Way{{How: advice.Use, Option: advice.GradAccum, Value: "1"}}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+			fmt.Errorf("gradient release updates a parameter as soon as its gradient is complete, "+
+				"and with %d micro-batches none is before the last", r.GradAccum),
+			advice.Way{{How: advice.Use, Option: advice.GradAccum, Value: "1"}},
+			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
 	}
 	if err := r.validSize(); err != nil {
 		return err
@@ -174,11 +176,13 @@ func (r Recipe) validSize() error {
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return advice.With(
 			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),
-			advice.Way{{How: advice.Lower, Option: advice.SeqLen}}, advice.Way{{How: advice.Raise, Option: advice.MaxSeqLen}})
+			advice.Way{{How: advice.Lower, Option: advice.SeqLen}},
+			advice.Way{{How: advice.Raise, Option: advice.MaxSeqLen}})
 	}
 	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
 		return advice.With(
-			fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed", r.Batch.Batch, r.Batch.SeqLen, maxRows),
+			fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed",
+				r.Batch.Batch, r.Batch.SeqLen, maxRows),
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}})
 	}
 	if r.Batch.HeadRows < 0 {

@@ -81,7 +81,8 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, filepath.Join(r.Folder.checkpoints(), name))
+	at := filepath.Join(r.Folder.checkpoints(), name)
+	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
 		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err, filepath.Join(r.Folder.checkpoints(), "LATEST"))
 	}

@@ -47,7 +47,10 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 		return err
 	}
 	planes, numbers := t.opt.State()
-	s := state{Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers, Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name()}
+	s := state{
+		Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers,
+		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(),
+	}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
 	}
@@ -222,7 +225,8 @@ func readState(dir string, r Recipe, hash string) (s state, err error) {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
 	}
 	if s.Recipe != hash {
-		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)", dir, s.Recipe, hash)
+		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)",
+			dir, s.Recipe, hash)
 	}
 	if s.Optimizer == nil {
 		s.Optimizer = fmt.Appendf(nil, `{"updates": %s}`, s.Updates)

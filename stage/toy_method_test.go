@@ -297,7 +297,7 @@ func TestGrowthKeepsMomentsWithoutReset(t *testing.T) {
 	})
 }
 
-// What cannot be reset in part says so before it changes anything.
+// What cannot be reset in part says so.
 func TestResetRefuses(t *testing.T) {
 	o := restartOptions(t)
 	o.Optimizer = toyOptions(t).Optimizer

@@ -3,15 +3,12 @@ package stage
 import (
 	"context"
 	"fmt"
-	"math"
-	"time"
 
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/model/advice"
 	"steplm/model/optim"
-	"steplm/wgsl"
+	"steplm/stage/reduce"
 )
 
 // Batches is where training gets its micro-batches from.
@@ -24,6 +21,7 @@ type Batches interface {
 // Trainer holds what trains in one stage and runs its steps.
 type Trainer struct {
 	Recipe   Recipe
+	Reducer  reduce.Reducer // sums over the processes of the run; nil: it is the only one
 	dev      gpu.Device
 	layouts  []model.Layout
 	schedule optim.Schedule
@@ -103,7 +101,10 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b}, opt: r.Optimizer.New(), hash: r.Hash(), stage: stage}
+	t := &Trainer{
+		Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b, n: r.GradAccum},
+		opt: r.Optimizer.New(), hash: r.Hash(), stage: stage,
+	}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -159,79 +160,6 @@ func (t *Trainer) Free() {
 	}
 }
 
-// Step runs one optimizer step: GradAccum micro-batches, clip, update, and one
-// small read-back.
-func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
-	start := time.Now()
-	stage, _ := t.Recipe.StageOf(t.step)
-	if stage != t.stage {
-		return Metrics{}, fmt.Errorf("step %d belongs to stage %d, the model is in stage %d", t.step+1, stage+1, t.stage+1)
-	}
-	s := t.Recipe.Stages[stage]
-	targets := float64(t.Recipe.TokensPerStep())
-	rate := t.schedule.At(t.step)
-	rates := func(q *model.Param) optim.Rates {
-		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
-		if q.Role.LoRA() {
-			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
-		}
-		if !q.Role.Decays() {
-			r.Decay = 0
-		}
-		return r
-	}
-	g := model.Gradients{Scale: float32(1 / targets)}
-	if t.Recipe.Storage.Release {
-		g.Complete = t.opt.Release(t.acts.Stats, rates)
-	}
-	for i := range t.Recipe.GradAccum {
-		if err := t.batches.next(ctx, t.acts); err != nil {
-			return Metrics{}, err
-		}
-		g.Accumulate = i > 0
-		p := t.dev.Begin("train")
-		t.Model.Forward(p, t.acts)
-		t.Model.Backward(p, t.acts, g)
-		if err := p.End(); err != nil {
-			return Metrics{}, err
-		}
-	}
-	p := t.dev.Begin("update")
-	if t.Recipe.Storage.Release {
-		t.opt.FinishRelease(p, t.acts.Stats)
-	} else {
-		t.opt.Step(p, t.acts.Stats, rates)
-	}
-	if err := p.End(); err != nil {
-		return Metrics{}, err
-	}
-	if t.step+1 < t.Recipe.Steps() {
-		t.batches.fetch(ctx, t.acts) // while the device works
-	}
-	stats, err := gpu.ReadF32(t.dev, t.acts.Stats)
-	if err != nil {
-		return Metrics{}, err
-	}
-	loss, norm := float64(stats[wgsl.StatLoss])/targets, float64(stats[wgsl.StatNorm])
-	if x := loss + norm; math.IsNaN(x) || math.IsInf(x, 0) {
-		t.opt.Undo()
-		updated := "nothing was updated"
-		if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
-			updated = "what was updated before that is thrown away"
-		}
-		return Metrics{}, advice.With(
-			fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: the training has diverged, begin again", t.step+1, loss, norm, updated),
-			advice.Way{{How: advice.Lower, Option: advice.LR}})
-	}
-	t.step++
-	seconds := time.Since(start).Seconds()
-	return Metrics{
-		Step: t.step, Stage: stage + 1, Loss: loss, LR: s.LR * rate, GradNorm: norm, Tokens: int64(t.step) * t.Recipe.TokensPerStep(),
-		TokensPerSecond: targets / seconds, FLOPsPerSecond: t.layout().FLOPs(t.Recipe.Batch).Total() * float64(t.Recipe.GradAccum) / seconds,
-		Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
-	}, nil
-}
-
 // GrowthEvent says what a transition did.
 type GrowthEvent struct {
 	Stage     int    `json:"stage"` // the one entered
@@ -260,15 +188,18 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 	if err != nil {
 		return GrowthEvent{}, err
 	}
+	failed := func(err error) error {
+		return fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+	}
 	resetPeaks(t.dev)
 	t.acts.Free()
 	t.acts = nil
 	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
-		return GrowthEvent{}, fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+		return GrowthEvent{}, failed(err)
 	}
 	t.stage++
 	if err := t.allocateState(); err != nil {
-		return GrowthEvent{}, fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+		return GrowthEvent{}, failed(err)
 	}
 	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
 	if d := t.dev.Ledger().Difference(want); d != "" {

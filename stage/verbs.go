@@ -35,7 +35,7 @@ type Verb struct {
 // The parameters that a reset selects.
 const (
 	AllParams  = "all"
-	LoRAParams = "lora" // those of adapters
+	LoRAParams = "lora"
 )
 
 // selects reports whether a reset is of a parameter.

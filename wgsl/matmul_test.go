@@ -114,7 +114,7 @@ func TestMatmul(t *testing.T) {
 		{M: 65, N: 129, K: 65, Scale: 0.5, Accumulate: true}, {M: 128, N: 128, K: 128, Scale: 1},
 	}
 	for _, transpose := range everyTranspose {
-		for _, types := range everyMatmulTypes {
+		for _, types := range gputest.Sample(everyMatmulTypes) {
 			shapes := small
 			if slices.Contains(uniformMatmulTypes, types) {
 				shapes = slices.Concat(small, large)
@@ -158,7 +158,7 @@ func TestMatmulVariantsAgree(t *testing.T) {
 			c := stored(types[0], random(3, (outRow+s.M+below)*s.N, 1))
 			x, y := gputest.TensorOf(t, d, types[1], "a", a, aRow+sa[0]+below, sa[1]), gputest.TensorOf(t, d, types[2], "b", b, bRow+sb[0]+below, sb[1])
 			var first gpu.Tensor
-			for i, v := range everyMatmul(transpose, types) {
+			for i, v := range gputest.Sample(everyMatmul(transpose, types)) {
 				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
 				run(t, d, func(p *gpu.Pass) {
 					piece := matmulPiece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}

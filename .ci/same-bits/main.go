@@ -41,8 +41,8 @@ type run struct {
 
 // shared are the flags of all runs, as the working tree spells them: twenty steps of a
 // model in which no two dimensions are alike.
-const shared = "--hidden 24 --ffn 80 --layers 6 --heads 6 --kv-heads 2 --max-seq-len 40 --seq-len 40 --batch-size 2 --steps 20" +
-	" --lr 5e-3 --save-every 6 --keep 0 --eval-tokens 0 --no-tune --json"
+const shared = "--hidden 24 --ffn 80 --layers 6 --heads 6 --kv-heads 2 --max-seq-len 40 --seq-len 40" +
+	" --batch-size 2 --steps 20 --lr 5e-3 --save-every 6 --keep 0 --eval-tokens 0 --no-tune --json"
 
 var runs = []run{
 	{name: "vanilla", flags: "--method vanilla", host: true},
@@ -57,7 +57,8 @@ var runs = []run{
 	{name: "recompute", flags: "--stages 2 --recompute block"},
 	{name: "accumulation", flags: "--stages 2 --grad-accum 2"},
 	{name: "kept adapters", flags: "--stages 3 --adapters keep --no-train-embedding --no-train-head --no-train-norms"},
-	{name: "other growth", flags: "--stages 2 --split 2,4 --operator copy --position random --schedule constant --warmup 3 --rewarm 2"},
+	{name: "other growth", flags: "--stages 2 --split 2,4 --operator copy --position random" +
+		" --schedule constant --warmup 3 --rewarm 2"},
 	{name: "resumed", flags: "--stages 2", kill: 7, host: true},
 	{name: "resumed flash8", flags: "--stages 2 --states flash8 --adapters keep", kill: 13},
 	{name: "taken over", flags: "--stages 2", kill: 7, cross: true},
@@ -145,7 +146,8 @@ func compareAll(args []string) (same bool, err error) {
 			if err != nil {
 				verdict, same = "DIFFERENT", false
 			}
-			fmt.Printf("%-9s %-18s %-10s %6d %8d  %.16s\n", device, r.name, verdict, count.steps, count.tensors, count.model)
+			fmt.Printf("%-9s %-18s %-10s %6d %8d  %.16s\n",
+				device, r.name, verdict, count.steps, count.tensors, count.model)
 			if err != nil {
 				fmt.Printf("    %s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n    "))
 			}
@@ -223,7 +225,8 @@ func execute(p program, args []string, kill int) error {
 	case kill > 0 && killed:
 		return nil
 	case kill > 0:
-		return fmt.Errorf("%s ended before step %d, where it was to be killed: %v\n%s", p.title, kill, err, complaint.Bytes())
+		return fmt.Errorf("%s ended before step %d, where it was to be killed: %v\n%s",
+			p.title, kill, err, complaint.Bytes())
 	case err != nil:
 		return fmt.Errorf("%s: %w\n%s", p.title, err, complaint.Bytes())
 	}

@@ -29,9 +29,10 @@ var mayImport = map[string][]string{
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
-		"steplm/stage/eval", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
+		"steplm/stage/eval", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
 	},
-	"stage/eval": {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/reduce": {"steplm/gpu"},
 }
 
 // commands is the one place that wires everything together, and so may import everything.

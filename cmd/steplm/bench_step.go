@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -32,9 +33,12 @@ type stepBench struct {
 	Peak   float64      `json:"peak_gflops,omitempty"` // of the products at their best, between the steps
 	Turns  bool         `json:"in_turns"`              // or one stage after another, for want of memory
 	// Of the method's whole run, its stages as long as they are by default.
-	Tokens  float64           `json:"tokens_per_second"`
-	GFLOPS  float64           `json:"gflops"`
-	MFU     float64           `json:"mfu,omitempty"`
+	Tokens float64 `json:"tokens_per_second"`
+	GFLOPS float64 `json:"gflops"`
+	MFU    float64 `json:"mfu,omitempty"`
+	// Ledger is the most bytes on the device at once: of all stages together where they ran in turns,
+	// with the tensors of what is timed by itself.
+	Ledger  int64             `json:"ledger_peak_bytes"`
 	Variant map[string]string `json:"variant"` // that ran, by class of kernels
 	Stages  []stageBench      `json:"stages"`  // of STEP vanilla comes first
 }
@@ -43,6 +47,7 @@ type stepBench struct {
 type stageBench struct {
 	Name     string  `json:"name"`
 	Layers   int     `json:"layers"`
+	Bytes    int64   `json:"planned_bytes"`              // on the device while the stage trains, by its plan
 	Seconds  float64 `json:"step_seconds"`               // median
 	CPU      float64 `json:"step_cpu_seconds,omitempty"` // of the process, where the device computes in it; median
 	Spread   float64 `json:"spread"`                     // slowest less quickest step, of the median
@@ -218,26 +223,28 @@ func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *s
 	if _, err := tuning.tune(ctx, dev, work, r.Storage.Precision, quiet); err != nil {
 		return b, err
 	}
-	groups := [][]*stepRunner{runners}
 	all := [][]gpu.Spec{dev.Own()}
 	for _, x := range runners {
 		all = append(all, x.specs)
+		x.Bytes = gpu.Plan(dev.Own(), x.specs).Total()
 	}
-	if b.Turns = gpu.CheckFits(dev, gpu.Plan(all...)) == nil; !b.Turns {
-		groups = groups[:0]
+	if b.Turns = gpu.CheckFits(dev, gpu.Plan(all...)) == nil; b.Turns {
+		b.Peak, err = measureGroup(ctx, dev, runners, steps, quiet)
+		// A GPU tells only by refusing.
+		b.Turns = len(runners) == 1 || !errors.As(err, new(*gpu.AllocateError))
+	}
+	if !b.Turns {
 		for _, x := range runners {
-			groups = append(groups, []*stepRunner{x})
+			var peak float64
+			if peak, err = measureGroup(ctx, dev, []*stepRunner{x}, steps, quiet); err != nil {
+				break
+			}
+			b.Peak = max(b.Peak, peak)
 		}
 	}
-	var peaks []float64
-	for _, group := range groups {
-		peak, err := measureGroup(ctx, dev, group, steps, quiet)
-		if err != nil {
-			return b, err
-		}
-		peaks = append(peaks, peak)
+	if err != nil {
+		return b, err
 	}
-	b.Peak = slices.Max(peaks)
 	for _, x := range runners {
 		if first := runners[0]; x != first && beside != nil {
 			x.TimeRatio, x.FLOPRatio = overTurns(x.step.wall, first.step.wall), x.Total/first.Total
@@ -248,6 +255,7 @@ func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *s
 		b.Stages = append(b.Stages, x.stageBench)
 	}
 	b.Variant = variants(dev, work)
+	b.Ledger = dev.Ledger().Peak()
 	var tokens, flops, seconds float64
 	for _, x := range runners[len(runners)-len(r.Stages):] {
 		n := float64(r.Stages[x.stage].Steps)

@@ -92,7 +92,8 @@ func demoRun(flags ...string) (*pretrainCmd, error) {
 // plain Go, and says so.
 func (c *demoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
-		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n", explain(gpu.ErrNoAdapter))
+		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n",
+			explain(gpu.ErrNoAdapter))
 		return c.paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()

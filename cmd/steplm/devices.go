@@ -23,9 +23,12 @@ type device struct {
 	Buffer         int64  `json:"max_buffer_bytes"`
 	Groups         int    `json:"max_workgroups"`
 	Invocations    int    `json:"max_invocations"`
+	Workgroup      int    `json:"max_workgroup_memory_bytes"`
 	StorageBuffers int    `json:"max_storage_buffers"`
-	OK             bool   `json:"ok"` // the self-test's verdict
-	Note           string `json:"note,omitempty"`
+	// Submission is the operations handed over at once, as long as the device's speed was not measured.
+	Submission float64 `json:"submission_operations"`
+	OK         bool    `json:"ok"` // the self-test's verdict
+	Note       string  `json:"note,omitempty"`
 }
 
 func (c *devicesCmd) Run(ctx context.Context) error {
@@ -55,7 +58,8 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 }
 
 func describe(l gpu.Limits) device {
-	return device{Binding: l.Binding, Buffer: l.Buffer, Groups: l.Groups, Invocations: l.Invocations, StorageBuffers: l.StorageBuffers}
+	return device{Binding: l.Binding, Buffer: l.Buffer, Groups: l.Groups, Invocations: l.Invocations,
+		Workgroup: l.WorkgroupMemory, StorageBuffers: l.StorageBuffers, Submission: l.Budget}
 }
 
 // test opens a device and runs the self-test.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
 	"steplm/gpu"
 	"steplm/stage"
@@ -17,16 +16,16 @@ import (
 // devicesTuneCmd tunes a device ahead of a run.
 type devicesTuneCmd struct {
 	MethodFlags `embed:""`
-	TuneCache   string  `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
-	Again       bool    `help:"Try out what was tried out before, too."`
-	Seconds     float64 `default:"2" placeholder:"S" help:"Time for the trials of a class of calls, but for compiling. Default: ${default}."`
-	DeviceFlag  `embed:""`
-	JSON        bool `help:"Print JSON."`
+	Again       bool `help:"Try out what was tried out before, too."`
+	TrialFlags
+	DeviceFlag `embed:""`
+	JSON       bool `help:"Print JSON."`
 }
 
 func (c *devicesTuneCmd) Run(ctx context.Context) error {
-	if !(c.Seconds > 0 && c.Seconds <= 3600) {
-		return usagef("--seconds %g: it must be above 0 and at most 3600", c.Seconds)
+	options, err := c.options()
+	if err != nil {
+		return err
 	}
 	r, err := c.Recipe()
 	if err != nil {
@@ -40,7 +39,7 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 	if !gpu.Tunable(dev) {
 		return fmt.Errorf("%s has nothing to tune: its kernels have one variant; choose a device that `steplm devices` lists", dev.Name())
 	}
-	list, err := c.tune(ctx, dev, r)
+	list, err := c.tune(ctx, dev, r, options)
 	if err != nil {
 		return err
 	}
@@ -61,12 +60,12 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 }
 
 // tune tries out every class of the recipe, however little is spent in it.
-func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recipe) ([]tune.Result, error) {
+func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recipe, o tune.Options) ([]tune.Result, error) {
 	work, err := r.Classes(dev.Limits())
 	if err != nil {
 		return nil, err
 	}
-	cache, err := TuneFlags{TuneCache: c.TuneCache}.cache(dev)
+	cache, err := c.cache(dev)
 	if err != nil {
 		return nil, err
 	}
@@ -74,5 +73,5 @@ func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recip
 		cache.Forget()
 	}
 	classes := append(slices.Sorted(maps.Keys(work)), peakClass(dev, r.Storage.Precision))
-	return runTrials(ctx, dev, classes, cache, tune.Options{Budget: time.Duration(c.Seconds * float64(time.Second))}, c.JSON)
+	return runTrials(ctx, dev, classes, cache, o, c.JSON)
 }

@@ -21,7 +21,7 @@ func TestDevicesTune(t *testing.T) {
 	cache := filepath.Join(t.TempDir(), "tune")
 	for _, dev := range devices(t) {
 		args := []string{"devices", "tune", "--device", dev, "--hidden", "16", "--ffn", "24", "--layers", "2", "--heads", "2", "--vocab", "32", "--max-seq-len", "8", "--tied",
-			"--rank", "4", "--batch-size", "2", "--seq-len", "8", "--seconds", "0.02", "--tune-cache", cache}
+			"--rank", "4", "--batch-size", "2", "--seq-len", "8", "--seconds-per-class", "0.02", "--tune-cache", cache}
 		if dev == "host" {
 			fail(t, 1, []string{"host (plain Go) has nothing to tune", "steplm devices"}, args...)
 			continue
@@ -66,6 +66,7 @@ func TestDevicesTune(t *testing.T) {
 			t.Errorf("with a damaged cache: exit code %d, %s", code, stderr)
 		}
 	}
-	fail(t, 2, []string{"--seconds 0"}, "devices", "tune", "--model", "tiny", "--seconds", "0")
+	fail(t, 2, []string{"--seconds-per-class 0"}, "devices", "tune", "--model", "tiny", "--seconds-per-class", "0")
+	fail(t, 2, []string{"--seconds-per-class -1"}, "bench", "step", "--model", "tiny", "--seconds-per-class=-1")
 	fail(t, 2, []string{"--stages and --split say nothing with --method vanilla"}, "devices", "tune", "--model", "tiny", "--method", "vanilla", "--stages", "2")
 }

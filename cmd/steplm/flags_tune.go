@@ -4,20 +4,35 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"steplm/gpu"
 	"steplm/wgsl"
 	"steplm/wgsl/tune"
 )
 
-// TuneFlags say whether the device is tuned to the run, and where that is kept.
+// TuneFlags say whether the device is tuned to the run, and how.
 type TuneFlags struct {
-	NoTune    bool   `help:"Do not try out kernels' variants on the device before a long run: take what earlier tuning found, else safe defaults. The numbers are the same."`
-	TuneCache string `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
+	NoTune bool `help:"Do not try out kernels' variants on the device before a long run: take what earlier tuning found, else safe defaults. The numbers are the same."`
+	TrialFlags
+}
+
+// TrialFlags say how long trials take, and where what they find is kept.
+type TrialFlags struct {
+	SecondsPerClass float64 `default:"2" placeholder:"S" help:"Time for the trials of a class of calls, but for compiling. Default: ${default}."`
+	TuneCache       string  `placeholder:"DIR" help:"Where tuning keeps what it finds. Default: the user's cache folder."`
+}
+
+// options bound the trials.
+func (f TrialFlags) options() (tune.Options, error) {
+	if !(f.SecondsPerClass > 0 && f.SecondsPerClass <= 3600) { // so that NaN fails
+		return tune.Options{}, usagef("--seconds-per-class %g: it must be above 0 and at most 3600", f.SecondsPerClass)
+	}
+	return tune.Options{Budget: time.Duration(f.SecondsPerClass * float64(time.Second))}, nil
 }
 
 // cache opens the device's.
-func (f TuneFlags) cache(dev gpu.Device) (*tune.Cache, error) {
+func (f TrialFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 	dir := f.TuneCache
 	if dir == "" {
 		var err error
@@ -36,6 +51,10 @@ func (f TuneFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 // class, and returns the rate of its products at their best, in operations per
 // second: 0 where it was not measured.
 func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]float64, precision string, quiet bool) (peak float64, err error) {
+	options, err := f.options()
+	if err != nil {
+		return 0, err
+	}
 	if !gpu.Tunable(dev) {
 		return 0, nil
 	}
@@ -55,7 +74,7 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]flo
 	} else if len(classes) > 0 {
 		classes = append(classes, best)
 	}
-	if _, err := runTrials(ctx, dev, classes, c, tune.Options{}, quiet); err != nil {
+	if _, err := runTrials(ctx, dev, classes, c, options, quiet); err != nil {
 		return 0, err
 	}
 	r, ok := c.Find(best)

@@ -68,7 +68,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // flagVars is what flags' defaults and help refer to.
 var flagVars = kong.Vars{
-	"targets": strings.Join(model.LinearNames(), ","), "parallel": strconv.Itoa(fetchParallel), "methods": strings.Join(stage.MethodNames(), ","),
+	"targets":  strings.Join(model.LinearNames(), ","),
+	"parallel": strconv.Itoa(fetchParallel),
+	"methods":  strings.Join(stage.MethodNames(), ","),
 }
 
 func main() {

@@ -55,7 +55,8 @@ func printPlan(w io.Writer, p stage.Plan) error {
 	fmt.Fprintf(w, "model   hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
 		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, count(p.Parameters))
 	fmt.Fprintf(w, "memory  %s\n", describeStorage(p.Storage, p.Batch, p.TrainableBytes))
-	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n", p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))
+	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n",
+		p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))
 	if p.Fitted != nil {
 		fmt.Fprintf(w, "limit   %s\n", p.Fitted)
 	}

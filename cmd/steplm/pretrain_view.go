@@ -40,8 +40,10 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 	}
 	for i, s := range r.Stages {
 		trains, frozen := layouts[i].Count()
-		line(fmt.Sprintf("stage %d", i+1), "%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
-			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()), describeCourse(s), s.Entry.Warmup(), s.Decay)
+		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
+		line(fmt.Sprintf("stage %d", i+1),
+			"%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
+			s.Layers, s.Steps, count(trains), count(frozen), gpu.Bytes(bytes), describeCourse(s), s.Entry.Warmup(), s.Decay)
 		if verbs := describeVerbs(r, s); i > 0 && len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
@@ -50,7 +52,8 @@ func describeRun(w io.Writer, r stage.Recipe, train *trainingData, tok *tokenize
 		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
-	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents", r.Optimizer.Settings, r.Optimizer.MaxNorm)
+	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
+		r.Optimizer.Settings, r.Optimizer.MaxNorm)
 }
 
 // describeCourse says how the learning rate goes in a stage.
@@ -69,7 +72,8 @@ func describeVerbs(r stage.Recipe, s stage.Stage) (list []string) {
 		case v.Do == stage.Grow:
 			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
 		case v.Do == stage.Wrap:
-			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)", r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
+			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)",
+				r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
 		case v.Do == stage.Reset && v.Keep > 0:
 			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
 		case v.Do == stage.Reset && v.Params != stage.AllParams:
@@ -82,7 +86,8 @@ func describeVerbs(r stage.Recipe, s stage.Stage) (list []string) {
 
 // describeStorage says how numbers are kept.
 func describeStorage(s model.Storage, b model.Size, trainableBytes float64) string {
-	text := fmt.Sprintf("%s, states %s, gradients %s: %.4g bytes per trainable parameter, %.4g per frozen one", s.Precision, s.States, s.Gradients, trainableBytes, s.FrozenBytes())
+	text := fmt.Sprintf("%s, states %s, gradients %s: %.4g bytes per trainable parameter, %.4g per frozen one",
+		s.Precision, s.States, s.Gradients, trainableBytes, s.FrozenBytes())
 	if s.Release {
 		text += "; gradients released, each clipped by itself to its share of the norm"
 	}
@@ -218,7 +223,8 @@ func (v *view) event(e stage.Event) {
 		}
 	case "transition":
 		g := e.GrowthEvent
-		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n", e.Step, e.Stage, count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
+		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n",
+			e.Step, e.Stage, count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
 	case "eval":
 		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
 	case "checkpoint":

@@ -48,6 +48,20 @@ func Adapter(t testing.TB) gpu.Device {
 	return d
 }
 
+// Sample is what a test goes through of a list whose cases each compile kernels: all of it, or with
+// -short every third, from the first on, so that a device that is at hand for minutes meets some of
+// each kind.
+func Sample[T any](list []T) []T {
+	if !testing.Short() {
+		return list
+	}
+	var some []T
+	for i := 0; i < len(list); i += 3 {
+		some = append(some, list[i])
+	}
+	return some
+}
+
 // Tensor makes an F32 tensor with values (nil: zeros) that is freed with the
 // test.
 func Tensor(t testing.TB, d gpu.Device, name string, values []float32, shape ...int) gpu.Tensor {

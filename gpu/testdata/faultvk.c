@@ -4,6 +4,9 @@
 //	FAULTVK_REAL  path of the real loader
 //	FAULTVK       CALL:FROM:RESULT; from its FROM-th use on, CALL returns RESULT
 //
+//	FAULTVK_HEAP  bytes; vkAllocateMemory fails where more would be allocated at once
+//	FAULTVK_COUNT vkAllocateMemory fails beyond so many allocations at once
+//
 // A program may set FAULTVK while it runs; uses are counted from then on.
 // RESULT is a VkResult. Two more, for vkQueueSubmit, are what a driver would not
 // admit: "drop" signals completion without doing the work; "hang" never signals,
@@ -27,7 +30,6 @@ static Lookup instance_lookup, device_lookup;
 // The calls that can fail. None has more than six arguments, each a word.
 #define CALLS(X) \
 	X(vkCreateDevice) \
-	X(vkAllocateMemory) \
 	X(vkMapMemory) \
 	X(vkCreateBuffer) \
 	X(vkCreateShaderModule) \
@@ -58,6 +60,60 @@ static int due(const char *call) {
 		}
 	}
 	return !strcmp(call, fault) && ++uses >= from;
+}
+
+// The allocations that live, of a device that has little memory or room for few.
+typedef struct {
+	int type;
+	const void *next;
+	uint64_t size;
+} Allocate;
+
+enum { MOST = 1 << 14, NO_DEVICE_MEMORY = -2, TOO_MANY_OBJECTS = -10 };
+static struct {
+	Word memory;
+	uint64_t size;
+} live[MOST];
+static uint64_t held, count;
+
+static uint64_t limit(const char *name) {
+	const char *text = getenv(name);
+	return text ? strtoull(text, 0, 10) : UINT64_MAX;
+}
+
+static int allocate(Call real, Word device, Word info, Word allocator, Word memory) {
+	uint64_t size = ((Allocate *)info)->size;
+	if (held + size > limit("FAULTVK_HEAP"))
+		return NO_DEVICE_MEMORY;
+	if (count >= limit("FAULTVK_COUNT"))
+		return TOO_MANY_OBJECTS;
+	int failed = real(device, info, allocator, memory, 0, 0);
+	for (int i = 0; !failed && i < MOST; i++)
+		if (!live[i].memory) {
+			live[i].memory = *(Word *)memory;
+			live[i].size = size;
+			held += size;
+			count++;
+			break;
+		}
+	return failed;
+}
+
+static Call real_vkAllocateMemory;
+static int hook_vkAllocateMemory(Word device, Word info, Word allocator, Word memory, Word e, Word f) {
+	return due("vkAllocateMemory") ? atoi(result) : allocate(real_vkAllocateMemory, device, info, allocator, memory);
+}
+
+static Call real_vkFreeMemory;
+static int hook_vkFreeMemory(Word device, Word memory, Word allocator, Word d, Word e, Word f) {
+	for (int i = 0; memory && i < MOST; i++)
+		if (live[i].memory == memory) {
+			live[i].memory = 0;
+			held -= live[i].size;
+			count--;
+			break;
+		}
+	return real_vkFreeMemory(device, memory, allocator, d, e, f);
 }
 
 #define HOOK(name) \
@@ -104,6 +160,8 @@ static Function hooked(const char *name, Function real) {
 		return (Function)hook_##call; \
 	}
 	CALLS(REPLACE)
+	REPLACE(vkAllocateMemory)
+	REPLACE(vkFreeMemory)
 	REPLACE(vkQueueSubmit)
 	if (real && !strcmp(name, "vkGetDeviceProcAddr")) {
 		device_lookup = (Lookup)real;

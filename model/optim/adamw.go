@@ -46,7 +46,8 @@ func (c AdamW) Validate(s model.Storage) error {
 	}
 	if s.States == model.Flash8States && c.Beta2 > maxFlash8Beta2 {
 		return advice.With(
-			fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step is rounded back to where it was, and never follows gradients that become smaller", s.States, c.Beta2),
+			fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step "+
+				"is rounded back to where it was, and never follows gradients that become smaller", s.States, c.Beta2),
 			advice.Way{{How: advice.Use, Option: advice.Beta2, Value: fmt.Sprintf("%g or less", maxFlash8Beta2)}},
 			advice.Way{{How: advice.Use, Option: advice.States, Value: model.SplitStates}})
 	}
@@ -85,8 +86,10 @@ func (c AdamW) Update(p *gpu.Pass, u Update) {
 // numbers are those of an update, its bias correction among them.
 func (c AdamW) numbers(u Update) wgsl.AdamW {
 	return wgsl.AdamW{
-		LR: float32(u.Rates.LR), Decay: float32(u.Rates.Decay), Beta1: float32(c.Beta1), Beta2: float32(c.Beta2), Eps: float32(c.Eps),
-		Correction1: float32(1 - math.Pow(c.Beta1, float64(u.Count))), Correction2: float32(1 - math.Pow(c.Beta2, float64(u.Count))),
+		LR: float32(u.Rates.LR), Decay: float32(u.Rates.Decay),
+		Beta1: float32(c.Beta1), Beta2: float32(c.Beta2), Eps: float32(c.Eps),
+		Correction1: float32(1 - math.Pow(c.Beta1, float64(u.Count))),
+		Correction2: float32(1 - math.Pow(c.Beta2, float64(u.Count))),
 	}
 }
 

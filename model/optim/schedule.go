@@ -62,7 +62,8 @@ func (s Schedule) Validate() error {
 			return err
 		}
 		if w := s.warmup(c); w > c.What.Steps {
-			return fmt.Errorf("learning-rate warm-up of %d steps in a schedule of %d: it must be between 0 and %d", w, c.What.Steps, c.What.Steps)
+			return fmt.Errorf("learning-rate warm-up of %d steps in a schedule of %d: it must be between 0 and %d",
+				w, c.What.Steps, c.What.Steps)
 		}
 	}
 	for _, w := range s.Warmups {

@@ -193,6 +193,18 @@ func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate, budget
 			if turn > 0 && time.Now().After(deadline) {
 				return seconds, nil
 			}
+			if turn == 0 {
+				// One run of a variant that spills may take as long as a round of the default: a round
+				// of its own would be a long submission.
+				once, err := timed(d, t, rates[i].Variant, 1)
+				if err != nil {
+					return 0, err
+				}
+				if once > hopeless*seconds {
+					rates[i].ratios = []float64{once / seconds}
+					continue
+				}
+			}
 			n := max(1, int(round.Seconds()/seconds))
 			first, err := timed(d, t, base, n)
 			if err != nil {
@@ -213,6 +225,10 @@ func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate, budget
 	}
 	return seconds, nil
 }
+
+// hopeless is how many times as long as the default a variant's single run may take for it to be timed at
+// all.
+const hopeless = 5
 
 // maxTurns is enough to see through noise.
 const maxTurns = 9

@@ -93,6 +93,54 @@ func TestWrongVariantsAreLeftOut(t *testing.T) {
 	}
 }
 
+// A variant that spills is slow to run, slow to compile or both: it gets one turn, and compiling stops when it
+// has taken ten times the time of the trials.
+func TestSlowVariantsTakeLittleTime(t *testing.T) {
+	runs := map[string]int{}
+	f := slow{fake{values: map[string]uint32{"a": 7, "spills": 7, "c": 7}, names: []string{"a", "spills", "c"}}, runs}
+	r, err := Class(context.Background(), gpu.NewHost(), f, Options{Budget: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runs["spills"] != 2 || runs["c"] < 10 || r.Tried != 3 { // Its bits, and one turn.
+		t.Errorf("runs %v: %+v", runs, r)
+	}
+	var compiled []string
+	o := Options{Budget: 10 * time.Millisecond, Compiles: func(k *gpu.Kernel) error {
+		compiled = append(compiled, k.Name)
+		if k.Name == "fake_spills" {
+			time.Sleep(150 * time.Millisecond)
+		}
+		return nil
+	}}
+	if r, err = Class(context.Background(), gpu.NewHost(), f, o); err != nil || r.Tried != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if want := []string{"fake_a", "fake_spills"}; !slices.Equal(compiled, want) {
+		t.Errorf("compiled %v, want %v", compiled, want)
+	}
+}
+
+// slow is a class one of whose variants takes long; runs counts those of each.
+type slow struct {
+	fake
+	runs map[string]int
+}
+
+func (f slow) Trial(d gpu.Device) (*wgsl.Trial, error) {
+	t, err := f.fake.Trial(d)
+	if err != nil {
+		return nil, err
+	}
+	run := t.Run
+	t.Run = func(p *gpu.Pass, v string) {
+		f.runs[v]++
+		time.Sleep(map[string]time.Duration{"a": time.Millisecond, "spills": 30 * time.Millisecond, "c": time.Millisecond}[v])
+		run(p, v)
+	}
+	return t, nil
+}
+
 func TestCache(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "tune")
 	d := gpu.NewHost()

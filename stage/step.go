@@ -1,0 +1,178 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"steplm/data"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/advice"
+	"steplm/model/optim"
+	"steplm/wgsl"
+)
+
+// stepData is what one optimizer step takes: Backward, then Reduce, then Update.
+type stepData struct {
+	batches []data.Batch // of this process
+	targets int64        // that are scored, of all processes; losses and gradients are divided by them
+	tokens  int64        // of all processes
+	rates   optim.RatesOf
+}
+
+// Step runs one optimizer step: GradAccum micro-batches, their sum over all processes, clip,
+// update, and one small read-back.
+func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
+	start := time.Now()
+	s, err := t.begin(ctx)
+	if err != nil {
+		return Metrics{}, err
+	}
+	if err := t.backward(s); err != nil {
+		return Metrics{}, err
+	}
+	if err := t.reduce(); err != nil {
+		return Metrics{}, err
+	}
+	if err := t.update(s); err != nil {
+		return Metrics{}, err
+	}
+	if t.step+1 < t.Recipe.Steps() {
+		t.batches.fetch(ctx, t.acts) // while the device works
+	}
+	loss, norm, err := t.result(s)
+	if err != nil {
+		return Metrics{}, err
+	}
+	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
+	t.step++
+	seconds := time.Since(start).Seconds()
+	processes := float64(s.tokens) / float64(t.Recipe.TokensPerStep())
+	return Metrics{
+		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
+		TokensPerSecond: float64(s.tokens) / seconds,
+		FLOPsPerSecond:  t.layout().FLOPs(t.Recipe.Batch).Total() * float64(t.Recipe.GradAccum) * processes / seconds,
+		Bytes:           t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
+	}, nil
+}
+
+// begin takes the step's micro-batches, the first of which it leaves on the device, and counts
+// what is scored in all of them together.
+func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
+	if stage, _ := t.Recipe.StageOf(t.step); stage != t.stage {
+		return s, fmt.Errorf("step %d belongs to stage %d, the model is in stage %d", t.step+1, stage+1, t.stage+1)
+	}
+	if t.Reducer != nil && t.Recipe.Storage.Release {
+		return s, advice.With(
+			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
+			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	}
+	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
+		return s, err
+	}
+	counts := []int64{0, t.Recipe.TokensPerStep()}
+	for _, b := range s.batches {
+		counts[0] += int64(b.Scored())
+	}
+	if t.Reducer != nil {
+		if err := t.Reducer.Sum(t.dev, counts); err != nil {
+			return s, fmt.Errorf("step %d: %w", t.step+1, err)
+		}
+	}
+	s.targets, s.tokens, s.rates = counts[0], counts[1], t.ratesOf()
+	if s.targets == 0 {
+		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1, s.tokens)
+	}
+	return s, nil
+}
+
+// ratesOf are the rates of the next step, by parameter.
+func (t *Trainer) ratesOf() optim.RatesOf {
+	s, rate := t.Recipe.Stages[t.stage], t.schedule.At(t.step)
+	return func(q *model.Param) optim.Rates {
+		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
+		if q.Role.LoRA() {
+			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
+		}
+		if !q.Role.Decays() {
+			r.Decay = 0
+		}
+		return r
+	}
+}
+
+// backward leaves the gradients of the mean loss, and the sum of the losses in the stats, as far
+// as this process's micro-batches go. Under release it updates too.
+func (t *Trainer) backward(s stepData) error {
+	g := model.Gradients{Scale: float32(1 / float64(s.targets))}
+	if t.Recipe.Storage.Release {
+		g.Complete = t.opt.Release(t.acts.Stats, s.rates)
+	}
+	for i, b := range s.batches {
+		if i > 0 {
+			if err := t.acts.Load(model.Batch(b)); err != nil {
+				return err
+			}
+		}
+		g.Accumulate = i > 0
+		p := t.dev.Begin("train")
+		t.Model.Forward(p, t.acts)
+		t.Model.Backward(p, t.acts, g)
+		if err := p.End(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reduce sums gradients and losses over all processes.
+func (t *Trainer) reduce() error {
+	if t.Reducer == nil {
+		return nil
+	}
+	sums := []gpu.Tensor{t.acts.Stats}
+	for _, p := range t.Model.Params() {
+		if p.Trainable() {
+			sums = append(sums, p.Grad)
+		}
+	}
+	if err := t.Reducer.Sum(t.dev, nil, sums...); err != nil {
+		return fmt.Errorf("step %d: %w", t.step+1, err)
+	}
+	return nil
+}
+
+// update turns the gradients into updates.
+func (t *Trainer) update(s stepData) error {
+	p := t.dev.Begin("update")
+	if t.Recipe.Storage.Release {
+		t.opt.FinishRelease(p, t.acts.Stats)
+	} else {
+		t.opt.Step(p, t.acts.Stats, s.rates)
+	}
+	return p.End()
+}
+
+// result reads the mean loss and the gradients' norm. Where they are not finite the step was
+// none.
+func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
+	stats, err := gpu.ReadF32(t.dev, t.acts.Stats)
+	if err != nil {
+		return 0, 0, err
+	}
+	loss, norm = float64(stats[wgsl.StatLoss])/float64(s.targets), float64(stats[wgsl.StatNorm])
+	if x := loss + norm; !math.IsNaN(x) && !math.IsInf(x, 0) {
+		return loss, norm, nil
+	}
+	t.opt.Undo()
+	updated := "nothing was updated"
+	if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
+		updated = "what was updated before that is thrown away"
+	}
+	return 0, 0, advice.With(
+		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+
+			"the training has diverged, begin again", t.step+1, loss, norm, updated),
+		advice.Way{{How: advice.Lower, Option: advice.LR}})
+}
