@@ -265,28 +265,22 @@ func (a *Activations) next(i int) gpu.Tensor {
 	return a.blocks[i+1].x
 }
 
-// Batch is one micro-batch in host memory: B T inputs and targets, row-major;
-// a target of data.Ignored does not count. Tokens, Starts and Order group the
-// input positions by id for the embedding's gradient (see data.NewBatch).
-type Batch struct {
-	Inputs, Targets       []uint32
-	Tokens, Starts, Order []uint32
-}
-
-// Load writes a batch to the device.
-func (a *Activations) Load(b Batch) error {
-	if len(b.Inputs) != a.Rows() || len(b.Targets) != a.Rows() {
-		return fmt.Errorf("batch of %d inputs and %d targets for %d rows", len(b.Inputs), len(b.Targets), a.Rows())
+// Load writes a micro-batch to the device: B T inputs and targets, row-major, of which a target
+// of data.Ignored does not count. tokens, starts and order group the input positions by id for
+// the embedding's gradient, as data.Batch has them; they are not read where nothing trains.
+func (a *Activations) Load(inputs, targets, tokens, starts, order []uint32) error {
+	if len(inputs) != a.Rows() || len(targets) != a.Rows() {
+		return fmt.Errorf("batch of %d inputs and %d targets for %d rows", len(inputs), len(targets), a.Rows())
 	}
 	a.loads++
 	type pair struct {
 		t gpu.Tensor
 		w []uint32
 	}
-	pairs := []pair{{a.ids, b.Inputs}, {a.targets, b.Targets}}
+	pairs := []pair{{a.ids, inputs}, {a.targets, targets}}
 	if a.train {
-		a.segments = len(b.Tokens)
-		pairs = append(pairs, pair{a.tokens, b.Tokens}, pair{a.starts, b.Starts}, pair{a.order, b.Order})
+		a.segments = len(tokens)
+		pairs = append(pairs, pair{a.tokens, tokens}, pair{a.starts, starts}, pair{a.order, order})
 	}
 	for _, p := range pairs {
 		if err := a.dev.Write(p.t, 0, p.w); err != nil {

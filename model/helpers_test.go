@@ -18,6 +18,14 @@ import (
 	"steplm/wgsl"
 )
 
+// Batch is data.Batch, which this package does not know.
+type Batch struct{ Inputs, Targets, Tokens, Starts, Order []uint32 }
+
+// onto loads the batch.
+func (b Batch) onto(a *Activations) error {
+	return a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order)
+}
+
 // ignored is data.Ignored: a target that does not count.
 const ignored = 0xFFFFFFFF
 
@@ -150,7 +158,7 @@ func train(t *testing.T, m *Model, a *Activations, scale float32, batches ...Bat
 
 func load(t *testing.T, a *Activations, b Batch) {
 	t.Helper()
-	if err := a.Load(b); err != nil {
+	if err := b.onto(a); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -245,7 +245,7 @@ func TestActivationsRefuse(t *testing.T) {
 	}
 	m := newModel(t, d, l, 1)
 	a := newActivations(t, m, Size{Batch: 1, SeqLen: 32})
-	err := a.Load(someBatch(1, Size{Batch: 1, SeqLen: 31}, 11))
+	err := someBatch(1, Size{Batch: 1, SeqLen: 31}, 11).onto(a)
 	if err == nil || !strings.Contains(err.Error(), "31 inputs") || !strings.Contains(err.Error(), "32 rows") {
 		t.Errorf("a short batch: %v", err)
 	}

@@ -166,7 +166,7 @@ func sameBits(a, b []float32) bool { return slices.Equal(gpu.Words(a), gpu.Words
 // logits of the trainer's own buffers on a batch.
 func logits(t testing.TB, tr *Trainer, b data.Batch) []float32 {
 	t.Helper()
-	if err := tr.acts.Load(model.Batch(b)); err != nil {
+	if err := loadBatch(tr.acts, b); err != nil {
 		t.Fatal(err)
 	}
 	f, err := tr.Model.Logits(tr.acts)

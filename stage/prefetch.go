@@ -41,11 +41,15 @@ func (p *prefetch) fetch(ctx context.Context, a *model.Activations) {
 }
 
 func (p *prefetch) load(a *model.Activations) error {
-	if err := a.Load(model.Batch(p.batches[0])); err != nil {
+	if err := loadBatch(a, p.batches[0]); err != nil {
 		return err
 	}
 	p.on, p.at = a, a.Loads()
 	return nil
+}
+
+func loadBatch(a *model.Activations, b data.Batch) error {
+	return a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order)
 }
 
 // step hands out the micro-batches of the next step, with the first on the device. After an

@@ -202,7 +202,7 @@ func TestIgnoredTargets(t *testing.T) {
 		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), &listed{list: half})
 		sum := 0.0
 		for _, b := range half {
-			if err := tr.acts.Load(model.Batch(b)); err != nil {
+			if err := loadBatch(tr.acts, b); err != nil {
 				t.Fatal(err)
 			}
 			p := d.Begin("loss")

@@ -112,7 +112,7 @@ func (t *Trainer) backward(s stepData) error {
 	}
 	for i, b := range s.batches {
 		if i > 0 {
-			if err := t.acts.Load(model.Batch(b)); err != nil {
+			if err := loadBatch(t.acts, b); err != nil {
 				return err
 			}
 		}

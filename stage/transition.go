@@ -40,9 +40,9 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 	t := transition{grown: before, before: before, after: before, fresh: map[int]bool{}}
 	l := &t.after
 	l.Blocks, t.grown.Blocks = slices.Clone(before.Blocks), slices.Clone(before.Blocks)
-	old := map[int]bool{}
+	old := map[int]model.BlockLayout{}
 	for _, b := range before.Blocks {
-		old[b.ID] = true
+		old[b.ID] = b
 	}
 	for _, v := range verbs {
 		switch v.Do {
@@ -62,7 +62,7 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 			}
 		case Freeze:
 			for i, b := range l.Blocks {
-				if old[b.ID] {
+				if _, ok := old[b.ID]; ok {
 					l.Blocks[i].Frozen, l.Blocks[i].Int8 = true, r.Storage.Frozen == model.Int8
 				}
 			}
@@ -85,8 +85,9 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 	// masters goes before anything comes.
 	t.grown.Paused = true
 	t.grown.TrainEmbedding, t.grown.TrainHead, t.grown.TrainNorms = l.TrainEmbedding, l.TrainHead, l.TrainNorms
-	for i := range t.grown.Blocks {
-		t.grown.Blocks[i].Frozen = l.Blocks[i].Frozen
+	for i, b := range l.Blocks {
+		was := old[b.ID] // a new block is plain
+		t.grown.Blocks[i] = model.BlockLayout{ID: b.ID, Frozen: b.Frozen, Wrapped: was.Wrapped, Int8: was.Int8}
 	}
 	return t, nil
 }

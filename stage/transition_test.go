@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -207,6 +208,32 @@ func TestMergeLeavesLogits(t *testing.T) {
 	})
 }
 
+// Merging before growing, or freezing before both, is the same transition.
+func TestVerbsInAnotherOrder(t *testing.T) {
+	d := gpu.NewHost()
+	o := threeStages(false)
+	run := func(order ...int) map[string][]uint32 {
+		r := mustRecipe(t, "step", o)
+		for i := range r.Stages[1:] {
+			s := &r.Stages[1+i]
+			verbs := slices.Clone(s.Entry.Verbs)
+			for to, from := range order {
+				s.Entry.Verbs[to] = verbs[from]
+			}
+		}
+		tr := newTrainer(t, d, r, randomBatches(4, o.Batch, o.Model.Vocab, 3))
+		defer tr.Free()
+		takeTo(t, tr, r.Steps())
+		return contents(t, tr)
+	}
+	want := run(0, 1, 2, 3) // grow, merge, freeze, wrap
+	for _, order := range [][]int{{1, 0, 2, 3}, {2, 1, 0, 3}, {1, 2, 3, 0}} {
+		if !maps.EqualFunc(want, run(order...), slices.Equal) {
+			t.Errorf("with the verbs in the order %v it is another run", order)
+		}
+	}
+}
+
 // The exported model has its adapters merged and computes what the trained one
 // does.
 func TestExportMerges(t *testing.T) {
@@ -254,7 +281,7 @@ func exportedLogits(t *testing.T, d gpu.Device, dir string, b data.Batch, s mode
 		t.Fatal(err)
 	}
 	defer a.Free()
-	if err := a.Load(model.Batch(b)); err != nil {
+	if err := loadBatch(a, b); err != nil {
 		t.Fatal(err)
 	}
 	x, err := m.Logits(a)

@@ -6,8 +6,8 @@ import (
 	"steplm/model"
 )
 
-// The verbs of transitions. None is needed, and each does something wherever it stands. What a
-// transition does not say stays: weights, moments, the course of the learning rate.
+// The verbs of transitions, which are read in order. None is needed. What a transition does not
+// say stays: weights, moments, the course of the learning rate.
 const (
 	Grow   = "grow"   // insert blocks between the old ones
 	Merge  = "merge"  // add adapters to their weights, drop them
@@ -74,8 +74,12 @@ func rewarm(steps int) []Verb {
 
 // validate refuses operands that mean nothing. A run can only begin with a warm-up.
 func (t Transition) validate(first bool) error {
-	rewarmed := false
+	seen := map[string]bool{}
 	for _, v := range t.Verbs {
+		if seen[v.Do] && v.Do != Reset {
+			return fmt.Errorf("%s twice in one transition: leave one out", v.Do)
+		}
+		seen[v.Do] = true
 		rest := v
 		rest.Do = ""
 		switch v.Do {
@@ -94,10 +98,6 @@ func (t Transition) validate(first bool) error {
 			if v.Steps < 1 {
 				return fmt.Errorf("learning-rate warm-up of %d steps: it needs at least 1", v.Steps)
 			}
-			if rewarmed {
-				return fmt.Errorf("two warm-ups in one transition: leave one out")
-			}
-			rewarmed = true
 		case Merge, Freeze, Wrap:
 		default:
 			return fmt.Errorf("unknown verb %q", v.Do)

@@ -51,7 +51,7 @@ func recordMicroBatch(dry *gpu.Dry, l model.Layout, s model.Size) error {
 		return err
 	}
 	ids := make([]uint32, s.Rows())
-	if err := a.Load(model.Batch(data.NewBatch(ids, ids))); err != nil {
+	if err := loadBatch(a, data.NewBatch(ids, ids)); err != nil {
 		return err
 	}
 	p := dry.Begin("micro-batch")

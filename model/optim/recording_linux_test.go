@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
@@ -44,13 +45,12 @@ func recordSteps(b *testing.B, d gpu.Device, c model.Config) {
 	}
 	defer o.Free()
 	rows := size.Rows()
-	batch := model.Batch{Starts: []uint32{0}}
-	for i := range rows {
-		id := uint32(i)
-		batch.Inputs, batch.Targets = append(batch.Inputs, id), append(batch.Targets, id)
-		batch.Tokens, batch.Order, batch.Starts = append(batch.Tokens, id), append(batch.Order, id), append(batch.Starts, id+1)
+	ids := make([]uint32, rows)
+	for i := range ids {
+		ids[i] = uint32(i)
 	}
-	if err := a.Load(batch); err != nil {
+	batch := data.NewBatch(ids, ids)
+	if err := a.Load(batch.Inputs, batch.Targets, batch.Tokens, batch.Starts, batch.Order); err != nil {
 		b.Fatal(err)
 	}
 	step := func() (cpu, wall time.Duration) {

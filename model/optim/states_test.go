@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
@@ -46,28 +47,18 @@ func zipf(g *rand.Rand) uint32 {
 	return uint32(math.Exp(g.Float64()*math.Log(float64(trainable.Vocab)+1)) - 1)
 }
 
-func (l language) batch() model.Batch {
+func (l language) batch() data.Batch {
 	rows := stateSize.Rows()
-	b := model.Batch{Inputs: make([]uint32, rows), Targets: make([]uint32, rows)}
+	inputs, targets := make([]uint32, rows), make([]uint32, rows)
 	for w := range stateSize.Batch {
 		y := l.g.Uint32N(uint32(trainable.Vocab))
 		for i := range stateSize.SeqLen {
-			b.Inputs[w*stateSize.SeqLen+i] = y
+			inputs[w*stateSize.SeqLen+i] = y
 			y = l.next(y)
-			b.Targets[w*stateSize.SeqLen+i] = y
+			targets[w*stateSize.SeqLen+i] = y
 		}
 	}
-	for row := range rows {
-		b.Order = append(b.Order, uint32(row))
-	}
-	slices.SortStableFunc(b.Order, func(p, q uint32) int { return int(b.Inputs[p]) - int(b.Inputs[q]) })
-	for i, row := range b.Order {
-		if i == 0 || b.Inputs[row] != b.Inputs[b.Order[i-1]] {
-			b.Tokens, b.Starts = append(b.Tokens, b.Inputs[row]), append(b.Starts, uint32(i))
-		}
-	}
-	b.Starts = append(b.Starts, uint32(rows))
-	return b
+	return data.NewBatch(inputs, targets)
 }
 
 // linear8 rounds a tensor's f32 values to codes of 8 bits in proportion to them, in
@@ -121,7 +112,8 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 	words := language{rand.New(rand.NewPCG(seed, 5))}
 	sum := 0.0
 	for step := range stateSteps {
-		if err := a.Load(words.batch()); err != nil {
+		b := words.batch()
+		if err := a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order); err != nil {
 			t.Fatal(err)
 		}
 		lr := stateLR * schedule.At(step)

@@ -16,7 +16,7 @@ func (d onDevice) Batch() int  { return d.a.Size.Batch }
 func (d onDevice) SeqLen() int { return d.a.Size.SeqLen }
 
 func (d onDevice) Losses(inputs, targets []uint32) ([]float32, error) {
-	if err := d.a.Load(model.Batch{Inputs: inputs, Targets: targets}); err != nil {
+	if err := d.a.Load(inputs, targets, nil, nil, nil); err != nil {
 		return nil, err
 	}
 	p := d.m.Device().Begin("evaluate")
