@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/parquet/file"
+
+	"steplm/data/datatest"
 )
 
 // damageGroup overwrites the start of the text's first page in a row group.
@@ -36,10 +38,10 @@ func damageGroup(t testing.TB, path string, group int) {
 
 // mixed writes two shards of 40 rows in row groups of 4 with scores 0 to 4.5,
 // two languages and repeated texts, and returns their directory and rows.
-func mixed(t testing.TB) (string, []Row) {
+func mixed(t testing.TB) (string, []datatest.Row) {
 	t.Helper()
 	dir := t.TempDir()
-	var all []Row
+	var all []datatest.Row
 	for shard := range 2 {
 		rows := rowsOf(texts(fmt.Sprintf("s%d-", shard), 40))
 		for i := range rows {
@@ -49,7 +51,7 @@ func mixed(t testing.TB) (string, []Row) {
 				rows[i].Text = "again and again"
 			}
 		}
-		if err := WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, WriteOptions{RowGroup: 4}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, datatest.WriteOptions{RowGroup: 4}); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, rows...)
@@ -62,16 +64,16 @@ func TestFilters(t *testing.T) {
 	two := 2.0
 	for _, tt := range []struct {
 		filter Filter
-		keep   func(Row) bool
+		keep   func(datatest.Row) bool
 		dedupe bool
 	}{
-		{Filter{}, func(Row) bool { return true }, false},
-		{Filter{MinScore: &two}, func(r Row) bool { return r.Score >= 2 }, false},
-		{Filter{Languages: []string{"fr", "de"}}, func(r Row) bool { return r.Language != "en" }, false},
-		{Filter{MinChars: 20, MaxChars: 60}, func(r Row) bool { return len(r.Text) >= 20 && len(r.Text) <= 60 }, false},
-		{Filter{Dedupe: true}, func(Row) bool { return true }, true},
+		{Filter{}, func(datatest.Row) bool { return true }, false},
+		{Filter{MinScore: &two}, func(r datatest.Row) bool { return r.Score >= 2 }, false},
+		{Filter{Languages: []string{"fr", "de"}}, func(r datatest.Row) bool { return r.Language != "en" }, false},
+		{Filter{MinChars: 20, MaxChars: 60}, func(r datatest.Row) bool { return len(r.Text) >= 20 && len(r.Text) <= 60 }, false},
+		{Filter{Dedupe: true}, func(datatest.Row) bool { return true }, true},
 		{Filter{MinScore: &two, Languages: []string{"en"}, MinChars: 3, Dedupe: true},
-			func(r Row) bool { return r.Score >= 2 && r.Language == "en" && len(r.Text) >= 3 }, true},
+			func(r datatest.Row) bool { return r.Score >= 2 && r.Language == "en" && len(r.Text) >= 3 }, true},
 	} {
 		s, err := OpenWith(dir, OpenOptions{Filter: tt.filter})
 		if err != nil {

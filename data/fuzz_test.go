@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"steplm/data/datatest"
 )
 
 // A file of any bytes, read as its name says, gives an error or every row: read,
@@ -12,7 +14,7 @@ func FuzzShards(f *testing.F) {
 	dir := f.TempDir()
 	path := filepath.Join(dir, "a.parquet")
 	for _, codec := range []string{"snappy", "zstd", "none"} {
-		if err := WriteShard(path, rowsOf(texts("doc", 6)), WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
+		if err := datatest.WriteShard(path, rowsOf(texts("doc", 6)), datatest.WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
 			f.Fatal(err)
 		}
 		content, err := os.ReadFile(path)

@@ -11,6 +11,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/schema"
+
+	"steplm/data/datatest"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -48,10 +50,10 @@ func texts(prefix string, n int) []string {
 }
 
 // rowsOf makes rows of texts.
-func rowsOf(texts []string) []Row {
-	rows := make([]Row, len(texts))
+func rowsOf(texts []string) []datatest.Row {
+	rows := make([]datatest.Row, len(texts))
 	for i, s := range texts {
-		rows[i] = Row{Text: s, ID: fmt.Sprintf("<urn:uuid:%d>", i), Dump: "test", URL: "https://example.org",
+		rows[i] = datatest.Row{Text: s, ID: fmt.Sprintf("<urn:uuid:%d>", i), Dump: "test", URL: "https://example.org",
 			FilePath: "f", Language: "en", LanguageScore: 0.5, TokenCount: int64(len(s)), Score: 2.75, IntScore: 3}
 	}
 	return rows
@@ -62,7 +64,7 @@ func shardsOf(t testing.TB, perShard ...[]string) *Shards {
 	t.Helper()
 	dir := t.TempDir()
 	for i, s := range perShard {
-		if err := WriteShard(filepath.Join(dir, fmt.Sprintf("%03d.parquet", i)), rowsOf(s), WriteOptions{RowGroup: 4}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%03d.parquet", i)), rowsOf(s), datatest.WriteOptions{RowGroup: 4}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,4 +138,9 @@ func writeColumn(t testing.TB, path string, texts []string, props ...parquet.Wri
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// loaderOf makes a Loader of one source.
+func loaderOf(s *Shards, t Tokenizer, o Options) (*Loader, error) {
+	return NewMixture([]Source{{Shards: s, Weight: 1}}, t, o)
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/parquet/compress"
+
+	"steplm/data/datatest"
 )
 
 // packed compresses content as a file's name says.
@@ -46,7 +48,7 @@ func writePacked(t testing.TB, path, content string) {
 }
 
 // jsonLines is rows as JSON Lines, with FineWeb-Edu's names.
-func jsonLines(t testing.TB, rows []Row) string {
+func jsonLines(t testing.TB, rows []datatest.Row) string {
 	t.Helper()
 	var b strings.Builder
 	for _, r := range rows {
@@ -96,9 +98,9 @@ func TestLinesAreReadAsParquetIs(t *testing.T) {
 // Long files have many row groups, read in any order; a cursor goes on anywhere.
 func TestLinesHaveRowGroups(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.jsonl")
-	var rows []Row
+	var rows []datatest.Row
 	for i := range 3500 {
-		rows = append(rows, Row{Text: fmt.Sprintf("line %d", i)})
+		rows = append(rows, datatest.Row{Text: fmt.Sprintf("line %d", i)})
 	}
 	writePacked(t, path, jsonLines(t, rows))
 	s, err := Open(path)
@@ -199,9 +201,9 @@ func TestLinesSkipBad(t *testing.T) {
 // Damaged compressed files give an error or every row; their checksums let
 // nothing pass as other text.
 func TestMutatedCompressedFiles(t *testing.T) {
-	var rows []Row
+	var rows []datatest.Row
 	for _, s := range texts("doc", 60) {
-		rows = append(rows, Row{Text: s})
+		rows = append(rows, datatest.Row{Text: s})
 	}
 	for _, name := range []string{"a.jsonl.gz", "a.jsonl.zst", "a.txt.gz", "a.txt.zst"} {
 		path := filepath.Join(t.TempDir(), name)
@@ -298,7 +300,7 @@ func TestKindsOfFiles(t *testing.T) {
 	if docs, err := readAll(dir, TextColumn); err != nil || docs[0].Text != "lines" {
 		t.Errorf("%v, %v", docs, err)
 	}
-	if err := WriteShard(at("b.parquet"), rowsOf([]string{"x"}), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(at("b.parquet"), rowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "1 Parquet and 1 JSON Lines files") {

@@ -58,11 +58,6 @@ type Stats struct {
 	Epoch     int   // of the block in use, from 0; of several sources the highest
 }
 
-// NewLoader makes a Loader of one source, see NewMixture.
-func NewLoader(s *Shards, t Tokenizer, o Options) (*Loader, error) {
-	return NewMixture([]Source{{Shards: s, Weight: 1}}, t, o)
-}
-
 // NewMixture makes a Loader at its sequence's beginning. The tokenizer must have
 // an end-of-text id. Data with fewer than World*B*T+1 tokens (in a mixture, a
 // source with fewer than T+1) are an error of the first Next. A cache that is not

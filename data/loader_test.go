@@ -16,11 +16,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"steplm/data/datatest"
 )
 
 func newLoader(t testing.TB, s *Shards, o Options) *Loader {
 	t.Helper()
-	l, err := NewLoader(s, byteTokenizer{}, o)
+	l, err := loaderOf(s, byteTokenizer{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func TestLoaderShufflesWithinBlocks(t *testing.T) {
 func oneGroup(t testing.TB, texts []string) *Shards {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "0.parquet")
-	if err := WriteShard(path, rowsOf(texts), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(path, rowsOf(texts), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(path)
@@ -202,7 +204,7 @@ func TestSeekReadsOneBlockAgain(t *testing.T) {
 	}
 	c := l.Cursor()
 	var documents atomic.Int64
-	again, err := NewLoader(s, countingTokenizer{documents: &documents}, o)
+	again, err := loaderOf(s, countingTokenizer{documents: &documents}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +303,7 @@ func TestLoaderRefuses(t *testing.T) {
 		{"too little", byteTokenizer{}, Options{BatchSize: 1, SeqLen: 18}, "18 tokens in all"},
 		{"too little for the batch", byteTokenizer{}, Options{BatchSize: 3, SeqLen: 6, BlockWindows: 1}, "18 tokens in all"},
 	} {
-		l, err := NewLoader(s, tt.t, tt.o)
+		l, err := loaderOf(s, tt.t, tt.o)
 		if err == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			_, err = l.Next(ctx)
@@ -320,7 +322,7 @@ func TestLoaderRefuses(t *testing.T) {
 		t.Error("18 ids make one window of 17")
 	}
 
-	l, err := NewLoader(shardsOf(t, []string{"abc", "xyz"}), smallVocab{}, Options{BatchSize: 1, SeqLen: 4})
+	l, err := loaderOf(shardsOf(t, []string{"abc", "xyz"}), smallVocab{}, Options{BatchSize: 1, SeqLen: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +374,7 @@ func TestCancelledNextGoesOn(t *testing.T) {
 	o := Options{BatchSize: 3, SeqLen: 16, BlockWindows: 2, Shuffle: true}
 	want := newLoader(t, s, o)
 	gate := make(chan struct{})
-	l, err := NewLoader(s, gatedTokenizer{gate: gate}, o)
+	l, err := loaderOf(s, gatedTokenizer{gate: gate}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +470,7 @@ func TestCloseEndsTheGoroutine(t *testing.T) {
 func TestLoaderReportsDamage(t *testing.T) {
 	s := shardsOf(t, texts("a", 30), texts("b", 30))
 	l := newLoader(t, s, Options{BatchSize: 1, SeqLen: 8, BlockWindows: 2})
-	if err := WriteShard(s.Files[1], rowsOf(texts("b", 31)), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(s.Files[1], rowsOf(texts("b", 31)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -28,16 +28,16 @@ func bigShard(t testing.TB, path string, codec compress.Compression, rows, rowGr
 		}
 		texts = append(texts, b.String()[:5000])
 	}
-	all := make([]Row, rows)
+	all := make([]datatest.Row, rows)
 	for i := range all {
-		all[i] = Row{Text: texts[i%len(texts)]}
+		all[i] = datatest.Row{Text: texts[i%len(texts)]}
 	}
 	all[rows/2].Text = strings.Repeat("one very long document, ", largest/24)
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = writeRows(f, all, codec, rowGroup)
+	err = datatest.WriteRows(f, all, codec, rowGroup)
 	if err = cmp.Or(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}

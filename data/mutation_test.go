@@ -31,7 +31,7 @@ func goodFiles(t *testing.T) map[string][]byte {
 		files[name] = b
 	}
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
-		if err := WriteShard(path, rowsOf(texts("doc", 24)), WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
+		if err := datatest.WriteShard(path, rowsOf(texts("doc", 24)), datatest.WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
 			t.Fatal(err)
 		}
 		keep("WriteShard " + codec)

@@ -125,7 +125,7 @@ func TestRanksAreDisjointAndComplete(t *testing.T) {
 		}
 	}
 	for _, o := range []Options{{BatchSize: 1, SeqLen: 1, Rank: 2, World: 2}, {BatchSize: 1, SeqLen: 1, Rank: -1}, {BatchSize: 1, SeqLen: 1, Rank: 1}} {
-		if _, err := NewLoader(s, byteTokenizer{}, o); err == nil || !strings.Contains(err.Error(), "rank") {
+		if _, err := loaderOf(s, byteTokenizer{}, o); err == nil || !strings.Contains(err.Error(), "rank") {
 			t.Errorf("%+v: error %v", o, err)
 		}
 	}

@@ -26,7 +26,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, group := range []int{0, 64, 299, 300} {
 			t.Run(fmt.Sprintf("%s/%d", codec, group), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "s.parquet")
-				if err := WriteShard(path, rowsOf(want), WriteOptions{Codec: codec, RowGroup: group}); err != nil {
+				if err := datatest.WriteShard(path, rowsOf(want), datatest.WriteOptions{Codec: codec, RowGroup: group}); err != nil {
 					t.Fatal(err)
 				}
 				s, err := Open(path)
@@ -143,7 +143,7 @@ func TestOpenFindsFilesInOrder(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteShard(path, rowsOf([]string{p}), WriteOptions{}); err != nil {
+		if err := datatest.WriteShard(path, rowsOf([]string{p}), datatest.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -188,7 +188,7 @@ func TestOpenRefuses(t *testing.T) {
 	write("zero.bin", "")
 	write("words.bin", strings.Repeat("these are only words ", 50))
 	writeColumn(t, at("norows.bin"), nil)
-	if err := WriteShard(at("ok.bin"), rowsOf([]string{"x"}), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(at("ok.bin"), rowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -223,7 +223,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestChangedFileIsNoticed(t *testing.T) {
 	s := shardsOf(t, texts("a", 5))
-	if err := WriteShard(s.Files[0], rowsOf(texts("a", 6)), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(s.Files[0], rowsOf(texts("a", 6)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range s.Documents(Position{}) {
@@ -255,12 +255,12 @@ func TestTextMustBeUTF8(t *testing.T) {
 // A row group of 96 MB of text must not be in memory at once.
 func TestMemoryDoesNotGrowWithRowGroups(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "big.parquet")
-	rows := make([]Row, 24000)
+	rows := make([]datatest.Row, 24000)
 	text := strings.Repeat("all work and no play ", 200)
 	for i := range rows {
-		rows[i] = Row{Text: text}
+		rows[i] = datatest.Row{Text: text}
 	}
-	if err := WriteShard(path, rows, WriteOptions{Codec: "zstd", RowGroup: len(rows)}); err != nil {
+	if err := datatest.WriteShard(path, rows, datatest.WriteOptions{Codec: "zstd", RowGroup: len(rows)}); err != nil {
 		t.Fatal(err)
 	}
 	rows = nil
@@ -294,7 +294,7 @@ func TestMemoryDoesNotGrowWithRowGroups(t *testing.T) {
 
 func TestWriteShardMatchesFineWebEdu(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	if err := WriteShard(path, rowsOf(texts("x", 3)), WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(path, rowsOf(texts("x", 3)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	want := fileSchema(t, datatest.Path(t, "fineweb_edu/train/000_00000.parquet"))
@@ -317,14 +317,14 @@ func TestWriteShardRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct {
 		path string
-		o    WriteOptions
+		o    datatest.WriteOptions
 		want string
 	}{
-		{"a.parquet", WriteOptions{Codec: "lzma"}, "lzma"},
-		{"a.parquet", WriteOptions{RowGroup: -1}, "-1 rows"},
-		{"no/such/dir/a.parquet", WriteOptions{}, "no/such/dir"},
+		{"a.parquet", datatest.WriteOptions{Codec: "lzma"}, "lzma"},
+		{"a.parquet", datatest.WriteOptions{RowGroup: -1}, "-1 rows"},
+		{"no/such/dir/a.parquet", datatest.WriteOptions{}, "no/such/dir"},
 	} {
-		err := WriteShard(filepath.Join(dir, tt.path), rowsOf([]string{"x"}), tt.o)
+		err := datatest.WriteShard(filepath.Join(dir, tt.path), rowsOf([]string{"x"}), tt.o)
 		if err == nil || !strings.Contains(filepath.ToSlash(err.Error()), tt.want) {
 			t.Errorf("%v: error %v does not name %q", tt.o, err, tt.want)
 		}
@@ -338,11 +338,11 @@ func TestWriteShardRefuses(t *testing.T) {
 func TestWriteShardOnAFullDisk(t *testing.T) {
 	rows := rowsOf(texts("x", 50))
 	var whole bytes.Buffer
-	if err := writeRows(&whole, rows, compress.Codecs.Snappy, 20); err != nil {
+	if err := datatest.WriteRows(&whole, rows, compress.Codecs.Snappy, 20); err != nil {
 		t.Fatal(err)
 	}
 	for room := 0; room < whole.Len(); room += 37 {
-		if err := writeRows(&fullDisk{room}, rows, compress.Codecs.Snappy, 20); !errors.Is(err, errFull) {
+		if err := datatest.WriteRows(&fullDisk{room}, rows, compress.Codecs.Snappy, 20); !errors.Is(err, errFull) {
 			t.Fatalf("with room for %d of %d bytes: error %v", room, whole.Len(), err)
 		}
 	}

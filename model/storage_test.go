@@ -11,6 +11,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model/checkpoint"
 	"steplm/wgsl"
+	"steplm/wgsl/ref"
 )
 
 // stored are storages that differ in every field.
@@ -217,9 +218,9 @@ func TestMasters(t *testing.T) {
 			case PaperStates:
 				master = math.Float32frombits(low[i])
 			case SplitStates:
-				master = wgsl.JoinBits(bits, int16(low[i/2]>>(i%2*16)))
+				master = ref.JoinBits(bits, int16(low[i/2]>>(i%2*16)))
 			case Flash8States:
-				master, exact = wgsl.JoinFlash8Bits(bits, int8(low[i/4]>>(i%4*8))), false
+				master, exact = ref.JoinFlash8Bits(bits, int8(low[i/4]>>(i%4*8))), false
 			}
 			if exact && master != values[i] {
 				t.Errorf("%s: the master of %g is %g", states, values[i], master)

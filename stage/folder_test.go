@@ -12,7 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"steplm/data"
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 )
@@ -244,7 +244,7 @@ func TestResumeRefuses(t *testing.T) {
 	t.Run("other data", func(t *testing.T) {
 		s := ended(t, nil)
 		s.Shards = t.TempDir()
-		if err := data.WriteShard(filepath.Join(s.Shards, "0.parquet"), []data.Row{{Text: "other"}}, data.WriteOptions{}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(s.Shards, "0.parquet"), []datatest.Row{{Text: "other"}}, datatest.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, resume(s), "cursor", "data")

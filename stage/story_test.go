@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"steplm/data"
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
@@ -55,11 +56,11 @@ func newStory(t testing.TB) story {
 	t.Helper()
 	dir := t.TempDir()
 	for shard := range 2 {
-		var rows []data.Row
+		var rows []datatest.Row
 		for i := range 20 {
-			rows = append(rows, data.Row{Text: fmt.Sprintf("document %d of shard %d, %s", i, shard, strings.Repeat("abc ", i%5))})
+			rows = append(rows, datatest.Row{Text: fmt.Sprintf("document %d of shard %d, %s", i, shard, strings.Repeat("abc ", i%5))})
 		}
-		if err := data.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, data.WriteOptions{RowGroup: 7}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, datatest.WriteOptions{RowGroup: 7}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +127,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		return err
 	}
 	// Small blocks, so that the cursor crosses some.
-	l, err := data.NewLoader(shards, byteTokenizer{}, data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed, BlockWindows: 6, Shuffle: true})
+	l, err := data.NewMixture([]data.Source{{Shards: shards, Weight: 1}}, byteTokenizer{}, data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed, BlockWindows: 6, Shuffle: true})
 	if err != nil {
 		return err
 	}

@@ -107,15 +107,9 @@ func Flash8First(m, scales []uint32, i int) float32 {
 // the working weight, and the rest of its bits; NaNs stay NaNs.
 func SplitBits(f float32) (hi uint16, lo int16) { return ref.SplitBits(f) }
 
-// JoinBits is SplitBits's inverse, exact for every value but NaNs.
-func JoinBits(hi uint16, lo int16) float32 { return ref.JoinBits(hi, lo) }
-
 // Flash8Bits is an f32 master rounded to 24 bits: SplitBits's bfloat16, and the rest to
 // the nearest multiple of 256 that a byte holds.
 func Flash8Bits(f float32) (hi uint16, lo int8) { return ref.Flash8Bits(f) }
-
-// JoinFlash8Bits is the master that Flash8Bits stands for.
-func JoinFlash8Bits(hi uint16, lo int8) float32 { return ref.JoinFlash8Bits(hi, lo) }
 
 // plane is an array with so many bits for each element of a weight's storage, kept
 // for whole groups of elements.

@@ -37,7 +37,7 @@ func flash8State(t *testing.T, d gpu.Device, values []float32, rows, c int, reco
 		master: func(t *testing.T, d gpu.Device) []float32 {
 			hi, lo := words(t, d, weight), words(t, d, low)
 			return flat(weight.Spec, func(i int) float32 {
-				return JoinFlash8Bits(uint16(hi[i/2]>>(i%2*16)), int8(octet(lo, i)))
+				return ref.JoinFlash8Bits(uint16(hi[i/2]>>(i%2*16)), int8(octet(lo, i)))
 			})
 		},
 		moments: func(t *testing.T, d gpu.Device) (a, b []float32) {

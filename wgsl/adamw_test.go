@@ -57,7 +57,7 @@ var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows,
 				hi, lo := words(t, d, weight), words(t, d, low)
 				return flat(weight.Spec, func(i int) float32 {
 					shift := i % 2 * 16
-					return JoinBits(uint16(hi[i/2]>>shift), int16(uint16(lo[i/2]>>shift)))
+					return ref.JoinBits(uint16(hi[i/2]>>shift), int16(uint16(lo[i/2]>>shift)))
 				})
 			},
 			moments: plainMoments(m, v),

@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"model/checkpoint": {},
 	"data":             {"github.com/apache/arrow/...", "steplm/data/tokenizer"},
 	"data/tokenizer":   {},
-	"data/datatest":    {},
+	"data/datatest":    {"github.com/apache/arrow/..."},
 	"data/corpus":      {},
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"steplm/data"
 	"steplm/data/datatest"
 	"steplm/gpu"
 )
@@ -48,11 +47,11 @@ func TestPretrainRefusesBadData(t *testing.T) {
 	whole := contents(t, shard[0])
 	missing, empty := filepath.Join(t.TempDir(), "missing"), t.TempDir()
 	noRows := filepath.Join(t.TempDir(), "none.parquet")
-	if err := data.WriteShard(noRows, nil, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(noRows, nil, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	short := filepath.Join(t.TempDir(), "short.parquet")
-	if err := data.WriteShard(short, []data.Row{{Text: "Few words."}}, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(short, []datatest.Row{{Text: "Few words."}}, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	damaged := writeFile(t, "damaged.parquet", whole[:4]+strings.Repeat("\xff", 200)+whole[204:])

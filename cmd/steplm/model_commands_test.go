@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"steplm/data"
 	"steplm/data/datatest"
 	"steplm/model"
 	"steplm/model/optim"
@@ -100,7 +99,7 @@ func TestScoreAndPerplexityAgree(t *testing.T) {
 func TestPerplexityOfAllKinds(t *testing.T) {
 	dir := randomModel(t, 280)
 	shards := t.TempDir()
-	if err := data.WriteShard(filepath.Join(shards, "a.parquet"), []data.Row{{Text: text}, {Text: text}}, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(filepath.Join(shards, "a.parquet"), []datatest.Row{{Text: text}, {Text: text}}, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	wiki := writeFile(t, "wiki.raw", " \n = One = \n \n The cat sat . \n = Two = \n \n The dog sat , too . \n")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"steplm/data"
 	"steplm/data/datatest"
 )
 
@@ -16,14 +15,14 @@ import (
 // every second one French.
 func scoredShard(t *testing.T, path string) {
 	t.Helper()
-	var rows []data.Row
+	var rows []datatest.Row
 	for i := range 40 {
-		rows = append(rows, data.Row{
+		rows = append(rows, datatest.Row{
 			Text:  fmt.Sprintf("document %d. %s", i, strings.Repeat(text, 1+i%3)),
 			Score: float64(i % 5), Language: []string{"en", "fr"}[i%2],
 		})
 	}
-	if err := data.WriteShard(path, rows, data.WriteOptions{Codec: "none", RowGroup: 4}); err != nil {
+	if err := datatest.WriteShard(path, rows, datatest.WriteOptions{Codec: "none", RowGroup: 4}); err != nil {
 		t.Fatal(err)
 	}
 }

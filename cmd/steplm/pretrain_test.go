@@ -17,6 +17,7 @@ import (
 
 	"steplm/data"
 	"steplm/data/corpus"
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
@@ -43,16 +44,16 @@ func newMaterial(t *testing.T) material {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []data.Row
+	var rows []datatest.Row
 	for d, err := range held.Documents(data.Position{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rows = append(rows, data.Row{Text: d.Text}); len(rows) == 4 {
+		if rows = append(rows, datatest.Row{Text: d.Text}); len(rows) == 4 {
 			break
 		}
 	}
-	if err := data.WriteShard(m.validation, rows, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(m.validation, rows, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -11,6 +11,7 @@ import (
 
 	"steplm/data"
 	"steplm/data/corpus"
+	"steplm/data/datatest"
 	"steplm/gpu"
 )
 
@@ -81,7 +82,7 @@ func readmeData(t *testing.T, dir string) {
 	if err := corpus.Extract(dir); err != nil {
 		t.Fatal(err)
 	}
-	var docs []data.Row
+	var docs []datatest.Row
 	shards, err := data.Open(filepath.Join(dir, corpus.Validation))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func readmeData(t *testing.T, dir string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if docs = append(docs, data.Row{Text: d.Text}); len(docs) == 4 {
+		if docs = append(docs, datatest.Row{Text: d.Text}); len(docs) == 4 {
 			break
 		}
 	}
@@ -99,7 +100,7 @@ func readmeData(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := data.WriteShard(filepath.Join(dir, "validation", "0.parquet"), docs, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(filepath.Join(dir, "validation", "0.parquet"), docs, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	train, err := filepath.Glob(filepath.Join(dir, corpus.Train))

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"steplm/data"
 	"steplm/data/datatest"
 )
 
@@ -54,11 +53,11 @@ func TestTokenizerTrainEncodeDecode(t *testing.T) {
 // Shards and a limit on what is read of them.
 func TestTokenizerTrainReadsShards(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "tokenizer.json")
-	var rows []data.Row
+	var rows []datatest.Row
 	for range 50 {
-		rows = append(rows, data.Row{Text: text})
+		rows = append(rows, datatest.Row{Text: text})
 	}
-	if err := data.WriteShard(filepath.Join(dir, "a.parquet"), rows, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(filepath.Join(dir, "a.parquet"), rows, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for limit, want := range map[string]string{"0": "from 50 documents", "300": "from 3 documents"} {

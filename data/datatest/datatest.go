@@ -1,7 +1,7 @@
 // Package datatest finds the data that tests read but the project does not
 // hold: files of other programs, and numbers that other implementations
 // computed. One place says where they are, so that no test looks elsewhere and
-// skips unseen.
+// skips unseen. WriteShard makes shards as FineWeb-Edu has them.
 //
 // STEPLM_DATA=FOLDER names the folder; without it, it is ../shared/data beside
 // the project's root. Where the folder is absent a test skips, saying so. A

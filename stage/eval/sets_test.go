@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"steplm/data"
+	"steplm/data/datatest"
 )
 
 // letterTokenizer is letters as a data.Tokenizer.
@@ -31,12 +32,12 @@ func writeFile(t *testing.T, name, text string) string {
 
 func writeShard(t *testing.T, texts []string) string {
 	t.Helper()
-	var rows []data.Row
+	var rows []datatest.Row
 	for _, text := range texts {
-		rows = append(rows, data.Row{Text: text})
+		rows = append(rows, datatest.Row{Text: text})
 	}
 	path := filepath.Join(t.TempDir(), "shard.parquet")
-	if err := data.WriteShard(path, rows, data.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(path, rows, datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -1,4 +1,4 @@
-package data
+package datatest
 
 import (
 	"cmp"
@@ -101,7 +101,7 @@ func intColumn(name string, get func(*Row) int64) column {
 }
 
 // WriteShard writes rows as one Parquet file in FineWeb-Edu's layout. The same
-// rows and options give the same bytes. The file appears whole or not at all.
+// rows and options give the same bytes. Where it fails it leaves no file.
 func WriteShard(path string, rows []Row, o WriteOptions) error {
 	codec, ok := map[string]compress.Compression{
 		"": compress.Codecs.Snappy, "snappy": compress.Codecs.Snappy, "zstd": compress.Codecs.Zstd,
@@ -116,19 +116,28 @@ func WriteShard(path string, rows []Row, o WriteOptions) error {
 	if o.RowGroup == 0 {
 		o.RowGroup = 1000
 	}
-	err := writeWhole(path, func(f *os.File) error { return writeRows(f, rows, codec, o.RowGroup) })
+	f, err := os.Create(path)
 	if err != nil {
+		return err
+	}
+	if err := cmp.Or(WriteRows(f, rows, codec, o.RowGroup), f.Close()); err != nil {
+		os.Remove(path)
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-// writeRows writes the whole file to w. Arrow drops some errors of its sink and
+// WriteRows writes the whole file to w. Arrow drops some errors of its sink and
 // panics on others, so the first is kept here.
-func writeRows(w io.Writer, rows []Row, codec compress.Compression, rowGroup int) error {
+func WriteRows(w io.Writer, rows []Row, codec compress.Compression, rowGroup int) (err error) {
 	sink := &stickyWriter{w: w}
-	err := guard(func() error { return writeRowGroups(sink, rows, codec, rowGroup) })
-	return cmp.Or(sink.err, err)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("writing Parquet: %v", r)
+		}
+		err = cmp.Or(sink.err, err)
+	}()
+	return writeRowGroups(sink, rows, codec, rowGroup)
 }
 
 func writeRowGroups(sink io.Writer, rows []Row, codec compress.Compression, rowGroup int) error {
