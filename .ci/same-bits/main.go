@@ -194,7 +194,11 @@ func train(first, then program, kill int, flags, out string) error {
 	if err := execute(first, first.arguments(flags), kill); err != nil {
 		return err
 	}
-	return execute(then, then.arguments(flags+" --resume"), 0)
+	resume := " --resume"
+	if strings.Contains(then.help, "--resume=DIR") { // Once it was a switch beside --out.
+		resume += " " + out
+	}
+	return execute(then, then.arguments(flags+resume), 0)
 }
 
 // execute runs a program to its end, or kills it when it has reported a step.
