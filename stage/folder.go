@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
 )
 
 // Files of a run folder.
@@ -39,7 +39,7 @@ type Folder struct {
 
 // CreateFolder begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the
 // recipe.
-func CreateFolder(dir string, r Recipe, spec any) (*Folder, error) {
+func CreateFolder(dir string, r recipe.Recipe, spec any) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -79,7 +79,7 @@ func CreateFolder(dir string, r Recipe, spec any) (*Folder, error) {
 }
 
 // OpenFolder takes up a run that was begun with the same recipe.
-func OpenFolder(dir string, r Recipe) (*Folder, error) {
+func OpenFolder(dir string, r recipe.Recipe) (*Folder, error) {
 	saved, hash, err := readRecipe(dir)
 	if err != nil {
 		return nil, err
@@ -100,13 +100,13 @@ func OpenFolder(dir string, r Recipe) (*Folder, error) {
 }
 
 // ReadRecipe reads a run folder's recipe.
-func ReadRecipe(dir string) (Recipe, error) {
+func ReadRecipe(dir string) (recipe.Recipe, error) {
 	r, _, err := readRecipe(dir)
 	return r, err
 }
 
 // readRecipe also hashes it as the program did that wrote it, whatever its format.
-func readRecipe(dir string) (r Recipe, hash string, err error) {
+func readRecipe(dir string) (r recipe.Recipe, hash string, err error) {
 	path := filepath.Join(dir, recipeFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,14 +115,10 @@ func readRecipe(dir string) (r Recipe, hash string, err error) {
 	if err != nil {
 		return r, "", err
 	}
-	if r, err = decodeRecipe(text); err != nil {
+	if r, hash, err = recipe.Decode(text); err != nil {
 		return r, "", fmt.Errorf("%s: %w", path, err)
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, text); err != nil {
-		return r, "", fmt.Errorf("%s: %w", path, err)
-	}
-	return r, hashOf(compact.Bytes()), nil
+	return r, hash, nil
 }
 
 func lockFolder(dir string) (*Folder, error) {

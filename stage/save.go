@@ -11,6 +11,7 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -163,13 +164,13 @@ func littleEndian(words []uint32) []byte {
 
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
 // one that the checkpoint was saved under.
-func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func LoadTrainer(dev gpu.Device, r recipe.Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
 	return loadTrainer(dev, r, r.Hash(), b, dir)
 }
 
 // loadTrainer is LoadTrainer of a recipe that its checkpoints know by another hash, as that of an
 // older format is.
-func loadTrainer(dev gpu.Device, r Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
 	s, err := readState(dir, r, hash)
 	if err != nil {
 		return nil, 0, err
@@ -213,7 +214,7 @@ func RestoreChoices(dev gpu.Device, runDir string) {
 }
 
 // readState verifies a checkpoint and reads what it holds besides tensors.
-func readState(dir string, r Recipe, hash string) (s state, err error) {
+func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 	if err := checkpoint.Verify(dir); err != nil {
 		return s, err
 	}

@@ -6,19 +6,19 @@ import (
 
 	"steplm/model"
 	"steplm/model/optim"
-	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 const defaultStages = 2
 
 // Shape is the choices that decide what is in memory and what is computed, with no data: as a plan
 // and a benchmark need them. vocab is the tokenizer's number of ids, 0: none.
-func (s Spec) Shape(vocab int) (stage.Options, error) {
+func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	config, err := s.Model.Config(vocab)
 	if err != nil {
-		return stage.Options{}, err
+		return recipe.Options{}, err
 	}
-	o := stage.Options{
+	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
 		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
 	}
@@ -36,16 +36,16 @@ func (s Spec) Shape(vocab int) (stage.Options, error) {
 }
 
 // set writes growth and LoRA into options.
-func (m Method) set(o *stage.Options) error {
+func (m Method) set(o *recipe.Options) error {
 	o.Stages = defaultStages
 	switch m.Split {
-	case stage.SplitReal, stage.SplitPaper:
+	case recipe.SplitReal, recipe.SplitPaper:
 		o.SplitBy = m.Split
 	default:
 		for _, word := range strings.Split(m.Split, ",") {
 			n, err := strconv.Atoi(strings.TrimSpace(word))
 			if err != nil {
-				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", stage.SplitReal, stage.SplitPaper)
+				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", recipe.SplitReal, recipe.SplitPaper)
 			}
 			o.Split = append(o.Split, n)
 		}
@@ -54,7 +54,7 @@ func (m Method) set(o *stage.Options) error {
 	if m.Stages != nil {
 		o.Stages = *m.Stages
 	}
-	o.Adapter = model.LoRALayout{Rank: stage.DefaultRank(o.Model), Targets: m.LoRATargets}
+	o.Adapter = model.LoRALayout{Rank: recipe.DefaultRank(o.Model), Targets: m.LoRATargets}
 	if m.Rank != nil {
 		o.Adapter.Rank = *m.Rank
 	}
@@ -69,7 +69,7 @@ func (m Method) set(o *stage.Options) error {
 }
 
 // choices are all of a run's, but for what it reads.
-func (s Spec) choices(vocab int) (stage.Options, error) {
+func (s Spec) choices(vocab int) (recipe.Options, error) {
 	o, err := s.Shape(vocab)
 	if err != nil {
 		return o, err

@@ -11,14 +11,16 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
 // written yet.
 type Session struct {
 	Spec      Spec
-	Recipe    stage.Recipe
-	Fitted    *stage.Fitted // to the memory limit; nil: there is none
+	Recipe    recipe.Recipe
+	Fitted    *plan.Fitted // to the memory limit; nil: there is none
 	Tokenizer *tokenizer.Tokenizer
 	Device    gpu.Device
 	// Resumed: the run goes on in its folder.
@@ -109,19 +111,19 @@ func (s *Session) makeRecipe() error {
 	if err != nil {
 		return err
 	}
-	o.Data = stage.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
+	o.Data = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
 			overhead = gpu.ProcessOverhead
 		}
-		fitted := stage.Fitted{}
-		if o, fitted, err = stage.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
+		fitted := plan.Fitted{}
+		if o, fitted, err = plan.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
 			return err
 		}
 		s.Fitted = &fitted
 	}
-	s.Recipe, err = stage.NewRecipe(s.Spec.Method.Name, o)
+	s.Recipe, err = recipe.NewRecipe(s.Spec.Method.Name, o)
 	return err
 }
 
