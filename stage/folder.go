@@ -99,6 +99,34 @@ func OpenFolder(dir string, r recipe.Recipe) (*Folder, error) {
 	return f, nil
 }
 
+// LengthenFolder takes up a run that is to have so many steps, and keeps that in its folder, with the spec
+// that asks for it.
+func LengthenFolder(dir string, steps int, spec any) (*Folder, recipe.Recipe, error) {
+	f, err := lockFolder(dir)
+	if err != nil {
+		return nil, recipe.Recipe{}, err
+	}
+	saved, hash, err := readRecipe(dir)
+	if err == nil {
+		saved, err = saved.Extend(steps, hash)
+	}
+	if err == nil { // A kill between the two leaves a run that was not made longer.
+		err = writeFile(filepath.Join(dir, SpecFile), spec)
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(dir, recipeFile), saved)
+	}
+	if err == nil {
+		f.hash = saved.Hash()
+		_, err = checkpoint.Clean(f.checkpoints())
+	}
+	if err != nil {
+		f.Close()
+		return nil, saved, err
+	}
+	return f, saved, nil
+}
+
 // ReadRecipe reads a run folder's recipe.
 func ReadRecipe(dir string) (recipe.Recipe, error) {
 	r, _, err := readRecipe(dir)

@@ -225,7 +225,7 @@ func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
 	}
-	if s.Recipe != hash {
+	if s.Recipe != hash && !slices.Contains(r.Earlier, s.Recipe) {
 		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)",
 			dir, s.Recipe, hash)
 	}

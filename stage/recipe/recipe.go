@@ -40,6 +40,8 @@ type Recipe struct {
 
 	Stages []Stage `json:"stages"`
 	Data   Data    `json:"data"`
+	// Earlier are the hashes that it had before it was made longer, which its checkpoints may name.
+	Earlier []string `json:"earlier,omitempty"`
 }
 
 // Data identifies what a run reads, so that it never goes on with other data.

@@ -77,7 +77,11 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	if s.Method.Adapters != adaptersMerge && s.Method.Adapters != adaptersKeep {
 		return o, badOption("adapters", s.Method.Adapters, "choose %s or %s", adaptersMerge, adaptersKeep)
 	}
-	if o.Steps, err = s.steps(o.Batch); err != nil {
+	per := int64(o.Batch.Rows()) * int64(o.GradAccum)
+	if per < 1 {
+		return o, badOption("batch_size", o.Batch.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", o.Batch.SeqLen, o.GradAccum)
+	}
+	if o.Steps, err = s.steps(per); err != nil {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
@@ -87,17 +91,13 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	return o, nil
 }
 
-// steps is the run's length: as it is given, or as many as its tokens fill.
-func (s Spec) steps(size model.Size) (int, error) {
+// steps is the run's length: as it is given, or as many as its tokens fill, of so many in each step.
+func (s Spec) steps(perStep int64) (int, error) {
 	if s.Schedule.Tokens < 0 {
 		return 0, badOption(optionTokens, s.Schedule.Tokens, "it must be 1 or more")
 	}
 	if s.Schedule.Tokens == 0 {
 		return s.Schedule.Steps, nil
 	}
-	per := int64(size.Rows()) * int64(s.Schedule.GradAccum)
-	if per < 1 {
-		return 0, badOption("batch_size", size.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", size.SeqLen, s.Schedule.GradAccum)
-	}
-	return int((s.Schedule.Tokens-1)/per + 1), nil
+	return int((s.Schedule.Tokens-1)/perStep + 1), nil
 }
