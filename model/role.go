@@ -21,8 +21,8 @@ const (
 	RoleLoRAB
 )
 
-// roles says all there is to say of each, and an unknown one has no entry: Role.known
-// refuses it before anything is computed.
+// roles says all there is to say of each. One without an entry is unknown: validTensors
+// refuses it before anything is counted or made.
 var roles = map[Role]struct {
 	name  string
 	dims  int  // of its shape
