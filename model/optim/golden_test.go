@@ -54,7 +54,9 @@ func readGolden(t *testing.T, name string, v any) {
 }
 
 // goldenModel has parameters of the problem's shapes, which goldenNames names.
-var goldenModel = model.Config{Hidden: 16, FFN: 40, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 24, MaxSeqLen: 4, NormEps: 1e-5, RopeTheta: 10000}
+var goldenModel = model.Config{
+	Hidden: 16, FFN: 40, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 24, MaxSeqLen: 4, NormEps: 1e-5, RopeTheta: 10000,
+}
 
 var goldenNames = map[string]string{"W1": "embed", "W2": "blocks.0.down", "v": "norm"}
 
