@@ -106,7 +106,9 @@ type flow struct {
 
 // backwardTwo is backward of two linears of one input x: their shares of dx are one
 // product, unless another one takes part in it already.
-func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, block *blockActivations, dx, x gpu.Tensor, f1, f2 flow, g Gradients) {
+func (m *Model) backwardTwo(
+	p *gpu.Pass, a *Activations, block *blockActivations, dx, x gpu.Tensor, f1, f2 flow, g Gradients,
+) {
 	if !f1.plain() || !f2.plain() {
 		m.backward(p, f1.Linear, a, block, dx, f1.dy, x, false, g)
 		m.backward(p, f2.Linear, a, block, dx, f2.dy, x, true, g)
@@ -124,7 +126,9 @@ func (l *Linear) plain() bool { return l.LoRA == nil && l.Scales.None() }
 // backward sets (or adds to) dx from dy, and computes the gradients of whatever
 // trains: W, or LoRA's A and B. No gradient is begun before the one before
 // it is complete.
-func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor, add bool, g Gradients) {
+func (m *Model) backward(
+	p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor, add bool, g Gradients,
+) {
 	rows := a.Rows()
 	s := wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add}
 	if o := l.LoRA; o != nil {
@@ -134,7 +138,8 @@ func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockAct
 	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	m.weightGradient(p, l, a, dy, x, g)
 	if o := l.LoRA; o != nil {
-		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at], wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
+		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at],
+			wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
 		wgsl.MatmulTNSplit(p, o.A.Grad, a.slices, a.du, x, wgsl.MatmulShape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)

@@ -76,7 +76,8 @@ func (c Config) Validate() error {
 		block += t.size(c)
 	}
 	if n := embedTensor.size(c) + float64(c.Layers)*block + normTensor.size(c) + headTensor.size(c); n > maxParams {
-		return fmt.Errorf("the dimensions make about %.2g parameters, more than the %.2g that can be counted", n, float64(maxParams))
+		return fmt.Errorf("the dimensions make about %.2g parameters, more than the %.2g that can be counted",
+			n, float64(maxParams))
 	}
 	return nil
 }
@@ -161,7 +162,8 @@ func (c Config) LoRAParams(rank int, targets []string) (int64, error) {
 		}
 		l := c.LinearShapes()[at]
 		if rank < 1 || rank > min(l.Out, l.In) {
-			return 0, fmt.Errorf("LoRA rank %d does not fit %s of %d x %d: it must be 1 to %d", rank, l.Name, l.Out, l.In, min(l.Out, l.In))
+			return 0, fmt.Errorf("LoRA rank %d does not fit %s of %d x %d: it must be 1 to %d",
+				rank, l.Name, l.Out, l.In, min(l.Out, l.In))
 		}
 		n += int64(rank) * int64(l.Out+l.In)
 	}

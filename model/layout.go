@@ -181,7 +181,8 @@ func (l Layout) param(name string, role Role, block int, trains bool, shape ...i
 	if role.LoRA() {
 		class = gpu.LoRA
 	}
-	p := ParamSpec{Role: role, Block: block, Weight: gpu.Spec{Name: name, Class: class, DType: dtypeOf(l.Storage.Precision), Shape: shape}}
+	p := ParamSpec{Role: role, Block: block}
+	p.Weight = gpu.Spec{Name: name, Class: class, DType: dtypeOf(l.Storage.Precision), Shape: shape}
 	if !trains || l.Inference {
 		return p
 	}

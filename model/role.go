@@ -21,8 +21,8 @@ const (
 	RoleLoRAB
 )
 
-// roles says all there is to say of each, and an unknown one has no entry: Role.known
-// refuses it before anything is computed.
+// roles says all there is to say of each. One without an entry is unknown: validTensors
+// refuses it before anything is counted or made.
 var roles = map[Role]struct {
 	name  string
 	dims  int  // of its shape
@@ -38,7 +38,7 @@ var roles = map[Role]struct {
 	RoleHead:      {"head", 2, false, true, func(l Layout, _ bool) bool { return l.TrainHead }, normal},
 	RoleLinear:    {"linear", 2, true, true, unlessFrozen, normal},
 	RoleBias:      {"bias", 1, true, false, unlessFrozen, constant(0)},
-	RoleNorm:      {"norm", 1, true, false, func(l Layout, frozen bool) bool { return !frozen || l.TrainNorms }, constant(1)},
+	RoleNorm:      {"norm", 1, true, false, withNorms, constant(1)},
 	RoleLoRAA:     {"LoRA's A", 2, false, true, always, kaiming},
 	RoleLoRAB:     {"LoRA's B", 2, false, true, always, constant(0)},
 }
@@ -59,6 +59,8 @@ func (r Role) LoRA() bool { return r == RoleLoRAA || r == RoleLoRAB }
 func always(Layout, bool) bool { return true }
 
 func unlessFrozen(_ Layout, frozen bool) bool { return !frozen }
+
+func withNorms(l Layout, frozen bool) bool { return !frozen || l.TrainNorms }
 
 // InitStd is the standard deviation of fresh weights (the ReLoRA and GaLore
 // baselines' value).

@@ -54,7 +54,8 @@ func norm(name, hf string, at func(*Block) **Param) tensorRow {
 
 // linear is a row of blockTensors: (out, in), used as y = W x.
 func linear(name string, out, in func(Config) int, hf string, at func(*Block) **Linear) tensorRow {
-	return tensorRow{name: name, role: RoleLinear, shape: func(c Config) []int { return []int{out(c), in(c)} }, hf: hf, linear: at}
+	shape := func(c Config) []int { return []int{out(c), in(c)} }
+	return tensorRow{name: name, role: RoleLinear, shape: shape, hf: hf, linear: at}
 }
 
 // elements counts a tensor's.

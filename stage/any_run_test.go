@@ -12,13 +12,15 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // randomRun is any STEP run of a few steps: storages, splits, shapes, what trains.
-func randomRun(g *rand.Rand) Options {
+func randomRun(g *rand.Rand) recipe.Options {
 	pick := func(n int) int { return g.IntN(n) }
 	coin := func() bool { return g.IntN(2) == 0 }
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Model.Heads = 1 + pick(3)
 	o.Model.KVHeads = 1
 	o.Model.Hidden = o.Model.Heads * 2 * (1 + pick(6))
@@ -32,7 +34,7 @@ func randomRun(g *rand.Rand) Options {
 	if coin() {
 		o.Storage.Frozen = model.Int8
 	}
-	o.Recompute = []string{RecomputeNone, RecomputeBlock}[pick(2)]
+	o.Recompute = []string{recipe.RecomputeNone, recipe.RecomputeBlock}[pick(2)]
 	if !o.Storage.Release {
 		o.GradAccum = 1 + pick(2)
 	}
@@ -65,7 +67,7 @@ func TestAnyRunHoldsItsPlan(t *testing.T) {
 		o := randomRun(rand.New(rand.NewPCG(seed, 1)))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			d := gpu.NewHost()
-			r := mustRecipe(t, "step", o)
+			r := recipetest.Must(t, "step", o)
 			tr := newTrainer(t, d, r, randomBatches(3, o.Batch, o.Model.Vocab, 3))
 			var plans []*gpu.Ledger
 			for i := range r.Stages {
@@ -92,15 +94,15 @@ func TestAnyRunHoldsItsPlan(t *testing.T) {
 // Also where a transition's room is the most beside what is kept: the smallest
 // states, one row of activations, a layer in each stage.
 func TestTransitionPeakOfTheLeanest(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Model.Heads, o.Model.Hidden, o.Model.FFN, o.Model.Vocab, o.Model.Layers = 1, 96, 197, 9, 3
 	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8}
-	o.Recompute, o.Batch, o.KeepAdapters = RecomputeBlock, model.Size{Batch: 1, SeqLen: 1}, true
+	o.Recompute, o.Batch, o.KeepAdapters = recipe.RecomputeBlock, model.Size{Batch: 1, SeqLen: 1}, true
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false
 	o.Adapter = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk"}}
 	o.Stages, o.Split, o.Steps = 3, []int{1, 1, 1}, 9
 	d := gpu.NewHost()
-	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 	for range o.Split[1:] {
 		before := d.Ledger().Total()
 		if e, most := advance(t, tr), max(before, d.Ledger().Total()); e.PeakBytes > most {
@@ -143,8 +145,8 @@ func TestAnyRunResumes(t *testing.T) {
 		o := randomRun(g)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			d := gpu.NewHost()
-			begin := func(o Options) *Trainer {
-				return newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+			begin := func(o recipe.Options) *Trainer {
+				return newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
 			}
 			same := func(what string, tr *Trainer, want map[string][]uint32) {
 				t.Helper()
@@ -177,7 +179,7 @@ func TestAnyRunResumes(t *testing.T) {
 			tr.Free()
 
 			other := o
-			other.Recompute = map[string]string{RecomputeNone: RecomputeBlock, RecomputeBlock: RecomputeNone}[o.Recompute]
+			other.Recompute = map[string]string{recipe.RecomputeNone: recipe.RecomputeBlock, recipe.RecomputeBlock: recipe.RecomputeNone}[o.Recompute]
 			tr = begin(other)
 			if got := takeTo(t, tr, tr.Recipe.Steps()); !slices.Equal(got, losses) {
 				t.Errorf("losses %v, recomputation %s: %v", losses, other.Recompute, got)

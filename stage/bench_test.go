@@ -8,13 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // A trainer of a later stage steps there, holds what that stage is planned with, and
 // its calls are what the layout counts.
 func TestTrainerAtLaterStage(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "step", o)
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
 	layouts, err := r.Layouts()
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +34,7 @@ func TestTrainerAtLaterStage(t *testing.T) {
 			t.Errorf("stage %d: %s", i+1, diff)
 		}
 		tr.Free()
-		calls, err := r.Calls(d, i)
+		calls, err := Calls(d, r, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,9 +52,9 @@ func TestTrainerAtLaterStage(t *testing.T) {
 
 // Calls are recorded with the device's choices.
 func TestCallsHeedChoices(t *testing.T) {
-	r, d := mustRecipe(t, "vanilla", func() Options { o := tinyOptions(); o.Stages = 1; return o }()), gpu.NewHost()
+	r, d := recipetest.Must(t, "vanilla", func() recipe.Options { o := recipetest.Tiny(); o.Stages = 1; return o }()), gpu.NewHost()
 	names := func() (list []string) {
-		calls, err := r.Calls(d, 0)
+		calls, err := Calls(d, r, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +72,7 @@ func TestCallsHeedChoices(t *testing.T) {
 
 // Random batches follow from seed and place, and stay within the vocabulary.
 func TestRandomBatches(t *testing.T) {
-	s := tinyOptions().Batch
+	s := recipetest.Tiny().Batch
 	next := func(r *Random) []uint32 {
 		b, err := r.Next(context.Background())
 		if err != nil {

@@ -6,38 +6,39 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 )
 
 // execute changes the model on its device, and what the optimizer keeps of it, as a
 // transition says. The caller has freed the activations and allocates the optimizer's lack
 // afterwards: memory is freed before it is taken, so that the peak stays under the larger
 // stage's plan.
-func execute(m *model.Model, o optim.Optimizer, t transition, seed uint64) error {
-	if err := t.reset(o); err != nil {
+func execute(m *model.Model, o optim.Optimizer, t recipe.Effect, seed uint64) error {
+	if err := resetState(o, t); err != nil {
 		return err
 	}
 	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
 	// LoRA is still there, since growth reads effective weights.
-	if err := m.Apply(t.grown); err != nil {
+	if err := m.Apply(t.Grown); err != nil {
 		return err
 	}
 	if err := mixGrown(m, t); err != nil {
 		return err
 	}
-	if err := m.Apply(t.after); err != nil {
+	if err := m.Apply(t.After); err != nil {
 		return err
 	}
-	return m.Init(seed, func(p *model.Param) bool { return p.Role.LoRA() && t.fresh[p.Block] })
+	return m.Init(seed, func(p *model.Param) bool { return p.Role.LoRA() && t.Fresh[p.Block] })
 }
 
-// reset takes from the optimizer what it keeps of parameters that no longer train as they did,
+// resetState takes from the optimizer what it keeps of parameters that no longer train as they did,
 // and what the transition resets.
-func (t transition) reset(o optim.Optimizer) error {
+func resetState(o optim.Optimizer, t recipe.Effect) error {
 	before, after := map[string]model.ParamSpec{}, map[string]model.ParamSpec{}
-	for _, p := range t.before.Params() {
+	for _, p := range t.Before.Params() {
 		before[p.Weight.Name] = p
 	}
-	for _, p := range t.after.Params() {
+	for _, p := range t.After.Params() {
 		after[p.Weight.Name] = p
 	}
 	gone := func(name string) bool {
@@ -47,8 +48,8 @@ func (t transition) reset(o optim.Optimizer) error {
 	if err := o.Reset(gone, 0); err != nil {
 		return err
 	}
-	for _, v := range t.resets {
-		if err := o.Reset(func(name string) bool { return v.selects(before[name]) }, v.Keep); err != nil {
+	for _, v := range t.Resets {
+		if err := o.Reset(func(name string) bool { return v.Selects(before[name]) }, v.Keep); err != nil {
 			return err
 		}
 	}
@@ -56,8 +57,8 @@ func (t transition) reset(o optim.Optimizer) error {
 }
 
 // mixGrown fills the new blocks, then merges LoRA if the transition does.
-func mixGrown(m *model.Model, t transition) error {
-	if t.growth.Origins == nil && !t.merge {
+func mixGrown(m *model.Model, t recipe.Effect) error {
+	if t.Growth.Origins == nil && !t.Merge {
 		return nil
 	}
 	x, err := m.NewMixer()
@@ -66,8 +67,8 @@ func mixGrown(m *model.Model, t transition) error {
 	}
 	defer x.Free()
 	p := m.Device().Begin("grow")
-	fillGrown(p, x, m.Blocks, t.growth.Origins)
-	if t.merge {
+	fillGrown(p, x, m.Blocks, t.Growth.Origins)
+	if t.Merge {
 		for _, b := range m.Blocks {
 			x.Merge(p, b)
 		}
@@ -76,7 +77,7 @@ func mixGrown(m *model.Model, t transition) error {
 }
 
 // fillGrown derives every new block from its neighbours.
-func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []Origin) {
+func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []recipe.Origin) {
 	var old []*model.Block
 	for i, o := range origins {
 		if !o.New {

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 )
 
 // The independent fixture, see testdata/growth/README.md, which also gives the
@@ -91,16 +92,16 @@ func fixtureBatches(t *testing.T) (train *listed, held data.Batch, size model.Si
 }
 
 // stageOf is a fixture's optimizer and schedule as a stage.
-func (f fixtureRun) stageOf(layers int, entry ...Verb) Stage {
+func (f fixtureRun) stageOf(layers int, entry ...recipe.Verb) recipe.Stage {
 	o := f.Optimizer
-	return Stage{
-		Entry: Transition{Verbs: append(entry, rewarm(f.Schedule.Warmup)...)}, Layers: layers, Steps: len(f.Losses), LR: o.LR, Decay: o.Decay, AdapterLR: o.LR, AdapterDecay: o.Decay,
+	return recipe.Stage{
+		Entry: recipe.Transition{Verbs: append(entry, recipe.RewarmOver(f.Schedule.Warmup)...)}, Layers: layers, Steps: len(f.Losses), LR: o.LR, Decay: o.Decay, AdapterLR: o.LR, AdapterDecay: o.Decay,
 		Schedule: &optim.Course{Kind: optim.Cosine, Steps: f.Schedule.Steps, MinRatio: f.Schedule.MinRatio},
 	}
 }
 
 // fixtureTrainer begins with a starting model's weights.
-func fixtureTrainer(t *testing.T, d gpu.Device, r Recipe, b Batches, initial string) *Trainer {
+func fixtureTrainer(t *testing.T, d gpu.Device, r recipe.Recipe, b Batches, initial string) *Trainer {
 	t.Helper()
 	tr := newTrainer(t, d, r, b)
 	weights := tensorsOf(t, fixture, initial, "model.safetensors")
@@ -112,10 +113,10 @@ func fixtureTrainer(t *testing.T, d gpu.Device, r Recipe, b Batches, initial str
 	return tr
 }
 
-func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...Stage) Recipe {
+func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...recipe.Stage) recipe.Recipe {
 	o := f.Optimizer
-	return Recipe{
-		Format: recipeFormat, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
+	return recipe.Recipe{
+		Format: recipe.Format, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
 		Optimizer:      optim.Config{Settings: optim.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}, MaxNorm: o.MaxNorm},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true, Stages: stages,
 	}
@@ -193,7 +194,7 @@ func TestIndependentFixture(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches, held, size := fixtureBatches(t)
 		r := vanilla.recipe(c, size, vanilla.stageOf(depth), growth.stageOf(c.Layers,
-			Verb{Do: Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, Verb{Do: Merge}, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams},
+			recipe.Verb{Do: recipe.Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, recipe.Verb{Do: recipe.Merge}, recipe.Verb{Do: recipe.Freeze}, recipe.Verb{Do: recipe.Wrap}, recipe.Verb{Do: recipe.Reset, Params: recipe.AllParams},
 		))
 		r.Adapter = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
 		tr := fixtureTrainer(t, d, r, batches, "initial")

@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
 )
 
 // Files of a run folder.
@@ -39,7 +39,7 @@ type Folder struct {
 
 // CreateFolder begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the
 // recipe.
-func CreateFolder(dir string, r Recipe, spec any) (*Folder, error) {
+func CreateFolder(dir string, r recipe.Recipe, spec any) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -79,7 +79,7 @@ func CreateFolder(dir string, r Recipe, spec any) (*Folder, error) {
 }
 
 // OpenFolder takes up a run that was begun with the same recipe.
-func OpenFolder(dir string, r Recipe) (*Folder, error) {
+func OpenFolder(dir string, r recipe.Recipe) (*Folder, error) {
 	saved, hash, err := readRecipe(dir)
 	if err != nil {
 		return nil, err
@@ -99,14 +99,42 @@ func OpenFolder(dir string, r Recipe) (*Folder, error) {
 	return f, nil
 }
 
+// LengthenFolder takes up a run that is to have so many steps, and keeps that in its folder, with the spec
+// that asks for it.
+func LengthenFolder(dir string, steps int, spec any) (*Folder, recipe.Recipe, error) {
+	f, err := lockFolder(dir)
+	if err != nil {
+		return nil, recipe.Recipe{}, err
+	}
+	saved, hash, err := readRecipe(dir)
+	if err == nil {
+		saved, err = saved.Extend(steps, hash)
+	}
+	if err == nil { // A kill between the two leaves a run that was not made longer.
+		err = writeFile(filepath.Join(dir, SpecFile), spec)
+	}
+	if err == nil {
+		err = writeFile(filepath.Join(dir, recipeFile), saved)
+	}
+	if err == nil {
+		f.hash = saved.Hash()
+		_, err = checkpoint.Clean(f.checkpoints())
+	}
+	if err != nil {
+		f.Close()
+		return nil, saved, err
+	}
+	return f, saved, nil
+}
+
 // ReadRecipe reads a run folder's recipe.
-func ReadRecipe(dir string) (Recipe, error) {
+func ReadRecipe(dir string) (recipe.Recipe, error) {
 	r, _, err := readRecipe(dir)
 	return r, err
 }
 
 // readRecipe also hashes it as the program did that wrote it, whatever its format.
-func readRecipe(dir string) (r Recipe, hash string, err error) {
+func readRecipe(dir string) (r recipe.Recipe, hash string, err error) {
 	path := filepath.Join(dir, recipeFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,14 +143,10 @@ func readRecipe(dir string) (r Recipe, hash string, err error) {
 	if err != nil {
 		return r, "", err
 	}
-	if r, err = decodeRecipe(text); err != nil {
+	if r, hash, err = recipe.Decode(text); err != nil {
 		return r, "", fmt.Errorf("%s: %w", path, err)
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, text); err != nil {
-		return r, "", fmt.Errorf("%s: %w", path, err)
-	}
-	return r, hashOf(compact.Bytes()), nil
+	return r, hash, nil
 }
 
 func lockFolder(dir string) (*Folder, error) {

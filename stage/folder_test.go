@@ -15,6 +15,8 @@ import (
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 func write(t testing.TB, path, text string) {
@@ -28,12 +30,12 @@ func write(t testing.TB, path, text string) {
 }
 
 func TestCreateFolderRefuses(t *testing.T) {
-	r := mustRecipe(t, "step", tinyOptions())
+	r := recipetest.Must(t, "step", recipetest.Tiny())
 	t.Run("not empty", func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
 		_, err := CreateFolder(dir, r, nil)
-		wantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
+		recipetest.WantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
 		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 			t.Errorf("the folder was touched: %v", entries)
 		}
@@ -46,21 +48,21 @@ func TestCreateFolderRefuses(t *testing.T) {
 		}
 		f.Close()
 		_, err = CreateFolder(dir, r, nil)
-		wantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
+		recipetest.WantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
 	})
 	t.Run("a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "run")
 		write(t, file, "")
 		_, err := CreateFolder(file, r, nil)
-		wantError(t, err, file)
+		recipetest.WantError(t, err, file)
 		_, err = CreateFolder(filepath.Join(file, "below"), r, nil)
-		wantError(t, err, file)
+		recipetest.WantError(t, err, file)
 	})
 	t.Run("locked", func(t *testing.T) {
 		dir := t.TempDir()
 		defer hold(t, dir)()
 		_, err := CreateFolder(dir, r, nil)
-		wantError(t, err, dir, "another process")
+		recipetest.WantError(t, err, dir, "another process")
 	})
 }
 
@@ -80,7 +82,7 @@ func TestCreateFolderAfterKilledBeginning(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, lockFile), "")
 	write(t, filepath.Join(dir, recipeFile+temporary), "{")
-	r := mustRecipe(t, "step", tinyOptions())
+	r := recipetest.Must(t, "step", recipetest.Tiny())
 	f, err := CreateFolder(dir, r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +95,7 @@ func TestCreateFolderAfterKilledBeginning(t *testing.T) {
 }
 
 func TestOpenFolderRefuses(t *testing.T) {
-	r := mustRecipe(t, "step", tinyOptions())
+	r := recipetest.Must(t, "step", recipetest.Tiny())
 	begun := func(t *testing.T) string {
 		dir := filepath.Join(t.TempDir(), "run")
 		f, err := CreateFolder(dir, r, nil)
@@ -106,32 +108,32 @@ func TestOpenFolderRefuses(t *testing.T) {
 	t.Run("no run", func(t *testing.T) {
 		for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "nothing")} {
 			_, err := OpenFolder(dir, r)
-			wantError(t, err, dir, "holds no run", recipeFile)
+			recipetest.WantError(t, err, dir, "holds no run", recipeFile)
 		}
 	})
 	t.Run("another recipe", func(t *testing.T) {
 		dir := begun(t)
 		for _, c := range []struct {
-			change func(*Options)
+			change func(*recipe.Options)
 			want   []string
 		}{
-			{func(o *Options) { o.Seed = 8 }, []string{"seed is 7 there and 8 here"}},
-			{func(o *Options) { o.LR = []float64{1e-2, 2e-2} }, []string{"stages[1].lr is 0.01 there and 0.02 here"}},
-			{func(o *Options) { o.Adapter.Targets = []string{"wq"} }, []string{"adapter.targets[1] is wk there and absent here"}},
-			{func(o *Options) { o.Data.Tokenizer = "new" }, []string{"data.tokenizer is absent there and new here"}},
-			{func(o *Options) { o.Batch.SeqLen = 16 }, []string{"micro_batch.seq_len is 8 there and 16 here"}},
+			{func(o *recipe.Options) { o.Seed = 8 }, []string{"seed is 7 there and 8 here"}},
+			{func(o *recipe.Options) { o.LR = []float64{1e-2, 2e-2} }, []string{"stages[1].lr is 0.01 there and 0.02 here"}},
+			{func(o *recipe.Options) { o.Adapter.Targets = []string{"wq"} }, []string{"adapter.targets[1] is wk there and absent here"}},
+			{func(o *recipe.Options) { o.Data.Tokenizer = "new" }, []string{"data.tokenizer is absent there and new here"}},
+			{func(o *recipe.Options) { o.Batch.SeqLen = 16 }, []string{"micro_batch.seq_len is 8 there and 16 here"}},
 		} {
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			c.change(&o)
-			_, err := OpenFolder(dir, mustRecipe(t, "step", o))
-			wantError(t, err, append(c.want, dir, "another recipe")...)
+			_, err := OpenFolder(dir, recipetest.Must(t, "step", o))
+			recipetest.WantError(t, err, append(c.want, dir, "another recipe")...)
 		}
 	})
 	t.Run("locked", func(t *testing.T) {
 		dir := begun(t)
 		release := hold(t, dir)
 		_, err := OpenFolder(dir, r)
-		wantError(t, err, dir, "another process")
+		recipetest.WantError(t, err, dir, "another process")
 		release()
 		f, err := OpenFolder(dir, r)
 		if err != nil {
@@ -158,7 +160,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, recipeFile), text)
 			_, err := OpenFolder(dir, r)
-			wantError(t, err, filepath.Join(dir, recipeFile), want)
+			recipetest.WantError(t, err, filepath.Join(dir, recipeFile), want)
 		}
 	})
 }
@@ -219,12 +221,12 @@ func TestResumeFlippedByte(t *testing.T) {
 		bad[len(bad)/2] ^= 1
 		write(t, path, string(bad))
 		d := gpu.NewHost()
-		wantError(t, s.run(context.Background(), d), s.checkpoint(t), file, "use another checkpoint")
+		recipetest.WantError(t, s.run(context.Background(), d), s.checkpoint(t), file, "use another checkpoint")
 		if n := d.Ledger().Total(); n != 0 {
 			t.Errorf("%d bytes are left on the device", n)
 		}
 		write(t, path, string(good[:len(good)-1]))
-		wantError(t, s.run(context.Background(), d), s.checkpoint(t), file, fmt.Sprint(len(good)))
+		recipetest.WantError(t, s.run(context.Background(), d), s.checkpoint(t), file, fmt.Sprint(len(good)))
 		write(t, path, string(good))
 	}
 	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
@@ -239,7 +241,7 @@ func TestResumeRefuses(t *testing.T) {
 		if err := os.RemoveAll(s.checkpoint(t)); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, resume(s), "LATEST", "step-8", "gone")
+		recipetest.WantError(t, resume(s), "LATEST", "step-8", "gone")
 	})
 	t.Run("other data", func(t *testing.T) {
 		s := ended(t, nil)
@@ -247,7 +249,7 @@ func TestResumeRefuses(t *testing.T) {
 		if err := datatest.WriteShard(filepath.Join(s.Shards, "0.parquet"), []datatest.Row{{Text: "other"}}, datatest.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, resume(s), "cursor", "data")
+		recipetest.WantError(t, resume(s), "cursor", "data")
 	})
 	t.Run("a checkpoint of another run", func(t *testing.T) {
 		s, other := ended(t, nil), ended(t, func(s *story) { s.Recipe.Seed++ })
@@ -257,7 +259,7 @@ func TestResumeRefuses(t *testing.T) {
 		if err := os.Rename(other.checkpoint(t), filepath.Join(s.Dir, checkpointsDir, "step-8")); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, resume(s), "another recipe", s.Recipe.Hash()[:12], other.Recipe.Hash()[:12])
+		recipetest.WantError(t, resume(s), "another recipe", s.Recipe.Hash()[:12], other.Recipe.Hash()[:12])
 	})
 	for name, c := range map[string]struct {
 		change func(*state)
@@ -284,7 +286,7 @@ func TestResumeRefuses(t *testing.T) {
 				return text
 			})
 			d := gpu.NewHost()
-			wantError(t, s.run(context.Background(), d), c.want...)
+			recipetest.WantError(t, s.run(context.Background(), d), c.want...)
 			if n := d.Ledger().Total(); n != 0 {
 				t.Errorf("%d bytes are left on the device", n)
 			}
@@ -298,7 +300,7 @@ func TestResumeRefuses(t *testing.T) {
 			}
 			return []byte(strings.Replace(string(text), "blocks.0.wq.lora_a", "blocks.0.wq.lora_x", 1))
 		})
-		wantError(t, resume(s), modelFile, "blocks.0.wq.lora_a")
+		recipetest.WantError(t, resume(s), modelFile, "blocks.0.wq.lora_a")
 	})
 }
 
@@ -360,7 +362,7 @@ func TestFailedSave(t *testing.T) {
 				}
 			}
 			d := gpu.NewHost()
-			wantError(t, s.run(context.Background(), d), path, "not replaced")
+			recipetest.WantError(t, s.run(context.Background(), d), path, "not replaced")
 			if n := d.Ledger().Total(); n != 0 {
 				t.Errorf("%d bytes are left on the device", n)
 			}
@@ -387,7 +389,7 @@ func TestRunEndsWithNonFinite(t *testing.T) {
 	s := newStory(t)
 	s.Recipe.Stages[0].LR, s.Eval = 1e30, 0
 	d := gpu.NewHost()
-	wantError(t, s.run(context.Background(), d), "step 2", "nothing was updated", "last checkpoint")
+	recipetest.WantError(t, s.run(context.Background(), d), "step 2", "nothing was updated", "last checkpoint")
 	if n := d.Ledger().Total(); n != 0 {
 		t.Errorf("%d bytes are left on the device", n)
 	}

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -14,33 +13,10 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/model/advice"
 	"steplm/model/checkpoint"
-	"steplm/model/optim"
 	"steplm/stage/eval"
+	"steplm/stage/recipe"
 )
-
-// tinyOptions is a STEP run of 6 layers in 2 stages that trains in
-// milliseconds; the tests change what they are about.
-func tinyOptions() Options {
-	return Options{
-		Model: model.Config{
-			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000,
-		},
-		Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
-		Optimizer: optim.Config{Settings: adamw(0.9, 0.95), MaxNorm: 1},
-		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
-		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
-		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter:        model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
-		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
-	}
-}
-
-// adamw is AdamW with these betas.
-func adamw(beta1, beta2 float64) optim.AdamW {
-	return optim.AdamW{Beta1: beta1, Beta2: beta2, Eps: 1e-8}
-}
 
 // planes are what the optimizer keeps on the device.
 func planes(tr *Trainer) []gpu.Tensor {
@@ -52,15 +28,6 @@ func planes(tr *Trainer) []gpu.Tensor {
 func numbers(tr *Trainer) string {
 	_, n := tr.opt.State()
 	return string(n)
-}
-
-func mustRecipe(t testing.TB, method string, o Options) Recipe {
-	t.Helper()
-	r, err := NewRecipe(method, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // listed hands out a list of batches, over and over. Its cursor is their count.
@@ -96,7 +63,7 @@ func randomBatches(n int, s model.Size, vocab int, seed uint64) *listed {
 }
 
 // newTrainer is freed with the test.
-func newTrainer(t testing.TB, d gpu.Device, r Recipe, b Batches) *Trainer {
+func newTrainer(t testing.TB, d gpu.Device, r recipe.Recipe, b Batches) *Trainer {
 	t.Helper()
 	tr, err := NewTrainer(d, r, b)
 	if err != nil {
@@ -244,37 +211,4 @@ func fileName(m *model.Model, p *model.Param) string {
 		return strings.TrimSuffix(model.HFName(layer, linear), "weight") + "lora_B.weight"
 	}
 	return model.HFName(layer, tensor)
-}
-
-// errorText is an error with its advice, if it has some: [lower lr].
-func errorText(err error) string {
-	text := err.Error()
-	var a *advice.Error
-	if errors.As(err, &a) {
-		for _, w := range a.Ways {
-			text += " " + wayText(w)
-		}
-	}
-	return text
-}
-
-func wayText(w advice.Way) (text string) {
-	for _, r := range w {
-		text += "[" + strings.TrimSpace(fmt.Sprint(r.How, " ", r.Option, " ", r.Value)) + "]"
-	}
-	return text
-}
-
-// wantError checks that an error is there and says all of parts, see errorText.
-func wantError(t testing.TB, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error, want one with %q", parts)
-		return
-	}
-	for _, part := range parts {
-		if !strings.Contains(errorText(err), part) {
-			t.Errorf("error %q does not say %q", errorText(err), part)
-		}
-	}
 }

@@ -9,36 +9,41 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // What a stage holds is what its plan says, by class, and nothing more at any
 // moment of training or growing.
 func TestLedgerIsThePlan(t *testing.T) {
-	for name, change := range map[string]func(*Options){
-		"merge":  func(*Options) {},
-		"keep":   func(o *Options) { o.KeepAdapters = true },
-		"tied":   func(o *Options) { o.Model.Tied = true },
-		"frozen": func(o *Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
-		"paper":  func(o *Options) { o.Storage = model.Storage{Precision: "bf16", States: "paper", Gradients: "bf16"} },
-		"split": func(o *Options) {
+	for name, change := range map[string]func(*recipe.Options){
+		"merge":  func(*recipe.Options) {},
+		"keep":   func(o *recipe.Options) { o.KeepAdapters = true },
+		"tied":   func(o *recipe.Options) { o.Model.Tied = true },
+		"frozen": func(o *recipe.Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
+		"paper": func(o *recipe.Options) {
+			o.Storage = model.Storage{Precision: "bf16", States: "paper", Gradients: "bf16"}
+		},
+		"split": func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "f32"}
 			o.KeepAdapters = true
 		},
-		"flash8, int8": func(o *Options) {
+		"flash8, int8": func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: "bf16", States: "flash8", Gradients: "bf16", Frozen: "int8"}
 		},
-		"released, int8, recomputed": func(o *Options) {
+		"released, int8, recomputed": func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "bf16", Release: true, Frozen: "int8"}
-			o.Recompute = RecomputeBlock
+			o.Recompute = recipe.RecomputeBlock
 		},
-		"released, tied":    func(o *Options) { o.Storage.Release, o.Model.Tied = true, true },
-		"recomputed, heads": func(o *Options) { o.Recompute, o.Batch.HeadRows = RecomputeBlock, 3 },
-		"few targets, large first stage": func(o *Options) {
+		"released, tied":    func(o *recipe.Options) { o.Storage.Release, o.Model.Tied = true, true },
+		"recomputed, heads": func(o *recipe.Options) { o.Recompute, o.Batch.HeadRows = recipe.RecomputeBlock, 3 },
+		"few targets, large first stage": func(o *recipe.Options) {
 			o.Adapter.Targets, o.Split = []string{"wq", "down"}, []int{4, 1, 1}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			o.Stages, o.Steps = 3, 9
 			change(&o)
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) { checkLedger(t, d, o) })
@@ -46,8 +51,8 @@ func TestLedgerIsThePlan(t *testing.T) {
 	}
 }
 
-func checkLedger(t *testing.T, d gpu.Device, o Options) {
-	r := mustRecipe(t, "step", o)
+func checkLedger(t *testing.T, d gpu.Device, o recipe.Options) {
+	r := recipetest.Must(t, "step", o)
 	layouts, err := r.Layouts()
 	if err != nil {
 		t.Fatal(err)
@@ -93,13 +98,13 @@ func checkLedger(t *testing.T, d gpu.Device, o Options) {
 // MakePlan needs no device and must nevertheless say what a GPU will hold.
 func TestPlanIsWhatAGPUHolds(t *testing.T) {
 	d := gputest.Adapter(t)
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Stages, o.Steps = 3, 9
-	p, err := MakePlan(o)
+	p, err := plan.Make(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 	for i, s := range p.Stages {
 		if i > 0 {
 			advance(t, tr)
@@ -110,7 +115,7 @@ func TestPlanIsWhatAGPUHolds(t *testing.T) {
 		}
 	}
 	tr.Free()
-	tr = newTrainer(t, d, mustRecipe(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	tr = newTrainer(t, d, recipetest.Must(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 	if diff := cmp.Diff(p.Methods[0].Stages[0].Bytes, takeSteps(t, tr, 1)[0].Bytes); diff != "" {
 		t.Errorf("vanilla (-plan +metrics):\n%s", diff)
 	}
@@ -122,11 +127,11 @@ func TestTransitionPeaks(t *testing.T) {
 	for _, split := range [][]int{{1, 5}, {5, 1}, {3, 3}, {2, 2, 2}, {4, 1, 1}, {1, 1, 4}} {
 		for _, rank := range []int{1, 8} {
 			t.Run(fmt.Sprint(split, rank), func(t *testing.T) {
-				o := tinyOptions()
+				o := recipetest.Tiny()
 				o.Stages, o.Split, o.Steps, o.Adapter.Rank = len(split), split, 9, rank
 				o.Batch = model.Size{Batch: 1, SeqLen: 4}
 				d := gpu.NewHost()
-				tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+				tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 				for range split[1:] {
 					before := d.Ledger().Total()
 					trainStage(t, tr)

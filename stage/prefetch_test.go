@@ -8,6 +8,7 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/stage/recipe/recipetest"
 )
 
 // failing fails once, at one of its batches.
@@ -29,11 +30,11 @@ func (f *failing) Next(ctx context.Context) (data.Batch, error) {
 // A step leaves the next one's batches fetched, once, and the first of them loaded, the last step
 // none; the cursor does not know of it.
 func TestPrefetchRunsOneStepAhead(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.GradAccum = 2
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		from := randomBatches(8, o.Batch, o.Model.Vocab, 3)
-		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), from)
+		tr := newTrainer(t, d, recipetest.Must(t, "vanilla", o), from)
 		for step := 1; step <= o.Steps; step++ {
 			takeSteps(t, tr, 1)
 			ahead, loaded := 2, 1
@@ -57,9 +58,9 @@ func TestPrefetchRunsOneStepAhead(t *testing.T) {
 // the batches go on where they were.
 func TestPrefetchTellsErrorsLater(t *testing.T) {
 	for _, c := range []struct{ accum, at int }{{1, 2}, {2, 4}, {2, 5}} {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.GradAccum = c.accum
-		r := mustRecipe(t, "vanilla", o)
+		r := recipetest.Must(t, "vanilla", o)
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			batches := func() *listed { return randomBatches(8, o.Batch, o.Model.Vocab, 3) }
 			want := takeSteps(t, newTrainer(t, d, r, batches()), 3)
@@ -84,8 +85,8 @@ func TestPrefetchTellsErrorsLater(t *testing.T) {
 // A batch that an evaluation drove off the device, or that waited for a growth, is
 // loaded again; Seek forgets one.
 func TestPrefetchSurvivesBorrowing(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "step", o)
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		run := func(between func(*Trainer)) (all []Metrics) {
 			tr := newTrainer(t, d, r, randomBatches(8, o.Batch, o.Model.Vocab, 3))

@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/stage/recipe/recipetest"
 )
 
 // baton is a reducer for two trainers in this process, of which one runs at a time: who must
@@ -91,10 +92,10 @@ func TestTwoTrainersAreOne(t *testing.T) {
 				if d.Name() == gpu.NewHost().Name() {
 					method, another = "step", func() gpu.Device { return gpu.NewHost() }
 				}
-				o := tinyOptions()
+				o := recipetest.Tiny()
 				o.Storage, o.GradAccum = storage, 2*accum
 				list := scoredBatches(2*accum*3, o.Batch, o.Model.Vocab)
-				one := newTrainer(t, d, mustRecipe(t, method, o), &listed{list: list})
+				one := newTrainer(t, d, recipetest.Must(t, method, o), &listed{list: list})
 				var want []Metrics
 				for one.step < one.Recipe.Steps() {
 					if one.Due() {
@@ -112,7 +113,7 @@ func TestTwoTrainersAreOne(t *testing.T) {
 					for at := i; at < len(list); at += 2 {
 						b.list = append(b.list, list[at])
 					}
-					two[i] = newTrainer(t, another(), mustRecipe(t, method, o), b)
+					two[i] = newTrainer(t, another(), recipetest.Must(t, method, o), b)
 					two[i].Reducer = ranks[i]
 				}
 				var got [2][]Metrics
@@ -183,7 +184,7 @@ func TestTwoTrainersAreOne(t *testing.T) {
 // batch counts by how many of its targets are scored.
 func TestIgnoredTargets(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.GradAccum = 2
 		list := randomBatches(2, o.Batch, o.Model.Vocab, 3).list
 		half := slices.Clone(list)
@@ -199,7 +200,7 @@ func TestIgnoredTargets(t *testing.T) {
 		if scored == 0 || scored == 2*o.Batch.Rows() || half[0].Scored() == half[1].Scored() {
 			t.Fatalf("%d and %d targets are scored: this shows nothing", half[0].Scored(), half[1].Scored())
 		}
-		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), &listed{list: half})
+		tr := newTrainer(t, d, recipetest.Must(t, "vanilla", o), &listed{list: half})
 		sum := 0.0
 		for _, b := range half {
 			if err := loadBatch(tr.acts, b); err != nil {
@@ -225,7 +226,7 @@ func TestIgnoredTargets(t *testing.T) {
 			t.Errorf("%d tokens were seen, want all %d", m.Tokens, 2*o.Batch.Rows())
 		}
 		// Not those of as many targets: the norm of a mean over fewer is another.
-		all := newTrainer(t, d, mustRecipe(t, "vanilla", o), &listed{list: list})
+		all := newTrainer(t, d, recipetest.Must(t, "vanilla", o), &listed{list: list})
 		if n := takeSteps(t, all, 1)[0]; math.Abs(n.GradNorm/m.GradNorm-1) < 0.01 {
 			t.Errorf("norm %g with ignored targets, %g without", m.GradNorm, n.GradNorm)
 		}
@@ -234,20 +235,20 @@ func TestIgnoredTargets(t *testing.T) {
 
 // What cannot be summed, or divided, is refused.
 func TestStepRefusesSums(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	none := randomBatches(1, o.Batch, o.Model.Vocab, 3)
 	for i := range none.list[0].Targets {
 		none.list[0].Targets[i] = data.Ignored
 	}
-	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "vanilla", o), none)
+	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), none)
 	_, err := tr.Step(context.Background())
-	wantError(t, err, "step 1", "none of its 16 targets is scored")
+	recipetest.WantError(t, err, "step 1", "none of its 16 targets is scored")
 	if want := `{"updates":0}`; numbers(tr) != want {
 		t.Errorf("the optimizer counts %s, want %s", numbers(tr), want)
 	}
 	o.Storage.Release = true
-	tr = newTrainer(t, gpu.NewHost(), mustRecipe(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+	tr = newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 	tr.Reducer = &baton{}
 	_, err = tr.Step(context.Background())
-	wantError(t, err, "gradient release", "other processes", "[leave out release]")
+	recipetest.WantError(t, err, "gradient release", "other processes", "[leave out release]")
 }

@@ -19,6 +19,8 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // straight runs a story without interruption and says what it told, and at
@@ -135,19 +137,19 @@ func TestStopAndResume(t *testing.T) {
 // weights, masters, moments of 8 bits, int8 weights and their scales.
 func TestResumeInEveryStorage(t *testing.T) {
 	for name, st := range map[string]model.Storage{
-		"paper":                {Precision: model.BF16, States: model.PaperStates, Gradients: GradientsAuto},
+		"paper":                {Precision: model.BF16, States: model.PaperStates, Gradients: recipe.GradientsAuto},
 		"split":                {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
 		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				o := storyOptions()
-				o.Storage, o.Recompute = st, RecomputeBlock
+				o.Storage, o.Recompute = st, recipe.RecomputeBlock
 				if st.Release {
 					o.GradAccum = 1
 				}
 				s := newStory(t)
-				s.Recipe = mustRecipe(t, "step", o)
+				s.Recipe = recipetest.Must(t, "step", o)
 				want, _ := straight(t, s, d)
 				for _, stop := range []string{"step 2", "step 3", "step 5", "growth after step 3 in stage 2"} {
 					s := s.in(filepath.Join(t.TempDir(), "run"))

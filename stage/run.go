@@ -11,11 +11,12 @@ import (
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/recipe"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
 type Run struct {
-	Recipe     Recipe
+	Recipe     recipe.Recipe
 	Device     gpu.Device
 	Batches    Batches
 	Folder     *Folder

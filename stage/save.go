@@ -11,6 +11,7 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -163,13 +164,13 @@ func littleEndian(words []uint32) []byte {
 
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
 // one that the checkpoint was saved under.
-func LoadTrainer(dev gpu.Device, r Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func LoadTrainer(dev gpu.Device, r recipe.Recipe, b Batches, dir string) (t *Trainer, metrics int64, err error) {
 	return loadTrainer(dev, r, r.Hash(), b, dir)
 }
 
 // loadTrainer is LoadTrainer of a recipe that its checkpoints know by another hash, as that of an
 // older format is.
-func loadTrainer(dev gpu.Device, r Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
 	s, err := readState(dir, r, hash)
 	if err != nil {
 		return nil, 0, err
@@ -213,7 +214,7 @@ func RestoreChoices(dev gpu.Device, runDir string) {
 }
 
 // readState verifies a checkpoint and reads what it holds besides tensors.
-func readState(dir string, r Recipe, hash string) (s state, err error) {
+func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 	if err := checkpoint.Verify(dir); err != nil {
 		return s, err
 	}
@@ -224,7 +225,7 @@ func readState(dir string, r Recipe, hash string) (s state, err error) {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
 	}
-	if s.Recipe != hash {
+	if s.Recipe != hash && !slices.Contains(r.Earlier, s.Recipe) {
 		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)",
 			dir, s.Recipe, hash)
 	}

@@ -9,6 +9,8 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // whole is what a run to its end, growth included, leaves.
@@ -18,9 +20,9 @@ type whole struct {
 }
 
 // runWhole trains STEP to its end; begin is called at the start of every stage.
-func runWhole(t *testing.T, d gpu.Device, o Options, begin func(*Trainer)) whole {
+func runWhole(t *testing.T, d gpu.Device, o recipe.Options, begin func(*Trainer)) whole {
 	t.Helper()
-	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
 	defer tr.Free()
 	begin(tr)
 	all := trainStage(t, tr)
@@ -55,7 +57,7 @@ func TestSplitIsPaper(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		var runs [2]whole
 		for i, states := range []string{model.PaperStates, model.SplitStates} {
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			o.Steps = 24
 			o.Storage = model.Storage{Precision: model.BF16, States: states, Gradients: model.BF16}
 			runs[i] = runWhole(t, d, o, func(tr *Trainer) { injectTies(t, tr) })
@@ -100,7 +102,7 @@ func TestReleaseIsExactWithoutClipping(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				var runs [2]whole
 				for i, release := range []bool{false, true} {
-					o := tinyOptions()
+					o := recipetest.Tiny()
 					o.Storage, o.Optimizer.MaxNorm, o.Model.Tied = s, 0, tied
 					o.Storage.Release = release
 					runs[i] = runWhole(t, d, o, func(*Trainer) {})
@@ -123,9 +125,9 @@ func TestReleaseIsExactWithoutClipping(t *testing.T) {
 // that shows in the first moment.
 func TestReleaseClipsEachParameter(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		o := tinyOptions()
-		o.Storage.Release, o.Optimizer = true, optim.Config{Settings: adamw(0, 0.95), MaxNorm: 1e-3}
-		tr := newTrainer(t, d, mustRecipe(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		o := recipetest.Tiny()
+		o.Storage.Release, o.Optimizer = true, optim.Config{Settings: recipetest.AdamW(0, 0.95), MaxNorm: 1e-3}
+		tr := newTrainer(t, d, recipetest.Must(t, "vanilla", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		m := takeSteps(t, tr, 1)[0]
 		if m.GradNorm < 0.1 {
 			t.Fatalf("a norm of %g is not far above the bound: this shows nothing", m.GradNorm)
@@ -149,9 +151,9 @@ func TestReleaseClipsEachParameter(t *testing.T) {
 // A loss that is not finite stops a released step before any update.
 func TestReleaseStopsAtABadLoss(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.Storage.Release = true
-		tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		takeSteps(t, tr, 1)
 		x := tr.Model.Param("blocks.1.attn_norm").Weight
 		bad := read(t, d, x)
@@ -161,7 +163,7 @@ func TestReleaseStopsAtABadLoss(t *testing.T) {
 		}
 		before := snapshot(t, tr)
 		_, err := tr.Step(context.Background())
-		wantError(t, err, "step 2", "NaN", "nothing was updated", "[lower lr]")
+		recipetest.WantError(t, err, "step 2", "NaN", "nothing was updated", "[lower lr]")
 		for name, w := range snapshot(t, tr) {
 			if !sameBits(w, before[name]) {
 				t.Errorf("%s was updated", name)
@@ -184,9 +186,9 @@ func TestStoragesTrain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := gputest.Adapter(t)
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			o.Storage, o.Steps, o.Stages, o.Split = s, 90, 3, []int{2, 2, 2}
-			tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+			tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 			all := trainStage(t, tr)
 			for tr.Due() {
 				before := all[len(all)-1].Loss
@@ -209,30 +211,30 @@ func TestStoragesTrain(t *testing.T) {
 func TestStorageOfRecipes(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string
-		spoil  func(*Options)
+		spoil  func(*recipe.Options)
 		want   []string
 	}{
-		"release with accumulation":  {"step", func(o *Options) { o.Storage.Release, o.GradAccum = true, 4 }, []string{"4 micro-batches", "[use grad_accum 1]", "[leave out release]"}},
-		"int8 where nothing freezes": {"vanilla", func(o *Options) { o.Storage.Frozen = model.Int8 }, []string{"int8", "vanilla", "freezes nothing"}},
-		"flash8 with f32":            {"step", func(o *Options) { o.Storage.States = model.Flash8States }, []string{"flash8", "f32"}},
-		"flash8 with moments that stick": {"step", func(o *Options) {
+		"release with accumulation":  {"step", func(o *recipe.Options) { o.Storage.Release, o.GradAccum = true, 4 }, []string{"4 micro-batches", "[use grad_accum 1]", "[leave out release]"}},
+		"int8 where nothing freezes": {"vanilla", func(o *recipe.Options) { o.Storage.Frozen = model.Int8 }, []string{"int8", "vanilla", "freezes nothing"}},
+		"flash8 with f32":            {"step", func(o *recipe.Options) { o.Storage.States = model.Flash8States }, []string{"flash8", "f32"}},
+		"flash8 with moments that stick": {"step", func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16}
-			o.Optimizer.Settings = adamw(0.9, 0.999)
+			o.Optimizer.Settings = recipetest.AdamW(0.9, 0.999)
 		}, []string{"flash8", "0.999", "[use beta2 0.99 or less]", "[use states split]"}},
-		"recomputation of another kind": {"step", func(o *Options) { o.Recompute = "half" }, []string{`"half"`, "block"}},
-		"rows of logits":                {"step", func(o *Options) { o.Batch.HeadRows = -1 }, []string{"-1 rows"}},
-		"split by":                      {"step", func(o *Options) { o.SplitBy = "luck" }, []string{`"luck"`, "real", "paper"}},
+		"recomputation of another kind": {"step", func(o *recipe.Options) { o.Recompute = "half" }, []string{`"half"`, "block"}},
+		"rows of logits":                {"step", func(o *recipe.Options) { o.Batch.HeadRows = -1 }, []string{"-1 rows"}},
+		"split by":                      {"step", func(o *recipe.Options) { o.SplitBy = "luck" }, []string{`"luck"`, "real", "paper"}},
 	} {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		c.spoil(&o)
-		_, err := NewRecipe(c.method, o)
-		t.Run(name, func(t *testing.T) { wantError(t, err, c.want...) })
+		_, err := recipe.NewRecipe(c.method, o)
+		t.Run(name, func(t *testing.T) { recipetest.WantError(t, err, c.want...) })
 	}
-	o := tinyOptions()
-	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: GradientsAuto}
+	o := recipetest.Tiny()
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: recipe.GradientsAuto}
 	for accum, want := range map[int]string{1: model.BF16, 4: model.F32} {
 		o.GradAccum = accum
-		if r := mustRecipe(t, "step", o); r.Storage.Gradients != want || r.Storage.Frozen != model.BF16 {
+		if r := recipetest.Must(t, "step", o); r.Storage.Gradients != want || r.Storage.Frozen != model.BF16 {
 			t.Errorf("%d micro-batches: gradients of %s, frozen weights of %s", accum, r.Storage.Gradients, r.Storage.Frozen)
 		}
 	}

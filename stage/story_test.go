@@ -17,6 +17,8 @@ import (
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -35,7 +37,7 @@ func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
 // story is a whole run in a folder, over Parquet shards: what tests start,
 // stop, kill and resume.
 type story struct {
-	Recipe Recipe
+	Recipe recipe.Recipe
 	Shards string // a directory
 	Dir    string // of the run
 	Keep   int
@@ -45,8 +47,8 @@ type story struct {
 }
 
 // storyOptions is STEP from 2 to 4 layers: 3 steps, growth, 5 steps.
-func storyOptions() Options {
-	o := tinyOptions()
+func storyOptions() recipe.Options {
+	o := recipetest.Tiny()
 	o.Model.Layers, o.Model.Vocab, o.Steps, o.GradAccum = 4, 257, 8, 2
 	o.Model.Hidden, o.Model.FFN, o.Split = 8, 12, []int{2, 2}
 	return o
@@ -64,7 +66,7 @@ func newStory(t testing.TB) story {
 			t.Fatal(err)
 		}
 	}
-	return story{Recipe: mustRecipe(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Eval: 1}
+	return story{Recipe: recipetest.Must(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Eval: 1}
 }
 
 // in is the same story in another folder.
@@ -132,7 +134,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		return err
 	}
 	defer l.Close()
-	open, begin := func(dir string, r Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }, (*Run).Start
+	open, begin := func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }, (*Run).Start
 	if _, err := os.Stat(filepath.Join(s.Dir, recipeFile)); err == nil {
 		open, begin = OpenFolder, (*Run).Resume
 	}

@@ -19,6 +19,8 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/advice"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // restarts is a method that nothing but this file knows. It trains all of the model for five
@@ -26,34 +28,34 @@ import (
 // begins new ones and resets a tenth of their moments. One course of the learning rate goes
 // through the whole run, with a warm-up of two steps after each. No transition grows, saves or
 // evaluates.
-func restarts(o Options) (Recipe, error) {
-	r := o.base("restarts")
+func restarts(o recipe.Options) (recipe.Recipe, error) {
+	r := o.Base("restarts")
 	r.Adapter = o.Adapter
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
 	o.Stages = 1
-	s, err := o.stage(0, o.Model.Layers, 5, o.Steps)
+	s, err := o.NewStage(0, o.Model.Layers, 5, o.Steps)
 	if err != nil {
 		return r, err
 	}
 	r.Stages = append(r.Stages, s)
 	s.Schedule = nil
 	for at := 5; at < o.Steps; at += 5 {
-		verbs := []Verb{{Do: Merge}, {Do: Wrap}, {Do: Reset, Params: LoRAParams, Keep: 0.9}}
+		verbs := []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.LoRAParams, Keep: 0.9}}
 		if at == 5 {
-			verbs = []Verb{{Do: Freeze}, {Do: Wrap}}
+			verbs = []recipe.Verb{{Do: recipe.Freeze}, {Do: recipe.Wrap}}
 		}
-		s.Entry.Verbs, s.Steps = append(verbs, rewarm(2)...), min(5, o.Steps-at)
+		s.Entry.Verbs, s.Steps = append(verbs, recipe.RewarmOver(2)...), min(5, o.Steps-at)
 		r.Stages = append(r.Stages, s)
 	}
 	return r, nil
 }
 
 // restartOptions are a run of 17 steps by that method.
-func restartOptions(t *testing.T) Options {
+func restartOptions(t *testing.T) recipe.Options {
 	t.Helper()
-	before := Methods
-	Methods = append(slices.Clone(before), Method{Name: "restarts", Build: restarts, Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
-	t.Cleanup(func() { Methods = before })
+	before := recipe.Methods
+	recipe.Methods = append(slices.Clone(before), recipe.Method{Name: "restarts", Build: restarts, Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
+	t.Cleanup(func() { recipe.Methods = before })
 	o := storyOptions()
 	o.Steps, o.Adapter.Rank = 17, 3
 	return o
@@ -62,7 +64,7 @@ func restartOptions(t *testing.T) Options {
 // A run by it is what the recipe says, step by step: rates, events, checkpoints.
 func TestToyMethodTells(t *testing.T) {
 	s := newStory(t)
-	s.Recipe, s.Keep = mustRecipe(t, "restarts", restartOptions(t)), 0
+	s.Recipe, s.Keep = recipetest.Must(t, "restarts", restartOptions(t)), 0
 	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +122,7 @@ func TestToyMethodTells(t *testing.T) {
 // a stop before and after one.
 func TestToyMethodResumes(t *testing.T) {
 	s := newStory(t)
-	s.Recipe = mustRecipe(t, "restarts", restartOptions(t))
+	s.Recipe = recipetest.Must(t, "restarts", restartOptions(t))
 	d := gpu.NewHost()
 	want, points := straight(t, s, d)
 	for n, point := range points {
@@ -173,7 +175,7 @@ func TestToyMethodRestarts(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				o := restartOptions(t)
 				o.Storage = storage
-				r := mustRecipe(t, "restarts", o)
+				r := recipetest.Must(t, "restarts", o)
 				batches := func() *listed { return randomBatches(4, o.Batch, o.Model.Vocab, 3) }
 				tr := newTrainer(t, d, r, batches())
 				takeTo(t, tr, 10)
@@ -212,11 +214,11 @@ func TestToyMethodRestarts(t *testing.T) {
 				takeTo(t, tr, r.Steps())
 				end := contents(t, tr)
 				tr.Free()
-				for what, edit := range map[string]func(*Transition){
-					"without merging and wrapping": func(t *Transition) { t.Verbs = t.Verbs[2:] },
-					"without a reset":              func(t *Transition) { t.Verbs = slices.Delete(slices.Clone(t.Verbs), 2, 3) },
-					"with a whole reset":           func(t *Transition) { t.Verbs = slices.Clone(t.Verbs); t.Verbs[2].Keep = 0 },
-					"without a warm-up":            func(t *Transition) { t.Verbs = t.Verbs[:3] },
+				for what, edit := range map[string]func(*recipe.Transition){
+					"without merging and wrapping": func(t *recipe.Transition) { t.Verbs = t.Verbs[2:] },
+					"without a reset":              func(t *recipe.Transition) { t.Verbs = slices.Delete(slices.Clone(t.Verbs), 2, 3) },
+					"with a whole reset":           func(t *recipe.Transition) { t.Verbs = slices.Clone(t.Verbs); t.Verbs[2].Keep = 0 },
+					"without a warm-up":            func(t *recipe.Transition) { t.Verbs = t.Verbs[:3] },
 				} {
 					other := r
 					other.Stages = slices.Clone(r.Stages)
@@ -237,9 +239,9 @@ func TestToyMethodRestarts(t *testing.T) {
 // of new parameters begin with a bias correction of their own.
 func TestGrowthKeepsMomentsWithoutReset(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		o := tinyOptions()
-		r := mustRecipe(t, "step", o)
-		r.Stages[1].Entry.Verbs = slices.DeleteFunc(slices.Clone(r.Stages[1].Entry.Verbs), func(v Verb) bool { return v.Do == Reset })
+		o := recipetest.Tiny()
+		r := recipetest.Must(t, "step", o)
+		r.Stages[1].Entry.Verbs = slices.DeleteFunc(slices.Clone(r.Stages[1].Entry.Verbs), func(v recipe.Verb) bool { return v.Do == recipe.Reset })
 		tr := newTrainer(t, d, r, randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		trainStage(t, tr)
 		before, done := contents(t, tr), tr.step
@@ -301,9 +303,9 @@ func TestGrowthKeepsMomentsWithoutReset(t *testing.T) {
 func TestResetRefuses(t *testing.T) {
 	o := restartOptions(t)
 	o.Optimizer = toyOptions(t).Optimizer
-	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "restarts", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "restarts", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 	takeTo(t, tr, 10)
 	_, err := tr.Advance()
-	wantError(t, err, "transition", "lora_a", "keeping 0.9", "not in part")
+	recipetest.WantError(t, err, "transition", "lora_a", "keeping 0.9", "not in part")
 	tr.Free()
 }

@@ -15,6 +15,9 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 	"steplm/wgsl"
 )
 
@@ -102,12 +105,12 @@ fn row_sgd(@builtin(workgroup_id) group: vec3<u32>) {
 }
 
 // toyOptions are a STEP run with the toy.
-func toyOptions(t *testing.T) Options {
+func toyOptions(t *testing.T) recipe.Options {
 	t.Helper()
 	before := optim.Kinds
 	optim.Kinds = append(slices.Clone(before), optim.KindOf[rowSGD]())
 	t.Cleanup(func() { optim.Kinds = before })
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Optimizer = optim.Config{Settings: rowSGD{Momentum: 0.8, Cooling: 1e-4}, MaxNorm: 1}
 	o.LR = []float64{0.3}
 	return o
@@ -120,7 +123,7 @@ func TestToyOptimizer(t *testing.T) {
 		for _, release := range []bool{false, true} {
 			o := toyOptions(t)
 			o.Storage.Release = release
-			r := mustRecipe(t, "step", o)
+			r := recipetest.Must(t, "step", o)
 			begin := func() *Trainer { return newTrainer(t, d, r, randomBatches(1, o.Batch, o.Model.Vocab, 3)) }
 			whole := begin()
 			losses := takeTo(t, whole, r.Steps())
@@ -161,7 +164,7 @@ func TestToyOptimizer(t *testing.T) {
 // partitions and the plan see it.
 func TestToyOptimizerIsPlanned(t *testing.T) {
 	o := toyOptions(t)
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	layouts, err := r.Layouts()
 	if err != nil {
 		t.Fatal(err)
@@ -178,11 +181,15 @@ func TestToyOptimizerIsPlanned(t *testing.T) {
 		}
 	}
 	adam := o
-	adam.Optimizer = tinyOptions().Optimizer
+	adam.Optimizer = recipetest.Tiny().Optimizer
 	if a, b := o.RealStageBytes()(3, 2), adam.RealStageBytes()(3, 2); a >= b {
 		t.Errorf("a stage of the toy takes %d bytes, one of AdamW %d", a, b)
 	}
-	if p := mustPlan(t, o); p.Optimizer != "row SGD" || p.TrainableBytes != 8+4*float64(gpu.Padded(1025))/(1<<20) {
+	p, err := plan.Make(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Optimizer != "row SGD" || p.TrainableBytes != 8+4*float64(gpu.Padded(1025))/(1<<20) {
 		t.Errorf("planned is %s with %g bytes per parameter", p.Optimizer, p.TrainableBytes)
 	}
 }
@@ -191,7 +198,7 @@ func TestToyOptimizerIsPlanned(t *testing.T) {
 // numbers are what they were.
 func TestToyOptimizerInRecipes(t *testing.T) {
 	o := toyOptions(t)
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	f, err := CreateFolder(filepath.Join(t.TempDir(), "run"), r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -205,11 +212,11 @@ func TestToyOptimizerInRecipes(t *testing.T) {
 		t.Errorf("read back, the recipe has another hash, or: %s", diff)
 	}
 	o.Optimizer.Settings = rowSGD{Momentum: 0.7, Cooling: 1e-4}
-	_, err = OpenFolder(f.Dir, mustRecipe(t, "step", o))
-	wantError(t, err, "optimizer.momentum is 0.8 there and 0.7 here")
+	_, err = OpenFolder(f.Dir, recipetest.Must(t, "step", o))
+	recipetest.WantError(t, err, "optimizer.momentum is 0.8 there and 0.7 here")
 	o.Optimizer.Settings = rowSGD{Momentum: 1}
-	_, err = NewRecipe("step", o)
-	wantError(t, err, "momentum 1")
+	_, err = recipe.NewRecipe("step", o)
+	recipetest.WantError(t, err, "momentum 1")
 
 	d := gpu.NewHost()
 	tr := newTrainer(t, d, r, randomBatches(1, o.Batch, o.Model.Vocab, 3))

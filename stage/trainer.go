@@ -8,6 +8,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 	"steplm/stage/reduce"
 )
 
@@ -20,7 +21,7 @@ type Batches interface {
 
 // Trainer holds what trains in one stage and runs its steps.
 type Trainer struct {
-	Recipe   Recipe
+	Recipe   recipe.Recipe
 	Reducer  reduce.Reducer // sums over the processes of the run; nil: it is the only one
 	dev      gpu.Device
 	layouts  []model.Layout
@@ -69,13 +70,13 @@ func resetPeaks(dev gpu.Device) {
 }
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.
-func NewTrainer(dev gpu.Device, r Recipe, b Batches) (*Trainer, error) {
+func NewTrainer(dev gpu.Device, r recipe.Recipe, b Batches) (*Trainer, error) {
 	return NewTrainerAt(dev, r, b, 0)
 }
 
 // NewTrainerAt allocates a stage, counted from 0, as if those before it had run, but with
 // fresh weights: its steps cost what they would after a growth, and teach nothing.
-func NewTrainerAt(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) {
+func NewTrainerAt(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, error) {
 	t, err := allocate(dev, r, b, stage)
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func NewTrainerAt(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, err
 }
 
 // allocate makes the tensors of a stage, all zero.
-func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) {
+func allocate(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
@@ -121,7 +122,7 @@ func allocate(dev gpu.Device, r Recipe, b Batches, stage int) (*Trainer, error) 
 
 // CheckFits compares every stage's plan with the memory there is, before
 // anything is allocated: a run must not die at its last growth.
-func CheckFits(dev gpu.Device, r Recipe) error {
+func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return err
@@ -179,17 +180,17 @@ func (t *Trainer) Due() bool {
 }
 
 // entry is the transition into the next stage.
-func (t *Trainer) entry() Transition { return t.Recipe.Stages[t.stage+1].Entry }
+func (t *Trainer) entry() recipe.Transition { return t.Recipe.Stages[t.stage+1].Entry }
 
 // Advance enters the next stage.
 func (t *Trainer) Advance() (GrowthEvent, error) {
 	before := t.layout()
-	tr, err := t.Recipe.plan(before, t.entry().Verbs)
+	tr, err := t.Recipe.Effect(before, t.entry().Verbs)
 	if err != nil {
 		return GrowthEvent{}, err
 	}
 	failed := func(err error) error {
-		return fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.after.Blocks), err)
+		return fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.After.Blocks), err)
 	}
 	resetPeaks(t.dev)
 	t.acts.Free()
@@ -205,9 +206,9 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 	if d := t.dev.Ledger().Difference(want); d != "" {
 		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
-	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.after.Blocks), Note: tr.growth.Note, Peaks: peaksOf(t.dev)}
+	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.After.Blocks), Note: tr.Growth.Note, Peaks: peaksOf(t.dev)}
 	resetPeaks(t.dev) // from here on they are the new stage's
-	for i, o := range tr.growth.Origins {
+	for i, o := range tr.Growth.Origins {
 		if o.New {
 			e.New = append(e.New, i)
 		}

@@ -12,13 +12,14 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/recipe/recipetest"
 )
 
 // A model that cannot learn one batch by heart has a wrong gradient somewhere.
 func TestOverfitOneBatch(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Model.Layers, o.Steps, o.Schedule, o.LR, o.Decay = 2, 80, optim.Constant, []float64{1e-2}, []float64{0}
-	r := mustRecipe(t, "vanilla", o)
+	r := recipetest.Must(t, "vanilla", o)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		tr := newTrainer(t, d, r, randomBatches(1, o.Batch, o.Model.Vocab, 3))
 		all := trainStage(t, tr)
@@ -33,10 +34,10 @@ func TestOverfitOneBatch(t *testing.T) {
 }
 
 func TestSameSeedSameBits(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	run := func(t *testing.T, d gpu.Device, seed uint64) (numbers []string) {
 		o.Seed = seed
-		tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(5, o.Batch, o.Model.Vocab, 3))
 		all := trainStage(t, tr)
 		advance(t, tr)
 		for _, m := range append(all, trainStage(t, tr)...) {
@@ -63,7 +64,7 @@ func TestSameSeedSameBits(t *testing.T) {
 
 // The same windows as one batch and as two micro-batches.
 func TestGradientAccumulation(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	half := randomBatches(8, o.Batch, o.Model.Vocab, 3)
 	whole := &listed{}
 	for i := 0; i < len(half.list); i += 2 {
@@ -74,7 +75,7 @@ func TestGradientAccumulation(t *testing.T) {
 		run := func(batch, accum int, b *listed) []Metrics {
 			o.Batch.Batch, o.GradAccum = batch, accum
 			b.at = 0
-			tr := newTrainer(t, d, mustRecipe(t, "step", o), b)
+			tr := newTrainer(t, d, recipetest.Must(t, "step", o), b)
 			all := trainStage(t, tr)
 			advance(t, tr)
 			all = append(all, trainStage(t, tr)...)
@@ -94,7 +95,7 @@ func TestGradientAccumulation(t *testing.T) {
 
 // Whatever is not finite must not reach the weights, nor the optimizer.
 func TestNonFiniteUpdatesNothing(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	for _, c := range []struct {
 		param string
 		value float32
@@ -105,7 +106,7 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 	} {
 		t.Run(c.param, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+				tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 				takeSteps(t, tr, 2)
 				x := tr.Model.Param(c.param).Weight
 				poisoned := read(t, d, x)
@@ -122,7 +123,7 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 				}
 
 				_, err := tr.Step(context.Background())
-				wantError(t, err, "step 3:", "nothing was updated", "[lower lr]")
+				recipetest.WantError(t, err, "step 3:", "nothing was updated", "[lower lr]")
 				for name, w := range snapshot(t, tr) {
 					if !sameBits(w, before[name]) {
 						t.Errorf("%s was updated", name)
@@ -143,19 +144,19 @@ func TestNonFiniteUpdatesNothing(t *testing.T) {
 
 // A step of the next stage before its growth would train the wrong model.
 func TestStepRefusesAnotherStage(t *testing.T) {
-	o := tinyOptions()
-	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	o := recipetest.Tiny()
+	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 	trainStage(t, tr)
 	_, err := tr.Step(context.Background())
-	wantError(t, err, "stage 2", "stage 1")
+	recipetest.WantError(t, err, "stage 2", "stage 1")
 }
 
 // What trains after stage 1 besides new blocks and adapters is the recipe's.
 func TestFrozenByRecipe(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		old := map[int]bool{}
 		for _, b := range tr.Model.Blocks {
 			old[b.ID] = true
@@ -178,9 +179,9 @@ func TestFrozenByRecipe(t *testing.T) {
 
 // Adapters learn and decay at rates of their own.
 func TestAdapterRates(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.AdapterLR, o.AdapterDecay = 1e-30, 0
-	tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 	trainStage(t, tr)
 	advance(t, tr)
 	before := snapshot(t, tr)
@@ -196,9 +197,9 @@ func TestAdapterRates(t *testing.T) {
 // that A has no gradient and moves by decay alone.
 func TestAdapterDecay(t *testing.T) {
 	for _, factor := range []float64{0, 1, 40} {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.AdapterDecay, o.Rewarm = factor, 0
-		tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		trainStage(t, tr)
 		advance(t, tr)
 		before := snapshot(t, tr)
@@ -225,9 +226,9 @@ func TestAdapterDecay(t *testing.T) {
 // Matrices decay, norms do not, whatever the decay is.
 func TestDecayLeavesNorms(t *testing.T) {
 	after := func(decay float64) (*Trainer, map[string][]float32) {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.Decay, o.Warmup = []float64{decay}, 0
-		tr := newTrainer(t, gpu.NewHost(), mustRecipe(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 		takeSteps(t, tr, 1)
 		return tr, snapshot(t, tr)
 	}
@@ -242,15 +243,15 @@ func TestDecayLeavesNorms(t *testing.T) {
 }
 
 func TestTrainerRefuses(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "step", o)
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
 	r.Batch.SeqLen = 17
 	_, err := NewTrainer(gpu.NewHost(), r, nil)
-	wantError(t, err, "17", "16", "[lower seq_len]")
+	recipetest.WantError(t, err, "17", "16", "[lower seq_len]")
 
-	r = mustRecipe(t, "step", o)
+	r = recipetest.Must(t, "step", o)
 	r.Model.Vocab, r.Batch = 1<<20, model.Size{Batch: 1 << 15, SeqLen: 16}
 	r.Model.Hidden, r.Model.FFN = 1<<12, 1<<14
 	_, err = NewTrainer(gpu.NewHost(), r, nil)
-	wantError(t, err, "stage 1 of 2", "does not fit", "weights", "optimizer")
+	recipetest.WantError(t, err, "stage 1 of 2", "does not fit", "weights", "optimizer")
 }

@@ -12,6 +12,8 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // effective is W + (alpha/r) B A of every linear, in float64, by block ID and
@@ -62,9 +64,9 @@ func near(got []float32, want []float64) bool {
 
 // trainedTo enters a stage (0-based) of a run and trains it to its end, so that
 // adapters are far from zero.
-func trainedTo(t *testing.T, d gpu.Device, o Options, stage int) *Trainer {
+func trainedTo(t *testing.T, d gpu.Device, o recipe.Options, stage int) *Trainer {
 	t.Helper()
-	tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(4, o.Batch, o.Model.Vocab, 3))
+	tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(4, o.Batch, o.Model.Vocab, 3))
 	trainStage(t, tr)
 	for tr.stage < stage {
 		advance(t, tr)
@@ -73,8 +75,8 @@ func trainedTo(t *testing.T, d gpu.Device, o Options, stage int) *Trainer {
 	return tr
 }
 
-func threeStages(keep bool) Options {
-	o := tinyOptions()
+func threeStages(keep bool) recipe.Options {
+	o := recipetest.Tiny()
 	o.Stages, o.Split, o.Steps, o.KeepAdapters = 3, []int{2, 2, 2}, 18, keep
 	o.Position, o.LR = "intermediate", []float64{3e-2}
 	return o
@@ -94,7 +96,7 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 				tr := trainedTo(t, d, o, 1)
 				before, want, oldBlocks := snapshot(t, tr), effective(t, tr), tr.layout().Blocks
 				event := advance(t, tr)
-				after, origins := snapshot(t, tr), mustGrow(t, event.From, event.To, "intermediate", "mean", tr.Recipe.Seed).Origins
+				after, origins := snapshot(t, tr), recipetest.Grow(t, event.From, event.To, "intermediate", "mean", tr.Recipe.Seed).Origins
 				if len(event.New) != 5 {
 					t.Fatalf("new blocks %v, want five", event.New)
 				}
@@ -173,11 +175,11 @@ func checkOldLinear(t *testing.T, name string, keep, wrapped bool, before, after
 // ReLoRA's transition, in the same vocabulary.
 func TestMergeLeavesLogits(t *testing.T) {
 	o := threeStages(false)
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	r.Stages = r.Stages[:2]
 	r.Model.Layers = r.Stages[1].Layers
 	again := r.Stages[1]
-	again.Entry = Transition{Verbs: []Verb{{Do: Merge}, {Do: Wrap}, {Do: Reset, Params: AllParams}}}
+	again.Entry = recipe.Transition{Verbs: []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.AllParams}}}
 	r.Stages = append(r.Stages, again)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches := randomBatches(4, o.Batch, o.Model.Vocab, 3)
@@ -213,7 +215,7 @@ func TestVerbsInAnotherOrder(t *testing.T) {
 	d := gpu.NewHost()
 	o := threeStages(false)
 	run := func(order ...int) map[string][]uint32 {
-		r := mustRecipe(t, "step", o)
+		r := recipetest.Must(t, "step", o)
 		for i := range r.Stages[1:] {
 			s := &r.Stages[1+i]
 			verbs := slices.Clone(s.Entry.Verbs)
@@ -293,9 +295,9 @@ func exportedLogits(t *testing.T, d gpu.Device, dir string, b data.Batch, s mode
 
 // Copying, a single layer, and every position lead to what the origins say.
 func TestGrowthByEveryOperator(t *testing.T) {
-	for _, operator := range Operators() {
+	for _, operator := range recipe.Operators() {
 		for _, split := range [][]int{{1, 2}, {2, 3}} {
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			o.Operator, o.Position, o.Split, o.Model.Layers = operator, "random", split, split[0]+split[1]
 			tr := trainedTo(t, gpu.NewHost(), o, 0)
 			want, blocks := effective(t, tr), tr.layout().Blocks
@@ -304,7 +306,7 @@ func TestGrowthByEveryOperator(t *testing.T) {
 				t.Errorf("%s %v: note %q", operator, split, e.Note)
 			}
 			after := snapshot(t, tr)
-			for i, origin := range mustGrow(t, e.From, e.To, "random", operator, o.Seed).Origins {
+			for i, origin := range recipetest.Grow(t, e.From, e.To, "random", operator, o.Seed).Origins {
 				below, above := want[blocks[origin.Below].Name("gate")], want[blocks[origin.Above].Name("gate")]
 				mix := make([]float64, len(below))
 				for j := range mix {
@@ -321,7 +323,7 @@ func TestGrowthByEveryOperator(t *testing.T) {
 // Block IDs are stable and never used twice; new layers train, old ones are
 // frozen and wrapped, in every stage.
 func TestLayouts(t *testing.T) {
-	r := mustRecipe(t, "step", threeStages(false))
+	r := recipetest.Must(t, "step", threeStages(false))
 	layouts, err := r.Layouts()
 	if err != nil {
 		t.Fatal(err)

@@ -7,13 +7,15 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 	"steplm/wgsl"
 )
 
 // force chooses variants as a cache would: of every class the first, or the last.
-func force(t *testing.T, d gpu.Device, r Recipe, last bool) {
+func force(t *testing.T, d gpu.Device, r recipe.Recipe, last bool) {
 	t.Helper()
-	classes, err := r.Classes(d.Limits())
+	classes, err := Classes(r, d.Limits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +36,9 @@ func force(t *testing.T, d gpu.Device, r Recipe, last bool) {
 // Two different caches, the same losses, across a growth.
 func TestVariantsTrainAlike(t *testing.T) {
 	d := gputest.Adapter(t)
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	var runs [2]whole
 	var used [2]map[string]gpu.Use
 	for i := range runs {
@@ -59,8 +61,8 @@ func TestVariantsTrainAlike(t *testing.T) {
 // A checkpoint keeps the variants that ran, and a resume on the same device takes
 // them; another device's are not taken.
 func TestCheckpointKeepsVariants(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "step", o)
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
 	d := gpu.NewHost()
 	force(t, d, r, true)
 	tr := newTrainer(t, d, r, randomBatches(5, o.Batch, o.Model.Vocab, 3))

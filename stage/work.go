@@ -4,11 +4,12 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage/recipe"
 )
 
 // Classes lists the classes of kernels for which a device with such limits has a
 // choice in the run, and the operations that all steps together spend in each.
-func (r Recipe) Classes(l gpu.Limits) (map[string]float64, error) {
+func Classes(r recipe.Recipe, l gpu.Limits) (map[string]float64, error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func (r Recipe) Classes(l gpu.Limits) (map[string]float64, error) {
 
 // Calls lists the kernels of one micro-batch's forward and backward in a stage, counted
 // from 0, as the device would run them now: with its limits and choices.
-func (r Recipe) Calls(d gpu.Device, stage int) ([]gpu.Call, error) {
+func Calls(d gpu.Device, r recipe.Recipe, stage int) ([]gpu.Call, error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return nil, err

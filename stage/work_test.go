@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/stage/recipe/recipetest"
 )
 
 // What a recorded micro-batch spends in products and attention is what the layout
@@ -15,7 +16,7 @@ import (
 func TestRecordedWorkIsCountedWork(t *testing.T) {
 	for seed := range uint64(40) {
 		o := randomRun(rand.New(rand.NewPCG(seed, 2)))
-		r := mustRecipe(t, "step", o)
+		r := recipetest.Must(t, "step", o)
 		layouts, err := r.Layouts()
 		if err != nil {
 			t.Fatal(err)
@@ -41,10 +42,10 @@ func TestRecordedWorkIsCountedWork(t *testing.T) {
 // A run's classes are those that its steps call for, and their work is a step's times
 // the steps.
 func TestClassesAreWhatStepsUse(t *testing.T) {
-	o := tinyOptions()
-	r := mustRecipe(t, "step", o)
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
 	d := gpu.NewHost()
-	planned, err := r.Classes(d.Limits())
+	planned, err := Classes(r, d.Limits())
 	if err != nil {
 		t.Fatal(err)
 	}

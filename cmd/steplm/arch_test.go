@@ -27,12 +27,18 @@ var mayImport = map[string][]string{
 	"data/datatest":    {"github.com/apache/arrow/..."},
 	"data/corpus":      {},
 	"data/hub":         {"github.com/gofrs/flock"},
+	"stage/recipe":     {"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl", "steplm/gpu"},
+	"stage/recipe/recipetest": {
+		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim",
+	},
+	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
-		"steplm/stage/eval", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
+		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu",
+		"github.com/gofrs/flock",
 	},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/eval", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},

@@ -12,6 +12,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage"
 	"steplm/stage/session"
 	"steplm/wgsl"
 )
@@ -137,7 +138,7 @@ func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) (
 	if err != nil {
 		return nil, err
 	}
-	work, err := r.Classes(dev.Limits())
+	work, err := stage.Classes(r, dev.Limits())
 	if err != nil {
 		return nil, err
 	}

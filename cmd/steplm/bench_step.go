@@ -13,6 +13,8 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
@@ -103,11 +105,11 @@ func (c *benchStepCmd) Run(ctx context.Context) error {
 
 // stepRecipes are the run that is asked for and, of a method in stages, one that trains the whole model at
 // the same micro-batch to compare with.
-func stepRecipes(spec session.Spec) (r stage.Recipe, beside *stage.Recipe, err error) {
+func stepRecipes(spec session.Spec) (r recipe.Recipe, beside *recipe.Recipe, err error) {
 	if r, err = shapeRecipe(spec); err != nil {
 		return r, nil, err
 	}
-	method, err := stage.FindMethod(spec.Method.Name)
+	method, err := recipe.FindMethod(spec.Method.Name)
 	if err != nil || !method.Heeds(advice.Stages) {
 		return r, nil, err
 	}
@@ -115,12 +117,12 @@ func stepRecipes(spec session.Spec) (r stage.Recipe, beside *stage.Recipe, err e
 	if err != nil {
 		return r, nil, asUsage(err)
 	}
-	o.Batch, o.GradAccum, o.Recompute = r.Batch, r.GradAccum, stage.RecomputeNone
+	o.Batch, o.GradAccum, o.Recompute = r.Batch, r.GradAccum, recipe.RecomputeNone
 	if r.Batch.Recompute {
-		o.Recompute = stage.RecomputeBlock
+		o.Recompute = recipe.RecomputeBlock
 	}
 	o.Stages, o.Split, o.Storage.Frozen = 1, nil, ""
-	v, err := stage.ShapeRecipe(baseline, o)
+	v, err := plan.ShapeRecipe(baseline, o)
 	return r, &v, err
 }
 
@@ -135,7 +137,7 @@ type stepRunner struct {
 	handing []float64
 	replays []replayed
 	specs   []gpu.Spec
-	recipe  stage.Recipe
+	recipe  recipe.Recipe
 	stage   int
 }
 
@@ -155,7 +157,7 @@ func (d *handed) Read(t gpu.Tensor, at int, words []uint32) error {
 
 // trainable fills in what a recipe of shapes leaves open: rates so low that no weight
 // diverges, and the clipping that a run has.
-func trainable(r stage.Recipe) stage.Recipe {
+func trainable(r recipe.Recipe) recipe.Recipe {
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
 		r.Stages[i].LR, r.Stages[i].AdapterLR = 1e-6, 1e-6
@@ -165,7 +167,7 @@ func trainable(r stage.Recipe) stage.Recipe {
 }
 
 // newRunners are the stages of a run, nothing of them allocated yet.
-func newRunners(r stage.Recipe) ([]*stepRunner, error) {
+func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 	r = trainable(r)
 	layouts, err := r.Layouts()
 	if err != nil {
@@ -199,7 +201,7 @@ func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) 
 		x.handing = append(x.handing, d.at.Sub(start).Seconds())
 		return read(), err
 	}}
-	calls, err := x.recipe.Calls(dev, x.stage)
+	calls, err := stage.Calls(dev, x.recipe, x.stage)
 	if err != nil {
 		return err
 	}
@@ -227,7 +229,7 @@ func (x *stepRunner) sum(dev gpu.Device, peak float64) {
 // measureSteps times the steps of every stage in turns with its products and attention by
 // themselves and with the device's best product. Where memory does not suffice for
 // all stages at once, one stage follows another.
-func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *stage.Recipe, steps int, tuning TuneFlags, quiet bool) (stepBench, error) {
+func measureSteps(ctx context.Context, dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe, steps int, tuning TuneFlags, quiet bool) (stepBench, error) {
 	b := stepBench{Device: dev.Name(), Method: r.Method, Model: r.Model, Batch: r.Batch, Accum: r.GradAccum}
 	runners, work, err := runnersOf(dev, r, beside)
 	if err != nil {
@@ -281,10 +283,10 @@ func measureSteps(ctx context.Context, dev gpu.Device, r stage.Recipe, beside *s
 
 // runnersOf lists the stages, vanilla's before STEP's, and what they spend in classes of
 // kernels.
-func runnersOf(dev gpu.Device, r stage.Recipe, beside *stage.Recipe) (list []*stepRunner, work map[string]float64, err error) {
-	recipes := []stage.Recipe{r}
+func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*stepRunner, work map[string]float64, err error) {
+	recipes := []recipe.Recipe{r}
 	if beside != nil {
-		recipes = []stage.Recipe{*beside, r}
+		recipes = []recipe.Recipe{*beside, r}
 	}
 	work = map[string]float64{}
 	for _, r := range recipes {
@@ -293,7 +295,7 @@ func runnersOf(dev gpu.Device, r stage.Recipe, beside *stage.Recipe) (list []*st
 			return nil, nil, err
 		}
 		list = append(list, runners...)
-		classes, err := r.Classes(dev.Limits())
+		classes, err := stage.Classes(r, dev.Limits())
 		if err != nil {
 			return nil, nil, err
 		}

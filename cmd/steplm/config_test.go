@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,4 +96,41 @@ func TestPretrainByConfig(t *testing.T) {
 	}
 	fail(t, 1, []string{moved, "earlier version", "repeat the flags"}, "pretrain", "--resume", moved, "--device", "host")
 	succeed(t, "", append(m.pretrain(moved, "--device", "host", "--save-every", "3", "--keep", "1"), "--resume", moved)...)
+}
+
+// A run whose learning rate stays can be made longer, and is then the run that was as long from the start.
+func TestExtend(t *testing.T) {
+	m := newMaterial(t)
+	const host = "--device=host"
+	for method, flags := range map[string][]string{
+		"vanilla": {"--method", "vanilla", "--warmup", "2", "--schedule", "constant", host},
+		"step":    {"--warmup", "2", "--rewarm", "1", "--schedule", "constant", "--split", "2,2", "--save-every", "3", host},
+	} {
+		short, long := newRun(t), newRun(t)
+		succeed(t, "", m.pretrain(short, flags...)...)
+		before := strings.Split(lossLines(t, short), "\n")
+		fail(t, 1, []string{"8 steps cannot become one of 7"}, "pretrain", "--resume", short, "--steps", "7", host)
+		// Each step has 32 tokens.
+		succeed(t, "", "pretrain", "--resume", short, "--tokens", "384", host)
+		if method == "vanilla" {
+			succeed(t, "", m.pretrain(long, append(flags, "--steps", "12")...)...)
+			if got, want := lossLines(t, short), lossLines(t, long); got != want || strings.Count(got, "\n") != 12 {
+				t.Errorf("losses\n%s\nof a run that was as long from the start\n%s", got, want)
+			}
+		}
+		after := strings.Split(lossLines(t, short), "\n")
+		if len(after) != 13 || !slices.Equal(after[:8], before[:8]) {
+			t.Errorf("%s: losses %q, before %q", method, after, before)
+		}
+		// Once more, and by its folder alone what it is now; a checkpoint from before is still one of its own.
+		succeed(t, "", "pretrain", "--resume", short, "--steps", "14", "--keep", "0", host)
+		succeed(t, "", "pretrain", "--resume", short, host)
+		if n := strings.Count(lossLines(t, short), "\n"); n != 14 {
+			t.Errorf("%s: %d losses, want 14", method, n)
+		}
+	}
+	cosine := newRun(t)
+	succeed(t, "", m.pretrain(cosine, host)...)
+	fail(t, 1, []string{"cosine", "8 steps", "4 more", "--schedule constant from the start"}, "pretrain", "--resume", cosine, "--steps", "12", host)
+	succeed(t, "", "pretrain", "--resume", cosine, "--steps", "8", host)
 }

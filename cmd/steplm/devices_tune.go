@@ -10,6 +10,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/wgsl/tune"
 )
 
@@ -60,8 +61,8 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 }
 
 // tune tries out every class of the recipe, however little is spent in it.
-func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r stage.Recipe, o tune.Options) ([]tune.Result, error) {
-	work, err := r.Classes(dev.Limits())
+func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r recipe.Recipe, o tune.Options) ([]tune.Result, error) {
+	work, err := stage.Classes(r, dev.Limits())
 	if err != nil {
 		return nil, err
 	}

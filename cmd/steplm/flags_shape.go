@@ -1,7 +1,8 @@
 package main
 
 import (
-	"steplm/stage"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
@@ -15,10 +16,10 @@ type ShapeFlags struct {
 }
 
 // Options are the choices that decide what is in memory and what is computed.
-func (f ShapeFlags) Options() (stage.Options, error) {
+func (f ShapeFlags) Options() (recipe.Options, error) {
 	spec, err := specOf(f)
 	if err != nil {
-		return stage.Options{}, asUsage(err)
+		return recipe.Options{}, asUsage(err)
 	}
 	o, err := spec.Shape(0)
 	return o, asUsage(err)
@@ -40,24 +41,24 @@ func (f MethodFlags) spec() (session.Spec, error) {
 }
 
 // Recipe is a run of these shapes.
-func (f MethodFlags) Recipe() (stage.Recipe, error) {
+func (f MethodFlags) Recipe() (recipe.Recipe, error) {
 	spec, err := f.spec()
 	if err != nil {
-		return stage.Recipe{}, err
+		return recipe.Recipe{}, err
 	}
 	return shapeRecipe(spec)
 }
 
 // shapeRecipe is a run of which nothing is trained.
-func shapeRecipe(spec session.Spec) (stage.Recipe, error) {
+func shapeRecipe(spec session.Spec) (recipe.Recipe, error) {
 	o, err := spec.Shape(0)
 	if err != nil {
-		return stage.Recipe{}, asUsage(err)
+		return recipe.Recipe{}, asUsage(err)
 	}
 	if limit := spec.Memory.MemoryLimit; limit > 0 {
-		if o, _, err = stage.FitShape(spec.Method.Name, o, limit); err != nil {
-			return stage.Recipe{}, err
+		if o, _, err = plan.FitShape(spec.Method.Name, o, limit); err != nil {
+			return recipe.Recipe{}, err
 		}
 	}
-	return stage.ShapeRecipe(spec.Method.Name, o)
+	return plan.ShapeRecipe(spec.Method.Name, o)
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"steplm/model/advice"
-	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 // StepFlags are the choices of STEP that decide what is in memory.
@@ -19,11 +19,11 @@ type StepFlags struct {
 
 // check refuses stages of a method that has one.
 func (f StepFlags) check(method string) error {
-	m, err := stage.FindMethod(method)
+	m, err := recipe.FindMethod(method)
 	if err != nil {
 		return err
 	}
-	if !m.Heeds(advice.Stages) && (f.Stages != nil && *f.Stages != 1 || f.Split != stage.SplitPaper) {
+	if !m.Heeds(advice.Stages) && (f.Stages != nil && *f.Stages != 1 || f.Split != recipe.SplitPaper) {
 		return usagef("--stages and --split say nothing with --method %s, which has one stage: leave them out", method)
 	}
 	return nil

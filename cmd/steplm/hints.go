@@ -7,13 +7,13 @@ import (
 
 	"steplm/gpu"
 	"steplm/model/advice"
-	"steplm/stage"
+	"steplm/stage/plan"
 )
 
 // explain is an error's text with what would help, in flags. Libraries know the options alone.
 func explain(err error) string {
 	text := err.Error()
-	var unfit *stage.Unfit
+	var unfit *plan.Unfit
 	if errors.As(err, &unfit) {
 		return "--memory-limit: " + text + wordFittings(unfit)
 	}
@@ -32,7 +32,7 @@ func explain(err error) string {
 }
 
 // wordFittings says which changes would make a run fit.
-func wordFittings(u *stage.Unfit) string {
+func wordFittings(u *plan.Unfit) string {
 	var fits, not []string
 	for _, c := range u.Changes {
 		text := fmt.Sprintf("%s (%s)", wordFlags(c.Way), gpu.Bytes(c.Bytes))

@@ -18,7 +18,8 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
-	"steplm/stage"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 )
 
 // What libraries know reaches the user in flags, wherever it is wrapped.
@@ -27,7 +28,7 @@ func TestExplain(t *testing.T) {
 		return advice.Remedy{How: advice.Use, Option: option, Value: value}
 	}
 	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
-	unfit := &stage.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32}, Recompute: "block", Changes: []stage.Fitting{
+	unfit := &plan.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32}, Recompute: "block", Changes: []plan.Fitting{
 		{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
 		{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
 	}}
@@ -69,7 +70,7 @@ func TestOptionsAreFlags(t *testing.T) {
 	if named < 25 {
 		t.Errorf("only %d options were found", named)
 	}
-	for _, m := range stage.Methods {
+	for _, m := range recipe.Methods {
 		for _, o := range m.Uses {
 			if !slices.Contains(flags, flagOf(o)) {
 				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flagOf(o))

@@ -19,7 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
@@ -69,7 +69,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // flagVars is what flags' defaults and help refer to.
 var flagVars = specDefaults(kong.Vars{
 	"parallel": strconv.Itoa(session.FetchParallel),
-	"methods":  strings.Join(stage.MethodNames(), ","),
+	"methods":  strings.Join(recipe.MethodNames(), ","),
 })
 
 func main() {

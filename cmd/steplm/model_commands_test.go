@@ -14,6 +14,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 type scores struct {
@@ -133,8 +134,8 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := stage.NewRecipe("vanilla", stage.Options{
-		Model: c, Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Steps: 1, Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
+	r, err := recipe.NewRecipe("vanilla", recipe.Options{
+		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 1, Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
 		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
 	})
 	if err != nil {

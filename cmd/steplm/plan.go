@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"steplm/gpu"
-	"steplm/stage"
+	"steplm/stage/plan"
 )
 
 type planCmd struct {
@@ -22,15 +22,15 @@ func (c *planCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	var fitted *stage.Fitted
+	var fitted *plan.Fitted
 	if c.MemoryLimit > 0 {
-		chosen, f, err := stage.FitPlan(o, int64(c.MemoryLimit))
+		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit))
 		if err != nil {
 			return err
 		}
 		o, fitted = chosen, &f
 	}
-	p, err := stage.MakePlan(o)
+	p, err := plan.Make(o)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *planCmd) Run() error {
 	return printPlan(os.Stdout, p)
 }
 
-func printPlan(w io.Writer, p stage.Plan) error {
+func printPlan(w io.Writer, p plan.Plan) error {
 	c := p.Model
 	head := "own head"
 	if c.Tied {
@@ -107,7 +107,7 @@ func printPlan(w io.Writer, p stage.Plan) error {
 }
 
 // planChart is a bar for every stage of every method, by class.
-func planChart(p stage.Plan) chart {
+func planChart(p plan.Plan) chart {
 	c := chart{Title: fmt.Sprintf("Memory of %s parameters, by class", count(p.Parameters))}
 	for _, class := range gpu.Classes() {
 		c.Parts = append(c.Parts, class.String())
@@ -125,14 +125,14 @@ func planChart(p stage.Plan) chart {
 }
 
 // stageLabel names a row of the plan.
-func stageLabel(m stage.MethodPlan, i int) string {
+func stageLabel(m plan.MethodPlan, i int) string {
 	if len(m.Stages) == 1 {
 		return m.Method
 	}
 	return fmt.Sprintf("%s: %d", m.Method, i+1)
 }
 
-func adapters(p stage.Plan) string {
+func adapters(p plan.Plan) string {
 	if p.Adapter.Rank == 0 {
 		return ""
 	}

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"steplm/model"
-	"steplm/stage"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 )
 
 // The table of a plan with round numbers, not of a model: what it shows must
@@ -23,20 +24,20 @@ func TestPlanText(t *testing.T) {
 		}
 		return m
 	}
-	vanilla := stage.MethodPlan{Method: stage.PlanVanilla, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, PaperBytes: 5 << 30, Bytes: classes(2 << 20), PeakBytes: 2730 << 20}}}
-	step := stage.MethodPlan{
-		Method: stage.PlanStep, Split: []int{13, 11}, Reduction: 0.5, StateReduction: 0.45, PaperBytes: 3 << 30, PaperReduction: 0.4,
-		Stages: []stage.StagePlan{
+	vanilla := plan.MethodPlan{Method: recipe.PlanVanilla, Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, PaperBytes: 5 << 30, Bytes: classes(2 << 20), PeakBytes: 2730 << 20}}}
+	step := plan.MethodPlan{
+		Method: recipe.PlanStep, Split: []int{13, 11}, Reduction: 0.5, StateReduction: 0.45, PaperBytes: 3 << 30, PaperReduction: 0.4,
+		Stages: []plan.StagePlan{
 			{NewLayers: 13, Layers: 13, PaperBytes: 1 << 31, Bytes: classes(1000), PeakBytes: 1365000},
 			{NewLayers: 11, Layers: 24, PaperBytes: 3 << 30, Bytes: classes(1 << 20), PeakBytes: 1365 << 20},
 		},
 	}
-	other := stage.MethodPlan{Method: "other", Reduction: -0.1, Stages: []stage.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
-	p := stage.Plan{
+	other := plan.MethodPlan{Method: "other", Reduction: -0.1, Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
+	p := plan.Plan{
 		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
 		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage, Optimizer: "AdamW", TrainableBytes: 16,
 		Adapter: model.LoRALayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
-		Methods: []stage.MethodPlan{vanilla, step, other}, PaperVanillaBytes: 5 << 30,
+		Methods: []plan.MethodPlan{vanilla, step, other}, PaperVanillaBytes: 5 << 30,
 	}
 	var b bytes.Buffer
 	show := func() {

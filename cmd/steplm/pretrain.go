@@ -13,6 +13,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
@@ -149,7 +150,7 @@ func (c *pretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 
 // warnUnused names flags that are given and that the method does not heed.
 func (c *pretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error {
-	method, err := stage.FindMethod(spec.Method.Name)
+	method, err := recipe.FindMethod(spec.Method.Name)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (c *pretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 
 // result is what a run leaves for a summary.
 type result struct {
-	recipe stage.Recipe
+	recipe recipe.Recipe
 	peak   float64 // operations per second of the device's products at their best; 0: not measured
 	events []stage.Event
 	memory map[int]stageMemory // by stage, from 1 on
@@ -185,7 +186,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 		return nil, asUsage(err)
 	}
 	defer s.Close()
-	work, err := s.Recipe.Classes(dev.Limits())
+	work, err := stage.Classes(s.Recipe, dev.Limits())
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 // memoryTable is the lines of the table that ends a run's output, with single
@@ -38,9 +39,9 @@ func (d elsewhere) Limits() gpu.Limits {
 // The table has the stages that were seen, shows a difference of a few bytes, and
 // the process only where its memory is the device's and known.
 func TestMemoryTable(t *testing.T) {
-	r, err := stage.NewRecipe("step", stage.Options{
+	r, err := recipe.NewRecipe("step", recipe.Options{
 		Model:   model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000},
-		Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
+		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
 		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1e-2}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1,
 		Schedule: optim.Constant, Stages: 3, GrowAt: 0.75, Operator: "mean", Position: "upper",
 		Adapter: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()}, TrainEmbedding: true,

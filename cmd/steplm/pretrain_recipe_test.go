@@ -13,8 +13,10 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
 	succeed(t, "", m.pretrain(out, "--device", "host", "--steps", "16", "--grad-accum", "2", "--seed", "9",
 		"--lr", "0.01,0.02", "--weight-decay", "0.5,0.25", "--adapter-lr", "4", "--adapter-weight-decay", "0.5",
-		"--beta1", "0.8", "--beta2", "0.875", "--eps", "1e-6", "--clip-norm", "0.75", "--warmup", "2", "--rewarm", "3", "--min-lr-ratio", "0.375",
-		"--schedule", "cosine", "--operator", "copy", "--position", "lower", "--rank", "3", "--alpha", "5", "--lora-targets", "wq,down",
+		"--beta1", "0.8", "--beta2", "0.875", "--eps", "1e-6", "--clip-norm", "0.75",
+		"--warmup", "2", "--rewarm", "3", "--min-lr-ratio", "0.375",
+		"--schedule", "cosine", "--operator", "copy", "--position", "lower",
+		"--rank", "3", "--alpha", "5", "--lora-targets", "wq,down",
 		"--no-train-embedding", "--no-train-head", "--no-train-norms", "--head-rows", "7")...)
 	text, err := os.ReadFile(filepath.Join(out, "recipe.json"))
 	if err != nil {

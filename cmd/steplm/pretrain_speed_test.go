@@ -9,17 +9,19 @@ import (
 
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 )
 
 // The table has the stages that this process ran, by their mean step, and MFU where
 // the device's best rate is known.
 func TestSpeedTable(t *testing.T) {
-	o := stage.Options{
+	o := recipe.Options{
 		Model:   model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000},
-		Storage: model.FullStorage, Recompute: stage.RecomputeNone, SplitBy: stage.SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 3,
+		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 3,
 		Stages: 2, Adapter: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()},
 	}
-	r, err := stage.ShapeRecipe("step", o)
+	r, err := plan.ShapeRecipe("step", o)
 	if err != nil {
 		t.Fatal(err)
 	}

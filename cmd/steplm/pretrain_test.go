@@ -21,6 +21,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 // material is what small runs read: the embedded corpus, a tokenizer of 300 ids
@@ -146,7 +147,7 @@ func checkStory(t *testing.T, lines []metricsLine) {
 }
 
 // recipeOf is a run's recipe, and its model in every stage.
-func recipeOf(t *testing.T, run string) (stage.Recipe, []model.Layout) {
+func recipeOf(t *testing.T, run string) (recipe.Recipe, []model.Layout) {
 	t.Helper()
 	recipe, err := stage.ReadRecipe(run)
 	if err != nil {

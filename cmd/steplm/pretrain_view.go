@@ -12,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
@@ -61,7 +62,7 @@ func describeRun(w io.Writer, s *session.Session) {
 }
 
 // describeCourse says how the learning rate goes in a stage.
-func describeCourse(s stage.Stage) string {
+func describeCourse(s recipe.Stage) string {
 	if s.Schedule == nil {
 		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
 	}
@@ -69,18 +70,18 @@ func describeCourse(s stage.Stage) string {
 }
 
 // describeVerbs says what a stage begins with.
-func describeVerbs(r stage.Recipe, s stage.Stage) (list []string) {
+func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 	for _, v := range s.Entry.Verbs {
 		text := v.Do
 		switch {
-		case v.Do == stage.Grow:
+		case v.Do == recipe.Grow:
 			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
-		case v.Do == stage.Wrap:
+		case v.Do == recipe.Wrap:
 			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)",
 				r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
-		case v.Do == stage.Reset && v.Keep > 0:
+		case v.Do == recipe.Reset && v.Keep > 0:
 			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
-		case v.Do == stage.Reset && v.Params != stage.AllParams:
+		case v.Do == recipe.Reset && v.Params != recipe.AllParams:
 			text = fmt.Sprintf("reset (%s)", v.Params)
 		}
 		list = append(list, text)
@@ -102,7 +103,7 @@ func describeStorage(s model.Storage, b model.Size, trainableBytes float64) stri
 }
 
 // runFLOPs counts a run's matrix products and attention.
-func runFLOPs(r stage.Recipe, layouts []model.Layout) float64 {
+func runFLOPs(r recipe.Recipe, layouts []model.Layout) float64 {
 	sum := 0.0
 	for i, s := range r.Stages {
 		sum += float64(s.Steps*r.GradAccum) * layouts[i].FLOPs(r.Batch).Total()
@@ -114,13 +115,13 @@ func runFLOPs(r stage.Recipe, layouts []model.Layout) float64 {
 type view struct {
 	json    bool
 	dir     string // the run's folder
-	recipe  stage.Recipe
+	recipe  recipe.Recipe
 	res     *result
 	bar     *progress
 	evalBar *progress
 }
 
-func newView(json bool, dir string, r stage.Recipe, res *result) *view {
+func newView(json bool, dir string, r recipe.Recipe, res *result) *view {
 	return &view{json: json, dir: dir, recipe: r, res: res}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 func TestProgressPrintsPlainLines(t *testing.T) {
@@ -90,7 +91,7 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 // Events that come more often than plain lines do not begin the wait for the
 // next line anew.
 func TestViewKeepsTheBarAcrossEvents(t *testing.T) {
-	v := newView(false, "runs/x", stage.Recipe{Stages: []stage.Stage{{Steps: 3}}}, &result{})
+	v := newView(false, "runs/x", recipe.Recipe{Stages: []recipe.Stage{{Steps: 3}}}, &result{})
 	metrics := stage.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
 	v.step(metrics)
 	bar := v.bar

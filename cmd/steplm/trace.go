@@ -13,6 +13,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 // TraceFlags say whether a run is traced.
@@ -25,7 +26,7 @@ type TraceFlags struct {
 type tracer struct {
 	TraceFlags
 	trace  *gpu.Trace
-	recipe stage.Recipe
+	recipe recipe.Recipe
 	seen   map[int]int // steps by stage, from 1 on, of this process
 	failed error
 }
@@ -55,7 +56,7 @@ func (f TraceFlags) open(d DeviceFlag) (gpu.Device, *tracer, error) {
 }
 
 // watch lets the tracer hear of steps before a report does.
-func (t *tracer) watch(r stage.Recipe, report stage.Report) stage.Report {
+func (t *tracer) watch(r recipe.Recipe, report stage.Report) stage.Report {
 	if t == nil {
 		return report
 	}

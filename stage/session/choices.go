@@ -6,19 +6,19 @@ import (
 
 	"steplm/model"
 	"steplm/model/optim"
-	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 const defaultStages = 2
 
 // Shape is the choices that decide what is in memory and what is computed, with no data: as a plan
 // and a benchmark need them. vocab is the tokenizer's number of ids, 0: none.
-func (s Spec) Shape(vocab int) (stage.Options, error) {
+func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	config, err := s.Model.Config(vocab)
 	if err != nil {
-		return stage.Options{}, err
+		return recipe.Options{}, err
 	}
-	o := stage.Options{
+	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
 		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
 	}
@@ -36,16 +36,16 @@ func (s Spec) Shape(vocab int) (stage.Options, error) {
 }
 
 // set writes growth and LoRA into options.
-func (m Method) set(o *stage.Options) error {
+func (m Method) set(o *recipe.Options) error {
 	o.Stages = defaultStages
 	switch m.Split {
-	case stage.SplitReal, stage.SplitPaper:
+	case recipe.SplitReal, recipe.SplitPaper:
 		o.SplitBy = m.Split
 	default:
 		for _, word := range strings.Split(m.Split, ",") {
 			n, err := strconv.Atoi(strings.TrimSpace(word))
 			if err != nil {
-				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", stage.SplitReal, stage.SplitPaper)
+				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", recipe.SplitReal, recipe.SplitPaper)
 			}
 			o.Split = append(o.Split, n)
 		}
@@ -54,7 +54,7 @@ func (m Method) set(o *stage.Options) error {
 	if m.Stages != nil {
 		o.Stages = *m.Stages
 	}
-	o.Adapter = model.LoRALayout{Rank: stage.DefaultRank(o.Model), Targets: m.LoRATargets}
+	o.Adapter = model.LoRALayout{Rank: recipe.DefaultRank(o.Model), Targets: m.LoRATargets}
 	if m.Rank != nil {
 		o.Adapter.Rank = *m.Rank
 	}
@@ -69,7 +69,7 @@ func (m Method) set(o *stage.Options) error {
 }
 
 // choices are all of a run's, but for what it reads.
-func (s Spec) choices(vocab int) (stage.Options, error) {
+func (s Spec) choices(vocab int) (recipe.Options, error) {
 	o, err := s.Shape(vocab)
 	if err != nil {
 		return o, err
@@ -77,7 +77,11 @@ func (s Spec) choices(vocab int) (stage.Options, error) {
 	if s.Method.Adapters != adaptersMerge && s.Method.Adapters != adaptersKeep {
 		return o, badOption("adapters", s.Method.Adapters, "choose %s or %s", adaptersMerge, adaptersKeep)
 	}
-	if o.Steps, err = s.steps(o.Batch); err != nil {
+	per := int64(o.Batch.Rows()) * int64(o.GradAccum)
+	if per < 1 {
+		return o, badOption("batch_size", o.Batch.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", o.Batch.SeqLen, o.GradAccum)
+	}
+	if o.Steps, err = s.steps(per); err != nil {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
@@ -87,17 +91,13 @@ func (s Spec) choices(vocab int) (stage.Options, error) {
 	return o, nil
 }
 
-// steps is the run's length: as it is given, or as many as its tokens fill.
-func (s Spec) steps(size model.Size) (int, error) {
+// steps is the run's length: as it is given, or as many as its tokens fill, of so many in each step.
+func (s Spec) steps(perStep int64) (int, error) {
 	if s.Schedule.Tokens < 0 {
 		return 0, badOption(optionTokens, s.Schedule.Tokens, "it must be 1 or more")
 	}
 	if s.Schedule.Tokens == 0 {
 		return s.Schedule.Steps, nil
 	}
-	per := int64(size.Rows()) * int64(s.Schedule.GradAccum)
-	if per < 1 {
-		return 0, badOption("batch_size", size.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", size.SeqLen, s.Schedule.GradAccum)
-	}
-	return int((s.Schedule.Tokens-1)/per + 1), nil
+	return int((s.Schedule.Tokens-1)/perStep + 1), nil
 }

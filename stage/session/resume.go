@@ -101,6 +101,10 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		}
 		switch {
 		case bytes.Equal(a, b):
+		case f.option == optionSteps || f.option == optionTokens: // It may become longer.
+			if err := own.Set(f.option, json.RawMessage(a)); err != nil {
+				return s, err
+			}
 		case f.free:
 			runs[i].value.Set(f.value)
 		default:
@@ -114,6 +118,29 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 	return own, nil
 }
 
+// takeRecipe takes the run's own recipe, with more steps if they are asked for.
+func (s *Session) takeRecipe() (err error) {
+	dir := s.Spec.Output.Out
+	if s.Recipe, err = stage.ReadRecipe(dir); err != nil {
+		return err
+	}
+	if err := s.sameInput(dir); err != nil {
+		return err
+	}
+	steps, err := s.Spec.steps(s.Recipe.TokensPerStep())
+	if err != nil || steps == s.Recipe.Steps() {
+		return err
+	}
+	s.longer = true
+	s.Recipe, err = s.Recipe.Extend(steps, s.Recipe.Hash())
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // sameInput refuses data and a tokenizer that are not those of the run.
 func (s *Session) sameInput(dir string) error {
 	r, err := stage.ReadRecipe(dir)
@@ -123,7 +150,7 @@ func (s *Session) sameInput(dir string) error {
 	for _, x := range []struct {
 		option      advice.Option
 		there, here string
-	}{{"data", r.Data.Train, s.Recipe.Data.Train}, {"tokenizer", r.Data.Tokenizer, s.Recipe.Data.Tokenizer}} {
+	}{{"data", r.Data.Train, s.input.Train}, {"tokenizer", r.Data.Tokenizer, s.input.Tokenizer}} {
 		if x.there != x.here {
 			return &Disagreement{x.option, x.here, x.there, dir}
 		}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"steplm/data"
 	"steplm/data/tokenizer"
@@ -11,22 +12,26 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/plan"
+	"steplm/stage/recipe"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
 // written yet.
 type Session struct {
 	Spec      Spec
-	Recipe    stage.Recipe
-	Fitted    *stage.Fitted // to the memory limit; nil: there is none
+	Recipe    recipe.Recipe
+	Fitted    *plan.Fitted // to the memory limit; nil: there is none
 	Tokenizer *tokenizer.Tokenizer
 	Device    gpu.Device
 	// Resumed: the run goes on in its folder.
 	Resumed bool
 
 	read   *reading
+	input  recipe.Data // what read and Tokenizer are
 	loader *data.Loader
 	eval   []eval.Set
+	longer bool // the run gets more steps than its folder says
 }
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
@@ -49,7 +54,13 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
 		return nil, err
 	}
-	if err := s.makeRecipe(); err != nil {
+	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
+	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, stage.SpecFile)) {
+		err = s.takeRecipe()
+	} else {
+		err = s.makeRecipe()
+	}
+	if err != nil {
 		return nil, err
 	}
 	r := s.Recipe
@@ -109,19 +120,19 @@ func (s *Session) makeRecipe() error {
 	if err != nil {
 		return err
 	}
-	o.Data = stage.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
+	o.Data = s.input
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
 			overhead = gpu.ProcessOverhead
 		}
-		fitted := stage.Fitted{}
-		if o, fitted, err = stage.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
+		fitted := plan.Fitted{}
+		if o, fitted, err = plan.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
 			return err
 		}
 		s.Fitted = &fitted
 	}
-	s.Recipe, err = stage.NewRecipe(s.Spec.Method.Name, o)
+	s.Recipe, err = recipe.NewRecipe(s.Spec.Method.Name, o)
 	return err
 }
 
@@ -170,7 +181,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 // folder begins the run's folder, or takes it up.
 func (s *Session) folder() (*stage.Folder, error) {
 	out := s.Spec.Output.Out
-	if s.Resumed {
+	if s.Resumed && !s.longer {
 		if err := s.sameInput(out); err != nil {
 			return nil, err
 		}
@@ -179,6 +190,10 @@ func (s *Session) folder() (*stage.Folder, error) {
 	spec, err := s.Spec.absolute() // Its paths must hold in every working directory.
 	if err != nil {
 		return nil, err
+	}
+	if s.longer {
+		f, _, err := stage.LengthenFolder(out, s.Recipe.Steps(), spec)
+		return f, err
 	}
 	return stage.CreateFolder(out, s.Recipe, spec)
 }

@@ -2,7 +2,7 @@ package session
 
 import (
 	"steplm/model"
-	"steplm/stage"
+	"steplm/stage/recipe"
 )
 
 // Spec is what a user asks for, as JSON. An option has the name of its field, or what the tag
@@ -55,7 +55,7 @@ type Data struct {
 type Method struct {
 	Name               string   `json:"name" option:"method"`
 	Stages             *int     `json:"stages,omitempty"`
-	Split              string   `json:"split,omitempty"` // layers of each stage, or stage.SplitPaper, stage.SplitReal
+	Split              string   `json:"split,omitempty"` // layers of each stage, or recipe.SplitPaper, recipe.SplitReal
 	GrowAt             float64  `json:"grow_at"`
 	Operator           string   `json:"operator"`
 	Position           string   `json:"position"`
@@ -125,12 +125,12 @@ func Default() Spec {
 	return Spec{
 		Data: Data{TextColumn: "text"},
 		Method: Method{
-			Name: "step", Split: stage.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper", LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
+			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper", LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
 		Optimizer:  Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
 		Schedule:   Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1, MinLRRatio: 0.1, Seed: 1},
-		Memory:     Memory{Precision: model.BF16, Gradients: stage.GradientsAuto, Recompute: stage.RecomputeAuto},
+		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}

@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"fmt"
@@ -56,8 +56,8 @@ type Change struct {
 	Options Options
 }
 
-// change edits a copy of options.
-func (o Options) change(method string, w advice.Way, edit func(*Options)) Change {
+// Change edits a copy of options.
+func (o Options) Change(method string, w advice.Way, edit func(*Options)) Change {
 	edit(&o)
 	return Change{w, method, o}
 }
@@ -68,3 +68,11 @@ type Row struct {
 	Method  string
 	Options Options
 }
+
+// The rows of a plan.
+const (
+	PlanVanilla = "vanilla"
+	PlanStep    = "step"        // with the split that the options ask for
+	PlanReal    = "step, real"  // with that of SplitReal, where it is another
+	PlanPaper   = "step, paper" // with that of SplitPaper, where it is another
+)

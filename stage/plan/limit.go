@@ -1,4 +1,4 @@
-package stage
+package plan
 
 import (
 	"cmp"
@@ -9,13 +9,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
-)
-
-// Whether blocks are run a second time in backward.
-const (
-	RecomputeNone  = "none"
-	RecomputeBlock = "block"
-	RecomputeAuto  = "auto" // where a memory limit asks for it
+	"steplm/stage/recipe"
 )
 
 // logitBytes are the sizes that Fit tries for the logits that exist at once. Less
@@ -44,8 +38,8 @@ func (f Fitted) String() string {
 
 // arrangement is one way to compute a step, with what its largest stage takes.
 type arrangement struct {
-	options Options
-	recipe  Recipe
+	options recipe.Options
+	recipe  recipe.Recipe
 	peak    int64
 	cost    float64
 }
@@ -55,7 +49,7 @@ type arrangement struct {
 // estimate of operations and of the bytes of weights moved. overhead is what the
 // process takes besides, where that is the same memory. The error says by how
 // much nothing fits, and what would.
-func Fit(method string, o Options, limit, overhead int64) (Options, Fitted, error) {
+func Fit(method string, o recipe.Options, limit, overhead int64) (recipe.Options, Fitted, error) {
 	all, err := arrangements(method, o)
 	if err != nil {
 		return o, Fitted{}, err
@@ -72,51 +66,40 @@ func Fit(method string, o Options, limit, overhead int64) (Options, Fitted, erro
 	best := slices.MinFunc(fit, func(a, b arrangement) int {
 		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.peak, b.peak))
 	})
-	m, err := FindMethod(method)
+	m, err := recipe.FindMethod(method)
 	if err != nil {
 		return o, Fitted{}, err
 	}
 	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
 	if m.Heeds(advice.Split) {
-		f.Split = best.recipe.layersAdded()
+		f.Split = best.recipe.LayersAdded()
 	}
 	return best.options, f, nil
 }
 
-// layersAdded is the split of a recipe.
-func (r Recipe) layersAdded() []int {
-	var list []int
-	before := 0
-	for _, s := range r.Stages {
-		list = append(list, s.Layers-before)
-		before = s.Layers
-	}
-	return list
-}
-
 // arrangements tries every way to share the global batch among micro-batches.
-func arrangements(method string, o Options) ([]arrangement, error) {
-	if err := o.validSize(); err != nil {
+func arrangements(method string, o recipe.Options) ([]arrangement, error) {
+	if err := validSize(o); err != nil {
 		return nil, err
 	}
 	var list []arrangement
 	var first error
 	whole := o.Batch.Batch * o.GradAccum
-	for batch := min(whole, maxRows/o.Batch.SeqLen); batch > 0; batch-- {
+	for batch := min(whole, recipe.MaxRows/o.Batch.SeqLen); batch > 0; batch-- {
 		accum := whole / batch
 		if whole%batch != 0 || o.Storage.Release && accum > 1 {
 			continue
 		}
 		for _, recompute := range []bool{false, true} {
-			if o.Recompute != RecomputeAuto && recompute != (o.Recompute == RecomputeBlock) {
+			if o.Recompute != recipe.RecomputeAuto && recompute != (o.Recompute == recipe.RecomputeBlock) {
 				continue
 			}
 			for _, rows := range headRows(o, batch) {
 				t := o
 				t.GradAccum, t.Batch.Batch, t.Batch.HeadRows = accum, batch, rows
-				t.Recompute = RecomputeNone
+				t.Recompute = recipe.RecomputeNone
 				if recompute {
-					t.Recompute = RecomputeBlock
+					t.Recompute = recipe.RecomputeBlock
 				}
 				a, err := arrange(method, t)
 				if err != nil {
@@ -132,7 +115,7 @@ func arrangements(method string, o Options) ([]arrangement, error) {
 	if len(list) == 0 {
 		return nil, cmp.Or(first, advice.With(
 			fmt.Errorf("gradient release takes a step's %d windows of %d tokens at once, at most %d tokens are allowed",
-				whole, o.Batch.SeqLen, maxRows),
+				whole, o.Batch.SeqLen, recipe.MaxRows),
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}},
 			advice.Way{{How: advice.Lower, Option: advice.GradAccum}},
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}}))
@@ -141,10 +124,10 @@ func arrangements(method string, o Options) ([]arrangement, error) {
 }
 
 // validSize refuses a batch that cannot be shared among micro-batches.
-func (o Options) validSize() error {
-	r := Recipe{Model: o.Model, Batch: o.Batch, GradAccum: o.GradAccum}
+func validSize(o recipe.Options) error {
+	r := recipe.Recipe{Model: o.Model, Batch: o.Batch, GradAccum: o.GradAccum}
 	r.Batch.Batch = 1 // what is too large for one micro-batch may be for several
-	if err := r.validSize(); err != nil {
+	if err := r.ValidSize(); err != nil {
 		return err
 	}
 	if b := o.Batch.Batch; b < 1 || b > maxGlobalBatch/o.GradAccum {
@@ -156,7 +139,7 @@ func (o Options) validSize() error {
 // maxGlobalBatch is the most windows of one step.
 const maxGlobalBatch = 1 << 30
 
-func headRows(o Options, batch int) []int {
+func headRows(o recipe.Options, batch int) []int {
 	size := o.Batch
 	size.Batch = batch
 	if o.Batch.HeadRows > 0 {
@@ -171,8 +154,8 @@ func headRows(o Options, batch int) []int {
 	return list
 }
 
-func arrange(method string, o Options) (arrangement, error) {
-	r, err := NewRecipe(method, o)
+func arrange(method string, o recipe.Options) (arrangement, error) {
+	r, err := recipe.NewRecipe(method, o)
 	if err != nil {
 		return arrangement{}, err
 	}
@@ -221,7 +204,7 @@ func (u *Unfit) Error() string {
 		u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
 }
 
-func doesNotFit(method string, o Options, least arrangement, limit, overhead int64) error {
+func doesNotFit(method string, o recipe.Options, least arrangement, limit, overhead int64) error {
 	b, recompute := least.options.Batch, least.options.Recompute
 	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: b, Recompute: recompute}
 	for _, c := range changes(method, o) {
@@ -233,28 +216,28 @@ func doesNotFit(method string, o Options, least arrangement, limit, overhead int
 }
 
 // changes are those of every method's options, with the method's own.
-func changes(method string, o Options) []Change {
-	var list []Change
-	add := func(option advice.Option, value string, edit func(*Options)) {
-		list = append(list, o.change(method, advice.Way{{How: advice.Use, Option: option, Value: value}}, edit))
+func changes(method string, o recipe.Options) []recipe.Change {
+	var list []recipe.Change
+	add := func(option advice.Option, value string, edit func(*recipe.Options)) {
+		list = append(list, o.Change(method, advice.Way{{How: advice.Use, Option: option, Value: value}}, edit))
 	}
 	for _, states := range model.SmallerStates(o.Storage.States) {
-		add(advice.States, states, func(c *Options) { c.Storage.States = states })
+		add(advice.States, states, func(c *recipe.Options) { c.Storage.States = states })
 	}
 	if !o.Storage.Release {
-		add(advice.Release, "", func(c *Options) { c.Storage.Release = true })
+		add(advice.Release, "", func(c *recipe.Options) { c.Storage.Release = true })
 	}
 	if o.Storage.Precision == model.BF16 && o.Storage.Gradients != model.BF16 {
-		add(advice.Gradients, model.BF16, func(c *Options) { c.Storage.Gradients = model.BF16 })
+		add(advice.Gradients, model.BF16, func(c *recipe.Options) { c.Storage.Gradients = model.BF16 })
 	}
-	if o.Recompute == RecomputeNone {
-		add(advice.Recompute, RecomputeBlock, func(c *Options) { c.Recompute = RecomputeBlock })
+	if o.Recompute == recipe.RecomputeNone {
+		add(advice.Recompute, recipe.RecomputeBlock, func(c *recipe.Options) { c.Recompute = recipe.RecomputeBlock })
 	}
-	if m, err := FindMethod(method); err == nil && m.Less != nil {
+	if m, err := recipe.FindMethod(method); err == nil && m.Less != nil {
 		list = append(list, m.Less(o)...)
 	}
 	if o.Batch.SeqLen > 1 {
-		add(advice.SeqLen, strconv.Itoa(o.Batch.SeqLen/2), func(c *Options) { c.Batch.SeqLen /= 2 })
+		add(advice.SeqLen, strconv.Itoa(o.Batch.SeqLen/2), func(c *recipe.Options) { c.Batch.SeqLen /= 2 })
 	}
 	return list
 }

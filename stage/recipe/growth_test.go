@@ -1,4 +1,4 @@
-package stage
+package recipe_test
 
 import (
 	"flag"
@@ -10,18 +10,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	. "steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
-
-func mustGrow(t *testing.T, before, after int, position, operator string, seed uint64) Growth {
-	t.Helper()
-	g, err := PlanGrowth(before, after, position, operator, seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
 
 // table writes a growth the way one would on paper.
 func table(g Growth) string {
@@ -52,7 +46,7 @@ func TestPlanGrowthGolden(t *testing.T) {
 				for _, position := range Positions() {
 					for i, after := range path[1:] {
 						fmt.Fprintf(&b, "%d -> %d, %s, %s, seed %d\n", path[i], after, operator, position, seed)
-						b.WriteString(table(mustGrow(t, path[i], after, position, operator, seed)))
+						b.WriteString(table(recipetest.Grow(t, path[i], after, position, operator, seed)))
 						b.WriteByte('\n')
 					}
 				}
@@ -96,7 +90,7 @@ func TestPlanGrowthByHand(t *testing.T) {
 		{"upper", "mean", 1, 3, []Origin{old(0), twin(0), twin(0)}},
 		{"random", "copy", 1, 2, []Origin{old(0), twin(0)}},
 	} {
-		g := mustGrow(t, c.before, c.after, c.position, c.operator, 1)
+		g := recipetest.Grow(t, c.before, c.after, c.position, c.operator, 1)
 		if diff := cmp.Diff(c.want, g.Origins); diff != "" {
 			t.Errorf("%d -> %d, %s, %s (-want +got):\n%s", c.before, c.after, c.operator, c.position, diff)
 		}
@@ -129,7 +123,7 @@ func fillOrder(t *testing.T, before, added int, position string, seed uint64) []
 	var order []int
 	last := make([]int, before-1)
 	for n := 1; n <= added; n++ {
-		counts := gapCounts(t, before, mustGrow(t, before, before+n, position, "mean", seed))
+		counts := gapCounts(t, before, recipetest.Grow(t, before, before+n, position, "mean", seed))
 		for gap := range counts {
 			if counts[gap] != last[gap] {
 				order = append(order, gap)
@@ -170,7 +164,7 @@ func TestPlanGrowthProperties(t *testing.T) {
 		for _, position := range Positions() {
 			for before := 2; before <= 12; before++ {
 				for after := before + 1; after <= 40; after++ {
-					g := mustGrow(t, before, after, position, operator, uint64(after))
+					g := recipetest.Grow(t, before, after, position, operator, uint64(after))
 					if len(g.Origins) != after || g.Note != "" {
 						t.Fatalf("%d -> %d, %s, %s: %d blocks, note %q", before, after, operator, position, len(g.Origins), g.Note)
 					}
@@ -210,7 +204,7 @@ func TestRandomPositionDependsOnSeed(t *testing.T) {
 }
 
 func TestSingleLayerIsReported(t *testing.T) {
-	if g := mustGrow(t, 1, 3, "upper", "mean", 1); !strings.Contains(g.Note, "copies") || !strings.Contains(g.Note, "(2)") {
+	if g := recipetest.Grow(t, 1, 3, "upper", "mean", 1); !strings.Contains(g.Note, "copies") || !strings.Contains(g.Note, "(2)") {
 		t.Errorf("note %q", g.Note)
 	}
 }

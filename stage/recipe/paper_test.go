@@ -1,10 +1,12 @@
-package stage
+package recipe_test
 
 import (
 	"fmt"
 	"math"
 	"slices"
 	"testing"
+
+	. "steplm/stage/recipe"
 )
 
 // llama is the parameters of one of the paper's models (24 layers, vocabulary

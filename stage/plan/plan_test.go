@@ -1,4 +1,4 @@
-package stage
+package plan
 
 import (
 	"fmt"
@@ -7,22 +7,24 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // plannedModel has grouped-query attention and a tied head.
 var plannedModel = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
 
 // planOptions are the options of a plan, nothing else.
-func planOptions(c model.Config, rank, stages int) Options {
-	return Options{
-		Model: c, Storage: model.FullStorage, Recompute: RecomputeNone, SplitBy: SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
+func planOptions(c model.Config, rank, stages int) recipe.Options {
+	return recipe.Options{
+		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		Adapter: model.LoRALayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
 	}
 }
 
-func mustPlan(t *testing.T, o Options) Plan {
+func mustPlan(t *testing.T, o recipe.Options) Plan {
 	t.Helper()
-	p, err := MakePlan(o)
+	p, err := Make(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,7 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 		if sum != s.PeakBytes || len(s.Bytes) != len(gpu.Classes()) {
 			t.Errorf("stage %d: %d classes add up to %d bytes, the peak is %d", i+1, len(s.Bytes), sum, s.PeakBytes)
 		}
-		if paper := PaperStageBytes(block, adapter)(o.Split[i], s.Layers-o.Split[i]); s.PaperBytes != paper || s.NewLayers != o.Split[i] {
+		if paper := recipe.PaperStageBytes(block, adapter)(o.Split[i], s.Layers-o.Split[i]); s.PaperBytes != paper || s.NewLayers != o.Split[i] {
 			t.Errorf("stage %d: %d new layers, %d bytes by the paper, want %d and %d", i+1, s.NewLayers, s.PaperBytes, o.Split[i], paper)
 		}
 	}
@@ -120,23 +122,23 @@ func TestPlanOfOneStageIsVanilla(t *testing.T) {
 func TestPlanErrors(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		spoil func(*Options)
+		spoil func(*recipe.Options)
 		want  []string
 	}{
-		{"more stages than layers", func(o *Options) { o.Stages = 9 }, []string{"8 layers", "9 stages"}},
-		{"no stages", func(o *Options) { o.Stages = 0 }, []string{"0 stages"}},
-		{"rank 0", func(o *Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
-		{"rank above the smallest matrix", func(o *Options) { o.Adapter.Rank = 65 }, []string{"rank 65", "wk", "64"}},
-		{"heads", func(o *Options) { o.Model.Heads = 3 }, []string{"128", "3", "divisible"}},
-		{"window", func(o *Options) { o.Batch.SeqLen = 257 }, []string{"257", "256"}},
-		{"batch", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
-		{"int8 of nothing", func(o *Options) { o.Stages, o.Storage.Frozen = 1, model.Int8 }, []string{"int8", "freezes nothing", "[leave out frozen]"}},
-		{"split", func(o *Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
-		{"target", func(o *Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
+		{"more stages than layers", func(o *recipe.Options) { o.Stages = 9 }, []string{"8 layers", "9 stages"}},
+		{"no stages", func(o *recipe.Options) { o.Stages = 0 }, []string{"0 stages"}},
+		{"rank 0", func(o *recipe.Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
+		{"rank above the smallest matrix", func(o *recipe.Options) { o.Adapter.Rank = 65 }, []string{"rank 65", "wk", "64"}},
+		{"heads", func(o *recipe.Options) { o.Model.Heads = 3 }, []string{"128", "3", "divisible"}},
+		{"window", func(o *recipe.Options) { o.Batch.SeqLen = 257 }, []string{"257", "256"}},
+		{"batch", func(o *recipe.Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
+		{"int8 of nothing", func(o *recipe.Options) { o.Stages, o.Storage.Frozen = 1, model.Int8 }, []string{"int8", "freezes nothing", "[leave out frozen]"}},
+		{"split", func(o *recipe.Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
+		{"target", func(o *recipe.Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
 	} {
 		o := planOptions(plannedModel, 4, 2)
 		c.spoil(&o)
-		_, err := MakePlan(o)
-		t.Run(c.name, func(t *testing.T) { wantError(t, err, c.want...) })
+		_, err := Make(o)
+		t.Run(c.name, func(t *testing.T) { recipetest.WantError(t, err, c.want...) })
 	}
 }

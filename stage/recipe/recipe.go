@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"steplm/model/optim"
 )
 
-// recipeFormat is the version of the recipe's JSON.
-const recipeFormat = 3
+// Format is the version of the recipe's JSON.
+const Format = 3
 
 // Recipe is a run as pure data. Whatever the paper leaves open is a field.
 type Recipe struct {
@@ -40,6 +40,8 @@ type Recipe struct {
 
 	Stages []Stage `json:"stages"`
 	Data   Data    `json:"data"`
+	// Earlier are the hashes that it had before it was made longer, which its checkpoints may name.
+	Earlier []string `json:"earlier,omitempty"`
 }
 
 // Data identifies what a run reads, so that it never goes on with other data.
@@ -101,8 +103,8 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 	return 0, 0
 }
 
-// maxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
-const maxRows = 1 << 24
+// MaxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
+const MaxRows = 1 << 24
 
 // Validate refuses a recipe that cannot be run.
 func (r Recipe) Validate() error {
@@ -119,7 +121,7 @@ func (r Recipe) Validate() error {
 			advice.Way{{How: advice.Use, Option: advice.GradAccum, Value: "1"}},
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
 	}
-	if err := r.validSize(); err != nil {
+	if err := r.ValidSize(); err != nil {
 		return err
 	}
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
@@ -171,18 +173,29 @@ func (r Recipe) Validate() error {
 	return nil
 }
 
-// validSize refuses micro-batches that cannot be computed.
-func (r Recipe) validSize() error {
+// LayersAdded is the layers that each stage adds.
+func (r Recipe) LayersAdded() []int {
+	var list []int
+	before := 0
+	for _, s := range r.Stages {
+		list = append(list, s.Layers-before)
+		before = s.Layers
+	}
+	return list
+}
+
+// ValidSize refuses micro-batches that cannot be computed.
+func (r Recipe) ValidSize() error {
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return advice.With(
 			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),
 			advice.Way{{How: advice.Lower, Option: advice.SeqLen}},
 			advice.Way{{How: advice.Raise, Option: advice.MaxSeqLen}})
 	}
-	if r.Batch.Batch > maxRows/max(1, r.Batch.SeqLen) {
+	if r.Batch.Batch > MaxRows/max(1, r.Batch.SeqLen) {
 		return advice.With(
 			fmt.Errorf("a micro-batch of %d x %d tokens: at most %d are allowed",
-				r.Batch.Batch, r.Batch.SeqLen, maxRows),
+				r.Batch.Batch, r.Batch.SeqLen, MaxRows),
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}})
 	}
 	if r.Batch.HeadRows < 0 {

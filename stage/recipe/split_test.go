@@ -1,10 +1,12 @@
-package stage
+package recipe_test
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	. "steplm/stage/recipe"
 )
 
 // compositions calls yield with every vector of stages positive integers that
@@ -36,7 +38,7 @@ func bruteSplit(layers, stages int, stageBytes func(added, before int) int64) []
 				return
 			}
 			if peak == bestPeak {
-				c := slices.Compare(descending(v), descending(best))
+				c := slices.Compare(Descending(v), Descending(best))
 				if c > 0 || c == 0 && slices.Compare(v, best) <= 0 {
 					return
 				}
@@ -108,7 +110,7 @@ func TestSplitErrors(t *testing.T) {
 }
 
 func TestSplitRefusesTooManyLayers(t *testing.T) {
-	_, err := Split(maxLayers+1, 2, PaperStageBytes(1, 1))
+	_, err := Split(MaxLayers+1, 2, PaperStageBytes(1, 1))
 	if err == nil || !strings.Contains(err.Error(), "10001") || !strings.Contains(err.Error(), "10000") {
 		t.Errorf("error %v does not say both numbers", err)
 	}

@@ -1,10 +1,12 @@
-package stage
+package recipe_test
 
 import (
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	. "steplm/stage/recipe"
 )
 
 func TestStageSteps(t *testing.T) {

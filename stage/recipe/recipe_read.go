@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"bytes"
@@ -8,8 +8,20 @@ import (
 	"steplm/model/optim"
 )
 
-// decodeRecipe reads a recipe's JSON, also that of the format before.
-func decodeRecipe(text []byte) (Recipe, error) {
+// Decode reads a recipe's JSON, also that of the format before, and hashes it as the program did that
+// wrote it, whatever its format.
+func Decode(text []byte) (r Recipe, hash string, err error) {
+	if r, err = decode(text); err != nil {
+		return r, "", err
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return r, "", err
+	}
+	return r, hashOf(compact.Bytes()), nil
+}
+
+func decode(text []byte) (Recipe, error) {
 	var f struct {
 		Format int `json:"format"`
 	}
@@ -17,7 +29,7 @@ func decodeRecipe(text []byte) (Recipe, error) {
 		return Recipe{}, err
 	}
 	switch f.Format {
-	case recipeFormat:
+	case Format:
 		var r Recipe
 		err := strict(text, &r)
 		return r, err
@@ -26,7 +38,7 @@ func decodeRecipe(text []byte) (Recipe, error) {
 		err := strict(text, &r)
 		return r.now(), err
 	}
-	return Recipe{}, fmt.Errorf("it has format %d, this program reads 2 and %d", f.Format, recipeFormat)
+	return Recipe{}, fmt.Errorf("it has format %d, this program reads 2 and %d", f.Format, Format)
 }
 
 // strict refuses fields that there are not.
@@ -60,7 +72,7 @@ type stage2 struct {
 // now is the same run in this format.
 func (r recipe2) now() Recipe {
 	n := r.Recipe
-	n.Format = recipeFormat
+	n.Format = Format
 	n.Optimizer = optim.Config{Settings: r.Optimizer.AdamW, MaxNorm: r.Optimizer.MaxNorm}
 	for _, old := range r.Stages {
 		s := old.Stage
@@ -75,7 +87,7 @@ func (r recipe2) now() Recipe {
 				s.Entry.Verbs = append(s.Entry.Verbs, v)
 			}
 		}
-		s.Entry.Verbs = append(s.Entry.Verbs, rewarm(old.Schedule.Warmup)...)
+		s.Entry.Verbs = append(s.Entry.Verbs, RewarmOver(old.Schedule.Warmup)...)
 		s.Entry.Save, s.Entry.Evaluate = old.Entry != nil, old.Entry != nil
 		n.Stages = append(n.Stages, s)
 	}

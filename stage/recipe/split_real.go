@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"fmt"
@@ -49,8 +49,8 @@ func (o Options) RealStageBytes() func(added, before int) int64 {
 	}
 }
 
-// paperStageBytes is the paper's formula for the model, norms included.
-func (o Options) paperStageBytes() (func(added, before int) int64, error) {
+// PaperBytes is the paper's formula for the model, norms included.
+func (o Options) PaperBytes() (func(added, before int) int64, error) {
 	e, err := o.Model.LoRAParams(o.Adapter.Rank, o.Adapter.Targets)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (o Options) split() ([]int, error) {
 	case SplitReal:
 		return Split(o.Model.Layers, o.Stages, o.RealStageBytes())
 	case SplitPaper:
-		cost, err := o.paperStageBytes()
+		cost, err := o.PaperBytes()
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"strconv"
@@ -27,7 +27,7 @@ var stepMethod = Method{
 // repeat. The layers per stage minimise the largest stage's bytes, see
 // Options.SplitBy.
 func step(o Options) (Recipe, error) {
-	r := o.base(stepName)
+	r := o.Base(stepName)
 	r.Adapter = o.Adapter
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
 	if o.Stages > 1 {
@@ -46,7 +46,7 @@ func step(o Options) (Recipe, error) {
 	depth := 0
 	for i, n := range split {
 		depth += n
-		s, err := o.stage(i, depth, run[i], schedule[i])
+		s, err := o.NewStage(i, depth, run[i], schedule[i])
 		if err != nil {
 			return r, err
 		}
@@ -68,7 +68,7 @@ func stepLess(o Options) (list []Change) {
 	use := func(option advice.Option, value string) advice.Remedy {
 		return advice.Remedy{How: advice.Use, Option: option, Value: value}
 	}
-	add := func(w advice.Way, edit func(*Options)) { list = append(list, o.change(stepName, w, edit)) }
+	add := func(w advice.Way, edit func(*Options)) { list = append(list, o.Change(stepName, w, edit)) }
 	if o.Storage.Frozen != model.Int8 {
 		add(advice.Way{use(advice.Frozen, model.Int8)}, func(c *Options) { c.Storage.Frozen = model.Int8 })
 	}

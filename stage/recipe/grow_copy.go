@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 // growCopy makes every new block of a gap a copy of the lower neighbour.
 func growCopy(gap, _, _ int) Origin {

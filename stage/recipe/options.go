@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"fmt"
@@ -6,6 +6,13 @@ import (
 
 	"steplm/model"
 	"steplm/model/optim"
+)
+
+// Whether blocks are run a second time in backward.
+const (
+	RecomputeNone  = "none"
+	RecomputeBlock = "block"
+	RecomputeAuto  = "auto" // where a memory limit asks for it
 )
 
 // Options are a user's choices; a method turns them into a Recipe.
@@ -48,8 +55,8 @@ func DefaultRank(c model.Config) int { return max(4, c.Hidden/16) }
 // micro-batch, and in f32 where several are added up.
 const GradientsAuto = "auto"
 
-// resolved fills in what follows from other choices.
-func (o Options) resolved() (Options, error) {
+// Resolved fills in what follows from other choices.
+func (o Options) Resolved() (Options, error) {
 	if o.Storage.Gradients == GradientsAuto {
 		o.Storage.Gradients = o.Storage.Precision
 		if o.GradAccum > 1 {
@@ -73,17 +80,17 @@ func (o Options) resolved() (Options, error) {
 	return o, o.Optimizer.Validate(o.Storage)
 }
 
-// base is what all methods share.
-func (o Options) base(method string) Recipe {
+// Base is what all methods share.
+func (o Options) Base(method string) Recipe {
 	return Recipe{
-		Format: recipeFormat, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
+		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
 		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
 	}
 }
 
-// stage fills in what does not depend on the method: a course of its own that begins with a
+// NewStage fills in what does not depend on the method: a course of its own that begins with a
 // warm-up.
-func (o Options) stage(i, layers, steps, schedule int) (Stage, error) {
+func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 	warmup := o.Warmup
 	if i > 0 {
 		warmup = o.Rewarm
@@ -100,7 +107,7 @@ func (o Options) stage(i, layers, steps, schedule int) (Stage, error) {
 		return Stage{}, err
 	}
 	s := Stage{
-		Entry: Transition{Verbs: rewarm(warmup)}, Layers: layers, Steps: steps,
+		Entry: Transition{Verbs: RewarmOver(warmup)}, Layers: layers, Steps: steps,
 		LR: lr, Decay: decay, AdapterLR: lr * o.AdapterLR, AdapterDecay: decay * o.AdapterDecay,
 		Schedule: &optim.Course{Kind: o.Schedule, Steps: schedule, MinRatio: o.MinRatio},
 	}
@@ -129,7 +136,7 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if err := o.Model.Validate(); err != nil { // methods count its parameters
 		return Recipe{}, err
 	}
-	if o, err = o.resolved(); err != nil {
+	if o, err = o.Resolved(); err != nil {
 		return Recipe{}, err
 	}
 	if !(o.AdapterLR > 0) || math.IsInf(o.AdapterLR, 1) {

@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"fmt"
@@ -38,8 +38,8 @@ const (
 	LoRAParams = "lora"
 )
 
-// selects reports whether a reset is of a parameter.
-func (v Verb) selects(p model.ParamSpec) bool {
+// Selects reports whether a reset is of a parameter.
+func (v Verb) Selects(p model.ParamSpec) bool {
 	return v.Params == AllParams || p.Role.LoRA()
 }
 
@@ -64,8 +64,8 @@ func (t Transition) Warmup() int {
 	return 0
 }
 
-// rewarm is the verb that warms up for so many steps, if any.
-func rewarm(steps int) []Verb {
+// RewarmOver is the verb that warms up for so many steps, if any.
+func RewarmOver(steps int) []Verb {
 	if steps == 0 {
 		return nil
 	}

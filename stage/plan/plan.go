@@ -1,4 +1,4 @@
-package stage
+package plan
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 )
 
 // Plan is what runs of a model keep in memory, method by method, with the same
@@ -42,14 +43,6 @@ type Plan struct {
 	Fitted *Fitted `json:"fitted,omitempty"`
 }
 
-// The rows of a plan.
-const (
-	PlanVanilla = "vanilla"
-	PlanStep    = "step"        // with the split that the options ask for
-	PlanReal    = "step, real"  // with that of SplitReal, where it is another
-	PlanPaper   = "step, paper" // with that of SplitPaper, where it is another
-)
-
 // MethodPlan is the stages of one method.
 type MethodPlan struct {
 	Method string      `json:"method"`
@@ -81,11 +74,11 @@ func (s StagePlan) StateBytes() int64 {
 	return s.PeakBytes - s.Bytes[gpu.Activations.String()] - s.Bytes[gpu.Scratch.String()]
 }
 
-// MakePlan plans vanilla training, and STEP with the options' split and with the two that
+// Make plans vanilla training, and STEP with the options' split and with the two that
 // are optimal. Of the options it reads what memory depends on: the model, the micro-batch,
 // storage, optimizer, stages and split, adapters, and what trains.
-func MakePlan(o Options) (Plan, error) {
-	o, err := o.anyTraining().resolved()
+func Make(o recipe.Options) (Plan, error) {
+	o, err := anyTraining(o).Resolved()
 	if err != nil {
 		return Plan{}, err
 	}
@@ -96,10 +89,10 @@ func MakePlan(o Options) (Plan, error) {
 		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum,
 		Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
-		PaperVanillaBytes: PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
+		PaperVanillaBytes: recipe.PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
-	rows := o.planRows()
-	base := Row{PlanVanilla, vanillaName, o}
+	rows := planRows(o)
+	base := recipe.Row{Name: recipe.PlanVanilla, Method: recipe.VanillaName, Options: o}
 	base.Options.Adapter = model.LoRALayout{}
 	if len(rows) > 0 { // alone it refuses what freezes nothing
 		base.Options.Storage.Frozen = o.Storage.Precision
@@ -115,7 +108,7 @@ func MakePlan(o Options) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
-		if row.Options.SplitBy == SplitPaper && row.Options.Split == nil {
+		if row.Options.SplitBy == recipe.SplitPaper && row.Options.Split == nil {
 			p.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
 		}
 		if !slices.ContainsFunc(splits, func(s []int) bool { return slices.Equal(s, m.Split) }) {
@@ -141,8 +134,8 @@ func MakePlan(o Options) (Plan, error) {
 }
 
 // planRows are those of all methods.
-func (o Options) planRows() (rows []Row) {
-	for _, m := range Methods {
+func planRows(o recipe.Options) (rows []recipe.Row) {
+	for _, m := range recipe.Methods {
 		if m.Rows != nil {
 			rows = append(rows, m.Rows(o)...)
 		}
@@ -151,9 +144,9 @@ func (o Options) planRows() (rows []Row) {
 }
 
 // FitPlan is Fit for the run that a plan shows first, beside vanilla training or alone.
-func FitPlan(o Options, limit int64) (Options, Fitted, error) {
-	method := vanillaName
-	if rows := o.planRows(); len(rows) > 0 {
+func FitPlan(o recipe.Options, limit int64) (recipe.Options, Fitted, error) {
+	method := recipe.VanillaName
+	if rows := planRows(o); len(rows) > 0 {
 		method = rows[0].Method
 	}
 	return FitShape(method, o, limit)
@@ -176,13 +169,13 @@ func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
 }
 
 // planRecipe plans a run.
-func planRecipe(row Row) (MethodPlan, error) {
-	by, err := FindMethod(row.Method)
+func planRecipe(row recipe.Row) (MethodPlan, error) {
+	by, err := recipe.FindMethod(row.Method)
 	if err != nil {
 		return MethodPlan{}, err
 	}
 	o := row.Options
-	r, err := NewRecipe(by.Name, o)
+	r, err := recipe.NewRecipe(by.Name, o)
 	if err != nil {
 		return MethodPlan{}, err
 	}
@@ -190,11 +183,11 @@ func planRecipe(row Row) (MethodPlan, error) {
 	if err != nil {
 		return MethodPlan{}, err
 	}
-	paper, err := o.paperStageBytes()
+	paper, err := o.PaperBytes()
 	if err != nil {
 		return MethodPlan{}, err
 	}
-	split := r.layersAdded()
+	split := r.LayersAdded()
 	var stages []StagePlan
 	for i, added := range split {
 		layers := r.Stages[i].Layers
@@ -208,33 +201,33 @@ func planRecipe(row Row) (MethodPlan, error) {
 
 // ShapeRecipe is the recipe of a run of which the shapes alone matter: how it trains
 // is filled in.
-func ShapeRecipe(method string, o Options) (Recipe, error) {
-	o, err := o.shape(method)
+func ShapeRecipe(method string, o recipe.Options) (recipe.Recipe, error) {
+	o, err := shape(o, method)
 	if err != nil {
-		return Recipe{}, err
+		return recipe.Recipe{}, err
 	}
-	return NewRecipe(method, o)
+	return recipe.NewRecipe(method, o)
 }
 
 // FitShape is Fit for such a run.
-func FitShape(method string, o Options, limit int64) (Options, Fitted, error) {
-	o, err := o.shape(method)
+func FitShape(method string, o recipe.Options, limit int64) (recipe.Options, Fitted, error) {
+	o, err := shape(o, method)
 	if err != nil {
 		return o, Fitted{}, err
 	}
 	return Fit(method, o, limit, 0)
 }
 
-func (o Options) shape(method string) (Options, error) {
-	m, err := FindMethod(method)
+func shape(o recipe.Options, method string) (recipe.Options, error) {
+	m, err := recipe.FindMethod(method)
 	if !m.Heeds(advice.Stages) {
 		o.Stages = 1
 	}
-	return o.anyTraining(), err
+	return anyTraining(o), err
 }
 
 // anyTraining fills in what a recipe needs and memory does not depend on.
-func (o Options) anyTraining() Options {
+func anyTraining(o recipe.Options) recipe.Options {
 	o.GradAccum = max(1, o.GradAccum)
 	o.Steps, o.GrowAt, o.Schedule, o.Warmup, o.Rewarm = 1000*max(1, o.Stages), 0.75, "constant", 0, 0
 	o.Operator, o.Position = "mean", "upper"

@@ -1,4 +1,4 @@
-package stage
+package recipe_test
 
 import (
 	"crypto/sha256"
@@ -14,6 +14,8 @@ import (
 
 	"steplm/model"
 	"steplm/model/optim"
+	. "steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // recipes are those of the golden files, by name.
@@ -31,10 +33,10 @@ func recipes(t *testing.T) map[string]Recipe {
 		{"step_3_merge", "step", 3, false},
 		{"step_3_keep", "step", 3, true},
 	} {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		o.Stages, o.Steps, o.Warmup, o.Rewarm, o.KeepAdapters = c.stages, 400, -1, -1, c.keep
 		o.Data = Data{Train: "t", Tokenizer: "k"}
-		list[c.name] = mustRecipe(t, c.method, o)
+		list[c.name] = recipetest.Must(t, c.method, o)
 	}
 	return list
 }
@@ -51,9 +53,7 @@ func TestRecipesOfFormat2(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: no hash in\n%s", name, golden)
 		}
-		dir := t.TempDir()
-		write(t, filepath.Join(dir, recipeFile), text)
-		then, hash, err := readRecipe(dir)
+		then, hash, err := Decode([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestRecipeGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("the recipe changed (-golden +now); if that is meant, raise recipeFormat and run go test -update:\n%s", diff)
+				t.Errorf("the recipe changed (-golden +now); if that is meant, raise Format and run go test -update:\n%s", diff)
 			}
 
 			var again Recipe
@@ -103,9 +103,9 @@ func TestRecipeGolden(t *testing.T) {
 }
 
 func TestRecipeSteps(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Stages, o.Steps, o.GradAccum = 3, 25, 3
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	if r.Steps() != 25 || r.TokensPerStep() != 2*8*3 {
 		t.Errorf("%d steps of %d tokens, want 25 of 48", r.Steps(), r.TokensPerStep())
 	}
@@ -119,14 +119,14 @@ func TestRecipeSteps(t *testing.T) {
 
 // Every part of a recipe is in its hash.
 func TestRecipeHashSeesEveryOption(t *testing.T) {
-	base := mustRecipe(t, "step", tinyOptions()).Hash()
+	base := recipetest.Must(t, "step", recipetest.Tiny()).Hash()
 	for name, change := range map[string]func(*Options){
 		"model":           func(o *Options) { o.Model.RopeTheta = 5000 },
 		"seed":            func(o *Options) { o.Seed = math.MaxUint64 },
 		"steps":           func(o *Options) { o.Steps = 13 },
 		"batch":           func(o *Options) { o.Batch.Batch = 3 },
 		"grad-accum":      func(o *Options) { o.GradAccum = 2 },
-		"optimizer":       func(o *Options) { o.Optimizer.Settings = adamw(0.9, 0.99) },
+		"optimizer":       func(o *Options) { o.Optimizer.Settings = recipetest.AdamW(0.9, 0.99) },
 		"lr":              func(o *Options) { o.LR = []float64{1e-2, 2e-2} },
 		"decay":           func(o *Options) { o.Decay = []float64{0, 0.1} },
 		"adapter lr":      func(o *Options) { o.AdapterLR = 2 },
@@ -150,30 +150,30 @@ func TestRecipeHashSeesEveryOption(t *testing.T) {
 		"data":            func(o *Options) { o.Data.Train = "other" },
 		"tokenizer":       func(o *Options) { o.Data.Tokenizer = "other" },
 	} {
-		o := tinyOptions()
+		o := recipetest.Tiny()
 		change(&o)
-		if mustRecipe(t, "step", o).Hash() == base {
+		if recipetest.Must(t, "step", o).Hash() == base {
 			t.Errorf("%s is not in the hash", name)
 		}
 	}
 }
 
 func TestRecipeDifferences(t *testing.T) {
-	a := mustRecipe(t, "step", tinyOptions())
+	a := recipetest.Must(t, "step", recipetest.Tiny())
 	if d := a.Differences(a); d != "" {
 		t.Errorf("a recipe differs from itself: %s", d)
 	}
 	// Numbers that float64 does not tell apart, or prints as 1e+06.
-	b := mustRecipe(t, "step", tinyOptions())
+	b := recipetest.Must(t, "step", recipetest.Tiny())
 	b.Seed = 1<<60 + 1
 	a.Seed, a.Stages[1].Steps = 1<<60, 1_000_000
 	want := fmt.Sprintf("seed is %d there and %d here; stages[1].steps is 1000000 there and %d here", a.Seed, b.Seed, b.Stages[1].Steps)
 	if d := b.Differences(a); d != want {
 		t.Errorf("differences %q\nwant %q", d, want)
 	}
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Model.Hidden, o.Stages, o.Split = 32, 3, []int{1, 1, 4}
-	if d := mustRecipe(t, "step", o).Differences(b); !strings.Contains(d, "; and ") || len(d) > 300 {
+	if d := recipetest.Must(t, "step", o).Differences(b); !strings.Contains(d, "; and ") || len(d) > 300 {
 		t.Errorf("many differences are not cut short: %s", d)
 	}
 }
@@ -219,7 +219,7 @@ func TestOptionsErrors(t *testing.T) {
 		{"no batch", "vanilla", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
 		{"no accumulation", "vanilla", func(o *Options) { o.GradAccum = 0 }, []string{"accumulation 0"}},
 		{"precision", "vanilla", func(o *Options) { o.Storage.Precision = "f16" }, []string{`"f16"`, "f32"}},
-		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Settings = adamw(0.9, 1) }, []string{"betas", "1"}},
+		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Settings = recipetest.AdamW(0.9, 1) }, []string{"betas", "1"}},
 		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95} }, []string{"epsilon 0"}},
 		{"negative norm", "vanilla", func(o *Options) { o.Optimizer.MaxNorm = -1 }, []string{"norm -1"}},
 		{"heads do not divide", "step", func(o *Options) { o.Model.Heads = 3 }, []string{"16", "3"}},
@@ -227,21 +227,21 @@ func TestOptionsErrors(t *testing.T) {
 		{"no layers", "vanilla", func(o *Options) { o.Model.Layers = 0 }, []string{"num_hidden_layers is 0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := tinyOptions()
+			o := recipetest.Tiny()
 			if c.change != nil {
 				c.change(&o)
 			}
 			_, err := NewRecipe(c.method, o)
-			wantError(t, err, c.want...)
+			recipetest.WantError(t, err, c.want...)
 		})
 	}
 }
 
 // One stage needs no adapters.
 func TestOneStageNeedsNoAdapters(t *testing.T) {
-	o := tinyOptions()
+	o := recipetest.Tiny()
 	o.Stages, o.Adapter = 1, model.LoRALayout{}
-	r := mustRecipe(t, "step", o)
+	r := recipetest.Must(t, "step", o)
 	if len(r.Stages) != 1 || r.Stages[0].Layers != 6 || r.Stages[0].Steps != 12 {
 		t.Errorf("stages %+v", r.Stages)
 	}
@@ -276,9 +276,9 @@ func TestRecipeValidate(t *testing.T) {
 		{"first stage with no layer", func(r *Recipe) { r.Stages[0].Layers = 0 }, []string{"0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := mustRecipe(t, "step", tinyOptions())
+			r := recipetest.Must(t, "step", recipetest.Tiny())
 			c.change(&r)
-			wantError(t, r.Validate(), c.want...)
+			recipetest.WantError(t, r.Validate(), c.want...)
 		})
 	}
 }

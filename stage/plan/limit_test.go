@@ -1,29 +1,30 @@
-package stage
+package plan
 
 import (
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // limited is a run whose activations outweigh its states.
-func limited() Options {
-	o := tinyOptions()
-	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: GradientsAuto}
-	o.Recompute, o.SplitBy = RecomputeAuto, SplitReal
+func limited() recipe.Options {
+	o := recipetest.Tiny()
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: recipe.GradientsAuto}
+	o.Recompute, o.SplitBy = recipe.RecomputeAuto, recipe.SplitReal
 	o.Model.Vocab, o.Model.MaxSeqLen = 3000, 64
 	o.Batch, o.GradAccum = model.Size{Batch: 8, SeqLen: 64}, 2
 	return o
 }
 
-func peakOf(t *testing.T, method string, o Options) int64 {
+func peakOf(t *testing.T, method string, o recipe.Options) int64 {
 	t.Helper()
-	r := mustRecipe(t, method, o)
+	r := recipetest.Must(t, method, o)
 	layouts, err := r.Layouts()
 	if err != nil {
 		t.Fatal(err)
@@ -97,12 +98,12 @@ func TestFitSaysWhatWouldFit(t *testing.T) {
 	}
 	least := smallest(all).peak
 	_, _, err = Fit("step", o, least-1, 0)
-	wantError(t, err, "does not fit", "smallest arrangement", "1 B more")
+	recipetest.WantError(t, err, "does not fit", "smallest arrangement", "1 B more")
 	if fits, _ := fittings(t, err); !slices.Contains(fits, "[use states flash8]") {
 		t.Errorf("it would fit with %v, want flash8 among them", fits)
 	}
 	_, _, err = Fit("step", o, least+999, 1000)
-	wantError(t, err, "does not fit")
+	recipetest.WantError(t, err, "does not fit")
 	_, _, err = Fit("step", o, 1000, 0)
 	fits, not := fittings(t, err)
 	for _, want := range []string{"[use gradients bf16]", "[use frozen int8]", "[use stages 3]", "[use seq_len 32]"} {
@@ -131,7 +132,7 @@ func fittings(t *testing.T, err error) (fits, not []string) {
 		t.Fatalf("error %v says nothing of changes", err)
 	}
 	for _, c := range u.Changes {
-		if text := wayText(c.Way); c.Bytes <= u.Limit {
+		if text := recipetest.WayText(c.Way); c.Bytes <= u.Limit {
 			fits = append(fits, text)
 		} else {
 			not = append(not, text)
@@ -140,36 +141,10 @@ func fittings(t *testing.T, err error) (fits, not []string) {
 	return fits, not
 }
 
-// The affine formula is the plan, in every storage.
-func TestRealStageBytesIsThePlan(t *testing.T) {
-	g := rand.New(rand.NewPCG(1, 1))
-	for _, s := range []model.Storage{
-		model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16},
-		{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Frozen: model.Int8, Release: true},
-	} {
-		for _, change := range []func(*Options){
-			func(*Options) {}, func(o *Options) { o.Model.Tied, o.Batch.Recompute = true, true },
-			func(o *Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
-		} {
-			o := tinyOptions()
-			o.Storage = s
-			change(&o)
-			bytes := o.RealStageBytes()
-			for range 20 {
-				added, before := 1+g.IntN(12), g.IntN(12)
-				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch, Optimizer: o.Optimizer}.Specs(o.stageLayout(added, before))).Total()
-				if got := bytes(added, before); got != want {
-					t.Fatalf("%+v: %d layers on %d: %d bytes, planned are %d", s, added, before, got, want)
-				}
-			}
-		}
-	}
-}
-
 // The real optimum is no worse than any other split, and than the paper's.
 func TestRealSplitIsTheSmallest(t *testing.T) {
-	o := tinyOptions()
-	o.Model.Layers, o.Stages, o.SplitBy = 9, 3, SplitReal
+	o := recipetest.Tiny()
+	o.Model.Layers, o.Stages, o.SplitBy = 9, 3, recipe.SplitReal
 	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16}
 	o.Steps = 90
 	best := peakOf(t, "step", o)
@@ -206,10 +181,10 @@ func TestFitRefusesBatches(t *testing.T) {
 		o := limited()
 		o.Batch.Batch, o.GradAccum, o.Storage.Release = c.batch, c.accum, c.release
 		_, _, err := Fit("step", o, 1<<40, 0)
-		wantError(t, err, c.want...)
+		recipetest.WantError(t, err, c.want...)
 	}
 	o := limited()
-	o.Batch.Batch, o.GradAccum, o.Batch.HeadRows, o.Recompute = 1<<19, 1, 8, RecomputeNone
+	o.Batch.Batch, o.GradAccum, o.Batch.HeadRows, o.Recompute = 1<<19, 1, 8, recipe.RecomputeNone
 	if fit, _, err := Fit("step", o, 1<<50, 0); err != nil || fit.GradAccum*fit.Batch.Batch != 1<<19 || fit.GradAccum < 2 {
 		t.Errorf("%+v, %v", fit.Batch, err)
 	}

@@ -1,4 +1,4 @@
-package stage
+package recipe
 
 import (
 	"fmt"
@@ -13,33 +13,33 @@ func (r Recipe) Layouts() ([]model.Layout, error) {
 	l.LoRA, l.Storage = r.Adapter, r.Storage
 	list := []model.Layout{l}
 	for i, s := range r.Stages[1:] {
-		t, err := r.plan(list[i], s.Entry.Verbs)
+		t, err := r.Effect(list[i], s.Entry.Verbs)
 		if err != nil {
 			return nil, fmt.Errorf("stage %d: %w", i+2, err)
 		}
-		if n := len(t.after.Blocks); n != s.Layers {
+		if n := len(t.After.Blocks); n != s.Layers {
 			return nil, fmt.Errorf("stage %d: its transition leaves %d layers, it should have %d", i+2, n, s.Layers)
 		}
-		list = append(list, t.after)
+		list = append(list, t.After)
 	}
 	return list, nil
 }
 
-// transition is what a list of verbs means for a layout, with no device.
-type transition struct {
-	growth        Growth       // Origins by position after growing; none without grow
-	grown         model.Layout // right after growing: what will train has no gradient yet
-	merge         bool
-	fresh         map[int]bool // IDs of blocks whose adapters start anew
-	resets        []Verb
-	before, after model.Layout
+// Effect is what a list of verbs means for a layout, with no device.
+type Effect struct {
+	Growth        Growth       // Origins by position after growing; none without grow
+	Grown         model.Layout // right after growing: what will train has no gradient yet
+	Merge         bool
+	Fresh         map[int]bool // IDs of blocks whose LoRA starts anew
+	Resets        []Verb
+	Before, After model.Layout
 }
 
-// plan works a transition out.
-func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
-	t := transition{grown: before, before: before, after: before, fresh: map[int]bool{}}
-	l := &t.after
-	l.Blocks, t.grown.Blocks = slices.Clone(before.Blocks), slices.Clone(before.Blocks)
+// Effect works out what verbs do to a layout.
+func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
+	t := Effect{Grown: before, Before: before, After: before, Fresh: map[int]bool{}}
+	l := &t.After
+	l.Blocks, t.Grown.Blocks = slices.Clone(before.Blocks), slices.Clone(before.Blocks)
 	old := map[int]model.BlockLayout{}
 	for _, b := range before.Blocks {
 		old[b.ID] = b
@@ -51,12 +51,12 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 			if err != nil {
 				return t, err
 			}
-			t.growth = g
+			t.Growth = g
 			l.Blocks = insert(l.Blocks, g.Origins)
-			t.grown = *l
-			t.grown.Blocks = slices.Clone(l.Blocks)
+			t.Grown = *l
+			t.Grown.Blocks = slices.Clone(l.Blocks)
 		case Merge:
-			t.merge = true
+			t.Merge = true
 			for i := range l.Blocks {
 				l.Blocks[i].Wrapped = false
 			}
@@ -71,11 +71,11 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 			for i, b := range l.Blocks {
 				if b.Frozen && !b.Wrapped {
 					l.Blocks[i].Wrapped = true
-					t.fresh[b.ID] = true
+					t.Fresh[b.ID] = true
 				}
 			}
 		case Reset:
-			t.resets = append(t.resets, v)
+			t.Resets = append(t.Resets, v)
 		case Rewarm: // is the schedule's, see Recipe.Schedule
 		default:
 			return t, fmt.Errorf("unknown verb %q", v.Do)
@@ -83,11 +83,11 @@ func (r Recipe) plan(before model.Layout, verbs []Verb) (transition, error) {
 	}
 	// Growth reads working weights: what completes those that freeze to their
 	// masters goes before anything comes.
-	t.grown.Paused = true
-	t.grown.TrainEmbedding, t.grown.TrainHead, t.grown.TrainNorms = l.TrainEmbedding, l.TrainHead, l.TrainNorms
+	t.Grown.Paused = true
+	t.Grown.TrainEmbedding, t.Grown.TrainHead, t.Grown.TrainNorms = l.TrainEmbedding, l.TrainHead, l.TrainNorms
 	for i, b := range l.Blocks {
 		was := old[b.ID] // a new block is plain
-		t.grown.Blocks[i] = model.BlockLayout{ID: b.ID, Frozen: b.Frozen, Wrapped: was.Wrapped, Int8: was.Int8}
+		t.Grown.Blocks[i] = model.BlockLayout{ID: b.ID, Frozen: b.Frozen, Wrapped: was.Wrapped, Int8: was.Int8}
 	}
 	return t, nil
 }
