@@ -37,17 +37,19 @@ var commandPages = []struct {
 		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64", "--rank 4",
 	}},
 	{"docs/benchmarks.md", nil},
+	{"docs/architecture.md", nil},
 }
 
-// Of `go build` nothing is left to do here; of Go's benchmarks it is shown that they are there.
+// Of `go build` nothing is left to do here; of Go's tests and benchmarks it is shown that they are there.
 const shellFunctions = `go() {
     if [ "$1" = build ]; then return; fi
-    local package=$2 pattern=
+    local package=$2 kind pattern
     while [ $# -gt 0 ]; do
-        if [ "$1" = -bench ]; then pattern=$2; fi
+        if [ "$1" = -run ]; then kind=Test pattern=$2; fi
+        if [ "$1" = -bench ]; then kind=Benchmark pattern=$2; break; fi
         shift
     done
-    (cd "$ROOT" && command go test "$package" -list "$pattern") | grep '^Benchmark'
+    (cd "$ROOT" && command go test "$package" -list "$pattern") | grep "^$kind"
 }
 `
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,10 +47,10 @@ func TestDocumentsLines(t *testing.T) {
 
 // What a document may name: links to files, and paths in code.
 var (
-	linked = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
-	coded  = regexp.MustCompile("`([^`\n]+)`")
-	inTree = regexp.MustCompile(`^(wgsl|gpu|model|data|stage|cmd|docs|\.ci)(/[\w.\-]+)+/?$`)
-	recipe = regexp.MustCompile(`^(?:just|\./justw) ([a-z][a-z0-9-]*)`)
+	linked     = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+	coded      = regexp.MustCompile("`([^`\n]+)`")
+	inTree     = regexp.MustCompile(`^(wgsl|gpu|model|data|stage|cmd|docs|\.ci)(/[\w.\-]+)+/?$`)
+	justRecipe = regexp.MustCompile(`^(?:just|\./justw) ([a-z][a-z0-9-]*)`)
 )
 
 // TestDocumentsPaths: each file that a document links to, each path of this tree that it names as code,
@@ -78,7 +79,7 @@ func TestDocumentsPaths(t *testing.T) {
 					t.Errorf("%s names %s, which is not there", page, word)
 				}
 			}
-			if r := recipe.FindStringSubmatch(m[1]); r != nil {
+			if r := justRecipe.FindStringSubmatch(m[1]); r != nil {
 				recipes++
 				if !regexp.MustCompile(`(?m)^` + r[1] + `[ :]`).MatchString(justfile) {
 					t.Errorf("%s names the recipe %s, which the justfile does not have", page, r[1])
@@ -86,7 +87,32 @@ func TestDocumentsPaths(t *testing.T) {
 			}
 		}
 	}
-	if paths < 20 || recipes < 10 {
+	if paths < 30 || recipes < 10 {
 		t.Errorf("found %d paths and %d recipes in the documents: the patterns look for the wrong thing", paths, recipes)
+	}
+}
+
+// TestDecisions: the index lists every decision by its number, date and title, and each has its parts.
+func TestDecisions(t *testing.T) {
+	index := contents(t, "../../docs/decisions/README.md")
+	n := 0
+	for _, page := range documents(t) {
+		if !strings.HasPrefix(page, "docs/decisions/0") {
+			continue
+		}
+		n++
+		m := regexp.MustCompile(`^# (\d+)\. (.+)\n\nDate: (\d{4}-\d\d-\d\d)\n\n## Context\n\n[^#]+\n\n## Decision\n\n[^#]+\n\n## Consequences\n\n[^#]+\n$`).
+			FindStringSubmatch(contents(t, "../../"+page))
+		if m == nil {
+			t.Errorf("%s lacks number, title, date, context, decision or consequences", page)
+			continue
+		}
+		row := fmt.Sprintf("| %d | %s | [%s](%s) |\n", n, m[3], m[2], filepath.Base(page))
+		if !strings.Contains(index, row) || !strings.HasPrefix(filepath.Base(page), fmt.Sprintf("%04d-", n)) {
+			t.Errorf("the index of decisions has no row %q, or the file is not the %dth", row, n)
+		}
+	}
+	if rows := strings.Count(index, "\n| ") - 1; n == 0 || rows != n {
+		t.Errorf("the index lists %d decisions, there are %d", rows, n)
 	}
 }

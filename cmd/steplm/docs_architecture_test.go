@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const architecturePage = "docs/architecture.md"
+
+// TestArchitecturePicture: docs/architecture.md draws each package that may be imported, above what it
+// may import itself.
+func TestArchitecturePicture(t *testing.T) {
+	page := contents(t, "../../"+architecturePage)
+	picture := fenced.FindString(page)
+	line := func(pkg string) int {
+		pattern := `(?m)^.{9}` + regexp.QuoteMeta(pkg) + `( |$)`
+		if strings.Contains(pkg, "/") {
+			pattern = `(?m)(^|[ (])` + regexp.QuoteMeta(pkg) + `($|[ ,;:(])`
+		}
+		if at := regexp.MustCompile(pattern).FindStringIndex(picture); at != nil {
+			return strings.Count(picture[:at[0]], "\n")
+		}
+		return -1
+	}
+	for pkg, allowed := range mayImport {
+		at := line(pkg)
+		if at < 0 {
+			if !strings.Contains(page, pkg+" (") { // For tests alone.
+				t.Errorf("%s does not show the package %s", architecturePage, pkg)
+			}
+			continue
+		}
+		for _, imported := range allowed {
+			if own, ok := strings.CutPrefix(imported, "steplm/"); ok && line(own) < at {
+				t.Errorf("%s shows %s above %s, which may import it", architecturePage, own, pkg)
+			}
+		}
+	}
+}
+
+// newThings are the rows of the page's table "Where one new thing goes": its example, by the names in code and
+// the files of its own.
+var newThings = []struct {
+	row   string
+	names string // of identifiers and of whole strings
+	own   string // of paths
+	other string // of paths that mean something else by one of the names
+}{
+	{"kernel", `(?i)swiglu`, `^wgsl/(ref/)?swiglu`, ""},
+	{"optimizer", `(?i)adamw`, `/(adamw|flash8|companded)[^/]*$`, ""},
+	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
+	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench_all\.go$`},
+	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
+	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
+	{"data source", `^linesFormat$`, `/source_lines\.go$`, ""},
+	{"export format", `^WriteHF$`, `^model/[^/]+\.go$`, ""},
+}
+
+// TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.
+func TestWhereOneNewThingGoes(t *testing.T) {
+	page := contents(t, "../../"+architecturePage)
+	for _, thing := range newThings {
+		var own, others []string
+		for _, path := range namedIn(t, regexp.MustCompile(thing.names)) {
+			switch {
+			case regexp.MustCompile(thing.own).MatchString(path):
+				own = append(own, path)
+			case thing.other == "" || !regexp.MustCompile(thing.other).MatchString(path):
+				others = append(others, path)
+			}
+		}
+		m := regexp.MustCompile(`(?m)^\| ` + thing.row + ` \| [^|]+ \| (\d+) \| (\d+) \|`).FindStringSubmatch(page)
+		if m == nil {
+			t.Errorf("%s has no row for a %s", architecturePage, thing.row)
+			continue
+		}
+		if m[1] != strconv.Itoa(len(own)) || m[2] != strconv.Itoa(len(others)) {
+			t.Errorf("%s: %s: it says %s files of its own and %s others; there are %d and %d:\n%v\n%v",
+				architecturePage, thing.row, m[1], m[2], len(own), len(others), own, others)
+		}
+	}
+}
+
+// namedIn lists the files of production code in which an identifier or a whole string is such a name; of kernels,
+// in which the text has one.
+func namedIn(t *testing.T, names *regexp.Regexp) (paths []string) {
+	t.Helper()
+	eachSource(t, func(path string, file *ast.File, text []byte) {
+		found := file == nil && names.Match(text)
+		if file != nil {
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch x := n.(type) {
+				case *ast.Ident:
+					found = found || names.MatchString(x.Name)
+				case *ast.BasicLit:
+					found = found || x.Kind == token.STRING && names.MatchString(x.Value)
+				}
+				return !found
+			})
+		}
+		if found {
+			paths = append(paths, path)
+		}
+	})
+	return paths
+}
+
+// eachSource visits the Go files, without comments, and the kernels of what the program is made of: no tests, no
+// packages for tests, no tools beside it.
+func eachSource(t *testing.T, visit func(path string, file *ast.File, text []byte)) {
+	t.Helper()
+	fromRoot := func(path string) string {
+		return strings.TrimPrefix(filepath.ToSlash(path), "../../")
+	}
+	for _, top := range []string{"gpu", "wgsl", "model", "data", "stage", "cmd/steplm"} {
+		err := filepath.WalkDir("../../"+top, func(path string, d fs.DirEntry, err error) error {
+			switch name := d.Name(); {
+			case err != nil:
+				return err
+			case d.IsDir() && (name == "testdata" || strings.HasSuffix(name, "test")):
+				return filepath.SkipDir
+			case d.IsDir() || strings.HasSuffix(name, "_test.go"):
+				return nil
+			case strings.HasSuffix(name, ".go"):
+				file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+				if err == nil {
+					visit(fromRoot(path), file, nil)
+				}
+				return err
+			case strings.HasSuffix(name, ".wgsl") || strings.HasSuffix(name, ".wgsl.tmpl"):
+				text, err := os.ReadFile(path)
+				if err == nil {
+					visit(fromRoot(path), nil, text)
+				}
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDocumentsIdentifiers: what the documents of the code name as package.Name or package.Name.Member, as code,
+// is declared.
+func TestDocumentsIdentifiers(t *testing.T) {
+	declared := map[string]bool{}
+	packages := map[string]bool{}
+	eachSource(t, func(_ string, file *ast.File, _ []byte) {
+		if file == nil {
+			return
+		}
+		packages[file.Name.Name] = true
+		for _, name := range declaredIn(file) {
+			declared[file.Name.Name+"."+name] = true
+		}
+	})
+	named := regexp.MustCompile("`((" + strings.Join(slices.Sorted(maps.Keys(packages)), "|") + `)\.[A-Z]\w*(\.\w+)?)` + "`")
+	n := 0
+	for _, page := range documents(t) {
+		for _, m := range named.FindAllStringSubmatch(contents(t, "../../"+page), -1) {
+			if n++; !declared[m[1]] {
+				t.Errorf("%s names %s, which is not declared", page, m[1])
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("found %d identifiers in the documents: the pattern looks for the wrong thing", n)
+	}
+}
+
+// declaredIn lists a file's functions, types, variables and constants, and the types' methods and fields.
+func declaredIn(file *ast.File) (names []string) {
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			name := d.Name.Name
+			if d.Recv != nil {
+				receiver := d.Recv.List[0].Type
+				if star, ok := receiver.(*ast.StarExpr); ok {
+					receiver = star.X
+				}
+				name = fmt.Sprint(receiver) + "." + name
+			}
+			names = append(names, name)
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.ValueSpec:
+					for _, id := range s.Names {
+						names = append(names, id.Name)
+					}
+				case *ast.TypeSpec:
+					names = append(names, s.Name.Name)
+					var members *ast.FieldList
+					switch x := s.Type.(type) {
+					case *ast.StructType:
+						members = x.Fields
+					case *ast.InterfaceType:
+						members = x.Methods
+					default:
+						continue
+					}
+					for _, f := range members.List {
+						for _, id := range f.Names {
+							names = append(names, s.Name.Name+"."+id.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return names
+}
