@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -182,7 +183,7 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	}
 	defer x.free(dev)
 	forward, backward := timedPass(dev, x.lse, x.forward), timedPass(dev, x.dk, x.backward)
-	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, progressOutput(c.JSON), "attention"); err != nil {
+	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, view.ProgressOutput(c.JSON), "attention"); err != nil {
 		return b, err
 	}
 	b.Variant = variants(dev, classes)
@@ -194,7 +195,7 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	b.GFLOPS, b.Tokens = 18*pairs/both/1e9, float64(s.B*s.T)/both
 	b.Ratio = b.Backward.Seconds / b.Forward.Seconds
 	if dev.Limits().CPU {
-		b.CPURatio = ratio(median(backward.cpu), median(forward.cpu))
+		b.CPURatio = view.Ratio(median(backward.cpu), median(forward.cpu))
 	}
 	return b, nil
 }
@@ -213,15 +214,15 @@ func (b attentionBench) name() string {
 }
 
 func (b attentionBench) print(w io.Writer) {
-	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device, figure(b.Ratio), figure(b.CPURatio))
+	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device, view.Figure(b.Ratio), view.Figure(b.CPURatio))
 	rows := [][]string{{"", "ms", "spread", "GFLOP/s", "of the products' best", "GB/s", "tokens/s"}}
 	for _, t := range []struct {
 		name string
 		attentionTiming
 	}{{"forward", b.Forward}, {"backward", b.Backward}} {
-		rows = append(rows, []string{t.name, figure(1e3 * t.Seconds), perCent(t.Spread), figure(t.GFLOPS), perCent(ratio(t.GFLOPS, b.Peak)), figure(t.GBPerSecond), figure(t.Tokens)})
+		rows = append(rows, []string{t.name, view.Figure(1e3 * t.Seconds), view.PerCent(t.Spread), view.Figure(t.GFLOPS), view.PerCent(view.Ratio(t.GFLOPS, b.Peak)), view.Figure(t.GBPerSecond), view.Figure(t.Tokens)})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	for _, class := range slices.Sorted(maps.Keys(b.Variant)) {
 		fmt.Fprintf(w, "%s: %s\n", class, b.Variant[class])
 	}

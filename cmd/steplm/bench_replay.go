@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -58,8 +59,8 @@ func sumReplays(list []replayed, kind string, step *timed, microBatches int) (k 
 	}
 	k.Seconds = median(wall)
 	for turn := range turns {
-		wall[turn] = ratio(wall[turn], step.wall[turn])
-		cpu[turn] = ratio(cpu[turn], step.cpu[turn])
+		wall[turn] = view.Ratio(wall[turn], step.wall[turn])
+		cpu[turn] = view.Ratio(cpu[turn], step.cpu[turn])
 	}
 	k.Share, k.CPUShare = median(wall), median(cpu)
 	return k

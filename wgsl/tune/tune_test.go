@@ -98,18 +98,18 @@ func TestWrongVariantsAreLeftOut(t *testing.T) {
 func TestSlowVariantsTakeLittleTime(t *testing.T) {
 	runs := map[string]int{}
 	f := slow{fake{values: map[string]uint32{"a": 7, "spills": 7, "c": 7}, names: []string{"a", "spills", "c"}}, runs}
-	r, err := Class(context.Background(), gpu.NewHost(), f, Options{Budget: 300 * time.Millisecond})
+	r, err := Class(context.Background(), gpu.NewHost(), f, Options{Budget: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if runs["spills"] != 2 || runs["c"] < 10 || r.Tried != 3 { // Its bits, and one turn.
+	if runs["spills"] != 2 || runs["c"] <= 2 || r.Tried != 3 { // Its bits, and one turn.
 		t.Errorf("runs %v: %+v", runs, r)
 	}
 	var compiled []string
-	o := Options{Budget: 10 * time.Millisecond, Compiles: func(k *gpu.Kernel) error {
+	o := Options{Budget: 100 * time.Millisecond, Compiles: func(k *gpu.Kernel) error {
 		compiled = append(compiled, k.Name)
 		if k.Name == "fake_spills" {
-			time.Sleep(150 * time.Millisecond)
+			time.Sleep(1100 * time.Millisecond)
 		}
 		return nil
 	}}
@@ -135,7 +135,7 @@ func (f slow) Trial(d gpu.Device) (*wgsl.Trial, error) {
 	run := t.Run
 	t.Run = func(p *gpu.Pass, v string) {
 		f.runs[v]++
-		time.Sleep(map[string]time.Duration{"a": time.Millisecond, "spills": 30 * time.Millisecond, "c": time.Millisecond}[v])
+		time.Sleep(map[string]time.Duration{"a": time.Millisecond, "spills": 500 * time.Millisecond, "c": time.Millisecond}[v])
 		run(p, v)
 	}
 	return t, nil

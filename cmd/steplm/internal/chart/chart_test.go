@@ -1,9 +1,9 @@
-package main
+package chart
 
 import (
 	"bytes"
-	"encoding/xml"
 	"errors"
+	"flag"
 	"io"
 	"math"
 	"os"
@@ -14,15 +14,19 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
+
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // sampleChart has round numbers, a part that is nowhere, one that is tiny and
 // texts that must be escaped.
-func sampleChart() chart {
-	return chart{
+func sampleChart() Chart {
+	return Chart{
 		Title: `Memory <of> "1.2B" & more`,
 		Parts: []string{"weights", "adapters", "gradients", "nothing", "optimizer", "activations", "scratch"},
-		Bars: []bar{
+		Bars: []Bar{
 			{"vanilla", []int64{5 << 29, 0, 5 << 29, 0, 15 << 30, 1 << 30, 3 << 27}},
 			{"STEP, stage 1", []int64{3 << 29, 0, 3 << 29, 0, 7 << 30, 1 << 29, 3 << 27}},
 			{"STEP, stage 2 – µ", []int64{5 << 29, 1000, 1 << 30, 0, 5 << 30, 1 << 30, 3 << 27}},
@@ -42,7 +46,7 @@ func TestChartText(t *testing.T) {
 		}
 		b.WriteByte('\n')
 	}
-	golden(t, "chart.txt", b.String())
+	clitest.Golden(t, *update, "chart.txt", b.String())
 }
 
 // Where no terminal is, a chart is 80 columns of ASCII.
@@ -55,11 +59,11 @@ func TestChartOffTerminal(t *testing.T) {
 	}
 	defer file.Close()
 	var want, got bytes.Buffer
-	if err := errors.Join(writeChart(&want, c, 80, false), drawChart(&got, c), drawChart(file, c)); err != nil {
+	if err := errors.Join(writeChart(&want, c, 80, false), Draw(&got, c), Draw(file, c)); err != nil {
 		t.Fatal(err)
 	}
-	if got.String() != want.String() || contents(t, file.Name()) != want.String() || strings.ContainsFunc(want.String(), func(r rune) bool { return r > '~' }) {
-		t.Errorf("got\n%s and\n%s, want\n%s", got.String(), contents(t, file.Name()), want.String())
+	if got.String() != want.String() || clitest.Contents(t, file.Name()) != want.String() || strings.ContainsFunc(want.String(), func(r rune) bool { return r > '~' }) {
+		t.Errorf("got\n%s and\n%s, want\n%s", got.String(), clitest.Contents(t, file.Name()), want.String())
 	}
 }
 
@@ -107,7 +111,7 @@ func TestShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cells := rapid.IntRange(0, 300).Draw(t, "cells")
 		parts := rapid.SliceOfN(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 1<<50)), 1, 8).Draw(t, "parts")
-		total, sum := float64(bar{Parts: parts}.total()), 0
+		total, sum := float64(Bar{Parts: parts}.total()), 0
 		for i, n := range share(cells, parts) {
 			sum += n
 			if exact := float64(cells) * float64(parts[i]) / max(1, total); math.Abs(float64(n)-exact) >= 1+1e-9 || parts[i] == 0 && n > 0 {
@@ -139,7 +143,7 @@ func TestAmount(t *testing.T) {
 		}
 	}
 	for n, want := range map[int64]string{1 << 30: "GiB", 1<<30 - 1: "MiB", 1<<20 - 1: "KiB"} {
-		if got, _ := (chart{Bars: []bar{{Parts: []int64{n}}}}).unit(); got != want {
+		if got, _ := (Chart{Bars: []Bar{{Parts: []int64{n}}}}).unit(); got != want {
 			t.Errorf("%d bytes are counted in %s, want %s", n, got, want)
 		}
 	}
@@ -148,14 +152,14 @@ func TestAmount(t *testing.T) {
 // What cannot be drawn is refused by both ways to draw it.
 func TestChartRefuses(t *testing.T) {
 	for _, c := range []struct {
-		chart chart
+		chart Chart
 		want  string
 	}{
-		{chart{Title: "T", Parts: []string{"a"}}, `chart "T": every bar is empty`},
-		{chart{Title: "T", Parts: []string{"a"}, Bars: []bar{{"b", []int64{0}}}}, "every bar is empty"},
-		{chart{Parts: []string{"a"}, Bars: []bar{{"b", []int64{1, 2}}}}, `the bar "b" has 2 parts, 1 are named`},
-		{chart{Parts: []string{"a"}, Bars: []bar{{"b", []int64{-1}}}}, `a of the bar "b" is -1 bytes`},
-		{chart{Parts: make([]string, 9)}, "9 parts, of which 8"},
+		{Chart{Title: "T", Parts: []string{"a"}}, `chart "T": every bar is empty`},
+		{Chart{Title: "T", Parts: []string{"a"}, Bars: []Bar{{"b", []int64{0}}}}, "every bar is empty"},
+		{Chart{Parts: []string{"a"}, Bars: []Bar{{"b", []int64{1, 2}}}}, `the bar "b" has 2 parts, 1 are named`},
+		{Chart{Parts: []string{"a"}, Bars: []Bar{{"b", []int64{-1}}}}, `a of the bar "b" is -1 bytes`},
+		{Chart{Parts: make([]string, 9)}, "9 parts, of which 8"},
 	} {
 		var b bytes.Buffer
 		for _, err := range []error{writeChart(&b, c.chart, 80, false), writeBars(&b, c.chart)} {
@@ -174,40 +178,20 @@ func TestBarsSVG(t *testing.T) {
 	if err := writeBars(&b, sampleChart()); err != nil {
 		t.Fatal(err)
 	}
-	wellFormed(t, b.Bytes())
-	golden(t, "bars.svg", b.String())
+	clitest.WellFormed(t, b.Bytes())
+	clitest.Golden(t, *update, "bars.svg", b.String())
 	path := filepath.Join(t.TempDir(), "a.svg")
-	if err := writeSVG(path, sampleChart()); err != nil {
+	if err := SaveBars(path, sampleChart()); err != nil {
 		t.Fatal(err)
 	}
-	if contents(t, path) != b.String() {
+	if clitest.Contents(t, path) != b.String() {
 		t.Error("the file holds another image")
 	}
 }
 
-// wellFormed checks that an image is XML with svg as its root.
-func wellFormed(t *testing.T, image []byte) {
-	t.Helper()
-	d, first := xml.NewDecoder(bytes.NewReader(image)), true
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, image)
-		}
-		if e, ok := token.(xml.StartElement); ok && first {
-			if first = false; e.Name.Local != "svg" || e.Name.Space != "http://www.w3.org/2000/svg" {
-				t.Fatalf("the root is %v", e.Name)
-			}
-		}
-	}
-}
-
 // curve is points at x = 1, 2, 3...
-func curve(name string, y ...float64) series {
-	s := series{Name: name, Y: y}
+func curve(name string, y ...float64) Series {
+	s := Series{Name: name, Y: y}
 	for i := range y {
 		s.X = append(s.X, float64(i+1))
 	}
@@ -217,13 +201,13 @@ func curve(name string, y ...float64) series {
 func TestLinesSVG(t *testing.T) {
 	first := curve("step <8> & co", 6.9, 6.1, 5.25, 5.75, 5, 4.875)
 	first.Marks = []int{2}
-	list := []series{first, curve("vanilla", 6.9, 6, 5.5, 5.3, 5.2), {Name: "two points", X: []float64{2, 6}, Y: []float64{5, 4.3}}}
+	list := []Series{first, curve("vanilla", 6.9, 6, 5.5, 5.3, 5.2), {Name: "two points", X: []float64{2, 6}, Y: []float64{5, 4.3}}}
 	var b bytes.Buffer
-	if err := writeLines(&b, "Loss\x00 \"of\" runs", "step", "nats > 0", list); err != nil {
+	if err := WriteLines(&b, "Loss\x00 \"of\" runs", "step", "nats > 0", list); err != nil {
 		t.Fatal(err)
 	}
-	wellFormed(t, b.Bytes())
-	golden(t, "lines.svg", b.String())
+	clitest.WellFormed(t, b.Bytes())
+	clitest.Golden(t, *update, "lines.svg", b.String())
 	for what, n := range map[string]int{"<polyline": 3, `stroke-width="2.5"`: 1, dashes[1]: 2, palette[2]: 2} {
 		if got := strings.Count(b.String(), what); got != n {
 			t.Errorf("%d times %q, want %d", got, what, n)
@@ -233,25 +217,25 @@ func TestLinesSVG(t *testing.T) {
 
 func TestLinesRefuse(t *testing.T) {
 	good := curve("good", 1, 2)
-	at := func(x ...float64) series { return series{Name: "bad", X: x, Y: make([]float64, len(x))} }
+	at := func(x ...float64) Series { return Series{Name: "bad", X: x, Y: make([]float64, len(x))} }
 	for _, c := range []struct {
-		list []series
+		list []Series
 		want string
 	}{
 		{nil, "0 curves"},
-		{slices.Repeat([]series{good}, 9), "9 curves; 1 to 8"},
-		{[]series{good, curve("bad")}, `curve "bad": 0 points`},
-		{[]series{good, curve("bad", 1)}, `curve "bad": 1 points; a curve needs at least 2`},
-		{[]series{curve("bad", 1, math.NaN())}, `curve "bad": point 2 is (2, NaN)`},
-		{[]series{curve("bad", math.Inf(1), 1)}, "point 1 is (1, +Inf)"},
-		{[]series{curve("bad", 1, -math.MaxFloat64)}, "cannot be drawn"},
-		{[]series{at(math.NaN(), 1)}, "point 1 is (NaN, 0)"},
-		{[]series{at(1, 1)}, "x is 1 at point 1 and 1 after it; it must ascend"},
-		{[]series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1}}}, "2 x and 1 y"},
-		{[]series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []int{2}}}, "a mark at point 3 of 2"},
+		{slices.Repeat([]Series{good}, 9), "9 curves; 1 to 8"},
+		{[]Series{good, curve("bad")}, `curve "bad": 0 points`},
+		{[]Series{good, curve("bad", 1)}, `curve "bad": 1 points; a curve needs at least 2`},
+		{[]Series{curve("bad", 1, math.NaN())}, `curve "bad": point 2 is (2, NaN)`},
+		{[]Series{curve("bad", math.Inf(1), 1)}, "point 1 is (1, +Inf)"},
+		{[]Series{curve("bad", 1, -math.MaxFloat64)}, "cannot be drawn"},
+		{[]Series{at(math.NaN(), 1)}, "point 1 is (NaN, 0)"},
+		{[]Series{at(1, 1)}, "x is 1 at point 1 and 1 after it; it must ascend"},
+		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1}}}, "2 x and 1 y"},
+		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []int{2}}}, "a mark at point 3 of 2"},
 	} {
 		var b bytes.Buffer
-		if err := writeLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
+		if err := WriteLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
 			t.Errorf("error %v and %d bytes, want one with %q and none", err, b.Len(), c.want)
 		}
 	}
@@ -319,24 +303,24 @@ func TestSaveFile(t *testing.T) {
 		return func(w io.Writer) error { _, err := io.WriteString(w, what); return err }
 	}
 	for _, content := range []string{"one", "two"} {
-		if err := saveFile(path, say(content)); err != nil {
+		if err := Save(path, say(content)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	broken := errors.New("no ink")
-	if err := saveFile(path, func(w io.Writer) error { say("half")(w); return broken }); !errors.Is(err, broken) || !strings.Contains(err.Error(), path) {
+	if err := Save(path, func(w io.Writer) error { say("half")(w); return broken }); !errors.Is(err, broken) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
-	if err := saveFile(filepath.Join(dir, "none", "a.svg"), say("x")); err == nil || !strings.Contains(err.Error(), "cannot be written") {
+	if err := Save(filepath.Join(dir, "none", "a.svg"), say("x")); err == nil || !strings.Contains(err.Error(), "cannot be written") {
 		t.Errorf("error %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveFile(filepath.Join(dir, "d"), say("x")); err == nil {
+	if err := Save(filepath.Join(dir, "d"), say("x")); err == nil {
 		t.Error("a directory was replaced")
 	}
-	if got := entries(t, dir); !slices.Equal(got, []string{"a.svg", "d"}) || contents(t, path) != "two" {
-		t.Errorf("%q are there, a.svg holds %q", got, contents(t, path))
+	if got := clitest.Entries(t, dir); !slices.Equal(got, []string{"a.svg", "d"}) || clitest.Contents(t, path) != "two" {
+		t.Errorf("%q are there, a.svg holds %q", got, clitest.Contents(t, path))
 	}
 }

@@ -1,17 +1,19 @@
-package main
+package chart
 
 import (
 	"fmt"
 	"io"
+
+	"steplm/cmd/steplm/internal/view"
 )
 
-// writeSVG saves a chart as an SVG image.
-func writeSVG(path string, c chart) error {
-	return saveFile(path, func(w io.Writer) error { return writeBars(w, c) })
+// SaveBars saves a chart as an SVG image.
+func SaveBars(path string, c Chart) error {
+	return Save(path, func(w io.Writer) error { return writeBars(w, c) })
 }
 
 // writeBars draws a chart as an SVG image: what writeChart draws for a terminal.
-func writeBars(w io.Writer, c chart) error {
+func writeBars(w io.Writer, c Chart) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func writeBars(w io.Writer, c chart) error {
 		s.text(left-8, middle, "end", b.Label)
 		for j, n := range b.Parts {
 			if n > 0 {
-				tip := fmt.Sprintf("%s, %s: %s %s (%s bytes)", b.Label, c.Parts[j], amount(n, unit), name, count(n))
+				tip := fmt.Sprintf("%s, %s: %s %s (%s bytes)", b.Label, c.Parts[j], amount(n, unit), name, view.Count(n))
 				s.rect(at(float64(before)), y, at(float64(before+n))-at(float64(before)), bar, palette[j], tip)
 			}
 			before += n

@@ -1,4 +1,4 @@
-package main
+package chart
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// series is a curve through points.
-type series struct {
+// Series is a curve through points.
+type Series struct {
 	Name  string
 	X, Y  []float64 // X strictly ascending
 	Marks []int     // points at which something happened: a vertical tick each
@@ -21,7 +21,7 @@ var dashes = []string{"", "8 4", "2 3", "9 3 2 3", "16 4", "4 2", "12 3 2 3 2 3"
 // largestNumber is far from where differences and scales overflow.
 const largestNumber = 1e100
 
-func (s series) check() error {
+func (s Series) check() error {
 	if len(s.X) != len(s.Y) {
 		return fmt.Errorf("curve %q: %d x and %d y", s.Name, len(s.X), len(s.Y))
 	}
@@ -44,8 +44,8 @@ func (s series) check() error {
 	return nil
 }
 
-// writeLines draws curves as an SVG image.
-func writeLines(w io.Writer, title, xlabel, ylabel string, list []series) error {
+// WriteLines draws curves as an SVG image.
+func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error {
 	if len(list) < 1 || len(list) > len(palette) {
 		return fmt.Errorf("%d curves; 1 to %d can be drawn and told apart", len(list), len(palette))
 	}
@@ -106,7 +106,7 @@ func writeLines(w io.Writer, title, xlabel, ylabel string, list []series) error 
 // visible are the points that show when x from low to high is drawn in so many
 // columns: the first, the lowest, the highest and the last of each column. A
 // run of a million steps is no larger an image than one of a thousand.
-func (s series) visible(low, high float64, columns int) (points []int) {
+func (s Series) visible(low, high float64, columns int) (points []int) {
 	column := func(i int) int { return int(float64(columns) * ((s.X[i] - low) / (high - low))) }
 	for first := 0; first < len(s.X); {
 		last, lowest, highest := first, first, first

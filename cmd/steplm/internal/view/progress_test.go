@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"bytes"
@@ -6,14 +6,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"steplm/stage"
-	"steplm/stage/recipe"
 )
 
 func TestProgressPrintsPlainLines(t *testing.T) {
 	var b bytes.Buffer
-	p := newProgressEvery(&b, "train", 400, "steps", 0)
+	p := NewProgressEvery(&b, "train", 400, "steps", 0)
 	p.Describe("loss 3.2")
 	p.Set(100)
 	p.Clear()
@@ -40,7 +37,7 @@ func TestProgressPrintsPlainLines(t *testing.T) {
 
 // What a resumed job did before is not part of its speed.
 func TestProgressTimeLeftAfterResume(t *testing.T) {
-	p := newProgressEvery(&bytes.Buffer{}, "train", 1000, "steps", time.Hour)
+	p := NewProgressEvery(&bytes.Buffer{}, "train", 1000, "steps", time.Hour)
 	p.Set(900)
 	p.Set(910)
 	if line := p.line(p.start.Add(10 * time.Second)); !strings.Contains(line, "1m30s left") {
@@ -50,13 +47,13 @@ func TestProgressTimeLeftAfterResume(t *testing.T) {
 
 func TestProgressIsQuiet(t *testing.T) {
 	var b bytes.Buffer
-	p := newProgressEvery(&b, "short", 10, "steps", time.Hour)
+	p := NewProgressEvery(&b, "short", 10, "steps", time.Hour)
 	p.Set(10)
 	p.Done()
 	if b.Len() > 0 {
 		t.Errorf("a short job printed %q", b.String())
 	}
-	none := newProgress(progressOutput(true), "json", 10, "")
+	none := NewProgress(ProgressOutput(true), "json", 10, "")
 	none.Describe("note")
 	none.Set(3)
 	none.Clear()
@@ -64,12 +61,12 @@ func TestProgressIsQuiet(t *testing.T) {
 }
 
 func TestProgressWithoutTotalOrUnit(t *testing.T) {
-	p := newProgressEvery(&bytes.Buffer{}, "read", 0, "documents", time.Hour)
+	p := NewProgressEvery(&bytes.Buffer{}, "read", 0, "documents", time.Hour)
 	p.Set(7)
 	if line := p.line(p.start); line != "read: 7 documents" {
 		t.Errorf("got %q", line)
 	}
-	p = newProgressEvery(&bytes.Buffer{}, "set", 1000, "", time.Hour)
+	p = NewProgressEvery(&bytes.Buffer{}, "set", 1000, "", time.Hour)
 	p.Set(0)
 	p.Set(500)
 	if line := p.line(p.start.Add(time.Minute)); line != "set: 50 %, 1m0s left" {
@@ -78,32 +75,12 @@ func TestProgressWithoutTotalOrUnit(t *testing.T) {
 }
 
 func TestProgressFitsTheTerminal(t *testing.T) {
-	p := &progress{room: 8}
+	p := &Progress{room: 8}
 	if got := p.fit("12345\u00e9789"); got != "12345\u00e978" {
 		t.Errorf("got %q", got)
 	}
 	p.room = 0
 	if got := p.fit("12345678901"); got != "12345678901" {
 		t.Errorf("got %q", got)
-	}
-}
-
-// Events that come more often than plain lines do not begin the wait for the
-// next line anew.
-func TestViewKeepsTheBarAcrossEvents(t *testing.T) {
-	v := newView(false, "runs/x", recipe.Recipe{Stages: []recipe.Stage{{Steps: 3}}}, &result{})
-	metrics := stage.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
-	v.step(metrics)
-	bar := v.bar
-	v.event(stage.Event{Event: "none that is printed"})
-	if metrics.Step = 2; bar == nil || v.bar != bar {
-		t.Error("the training bar was begun anew after an event")
-	}
-	v.step(metrics)
-	if metrics.Step = 3; v.bar.done != 2 {
-		t.Errorf("the bar is at step %d, want 2", v.bar.done)
-	}
-	if v.step(metrics); v.bar != nil {
-		t.Error("the training bar outlives the last step")
 	}
 }

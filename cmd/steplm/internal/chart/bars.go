@@ -1,4 +1,4 @@
-package main
+package chart
 
 import (
 	"fmt"
@@ -12,34 +12,35 @@ import (
 	"golang.org/x/term"
 )
 
-// chart is bars of bytes, each made of the same parts: memory by class for
+// Chart is bars of bytes, each made of the same parts: memory by class for
 // every stage and method.
-type chart struct {
+type Chart struct {
 	Title string
 	Parts []string // from left to right
-	Bars  []bar
+	Bars  []Bar
 }
 
-type bar struct {
+// Bar is one bar of a chart.
+type Bar struct {
 	Label string
 	Parts []int64 // bytes of each of the chart's parts
 }
 
-func (b bar) total() (n int64) {
+func (b Bar) total() (n int64) {
 	for _, part := range b.Parts {
 		n += part
 	}
 	return n
 }
 
-func (c chart) largest() (n int64) {
+func (c Chart) largest() (n int64) {
 	for _, b := range c.Bars {
 		n = max(n, b.total())
 	}
 	return n
 }
 
-func (c chart) check() error {
+func (c Chart) check() error {
 	if len(c.Parts) > len(palette) {
 		return fmt.Errorf("chart %q: %d parts, of which %d can be told apart", c.Title, len(c.Parts), len(palette))
 	}
@@ -60,7 +61,7 @@ func (c chart) check() error {
 }
 
 // shown are the parts that a bar has something of: the legend's.
-func (c chart) shown() (list []int) {
+func (c Chart) shown() (list []int) {
 	for i := range c.Parts {
 		for _, b := range c.Bars {
 			if b.Parts[i] > 0 {
@@ -74,7 +75,7 @@ func (c chart) shown() (list []int) {
 
 // unit is what the chart counts in: GiB, or a smaller one where the largest bar
 // is below 1 GiB.
-func (c chart) unit() (name string, bytes float64) {
+func (c Chart) unit() (name string, bytes float64) {
 	switch n := c.largest(); {
 	case n >= 1<<30:
 		return "GiB", 1 << 30
@@ -94,9 +95,9 @@ func amount(n int64, unit float64) string {
 	return s
 }
 
-// drawChart draws a chart as wide as the terminal, up to 100 columns, or in 80
+// Draw draws a chart as wide as the terminal, up to 100 columns, or in 80
 // columns of ASCII where w is none.
-func drawChart(w io.Writer, c chart) error {
+func Draw(w io.Writer, c Chart) error {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
 			return writeChart(w, c, min(columns-1, 100), true)
@@ -114,7 +115,7 @@ const minBar = 10
 // writeChart draws one bar per line, with its total at the end, in so many
 // columns (more if bars would get less than minBar). Bars are filled with block
 // characters or with letters of the parts' names.
-func writeChart(w io.Writer, c chart, columns int, unicode bool) error {
+func writeChart(w io.Writer, c Chart, columns int, unicode bool) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func wrap(entries []string, columns int) (lines []string) {
 // zero gets nothing.
 func share(cells int, parts []int64) []int {
 	out := make([]int, len(parts))
-	total := uint64(bar{Parts: parts}.total())
+	total := uint64(Bar{Parts: parts}.total())
 	if total == 0 {
 		return out
 	}

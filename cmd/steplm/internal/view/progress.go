@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ import (
 // plainEvery is how often a line is printed where there is no terminal.
 const plainEvery = 10 * time.Second
 
-// progress tells how far a command has got: a bar on a terminal, a line now and
+// Progress tells how far a command has got: a bar on a terminal, a line now and
 // then elsewhere, nothing at all on a nil writer. It is for one goroutine.
-type progress struct {
+type Progress struct {
 	out         io.Writer
 	bar         *progressbar.ProgressBar
 	label, unit string
@@ -30,23 +30,23 @@ type progress struct {
 	room        int // columns for the description; 0: any
 }
 
-// progressOutput is standard error, or nil where other programs read.
-func progressOutput(json bool) io.Writer {
+// ProgressOutput is standard error, or nil where other programs read.
+func ProgressOutput(json bool) io.Writer {
 	if json {
 		return nil
 	}
 	return os.Stderr
 }
 
-// newProgress counts units up to total (0: not known) under a label. Without a
+// NewProgress counts units up to total (0: not known) under a label. Without a
 // unit only the percentage is shown.
-func newProgress(w io.Writer, label string, total int64, unit string) *progress {
-	return newProgressEvery(w, label, total, unit, plainEvery)
+func NewProgress(w io.Writer, label string, total int64, unit string) *Progress {
+	return NewProgressEvery(w, label, total, unit, plainEvery)
 }
 
-func newProgressEvery(w io.Writer, label string, total int64, unit string, every time.Duration) *progress {
+func NewProgressEvery(w io.Writer, label string, total int64, unit string, every time.Duration) *Progress {
 	now := time.Now()
-	p := &progress{out: w, label: label, unit: unit, total: total, start: now, last: now, every: every}
+	p := &Progress{out: w, label: label, unit: unit, total: total, start: now, last: now, every: every}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		// Percentage, count and times take about 34 columns.
 		bar := 20
@@ -70,7 +70,7 @@ func newProgressEvery(w io.Writer, label string, total int64, unit string, every
 }
 
 // Describe sets what is said besides the count.
-func (p *progress) Describe(note string) {
+func (p *Progress) Describe(note string) {
 	p.note = note
 	if p.bar != nil {
 		p.bar.Describe(p.fit(p.label + "  " + note))
@@ -79,7 +79,7 @@ func (p *progress) Describe(note string) {
 
 // fit cuts a description to the terminal: a bar that wraps is drawn over and
 // over.
-func (p *progress) fit(s string) string {
+func (p *Progress) fit(s string) string {
 	if runes := []rune(s); p.room > 0 && len(runes) > p.room {
 		return string(runes[:p.room])
 	}
@@ -87,7 +87,7 @@ func (p *progress) fit(s string) string {
 }
 
 // Set says how much is done, in all.
-func (p *progress) Set(n int64) {
+func (p *Progress) Set(n int64) {
 	if p.out == nil {
 		return
 	}
@@ -108,16 +108,19 @@ func (p *progress) Set(n int64) {
 	}
 }
 
+// At is how far it has got, in units.
+func (p *Progress) At() int64 { return p.done }
+
 // Clear takes a bar off the terminal, so that a line can be printed; the next
 // Set draws it again.
-func (p *progress) Clear() {
+func (p *Progress) Clear() {
 	if p.bar != nil {
 		p.bar.Clear()
 	}
 }
 
 // Done takes the bar away; a short job leaves no line behind.
-func (p *progress) Done() {
+func (p *Progress) Done() {
 	switch {
 	case p.bar != nil:
 		p.bar.Clear()
@@ -128,7 +131,7 @@ func (p *progress) Done() {
 }
 
 // line is, say, "train: 120/400 steps (30 %), 1m20s left, loss 3.2".
-func (p *progress) line(now time.Time) string {
+func (p *Progress) line(now time.Time) string {
 	var parts []string
 	switch {
 	case p.unit == "":

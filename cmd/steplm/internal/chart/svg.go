@@ -1,4 +1,4 @@
-package main
+package chart
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"unicode/utf8"
+
+	"steplm/cmd/steplm/internal/view"
 )
 
 // palette is Okabe and Ito's, which the colour-blind can tell apart, without
@@ -156,13 +158,13 @@ func (a axis) high() float64 { return a.at[len(a.at)-1] }
 // label prints one of the axis's numbers.
 func (a axis) label(f float64) string {
 	if a.decimals == 0 && f >= 0 && f < 1<<53 {
-		return count(int64(f))
+		return view.Count(int64(f))
 	}
 	return strconv.FormatFloat(f, 'f', a.decimals, 64)
 }
 
-// saveFile writes a file that appears whole or not at all.
-func saveFile(path string, write func(io.Writer) error) (err error) {
+// Save writes a file that appears whole or not at all.
+func Save(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)

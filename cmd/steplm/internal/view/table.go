@@ -1,4 +1,4 @@
-package main
+package view
 
 import (
 	"encoding/json"
@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// writeTable aligns columns: the first ones, left of them, to the left, the
+// Table aligns columns: the first ones, left of them, to the left, the
 // others to the right.
-func writeTable(w io.Writer, left int, rows [][]string) {
+func Table(w io.Writer, left int, rows [][]string) {
 	var width []int
 	for _, row := range rows {
 		for i, cell := range row {
@@ -38,18 +38,9 @@ func writeTable(w io.Writer, left int, rows [][]string) {
 	}
 }
 
-// printJSON prints one value for other programs.
-func printJSON(v any) error {
+// JSON prints one value for other programs.
+func JSON(v any) error {
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// showBench prints what a benchmark found, for people or for other programs.
-func showBench(json bool, b interface{ print(io.Writer) }) error {
-	if json {
-		return printJSON(b)
-	}
-	b.print(os.Stdout)
-	return nil
 }
