@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
 
@@ -109,7 +109,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 // peakClass is the product by whose rate all else is judged: square and large.
 func peakClass(dev gpu.Device, precision string) string {
 	t := types(precision)
-	c, err := wgsl.MatmulClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
+	c, err := matmul.NewClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
 	if err != nil {
 		panic(err) // a mistake here
 	}
