@@ -16,6 +16,7 @@ import (
 	"steplm/stage"
 	"steplm/stage/session"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // benchAllCmd is the benchmark set: what docs/benchmarks.md records.
@@ -91,7 +92,7 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 		var names [3]string
 		for i, precision := range []string{model.F32, model.F32, model.BF16} {
 			t := types(precision)
-			class, err := wgsl.MatmulClass(transpose, t, t, t, 1024, 1024, 1024, whole(dev.Limits()))
+			class, err := matmul.NewClass(transpose, t, t, t, 1024, 1024, 1024, whole(dev.Limits()))
 			if err != nil {
 				return nil, err
 			}

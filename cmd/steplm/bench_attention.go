@@ -10,7 +10,7 @@ import (
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/attention"
 )
 
 // benchAttentionCmd times causal attention.
@@ -69,12 +69,12 @@ func (c *benchAttentionCmd) Run(ctx context.Context) error {
 
 // attentionTensors are the operands of both directions.
 type attentionTensors struct {
-	shape                                      wgsl.AttentionShape
+	shape                                      attention.Shape
 	q, k, v, out, lse, dout, dq, dk, dv, delta gpu.Tensor
 	list                                       []gpu.Tensor
 }
 
-func newAttentionTensors(d gpu.Device, dtype gpu.DType, s wgsl.AttentionShape) (*attentionTensors, error) {
+func newAttentionTensors(d gpu.Device, dtype gpu.DType, s attention.Shape) (*attentionTensors, error) {
 	x := &attentionTensors{shape: s}
 	rows := []int{s.B * s.T, s.H * s.D}
 	keys, stats := []int{s.B * s.T, s.KV * s.D}, []int{s.B, s.H, s.T}
@@ -116,17 +116,17 @@ func (x *attentionTensors) free(d gpu.Device) {
 }
 
 func (x *attentionTensors) forward(p *gpu.Pass) {
-	wgsl.AttentionForward(p, x.out, x.lse, x.q, x.k, x.v, x.shape)
+	attention.Forward(p, x.out, x.lse, x.q, x.k, x.v, x.shape)
 }
 
 func (x *attentionTensors) backward(p *gpu.Pass) {
-	wgsl.AttentionBackwardQuery(p, x.dq, x.delta, x.dout, x.out, x.q, x.k, x.v, x.lse, x.shape)
-	wgsl.AttentionBackwardKeyValue(p, x.dk, x.dv, x.dout, x.q, x.k, x.v, x.lse, x.delta, x.shape)
+	attention.BackwardQuery(p, x.dq, x.delta, x.dout, x.out, x.q, x.k, x.v, x.lse, x.shape)
+	attention.BackwardKeyValue(p, x.dk, x.dv, x.dout, x.q, x.k, x.v, x.lse, x.delta, x.shape)
 }
 
 // validate refuses what cannot be allocated; what no kernel exists for, kernels refuse.
-func (c *benchAttentionCmd) validate() (wgsl.AttentionShape, error) {
-	s := wgsl.AttentionShape{B: c.Batch, T: c.SeqLen, H: c.Heads, KV: c.Heads, D: c.HeadSize}
+func (c *benchAttentionCmd) validate() (attention.Shape, error) {
+	s := attention.Shape{B: c.Batch, T: c.SeqLen, H: c.Heads, KV: c.Heads, D: c.HeadSize}
 	if c.KVHeads != nil {
 		s.KV = *c.KVHeads
 	}

@@ -14,6 +14,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
 
@@ -105,7 +106,7 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 		return b, usagef("--seconds %g: it must be above 0 and at most 3600", c.Seconds)
 	}
 	t, l := types(c.Precision), dev.Limits()
-	class, err := wgsl.MatmulClass(c.Transpose, t, t, t, c.M, c.N, c.K, whole(l))
+	class, err := matmul.NewClass(c.Transpose, t, t, t, c.M, c.N, c.K, whole(l))
 	if err != nil {
 		return b, usageError{err}
 	}

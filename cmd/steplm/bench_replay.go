@@ -7,6 +7,7 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // replayed is one of a step's calls, timed by itself.
@@ -81,7 +82,7 @@ const peakFLOPs = 2 * 1024 * 1024 * 1024
 // timedPeak times that product, peakClass's in one piece. free releases its tensors.
 func timedPeak(dev gpu.Device, precision string) (t *timed, free func(), err error) {
 	x := types(precision)
-	c, err := wgsl.MatmulClass("nt", x, x, x, 1024, 1024, 1024, whole(dev.Limits()))
+	c, err := matmul.NewClass("nt", x, x, x, 1024, 1024, 1024, whole(dev.Limits()))
 	if err != nil {
 		return nil, nil, err
 	}

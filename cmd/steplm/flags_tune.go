@@ -8,7 +8,7 @@ import (
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
 
@@ -110,7 +110,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 // peakClass is the product by whose rate all else is judged: square and large.
 func peakClass(dev gpu.Device, precision string) string {
 	t := types(precision)
-	c, err := wgsl.MatmulClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
+	c, err := matmul.NewClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
 	if err != nil {
 		panic(err) // a mistake here
 	}

@@ -13,6 +13,8 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl"
+	"steplm/wgsl/attention"
+	"steplm/wgsl/matmul"
 )
 
 var quick = Options{Budget: 200 * time.Millisecond}
@@ -21,7 +23,7 @@ func TestMatmulClass(t *testing.T) {
 	d := gputest.Adapter(t)
 	before := d.Ledger().Total()
 	for _, transpose := range []string{"nn", "nt", "tn"} {
-		c, err := wgsl.MatmulClass(transpose, gpu.BF16, gpu.BF16, gpu.BF16, 40, 72, 24, d.Limits())
+		c, err := matmul.NewClass(transpose, gpu.BF16, gpu.BF16, gpu.BF16, 40, 72, 24, d.Limits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +181,7 @@ func TestCache(t *testing.T) {
 func TestRunTakesTheCacheFirst(t *testing.T) {
 	d := gpu.NewHost()
 	c, _ := OpenCache(t.TempDir(), d)
-	class, err := wgsl.MatmulClass("nt", gpu.F32, gpu.F32, gpu.F32, 8, 8, 8, d.Limits())
+	class, err := matmul.NewClass("nt", gpu.F32, gpu.F32, gpu.F32, 8, 8, 8, d.Limits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +219,7 @@ func TestNeeded(t *testing.T) {
 
 func TestAttentionClasses(t *testing.T) {
 	d := gputest.Adapter(t)
-	classes, err := wgsl.AttentionClasses(gpu.F32, wgsl.AttentionShape{B: 2, T: 70, H: 4, KV: 2, D: 6}, d.Limits())
+	classes, err := attention.Classes(gpu.F32, attention.Shape{B: 2, T: 70, H: 4, KV: 2, D: 6}, d.Limits())
 	if err != nil {
 		t.Fatal(err)
 	}

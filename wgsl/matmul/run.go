@@ -1,11 +1,9 @@
-package wgsl
+package matmul
 
-import (
-	"steplm/gpu"
-)
+import "steplm/gpu"
 
-// matmulPiece is a product, or a slice of one, that one kernel computes.
-type matmulPiece struct {
+// piece is a product, or a slice of one, that one kernel computes.
+type piece struct {
 	transposed
 	m, n, k, second                       int // second: k of the second product
 	scale                                 float32
@@ -15,12 +13,12 @@ type matmulPiece struct {
 	edges                                 bool  // take the kernel that minds edges, though there may be none
 }
 
-func (x *matmulPiece) types() matmulTypes {
-	return matmulTypes{x.out.t.DType, x.a.t.DType, x.b.t.DType}
+func (x *piece) types() dtypes {
+	return dtypes{x.out.t.DType, x.a.t.DType, x.b.t.DType}
 }
 
 // run records the piece in the variant that is chosen for its class.
-func (x *matmulPiece) run(p *gpu.Pass) {
+func (x *piece) run(p *gpu.Pass) {
 	x.edges = minds(p.Limits())
 	x.runTile(p, x.class(p.Limits()).choose(p, x.work()))
 }
@@ -30,24 +28,24 @@ func (x *matmulPiece) run(p *gpu.Pass) {
 func minds(l gpu.Limits) bool { return l.CPU }
 
 // slice is the k of one slice: all, unless split.
-func (x *matmulPiece) slice() int { return gpu.Groups(x.k, max(1, x.slices)) }
+func (x *piece) slice() int { return gpu.Groups(x.k, max(1, x.slices)) }
 
 // work is the operations of the piece.
-func (x *matmulPiece) work() float64 {
+func (x *piece) work() float64 {
 	return 2 * float64(x.m) * float64(x.n) * float64(x.k+x.second)
 }
 
 // variant is the kernel for the piece with a tile.
-func (x *matmulPiece) variant(t matmulTile) matmulVariant {
+func (x *piece) variant(t tile) variant {
 	bm, bn := t.block()
 	step := max(t.Step, t.Slab)
-	return matmulVariant{
-		matmulTile: t, Transpose: x.transposed.String(), Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0, Split: x.slices > 0,
+	return variant{
+		tile: t, Transpose: x.transposed.String(), Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0, Split: x.slices > 0,
 		Aligned: !x.edges && x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 && x.second%step == 0,
 	}
 }
 
-func (x *matmulPiece) runTile(p *gpu.Pass, t matmulTile) {
+func (x *piece) runTile(p *gpu.Pass, t tile) {
 	bm, bn := t.block()
 	accumulate := uint32(0)
 	if x.accumulate {

@@ -1,4 +1,4 @@
-package wgsl
+package matmul
 
 import (
 	"fmt"
@@ -6,22 +6,23 @@ import (
 	"slices"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 )
 
-// MatmulClass is that of an (m, n) product over k of the given transposes (nn, nt,
+// NewClass is that of an (m, n) product over k of the given transposes (nn, nt,
 // tn) and types on a device with such limits.
-func MatmulClass(transpose string, out, a, b gpu.DType, m, n, k int, l gpu.Limits) (Class, error) {
+func NewClass(transpose string, out, a, b gpu.DType, m, n, k int, l gpu.Limits) (Class, error) {
 	if !slices.Contains([]string{"nn", "nt", "tn"}, transpose) {
-		return nil, fmt.Errorf("transposes %q: choose nn, nt or tn", transpose)
+		return Class{}, fmt.Errorf("transposes %q: choose nn, nt or tn", transpose)
 	}
 	if m < 1 || n < 1 || k < 1 {
-		return nil, fmt.Errorf("a product of %d x %d x %d: every size must be 1 or more", m, n, k)
+		return Class{}, fmt.Errorf("a product of %d x %d x %d: every size must be 1 or more", m, n, k)
 	}
-	return matmulClass{transpose, matmulTypes{out, a, b}, m, n, k}.cut(l), nil
+	return Class{transpose, dtypes{out, a, b}, m, n, k}.Cut(l), nil
 }
 
-func parseMatmulClass(word string) (matmulClass, bool) {
-	var c matmulClass
+func ParseClass(word string) (Class, bool) {
+	var c Class
 	var types [3]string
 	if n, err := fmt.Sscanf(word, "matmul %s %s %s %s %dx%dx%d", &c.Transpose, &types[0], &types[1], &types[2], &c.M, &c.N, &c.K); n != 7 || err != nil {
 		return c, false
@@ -36,7 +37,7 @@ func parseMatmulClass(word string) (matmulClass, bool) {
 }
 
 // Variants are the tiles worth trying.
-func (c matmulClass) Variants(l gpu.Limits) []string {
+func (c Class) Variants(l gpu.Limits) []string {
 	var list []string
 	for _, t := range c.tiles(l) {
 		list = append(list, t.String())
@@ -45,26 +46,26 @@ func (c matmulClass) Variants(l gpu.Limits) []string {
 }
 
 // Kernel is that of a tile for the class's shape.
-func (c matmulClass) Kernel(variant string) *gpu.Kernel {
+func (c Class) Kernel(variant string) *gpu.Kernel {
 	of := func(t gpu.DType) *gpu.Tensor { return &gpu.Tensor{Spec: gpu.Spec{DType: t}} }
 	x := c.piece(of(c.Types[0]), of(c.Types[1]), of(c.Types[2]))
-	return x.variant(matmulTileNames[variant]).kernel()
+	return x.variant(tileNames[variant]).kernel()
 }
 
-func (c matmulClass) piece(out, a, b *gpu.Tensor) matmulPiece {
-	return matmulPiece{transposed: transposedOf(c.Transpose), m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
+func (c Class) piece(out, a, b *gpu.Tensor) piece {
+	return piece{transposed: transposedOf(c.Transpose), m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
 }
 
 // Trial makes a product of the class.
-func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
-	t := &Trial{dev: d, Work: c.work()}
+func (c Class) Trial(d gpu.Device) (*kernel.Trial, error) {
+	t := kernel.NewTrial(d, c.work())
 	x, y := operands(transposedOf(c.Transpose), nil, nil, 0, 0, c.M, c.N, c.K)
-	a, av := t.tensor("a", c.Types[1], 1, x.rows, x.cols)
-	b, bv := t.tensor("b", c.Types[2], 2, y.rows, y.cols)
-	out, _ := t.tensor("out", c.Types[0], 3, c.M, c.N)
+	a, av := t.Tensor("a", c.Types[1], 1, x.rows, x.cols)
+	b, bv := t.Tensor("b", c.Types[2], 2, y.rows, y.cols)
+	out, _ := t.Tensor("out", c.Types[0], 3, c.M, c.N)
 	t.Outputs = []gpu.Tensor{out}
 	t.Run = func(p *gpu.Pass, variant string) {
-		tile, ok := matmulTileNames[variant]
+		tile, ok := tileNames[variant]
 		if !ok {
 			p.Fail(fmt.Errorf("%s: no tile %q", c, variant))
 			return
@@ -74,11 +75,11 @@ func (c matmulClass) Trial(d gpu.Device) (*Trial, error) {
 		x.runTile(p, tile)
 	}
 	t.Check = func() error { return c.check(d, out, av, bv) }
-	return t.done()
+	return t.Done()
 }
 
 // check compares some rows of out with the product in float64.
-func (c matmulClass) check(d gpu.Device, out gpu.Tensor, a, b []float32) error {
+func (c Class) check(d gpu.Device, out gpu.Tensor, a, b []float32) error {
 	across := transposedOf(c.Transpose)
 	row := make([]float32, c.N)
 	// Sums of k products below 0.25, each step rounded to 2^-24 of the sum; and once to

@@ -1,9 +1,10 @@
-package wgsl
+package matmul
 
 import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 )
 
 // The choice by device: workgroup tiles only where workgroup memory is worth
@@ -35,12 +36,12 @@ func TestMatmulChoice(t *testing.T) {
 		l := real
 		c.change(&l)
 		for _, transpose := range []string{"nn", "nt", "tn"} {
-			v := matmulVariant{matmulTile: matmulClass{transpose, matmulTypes{}, c.m, c.n, 64}.fallback(l), Transpose: transpose}
+			v := variant{tile: Class{transpose, dtypes{}, c.m, c.n, 64}.fallback(l), Transpose: transpose}
 			if v.Slab > 0 != c.shared || v.TM != c.tm || v.TN != c.tn || v.GY != c.rows {
 				t.Errorf("%s, %s: %+v", c.name, transpose, v)
 			}
-			if _, ok := matmulTileNames[v.matmulTile.String()]; !ok {
-				t.Errorf("%s, %s: %s is not among the tiles that can be chosen", c.name, transpose, v.matmulTile)
+			if _, ok := tileNames[v.tile.String()]; !ok {
+				t.Errorf("%s, %s: %s is not among the tiles that can be chosen", c.name, transpose, v.tile)
 			}
 			k := v.kernel()
 			if k.Shared > 0 != c.shared || k.Shared > l.WorkgroupMemory || k.Invocations() > l.Invocations {
@@ -56,8 +57,8 @@ func TestMatmulClassIsCut(t *testing.T) {
 	for _, c := range []struct{ m, n, k, wantM, wantN, wantK int }{
 		{512, 512, 512, 512, 512, 512}, {512, 1376, 512, 512, 1376, 128}, {1024, 1024, 1024, 1024, 1024, 128}, {128, 32000, 288, 128, 4000, 144}, {32000, 288, 128, 2000, 288, 128}, {1, 1 << 24, 1, 1, 1 << 24, 1},
 	} {
-		got := matmulClass{"nt", matmulTypes{}, c.m, c.n, c.k}.cut(l)
-		if got.work() > trialWork(l) || got.M != c.wantM || got.N != c.wantN || got.K != c.wantK {
+		got := Class{"nt", dtypes{}, c.m, c.n, c.k}.Cut(l)
+		if got.work() > kernel.TrialWork(l) || got.M != c.wantM || got.N != c.wantN || got.K != c.wantK {
 			t.Errorf("%d x %d x %d is cut to %v, %g operations", c.m, c.n, c.k, got, got.work())
 		}
 	}

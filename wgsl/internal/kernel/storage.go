@@ -1,4 +1,4 @@
-package wgsl
+package kernel
 
 import (
 	"fmt"
@@ -16,26 +16,26 @@ import (
 // (G), since they may be f32 where the rest is bf16; the other letters are F
 // (f32), U (words) and I (four int8 in a word).
 
-// storage is one choice of P and G.
-type storage struct{ pair, grad gpu.DType }
+// Storage is one choice of P and G.
+type Storage struct{ Pair, Grad gpu.DType }
 
-// storages are the choices that kernels are made for.
-var storages = []storage{{gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16}, {gpu.BF16, gpu.F32}}
+// Storages are the choices that kernels are made for.
+var Storages = []Storage{{gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16}, {gpu.BF16, gpu.F32}}
 
-func (s storage) suffix() string {
-	if s.pair == s.grad {
-		return "_" + s.pair.String()
+func (s Storage) Suffix() string {
+	if s.Pair == s.Grad {
+		return "_" + s.Pair.String()
 	}
-	return "_" + s.pair.String() + "_" + s.grad.String()
+	return "_" + s.Pair.String() + "_" + s.Grad.String()
 }
 
-// prelude is what is put before a kernel's text.
-func (s storage) prelude() string {
-	text := ""
-	if s.pair == gpu.BF16 || s.grad == gpu.BF16 {
-		text = roundBF16
+// Prelude is what is put before a kernel's text.
+func (s Storage) Prelude() string {
+	rounding := ""
+	if s.Pair == gpu.BF16 || s.Grad == gpu.BF16 {
+		rounding = RoundBF16
 	}
-	return text + unitsOf("", "", s.pair) + unitsOf("Grad", "_grad", s.grad) + unpadded + "\n"
+	return rounding + unitsOf("", "", s.Pair) + unitsOf("Grad", "_grad", s.Grad) + unpadded + "\n"
 }
 
 // unpadded clears the halves of a row's pair j that are padding, unpadded_eight what of
@@ -49,9 +49,9 @@ fn unpadded_eight(v: mat2x4<f32>, j: u32, columns: u32) -> mat2x4<f32> {
 }
 `
 
-// roundBF16 rounds to nearest, ties to even; NaNs stay NaNs. In integers, since
+// RoundBF16 rounds to nearest, ties to even; NaNs stay NaNs. In integers, since
 // compilers may take floats for finite, and without branches.
-const roundBF16 = `fn round_bf16(x: f32) -> u32 {
+const RoundBF16 = `fn round_bf16(x: f32) -> u32 {
 	let bits = bitcast<u32>(x);
 	return select((bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u, (bits >> 16u) | 0x40u, (bits & 0x7fffffffu) > 0x7f800000u);
 }
@@ -92,84 +92,78 @@ fn pack_eight%[2]s(v: mat2x4<f32>) -> %[1]sEight {
 	return fmt.Sprintf(text, prefix, suffix)
 }
 
-// family is one kernel text in the storage types that it is made for.
-type family struct {
-	name     string
+// Family is one kernel text in the storage types that it is made for.
+type Family struct {
+	Name     string
 	types    string // of the bindings: P G F U I
-	variants map[storage]*gpu.Kernel
+	variants map[Storage]*gpu.Kernel
 }
 
-// typed declares the kernels of file name.wgsl for every storage type; types has
+// Typed declares the kernels of file name.wgsl for every storage type; types has
 // a letter for each binding.
-func typed(name string, workgroup [3]int, access []gpu.Access, types string, host func(gpu.Args)) *family {
-	return declareTyped(name, workgroup, access, types, "", 0, host)
+func (l *Library) Typed(name string, workgroup [3]int, access []gpu.Access, types string, host func(gpu.Args)) *Family {
+	return l.TypedWith(name, workgroup, access, types, "", 0, host)
 }
 
-// typedTree declares kernels of workgroups of 64 that call the functions of
-// tree.wgsl.
-func typedTree(name string, access []gpu.Access, types string, host func(gpu.Args)) *family {
-	return declareTyped(name, [3]int{64, 1, 1}, access, types, text("tree")+"\n", 64*4, host)
-}
-
-// declareTyped puts prelude before the text of the file; shared is the bytes of
+// TypedWith puts prelude before the text of the file; shared is the bytes of
 // workgroup memory. Without both P and G there is nothing to combine.
-func declareTyped(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *family {
-	list := storages
+func (l *Library) TypedWith(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *Family {
+	among := Storages
 	if !strings.Contains(types, "P") || !strings.Contains(types, "G") {
-		list = storages[:2]
+		among = Storages[:2]
 	}
-	return declareFamily(gpu.Kernel{Name: name, Entry: name, Source: prelude + text(name), Workgroup: workgroup, Shared: shared, Access: access, Host: host}, types, list)
+	return l.Family(gpu.Kernel{Name: name, Entry: name, Source: prelude + l.Text(name), Workgroup: workgroup, Shared: shared, Access: access, Host: host}, types, among)
 }
 
-// declareFamily declares a kernel for a list of storage types, of which each adds to
+// Family declares a kernel for a list of storage types, of which each adds to
 // its name and source.
-func declareFamily(k gpu.Kernel, types string, list []storage) *family {
-	f := &family{name: k.Name, types: types, variants: map[storage]*gpu.Kernel{}}
+func (l *Library) Family(k gpu.Kernel, types string, list []Storage) *Family {
+	f := &Family{Name: k.Name, types: types, variants: map[Storage]*gpu.Kernel{}}
 	for _, s := range list {
 		variant := k
-		variant.Name, variant.Source, variant.DTypes = k.Name+s.suffix(), s.prelude()+k.Source, s.dtypes(types)
-		f.variants[s] = declare(&variant)
+		variant.Name, variant.Source, variant.DTypes = k.Name+s.Suffix(), s.Prelude()+k.Source, s.DTypes(types)
+		f.variants[s] = l.Add(&variant)
 	}
 	return f
 }
 
-func (s storage) dtypes(types string) []gpu.DType {
+func (s Storage) DTypes(types string) []gpu.DType {
 	var list []gpu.DType
 	for _, t := range types {
-		list = append(list, map[rune]gpu.DType{'P': s.pair, 'G': s.grad, 'F': gpu.F32, 'U': gpu.U32, 'I': gpu.I8}[t])
+		list = append(list, map[rune]gpu.DType{'P': s.Pair, 'G': s.Grad, 'F': gpu.F32, 'U': gpu.U32, 'I': gpu.I8}[t])
 	}
 	return list
 }
 
-// run records a call of the variant for the tensors' types.
-func (f *family) run(p *gpu.Pass, c gpu.Call) {
-	s := storage{gpu.F32, gpu.F32}
+// Run records a call of the variant for the tensors' types.
+func (f *Family) Run(p *gpu.Pass, c gpu.Call) {
+	s := Storage{gpu.F32, gpu.F32}
 	pair, grad := false, false
 	for i, t := range c.Tensors {
 		switch {
 		case f.types[i] == 'P' && !pair:
-			s.pair, pair = t.DType, true
+			s.Pair, pair = t.DType, true
 		case f.types[i] == 'G' && !grad:
-			s.grad, grad = t.DType, true
+			s.Grad, grad = t.DType, true
 		}
 	}
 	switch { // the type that no binding has does not matter
-	case !pair && s.grad == gpu.BF16:
-		s.pair = gpu.BF16
+	case !pair && s.Grad == gpu.BF16:
+		s.Pair = gpu.BF16
 	case !grad:
-		s.grad = s.pair
+		s.Grad = s.Pair
 	}
 	k, ok := f.variants[s]
 	if !ok {
-		p.Fail(fmt.Errorf("%s: no kernel for %s with gradients of %s", f.name, s.pair, s.grad))
+		p.Fail(fmt.Errorf("%s: no kernel for %s with gradients of %s", f.Name, s.Pair, s.Grad))
 		return
 	}
 	c.Kernel = k
 	p.Run(c)
 }
 
-// pairStride is the pairs from one row to the next.
-func pairStride(t gpu.Tensor) int { return t.Stride() / 2 }
+// PairStride is the pairs from one row to the next.
+func PairStride(t gpu.Tensor) int { return t.Stride() / 2 }
 
-// eightStride is the eights from one row to the next.
-func eightStride(t gpu.Tensor) int { return t.Stride() / 8 }
+// EightStride is the eights from one row to the next.
+func EightStride(t gpu.Tensor) int { return t.Stride() / 8 }

@@ -1,9 +1,10 @@
-package wgsl
+package matmul
 
 import (
 	"fmt"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
@@ -17,32 +18,32 @@ const splitOutputs = 1 << 18
 // minSlice is the least k of a slice.
 const minSlice = 128
 
-// matmulSlices is the number of slices of an (m, n) product over k.
-func matmulSlices(m, n, k int) int {
+// slicesOf is the number of slices of an (m, n) product over k.
+func slicesOf(m, n, k int) int {
 	return max(1, min(splitOutputs/max(1, m*gpu.Padded(n)), k/minSlice))
 }
 
-// SplitSpec is the scratch that MatmulTNSplit needs for an (m, n) product over k:
+// SplitSpec is the scratch that TNSplit needs for an (m, n) product over k:
 // at most 1 MiB. No name: none.
 func SplitSpec(m, n, k int) gpu.Spec {
-	slices := matmulSlices(m, n, k)
+	slices := slicesOf(m, n, k)
 	if slices == 1 {
 		return gpu.Spec{}
 	}
 	return gpu.Spec{Name: "slices", Class: gpu.Scratch, Shape: []int{slices * m, n}}
 }
 
-var sumSlices = typed("sum_slices", [3]int{64, 1, 1}, []gpu.Access{w, r}, "GF", func(a gpu.Args) {
+var sumSlices = library.Typed("sum_slices", [3]int{64, 1, 1}, []gpu.Access{gpu.Write, gpu.Read}, "GF", func(a gpu.Args) {
 	ref.SumSlices(a.F(0), a.F(1), a.Int(1), a.Int(2) == 1)
 })
 
-// MatmulTNSplit is MatmulTN for few outputs and a long k. scratch has at least the
+// TNSplit is TN for few outputs and a long k. scratch has at least the
 // words of SplitSpec, of any type; whole tensors only.
-func MatmulTNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s MatmulShape) {
+func TNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s Shape) {
 	spec := SplitSpec(s.M, s.N, s.K)
 	limit := p.Limits().Binding
 	if spec.Name == "" || max(out.Bytes(), a.Bytes(), b.Bytes(), spec.Bytes()) > limit {
-		MatmulTN(p, out, a, b, s)
+		TN(p, out, a, b, s)
 		return
 	}
 	if scratch.None() || scratch.Words() < spec.Words() {
@@ -59,14 +60,14 @@ func MatmulTNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s MatmulShape) {
 	if s.Scale == 0 {
 		s.Scale = 1
 	}
-	slices := matmulSlices(s.M, s.N, s.K)
+	slices := slicesOf(s.M, s.N, s.K)
 	partials := scratch.As(spec, 0)
-	piece := matmulPiece{transposed: transposed{a: true}, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials}, a: block{t: &a}, b: block{t: &b}, slices: slices}
+	piece := piece{transposed: transposed{a: true}, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials}, a: block{t: &a}, b: block{t: &b}, slices: slices}
 	piece.run(p)
 	accumulate := uint32(0)
 	if s.Accumulate {
 		accumulate = 1
 	}
-	pairs := s.M * pairStride(out)
-	sumSlices.run(p, gpu.Call{Groups: groups1(pairs, 64), Params: p.Params(uint32(pairs), uint32(slices), accumulate), Tensors: p.Tensors(out, partials), Work: traffic(4*(slices+1), 2*pairs)})
+	pairs := s.M * kernel.PairStride(out)
+	sumSlices.Run(p, gpu.Call{Groups: kernel.Groups1(pairs, 64), Params: p.Params(uint32(pairs), uint32(slices), accumulate), Tensors: p.Tensors(out, partials), Work: kernel.Traffic(4*(slices+1), 2*pairs)})
 }

@@ -1,10 +1,12 @@
-package wgsl
+package attention
 
 import (
 	"slices"
 	"testing"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
+	"steplm/wgsl/wgsltest"
 )
 
 // Whatever can be chosen fits the device, is found by its name and begins with the
@@ -15,34 +17,34 @@ func TestAttentionBlocks(t *testing.T) {
 		name   string
 		change func(*gpu.Limits)
 		t, d   int
-		kind   attentionKind
-		want   attentionBlock
+		kind   kernelKind
+		want   block
 		shared bool // in the list
 	}{
-		{"a GPU", func(*gpu.Limits) {}, 1024, 64, attentionForward, attentionBlock{1, 64, 0, true}, true},
-		{"a GPU, backward", func(*gpu.Limits) {}, 1024, 64, attentionBackwardQuery, attentionBlock{1, 64, 0, false}, true},
-		{"DX12", func(l *gpu.Limits) { l.Shared = false }, 1024, 64, attentionForward, attentionBlock{1, 64, 0, true}, false},
-		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 1024 }, 1024, 64, attentionForward, attentionBlock{1, 64, 0, true}, false},
-		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 64 }, 1024, 64, attentionBackwardKeyValue, attentionBlock{1, 64, 0, false}, true},
-		{"a CPU", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, attentionForward, attentionBlock{8, 8, 0, false}, false},
-		{"a CPU, larger heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 64, attentionBackwardQuery, attentionBlock{4, 8, 0, false}, false},
-		{"a CPU, the largest heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 256, attentionBackwardKeyValue, attentionBlock{1, 8, 0, false}, false},
-		{"a CPU, few positions", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 64, 16, attentionForward, attentionBlock{2, 8, 0, false}, false},
+		{"a GPU", func(*gpu.Limits) {}, 1024, 64, forward, block{1, 64, 0, true}, true},
+		{"a GPU, backward", func(*gpu.Limits) {}, 1024, 64, backwardQuery, block{1, 64, 0, false}, true},
+		{"DX12", func(l *gpu.Limits) { l.Shared = false }, 1024, 64, forward, block{1, 64, 0, true}, false},
+		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 1024 }, 1024, 64, forward, block{1, 64, 0, true}, false},
+		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 64 }, 1024, 64, backwardKeyValue, block{1, 64, 0, false}, true},
+		{"a CPU", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, forward, block{8, 8, 0, false}, false},
+		{"a CPU, larger heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 64, backwardQuery, block{4, 8, 0, false}, false},
+		{"a CPU, the largest heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 256, backwardKeyValue, block{1, 8, 0, false}, false},
+		{"a CPU, few positions", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 64, 16, forward, block{2, 8, 0, false}, false},
 	} {
 		l := real
 		c.change(&l)
-		class := attentionClass{c.kind, gpu.F32, AttentionShape{B: 1, T: c.t, H: 2, KV: 2, D: c.d}}
+		class := Class{c.kind, gpu.F32, Shape{B: 1, T: c.t, H: 2, KV: 2, D: c.d}}
 		list := class.blocks(l)
 		if list[0] != c.want {
 			t.Errorf("%s: the fallback is %v, want %v", c.name, list[0], c.want)
 		}
 		shared := false
 		for i, b := range list {
-			k := attentionVariant{b, class.head(), c.kind}.kernel()
+			k := variant{b, class.head(), c.kind}.kernel()
 			if k.Invocations() > l.Invocations || k.Shared > l.WorkgroupMemory {
 				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name, k.Name, k.Invocations(), k.Shared)
 			}
-			if attentionBlockNames[b.String()] != b {
+			if blockNames[b.String()] != b {
 				t.Errorf("%s: %v is not found by its name", c.name, b)
 			}
 			if slices.Contains(list[:i], b) {
@@ -60,9 +62,9 @@ func TestAttentionBlocks(t *testing.T) {
 // divide.
 func TestAttentionClassIsCut(t *testing.T) {
 	l := gpu.Limits{Budget: 4e8}
-	c := attentionClass{attentionBackwardKeyValue, gpu.BF16, AttentionShape{B: 64, T: 4096, H: 12, KV: 3, D: 64}}.cut(l)
-	if c.work() > trialWork(l) || c.Shape.Group() != 4 || c.Shape.B != 1 {
-		t.Errorf("%v is %g operations, at most %g are tried", c, c.work(), trialWork(l))
+	c := Class{backwardKeyValue, gpu.BF16, Shape{B: 64, T: 4096, H: 12, KV: 3, D: 64}}.cut(l)
+	if c.work() > kernel.TrialWork(l) || c.Shape.Group() != 4 || c.Shape.B != 1 {
+		t.Errorf("%v is %g operations, at most %g are tried", c, c.work(), kernel.TrialWork(l))
 	}
 	if got, want := c.String(), "attention_backward_key_value bf16 d64 b1 h4 kv1 t256"; got != want {
 		t.Errorf("the class is %q, want %q", got, want)
@@ -74,9 +76,9 @@ func TestAttentionClassIsCut(t *testing.T) {
 
 // What a device was told to run is run, if it can, and noted.
 func TestAttentionChosen(t *testing.T) {
-	s := AttentionShape{B: 1, T: 16, H: 2, KV: 2, D: 8}
+	s := Shape{B: 1, T: 16, H: 2, KV: 2, D: 8}
 	d := gpu.NewDry(gpu.Limits{Invocations: 64, Binding: 1 << 20, Buffer: 1 << 20, StorageBuffers: gpu.MaxStorage, Budget: 1e9})
-	c := attentionClass{attentionForward, gpu.F32, s}
+	c := Class{forward, gpu.F32, s}
 	tensors := make([]gpu.Tensor, 0, 5)
 	for _, spec := range c.specs() {
 		x, err := d.New(spec)
@@ -87,8 +89,8 @@ func TestAttentionChosen(t *testing.T) {
 	}
 	for _, v := range []struct{ chosen, want string }{{"", "1_64_branch"}, {"2_32_branch", "2_32_branch"}, {"1_128_branch", "1_64_branch"}, {"nonsense", "1_64_branch"}} {
 		d.Choices().Set(c.String(), v.chosen)
-		run(t, d, func(p *gpu.Pass) {
-			AttentionForward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], s)
+		wgsltest.Run(t, d, func(p *gpu.Pass) {
+			Forward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], s)
 		})
 		calls := d.Calls()
 		if used := d.Choices().Used()[c.String()].Variant; used != v.want || calls[len(calls)-1].Kernel.Name != "attention_forward_8_f32_"+v.want {

@@ -1,4 +1,4 @@
-package wgsl
+package attention
 
 import (
 	"fmt"
@@ -6,40 +6,41 @@ import (
 	"slices"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 )
 
-// AttentionClasses are those of the forward kernel and of the two backward ones, for
+// Classes are those of the forward kernel and of the two backward ones, for
 // heads of a type on a device with such limits.
-func AttentionClasses(t gpu.DType, s AttentionShape, l gpu.Limits) ([]Class, error) {
+func Classes(t gpu.DType, s Shape, l gpu.Limits) ([]Class, error) {
 	if s.B < 1 || s.T < 1 || s.H < 1 || s.KV < 1 || s.Group() < 1 || s.D < 2 || s.D > maxHead || s.D%2 != 0 {
 		return nil, fmt.Errorf("attention of %d sequences of %d positions with %d heads over %d of size %d: sizes must be 1 or more, the heads divide, a head's size be even and at most %d", s.B, s.T, s.H, s.KV, s.D, maxHead)
 	}
 	var list []Class
-	for kind := range attentionKinds {
-		list = append(list, attentionClass{attentionKind(kind), t, s}.cut(l))
+	for kind := range kinds {
+		list = append(list, Class{kernelKind(kind), t, s}.cut(l))
 	}
 	return list, nil
 }
 
-func parseAttentionClass(word string) (c attentionClass, ok bool) {
+func ParseClass(word string) (c Class, ok bool) {
 	var name, dtype string
 	if n, err := fmt.Sscanf(word, "%s %s d%d b%d h%d kv%d t%d", &name, &dtype, &c.Shape.D, &c.Shape.B, &c.Shape.H, &c.Shape.KV, &c.Shape.T); n != 7 || err != nil {
 		return c, false
 	}
-	for kind, k := range attentionKinds {
+	for kind, k := range kinds {
 		if k.name == name {
-			c.Kind, ok = attentionKind(kind), true
+			c.Kind, ok = kernelKind(kind), true
 		}
 	}
 	if dtype == gpu.BF16.String() {
 		c.DType = gpu.BF16
 	}
-	_, err := AttentionClasses(c.DType, c.Shape, gpu.Limits{Budget: math.Inf(1)})
+	_, err := Classes(c.DType, c.Shape, gpu.Limits{Budget: math.Inf(1)})
 	return c, ok && err == nil && c.String() == word
 }
 
 // Variants are the blocks worth trying.
-func (c attentionClass) Variants(l gpu.Limits) []string {
+func (c Class) Variants(l gpu.Limits) []string {
 	var list []string
 	for _, b := range c.blocks(l) {
 		list = append(list, b.String())
@@ -48,23 +49,23 @@ func (c attentionClass) Variants(l gpu.Limits) []string {
 }
 
 // Kernel is that of a block.
-func (c attentionClass) Kernel(variant string) *gpu.Kernel {
-	return attentionVariant{attentionBlockNames[variant], c.head(), c.Kind}.kernel()
+func (c Class) Kernel(word string) *gpu.Kernel {
+	return variant{blockNames[word], c.head(), c.Kind}.kernel()
 }
 
 // Trial makes a call of the class. Its statistics are made up, which is as good for
 // trying.
-func (c attentionClass) Trial(d gpu.Device) (*Trial, error) {
-	t := &Trial{dev: d, Work: c.work()}
+func (c Class) Trial(d gpu.Device) (*kernel.Trial, error) {
+	t := kernel.NewTrial(d, c.work())
 	var tensors []gpu.Tensor
 	var values [][]float32
 	for i, s := range c.specs() {
-		x, v := t.tensor(s.Name, s.DType, uint64(i+1), s.Rows(), s.Cols())
+		x, v := t.Tensor(s.Name, s.DType, uint64(i+1), s.Rows(), s.Cols())
 		tensors, values = append(tensors, x), append(values, v)
 	}
 	t.Outputs = tensors[:2]
 	t.Run = func(p *gpu.Pass, variant string) {
-		b, ok := attentionBlockNames[variant]
+		b, ok := blockNames[variant]
 		if !ok {
 			p.Fail(fmt.Errorf("%s: no block %q", c, variant))
 			return
@@ -72,7 +73,7 @@ func (c attentionClass) Trial(d gpu.Device) (*Trial, error) {
 		c.run(p, b, tensors)
 	}
 	t.Check = func() error { return c.check(d, tensors, values) }
-	return t.done()
+	return t.Done()
 }
 
 // checked is how many positions of the first sequence are compared.
@@ -80,17 +81,17 @@ const checked = 24
 
 // check compares the first positions with the reference, which they alone decide; of
 // the key-value kernel the last ones.
-func (c attentionClass) check(d gpu.Device, tensors []gpu.Tensor, values [][]float32) error {
+func (c Class) check(d gpu.Device, tensors []gpu.Tensor, values [][]float32) error {
 	whole := c.Shape
 	n := min(checked, whole.T)
 	from := 0
-	if attentionKinds[c.Kind].perKey {
+	if kinds[c.Kind].perKey {
 		from = whole.T - n
 	}
 	// window cuts a tensor down to those positions of the first sequence.
 	window := func(letter byte, x []float32) []float32 {
 		if letter != 'S' {
-			_, columns := attentionTensor(rune(letter), whole)
+			_, columns := tensorOf(rune(letter), whole)
 			return slices.Clone(x[from*columns : (from+n)*columns])
 		}
 		var list []float32
@@ -99,14 +100,14 @@ func (c attentionClass) check(d gpu.Device, tensors []gpu.Tensor, values [][]flo
 		}
 		return list
 	}
-	layout := attentionKinds[c.Kind].tensors
+	layout := kinds[c.Kind].tensors
 	floats := make([][]float32, len(tensors))
 	for i := range tensors {
 		floats[i] = window(layout[i], values[i])
 	}
 	s := whole
 	s.B, s.T = 1, n
-	attentionKinds[c.Kind].ref(floats, s)
+	kinds[c.Kind].ref(floats, s)
 	rel := 1e-4
 	if c.DType == gpu.BF16 {
 		rel = 1.0 / 100

@@ -1,4 +1,4 @@
-package wgsl
+package kernel
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"steplm/gpu"
 )
 
-// shaped fails the pass unless t is rows of so many columns; a vector is one row.
-func shaped(p *gpu.Pass, name string, t gpu.Tensor, rows, columns int) bool {
+// Shaped fails the pass unless t is rows of so many columns; a vector is one row.
+func Shaped(p *gpu.Pass, name string, t gpu.Tensor, rows, columns int) bool {
 	if len(t.Shape) == 0 {
 		p.Fail(fmt.Errorf("%s: no tensor where (%d, %d) is needed", name, rows, columns))
 		return false
@@ -19,24 +19,24 @@ func shaped(p *gpu.Pass, name string, t gpu.Tensor, rows, columns int) bool {
 	return true
 }
 
-// alike fails the pass unless the tensors have as many rows and columns as the
+// Alike fails the pass unless the tensors have as many rows and columns as the
 // first.
-func alike(p *gpu.Pass, name string, first gpu.Tensor, others ...gpu.Tensor) bool {
+func Alike(p *gpu.Pass, name string, first gpu.Tensor, others ...gpu.Tensor) bool {
 	if len(first.Shape) == 0 {
 		p.Fail(fmt.Errorf("%s: no tensor", name))
 		return false
 	}
 	for _, t := range others {
-		if !shaped(p, name, t, first.Rows(), first.Cols()) {
+		if !Shaped(p, name, t, first.Rows(), first.Cols()) {
 			return false
 		}
 	}
 	return true
 }
 
-// eachRows calls do with t, or where the device does not bind as much at once with
+// EachRows calls do with t, or where the device does not bind as much at once with
 // parts of its rows, of which the first is row first.
-func eachRows(p *gpu.Pass, name string, t gpu.Tensor, do func(first int, part gpu.Tensor)) {
+func EachRows(p *gpu.Pass, name string, t gpu.Tensor, do func(first int, part gpu.Tensor)) {
 	limit := p.Limits().Binding
 	if t.Bytes() <= limit {
 		do(0, t)
@@ -52,9 +52,9 @@ func eachRows(p *gpu.Pass, name string, t gpu.Tensor, do func(first int, part gp
 	}
 }
 
-// eachFlat calls do with views of F32 and BF16 tensors of one shape: n elements
+// EachFlat calls do with views of F32 and BF16 tensors of one shape: n elements
 // each of their storage, padding included, as many as the device binds.
-func eachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Tensor) {
+func EachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Tensor) {
 	const step = 128 // elements: views begin at multiples of 256 bytes
 	most := max(step, int(p.Limits().Binding/4)/step*step)
 	total := tensors[0].Rows() * tensors[0].Stride()
@@ -75,17 +75,17 @@ func eachFlat(p *gpu.Pass, do func(n int, views []gpu.Tensor), tensors ...gpu.Te
 	}
 }
 
-// flat records a kernel of n / 8 eights, its first param, over whole tensors of one
+// Flat records a kernel of n / 8 eights, its first param, over whole tensors of one
 // shape; bytes is what it moves for each element.
-func (f *family) flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor, others ...gpu.Tensor) {
-	if !alike(p, f.name, first, others...) {
+func (f *Family) Flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor, others ...gpu.Tensor) {
+	if !Alike(p, f.Name, first, others...) {
 		return
 	}
-	eachFlat(p, func(n int, views []gpu.Tensor) {
-		f.run(p, gpu.Call{Groups: groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: views, Work: traffic(bytes, n)})
+	EachFlat(p, func(n int, views []gpu.Tensor) {
+		f.Run(p, gpu.Call{Groups: Groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: views, Work: Traffic(bytes, n)})
 	}, append([]gpu.Tensor{first}, others...)...)
 }
 
-// groups1 covers n elements with workgroups of size along x; the device splits
+// Groups1 covers n elements with workgroups of size along x; the device splits
 // what exceeds its limit per dimension.
-func groups1(n, size int) [3]int { return [3]int{gpu.Groups(n, size), 1, 1} }
+func Groups1(n, size int) [3]int { return [3]int{gpu.Groups(n, size), 1, 1} }

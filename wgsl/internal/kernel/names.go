@@ -1,13 +1,13 @@
-package wgsl
+package kernel
 
 import (
 	"fmt"
 	"sync"
 )
 
-// names are the words for values of a type, each made once: they are asked for with
+// Names are the words for values of a type, each made once: they are asked for with
 // every call that is recorded.
-type names[T interface {
+type Names[T interface {
 	comparable
 	fmt.Stringer
 }] struct {
@@ -15,8 +15,8 @@ type names[T interface {
 	words map[T]string
 }
 
-// of is a value's word.
-func (n *names[T]) of(x T) string {
+// Of is a value's word.
+func (n *Names[T]) Of(x T) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	word, ok := n.words[x]

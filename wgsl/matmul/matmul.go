@@ -1,18 +1,19 @@
-package wgsl
+package matmul
 
 import (
 	"fmt"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 )
 
-// MatmulShape is one product
+// Shape is one product
 //
 //	out(M,N) = [out + | residual +] Scale op(a) op(b) [+ op(second a) op(second b)]
 //
 // The offsets count rows of the tensors as they lie in memory, so that row chunks of
 // a tensor can be multiplied in place; columns are those of the shape.
-type MatmulShape struct {
+type Shape struct {
 	M, N, K            int
 	Scale              float32 // 0 means 1
 	Accumulate         bool    // start from out
@@ -29,20 +30,20 @@ type Product struct {
 	K    int
 }
 
-// MatmulNN is out(M,N) from a(M,K) and b(K,N), each F32 or BF16. Sums are f32;
+// NN is out(M,N) from a(M,K) and b(K,N), each F32 or BF16. Sums are f32;
 // where out is BF16 they are rounded when stored, and once more for each slice of
 // k that follows when b, or k, is too long for one kernel.
-func MatmulNN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+func NN(p *gpu.Pass, out, a, b gpu.Tensor, s Shape) {
 	matmul(p, transposed{}, &out, &a, &b, &s)
 }
 
-// MatmulNT is out(M,N) from a(M,K) and b(N,K), see MatmulNN.
-func MatmulNT(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+// NT is out(M,N) from a(M,K) and b(N,K), see NN.
+func NT(p *gpu.Pass, out, a, b gpu.Tensor, s Shape) {
 	matmul(p, transposed{b: true}, &out, &a, &b, &s)
 }
 
-// MatmulTN is out(M,N) from a(K,M) and b(K,N), see MatmulNN.
-func MatmulTN(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape) {
+// TN is out(M,N) from a(K,M) and b(K,N), see NN.
+func TN(p *gpu.Pass, out, a, b gpu.Tensor, s Shape) {
 	matmul(p, transposed{a: true}, &out, &a, &b, &s)
 }
 
@@ -63,8 +64,8 @@ func (t transposed) String() string {
 	return "nn"
 }
 
-func matmul(p *gpu.Pass, t transposed, out, a, b *gpu.Tensor, s *MatmulShape) {
-	c := matmulCall{transposed: t, out: operand{out, s.OutRow, s.M, s.N}}
+func matmul(p *gpu.Pass, t transposed, out, a, b *gpu.Tensor, s *Shape) {
+	c := call{transposed: t, out: operand{out, s.OutRow, s.M, s.N}}
 	c.a, c.b = operands(t, a, b, s.ARow, s.BRow, s.M, s.N, s.K)
 	if !s.Residual.None() {
 		c.residual = operand{&s.Residual, s.OutRow, s.M, s.N}
@@ -93,14 +94,14 @@ func operands(t transposed, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y ope
 	return x, y
 }
 
-// matmulCall is a product's operands, of which some may be none.
-type matmulCall struct {
+// call is a product's operands, of which some may be none.
+type call struct {
 	transposed
 	out, a, b, residual, secondA, secondB operand
 }
 
 // check refuses operands that do not go together.
-func (c *matmulCall) check(s *MatmulShape) error {
+func (c *call) check(s *Shape) error {
 	if s.M < 1 || s.N < 1 || s.K < 1 {
 		return fmt.Errorf("%d x %d x %d, every size must be 1 or more", s.M, s.N, s.K)
 	}
@@ -126,19 +127,19 @@ func (c *matmulCall) check(s *MatmulShape) error {
 // record records the product, in slices of m, n and k of which every operand binds as
 // much as the device allows. A second product that does not fit in whole follows as a
 // product of its own: the sums are the same, in bf16 they are rounded once more.
-func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
+func (c *call) record(p *gpu.Pass, s *Shape) error {
 	limit := p.Limits().Binding
 	if c.apart(limit, s) {
-		first, second := *c, matmulCall{transposed: c.transposed, out: c.out, a: c.secondA, b: c.secondB}
+		first, second := *c, call{transposed: c.transposed, out: c.out, a: c.secondA, b: c.secondB}
 		first.secondA, first.secondB = operand{}, operand{}
 		one := *s
 		one.Second = Product{}
 		if err := first.record(p, &one); err != nil {
 			return err
 		}
-		return second.record(p, &MatmulShape{M: s.M, N: s.N, K: s.Second.K, Accumulate: true})
+		return second.record(p, &Shape{M: s.M, N: s.N, K: s.Second.K, Accumulate: true})
 	}
-	dm, dn, dk := s.M, s.N, min(s.K, maxLoop)
+	dm, dn, dk := s.M, s.N, min(s.K, kernel.MaxLoop)
 	// What an operand's rows run along.
 	along := func(across bool, straight, turned *int) *int {
 		if across {
@@ -173,7 +174,7 @@ func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := matmulPiece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
+				piece := piece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
 				piece.a, piece.b = blocks(c.transposed, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
 				if !c.residual.none() && k == 0 {
@@ -192,11 +193,11 @@ func (c *matmulCall) record(p *gpu.Pass, s *MatmulShape) error {
 
 // apart reports whether the second product is too long for the kernel of the first: k
 // is not sliced there.
-func (c *matmulCall) apart(limit int64, s *MatmulShape) bool {
+func (c *call) apart(limit int64, s *Shape) bool {
 	if s.Second.K == 0 {
 		return false
 	}
-	return s.Second.K+min(s.K, maxLoop) > maxLoop || c.transposed.a && c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
+	return s.Second.K+min(s.K, kernel.MaxLoop) > kernel.MaxLoop || c.transposed.a && c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
 }
 
 // blocks are those of two operands for a slice of m, n and k.

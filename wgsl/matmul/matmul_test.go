@@ -1,4 +1,4 @@
-package wgsl
+package matmul
 
 import (
 	"fmt"
@@ -9,58 +9,67 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
-// everyMatmul lists variants of each kind, for tests and benchmarks.
-func everyMatmul(transpose string, types matmulTypes) (list []matmulVariant) {
-	for _, t := range []matmulTile{
+// everyVariant lists variants of each kind, for tests and benchmarks.
+func everyVariant(transpose string, types dtypes) (list []variant) {
+	for _, t := range []tile{
 		{4, 4, 8, 1, 2, 0}, {8, 8, 8, 1, 2, 0}, {16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {4, 16, 8, 1, 4, 0},
 		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8}, {8, 8, 1, 8, 4, 0}, {8, 8, 2, 4, 4, 0},
 	} {
-		list = append(list, matmulVariant{matmulTile: t, Transpose: transpose, Types: types})
+		list = append(list, variant{tile: t, Transpose: transpose, Types: types})
 	}
 	return list
 }
 
 var everyTranspose = []string{"nn", "nt", "tn"}
 
-// everyMatmulTypes are all types of out, a and b.
-var everyMatmulTypes = func() (list []matmulTypes) {
+// everyTypes are all types of out, a and b.
+var everyTypes = func() (list []dtypes) {
 	both := []gpu.DType{gpu.F32, gpu.BF16}
 	for _, out := range both {
 		for _, a := range both {
 			for _, b := range both {
-				list = append(list, matmulTypes{out, a, b})
+				list = append(list, dtypes{out, a, b})
 			}
 		}
 	}
 	return list
 }()
 
-// uniformMatmulTypes are those that everything large is tested with: compiling
+// uniformTypes are those that everything large is tested with: compiling
 // takes most of the time, and tiles and types do not know of each other.
-var uniformMatmulTypes = []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}}
+var uniformTypes = []dtypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}}
 
-// Matmul kernels are made when first used; the tests of all kernels see these.
-var _ = func() int {
+// everyKernel lists kernels of every kind.
+func everyKernel() []*gpu.Kernel {
+	list := library.Kernels()
 	for _, transpose := range everyTranspose {
-		for _, types := range uniformMatmulTypes {
-			for _, v := range everyMatmul(transpose, types) {
-				all = append(all, v.kernel())
+		for _, types := range uniformTypes {
+			for _, v := range everyVariant(transpose, types) {
+				list = append(list, v.kernel())
 			}
 		}
 	}
-	return len(all)
-}()
+	return list
+}
 
-func (t matmulTypes) String() string { return fmt.Sprintf("%s %s %s", t[0], t[1], t[2]) }
+func TestMatmulDeclared(t *testing.T) { wgsltest.Declared(t, everyKernel()) }
 
-var matmuls = map[string]func(p *gpu.Pass, out, a, b gpu.Tensor, s MatmulShape){"nn": MatmulNN, "nt": MatmulNT, "tn": MatmulTN}
-var refMatmuls = map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}
+func TestMatmulNoWordOfMetal(t *testing.T) { wgsltest.NoWordOfMetal(t, everyKernel()) }
+
+func TestMatmulShaders(t *testing.T) { wgsltest.Shaders(t, everyKernel()) }
+
+func (t dtypes) String() string { return fmt.Sprintf("%s %s %s", t[0], t[1], t[2]) }
+
+var products = map[string]func(p *gpu.Pass, out, a, b gpu.Tensor, s Shape){"nn": NN, "nt": NT, "tn": TN}
+var refProducts = map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}
 
 // shapesOf are the rows and columns of a and b.
-func shapesOf(transpose string, s MatmulShape) (a, b [2]int) {
+func shapesOf(transpose string, s Shape) (a, b [2]int) {
 	a, b = [2]int{s.M, s.K}, [2]int{s.K, s.N}
 	if transpose == "tn" {
 		a = [2]int{s.K, s.M}
@@ -72,7 +81,7 @@ func shapesOf(transpose string, s MatmulShape) (a, b [2]int) {
 }
 
 // exact is the product in float64.
-func exact(transpose string, out, a, b []float32, s MatmulShape) []float32 {
+func exact(transpose string, out, a, b []float32, s Shape) []float32 {
 	c := make([]float32, s.M*s.N)
 	for i := range s.M {
 		for j := range s.N {
@@ -96,48 +105,48 @@ func exact(transpose string, out, a, b []float32, s MatmulShape) []float32 {
 	return c
 }
 
-// matmulTolerance covers f32 sums of k products of values around 1: a device whose
+// toleranceOf covers f32 sums of k products of values around 1: a device whose
 // fma is exact differs from the reference, which computes the same chain, by next
 // to nothing. A bf16 result is rounded once more.
-func matmulTolerance(k int, out gpu.DType) tolerance {
-	return tolerance{1e-6 * math.Sqrt(float64(k)), 1e-5}.in(out)
+func toleranceOf(k int, out gpu.DType) wgsltest.Tolerance {
+	return wgsltest.Tolerance{Abs: 1e-6 * math.Sqrt(float64(k)), Rel: 1e-5}.In(out)
 }
 
 func TestMatmul(t *testing.T) {
-	small := []MatmulShape{
+	small := []Shape{
 		{M: 1, N: 1, K: 1, Scale: 1}, {M: 2, N: 7, K: 1, Scale: 1, Accumulate: true}, {M: 7, N: 2, K: 2, Scale: 2},
 		{M: 8, N: 15, K: 7, Scale: 1}, {M: 15, N: 16, K: 8, Scale: 0.5, Accumulate: true}, {M: 16, N: 17, K: 15, Scale: 1, Accumulate: true},
 		{M: 17, N: 8, K: 16, Scale: 1}, {M: 64, N: 1, K: 63, Scale: 1}, {M: 33, N: 31, K: 257, Scale: 0.5, Accumulate: true},
 	}
-	large := []MatmulShape{
+	large := []Shape{
 		{M: 65, N: 63, K: 17, Scale: -1, Accumulate: true}, {M: 63, N: 64, K: 64, Scale: 1}, {M: 16, N: 65, K: 33, Scale: 1},
 		{M: 65, N: 129, K: 65, Scale: 0.5, Accumulate: true}, {M: 128, N: 128, K: 128, Scale: 1},
 	}
 	for _, transpose := range everyTranspose {
-		for _, types := range gputest.Sample(everyMatmulTypes) {
+		for _, types := range gputest.Sample(everyTypes) {
 			shapes := small
-			if slices.Contains(uniformMatmulTypes, types) {
+			if slices.Contains(uniformTypes, types) {
 				shapes = slices.Concat(small, large)
 			}
 			for _, s := range shapes {
 				sa, sb := shapesOf(transpose, s)
-				a, b := stored(types[1], random(1, s.M*s.K, 1)), stored(types[2], random(2, s.K*s.N, 1))
-				c := stored(types[0], random(3, s.M*s.N, 1))
+				a, b := wgsltest.Stored(types[1], wgsltest.Random(1, s.M*s.K, 1)), wgsltest.Stored(types[2], wgsltest.Random(2, s.K*s.N, 1))
+				c := wgsltest.Stored(types[0], wgsltest.Random(3, s.M*s.N, 1))
 				twin := slices.Clone(c)
-				refMatmuls[transpose](twin, a, b, ref.MatmulShape{M: s.M, N: s.N, K: s.K, OutCols: s.N, ACols: sa[1], BCols: sb[1], Accumulate: s.Accumulate, Scale: s.Scale})
-				compare(t, "ref", twin, exact(transpose, c, a, b, s), matmulTolerance(s.K, gpu.F32))
+				refProducts[transpose](twin, a, b, ref.MatmulShape{M: s.M, N: s.N, K: s.K, OutCols: s.N, ACols: sa[1], BCols: sb[1], Accumulate: s.Accumulate, Scale: s.Scale})
+				wgsltest.Compare(t, "ref", twin, exact(transpose, c, a, b, s), toleranceOf(s.K, gpu.F32))
 				t.Run(fmt.Sprintf("%s %s %dx%dx%d", transpose, types, s.M, s.N, s.K), func(t *testing.T) {
 					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 						x, y := gputest.TensorOf(t, d, types[1], "a", a, sa[0], sa[1]), gputest.TensorOf(t, d, types[2], "b", b, sb[0], sb[1])
-						out := dirty(t, d, types[0], "out", s.M, s.N)
+						out := wgsltest.Dirty(t, d, types[0], "out", s.M, s.N)
 						if s.Accumulate {
 							out = gputest.TensorOf(t, d, types[0], "out", c, s.M, s.N)
 						}
-						run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
-						compare(t, "out", gputest.Read(t, d, out), twin, matmulTolerance(s.K, types[0]))
-						zeroPadding(t, d, out, x, y)
-						unchanged(t, d, x, a)
-						unchanged(t, d, y, b)
+						wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, out, x, y, s) })
+						wgsltest.Compare(t, "out", gputest.Read(t, d, out), twin, toleranceOf(s.K, types[0]))
+						wgsltest.ZeroPadding(t, d, out, x, y)
+						wgsltest.Unchanged(t, d, x, a)
+						wgsltest.Unchanged(t, d, y, b)
 					})
 				})
 			}
@@ -149,30 +158,30 @@ func TestMatmul(t *testing.T) {
 // the other rows alone.
 func TestMatmulVariantsAgree(t *testing.T) {
 	d := gputest.Adapter(t)
-	s := MatmulShape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true}
+	s := Shape{M: 37, N: 70, K: 53, Scale: 1.5, Accumulate: true}
 	const outRow, aRow, bRow, below = 3, 2, 1, 2
 	for _, transpose := range everyTranspose {
-		for _, types := range uniformMatmulTypes {
+		for _, types := range uniformTypes {
 			sa, sb := shapesOf(transpose, s)
-			a, b := stored(types[1], random(1, (aRow+sa[0]+below)*sa[1], 1)), stored(types[2], random(2, (bRow+sb[0]+below)*sb[1], 1))
-			c := stored(types[0], random(3, (outRow+s.M+below)*s.N, 1))
+			a, b := wgsltest.Stored(types[1], wgsltest.Random(1, (aRow+sa[0]+below)*sa[1], 1)), wgsltest.Stored(types[2], wgsltest.Random(2, (bRow+sb[0]+below)*sb[1], 1))
+			c := wgsltest.Stored(types[0], wgsltest.Random(3, (outRow+s.M+below)*s.N, 1))
 			x, y := gputest.TensorOf(t, d, types[1], "a", a, aRow+sa[0]+below, sa[1]), gputest.TensorOf(t, d, types[2], "b", b, bRow+sb[0]+below, sb[1])
 			var first gpu.Tensor
-			for i, v := range gputest.Sample(everyMatmul(transpose, types)) {
+			for i, v := range gputest.Sample(everyVariant(transpose, types)) {
 				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
-				run(t, d, func(p *gpu.Pass) {
-					piece := matmulPiece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}
-					piece.runTile(p, v.matmulTile)
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
+					piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}
+					piece.runTile(p, v.tile)
 				})
 				if i > 0 {
-					sameWords(t, d, out, first)
+					wgsltest.SameWords(t, d, out, first)
 					continue
 				}
 				first = out
 				want := exact(transpose, c[outRow*s.N:], a[aRow*sa[1]:], b[bRow*sb[1]:], s)
 				want = slices.Concat(c[:outRow*s.N], want, c[(outRow+s.M)*s.N:])
-				compare(t, v.name(), gputest.Read(t, d, out), want, tolerance{1e-5, 1e-5}.in(types[0]))
-				zeroPadding(t, d, out)
+				wgsltest.Compare(t, v.name(), gputest.Read(t, d, out), want, wgsltest.Tolerance{Abs: 1e-5, Rel: 1e-5}.In(types[0]))
+				wgsltest.ZeroPadding(t, d, out)
 			}
 		}
 	}
@@ -184,13 +193,13 @@ func TestMatmulVariantsAgree(t *testing.T) {
 func TestMatmulInSlices(t *testing.T) {
 	const outRow, aRow, bRow = 3, 2, 1
 	for _, c := range []struct {
-		s     MatmulShape
+		s     Shape
 		limit int64
-		types []matmulTypes
+		types []dtypes
 	}{
-		{MatmulShape{M: 70, N: 31, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 5120, everyMatmulTypes},
-		{MatmulShape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 12288, uniformMatmulTypes},
-		{MatmulShape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 25600, uniformMatmulTypes},
+		{Shape{M: 70, N: 31, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 5120, everyTypes},
+		{Shape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 12288, uniformTypes},
+		{Shape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 25600, uniformTypes},
 	} {
 		for _, transpose := range everyTranspose {
 			for _, types := range c.types {
@@ -198,7 +207,7 @@ func TestMatmulInSlices(t *testing.T) {
 				sa, sb := shapesOf(transpose, s)
 				// Positive, so that sums only grow and so does what rounding them does.
 				positive := func(seed uint64, n int) []float32 {
-					x := random(seed, n, 1)
+					x := wgsltest.Random(seed, n, 1)
 					for i := range x {
 						x[i] = max(x[i], -x[i])
 					}
@@ -210,20 +219,20 @@ func TestMatmulInSlices(t *testing.T) {
 						y := gputest.TensorOf(t, d, types[2], "b", positive(2, (bRow+sb[0])*sb[1]), bRow+sb[0], sb[1])
 						whole := gputest.TensorOf(t, d, types[0], "out", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
 						sliced := gputest.TensorOf(t, d, types[0], "out in slices", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
-						run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, whole, x, y, s) })
+						wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, whole, x, y, s) })
 						defer gpu.RestrictBinding(d, c.limit)()
 						calls := d.Begin("slices")
-						matmuls[transpose](calls, sliced, x, y, s)
+						products[transpose](calls, sliced, x, y, s)
 						if err := calls.End(); err != nil {
 							t.Fatal(err)
 						}
-						zeroPadding(t, d, whole, sliced)
+						wgsltest.ZeroPadding(t, d, whole, sliced)
 						if types[0] == gpu.F32 || transpose == "nt" {
-							sameWords(t, d, sliced, whole)
+							wgsltest.SameWords(t, d, sliced, whole)
 							return
 						}
 						// Slices of k have 8 rows and more; each rounds by 2^-9.
-						compare(t, "slices", gputest.Read(t, d, sliced), gputest.Read(t, d, whole), tolerance{1e-30, float64(s.K/8+1) / 512})
+						wgsltest.Compare(t, "slices", gputest.Read(t, d, sliced), gputest.Read(t, d, whole), wgsltest.Tolerance{Abs: 1e-30, Rel: float64(s.K/8+1) / 512})
 					})
 				})
 			}
@@ -232,17 +241,17 @@ func TestMatmulInSlices(t *testing.T) {
 }
 
 func TestMatmulLongSum(t *testing.T) {
-	const k = maxLoop + 1000
-	a, b := random(1, k, 1), random(2, k, 1)
-	s := MatmulShape{M: 1, N: 1, K: k, Scale: 1}
+	const k = kernel.MaxLoop + 1000
+	a, b := wgsltest.Random(1, k, 1), wgsltest.Random(2, k, 1)
+	s := Shape{M: 1, N: 1, K: k, Scale: 1}
 	want := exact("nt", nil, a, b, s)
 	for _, transpose := range everyTranspose {
 		sa, sb := shapesOf(transpose, s)
 		t.Run(transpose, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				x, y, out := gputest.Tensor(t, d, "a", a, sa[0], sa[1]), gputest.Tensor(t, d, "b", b, sb[0], sb[1]), gputest.Tensor(t, d, "out", nil, 1)
-				run(t, d, func(p *gpu.Pass) { matmuls[transpose](p, out, x, y, s) })
-				compare(t, "long sum", gputest.Read(t, d, out), want, tolerance{2e-2, 1e-4})
+				wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, out, x, y, s) })
+				wgsltest.Compare(t, "long sum", gputest.Read(t, d, out), want, wgsltest.Tolerance{Abs: 2e-2, Rel: 1e-4})
 			})
 		})
 	}
@@ -254,23 +263,23 @@ func TestMatmulRefuses(t *testing.T) {
 	wide, ids := gputest.Tensor(t, d, "wide", nil, 40, 1000), gputest.Indices(t, d, "ids", make([]uint32, 4))
 	for _, c := range []struct {
 		out, a, b gpu.Tensor
-		s         MatmulShape
+		s         Shape
 		want      string
 	}{
-		{out, x, y, MatmulShape{M: 0, N: 3, K: 4}, "0 x 3 x 4, every size must be 1 or more"},
-		{out, x, y, MatmulShape{M: 2, N: 3, K: 5}, "tensor x has 4 columns where 5 are needed"},
-		{out, x, y, MatmulShape{M: 2, N: 2, K: 4}, "tensor out has 3 columns where 2 are needed"},
-		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, OutRow: 1}, "rows 1 to 3 of tensor out, which has 2"},
-		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, ARow: -1}, "rows -1 to 1 of tensor x, which has 2"},
-		{out, x, y, MatmulShape{M: 2, N: 3, K: 4, BRow: 1}, "rows 1 to 5 of tensor y, which has 4"},
-		{out, ids, y, MatmulShape{M: 1, N: 3, K: 4}, `tensor ids is u32 where f32 or bf16 is needed`},
-		{out, gpu.Tensor{}, y, MatmulShape{M: 2, N: 3, K: 4}, "no tensor where (2, 4) is needed"},
-		{wide, wide, wide, MatmulShape{M: 40, N: 1000, K: 40}, "tensor wide has 1000 columns where 40 are needed"},
-		{wide, x, gputest.Tensor(t, d, "tall", nil, 4, 1000), MatmulShape{M: 2, N: 1000, K: 4}, "the device binds 10000 bytes, too few for 8 rows of wide"},
+		{out, x, y, Shape{M: 0, N: 3, K: 4}, "0 x 3 x 4, every size must be 1 or more"},
+		{out, x, y, Shape{M: 2, N: 3, K: 5}, "tensor x has 4 columns where 5 are needed"},
+		{out, x, y, Shape{M: 2, N: 2, K: 4}, "tensor out has 3 columns where 2 are needed"},
+		{out, x, y, Shape{M: 2, N: 3, K: 4, OutRow: 1}, "rows 1 to 3 of tensor out, which has 2"},
+		{out, x, y, Shape{M: 2, N: 3, K: 4, ARow: -1}, "rows -1 to 1 of tensor x, which has 2"},
+		{out, x, y, Shape{M: 2, N: 3, K: 4, BRow: 1}, "rows 1 to 5 of tensor y, which has 4"},
+		{out, ids, y, Shape{M: 1, N: 3, K: 4}, `tensor ids is u32 where f32 or bf16 is needed`},
+		{out, gpu.Tensor{}, y, Shape{M: 2, N: 3, K: 4}, "no tensor where (2, 4) is needed"},
+		{wide, wide, wide, Shape{M: 40, N: 1000, K: 40}, "tensor wide has 1000 columns where 40 are needed"},
+		{wide, x, gputest.Tensor(t, d, "tall", nil, 4, 1000), Shape{M: 2, N: 1000, K: 4}, "the device binds 10000 bytes, too few for 8 rows of wide"},
 	} {
 		restore := gpu.RestrictBinding(d, 10000)
 		p := d.Begin("bad")
-		MatmulNN(p, c.out, c.a, c.b, c.s)
+		NN(p, c.out, c.a, c.b, c.s)
 		restore()
 		if err := p.End(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
@@ -280,18 +289,18 @@ func TestMatmulRefuses(t *testing.T) {
 
 func BenchmarkMatmul(b *testing.B) {
 	d := gputest.Adapter(b)
-	for _, s := range []MatmulShape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
+	for _, s := range []Shape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
 		for _, transpose := range everyTranspose {
-			for _, types := range []matmulTypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
+			for _, types := range []dtypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
 				sa, sb := shapesOf(transpose, s)
-				x, y := gputest.TensorOf(b, d, types[1], "a", random(1, s.M*s.K, 1), sa[0], sa[1]), gputest.TensorOf(b, d, types[2], "b", random(2, s.K*s.N, 1), sb[0], sb[1])
+				x, y := gputest.TensorOf(b, d, types[1], "a", wgsltest.Random(1, s.M*s.K, 1), sa[0], sa[1]), gputest.TensorOf(b, d, types[2], "b", wgsltest.Random(2, s.K*s.N, 1), sb[0], sb[1])
 				out := gputest.TensorOf(b, d, types[0], "out", nil, s.M, s.N)
-				for _, v := range everyMatmul(transpose, types) {
+				for _, v := range everyVariant(transpose, types) {
 					b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
 						for range b.N {
 							p := d.Begin("bench")
-							piece := matmulPiece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
-							piece.runTile(p, v.matmulTile)
+							piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
+							piece.runTile(p, v.tile)
 							if err := p.End(); err != nil {
 								b.Fatal(err)
 							}

@@ -1,29 +1,29 @@
-package wgsl
+package matmul
 
 import (
-	_ "embed"
 	"fmt"
 	"strings"
 	"sync"
 	"text/template"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
-// matmulTile is how a kernel of the family cuts its work: what is tuned. Every
+// tile is how a kernel of the family cuts its work: what is tuned. Every
 // tile keeps one accumulator per output, k ascending, with explicit fma: all give
 // the same bits on a device.
-type matmulTile struct {
+type tile struct {
 	TM, TN int // outputs per invocation; multiples of 4
 	GX, GY int // invocations per workgroup along n and m
 	Step   int // k per iteration and per load of an operand that is contiguous along k: 2, 4 or 8
 	Slab   int // k per tile in workgroup memory; 0: registers only
 }
 
-func (t matmulTile) block() (m, n int) { return t.TM * t.GY, t.TN * t.GX }
+func (t tile) block() (m, n int) { return t.TM * t.GY, t.TN * t.GX }
 
-func (t matmulTile) String() string {
+func (t tile) String() string {
 	memory := ""
 	if t.Slab > 0 {
 		memory = fmt.Sprintf("_shared%d", t.Slab)
@@ -32,32 +32,32 @@ func (t matmulTile) String() string {
 }
 
 // shared is the bytes of workgroup memory.
-func (t matmulTile) shared() int {
+func (t tile) shared() int {
 	m, n := t.block()
 	return 4 * t.Slab * (m + n)
 }
 
 // fits reports whether a device can run the tile.
-func (t matmulTile) fits(l gpu.Limits) bool {
+func (t tile) fits(l gpu.Limits) bool {
 	return t.GX*t.GY <= l.Invocations && (t.Slab == 0 || l.Shared && t.shared() <= l.WorkgroupMemory)
 }
 
-// matmulTypes are those of out, a and b.
-type matmulTypes [3]gpu.DType
+// dtypes are those of out, a and b.
+type dtypes [3]gpu.DType
 
-// matmulVariant names one kernel of the family.
-type matmulVariant struct {
-	matmulTile
+// variant names one kernel of the family.
+type variant struct {
+	tile
 	Transpose string // nn, nt, tn: of a and b
-	Types     matmulTypes
+	Types     dtypes
 	Residual  bool // out starts from another tensor
 	Second    bool // a second product is added
 	Split     bool // k in slices along z, each into an out of its own; tn alone
 	Aligned   bool // whole blocks: no edges
 }
 
-func (v matmulVariant) name() string {
-	text := fmt.Sprintf("matmul_%s_%s_%s_%s_%s", v.Transpose, v.matmulTile, v.Types[0], v.Types[1], v.Types[2])
+func (v variant) name() string {
+	text := fmt.Sprintf("matmul_%s_%s_%s_%s_%s", v.Transpose, v.tile, v.Types[0], v.Types[1], v.Types[2])
 	for _, f := range []struct {
 		is   bool
 		name string
@@ -69,11 +69,9 @@ func (v matmulVariant) name() string {
 	return text
 }
 
-//go:embed matmul.wgsl.tmpl
-var matmulText string
-
-var matmulTemplate = template.Must(template.New("matmul").Funcs(template.FuncMap{
-	"seq": upTo,
+// functions are what the template calls besides the variant's methods.
+var functions = template.FuncMap{
+	"seq": kernel.UpTo,
 	"add": func(a, b int) int { return a + b },
 	"sub": func(a, b int) int { return a - b },
 	"mod": func(a, b int) int { return a % b },
@@ -86,108 +84,106 @@ var matmulTemplate = template.Must(template.New("matmul").Funcs(template.FuncMap
 		}
 		return m
 	},
-}).Parse(matmulText))
+}
+
+// source is the template of the whole family.
+var source = library.Parse("matmul", functions)
 
 var (
-	matmulMu      sync.Mutex
-	matmulKernels = map[matmulVariant]*gpu.Kernel{}
+	mu      sync.Mutex
+	kernels = map[variant]*gpu.Kernel{}
 )
 
 // kernel is made once; its identity keys the device's pipelines.
-func (v matmulVariant) kernel() *gpu.Kernel {
-	matmulMu.Lock()
-	defer matmulMu.Unlock()
-	k, ok := matmulKernels[v]
+func (v variant) kernel() *gpu.Kernel {
+	mu.Lock()
+	defer mu.Unlock()
+	k, ok := kernels[v]
 	if !ok {
 		k = v.make()
-		matmulKernels[v] = k
+		kernels[v] = k
 	}
 	return k
 }
 
-func (v matmulVariant) make() *gpu.Kernel {
-	var text strings.Builder
+func (v variant) make() *gpu.Kernel {
 	bm, bn := v.block()
-	text.WriteString(v.prelude())
-	err := matmulTemplate.Execute(&text, map[string]any{"V": v, "Name": v.name(), "BM": bm, "BN": bn, "Size": v.GX * v.GY})
-	if err != nil {
-		panic(err) // a mistake in the template
-	}
-	access, dtypes := []gpu.Access{w, r, r}, v.Types[:]
+	text := kernel.Fill(source, map[string]any{"V": v, "Name": v.name(), "BM": bm, "BN": bn, "Size": v.GX * v.GY})
+	access, dtypes := []gpu.Access{gpu.Write, gpu.Read, gpu.Read}, v.Types[:]
 	if v.Residual {
-		access, dtypes = append(access, r), append(dtypes, v.Types[0])
+		access, dtypes = append(access, gpu.Read), append(dtypes, v.Types[0])
 	}
 	if v.Second {
-		access, dtypes = append(access, r, r), append(dtypes, v.Types[1], v.Types[2])
+		access, dtypes = append(access, gpu.Read, gpu.Read), append(dtypes, v.Types[1], v.Types[2])
 	}
 	return &gpu.Kernel{
-		Name: v.name(), Source: text.String(), Workgroup: [3]int{v.GX * v.GY, 1, 1},
+		Name: v.name(), Source: v.prelude() + text, Workgroup: [3]int{v.GX * v.GY, 1, 1},
 		Shared: v.shared(), Access: access, DTypes: dtypes, Host: v.host,
 	}
 }
 
 // The params of a kernel after origin.
 const (
-	matmulM = iota
-	matmulN
-	matmulK
-	matmulAccumulate
-	matmulScale
-	matmulSlice
-	matmulOut     // row, column and columns of a block, as of those below
-	matmulA       = matmulOut + 3
-	matmulB       = matmulA + 3
-	matmulSecondK = matmulB + 3
-	matmulSecondA = matmulSecondK + 1
-	matmulSecondB = matmulSecondA + 3
-	matmulParams  = matmulSecondB + 3
+	paramM = iota
+	paramN
+	paramK
+	paramAccumulate
+	paramScale
+	paramSlice
+	paramOut     // row, column and columns of a block, as of those below
+	paramA       = paramOut + 3
+	paramB       = paramA + 3
+	paramSecondK = paramB + 3
+	paramSecondA = paramSecondK + 1
+	paramSecondB = paramSecondA + 3
+	paramCount   = paramSecondB + 3
 )
 
 // host is the kernel in plain Go.
-func (v matmulVariant) host(x gpu.Args) {
+func (v variant) host(x gpu.Args) {
 	at := func(binding, param int) []float32 { return x.F(binding)[x.Int(param)*x.Int(param+2)+x.Int(param+1):] }
-	m, n, k := x.Int(matmulM), x.Int(matmulN), x.Int(matmulK)
-	s := ref.MatmulShape{M: m, N: n, K: k, Accumulate: x.Int(matmulAccumulate) == 1, Scale: x.Float(matmulScale), OutCols: x.Int(matmulOut + 2), ACols: x.Int(matmulA + 2), BCols: x.Int(matmulB + 2)}
+	m, n, k := x.Int(paramM), x.Int(paramN), x.Int(paramK)
+	s := ref.MatmulShape{M: m, N: n, K: k, Accumulate: x.Int(paramAccumulate) == 1, Scale: x.Float(paramScale), OutCols: x.Int(paramOut + 2), ACols: x.Int(paramA + 2), BCols: x.Int(paramB + 2)}
 	product := map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}[v.Transpose]
-	out := at(0, matmulOut)
+	out := at(0, paramOut)
 	if v.Residual {
-		residual := at(v.ResidualBinding(), matmulOut)
+		residual := at(v.ResidualBinding(), paramOut)
 		for i := range m {
 			copy(out[i*s.OutCols:i*s.OutCols+n], residual[i*s.OutCols:])
 		}
 		s.Accumulate = true
 	}
 	if v.Split {
-		for first := 0; first < k; first += x.Int(matmulSlice) {
-			s.K = min(x.Int(matmulSlice), k-first)
-			product(out[first/x.Int(matmulSlice)*m*s.OutCols:], at(1, matmulA)[first*s.ACols:], at(2, matmulB)[first*s.BCols:], s)
+		for first := 0; first < k; first += x.Int(paramSlice) {
+			s.K = min(x.Int(paramSlice), k-first)
+			product(out[first/x.Int(paramSlice)*m*s.OutCols:], at(1, paramA)[first*s.ACols:], at(2, paramB)[first*s.BCols:], s)
 		}
 		return
 	}
-	product(out, at(1, matmulA), at(2, matmulB), s)
+	product(out, at(1, paramA), at(2, paramB), s)
 	if v.Second {
-		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(matmulSecondK), true, 1, x.Int(matmulSecondA+2), x.Int(matmulSecondB+2)
-		product(out, at(v.SecondBinding(), matmulSecondA), at(v.SecondBinding()+1, matmulSecondB), s)
+		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(paramSecondK), true, 1, x.Int(paramSecondA+2), x.Int(paramSecondB+2)
+		product(out, at(v.SecondBinding(), paramSecondA), at(v.SecondBinding()+1, paramSecondB), s)
 	}
 }
 
 // What the template asks.
 
 // AcrossA reports whether a lies with k along its rows' numbers, (K, M).
-func (v matmulVariant) AcrossA() bool { return v.Transpose == "tn" }
+func (v variant) AcrossA() bool { return v.Transpose == "tn" }
 
 // AlongB reports whether b lies with k along its rows, (N, K).
-func (v matmulVariant) AlongB() bool { return v.Transpose == "nt" }
+func (v variant) AlongB() bool { return v.Transpose == "nt" }
 
 // ASize and BSize are the elements of a load of a and of b.
-func (v matmulVariant) ASize() int {
+func (v variant) ASize() int {
 	if v.AcrossA() {
 		return 4
 	}
 	return v.Step
 }
 
-func (v matmulVariant) BSize() int {
+func (v variant) BSize() int {
 	if v.AlongB() {
 		return v.Step
 	}
@@ -195,19 +191,19 @@ func (v matmulVariant) BSize() int {
 }
 
 // Halves are the vectors that a load along k gives.
-func (v matmulVariant) Halves() []int { return upTo(gpu.Groups(v.Step, 4)) }
+func (v variant) Halves() []int { return kernel.UpTo(gpu.Groups(v.Step, 4)) }
 
 // ResidualBinding, SecondBinding and Bindings are the numbers of the bindings after a and b.
-func (v matmulVariant) ResidualBinding() int { return 3 }
+func (v variant) ResidualBinding() int { return 3 }
 
-func (v matmulVariant) SecondBinding() int {
+func (v variant) SecondBinding() int {
 	if v.Residual {
 		return 4
 	}
 	return 3
 }
 
-func (v matmulVariant) Bindings() int {
+func (v variant) Bindings() int {
 	if v.Second {
 		return v.SecondBinding() + 2
 	}
@@ -215,7 +211,7 @@ func (v matmulVariant) Bindings() int {
 }
 
 // Clamp is an index that edges bound, or in aligned kernels nothing does.
-func (v matmulVariant) Clamp(index, most string) string {
+func (v variant) Clamp(index, most string) string {
 	if v.Aligned {
 		return "(" + index + ")"
 	}
@@ -223,8 +219,8 @@ func (v matmulVariant) Clamp(index, most string) string {
 }
 
 // prelude declares the vectors that are loaded and stored.
-func (v matmulVariant) prelude() string {
-	text := roundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B", v.Types[2], v.BSize())
+func (v variant) prelude() string {
+	text := kernel.RoundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B", v.Types[2], v.BSize())
 	if v.Types[0] == gpu.F32 {
 		return text + "fn pack_out(v: vec4<f32>) -> Out { return v; }\n"
 	}

@@ -1,4 +1,4 @@
-package wgsl
+package attention
 
 import (
 	"fmt"
@@ -6,20 +6,21 @@ import (
 	"slices"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 )
 
-// attentionClass is the calls of one kernel that share a choice of block: those of a
+// Class is the calls of one kernel that share a choice of block: those of a
 // shape, and larger ones, which behave as it does.
-type attentionClass struct {
-	Kind  attentionKind
+type Class struct {
+	Kind  kernelKind
 	DType gpu.DType
-	Shape AttentionShape
+	Shape Shape
 }
 
 // cut halves the batch, then the heads, then the positions until one call
 // is no more than what is tried out.
-func (c attentionClass) cut(l gpu.Limits) attentionClass {
-	for s := &c.Shape; c.work() > trialWork(l); {
+func (c Class) cut(l gpu.Limits) Class {
+	for s := &c.Shape; c.work() > kernel.TrialWork(l); {
 		switch {
 		case s.B > 1:
 			s.B = (s.B + 1) / 2
@@ -36,24 +37,24 @@ func (c attentionClass) cut(l gpu.Limits) attentionClass {
 	return c
 }
 
-func (c attentionClass) work() float64 {
+func (c Class) work() float64 {
 	s := c.Shape
-	return float64(attentionKinds[c.Kind].ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
+	return float64(kinds[c.Kind].ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
 }
 
-func (c attentionClass) String() string {
+func (c Class) String() string {
 	s := c.Shape
-	return fmt.Sprintf("%s %s d%d b%d h%d kv%d t%d", attentionKinds[c.Kind].name, c.DType, s.D, s.B, s.H, s.KV, s.T)
+	return fmt.Sprintf("%s %s d%d b%d h%d kv%d t%d", kinds[c.Kind].name, c.DType, s.D, s.B, s.H, s.KV, s.T)
 }
 
-func (c attentionClass) head() head { return head{c.Shape.D, c.DType} }
+func (c Class) head() head { return head{c.Shape.D, c.DType} }
 
 // specs are the tensors of a call in binding order; the kernel writes the first two.
-func (c attentionClass) specs() []gpu.Spec {
+func (c Class) specs() []gpu.Spec {
 	var list []gpu.Spec
-	for i, letter := range attentionKinds[c.Kind].tensors {
+	for i, letter := range kinds[c.Kind].tensors {
 		s := gpu.Spec{Name: fmt.Sprintf("attention %d", i), Class: gpu.Scratch, DType: c.DType}
-		rows, columns := attentionTensor(letter, c.Shape)
+		rows, columns := tensorOf(letter, c.Shape)
 		s.Shape = []int{rows, columns}
 		if letter == 'S' {
 			s.DType = gpu.F32
@@ -64,14 +65,14 @@ func (c attentionClass) specs() []gpu.Spec {
 }
 
 // run records a call with a block, on tensors as specs lists them.
-func (c attentionClass) run(p *gpu.Pass, b attentionBlock, tensors []gpu.Tensor) {
+func (c Class) run(p *gpu.Pass, b block, tensors []gpu.Tensor) {
 	s, heads := c.Shape, c.Shape.H
-	if attentionKinds[c.Kind].perKey {
+	if kinds[c.Kind].perKey {
 		heads = s.KV
 	}
 	unit := c.head().unit()
 	p.Run(gpu.Call{
-		Kernel: attentionVariant{b, c.head(), c.Kind}.kernel(),
+		Kernel: variant{b, c.head(), c.Kind}.kernel(),
 		Groups: [3]int{gpu.Groups(s.T, b.count()), heads, s.B},
 		Params: p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit), uint32(gpu.Padded(s.KV*s.D)/unit),
 			uint32(gpu.Padded(s.T)), gpu.Param(float32(1/math.Sqrt(float64(s.D)))), uint32(s.B)),
@@ -81,46 +82,46 @@ func (c attentionClass) run(p *gpu.Pass, b attentionBlock, tensors []gpu.Tensor)
 }
 
 var (
-	attentionClassNames names[attentionClass]
-	attentionBlockWords names[attentionBlock]
+	classNames kernel.Names[Class]
+	blockWords kernel.Names[block]
 )
 
 // choose is the block that the pass's device was told to run for the class, else the
 // fallback.
-func (c attentionClass) choose(p *gpu.Pass, work float64) attentionBlock {
-	class := attentionClassNames.of(c)
-	b, ok := attentionBlockNames[p.Chosen(class)]
+func (c Class) choose(p *gpu.Pass, work float64) block {
+	class := classNames.Of(c)
+	b, ok := blockNames[p.Chosen(class)]
 	if !ok || !b.fits(c.head(), p.Limits()) {
 		b = c.fallback(p.Limits())
 	}
-	p.Use(class, attentionBlockWords.of(b), work)
+	p.Use(class, blockWords.Of(b), work)
 	return b
 }
 
 // cpuBlocks are what is tried where a workgroup of eight is a vector's lanes: a row
 // that is loaded is used for as many rows as an invocation has.
-var cpuBlocks = []attentionBlock{{8, 8, 0, false}, {4, 8, 0, false}, {2, 8, 0, false}, {1, 8, 0, false}}
+var cpuBlocks = []block{{8, 8, 0, false}, {4, 8, 0, false}, {2, 8, 0, false}, {1, 8, 0, false}}
 
 // gpuBlocks are what is tried on GPUs: first those without workgroup memory, which
 // compile everywhere.
-var gpuBlocks = []attentionBlock{
+var gpuBlocks = []block{
 	{1, 64, 0, true}, {1, 32, 0, true}, {1, 128, 0, true}, {1, 256, 0, true}, {2, 32, 0, true}, {2, 64, 0, true}, {2, 128, 0, true}, {4, 32, 0, true}, {4, 64, 0, true},
 	{1, 32, 16, true}, {1, 64, 8, true}, {1, 64, 16, true}, {1, 64, 32, true}, {1, 128, 8, true}, {1, 128, 16, true}, {1, 128, 32, true}, {1, 256, 32, true},
 	{2, 32, 16, true}, {2, 64, 16, true}, {2, 128, 32, true}, {4, 32, 16, true}, {4, 64, 16, true},
 }
 
 // of is the block as a kernel has it: only one of them rescales.
-func (b attentionBlock) of(kind attentionKind) attentionBlock {
-	b.Branch = b.Branch && kind == attentionForward
+func (b block) of(kind kernelKind) block {
+	b.Branch = b.Branch && kind == forward
 	return b
 }
 
-// attentionBlockNames are all blocks that can be chosen.
-var attentionBlockNames = func() map[string]attentionBlock {
-	m := map[string]attentionBlock{}
+// blockNames are all blocks that can be chosen.
+var blockNames = func() map[string]block {
+	m := map[string]block{}
 	for _, b := range slices.Concat(cpuBlocks, gpuBlocks) {
-		for kind := range attentionKinds {
-			b := b.of(attentionKind(kind))
+		for kind := range kinds {
+			b := b.of(kernelKind(kind))
 			m[b.String()] = b
 		}
 	}
@@ -129,18 +130,18 @@ var attentionBlockNames = func() map[string]attentionBlock {
 
 // live is the components that an invocation holds: beyond a GPU's registers they are
 // spilled, and a CPU takes seconds to compile them.
-func (c attentionClass) live(b attentionBlock) int {
-	return b.Rows * attentionKinds[c.Kind].live * c.Shape.D
+func (c Class) live(b block) int {
+	return b.Rows * kinds[c.Kind].live * c.Shape.D
 }
 
 // blocks lists what is worth trying for the class, the fallback first: what fits the
 // device, and has work for its invocations.
-func (c attentionClass) blocks(l gpu.Limits) []attentionBlock {
+func (c Class) blocks(l gpu.Limits) []block {
 	all, most := gpuBlocks, 512
 	if l.CPU {
 		all, most = cpuBlocks, 1024
 	}
-	list := []attentionBlock{c.fallback(l)}
+	list := []block{c.fallback(l)}
 	for _, b := range all {
 		b := b.of(c.Kind)
 		wasteful := b.Rows > 1 && (c.live(b) > most || b.count() >= 2*c.Shape.T)
@@ -154,11 +155,11 @@ func (c attentionClass) blocks(l gpu.Limits) []attentionBlock {
 // fallback is one row per invocation on GPUs, with which all compilers cope; on CPUs as
 // many as compile in a few seconds and leave a vector's eight lanes alike work: a query
 // has as many keys as its position says.
-func (c attentionClass) fallback(l gpu.Limits) attentionBlock {
+func (c Class) fallback(l gpu.Limits) block {
 	if !l.CPU {
-		return attentionBlock{1, 64, 0, true}.of(c.Kind)
+		return block{1, 64, 0, true}.of(c.Kind)
 	}
-	b := attentionBlock{Rows: 8, Size: 8}
+	b := block{Rows: 8, Size: 8}
 	for b.Rows > 1 && (c.live(b) > 768 || 4*b.count() > c.Shape.T) {
 		b.Rows /= 2
 	}
