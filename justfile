@@ -87,7 +87,7 @@ lint: (setup "lavapipe")
     @unformatted=$(gofmt -l .); if [ -n "$unformatted" ]; then echo "not as gofmt writes them:" $unformatted >&2; exit 1; fi
     go vet ./... ./.ci/same-bits
     go run {{ staticcheck }} ./... ./.ci/same-bits
-    STEPLM_GPU=require go test -count=1 -run Shaders ./wgsl
+    STEPLM_GPU=require go test -count=1 -run 'Shaders|Expanded' ./wgsl/...
 
 # check that packages import only what the architecture allows
 arch: setup

@@ -73,7 +73,7 @@ type Activations struct {
 	delta            gpu.Tensor // (B, H, T)
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
-	slices           gpu.Tensor // of LoRA's gradients, see wgsl.SplitSpec
+	slices           gpu.Tensor // of LoRA's gradients, see matmul.SplitSpec
 
 	frozen gpu.Tensor // (largest linear): an int8 weight as products take it
 }

@@ -3,6 +3,8 @@ package model
 import (
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/attention"
+	"steplm/wgsl/matmul"
 )
 
 // Gradients says what Backward does with them.
@@ -33,9 +35,9 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, g Gradients) {
 	m.chunks(a, func(at, rows int) {
 		m.logits(p, a, at, rows)
 		wgsl.CrossEntropy(p, a.logits, a.losses, a.targets, at, rows, m.Vocab, g.Scale)
-		wgsl.MatmulNN(p, a.dh, a.logits, m.Head.Weight, wgsl.MatmulShape{M: rows, N: c, K: m.Vocab, OutRow: at})
+		matmul.NN(p, a.dh, a.logits, m.Head.Weight, matmul.Shape{M: rows, N: c, K: m.Vocab, OutRow: at})
 		if m.Head.Trainable() {
-			wgsl.MatmulTN(p, m.Head.Grad, a.logits, a.normed, wgsl.MatmulShape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
+			matmul.TN(p, m.Head.Grad, a.logits, a.normed, matmul.Shape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
 		}
 	})
 	if !g.Accumulate {
@@ -81,8 +83,8 @@ func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockAct
 	m.normBackward(p, b.FFNNorm, a.dx, a.dh, x.mid, x.rstd2, g)
 
 	m.backward(p, b.WO, a, x, a.dout, a.dx, x.attn, false, g)
-	wgsl.AttentionBackwardQuery(p, a.dq, a.delta, a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
-	wgsl.AttentionBackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.delta, m.attention(a))
+	attention.BackwardQuery(p, a.dq, a.delta, a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
+	attention.BackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.delta, m.attention(a))
 	wgsl.RopeBackward(p, a.dq, a.dk, a.cos, a.sin, m.attention(a))
 	m.backwardTwo(p, a, x, a.dh, x.h1, flow{b.WV, a.dv}, flow{b.WK, a.dk}, g)
 	m.backward(p, b.WQ, a, x, a.dh, a.dq, x.h1, true, g)
@@ -114,7 +116,7 @@ func (m *Model) backwardTwo(
 		m.backward(p, f2.Linear, a, block, dx, f2.dy, x, true, g)
 		return
 	}
-	wgsl.MatmulNN(p, dx, f1.dy, f1.Weight, wgsl.MatmulShape{M: a.Rows(), N: f1.In, K: f1.Out, Second: wgsl.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
+	matmul.NN(p, dx, f1.dy, f1.Weight, matmul.Shape{M: a.Rows(), N: f1.In, K: f1.Out, Second: matmul.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
 	m.weightGradient(p, f1.Linear, a, f1.dy, x, g)
 	m.weightGradient(p, f2.Linear, a, f2.dy, x, g)
 }
@@ -130,25 +132,25 @@ func (m *Model) backward(
 	p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor, add bool, g Gradients,
 ) {
 	rows := a.Rows()
-	s := wgsl.MatmulShape{M: rows, N: l.In, K: l.Out, Accumulate: add}
+	s := matmul.Shape{M: rows, N: l.In, K: l.Out, Accumulate: add}
 	if o := l.LoRA; o != nil {
-		wgsl.MatmulNN(p, a.du, dy, o.B.Weight, wgsl.MatmulShape{M: rows, N: o.Rank, K: l.Out, Scale: o.Scale})
-		s.Second = wgsl.Product{A: a.du, B: o.A.Weight, K: o.Rank}
+		matmul.NN(p, a.du, dy, o.B.Weight, matmul.Shape{M: rows, N: o.Rank, K: l.Out, Scale: o.Scale})
+		s.Second = matmul.Product{A: a.du, B: o.A.Weight, K: o.Rank}
 	}
-	wgsl.MatmulNN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
+	matmul.NN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	m.weightGradient(p, l, a, dy, x, g)
 	if o := l.LoRA; o != nil {
-		wgsl.MatmulTNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at],
-			wgsl.MatmulShape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
+		matmul.TNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at],
+			matmul.Shape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
-		wgsl.MatmulTNSplit(p, o.A.Grad, a.slices, a.du, x, wgsl.MatmulShape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
+		matmul.TNSplit(p, o.A.Grad, a.slices, a.du, x, matmul.Shape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)
 	}
 }
 
 func (m *Model) weightGradient(p *gpu.Pass, l *Linear, a *Activations, dy, x gpu.Tensor, g Gradients) {
 	if l.Trainable() {
-		wgsl.MatmulTN(p, l.Grad, dy, x, wgsl.MatmulShape{M: l.Out, N: l.In, K: a.Rows(), Accumulate: g.Accumulate})
+		matmul.TN(p, l.Grad, dy, x, matmul.Shape{M: l.Out, N: l.In, K: a.Rows(), Accumulate: g.Accumulate})
 		g.complete(p, l.Param)
 	}
 }

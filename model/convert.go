@@ -5,6 +5,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // writeRows stores values (whole rows, without padding) as a parameter's weight
@@ -124,7 +125,7 @@ func (x *Mixer) Weight(p *gpu.Pass, i int, q *Param) gpu.Tensor {
 func (x *Mixer) Linear(p *gpu.Pass, i int, l *Linear) gpu.Tensor {
 	out := x.Weight(p, i, l.Param)
 	if l.LoRA != nil {
-		wgsl.MatmulNN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight, wgsl.MatmulShape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
+		matmul.NN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight, matmul.Shape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
 	}
 	return out
 }

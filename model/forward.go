@@ -3,6 +3,8 @@ package model
 import (
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/attention"
+	"steplm/wgsl/matmul"
 )
 
 // Forward runs the loaded batch to the last norm.
@@ -25,7 +27,7 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 	m.forward(p, b.WK, a, x, x.k, x.h1, none)
 	m.forward(p, b.WV, a, x, x.v, x.h1, none)
 	wgsl.RopeForward(p, x.q, x.k, a.cos, a.sin, m.attention(a))
-	wgsl.AttentionForward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
+	attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
 	m.forward(p, b.WO, a, x, x.mid, x.attn, x.x)
 
 	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
@@ -39,28 +41,28 @@ func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActiv
 	m.forward(p, b.Down, a, x, out, x.act, x.mid)
 }
 
-func (m *Model) attention(a *Activations) wgsl.AttentionShape {
-	return wgsl.AttentionShape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim()}
+func (m *Model) attention(a *Activations) attention.Shape {
+	return attention.Shape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim()}
 }
 
 // forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, which the
 // block keeps for backward.
 func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, y, x, residual gpu.Tensor) {
-	s := wgsl.MatmulShape{M: a.Rows(), N: l.Out, K: l.In, Residual: residual}
+	s := matmul.Shape{M: a.Rows(), N: l.Out, K: l.In, Residual: residual}
 	if l.LoRA != nil {
 		u := block.u[l.at]
 		if u.None() {
 			u = a.du // not training: nothing is kept
 		}
 		l.LoRA.down(p, u, x, a.Rows())
-		s.Second = wgsl.Product{A: u, B: l.LoRA.B.Weight, K: l.LoRA.Rank}
+		s.Second = matmul.Product{A: u, B: l.LoRA.B.Weight, K: l.LoRA.Rank}
 	}
-	wgsl.MatmulNT(p, y, x, m.dense(p, l.Param, a.frozen), s)
+	matmul.NT(p, y, x, m.dense(p, l.Param, a.frozen), s)
 }
 
 // down is u(rows, R) = scale x A^T.
 func (o *LoRA) down(p *gpu.Pass, u, x gpu.Tensor, rows int) {
-	wgsl.MatmulNT(p, u, x, o.A.Weight, wgsl.MatmulShape{M: rows, N: o.Rank, K: x.Cols(), Scale: o.Scale})
+	matmul.NT(p, u, x, o.A.Weight, matmul.Shape{M: rows, N: o.Rank, K: x.Cols(), Scale: o.Scale})
 }
 
 // Loss computes every target's loss after Forward, without gradients.
@@ -73,7 +75,7 @@ func (m *Model) Loss(p *gpu.Pass, a *Activations) {
 
 // logits computes those of rows at..at+rows.
 func (m *Model) logits(p *gpu.Pass, a *Activations, at, rows int) {
-	wgsl.MatmulNT(p, a.logits, a.normed, m.Head.Weight, wgsl.MatmulShape{M: rows, N: m.Vocab, K: m.Hidden, ARow: at})
+	matmul.NT(p, a.logits, a.normed, m.Head.Weight, matmul.Shape{M: rows, N: m.Vocab, K: m.Hidden, ARow: at})
 }
 
 func (m *Model) chunks(a *Activations, do func(at, rows int)) {

@@ -7,6 +7,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // Layout is what a model consists of at some moment of a run, with no device:
@@ -125,7 +126,7 @@ func (l Layout) splitWords(rows int) (words int) {
 	}
 	for _, s := range l.LinearShapes() {
 		if slices.Contains(l.LoRA.Targets, s.Name) {
-			for _, x := range []gpu.Spec{wgsl.SplitSpec(s.Out, l.LoRA.Rank, rows), wgsl.SplitSpec(l.LoRA.Rank, s.In, rows)} {
+			for _, x := range []gpu.Spec{matmul.SplitSpec(s.Out, l.LoRA.Rank, rows), matmul.SplitSpec(l.LoRA.Rank, s.In, rows)} {
 				if x.Name != "" {
 					words = max(words, x.Words())
 				}

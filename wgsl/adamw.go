@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
@@ -14,32 +15,32 @@ type AdamW = ref.AdamW
 // and gradient. They go over the storage as it lies, padding included, which stays
 // zero: a zero weight with zero gradient and moments remains one.
 
-var adamwF32 = adamw("adamw_f32", "", "", storages[:1], []gpu.Access{w, w, w, r, r}, "PFFGF", func(a gpu.Args) {
+var adamwF32 = adamw("adamw_f32", "", "", kernel.Storages[:1], []gpu.Access{w, w, w, r, r}, "PFFGF", func(a gpu.Args) {
 	ref.AdamWF32(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), adamwArgs(a))
 })
 
-var adamwPaper = adamw("adamw_paper", "", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF", func(a gpu.Args) {
+var adamwPaper = adamw("adamw_paper", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF", func(a gpu.Args) {
 	ref.AdamWPaper(a.U(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-var adamwSplit = adamw("adamw_split", "", "", storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF", func(a gpu.Args) {
+var adamwSplit = adamw("adamw_split", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF", func(a gpu.Args) {
 	ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 })
 
-var adamwFlash8 = flash8("", text("companded"), ref.Companded)
+var adamwFlash8 = flash8("", library.Text("companded"), ref.Companded)
 
 // flash8 declares adamw_flash8, with a suffix to its name, with a codec's functions.
-func flash8(suffix, codec string, c ref.Codec) *family {
-	return adamw("adamw_flash8", suffix, codec+"\n", storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
+func flash8(suffix, codec string, c ref.Codec) *kernel.Family {
+	return adamw("adamw_flash8", suffix, codec+"\n", kernel.Storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
 		ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
 	})
 }
 
 // adamw declares the kernels of file name.wgsl, with a suffix to their names and a
 // prelude, for the given storage types.
-func adamw(name, suffix, prelude string, list []storage, access []gpu.Access, types string, host func(gpu.Args)) *family {
-	return declareFamily(gpu.Kernel{
-		Name: name + suffix, Entry: name, Source: text("adamw") + "\n" + prelude + text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
+func adamw(name, suffix, prelude string, list []kernel.Storage, access []gpu.Access, types string, host func(gpu.Args)) *kernel.Family {
+	return library.Family(gpu.Kernel{
+		Name: name + suffix, Entry: name, Source: library.Text("adamw") + "\n" + prelude + library.Text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
 	}, types, list)
 }
 
@@ -56,19 +57,19 @@ func adamwArgs(a gpu.Args) AdamW {
 // times stats[StatScale]. Like the others it writes nothing when stats[StatNorm] is
 // not finite, and takes tensors of any size.
 func AdamWF32(p *gpu.Pass, weight, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwF32.update(p, 1, 0, stats, o, floats(weight), floats(m), floats(v), floats(grad))
+	update(adamwF32, p, 1, 0, stats, o, floats(weight), floats(m), floats(v), floats(grad))
 }
 
 // AdamWPaper updates a weight (BF16) that has an F32 master and moments of its
 // shape, from grad (BF16 or F32): weight is master rounded as SplitBits does.
 func AdamWPaper(p *gpu.Pass, weight, master, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwPaper.update(p, 1, 0, stats, o, floats(weight), floats(master), floats(m), floats(v), floats(grad))
+	update(adamwPaper, p, 1, 0, stats, o, floats(weight), floats(master), floats(m), floats(v), floats(grad))
 }
 
 // AdamWSplit is AdamWPaper, bit for bit, without a master: low (U32, as many words as
 // weight) holds what SplitBits leaves of it, laid out like the weight.
 func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW) {
-	adamwSplit.update(p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
+	update(adamwSplit, p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
 }
 
 // AdamWFlash8 updates a weight (BF16) whose master has 24 bits and whose moments have
@@ -80,15 +81,15 @@ func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW)
 // bf16 and rounded up. What would change a moment by less than half a code is lost:
 // with a Beta2 above 0.99, v no longer follows gradients that become smaller.
 func AdamWFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
-	adamwFlash8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
+	updateFlash8(adamwFlash8, p, weight, low, m, v, scales, grad, stats, o)
 }
 
-func (f *family) updateFlash8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
+func updateFlash8(f *kernel.Family, p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
 	const (
 		group = ref.Flash8Group
 		ops   = 200 // to decode twice and to encode
 	)
-	f.update(p, group/8, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
+	update(f, p, group/8, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
 }
 
 // Flash8Words is how many words AdamWFlash8 takes for so many elements of a weight's
@@ -143,19 +144,19 @@ func (x *plane) part(at, n int, shape []int) gpu.Tensor {
 // does not bind as much at once. planes are its bindings but stats, the last; the
 // first is the weight. An invocation takes so many eights; ops is the operations per
 // element that memory does not hide.
-func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
+func update(f *kernel.Family, p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
 	weight := planes[0]
-	if !alike(p, f.name, weight.Tensor) {
+	if !kernel.Alike(p, f.Name, weight.Tensor) {
 		return
 	}
 	total, moved, widest := weight.Rows()*weight.Stride(), 0, 0
 	for i := range planes {
 		x := &planes[i]
-		if x.DType != gpu.U32 && !alike(p, f.name, weight.Tensor, x.Tensor) {
+		if x.DType != gpu.U32 && !kernel.Alike(p, f.Name, weight.Tensor, x.Tensor) {
 			return
 		}
 		if x.Words() != x.words(total) {
-			p.Fail(fmt.Errorf("%s: tensor %s has %d words, weight %s needs %d", f.name, x.Name, x.Words(), weight.Name, x.words(total)))
+			p.Fail(fmt.Errorf("%s: tensor %s has %d words, weight %s needs %d", f.Name, x.Name, x.Words(), weight.Name, x.words(total)))
 			return
 		}
 		moved, widest = moved+x.bits/4, max(widest, x.bits) // read and written
@@ -169,9 +170,9 @@ func (f *family) update(p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW,
 		for i := range planes {
 			tensors = append(tensors, planes[i].part(at, n, shape))
 		}
-		f.run(p, gpu.Call{
-			Groups: groups1(gpu.Groups(n/8, eights), 64), Params: adamwParams(p, n/8, &o),
-			Tensors: p.Tensors(append(tensors, stats)...), Work: traffic(moved, n) + float64(ops*n),
+		f.Run(p, gpu.Call{
+			Groups: kernel.Groups1(gpu.Groups(n/8, eights), 64), Params: adamwParams(p, n/8, &o),
+			Tensors: p.Tensors(append(tensors, stats)...), Work: kernel.Traffic(moved, n) + float64(ops*n),
 		})
 	}
 }

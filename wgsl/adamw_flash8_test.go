@@ -9,6 +9,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 // flash8State makes a parameter of values with zero moments for AdamWFlash8 or
@@ -35,13 +36,13 @@ func flash8State(t *testing.T, d gpu.Device, values []float32, rows, c int, reco
 			record(p, weight, low, m, v, scales, grad, stats, o)
 		},
 		master: func(t *testing.T, d gpu.Device) []float32 {
-			hi, lo := words(t, d, weight), words(t, d, low)
+			hi, lo := wgsltest.Words(t, d, weight), wgsltest.Words(t, d, low)
 			return flat(weight.Spec, func(i int) float32 {
 				return ref.JoinFlash8Bits(uint16(hi[i/2]>>(i%2*16)), int8(octet(lo, i)))
 			})
 		},
 		moments: func(t *testing.T, d gpu.Device) (a, b []float32) {
-			ms, vs, s := words(t, d, m), words(t, d, v), words(t, d, scales)
+			ms, vs, s := wgsltest.Words(t, d, m), wgsltest.Words(t, d, v), wgsltest.Words(t, d, scales)
 			a = flat(weight.Spec, func(i int) float32 {
 				scale, _ := ref.Scales(s[i/ref.Flash8Group])
 				return codec.DecodeM(int8(octet(ms, i)), scale)
@@ -82,7 +83,7 @@ func TestAdamWFlash8EqualsReference(t *testing.T) {
 		for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
 			t.Run(fmt.Sprint(name, grad), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					x := flash8State(t, d, random(1, rows*c, 1), rows, c, f.record, f.codec)
+					x := flash8State(t, d, wgsltest.Random(1, rows*c, 1), rows, c, f.record, f.codec)
 					stats := clipped(t, d, 4, 0.25)
 					var differ [5]int
 					total := 0
@@ -93,7 +94,7 @@ func TestAdamWFlash8EqualsReference(t *testing.T) {
 						if step == 2 { // the moments are the gradient and its square
 							o.Beta1, o.Beta2 = 0, 0
 						}
-						run(t, d, func(p *gpu.Pass) { x.step(p, tg, stats, o) })
+						wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, tg, stats, o) })
 						g := make([]float32, rows*tg.Stride())
 						for i, v := range gputest.Read(t, d, tg) {
 							g[i/c*tg.Stride()+i%c] = v
@@ -124,7 +125,7 @@ func TestAdamWFlash8EqualsReference(t *testing.T) {
 // of the last 50 steps.
 func noisyQuadratic(t *testing.T, d gpu.Device, grad gpu.DType, x trained, n, steps int, beta2 float64) float64 {
 	g := rand.New(rand.NewPCG(7, 7))
-	target, h := random(8, n, 1), make([]float64, n)
+	target, h := wgsltest.Random(8, n, 1), make([]float64, n)
 	for i := range h {
 		h[i] = math.Pow(10, -3*g.Float64())
 	}
@@ -143,7 +144,7 @@ func noisyQuadratic(t *testing.T, d gpu.Device, grad gpu.DType, x trained, n, st
 		if err := gpu.WriteF32(d, tg, slope); err != nil {
 			t.Fatal(err)
 		}
-		run(t, d, func(p *gpu.Pass) {
+		wgsltest.Run(t, d, func(p *gpu.Pass) {
 			x.step(p, tg, stats, adamwAt(step, 0.02*(1-float64(step)/float64(steps+1)), beta2, 0))
 		})
 	}

@@ -25,5 +25,5 @@ var adamwLinear8 = flash8("_linear", linear8, linear)
 // adamWLinear8 is AdamWFlash8 with codes in proportion to m and to v. It does not
 // train: it is the negative control, which the tests must see fail.
 func adamWLinear8(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW) {
-	adamwLinear8.updateFlash8(p, weight, low, m, v, scales, grad, stats, o)
+	updateFlash8(adamwLinear8, p, weight, low, m, v, scales, grad, stats, o)
 }

@@ -10,6 +10,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 // trained is a parameter on a device in one of the states.
@@ -54,7 +55,7 @@ var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows,
 				AdamWSplit(p, weight, low, m, v, grad, stats, o)
 			},
 			master: func(t *testing.T, d gpu.Device) []float32 {
-				hi, lo := words(t, d, weight), words(t, d, low)
+				hi, lo := wgsltest.Words(t, d, weight), wgsltest.Words(t, d, low)
 				return flat(weight.Spec, func(i int) float32 {
 					shift := i % 2 * 16
 					return ref.JoinBits(uint16(hi[i/2]>>shift), int16(uint16(lo[i/2]>>shift)))
@@ -101,7 +102,7 @@ func flat(s gpu.Spec, at func(i int) float32) []float32 {
 func (x trained) planeWords(t *testing.T, d gpu.Device) [][]uint32 {
 	var list [][]uint32
 	for _, plane := range x.planes {
-		list = append(list, words(t, d, plane))
+		list = append(list, wgsltest.Words(t, d, plane))
 	}
 	return list
 }
@@ -141,12 +142,12 @@ func clipped(t *testing.T, d gpu.Device, norm, scale float32) gpu.Tensor {
 }
 
 // stateTolerance bounds weights, m and v after some steps against AdamW in float64.
-var stateTolerance = map[string][3]tolerance{
-	"adamw_f32":   {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
-	"adamw_paper": {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
-	"adamw_split": {{1e-6, 1e-6}, {1e-7, 2e-6}, {1e-9, 2e-6}},
+var stateTolerance = map[string][3]wgsltest.Tolerance{
+	"adamw_f32":   {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
+	"adamw_paper": {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
+	"adamw_split": {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
 	// Half a code of the greatest m and v of these tests, some steps' worth.
-	"adamw_flash8": {{1e-3, 2e-5}, {2e-3, 2e-2}, {1e-4, 4e-2}},
+	"adamw_flash8": {{Abs: 1e-3, Rel: 2e-5}, {Abs: 2e-3, Rel: 2e-2}, {Abs: 1e-4, Rel: 4e-2}},
 }
 
 // Every state is AdamW; padding stays zero, inputs stay as they are, and the working
@@ -157,29 +158,29 @@ func TestAdamWStates(t *testing.T) {
 		n := rows * c
 		t.Run(fmt.Sprint(shape), func(t *testing.T) {
 			eachState(t, func(t *testing.T, d gpu.Device, name string, grad gpu.DType) {
-				weights := random(1, n, 1)
+				weights := wgsltest.Random(1, n, 1)
 				x := states[name](t, d, weights, rows, c)
 				stats := clipped(t, d, 4, 0.25)
 				master, m, v := widened(x.master(t, d)), make([]float64, n), make([]float64, n)
 				for step := 1; step <= 5; step++ {
-					g := stored(grad, random(uint64(10+step), n, 1))
+					g := wgsltest.Stored(grad, wgsltest.Random(uint64(10+step), n, 1))
 					g[0] = 0 // a weight without a gradient only decays
 					tg := gputest.TensorOf(t, d, grad, "grad", g, rows, c)
 					o := adamwAt(step, 3e-3, 0.95, 0.1)
-					run(t, d, func(p *gpu.Pass) { x.step(p, tg, stats, o) })
+					wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, tg, stats, o) })
 					ref.AdamWF32(master, m, v, widened(g), []float64{0, 4, 0.25}, o)
-					unchanged(t, d, tg, g)
+					wgsltest.Unchanged(t, d, tg, g)
 				}
 				tol := stateTolerance[name]
 				gotM, gotV := x.moments(t, d)
 				masters := x.master(t, d)
-				compare(t, "master", masters, narrowed(master), tol[0])
-				compare(t, "m", gotM, narrowed(m), tol[1])
-				compare(t, "v", gotV, narrowed(v), tol[2])
-				unchanged(t, d, stats, []float32{0, 4, 0.25, 0, 0, 0, 0, 0})
+				wgsltest.Compare(t, "master", masters, narrowed(master), tol[0])
+				wgsltest.Compare(t, "m", gotM, narrowed(m), tol[1])
+				wgsltest.Compare(t, "v", gotV, narrowed(v), tol[2])
+				wgsltest.Unchanged(t, d, stats, []float32{0, 4, 0.25, 0, 0, 0, 0, 0})
 				for _, plane := range x.planes {
 					if plane.DType != gpu.U32 {
-						zeroPadding(t, d, plane)
+						wgsltest.ZeroPadding(t, d, plane)
 					}
 				}
 				if x.planes[0].DType == gpu.BF16 {
@@ -214,11 +215,11 @@ func TestAdamWWritesNothingWithoutANorm(t *testing.T) {
 	const rows, c = 2, 70
 	for _, norm := range []float32{float32(math.NaN()), float32(math.Inf(1)), math.Float32frombits(0xff800001)} {
 		eachState(t, func(t *testing.T, d gpu.Device, name string, grad gpu.DType) {
-			x := states[name](t, d, random(1, rows*c, 1), rows, c)
-			g, fine, bad := gputest.TensorOf(t, d, grad, "grad", random(2, rows*c, 1), rows, c), clipped(t, d, 1, 1), clipped(t, d, norm, 1)
-			run(t, d, func(p *gpu.Pass) { x.step(p, g, fine, adamwAt(1, 1e-3, 0.95, 0.1)) })
+			x := states[name](t, d, wgsltest.Random(1, rows*c, 1), rows, c)
+			g, fine, bad := gputest.TensorOf(t, d, grad, "grad", wgsltest.Random(2, rows*c, 1), rows, c), clipped(t, d, 1, 1), clipped(t, d, norm, 1)
+			wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, g, fine, adamwAt(1, 1e-3, 0.95, 0.1)) })
 			before := x.planeWords(t, d)
-			run(t, d, func(p *gpu.Pass) { x.step(p, g, bad, adamwAt(2, 1e-3, 0.95, 0.1)) })
+			wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, g, bad, adamwAt(2, 1e-3, 0.95, 0.1)) })
 			for i, plane := range x.planeWords(t, d) {
 				if !slices.Equal(plane, before[i]) {
 					t.Errorf("norm %g: %s was written", norm, x.planes[i].Name)
@@ -233,14 +234,14 @@ func TestAdamWWritesNothingWithoutANorm(t *testing.T) {
 func TestAdamWInParts(t *testing.T) {
 	const rows, c = 7, 700 // a part ends within a row, and the last is no whole group
 	eachState(t, func(t *testing.T, d gpu.Device, name string, grad gpu.DType) {
-		g, stats := gputest.TensorOf(t, d, grad, "grad", random(2, rows*c, 1), rows, c), clipped(t, d, 4, 0.25)
+		g, stats := gputest.TensorOf(t, d, grad, "grad", wgsltest.Random(2, rows*c, 1), rows, c), clipped(t, d, 4, 0.25)
 		var results [2][][]uint32
 		for i := range results {
-			x := states[name](t, d, random(1, rows*c, 1), rows, c)
+			x := states[name](t, d, wgsltest.Random(1, rows*c, 1), rows, c)
 			if i == 1 {
 				defer gpu.RestrictBinding(d, 8192)()
 			}
-			run(t, d, func(p *gpu.Pass) {
+			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				x.step(p, g, stats, adamwAt(1, 1e-3, 0.95, 0.1))
 				x.step(p, g, stats, adamwAt(2, 1e-3, 0.95, 0.1))
 			})
@@ -266,7 +267,7 @@ func masters() []float32 {
 	for _, bits := range []uint32{0x7f7fffff, 0xff7fffff, 0x7f7f8000, 0xff7f8000, 0x00800000, 0x3f808000, 0x3f818000} {
 		list = append(list, math.Float32frombits(bits))
 	}
-	for i, f := range random(5, 4000, 0.1) {
+	for i, f := range wgsltest.Random(5, 4000, 0.1) {
 		if i%4 == 0 { // a tie
 			f = math.Float32frombits(math.Float32bits(f)&0xffff0000 | 0x8000)
 		}
@@ -285,21 +286,21 @@ func TestAdamWSplitEqualsPaper(t *testing.T) {
 				paper, split := states["adamw_paper"](t, d, values, 1, n), states["adamw_split"](t, d, values, 1, n)
 				stats := clipped(t, d, 4, 0.25)
 				for step := 1; step <= 50; step++ {
-					g := random(uint64(step), n, 1)
+					g := wgsltest.Random(uint64(step), n, 1)
 					for i := range g {
 						if i%2 == 0 || math.Abs(float64(values[i])) > 1e30 { // these keep their bits
 							g[i] = 0
 						}
 					}
 					tg := gputest.TensorOf(t, d, grad, "grad", g, 1, n)
-					run(t, d, func(p *gpu.Pass) {
+					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						for _, x := range []trained{paper, split} {
 							x.step(p, tg, stats, adamwAt(step, 3e-3, 0.95, 0))
 						}
 					})
 				}
 				for i, j := range map[int]int{0: 0, 2: 2, 3: 3} { // weight, m and v
-					sameWords(t, d, split.planes[i], paper.planes[j])
+					wgsltest.SameWords(t, d, split.planes[i], paper.planes[j])
 				}
 				want, got := paper.master(t, d), split.master(t, d)
 				moved := 0

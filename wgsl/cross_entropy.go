@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
@@ -19,7 +20,7 @@ var crossEntropy = onLogits("cross_entropy", []gpu.Access{w, w, r}, func(a gpu.A
 // activations, losses and targets.
 func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
 	k := treeKernel(name, access, host)
-	k.Source = text("softmax") + "\n" + k.Source
+	k.Source = library.Text("softmax") + "\n" + k.Source
 	k.DTypes = []gpu.DType{gpu.F32, gpu.F32, gpu.U32}
 	return k
 }
@@ -31,8 +32,8 @@ func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, ro
 	if !fitsLogits(p, crossEntropyForward, 1, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(eightStride(logits)), uint32(at), uint32(rows)),
-		Tensors: p.Tensors(losses, logits, targets), Work: traffic(4, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), uint32(rows)),
+		Tensors: p.Tensors(losses, logits, targets), Work: kernel.Traffic(4, rows*v)})
 }
 
 // CrossEntropy is CrossEntropyForward, and turns logits into the gradient of
@@ -41,14 +42,14 @@ func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v i
 	if !fitsLogits(p, crossEntropy, 2, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(eightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)),
-		Tensors: p.Tensors(logits, losses, targets), Work: traffic(12, rows*v)})
+	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)),
+		Tensors: p.Tensors(logits, losses, targets), Work: kernel.Traffic(12, rows*v)})
 }
 
 // fitsLogits fails the pass when the tensors are smaller than the call says, or a
 // workgroup cannot walk a row in each of k's loops.
 func fitsLogits(p *gpu.Pass, k *gpu.Kernel, loops int, logits, losses, targets gpu.Tensor, at, rows, v int) bool {
-	if !fitsWorkgroup(p, k.Name, "columns", v, 8*64, loops) || !alike(p, k.Name, logits) {
+	if !kernel.FitsWorkgroup(p, k.Name, "columns", v, 8*64, loops) || !kernel.Alike(p, k.Name, logits) {
 		return false
 	}
 	if logits.Cols() != v || logits.Rows() < rows {

@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 func TestCrossEntropy(t *testing.T) {
@@ -29,7 +30,7 @@ func TestCrossEntropy(t *testing.T) {
 			targets[i] = uint32(g.IntN(c.v))
 		}
 		targets[c.at+c.rows/2] = math.MaxUint32
-		logits, losses := random(1, (c.rows+1)*c.v, c.std), random(2, all, 1) // a row more than asked for
+		logits, losses := wgsltest.Random(1, (c.rows+1)*c.v, c.std), wgsltest.Random(2, all, 1) // a row more than asked for
 		for i := range logits {
 			logits[i] += c.mean
 		}
@@ -38,17 +39,17 @@ func TestCrossEntropy(t *testing.T) {
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			tt := gputest.Indices(t, d, "targets", targets)
 			tx, tl := gputest.Tensor(t, d, "logits", logits, c.rows+1, c.v), gputest.Tensor(t, d, "losses", losses, all)
-			run(t, d, func(p *gpu.Pass) { CrossEntropyForward(p, tx, tl, tt, c.at, c.rows, c.v) })
-			tol := tolerance{1e-5, 1e-6}
-			compare(t, fmt.Sprintf("losses forward, V %d", c.v), gputest.Read(t, d, tl), want, tol)
-			unchanged(t, d, tx, logits)
+			wgsltest.Run(t, d, func(p *gpu.Pass) { CrossEntropyForward(p, tx, tl, tt, c.at, c.rows, c.v) })
+			tol := wgsltest.Tolerance{Abs: 1e-5, Rel: 1e-6}
+			wgsltest.Compare(t, fmt.Sprintf("losses forward, V %d", c.v), gputest.Read(t, d, tl), want, tol)
+			wgsltest.Unchanged(t, d, tx, logits)
 			if err := gpu.WriteF32(d, tl, losses); err != nil {
 				t.Fatal(err)
 			}
-			run(t, d, func(p *gpu.Pass) { CrossEntropy(p, tx, tl, tt, c.at, c.rows, c.v, scale) })
-			compare(t, fmt.Sprintf("losses, V %d", c.v), gputest.Read(t, d, tl), want, tol)
-			compare(t, fmt.Sprintf("gradient, V %d", c.v), gputest.Read(t, d, tx), grad, tolerance{2e-7, 1e-5})
-			zeroPadding(t, d, tx, tl)
+			wgsltest.Run(t, d, func(p *gpu.Pass) { CrossEntropy(p, tx, tl, tt, c.at, c.rows, c.v, scale) })
+			wgsltest.Compare(t, fmt.Sprintf("losses, V %d", c.v), gputest.Read(t, d, tl), want, tol)
+			wgsltest.Compare(t, fmt.Sprintf("gradient, V %d", c.v), gputest.Read(t, d, tx), grad, wgsltest.Tolerance{Abs: 2e-7, Rel: 1e-5})
+			wgsltest.ZeroPadding(t, d, tx, tl)
 		})
 	}
 }

@@ -2,19 +2,20 @@ package wgsl
 
 import (
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
-var mix = typed("mix", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
+var mix = library.Typed("mix", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PFF", func(a gpu.Args) {
 	ref.Mix(a.F(0), a.F(1), a.F(2), a.Float(1), a.Float(2))
 })
 
-var widen = typed("widen", [3]int{64, 1, 1}, []gpu.Access{w, r}, "FP", func(a gpu.Args) {
+var widen = library.Typed("widen", [3]int{64, 1, 1}, []gpu.Access{w, r}, "FP", func(a gpu.Args) {
 	ref.Widen(a.F(0), a.F(1))
 })
 
 var zero = func() *gpu.Kernel {
-	k := kernel("zero", [3]int{64, 1, 1}, []gpu.Access{w}, func(a gpu.Args) { clear(a.U(0)) })
+	k := library.Declare("zero", [3]int{64, 1, 1}, []gpu.Access{w}, func(a gpu.Args) { clear(a.U(0)) })
 	k.DTypes = []gpu.DType{gpu.U32}
 	return k
 }()
@@ -23,15 +24,15 @@ var zero = func() *gpu.Kernel {
 // their shape and F32 or BF16. With wb 0, b is not read, so its infinities do no
 // harm; if then wa is 1, out is exactly a, rounded to its type.
 func Mix(p *gpu.Pass, out, a, b gpu.Tensor, wa, wb float32) {
-	mix.flat(p, 12, []uint32{gpu.Param(wa), gpu.Param(wb)}, out, a, b)
+	mix.Flat(p, 12, []uint32{gpu.Param(wa), gpu.Param(wb)}, out, a, b)
 }
 
 // Widen sets out (F32) to exactly x (F32 or BF16), of the same shape.
-func Widen(p *gpu.Pass, out, x gpu.Tensor) { widen.flat(p, 8, nil, out, x) }
+func Widen(p *gpu.Pass, out, x gpu.Tensor) { widen.Flat(p, 8, nil, out, x) }
 
 // Zero clears x, of any type and size.
 func Zero(p *gpu.Pass, x gpu.Tensor) {
-	if !alike(p, zero.Name, x) {
+	if !kernel.Alike(p, zero.Name, x) {
 		return
 	}
 	const step = 64 // words: views begin at multiples of 256 bytes
@@ -41,6 +42,6 @@ func Zero(p *gpu.Pass, x gpu.Tensor) {
 	for at := 0; at < x.Words(); at += most {
 		s.Shape = []int{min(most, x.Words()-at)}
 		n := s.Words()
-		p.Run(gpu.Call{Kernel: zero, Groups: groups1(n, 64), Params: p.Params(uint32(n)), Tensors: p.Tensors(x.As(s, at)), Work: traffic(4, n)})
+		p.Run(gpu.Call{Kernel: zero, Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n)), Tensors: p.Tensors(x.As(s, at)), Work: kernel.Traffic(4, n)})
 	}
 }

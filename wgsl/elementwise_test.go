@@ -10,6 +10,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 // shapes have columns around the pair, the padding and the workgroup.
@@ -18,29 +19,29 @@ var shapes = [][2]int{{1, 1}, {3, 5}, {2, 8}, {1, 63}, {2, 64}, {3, 65}, {1, 128
 func TestElementwise(t *testing.T) {
 	for _, size := range shapes {
 		rows, c := size[0], size[1]
-		for _, s := range pairStorages {
+		for _, s := range wgsltest.PairStorages {
 			n := rows * c
-			a, b, x := random(1, n, 1), random(2, n, 1), stored(s.pair, random(3, n, 1))
+			a, b, x := wgsltest.Random(1, n, 1), wgsltest.Random(2, n, 1), wgsltest.Stored(s.Pair, wgsltest.Random(3, n, 1))
 			mixed, scaled := make([]float32, n), make([]float32, n)
 			ref.Mix(mixed, a, b, 0.25, 0.75)
 			ref.Mix(scaled, a, b, 3, 0)
-			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
+			t.Run(fmt.Sprint(size, s.Suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows, c), gputest.TensorOf(t, d, s.pair, "x", x, rows, c)
-					tm := dirty(t, d, s.pair, "mixed", rows, c)
-					tc, tw := dirty(t, d, s.pair, "scaled", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
-					run(t, d, func(p *gpu.Pass) {
+					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows, c), gputest.TensorOf(t, d, s.Pair, "x", x, rows, c)
+					tm := wgsltest.Dirty(t, d, s.Pair, "mixed", rows, c)
+					tc, tw := wgsltest.Dirty(t, d, s.Pair, "scaled", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, c)
+					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						Mix(p, tm, ta, tb, 0.25, 0.75)
 						Mix(p, tc, ta, tb, 3, 0)
 						Widen(p, tw, tx)
 					})
-					compare(t, "mixed", gputest.Read(t, d, tm), mixed, tolerance{1e-7, 2e-7}.in(s.pair))
-					compare(t, "scaled", gputest.Read(t, d, tc), scaled, tolerance{0, 2e-7}.in(s.pair))
-					compare(t, "wide", gputest.Read(t, d, tw), x, equal)
-					zeroPadding(t, d, tm, tc, tw)
-					unchanged(t, d, ta, a)
-					unchanged(t, d, tb, b)
-					unchanged(t, d, tx, x)
+					wgsltest.Compare(t, "mixed", gputest.Read(t, d, tm), mixed, wgsltest.Tolerance{Abs: 1e-7, Rel: 2e-7}.In(s.Pair))
+					wgsltest.Compare(t, "scaled", gputest.Read(t, d, tc), scaled, wgsltest.Tolerance{Abs: 0, Rel: 2e-7}.In(s.Pair))
+					wgsltest.Compare(t, "wide", gputest.Read(t, d, tw), x, wgsltest.Equal)
+					wgsltest.ZeroPadding(t, d, tm, tc, tw)
+					wgsltest.Unchanged(t, d, ta, a)
+					wgsltest.Unchanged(t, d, tb, b)
+					wgsltest.Unchanged(t, d, tx, x)
 				})
 			})
 		}
@@ -67,8 +68,8 @@ func TestZero(t *testing.T) {
 					if restricted {
 						defer gpu.RestrictBinding(d, 512)()
 					}
-					run(t, d, func(p *gpu.Pass) { Zero(p, x) })
-					if slices.ContainsFunc(words(t, d, x), func(w uint32) bool { return w != 0 }) {
+					wgsltest.Run(t, d, func(p *gpu.Pass) { Zero(p, x) })
+					if slices.ContainsFunc(wgsltest.Words(t, d, x), func(w uint32) bool { return w != 0 }) {
 						t.Errorf("%s %v: not all zero, restricted: %t", dtype, shape, restricted)
 					}
 				}
@@ -80,11 +81,11 @@ func TestZero(t *testing.T) {
 // Only the rows of a view are cleared.
 func TestZeroOfAPart(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		want := random(1, 24*64, 1)
+		want := wgsltest.Random(1, 24*64, 1)
 		x := gputest.Tensor(t, d, "x", want, 24, 64)
-		run(t, d, func(p *gpu.Pass) { Zero(p, x.Part(8, 12)) })
+		wgsltest.Run(t, d, func(p *gpu.Pass) { Zero(p, x.Part(8, 12)) })
 		clear(want[8*64 : 20*64])
-		compare(t, "x", gputest.Read(t, d, x), want, equal)
+		wgsltest.Compare(t, "x", gputest.Read(t, d, x), want, wgsltest.Equal)
 	})
 }
 
@@ -92,22 +93,22 @@ func TestZeroOfAPart(t *testing.T) {
 func TestFlatInParts(t *testing.T) {
 	const rows, c = 7, 130
 	n := rows * c
-	for _, s := range pairStorages {
-		t.Run(s.suffix()[1:], func(t *testing.T) {
+	for _, s := range wgsltest.PairStorages {
+		t.Run(s.Suffix()[1:], func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				a, b := gputest.Tensor(t, d, "a", random(1, n, 1), rows, c), gputest.Tensor(t, d, "b", random(2, n, 1), rows, c)
-				x := gputest.TensorOf(t, d, s.pair, "x", random(3, n, 1), rows, c)
-				y := gputest.TensorOf(t, d, s.pair, "y", random(4, n, 1), rows, c)
-				z := gputest.TensorOf(t, d, s.pair, "z", random(5, n, 1), rows, c)
+				a, b := gputest.Tensor(t, d, "a", wgsltest.Random(1, n, 1), rows, c), gputest.Tensor(t, d, "b", wgsltest.Random(2, n, 1), rows, c)
+				x := gputest.TensorOf(t, d, s.Pair, "x", wgsltest.Random(3, n, 1), rows, c)
+				y := gputest.TensorOf(t, d, s.Pair, "y", wgsltest.Random(4, n, 1), rows, c)
+				z := gputest.TensorOf(t, d, s.Pair, "z", wgsltest.Random(5, n, 1), rows, c)
 				var results [2][]gpu.Tensor
 				for i := range results {
-					mixed, wide := dirty(t, d, s.pair, "mixed", rows, c), dirty(t, d, gpu.F32, "wide", rows, c)
-					act, dgate, dup := dirty(t, d, s.pair, "act", rows, c), dirty(t, d, s.pair, "dgate", rows, c), dirty(t, d, s.pair, "dup", rows, c)
+					mixed, wide := wgsltest.Dirty(t, d, s.Pair, "mixed", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, c)
+					act, dgate, dup := wgsltest.Dirty(t, d, s.Pair, "act", rows, c), wgsltest.Dirty(t, d, s.Pair, "dgate", rows, c), wgsltest.Dirty(t, d, s.Pair, "dup", rows, c)
 					results[i] = []gpu.Tensor{mixed, wide, act, dgate, dup}
 					if i == 1 {
 						defer gpu.RestrictBinding(d, 1024)() // 256 elements of f32: a part ends within a row
 					}
-					run(t, d, func(p *gpu.Pass) {
+					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						Mix(p, mixed, a, b, 0.25, 0.75)
 						Widen(p, wide, x)
 						SwiGLUForward(p, act, x, y)
@@ -115,7 +116,7 @@ func TestFlatInParts(t *testing.T) {
 					})
 				}
 				for i, whole := range results[0] {
-					sameWords(t, d, results[1][i], whole)
+					wgsltest.SameWords(t, d, results[1][i], whole)
 				}
 			})
 		})

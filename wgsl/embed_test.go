@@ -9,7 +9,9 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 // segmentsOf groups the rows of ids by id, as the loader does.
@@ -45,33 +47,33 @@ func TestEmbed(t *testing.T) {
 		rows, c, v := size[0], size[1], size[2]
 		ids := someIDs(rows, v)
 		tokens, starts, order := segmentsOf(ids)
-		for _, s := range storages {
-			weight, dout, dweight := stored(s.pair, random(1, v*c, 1)), stored(s.pair, random(2, rows*c, 1)), stored(s.grad, random(3, v*c, 1))
+		for _, s := range kernel.Storages {
+			weight, dout, dweight := wgsltest.Stored(s.Pair, wgsltest.Random(1, v*c, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(2, rows*c, 1)), wgsltest.Stored(s.Grad, wgsltest.Random(3, v*c, 1))
 			out, want := make([]float32, rows*c), slices.Clone(dweight)
 			ref.EmbedForward(out, weight, ids, rows, c, 0, v)
 			ref.EmbedBackward(want, dout, tokens, starts, order, len(tokens), c, 0, v)
-			t.Run(fmt.Sprint(size, s.suffix()), func(t *testing.T) {
+			t.Run(fmt.Sprint(size, s.Suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					tw, tg := gputest.TensorOf(t, d, s.pair, "weight", weight, v, c), gputest.TensorOf(t, d, s.pair, "dout", dout, rows, c)
-					to, tdw := dirty(t, d, s.pair, "out", rows, c), gputest.TensorOf(t, d, s.grad, "dweight", dweight, v, c)
+					tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", weight, v, c), gputest.TensorOf(t, d, s.Pair, "dout", dout, rows, c)
+					to, tdw := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", dweight, v, c)
 					// In several parts, which must equal one.
-					parts := gputest.TensorOf(t, d, s.grad, "dweight in parts", dweight, v, c)
+					parts := gputest.TensorOf(t, d, s.Grad, "dweight in parts", dweight, v, c)
 					ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens", tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
-					run(t, d, func(p *gpu.Pass) {
+					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						EmbedForward(p, to, tw, ti)
 						EmbedBackward(p, tdw, tg, tt, ts, tr, len(tokens))
 						embedBackwardLimit(p, parts, tg, tt, ts, tr, len(tokens), 170)
 					})
-					tol := tolerance{3e-5, 1e-6}.in(s.grad)
-					compare(t, "out", gputest.Read(t, d, to), out, equal)
-					compare(t, "dweight", gputest.Read(t, d, tdw), want, tol)
-					if s.grad == gpu.BF16 { // every part rounds the sum so far, which may be larger
-						tol.abs = 0.25
+					tol := wgsltest.Tolerance{Abs: 3e-5, Rel: 1e-6}.In(s.Grad)
+					wgsltest.Compare(t, "out", gputest.Read(t, d, to), out, wgsltest.Equal)
+					wgsltest.Compare(t, "dweight", gputest.Read(t, d, tdw), want, tol)
+					if s.Grad == gpu.BF16 { // every part rounds the sum so far, which may be larger
+						tol.Abs = 0.25
 					}
-					compare(t, "dweight in parts", gputest.Read(t, d, parts), want, tol)
-					zeroPadding(t, d, to, tdw, parts)
-					unchanged(t, d, tw, weight)
-					unchanged(t, d, tg, dout)
+					wgsltest.Compare(t, "dweight in parts", gputest.Read(t, d, parts), want, tol)
+					wgsltest.ZeroPadding(t, d, to, tdw, parts)
+					wgsltest.Unchanged(t, d, tw, weight)
+					wgsltest.Unchanged(t, d, tg, dout)
 				})
 			})
 		}
@@ -84,24 +86,24 @@ func TestEmbedInSlices(t *testing.T) {
 	const rows, c, v = 41, 20, 301
 	ids := someIDs(rows, v)
 	tokens, starts, order := segmentsOf(ids)
-	for _, s := range storages {
-		t.Run(s.suffix()[1:], func(t *testing.T) {
+	for _, s := range kernel.Storages {
+		t.Run(s.Suffix()[1:], func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tw, tg := gputest.TensorOf(t, d, s.pair, "weight", random(1, v*c, 1), v, c), gputest.TensorOf(t, d, s.pair, "dout", random(2, rows*c, 1), rows, c)
+				tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", wgsltest.Random(1, v*c, 1), v, c), gputest.TensorOf(t, d, s.Pair, "dout", wgsltest.Random(2, rows*c, 1), rows, c)
 				ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens", tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
 				var outs, grads [2]gpu.Tensor
 				for i := range outs {
-					outs[i], grads[i] = dirty(t, d, s.pair, "out", rows, c), gputest.TensorOf(t, d, s.grad, "dweight", random(3, v*c, 1), v, c)
+					outs[i], grads[i] = wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", wgsltest.Random(3, v*c, 1), v, c)
 					if i == 1 {
 						defer gpu.RestrictBinding(d, 4096)() // of f32 40 rows
 					}
-					run(t, d, func(p *gpu.Pass) {
+					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						EmbedForward(p, outs[i], tw, ti)
 						EmbedBackward(p, grads[i], tg, tt, ts, tr, len(tokens))
 					})
 				}
-				sameWords(t, d, outs[1], outs[0])
-				sameWords(t, d, grads[1], grads[0])
+				wgsltest.SameWords(t, d, outs[1], outs[0])
+				wgsltest.SameWords(t, d, grads[1], grads[0])
 				if out := gputest.Read(t, d, outs[1]); slices.Equal(out[:c], make([]float32, c)) || !slices.Equal(out[3*c:5*c], make([]float32, 2*c)) {
 					t.Error("the first row must not be zero, rows 3 and 4 must")
 				}

@@ -9,6 +9,8 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/attention"
+	"steplm/wgsl/wgsltest"
 )
 
 // BenchmarkKernels times everything but matmuls and attention at the shapes of the 15m
@@ -20,19 +22,19 @@ func BenchmarkKernels(b *testing.B) {
 	const rows, chunks = batch * t, (batch*t + chunk - 1) / chunk
 	d := gputest.Adapter(b)
 	act := func(name string, seed uint64, columns int) gpu.Tensor {
-		return gputest.TensorOf(b, d, gpu.BF16, name, random(seed, rows*columns, 1), rows, columns)
+		return gputest.TensorOf(b, d, gpu.BF16, name, wgsltest.Random(seed, rows*columns, 1), rows, columns)
 	}
 	x, y, z := act("x", 1, c), act("y", 2, c), act("z", 3, c)
 	gate, up, dout, dgate, dup := act("gate", 1, f), act("up", 2, f), act("dout", 3, f), act("dgate", 4, f), act("dup", 5, f)
-	norm, dnorm := gputest.TensorOf(b, d, gpu.BF16, "norm", random(4, c, 1), c), gputest.TensorOf(b, d, gpu.BF16, "dnorm", nil, c)
-	rstd := gputest.Tensor(b, d, "rstd", random(5, rows, 1), rows)
+	norm, dnorm := gputest.TensorOf(b, d, gpu.BF16, "norm", wgsltest.Random(4, c, 1), c), gputest.TensorOf(b, d, gpu.BF16, "dnorm", nil, c)
+	rstd := gputest.Tensor(b, d, "rstd", wgsltest.Random(5, rows, 1), rows)
 	angles := make([]float32, t*c/heads/2)
 	for i := range angles {
 		angles[i] = math.Sqrt2 / 2
 	}
-	attention := AttentionShape{B: batch, T: t, H: heads, KV: heads, D: c / heads}
+	attention := attention.Shape{B: batch, T: t, H: heads, KV: heads, D: c / heads}
 	cosine := gputest.Tensor(b, d, "cos", angles, t, c/heads/2)
-	logits, losses := gputest.Tensor(b, d, "logits", random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d, "losses", nil, rows)
+	logits, losses := gputest.Tensor(b, d, "logits", wgsltest.Random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d, "losses", nil, rows)
 	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, StatWords)
 
 	// Every third position has a token of its own.
@@ -61,14 +63,14 @@ func BenchmarkKernels(b *testing.B) {
 		}
 		params = append(params, param{
 			p.count, of(gpu.BF16, "weight", p.rows, p.columns), of(gpu.U32, "low", n/2), of(gpu.F32, "m", p.rows, p.columns), of(gpu.F32, "v", p.rows, p.columns),
-			gputest.TensorOf(b, d, gpu.BF16, "grad", random(7, n, 0.01), p.rows, p.columns),
+			gputest.TensorOf(b, d, gpu.BF16, "grad", wgsltest.Random(7, n, 0.01), p.rows, p.columns),
 			of(gpu.F32, "master", p.rows, p.columns), of(gpu.U32, "low8", bytes), of(gpu.U32, "m8", bytes), of(gpu.U32, "v8", bytes), of(gpu.U32, "s8", scales),
-			of(gpu.F32, "w32", p.rows, p.columns), gputest.Tensor(b, d, "g32", random(7, n, 0.01), p.rows, p.columns),
+			of(gpu.F32, "w32", p.rows, p.columns), gputest.Tensor(b, d, "g32", wgsltest.Random(7, n, 0.01), p.rows, p.columns),
 		})
 		elements += p.count * n
 	}
 	embed, q8, scales := params[0].weight, gputest.TensorOf(b, d, gpu.I8, "q8", nil, f, c), gputest.Tensor(b, d, "scales", nil, f, gpu.Groups(c, 64))
-	matrix := gputest.Tensor(b, d, "matrix", random(8, f*c, 1), f, c)
+	matrix := gputest.Tensor(b, d, "matrix", wgsltest.Random(8, f*c, 1), f, c)
 	var grads []gpu.Tensor
 	parts := 0
 	for _, p := range params {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
@@ -11,7 +12,7 @@ import (
 const QuantizeGroup = ref.QuantizeGroup
 
 var quantize = func() *gpu.Kernel {
-	k := kernel("quantize", [3]int{64, 1, 1}, []gpu.Access{w, w, r}, func(a gpu.Args) {
+	k := library.Declare("quantize", [3]int{64, 1, 1}, []gpu.Access{w, w, r}, func(a gpu.Args) {
 		x, cols := a.F(2), a.Int(1)
 		q := make([]int8, len(x))
 		ref.Quantize(q, a.F(1), x, len(x)/cols, cols)
@@ -21,7 +22,7 @@ var quantize = func() *gpu.Kernel {
 	return k
 }()
 
-var dequantize = typed("dequantize", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PIF", func(a gpu.Args) {
+var dequantize = library.Typed("dequantize", [3]int{64, 1, 1}, []gpu.Access{w, r, r}, "PIF", func(a gpu.Args) {
 	out, cols := a.F(0), a.Int(1)
 	q := make([]int8, len(out))
 	unpackBytes(q, a.U(1), cols)
@@ -40,8 +41,8 @@ func Quantize(p *gpu.Pass, q, scales, x gpu.Tensor) {
 	}
 	eachQuantized(p, quantize.Name, q, scales, x, func(q, scales, x gpu.Tensor) {
 		n := scales.Words()
-		p.Run(gpu.Call{Kernel: quantize, Groups: groups1(n, 64), Params: p.Params(uint32(n), uint32(x.Cols()), uint32(x.Stride()/4), uint32(scales.Stride())),
-			Tensors: p.Tensors(q, scales, x), Work: traffic(9, x.Elements())})
+		p.Run(gpu.Call{Kernel: quantize, Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n), uint32(x.Cols()), uint32(x.Stride()/4), uint32(scales.Stride())),
+			Tensors: p.Tensors(q, scales, x), Work: kernel.Traffic(9, x.Elements())})
 	})
 }
 
@@ -49,19 +50,19 @@ func Quantize(p *gpu.Pass, q, scales, x gpu.Tensor) {
 // (rows, ceil(C/64)) stand for: exactly in F32, rounded to nearest, ties to even,
 // in BF16. A group whose scale is NaN is NaN throughout.
 func Dequantize(p *gpu.Pass, out, q, scales gpu.Tensor) {
-	if !quantized(p, dequantize.name, q, scales, out) {
+	if !quantized(p, dequantize.Name, q, scales, out) {
 		return
 	}
-	eachQuantized(p, dequantize.name, q, scales, out, func(q, scales, out gpu.Tensor) {
-		n := out.Rows() * eightStride(out)
-		dequantize.run(p, gpu.Call{Groups: groups1(n, 64), Params: p.Params(uint32(n), uint32(out.Cols()), uint32(eightStride(out)), uint32(scales.Stride())),
-			Tensors: p.Tensors(out, q, scales), Work: traffic(5, out.Elements())})
+	eachQuantized(p, dequantize.Name, q, scales, out, func(q, scales, out gpu.Tensor) {
+		n := out.Rows() * kernel.EightStride(out)
+		dequantize.Run(p, gpu.Call{Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n), uint32(out.Cols()), uint32(kernel.EightStride(out)), uint32(scales.Stride())),
+			Tensors: p.Tensors(out, q, scales), Work: kernel.Traffic(5, out.Elements())})
 	})
 }
 
 // quantized fails the pass unless q and scales are of x's shape.
 func quantized(p *gpu.Pass, name string, q, scales, x gpu.Tensor) bool {
-	return alike(p, name, x, q) && shaped(p, name, scales, x.Rows(), gpu.Groups(x.Cols(), QuantizeGroup))
+	return kernel.Alike(p, name, x, q) && kernel.Shaped(p, name, scales, x.Rows(), gpu.Groups(x.Cols(), QuantizeGroup))
 }
 
 // eachQuantized calls do with q, scales and x, or with parts of their rows, the same

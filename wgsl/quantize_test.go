@@ -10,30 +10,13 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
-
-// newI8 makes a tensor of int8 whose every word must be overwritten.
-func newI8(t testing.TB, d gpu.Device, name string, shape ...int) gpu.Tensor {
-	t.Helper()
-	x, err := d.New(gpu.Spec{Name: name, Class: gpu.Scratch, DType: gpu.I8, Shape: shape})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Free(x) })
-	list := make([]uint32, x.Words())
-	for i := range list {
-		list[i] = 0x7fc17fc1
-	}
-	if err := d.Write(x, 0, list); err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
 
 // weights are random, of groups of very different sizes, with groups of zeros, of
 // next to nothing and of ties, and rows that begin with a group of zeros.
 func weights(rows, cols int) []float32 {
-	x := random(7, rows*cols, 0.02)
+	x := wgsltest.Random(7, rows*cols, 0.02)
 	for i := range x {
 		row, j := i/cols, i%cols
 		switch group := (row + j/QuantizeGroup) % 7; group {
@@ -81,39 +64,39 @@ func TestQuantize(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tx, tq, ts := gputest.Tensor(t, d, "x", x, rows, cols), newI8(t, d, "q", rows, cols), dirty(t, d, gpu.F32, "scales", rows, groups)
-				tw, tn := dirty(t, d, gpu.F32, "wide", rows, cols), dirty(t, d, gpu.BF16, "narrow", rows, cols)
-				run(t, d, func(p *gpu.Pass) {
+				tx, tq, ts := gputest.Tensor(t, d, "x", x, rows, cols), wgsltest.NewI8(t, d, "q", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups)
+				tw, tn := wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols), wgsltest.Dirty(t, d, gpu.BF16, "narrow", rows, cols)
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Quantize(p, tq, ts, tx)
 					Dequantize(p, tw, tq, ts)
 					Dequantize(p, tn, tq, ts)
 				})
 				wantQ := make([]uint32, tq.Words())
 				packBytes(wantQ, q, cols)
-				sameBits(t, "q", words(t, d, tq), wantQ) // padding included
+				sameBits(t, "q", wgsltest.Words(t, d, tq), wantQ) // padding included
 				sameBits(t, "scales", gpu.Words(gputest.Read(t, d, ts)), gpu.Words(scales))
-				compare(t, "wide", gputest.Read(t, d, tw), wide, equal)
-				compare(t, "narrow", gputest.Read(t, d, tn), stored(gpu.BF16, wide), equal)
-				zeroPadding(t, d, ts, tw, tn)
-				unchanged(t, d, tx, x)
+				wgsltest.Compare(t, "wide", gputest.Read(t, d, tw), wide, wgsltest.Equal)
+				wgsltest.Compare(t, "narrow", gputest.Read(t, d, tn), wgsltest.Stored(gpu.BF16, wide), wgsltest.Equal)
+				wgsltest.ZeroPadding(t, d, ts, tw, tn)
+				wgsltest.Unchanged(t, d, tx, x)
 
-				tq2, ts2, tf := newI8(t, d, "q of wide", rows, cols), dirty(t, d, gpu.F32, "scales of wide", rows, groups), dirty(t, d, gpu.F32, "f32", rows, cols)
-				tq3, ts3 := newI8(t, d, "q of narrow", rows, cols), dirty(t, d, gpu.F32, "scales of narrow", rows, groups)
-				run(t, d, func(p *gpu.Pass) {
+				tq2, ts2, tf := wgsltest.NewI8(t, d, "q of wide", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales of wide", rows, groups), wgsltest.Dirty(t, d, gpu.F32, "f32", rows, cols)
+				tq3, ts3 := wgsltest.NewI8(t, d, "q of narrow", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales of narrow", rows, groups)
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Quantize(p, tq2, ts2, tw)
 					Widen(p, tf, tn)
 					Quantize(p, tq3, ts3, tf)
 				})
-				sameWords(t, d, tq2, tq)
-				sameWords(t, d, ts2, ts)
+				wgsltest.SameWords(t, d, tq2, tq)
+				wgsltest.SameWords(t, d, ts2, ts)
 				again := make([]int8, len(q))
-				unpackBytes(again, words(t, d, tq3), cols)
+				unpackBytes(again, wgsltest.Words(t, d, tq3), cols)
 				for i := range q {
 					if off := int(again[i]) - int(q[i]); max(off, -off) > 1 {
 						t.Fatalf("q of narrow: element %d is %d, was %d", i, again[i], q[i])
 					}
 				}
-				compare(t, "scales of narrow", gputest.Read(t, d, ts3), scales, tolerance{1e-45, 1.0 / 256})
+				wgsltest.Compare(t, "scales of narrow", gputest.Read(t, d, ts3), scales, wgsltest.Tolerance{Abs: 1e-45, Rel: 1.0 / 256})
 			})
 		})
 	}
@@ -121,22 +104,22 @@ func TestQuantize(t *testing.T) {
 
 // What is not finite shows in all of its group and nowhere else.
 func TestQuantizeNotFinite(t *testing.T) {
-	x := random(1, 200, 1)
+	x := wgsltest.Random(1, 200, 1)
 	x[3], x[150] = float32(math.NaN()), float32(math.Inf(-1))
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		tx, tq, ts := gputest.Tensor(t, d, "x", x, 1, 200), newI8(t, d, "q", 1, 200), gputest.Tensor(t, d, "scales", nil, 1, 4)
-		for _, s := range pairStorages {
-			out := dirty(t, d, s.pair, "out", 1, 200)
-			run(t, d, func(p *gpu.Pass) {
+		tx, tq, ts := gputest.Tensor(t, d, "x", x, 1, 200), wgsltest.NewI8(t, d, "q", 1, 200), gputest.Tensor(t, d, "scales", nil, 1, 4)
+		for _, s := range wgsltest.PairStorages {
+			out := wgsltest.Dirty(t, d, s.Pair, "out", 1, 200)
+			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				Quantize(p, tq, ts, tx)
 				Dequantize(p, out, tq, ts)
 			})
 			for i, v := range gputest.Read(t, d, out) {
 				if group := i / QuantizeGroup; (v != v) != (group == 0 || group == 2) {
-					t.Fatalf("%s: element %d is %g", s.pair, i, v)
+					t.Fatalf("%s: element %d is %g", s.Pair, i, v)
 				}
 			}
-			zeroPadding(t, d, out)
+			wgsltest.ZeroPadding(t, d, out)
 		}
 	})
 }
@@ -145,14 +128,14 @@ func TestQuantizeNotFinite(t *testing.T) {
 func TestDequantizePadding(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		nan := float32(math.NaN())
-		tx, tq, ts := gputest.Tensor(t, d, "x", []float32{nan, 1, 2}, 1, 3), newI8(t, d, "q", 1, 3), gputest.Tensor(t, d, "scales", nil, 1, 1)
-		wide, narrow := dirty(t, d, gpu.F32, "wide", 1, 3), dirty(t, d, gpu.BF16, "narrow", 1, 3)
-		run(t, d, func(p *gpu.Pass) {
+		tx, tq, ts := gputest.Tensor(t, d, "x", []float32{nan, 1, 2}, 1, 3), wgsltest.NewI8(t, d, "q", 1, 3), gputest.Tensor(t, d, "scales", nil, 1, 1)
+		wide, narrow := wgsltest.Dirty(t, d, gpu.F32, "wide", 1, 3), wgsltest.Dirty(t, d, gpu.BF16, "narrow", 1, 3)
+		wgsltest.Run(t, d, func(p *gpu.Pass) {
 			Quantize(p, tq, ts, tx)
 			Dequantize(p, wide, tq, ts)
 			Dequantize(p, narrow, tq, ts)
 		})
-		zeroPadding(t, d, wide, narrow)
+		wgsltest.ZeroPadding(t, d, wide, narrow)
 	})
 }
 
@@ -166,18 +149,18 @@ func TestQuantizeParts(t *testing.T) {
 			tx := gputest.Tensor(t, d, "x", x, rows, cols)
 			var made [2][4]gpu.Tensor
 			for i := range made {
-				made[i] = [4]gpu.Tensor{newI8(t, d, "q", rows, cols), dirty(t, d, gpu.F32, "scales", rows, groups), dirty(t, d, gpu.F32, "wide", rows, cols), dirty(t, d, gpu.BF16, "narrow", rows, cols)}
+				made[i] = [4]gpu.Tensor{wgsltest.NewI8(t, d, "q", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols), wgsltest.Dirty(t, d, gpu.BF16, "narrow", rows, cols)}
 				if i == 1 {
 					defer gpu.RestrictBinding(d, int64(33*max(4*gpu.Padded(cols), 32)))()
 				}
-				run(t, d, func(p *gpu.Pass) {
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Quantize(p, made[i][0], made[i][1], tx)
 					Dequantize(p, made[i][2], made[i][0], made[i][1])
 					Dequantize(p, made[i][3], made[i][0], made[i][1])
 				})
 			}
 			for i := range made[0] {
-				sameWords(t, d, made[1][i], made[0][i])
+				wgsltest.SameWords(t, d, made[1][i], made[0][i])
 			}
 		})
 	}
@@ -185,8 +168,8 @@ func TestQuantizeParts(t *testing.T) {
 
 func TestQuantizeRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	x, q, scales := gputest.Tensor(t, d, "x", nil, 64, 130), newI8(t, d, "q", 64, 130), gputest.Tensor(t, d, "scales", nil, 64, 3)
-	other, four, narrow, out := newI8(t, d, "other", 64, 129), gputest.Tensor(t, d, "four", nil, 64, 4), gputest.TensorOf(t, d, gpu.BF16, "narrow", nil, 64, 130), gputest.Tensor(t, d, "out", nil, 64, 130)
+	x, q, scales := gputest.Tensor(t, d, "x", nil, 64, 130), wgsltest.NewI8(t, d, "q", 64, 130), gputest.Tensor(t, d, "scales", nil, 64, 3)
+	other, four, narrow, out := wgsltest.NewI8(t, d, "other", 64, 129), gputest.Tensor(t, d, "four", nil, 64, 4), gputest.TensorOf(t, d, gpu.BF16, "narrow", nil, 64, 130), gputest.Tensor(t, d, "out", nil, 64, 130)
 	for _, c := range []struct {
 		want   string
 		limit  int64

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"steplm/gpu"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
 )
 
@@ -34,17 +35,17 @@ const normGrads = gpu.MaxStorage - 1
 // Each binding costs a call something: one gradient has a kernel of its own.
 var squaredNorm, squaredNorms = declareNorms(1), declareNorms(normGrads)
 
-func declareNorms(count int) *family {
-	name, bindings := fmt.Sprint("squared_norms_", count), upTo(count + 1)[1:]
-	source := fill("squared_norms", map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
-	k := gpu.Kernel{Name: name, Entry: name, Source: text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4,
+func declareNorms(count int) *kernel.Family {
+	name, bindings := fmt.Sprint("squared_norms_", count), kernel.UpTo(count + 1)[1:]
+	source := kernel.Fill(library.Parse("squared_norms", nil), map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
+	k := gpu.Kernel{Name: name, Entry: name, Source: library.Text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4,
 		Access: append([]gpu.Access{w}, slices.Repeat([]gpu.Access{r}, count)...)}
 	k.Host = func(a gpu.Args) {
 		for i := range a.Int(0) {
 			ref.SquaredNorm(a.F(0), a.F(1+i), a.Int(1+4*i+2))
 		}
 	}
-	return declareFamily(k, "F"+strings.Repeat("G", count), storages[:2])
+	return library.Family(k, "F"+strings.Repeat("G", count), kernel.Storages[:2])
 }
 
 var clipScale = treeKernel("clip_scale", []gpu.Access{w, r}, func(a gpu.Args) {
@@ -55,7 +56,7 @@ var releaseScale = treeKernel("release_scale", []gpu.Access{w, r}, func(a gpu.Ar
 	ref.ReleaseScale(a.F(0), a.F(1), a.Int(0), a.Float(1))
 })
 
-var releaseNorm = kernel("release_norm", [3]int{1, 1, 1}, []gpu.Access{w}, func(a gpu.Args) {
+var releaseNorm = library.Declare("release_norm", [3]int{1, 1, 1}, []gpu.Access{w}, func(a gpu.Args) {
 	ref.ReleaseNorm(a.F(0))
 })
 
@@ -74,7 +75,7 @@ func SquaredNormParts(grad gpu.Spec) int { return gpu.Groups(grad.Rows()*grad.St
 // it is.
 func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 	const name = "squared_norms"
-	if !alike(p, name, partials) {
+	if !kernel.Alike(p, name, partials) {
 		return 0
 	}
 	most := max(normPart, int(p.Limits().Binding/4)/normPart*normPart)
@@ -82,7 +83,7 @@ func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 	end := 0
 	for i := range grads {
 		g := &grads[i]
-		if !alike(p, name, *g) {
+		if !kernel.Alike(p, name, *g) {
 			return 0
 		}
 		at, parts := gpu.Padded(end), SquaredNormParts(g.Spec)
@@ -130,7 +131,7 @@ func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
 	for i := range bindings {
 		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
 	}
-	f.run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: p.Params(params...), Tensors: p.Tensors(tensors...), Work: traffic(4, c.elements)})
+	f.Run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: p.Params(params...), Tensors: p.Tensors(tensors...), Work: kernel.Traffic(4, c.elements)})
 	*c = normCall{}
 }
 
@@ -159,12 +160,12 @@ func ReleaseNorm(p *gpu.Pass, stats gpu.Tensor) {
 // oneWorkgroup records a kernel whose single workgroup walks the first n elements of
 // list.
 func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, stats, list gpu.Tensor) {
-	if !fitsWorkgroup(p, k.Name, "elements", n, 64, 1) {
+	if !kernel.FitsWorkgroup(p, k.Name, "elements", n, 64, 1) {
 		return
 	}
 	if len(list.Shape) > 0 && n > list.Cols() {
 		p.Fail(fmt.Errorf("%s: %d elements of tensor %s, which has %d", k.Name, n, list.Name, list.Cols()))
 		return
 	}
-	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list), Work: traffic(4, n)})
+	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list), Work: kernel.Traffic(4, n)})
 }

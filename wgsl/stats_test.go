@@ -9,19 +9,21 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/internal/kernel"
 	"steplm/wgsl/ref"
+	"steplm/wgsl/wgsltest"
 )
 
 func TestSumLosses(t *testing.T) {
 	for _, n := range []int{1, 63, 64, 65, 1000, 200000} {
-		losses, stats := random(1, n, 1), random(2, StatWords, 1)
+		losses, stats := wgsltest.Random(1, n, 1), wgsltest.Random(2, StatWords, 1)
 		want := slices.Clone(stats)
 		ref.SumLosses(want, losses, n)
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			tl, ts := gputest.Tensor(t, d, "losses", losses, n), gputest.Tensor(t, d, "stats", stats, StatWords)
-			run(t, d, func(p *gpu.Pass) { SumLosses(p, ts, tl, n) })
-			compare(t, "stats", gputest.Read(t, d, ts), want, tolerance{1e-6 * math.Sqrt(float64(n)), 1e-6})
-			unchanged(t, d, tl, losses)
+			wgsltest.Run(t, d, func(p *gpu.Pass) { SumLosses(p, ts, tl, n) })
+			wgsltest.Compare(t, "stats", gputest.Read(t, d, ts), want, wgsltest.Tolerance{Abs: 1e-6 * math.Sqrt(float64(n)), Rel: 1e-6})
+			wgsltest.Unchanged(t, d, tl, losses)
 		})
 	}
 }
@@ -32,10 +34,10 @@ func TestClipScale(t *testing.T) {
 			for _, most := range []float32{0, 0.5, 1e6} {
 				rows, c := shape[0], shape[1]
 				n := rows * c
-				a, b := stored(grad, random(1, n, 1)), stored(grad, random(2, n, 0.1)) // two gradients, one norm
+				a, b := wgsltest.Stored(grad, wgsltest.Random(1, n, 1)), wgsltest.Stored(grad, wgsltest.Random(2, n, 0.1)) // two gradients, one norm
 				parts := SquaredNormParts(gpu.Spec{DType: grad, Shape: shape[:]})
 				second := gpu.Padded(parts) // where the second one's sums begin
-				partials, stats := make([]float32, second+parts+1), random(4, StatWords, 1)
+				partials, stats := make([]float32, second+parts+1), wgsltest.Random(4, StatWords, 1)
 				partials[second+parts] = 3
 				sum := 0.0
 				for _, x := range append(widened(a), widened(b)...) {
@@ -47,16 +49,16 @@ func TestClipScale(t *testing.T) {
 					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 						ta, tb := gputest.TensorOf(t, d, grad, "a", a, rows, c), gputest.TensorOf(t, d, grad, "b", b, rows, c)
 						tp, ts := gputest.Tensor(t, d, "partials", partials, len(partials)), gputest.Tensor(t, d, "stats", stats, StatWords)
-						run(t, d, func(p *gpu.Pass) {
+						wgsltest.Run(t, d, func(p *gpu.Pass) {
 							if at := SquaredNorms(p, tp, ta, tb); at != second+parts {
 								t.Errorf("partial sums end at %d, want %d", at, second+parts)
 							}
 							ClipScale(p, ts, tp, second+parts, most)
 						})
-						compare(t, "stats", gputest.Read(t, d, ts), want, tolerance{1e-30, 1e-5})
-						compare(t, "the partial after the last", gputest.Read(t, d, tp)[second+parts:], []float32{3}, equal)
-						unchanged(t, d, ta, a)
-						unchanged(t, d, tb, b)
+						wgsltest.Compare(t, "stats", gputest.Read(t, d, ts), want, wgsltest.Tolerance{Abs: 1e-30, Rel: 1e-5})
+						wgsltest.Compare(t, "the partial after the last", gputest.Read(t, d, tp)[second+parts:], []float32{3}, wgsltest.Equal)
+						wgsltest.Unchanged(t, d, ta, a)
+						wgsltest.Unchanged(t, d, tb, b)
 					})
 				})
 			}
@@ -73,7 +75,7 @@ func TestSquaredNorms(t *testing.T) {
 		var ends []int // of each gradient's sums
 		var values, want []float32
 		for i, shape := range shapes {
-			x := stored(grad, random(uint64(i), shape[0]*shape[1], 1))
+			x := wgsltest.Stored(grad, wgsltest.Random(uint64(i), shape[0]*shape[1], 1))
 			values = append(values, x...)
 			spec := gpu.Spec{DType: grad, Shape: shape[:]}
 			padded := make([]float32, shape[0]*spec.Stride())
@@ -100,21 +102,21 @@ func TestSquaredNorms(t *testing.T) {
 				n := shape[0] * shape[1]
 				grads, values = append(grads, gputest.TensorOf(t, d, grad, fmt.Sprint("grad ", i), values[:n], shape[:]...)), append(values[n:], values[:n]...)
 			}
-			run(t, d, func(p *gpu.Pass) {
+			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				if end := SquaredNorms(p, all, grads...); end != len(want) {
 					t.Errorf("partial sums end at %d, want %d", end, len(want))
 				}
 			})
 			got := gputest.Read(t, d, all)
-			compare(t, "partials", got, want, tolerance{0, 1e-5})
+			wgsltest.Compare(t, "partials", got, want, wgsltest.Tolerance{Abs: 0, Rel: 1e-5})
 			for i, g := range grads {
 				one, n := partials("one"), SquaredNormParts(g.Spec)
-				run(t, d, func(p *gpu.Pass) { SquaredNorms(p, one, g) })
-				compare(t, fmt.Sprint("partials of gradient ", i, " alone"), gputest.Read(t, d, one)[:n], got[ends[i]-n:ends[i]], equal)
+				wgsltest.Run(t, d, func(p *gpu.Pass) { SquaredNorms(p, one, g) })
+				wgsltest.Compare(t, fmt.Sprint("partials of gradient ", i, " alone"), gputest.Read(t, d, one)[:n], got[ends[i]-n:ends[i]], wgsltest.Equal)
 			}
 			defer gpu.RestrictBinding(d, 2*4*normPart)()
-			run(t, d, func(p *gpu.Pass) { SquaredNorms(p, parts, grads...) })
-			sameWords(t, d, parts, all)
+			wgsltest.Run(t, d, func(p *gpu.Pass) { SquaredNorms(p, parts, grads...) })
+			wgsltest.SameWords(t, d, parts, all)
 		})
 	}
 }
@@ -126,12 +128,12 @@ func TestClipScaleNotFinite(t *testing.T) {
 	for _, bad := range notFinite {
 		for _, grad := range []gpu.DType{gpu.F32, gpu.BF16} {
 			for _, most := range []float32{0, 1} {
-				g := random(1, 100, 1)
+				g := wgsltest.Random(1, 100, 1)
 				g[77] = bad
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 					tg, tp := gputest.TensorOf(t, d, grad, "grad", g, 100), gputest.Tensor(t, d, "partials", nil, 1)
-					ts := gputest.Tensor(t, d, "stats", random(2, StatWords, 1), StatWords)
-					run(t, d, func(p *gpu.Pass) { ClipScale(p, ts, tp, SquaredNorms(p, tp, tg), most) })
+					ts := gputest.Tensor(t, d, "stats", wgsltest.Random(2, StatWords, 1), StatWords)
+					wgsltest.Run(t, d, func(p *gpu.Pass) { ClipScale(p, ts, tp, SquaredNorms(p, tp, tg), most) })
 					stats := gputest.Read(t, d, ts)
 					if finite(stats[StatNorm]) {
 						t.Errorf("gradient %g: norm %g, want it not finite", bad, stats[StatNorm])
@@ -162,13 +164,13 @@ func TestReleaseScale(t *testing.T) {
 			ts, norms := gputest.Tensor(t, d, "stats", []float32{7, 1, 1, 0, 0, 0, 0, 0}, StatWords), [3]float32{5, 0, 12}
 			for i, squares := range [][]float32{{9, 16, 1e9}, {0, 0, 1e9}, {44, 100, 1e9}} {
 				tp := gputest.Tensor(t, d, "partials", squares, 3)
-				run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, tp, 2, c.most) })
+				wgsltest.Run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, tp, 2, c.most) })
 				stats := gputest.Read(t, d, ts)
-				compare(t, "norm and scale", stats[StatNorm:StatScale+1], []float32{norms[i], c.scales[i]}, tolerance{0, 1e-6})
+				wgsltest.Compare(t, "norm and scale", stats[StatNorm:StatScale+1], []float32{norms[i], c.scales[i]}, wgsltest.Tolerance{Abs: 0, Rel: 1e-6})
 			}
-			run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
+			wgsltest.Run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
 			stats := gputest.Read(t, d, ts)
-			compare(t, "the whole", []float32{stats[StatLoss], stats[StatNorm], stats[StatSquares]}, []float32{7, 13, 169}, tolerance{0, 1e-6})
+			wgsltest.Compare(t, "the whole", []float32{stats[StatLoss], stats[StatNorm], stats[StatSquares]}, []float32{7, 13, 169}, wgsltest.Tolerance{Abs: 0, Rel: 1e-6})
 		})
 	}
 }
@@ -184,13 +186,13 @@ func TestReleaseScaleNotFinite(t *testing.T) {
 					ts, tp = gputest.Tensor(t, d, "stats", []float32{bad, 0, 0, 0, 0, 0, 0, 0}, StatWords), good
 				}
 				for i, partials := range []gpu.Tensor{good, tp, good} {
-					run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, partials, 1, 1) })
+					wgsltest.Run(t, d, func(p *gpu.Pass) { ReleaseScale(p, ts, partials, 1, 1) })
 					stats := gputest.Read(t, d, ts)
 					if updates := i == 0 && !loss; finite(stats[StatNorm]) != updates || (stats[StatScale] > 0) != updates {
 						t.Errorf("%g in a loss: %t, gradient %d: norm %g, scale %g", bad, loss, i, stats[StatNorm], stats[StatScale])
 					}
 				}
-				run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
+				wgsltest.Run(t, d, func(p *gpu.Pass) { ReleaseNorm(p, ts) })
 				if norm := gputest.Read(t, d, ts)[StatNorm]; finite(norm) {
 					t.Errorf("%g in a loss: %t: the whole norm is %g", bad, loss, norm)
 				}
@@ -200,7 +202,7 @@ func TestReleaseScaleNotFinite(t *testing.T) {
 }
 
 func TestOneWorkgroupRefuses(t *testing.T) {
-	const n = 64*maxWalk + 1
+	const n = 64*kernel.MaxWalk + 1
 	d := gpu.NewHost()
 	var x gpu.Tensor
 	stats, list, long := gputest.Tensor(t, d, "stats", nil, StatWords), gputest.Tensor(t, d, "list", nil, 9), gputest.Tensor(t, d, "long", nil, normPart+1)
@@ -208,8 +210,8 @@ func TestOneWorkgroupRefuses(t *testing.T) {
 		"sum_losses: 4192001 elements, at most 4192000":                 func(p *gpu.Pass) { SumLosses(p, x, x, n) },
 		"clip_scale: 4192001 elements, at most 4192000":                 func(p *gpu.Pass) { ClipScale(p, x, x, n, 1) },
 		"release_scale: 4192001 elements, at most 4192000":              func(p *gpu.Pass) { ReleaseScale(p, x, x, n, 1) },
-		"cross_entropy_forward: 33536001 columns, at most 33536000":     func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, 8*64*maxWalk+1) },
-		"cross_entropy: 16768001 columns, at most 16768000":             func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, 8*64*(maxWalk/2)+1, 1) },
+		"cross_entropy_forward: 33536001 columns, at most 33536000":     func(p *gpu.Pass) { CrossEntropyForward(p, x, x, x, 0, 1, 8*64*kernel.MaxWalk+1) },
+		"cross_entropy: 16768001 columns, at most 16768000":             func(p *gpu.Pass) { CrossEntropy(p, x, x, x, 0, 1, 8*64*(kernel.MaxWalk/2)+1, 1) },
 		"sum_losses: 10 elements of tensor list, which has 9":           func(p *gpu.Pass) { SumLosses(p, stats, list, 10) },
 		"squared_norms: partial sums 8 to 10 of tensor list, which has": func(p *gpu.Pass) { SquaredNorms(p, list, stats, long) },
 		"squared_norms: no tensor":                                      func(p *gpu.Pass) { SquaredNorms(p, list, x) },

@@ -8,6 +8,8 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/internal/kernel"
+	"steplm/wgsl/wgsltest"
 )
 
 // special holds every kind of value that arithmetic might not pass on as it is.
@@ -65,9 +67,9 @@ func awkward() []uint32 {
 
 // packing makes a kernel that packs units of words a, as weights and activations or as
 // gradients, and unpacks them again.
-func packing(s storage, suffix, alias string) *gpu.Kernel {
+func packing(s kernel.Storage, suffix, alias string) *gpu.Kernel {
 	name := "packing" + suffix
-	return &gpu.Kernel{Name: name + s.suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.prelude() + fmt.Sprintf(`
+	return &gpu.Kernel{Name: name + s.Suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.Prelude() + fmt.Sprintf(`
 struct Params { origin: vec3<u32>, n: u32 }
 @group(0) @binding(0) var<storage, read_write> packed: array<%[1]s>;
 @group(0) @binding(1) var<storage, read_write> back: array<vec2<u32>>;
@@ -84,9 +86,9 @@ fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
 }
 
 // packingEights is packing in eights.
-func packingEights(s storage, suffix, alias string) *gpu.Kernel {
+func packingEights(s kernel.Storage, suffix, alias string) *gpu.Kernel {
 	name := "packing_eight" + suffix
-	return &gpu.Kernel{Name: name + s.suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.prelude() + fmt.Sprintf(`
+	return &gpu.Kernel{Name: name + s.Suffix(), Entry: name, Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r}, Source: s.Prelude() + fmt.Sprintf(`
 struct Params { origin: vec3<u32>, n: u32 }
 @group(0) @binding(0) var<storage, read_write> packed: array<%[1]s>;
 @group(0) @binding(1) var<storage, read_write> back: array<vec4<u32>>;
@@ -109,26 +111,26 @@ fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
 func TestPackingOnGPU(t *testing.T) {
 	list := awkward()
 	list = list[:len(list)/8*8]
-	for _, s := range storages {
+	for _, s := range kernel.Storages {
 		for _, c := range []struct {
 			kernel *gpu.Kernel
 			dtype  gpu.DType
 			size   int // elements of a unit
 		}{
-			{packing(s, "", "Pair"), s.pair, 2}, {packing(s, "_grad", "GradPair"), s.grad, 2},
-			{packingEights(s, "", "Eight"), s.pair, 8}, {packingEights(s, "_grad", "GradEight"), s.grad, 8},
+			{packing(s, "", "Pair"), s.Pair, 2}, {packing(s, "_grad", "GradPair"), s.Grad, 2},
+			{packingEights(s, "", "Eight"), s.Pair, 8}, {packingEights(s, "_grad", "GradEight"), s.Grad, 8},
 		} {
 			t.Run(c.kernel.Name, func(t *testing.T) {
 				d := gputest.Adapter(t)
 				ta := gputest.Indices(t, d, "a", list)
 				packed, back := gputest.TensorOf(t, d, c.dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back", make([]uint32, len(list)))
 				n := len(list) / c.size
-				run(t, d, func(p *gpu.Pass) {
-					p.Run(gpu.Call{Kernel: c.kernel, Groups: groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{packed, back, ta}})
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
+					p.Run(gpu.Call{Kernel: c.kernel, Groups: kernel.Groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{packed, back, ta}})
 				})
-				checkPacked(t, c.dtype, words(t, d, packed), list)
-				for i, bits := range words(t, d, back) {
-					if want := gpu.Words(stored(c.dtype, gpu.Floats(list[i:][:1])))[0]; bits != want {
+				checkPacked(t, c.dtype, wgsltest.Words(t, d, packed), list)
+				for i, bits := range wgsltest.Words(t, d, back) {
+					if want := gpu.Words(wgsltest.Stored(c.dtype, gpu.Floats(list[i:][:1])))[0]; bits != want {
 						t.Fatalf("%#x comes back as %#x, want %#x", list[i], bits, want)
 					}
 				}
@@ -157,62 +159,25 @@ func TestNarrowAndWidenBits(t *testing.T) {
 	list := awkward()
 	list = list[:len(list)-1] // an odd row
 	n := len(list)
-	for _, s := range pairStorages {
-		t.Run(s.suffix()[1:], func(t *testing.T) {
+	for _, s := range wgsltest.PairStorages {
+		t.Run(s.Suffix()[1:], func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				b := make([]float32, n)
 				for i := range b {
 					b[i] = float32(math.NaN())
 				}
 				ta, tb := gputest.Tensor(t, d, "a", gpu.Floats(list), n), gputest.Tensor(t, d, "b", b, n)
-				to, same, back := dirty(t, d, s.pair, "out", n), dirty(t, d, s.pair, "same", n), dirty(t, d, gpu.F32, "back", n)
-				run(t, d, func(p *gpu.Pass) {
+				to, same, back := wgsltest.Dirty(t, d, s.Pair, "out", n), wgsltest.Dirty(t, d, s.Pair, "same", n), wgsltest.Dirty(t, d, gpu.F32, "back", n)
+				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Mix(p, to, ta, tb, 1, 0)
 					Mix(p, same, ta, ta, 1, 0)
 					Widen(p, back, to)
 				})
-				checkPacked(t, s.pair, words(t, d, to), list)
-				checkPacked(t, s.pair, words(t, d, same), list)
-				unchanged(t, d, back, stored(s.pair, gpu.Floats(list)))
-				zeroPadding(t, d, to, same, back)
+				checkPacked(t, s.Pair, wgsltest.Words(t, d, to), list)
+				checkPacked(t, s.Pair, wgsltest.Words(t, d, same), list)
+				wgsltest.Unchanged(t, d, back, wgsltest.Stored(s.Pair, gpu.Floats(list)))
+				wgsltest.ZeroPadding(t, d, to, same, back)
 			})
 		})
-	}
-}
-
-func TestVariants(t *testing.T) {
-	f32, bf16 := gpu.F32, gpu.BF16
-	for _, c := range []struct {
-		types string
-		in    []gpu.DType
-		want  string
-	}{
-		{"PP", []gpu.DType{f32, f32}, "x_f32"},
-		{"PFP", []gpu.DType{bf16, f32, bf16}, "x_bf16"},
-		{"GP", []gpu.DType{bf16, bf16}, "x_bf16"},
-		{"GP", []gpu.DType{f32, bf16}, "x_bf16_f32"},
-		{"GP", []gpu.DType{f32, f32}, "x_f32"},
-		{"FG", []gpu.DType{f32, bf16}, "x_bf16"},
-		{"FG", []gpu.DType{f32, f32}, "x_f32"},
-		{"GP", []gpu.DType{bf16, f32}, "x: no kernel for f32 with gradients of bf16"},
-	} {
-		f := &family{name: "x", types: c.types, variants: map[storage]*gpu.Kernel{}}
-		got := ""
-		for _, s := range storages {
-			f.variants[s] = &gpu.Kernel{Name: "x" + s.suffix(), Access: make([]gpu.Access, len(c.in)), DTypes: s.dtypes(c.types), Host: func(gpu.Args) { got = "x" + s.suffix() }}
-		}
-		d := gpu.NewHost()
-		var tensors []gpu.Tensor
-		for _, dtype := range c.in {
-			tensors = append(tensors, gputest.TensorOf(t, d, dtype, "t", nil, 8))
-		}
-		p := d.Begin("variants")
-		f.run(p, gpu.Call{Groups: [3]int{1, 1, 1}, Tensors: tensors})
-		if err := p.End(); err != nil {
-			got = err.Error()
-		}
-		if got != c.want {
-			t.Errorf("%s of %v runs %q, want %q", c.types, c.in, got, c.want)
-		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl/internal/kernel"
+	"steplm/wgsl/wgsltest"
 )
 
 // filled makes a tensor whose elements are all value.
@@ -25,17 +27,17 @@ func TestLongestWalks(t *testing.T) {
 	d := gputest.Adapter(t)
 	first := func(x gpu.Tensor) float64 { return float64(gputest.Read(t, d, x)[0]) }
 	t.Run("sum_losses", func(t *testing.T) {
-		const n = 64 * maxWalk
+		const n = 64 * kernel.MaxWalk
 		losses, stats := filled(t, d, gpu.F32, "losses", 1, n), filled(t, d, gpu.F32, "stats", 0, StatWords)
-		run(t, d, func(p *gpu.Pass) { SumLosses(p, stats, losses, n) })
+		wgsltest.Run(t, d, func(p *gpu.Pass) { SumLosses(p, stats, losses, n) })
 		if got := first(stats); got != n {
 			t.Errorf("the sum of %d ones is %g", n, got)
 		}
 	})
 	t.Run("cross_entropy", func(t *testing.T) {
-		for _, c := range []struct{ v, loops int }{{8 * 64 * maxWalk, 1}, {8 * 64 * (maxWalk / 2), 2}} {
+		for _, c := range []struct{ v, loops int }{{8 * 64 * kernel.MaxWalk, 1}, {8 * 64 * (kernel.MaxWalk / 2), 2}} {
 			logits, losses, targets := filled(t, d, gpu.F32, "logits", 1, 1, c.v), filled(t, d, gpu.F32, "losses", 0, 1), gputest.Indices(t, d, "targets", []uint32{5})
-			run(t, d, func(p *gpu.Pass) {
+			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				if c.loops == 1 {
 					CrossEntropyForward(p, logits, losses, targets, 0, 1, c.v)
 				} else {
@@ -50,11 +52,11 @@ func TestLongestWalks(t *testing.T) {
 			}
 		}
 	})
-	for _, c := range []int{2 * 64 * (maxWalk / 2), 8 * (maxWalk / 2)} { // by a workgroup, by an invocation
+	for _, c := range []int{2 * 64 * (kernel.MaxWalk / 2), 8 * (kernel.MaxWalk / 2)} { // by a workgroup, by an invocation
 		t.Run(fmt.Sprint("rmsnorm ", c), func(t *testing.T) {
 			x, weight, rstd := filled(t, d, gpu.BF16, "x", 2, 1, c), filled(t, d, gpu.BF16, "weight", 3, c), filled(t, d, gpu.F32, "rstd", 0, 1)
 			y, dx := filled(t, d, gpu.BF16, "y", 0, 1, c), filled(t, d, gpu.BF16, "dx", 1, 1, c)
-			run(t, d, func(p *gpu.Pass) {
+			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				RMSNormForward(p, y, rstd, x, weight, 0)
 				RMSNormBackward(p, dx, x, x, weight, rstd) // a constant's gradient goes along it: norms do not change
 			})
@@ -67,9 +69,9 @@ func TestLongestWalks(t *testing.T) {
 		})
 	}
 	t.Run("rmsnorm_backward_weight", func(t *testing.T) {
-		const rows = 8 * maxWalk
+		const rows = 8 * kernel.MaxWalk
 		x, rstd, dweight := filled(t, d, gpu.BF16, "x", 1, rows, 1), filled(t, d, gpu.F32, "rstd", 1, rows), filled(t, d, gpu.F32, "dweight", 0, 1)
-		run(t, d, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dweight, x, x, rstd, false) })
+		wgsltest.Run(t, d, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dweight, x, x, rstd, false) })
 		if got := first(dweight); got != rows {
 			t.Errorf("the sum of %d ones is %g", rows, got)
 		}

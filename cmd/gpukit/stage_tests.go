@@ -23,7 +23,9 @@ type suite struct {
 // implementation, the bytes, and what must be the same bits.
 var suites = []suite{
 	{"gpu", 1, ""},
-	{"wgsl", 5, ""},
+	{"wgsl", 2, ""},
+	{"matmul", 2, ""},
+	{"attention", 1, ""},
 	{"model", 2, ""},
 	{"stage", 2, "^(TestIndependentFixture|TestIndependentFixtureTied|TestLedgerIsThePlan|TestPlanIsWhatAGPUHolds|" +
 		"TestTransitionPeaks|TestSameSeedSameBits|TestStopAndResume|TestVariantsTrainAlike|TestStoragesTrain|TestMergeLeavesLogits)$"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
 	"steplm/gpu"
 )
@@ -24,7 +25,7 @@ func refused(t *testing.T, m material, code int, parts []string, flags ...string
 	parent := t.TempDir()
 	_, stderr, got := call(t, "", m.pretrain(filepath.Join(parent, "run"), flags...)...)
 	checkFailure(t, strings.Join(flags, " "), stderr, got, code, parts...)
-	if left := entries(t, parent); len(left) > 0 {
+	if left := clitest.Entries(t, parent); len(left) > 0 {
 		t.Errorf("%q left %q", flags, left)
 	}
 }
@@ -32,7 +33,7 @@ func refused(t *testing.T, m material, code int, parts []string, flags ...string
 // withoutText renames a shard's text column.
 func withoutText(t *testing.T, shard string) string {
 	t.Helper()
-	b := []byte(contents(t, shard))
+	b := []byte(clitest.Contents(t, shard))
 	footer := b[len(b)-8-int(binary.LittleEndian.Uint32(b[len(b)-8:])):]
 	copy(footer, strings.ReplaceAll(string(footer), "text", "tent"))
 	return writeFile(t, "tent.parquet", string(b))
@@ -44,7 +45,7 @@ func TestPretrainRefusesBadData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := contents(t, shard[0])
+	whole := clitest.Contents(t, shard[0])
 	missing, empty := filepath.Join(t.TempDir(), "missing"), t.TempDir()
 	noRows := filepath.Join(t.TempDir(), "none.parquet")
 	if err := datatest.WriteShard(noRows, nil, datatest.WriteOptions{}); err != nil {
@@ -89,7 +90,7 @@ func TestPretrainRefusesBadData(t *testing.T) {
 func TestPretrainRefusesBadParquet(t *testing.T) {
 	dir := datatest.Path(t, "parquet/bad")
 	m := newMaterial(t)
-	for _, name := range entries(t, dir) {
+	for _, name := range clitest.Entries(t, dir) {
 		refused(t, m, 1, []string{name}, "--data", filepath.Join(dir, name), "--device", "host")
 	}
 }
@@ -154,7 +155,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 	} {
 		refused(t, m, c.code, c.parts, append(c.flags, "--device", "host")...)
 	}
-	if left := entries(t, notEmpty); !slices.Equal(left, []string{"thesis.txt"}) {
+	if left := clitest.Entries(t, notEmpty); !slices.Equal(left, []string{"thesis.txt"}) {
 		t.Errorf("a folder that is not a run's was touched: %q", left)
 	}
 
@@ -170,7 +171,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 	fail(t, 2, []string{"--out"}, without("--out")...)
 	fail(t, 2, []string{"--tokens -5", "1 or more"}, append(without("--steps"), "--tokens=-5")...)
 	fail(t, 2, []string{"--hidden", "presets"}, without("--hidden")...)
-	if left := entries(t, filepath.Dir(out)); len(left) > 0 {
+	if left := clitest.Entries(t, filepath.Dir(out)); len(left) > 0 {
 		t.Errorf("left %q", left)
 	}
 }
@@ -214,7 +215,7 @@ func TestPretrainWithoutAdapter(t *testing.T) {
 	noAdapter(c)
 	_, stderr, code := finish(t, c, "")
 	checkFailure(t, "pretrain", stderr, code, 1, "mesa-vulkan-drivers", "--device host")
-	if left := entries(t, filepath.Dir(run)); len(left) > 0 {
+	if left := clitest.Entries(t, filepath.Dir(run)); len(left) > 0 {
 		t.Errorf("left %q", left)
 	}
 }
@@ -225,7 +226,7 @@ func TestResumeRefuses(t *testing.T) {
 		return m.pretrain(run, append([]string{"--device", "host"}, more...)...)
 	}
 	succeed(t, "", host()...)
-	before := contents(t, run, "metrics.jsonl")
+	before := clitest.Contents(t, run, "metrics.jsonl")
 	refuse := func(parts []string, more ...string) {
 		t.Helper()
 		_, stderr, code := call(t, "", host(more...)...)
@@ -241,12 +242,12 @@ func TestResumeRefuses(t *testing.T) {
 	refuse([]string{run, "--tokenizer", "was begun with"}, "--resume", run, "--tokenizer", other)
 	shard, _ := filepath.Glob(m.train)
 	refuse([]string{run, "--data", "was begun with"}, "--resume", run, "--data", shard[0])
-	if after := contents(t, run, "metrics.jsonl"); after != before {
+	if after := clitest.Contents(t, run, "metrics.jsonl"); after != before {
 		t.Error("a refused --resume changed metrics.jsonl")
 	}
 
 	model := filepath.Join(run, "checkpoints", "step-8", "model.safetensors")
-	good := contents(t, model)
+	good := clitest.Contents(t, model)
 	bad := []byte(good)
 	bad[len(bad)/2] ^= 1
 	for what, content := range map[string]string{"a flipped bit": string(bad), "a cut end": good[:len(good)-1]} {
@@ -278,7 +279,7 @@ func TestDiskFullWhileSaving(t *testing.T) {
 	size := func(step string) int64 {
 		var n int64
 		for _, file := range []string{"model.safetensors", "optimizer.safetensors"} {
-			n += int64(len(contents(t, straight, "checkpoints", step, file)))
+			n += int64(len(clitest.Contents(t, straight, "checkpoints", step, file)))
 		}
 		return n
 	}
@@ -289,7 +290,7 @@ func TestDiskFullWhileSaving(t *testing.T) {
 			if runtime.GOOS == "windows" {
 				t.Skip("Windows does not limit a process's files")
 			}
-			blocks := int64(len(contents(t, straight, "checkpoints", "step-8", "optimizer.safetensors"))) / 512 / 2
+			blocks := int64(len(clitest.Contents(t, straight, "checkpoints", "step-8", "optimizer.safetensors"))) / 512 / 2
 			return shell(t, "ulimit -f "+jsonOf(t, blocks), args)
 		},
 		"full disk": func(t *testing.T, dir string, args []string) *exec.Cmd {
@@ -313,7 +314,7 @@ func TestDiskFullWhileSaving(t *testing.T) {
 			if name == "full disk" && !strings.Contains(stderr, "make room") {
 				t.Errorf("not told what to do: %s", stderr)
 			}
-			if left := entries(t, filepath.Join(run, "checkpoints")); !slices.Equal(left, []string{"LATEST", "step-2", "step-3"}) {
+			if left := clitest.Entries(t, filepath.Join(run, "checkpoints")); !slices.Equal(left, []string{"LATEST", "step-2", "step-3"}) {
 				t.Errorf("checkpoints are %q", left)
 			}
 			if name == "full disk" {

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/session"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // benchAllCmd is the benchmark set: what docs/benchmarks.md records.
@@ -66,14 +68,14 @@ func (c *benchAllCmd) Run(ctx context.Context) error {
 		claims = append(claims, list...)
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"device": dev.Name(), "claims": claims})
+		return view.JSON(map[string]any{"device": dev.Name(), "claims": claims})
 	}
 	fmt.Fprintf(w, "\n== ratios on %s\n", dev.Name())
 	rows := [][]string{{"", "asked", "by the clock", "by CPU time"}}
 	for _, x := range claims {
-		rows = append(rows, []string{x.What, x.Asked, figure(x.Time), figure(x.CPU)})
+		rows = append(rows, []string{x.What, x.Asked, view.Figure(x.Time), view.Figure(x.CPU)})
 	}
-	writeTable(w, 2, rows)
+	view.Table(w, 2, rows)
 	return nil
 }
 
@@ -90,7 +92,7 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 		var names [3]string
 		for i, precision := range []string{model.F32, model.F32, model.BF16} {
 			t := types(precision)
-			class, err := wgsl.MatmulClass(transpose, t, t, t, 1024, 1024, 1024, whole(dev.Limits()))
+			class, err := matmul.NewClass(transpose, t, t, t, 1024, 1024, 1024, whole(dev.Limits()))
 			if err != nil {
 				return nil, err
 			}
@@ -112,7 +114,7 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 			defer free()
 			list = append(list, x)
 		}
-		if err := takeTurns(ctx, list, c.Steps, progressOutput(c.JSON), transpose); err != nil {
+		if err := takeTurns(ctx, list, c.Steps, view.ProgressOutput(c.JSON), transpose); err != nil {
 			return nil, err
 		}
 		for i, x := range list {
@@ -121,13 +123,13 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 			if dev.Limits().CPU {
 				got.CPU = overTurns(list[0].cpu, x.cpu)
 			}
-			rows = append(rows, []string{what, names[i], figure(2 * 1024 * 1024 * 1024 / x.median() / 1e9), figure(got.Time), figure(got.CPU)})
+			rows = append(rows, []string{what, names[i], view.Figure(2 * 1024 * 1024 * 1024 / x.median() / 1e9), view.Figure(got.Time), view.Figure(got.CPU)})
 			if i > 0 {
 				claims = append(claims, got)
 			}
 		}
 	}
-	writeTable(w, 2, rows)
+	view.Table(w, 2, rows)
 	return claims, nil
 }
 
@@ -163,7 +165,7 @@ func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) (
 			worst.CPU = got.CPU
 		}
 	}
-	writeTable(w, 2, rows)
+	view.Table(w, 2, rows)
 	return []claim{worst}, nil
 }
 
@@ -183,7 +185,7 @@ func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Clas
 	for _, v := range others {
 		list = append(list, of(v), of(choice))
 	}
-	if err := takeTurns(ctx, list, c.Steps, progressOutput(c.JSON), class.String()); err != nil {
+	if err := takeTurns(ctx, list, c.Steps, view.ProgressOutput(c.JSON), class.String()); err != nil {
 		return nil, got, err
 	}
 	best, cpu := choice, 1.0
@@ -198,7 +200,7 @@ func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Clas
 	if dev.Limits().CPU {
 		got.CPU = cpu
 	}
-	return []string{class.String(), choice, figure(trial.Work / list[0].median() / 1e9), best, figure(got.Time), figure(got.CPU)}, got, nil
+	return []string{class.String(), choice, view.Figure(trial.Work / list[0].median() / 1e9), best, view.Figure(got.Time), view.Figure(got.CPU)}, got, nil
 }
 
 func (c *benchAllCmd) attention(ctx context.Context, w io.Writer, dev gpu.Device) (claims []claim, err error) {

@@ -8,8 +8,9 @@ import (
 	"math"
 	"slices"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/attention"
 )
 
 // benchAttentionCmd times causal attention.
@@ -68,12 +69,12 @@ func (c *benchAttentionCmd) Run(ctx context.Context) error {
 
 // attentionTensors are the operands of both directions.
 type attentionTensors struct {
-	shape                                      wgsl.AttentionShape
+	shape                                      attention.Shape
 	q, k, v, out, lse, dout, dq, dk, dv, delta gpu.Tensor
 	list                                       []gpu.Tensor
 }
 
-func newAttentionTensors(d gpu.Device, dtype gpu.DType, s wgsl.AttentionShape) (*attentionTensors, error) {
+func newAttentionTensors(d gpu.Device, dtype gpu.DType, s attention.Shape) (*attentionTensors, error) {
 	x := &attentionTensors{shape: s}
 	rows := []int{s.B * s.T, s.H * s.D}
 	keys, stats := []int{s.B * s.T, s.KV * s.D}, []int{s.B, s.H, s.T}
@@ -115,17 +116,17 @@ func (x *attentionTensors) free(d gpu.Device) {
 }
 
 func (x *attentionTensors) forward(p *gpu.Pass) {
-	wgsl.AttentionForward(p, x.out, x.lse, x.q, x.k, x.v, x.shape)
+	attention.Forward(p, x.out, x.lse, x.q, x.k, x.v, x.shape)
 }
 
 func (x *attentionTensors) backward(p *gpu.Pass) {
-	wgsl.AttentionBackwardQuery(p, x.dq, x.delta, x.dout, x.out, x.q, x.k, x.v, x.lse, x.shape)
-	wgsl.AttentionBackwardKeyValue(p, x.dk, x.dv, x.dout, x.q, x.k, x.v, x.lse, x.delta, x.shape)
+	attention.BackwardQuery(p, x.dq, x.delta, x.dout, x.out, x.q, x.k, x.v, x.lse, x.shape)
+	attention.BackwardKeyValue(p, x.dk, x.dv, x.dout, x.q, x.k, x.v, x.lse, x.delta, x.shape)
 }
 
 // validate refuses what cannot be allocated; what no kernel exists for, kernels refuse.
-func (c *benchAttentionCmd) validate() (wgsl.AttentionShape, error) {
-	s := wgsl.AttentionShape{B: c.Batch, T: c.SeqLen, H: c.Heads, KV: c.Heads, D: c.HeadSize}
+func (c *benchAttentionCmd) validate() (attention.Shape, error) {
+	s := attention.Shape{B: c.Batch, T: c.SeqLen, H: c.Heads, KV: c.Heads, D: c.HeadSize}
 	if c.KVHeads != nil {
 		s.KV = *c.KVHeads
 	}
@@ -182,7 +183,7 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	}
 	defer x.free(dev)
 	forward, backward := timedPass(dev, x.lse, x.forward), timedPass(dev, x.dk, x.backward)
-	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, progressOutput(c.JSON), "attention"); err != nil {
+	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, view.ProgressOutput(c.JSON), "attention"); err != nil {
 		return b, err
 	}
 	b.Variant = variants(dev, classes)
@@ -194,7 +195,7 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	b.GFLOPS, b.Tokens = 18*pairs/both/1e9, float64(s.B*s.T)/both
 	b.Ratio = b.Backward.Seconds / b.Forward.Seconds
 	if dev.Limits().CPU {
-		b.CPURatio = ratio(median(backward.cpu), median(forward.cpu))
+		b.CPURatio = view.Ratio(median(backward.cpu), median(forward.cpu))
 	}
 	return b, nil
 }
@@ -213,15 +214,15 @@ func (b attentionBench) name() string {
 }
 
 func (b attentionBench) print(w io.Writer) {
-	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device, figure(b.Ratio), figure(b.CPURatio))
+	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device, view.Figure(b.Ratio), view.Figure(b.CPURatio))
 	rows := [][]string{{"", "ms", "spread", "GFLOP/s", "of the products' best", "GB/s", "tokens/s"}}
 	for _, t := range []struct {
 		name string
 		attentionTiming
 	}{{"forward", b.Forward}, {"backward", b.Backward}} {
-		rows = append(rows, []string{t.name, figure(1e3 * t.Seconds), perCent(t.Spread), figure(t.GFLOPS), perCent(ratio(t.GFLOPS, b.Peak)), figure(t.GBPerSecond), figure(t.Tokens)})
+		rows = append(rows, []string{t.name, view.Figure(1e3 * t.Seconds), view.PerCent(t.Spread), view.Figure(t.GFLOPS), view.PerCent(view.Ratio(t.GFLOPS, b.Peak)), view.Figure(t.GBPerSecond), view.Figure(t.Tokens)})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	for _, class := range slices.Sorted(maps.Keys(b.Variant)) {
 		fmt.Fprintf(w, "%s: %s\n", class, b.Variant[class])
 	}

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
 
@@ -104,7 +106,7 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 		return b, usagef("--seconds %g: it must be above 0 and at most 3600", c.Seconds)
 	}
 	t, l := types(c.Precision), dev.Limits()
-	class, err := wgsl.MatmulClass(c.Transpose, t, t, t, c.M, c.N, c.K, whole(l))
+	class, err := matmul.NewClass(c.Transpose, t, t, t, c.M, c.N, c.K, whole(l))
 	if err != nil {
 		return b, usageError{err}
 	}
@@ -150,7 +152,7 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 	size := map[string]float64{model.F32: 4, model.BF16: 2}[c.Precision]
 	b.GBPerSecond = size * (float64(c.M)*float64(c.K) + float64(c.K)*float64(c.N) + float64(c.M)*float64(c.N)) / b.Seconds / 1e9
 	b.Peak = peak / 1e9
-	b.PeakShare = ratio(b.GFLOPS, b.Peak)
+	b.PeakShare = view.Ratio(b.GFLOPS, b.Peak)
 	return b, nil
 }
 
@@ -169,16 +171,16 @@ func (b matmulBench) name() string {
 }
 
 func (b matmulBench) print(w io.Writer) {
-	fmt.Fprintf(w, "%s on %s: %s GFLOP/s, %s GB/s, %s ms, %s of the products' best (%s)\n", b.name(), b.Device, figure(b.GFLOPS), figure(b.GBPerSecond), figure(1e3*b.Seconds), perCent(ratio(b.GFLOPS, b.Peak)), b.Variant)
+	fmt.Fprintf(w, "%s on %s: %s GFLOP/s, %s GB/s, %s ms, %s of the products' best (%s)\n", b.name(), b.Device, view.Figure(b.GFLOPS), view.Figure(b.GBPerSecond), view.Figure(1e3*b.Seconds), view.PerCent(view.Ratio(b.GFLOPS, b.Peak)), b.Variant)
 	rows := [][]string{{"variant", "GFLOP/s", "of the best", ""}}
 	for _, r := range b.Variants {
 		note := ""
 		if r.Variant == b.Chosen {
 			note = "the device's choice"
 		}
-		rows = append(rows, []string{r.Variant, figure(r.GFLOPS), perCent(ratio(r.GFLOPS, b.Variants[0].GFLOPS)), note})
+		rows = append(rows, []string{r.Variant, view.Figure(r.GFLOPS), view.PerCent(view.Ratio(r.GFLOPS, b.Variants[0].GFLOPS)), note})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	for _, why := range b.Excluded {
 		fmt.Fprintf(w, "left out: %s\n", why)
 	}

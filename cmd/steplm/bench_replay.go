@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 )
 
 // replayed is one of a step's calls, timed by itself.
@@ -58,8 +60,8 @@ func sumReplays(list []replayed, kind string, step *timed, microBatches int) (k 
 	}
 	k.Seconds = median(wall)
 	for turn := range turns {
-		wall[turn] = ratio(wall[turn], step.wall[turn])
-		cpu[turn] = ratio(cpu[turn], step.cpu[turn])
+		wall[turn] = view.Ratio(wall[turn], step.wall[turn])
+		cpu[turn] = view.Ratio(cpu[turn], step.cpu[turn])
 	}
 	k.Share, k.CPUShare = median(wall), median(cpu)
 	return k
@@ -80,7 +82,7 @@ const peakFLOPs = 2 * 1024 * 1024 * 1024
 // timedPeak times that product, peakClass's in one piece. free releases its tensors.
 func timedPeak(dev gpu.Device, precision string) (t *timed, free func(), err error) {
 	x := types(precision)
-	c, err := wgsl.MatmulClass("nt", x, x, x, 1024, 1024, 1024, whole(dev.Limits()))
+	c, err := matmul.NewClass("nt", x, x, x, 1024, 1024, 1024, whole(dev.Limits()))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
@@ -217,7 +218,7 @@ func (x *stepRunner) sum(dev gpu.Device, peak float64) {
 	x.Seconds, x.Spread = x.step.median(), x.step.spread()
 	x.Tokens = float64(x.recipe.TokensPerStep()) / x.Seconds
 	x.GFLOPS = x.Total / x.Seconds / 1e9
-	x.MFU = ratio(x.GFLOPS, peak)
+	x.MFU = view.Ratio(x.GFLOPS, peak)
 	x.Handing = median(x.handing[1:])
 	x.Products = sumReplays(x.replays, "matmul", x.step, x.recipe.GradAccum)
 	x.Attend = sumReplays(x.replays, "attention", x.step, x.recipe.GradAccum)
@@ -277,7 +278,7 @@ func measureSteps(ctx context.Context, dev gpu.Device, r recipe.Recipe, beside *
 		tokens, flops, seconds = tokens+n*float64(r.TokensPerStep()), flops+n*x.Total, seconds+n*x.Seconds
 	}
 	b.Tokens, b.GFLOPS = tokens/seconds, flops/seconds/1e9
-	b.MFU = ratio(b.GFLOPS, b.Peak)
+	b.MFU = view.Ratio(b.GFLOPS, b.Peak)
 	return b, nil
 }
 
@@ -335,7 +336,7 @@ func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, step
 		defer free()
 		list = append(list, best)
 	}
-	if err := takeTurns(ctx, list, steps, progressOutput(quiet), "steps"); err != nil {
+	if err := takeTurns(ctx, list, steps, view.ProgressOutput(quiet), "steps"); err != nil {
 		return 0, err
 	}
 	if gpu.Tunable(dev) {
@@ -351,41 +352,41 @@ func (b stepBench) print(w io.Writer) {
 	c := b.Model
 	fmt.Fprintf(w, "steps of %d x %d tokens, %d micro-batches; hidden %d, FFN %d, %d layers, vocabulary %d; on %s\n", b.Batch.Batch, b.Batch.SeqLen, b.Accum, c.Hidden, c.FFN, c.Layers, c.Vocab, b.Device)
 	if b.Peak > 0 {
-		fmt.Fprintf(w, "the device's best product, between the steps: %s GFLOP/s\n", figure(b.Peak))
+		fmt.Fprintf(w, "the device's best product, between the steps: %s GFLOP/s\n", view.Figure(b.Peak))
 	}
 	rows := [][]string{{"", "layers", "s/step", "spread", "handed over in", "tokens/s", "GFLOP/step", "GFLOP/s", "MFU"}}
 	alone := [][]string{{"alone, of the step", "matmuls, GFLOP", "seconds", "time", "CPU time", "attention, GFLOP", "seconds", "time", "CPU time"}}
 	parts := [][]string{{"GFLOP/step", "forward", "backward", "of both: dW", "adapters", "attention", "head", "recomputation"}}
 	for _, s := range b.Stages {
-		rows = append(rows, []string{s.Name, fmt.Sprint(s.Layers), figure(s.Seconds), perCent(s.Spread), figure(1e3*s.Handing) + " ms", figure(s.Tokens), figure(s.Total / 1e9), figure(s.GFLOPS), perCent(ratio(s.GFLOPS, b.Peak))})
+		rows = append(rows, []string{s.Name, fmt.Sprint(s.Layers), view.Figure(s.Seconds), view.PerCent(s.Spread), view.Figure(1e3*s.Handing) + " ms", view.Figure(s.Tokens), view.Figure(s.Total / 1e9), view.Figure(s.GFLOPS), view.PerCent(view.Ratio(s.GFLOPS, b.Peak))})
 		row, part := []string{s.Name}, []string{s.Name}
 		for _, k := range []kernels{s.Products, s.Attend} {
-			row = append(row, figure(k.FLOPs/1e9), figure(k.Seconds), perCent(k.Share), perCent(k.CPUShare))
+			row = append(row, view.Figure(k.FLOPs/1e9), view.Figure(k.Seconds), view.PerCent(k.Share), view.PerCent(k.CPUShare))
 		}
 		alone = append(alone, row)
 		for _, f := range []float64{s.FLOPs.Forward, s.FLOPs.Backward, s.FLOPs.WeightGradients, s.FLOPs.Adapters, s.FLOPs.Attention, s.FLOPs.Head, s.FLOPs.Recomputation} {
-			part = append(part, figure(f/1e9))
+			part = append(part, view.Figure(f/1e9))
 		}
 		parts = append(parts, part)
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	fmt.Fprintln(w, "\nEach of a step's calls timed by itself, and their sum against the step")
-	writeTable(w, 1, alone)
+	view.Table(w, 1, alone)
 	fmt.Fprintln(w)
-	writeTable(w, 1, parts)
+	view.Table(w, 1, parts)
 	if b.Stages[len(b.Stages)-1].TimeRatio == 0 {
 		return
 	}
 	fmt.Fprintln(w)
 	against := [][]string{{"against vanilla", "operations", "time", "more than operations say", "CPU time", "more"}}
 	for _, s := range b.Stages[1:] {
-		row := []string{s.Name, figure(s.FLOPRatio), figure(s.TimeRatio), more(s.TimeRatio, s.FLOPRatio), "-", "-"}
+		row := []string{s.Name, view.Figure(s.FLOPRatio), view.Figure(s.TimeRatio), more(s.TimeRatio, s.FLOPRatio), "-", "-"}
 		if s.CPURatio > 0 {
-			row[4], row[5] = figure(s.CPURatio), more(s.CPURatio, s.FLOPRatio)
+			row[4], row[5] = view.Figure(s.CPURatio), more(s.CPURatio, s.FLOPRatio)
 		}
 		against = append(against, row)
 	}
-	writeTable(w, 1, against)
+	view.Table(w, 1, against)
 	if !b.Turns {
 		fmt.Fprintln(w, "measured one after another: memory does not suffice for all stages at once")
 	}

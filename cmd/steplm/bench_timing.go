@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 )
 
@@ -31,7 +31,7 @@ func stopwatch() func() spent {
 // takeTurns runs everything once to warm up and then turn by turn, every second turn
 // backwards: a clock that drifts then favours the first as often as the last.
 func takeTurns(ctx context.Context, list []*timed, turns int, w io.Writer, label string) error {
-	bar := newProgress(w, label, int64((turns+1)*len(list)), "runs")
+	bar := view.NewProgress(w, label, int64((turns+1)*len(list)), "runs")
 	defer bar.Done()
 	done := int64(0)
 	for turn := range turns + 1 {
@@ -104,34 +104,7 @@ func median(list []float64) float64 {
 func overTurns(x, y []float64) float64 {
 	list := make([]float64, len(x))
 	for i := range x {
-		list[i] = ratio(x[i], y[i])
+		list[i] = view.Ratio(x[i], y[i])
 	}
 	return median(list)
-}
-
-// figure prints a number with three digits, a missing one as "-".
-func figure(x float64) string {
-	switch {
-	case x == 0:
-		return "-"
-	case x >= 1000:
-		return fmt.Sprintf("%.0f", x)
-	}
-	return fmt.Sprintf("%.3g", x)
-}
-
-// perCent prints a ratio, "-" where it is not known.
-func perCent(x float64) string {
-	if x == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f %%", 100*x)
-}
-
-// ratio is part of a whole, 0 where the whole is not known.
-func ratio(part, whole float64) float64 {
-	if whole == 0 {
-		return 0
-	}
-	return part / whole
 }

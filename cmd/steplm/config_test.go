@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/stage/session"
 )
 
@@ -80,7 +81,7 @@ func TestPretrainByConfig(t *testing.T) {
 	if got, want := lossLines(t, moved), lossLines(t, plain); got != want {
 		t.Errorf("losses of the resumed run\n%s\nwant\n%s", got, want)
 	}
-	if left := entries(t, filepath.Join(moved, "checkpoints")); len(left) != 2 {
+	if left := clitest.Entries(t, filepath.Join(moved, "checkpoints")); len(left) != 2 {
 		t.Errorf("--keep 1 left %q", left)
 	}
 

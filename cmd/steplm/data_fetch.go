@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/stage/session"
 )
@@ -46,7 +47,7 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 		}
 	}
 	if c.JSON {
-		return printJSON(struct {
+		return view.JSON(struct {
 			Source string   `json:"source"`
 			Commit string   `json:"commit"`
 			Dir    string   `json:"dir"`

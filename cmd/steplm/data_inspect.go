@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -38,7 +39,7 @@ func (c *dataInspectCmd) Run() error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(in)
+		return view.JSON(in)
 	}
 	printInspection(in)
 	return nil
@@ -46,16 +47,16 @@ func (c *dataInspectCmd) Run() error {
 
 func printInspection(in *data.Inspection) {
 	w := os.Stdout
-	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), count(in.Rows), count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
+	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), view.Count(in.Rows), view.Count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
 	files := [][]string{{"file", "rows", "groups", "bytes"}}
 	for i, f := range in.Files {
 		if i == maxFilesShown {
 			files = append(files, []string{fmt.Sprintf("and %d more", len(in.Files)-i)})
 			break
 		}
-		files = append(files, []string{f.Path, count(f.Rows), count(int64(f.RowGroups)), gpu.Bytes(f.Bytes)})
+		files = append(files, []string{f.Path, view.Count(f.Rows), view.Count(int64(f.RowGroups)), gpu.Bytes(f.Bytes)})
 	}
-	writeTable(w, 1, files)
+	view.Table(w, 1, files)
 	fmt.Fprintln(w)
 	columns := [][]string{{"column", "type", "codec", "compressed", "whole"}}
 	for _, k := range in.Columns {
@@ -65,20 +66,20 @@ func printInspection(in *data.Inspection) {
 		}
 		columns = append(columns, []string{name, k.Type, strings.Join(k.Codecs, " "), gpu.Bytes(k.Compressed), gpu.Bytes(k.Uncompressed)})
 	}
-	writeTable(w, 3, columns)
+	view.Table(w, 3, columns)
 
-	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", count(in.RowsRead), count(in.Rows), gpu.Bytes(in.TextBytes), count(in.Nulls))
+	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", view.Count(in.RowsRead), view.Count(in.Rows), gpu.Bytes(in.TextBytes), view.Count(in.Nulls))
 	for _, d := range []struct {
 		what string
 		*data.Distribution
 	}{{"characters per document", in.Characters}, {"tokens per document", in.Tokens}, {data.ScoreColumn, in.Scores}} {
 		if d.Distribution != nil {
 			fmt.Fprintf(w, "\n%s: mean %.4g, from %.4g to %.4g\n", d.what, d.Mean(), d.Min, d.Max)
-			writeTable(w, 0, histogram(*d.Distribution))
+			view.Table(w, 0, histogram(*d.Distribution))
 		}
 	}
 	if in.Tokens != nil && in.Tokens.Sum > 0 {
-		fmt.Fprintf(w, "\n%s tokens, %.4g bytes of text each\n", count(int64(in.Tokens.Sum)), float64(in.TextBytes)/in.Tokens.Sum)
+		fmt.Fprintf(w, "\n%s tokens, %.4g bytes of text each\n", view.Count(int64(in.Tokens.Sum)), float64(in.TextBytes)/in.Tokens.Sum)
 	}
 	if len(in.Languages) > 0 {
 		fmt.Fprintln(w, "\nlanguage")
@@ -88,9 +89,9 @@ func printInspection(in *data.Inspection) {
 				rows = append(rows, []string{fmt.Sprintf("and %d more", len(in.Languages)-i)})
 				break
 			}
-			rows = append(rows, []string{"  " + plainText(l.Value), count(l.Rows), fmt.Sprintf("%.1f %%", 100*float64(l.Rows)/float64(in.RowsRead))})
+			rows = append(rows, []string{"  " + plainText(l.Value), view.Count(l.Rows), fmt.Sprintf("%.1f %%", 100*float64(l.Rows)/float64(in.RowsRead))})
 		}
-		writeTable(w, 1, rows)
+		view.Table(w, 1, rows)
 	}
 	for i, s := range in.First {
 		fmt.Fprintf(w, "\ntext %d: %s\n", i+1, plainText(s))
@@ -120,7 +121,7 @@ func histogram(d data.Distribution) [][]string {
 	for _, b := range d.Bins {
 		bar := strings.Repeat("#", int((b.Count*histogramWidth+most-1)/most))
 		rows = append(rows, []string{
-			fmt.Sprintf("  %.7g up to %.7g", b.From, b.To), count(b.Count), bar + strings.Repeat(" ", histogramWidth-len(bar)),
+			fmt.Sprintf("  %.7g up to %.7g", b.From, b.To), view.Count(b.Count), bar + strings.Repeat(" ", histogramWidth-len(bar)),
 		})
 	}
 	return rows

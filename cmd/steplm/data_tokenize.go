@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -51,12 +52,12 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(progressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
+	bar := view.NewProgress(view.ProgressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
 	start := time.Now()
 	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), data.TokenizeOptions{
 		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
-			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))
+			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))
 			bar.Set(rows)
 		},
 	})
@@ -66,7 +67,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	}
 	i := done.Info
 	if c.JSON {
-		return printJSON(struct {
+		return view.JSON(struct {
 			Dir       string  `json:"dir"`
 			Data      string  `json:"data"`
 			Tokenizer string  `json:"tokenizer"`
@@ -82,7 +83,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		}{done.Dir, i.Data, i.Tokenizer, i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(i.Parts), done.Reused, time.Since(start).Seconds(), i.Dropped})
 	}
 	fmt.Println(describeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
-	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, count(i.Tokens), gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
+	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens), gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
 	if done.Reused > 0 {
 		fmt.Printf(" (%d were there)", done.Reused)
 	}

@@ -7,13 +7,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
 
 // lossLines is the run's metrics without what clocks and memory say.
 func lossLines(t *testing.T, run string) string {
 	t.Helper()
 	var out strings.Builder
-	for _, line := range strings.Split(contents(t, run, "metrics.jsonl"), "\n") {
+	for _, line := range strings.Split(clitest.Contents(t, run, "metrics.jsonl"), "\n") {
 		var m struct {
 			Step     int
 			Loss     float64
@@ -49,7 +51,7 @@ func TestTokenizeAndPretrain(t *testing.T) {
 	}
 	// The run that is stopped: a checkpoint before growth, the rest thrown away.
 	succeed(t, "", flags(stopped, "--save-every", "2", "--keep", "0")...)
-	for _, name := range entries(t, filepath.Join(stopped, "checkpoints")) {
+	for _, name := range clitest.Entries(t, filepath.Join(stopped, "checkpoints")) {
 		if name != "step-2" && name != "LATEST" {
 			os.RemoveAll(filepath.Join(stopped, "checkpoints", name))
 		}

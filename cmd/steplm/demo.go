@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
@@ -144,10 +145,10 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		if i+1 < len(r.Stages) {
 			when = "before growth"
 		}
-		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps), count(trains), count(frozen),
+		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps), view.Count(trains), view.Count(frozen),
 			fmt.Sprintf("%.3f -> %.3f", res.first[i].Loss, res.last[i].Loss), fmt.Sprintf("%.2f", perplexity[when]), fmt.Sprintf("%.0f", res.rate(i))})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	for _, e := range res.events {
 		if e.Event == "growth" {
 			g := e.GrowthEvent
@@ -176,7 +177,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		row(fmt.Sprintf("stage %d", i+1), func(c gpu.Class) int64 { return m.Bytes[c.String()] }, total(m.Bytes))
 	}
 	row("vanilla", whole.Live, whole.Total())
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 
 	fmt.Fprintf(w, "\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in %s,\nthe corpus and the tokenizer in %s.\n",
 		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out, stage.FinalDir), filepath.Join(dir, "demo-data"))

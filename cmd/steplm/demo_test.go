@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"steplm/cmd/steplm/internal/clitest"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
@@ -126,7 +128,7 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 		}
 		trained, frozen := layouts[i].Count()
 		want := strings.Join([]string{
-			"stage " + strconv.Itoa(i+1), strconv.Itoa(s.Layers), strconv.Itoa(s.Steps), count(trained), count(frozen),
+			"stage " + strconv.Itoa(i+1), strconv.Itoa(s.Layers), strconv.Itoa(s.Steps), view.Count(trained), view.Count(frozen),
 			strconv.FormatFloat(first.number(t, "loss"), 'f', 3, 64) + " -> " + strconv.FormatFloat(last.number(t, "loss"), 'f', 3, 64),
 			perplexity[[]string{"before growth", "end"}[i]], `[1-9]\d*`,
 		}, `\s+`)
@@ -238,7 +240,7 @@ func TestDemoErrors(t *testing.T) {
 	fail(t, 1, []string{file}, "demo", "--dir", file, "--device", "host")
 	stdout, stderr, code := call(t, "", "demo", "--dir", dir, "--steps", "1", "--device", "host")
 	checkFailure(t, "demo "+stdout, stderr, code, 1, "1 steps", "2 stages")
-	if left := entries(t, dir); len(left) != 1 || left[0] != "demo-data" {
+	if left := clitest.Entries(t, dir); len(left) != 1 || left[0] != "demo-data" {
 		t.Errorf("a demo that did not begin left %q", left)
 	}
 }

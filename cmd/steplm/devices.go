@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 )
 
@@ -77,7 +78,7 @@ func test(choice string) (ok bool, note string) {
 
 func (c *devicesCmd) print(list []device) error {
 	if c.JSON {
-		return printJSON(map[string]any{"devices": list})
+		return view.JSON(map[string]any{"devices": list})
 	}
 	rows := [][]string{{"--device", "name", "backend", "kind", "self-test", "binding", "buffer", "workgroups", "invocations", "storage buffers"}}
 	for _, d := range list {
@@ -97,6 +98,6 @@ func (c *devicesCmd) print(list []device) error {
 		}
 		rows = append(rows, row)
 	}
-	writeTable(os.Stdout, 5, rows)
+	view.Table(os.Stdout, 5, rows)
 	return nil
 }

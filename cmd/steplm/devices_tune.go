@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage"
 	"steplm/stage/recipe"
@@ -45,13 +46,13 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"device": dev.Name(), "classes": list})
+		return view.JSON(map[string]any{"device": dev.Name(), "classes": list})
 	}
 	rows := [][]string{{"class", "variant", "GFLOP/s", "default", "tried", "left out"}}
 	for _, r := range list {
 		rows = append(rows, []string{r.Class, r.Variant, fmt.Sprintf("%.3g", r.GFLOPS), fmt.Sprintf("%.3g", r.Default), strconv.Itoa(r.Tried), strconv.Itoa(len(r.Excluded))})
 	}
-	writeTable(os.Stdout, 2, rows)
+	view.Table(os.Stdout, 2, rows)
 	for _, r := range list {
 		for _, why := range r.Excluded {
 			fmt.Printf("left out of %s: %s\n", r.Class, why)

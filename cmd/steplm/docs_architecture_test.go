@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
 
 const architecturePage = "docs/architecture.md"
@@ -21,7 +23,7 @@ const architecturePage = "docs/architecture.md"
 // TestArchitecturePicture: docs/architecture.md draws each package that may be imported, above what it
 // may import itself.
 func TestArchitecturePicture(t *testing.T) {
-	page := contents(t, "../../"+architecturePage)
+	page := clitest.Contents(t, "../../"+architecturePage)
 	picture := fenced.FindString(page)
 	line := func(pkg string) int {
 		pattern := `(?m)^.{9}` + regexp.QuoteMeta(pkg) + `( |$)`
@@ -42,8 +44,8 @@ func TestArchitecturePicture(t *testing.T) {
 			continue
 		}
 		for _, imported := range allowed {
-			if own, ok := strings.CutPrefix(imported, "steplm/"); ok && line(own) < at {
-				t.Errorf("%s shows %s above %s, which may import it", architecturePage, own, pkg)
+			if below := strings.TrimPrefix(imported, "steplm/"); line(below) >= 0 && line(below) < at {
+				t.Errorf("%s shows %s above %s, which may import it", architecturePage, below, pkg)
 			}
 		}
 	}
@@ -69,7 +71,7 @@ var newThings = []struct {
 
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.
 func TestWhereOneNewThingGoes(t *testing.T) {
-	page := contents(t, "../../"+architecturePage)
+	page := clitest.Contents(t, "../../"+architecturePage)
 	for _, thing := range newThings {
 		var own, others []string
 		for _, path := range namedIn(t, regexp.MustCompile(thing.names)) {
@@ -170,7 +172,7 @@ func TestDocumentsIdentifiers(t *testing.T) {
 	named := regexp.MustCompile("`((" + strings.Join(slices.Sorted(maps.Keys(packages)), "|") + `)\.[A-Z]\w*(\.\w+)?)` + "`")
 	n := 0
 	for _, page := range documents(t) {
-		for _, m := range named.FindAllStringSubmatch(contents(t, "../../"+page), -1) {
+		for _, m := range named.FindAllStringSubmatch(clitest.Contents(t, "../../"+page), -1) {
 			if n++; !declared[m[1]] {
 				t.Errorf("%s names %s, which is not declared", page, m[1])
 			}

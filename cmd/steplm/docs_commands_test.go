@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/datatest"
@@ -56,16 +57,16 @@ const shellFunctions = `go() {
 // The documents' commands work as they stand there, on the embedded corpus in place of $DATA and with
 // fewer tokens. What they build and install, CI does.
 func TestDocumentsCommands(t *testing.T) {
-	ci := contents(t, "../../.ci/run")
+	ci := clitest.Contents(t, "../../.ci/run")
 	var pages []string
 	for _, page := range documents(t) {
-		if shellBlock.MatchString(contents(t, "../../"+page)) {
+		if shellBlock.MatchString(clitest.Contents(t, "../../"+page)) {
 			pages = append(pages, page)
 		}
 	}
 	scripts := map[string]string{}
 	for _, p := range commandPages {
-		text := contents(t, "../../"+p.page)
+		text := clitest.Contents(t, "../../"+p.page)
 		if !slices.Contains(pages, p.page) {
 			t.Errorf("%s has no sh block", p.page)
 		}
@@ -100,7 +101,7 @@ func TestDocumentsCommands(t *testing.T) {
 // The plan that a page shows is the program's.
 func TestDocumentsPlan(t *testing.T) {
 	plan := succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64")
-	if !strings.Contains(contents(t, "../../docs/running.md"), plan) {
+	if !strings.Contains(clitest.Contents(t, "../../docs/running.md"), plan) {
 		t.Errorf("docs/running.md does not show what plan prints:\n%s", plan)
 	}
 }

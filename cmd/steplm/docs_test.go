@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
 
 // documents lists the pages of the repository's root and of docs, by their paths from the root.
@@ -33,11 +35,11 @@ var (
 
 // TestDocumentsLines: README is short, and lines end at 120 columns outside tables and code.
 func TestDocumentsLines(t *testing.T) {
-	if n := strings.Count(contents(t, "../../README.md"), "\n"); n >= 150 {
+	if n := strings.Count(clitest.Contents(t, "../../README.md"), "\n"); n >= 150 {
 		t.Errorf("README.md has %d lines: move what a newcomer does not need to docs; it should have fewer than 150", n)
 	}
 	for _, page := range documents(t) {
-		for _, line := range strings.Split(fenced.ReplaceAllString(contents(t, "../../"+page), ""), "\n") {
+		for _, line := range strings.Split(fenced.ReplaceAllString(clitest.Contents(t, "../../"+page), ""), "\n") {
 			if n := len([]rune(line)); n > lineLimit && !unbroken.MatchString(line) {
 				t.Errorf("%s: a line has %d columns, more than %d: %s", page, n, lineLimit, line)
 			}
@@ -56,10 +58,10 @@ var (
 // TestDocumentsPaths: each file that a document links to, each path of this tree that it names as code,
 // and each recipe of the justfile that it names is there. `<...>` and {...} stand for many.
 func TestDocumentsPaths(t *testing.T) {
-	justfile := contents(t, "../../justfile")
+	justfile := clitest.Contents(t, "../../justfile")
 	paths, recipes := 0, 0
 	for _, page := range documents(t) {
-		text := contents(t, "../../"+page)
+		text := clitest.Contents(t, "../../"+page)
 		for _, m := range linked.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(m[1], "://") {
 				continue
@@ -94,7 +96,7 @@ func TestDocumentsPaths(t *testing.T) {
 
 // TestDecisions: the index lists every decision by its number, date and title, and each has its parts.
 func TestDecisions(t *testing.T) {
-	index := contents(t, "../../docs/decisions/README.md")
+	index := clitest.Contents(t, "../../docs/decisions/README.md")
 	n := 0
 	for _, page := range documents(t) {
 		if !strings.HasPrefix(page, "docs/decisions/0") {
@@ -102,7 +104,7 @@ func TestDecisions(t *testing.T) {
 		}
 		n++
 		m := regexp.MustCompile(`^# (\d+)\. (.+)\n\nDate: (\d{4}-\d\d-\d\d)\n\n## Context\n\n[^#]+\n\n## Decision\n\n[^#]+\n\n## Consequences\n\n[^#]+\n$`).
-			FindStringSubmatch(contents(t, "../../"+page))
+			FindStringSubmatch(clitest.Contents(t, "../../"+page))
 		if m == nil {
 			t.Errorf("%s lacks number, title, date, context, decision or consequences", page)
 			continue

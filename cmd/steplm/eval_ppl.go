@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/model"
 	"steplm/stage/eval"
@@ -79,7 +80,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		results = append(results, r)
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"model": at.dir, "device": loaded.dev.Name(), "results": results})
+		return view.JSON(map[string]any{"model": at.dir, "device": loaded.dev.Name(), "results": results})
 	}
 	for _, r := range results {
 		printResult(r)
@@ -114,7 +115,7 @@ func (c *evalPplCmd) sets(t data.Tokenizer) ([]eval.Set, error) {
 }
 
 func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (eval.SetResult, error) {
-	p := newProgress(progressOutput(c.JSON), set.Name, shareUnits, "")
+	p := view.NewProgress(view.ProgressOutput(c.JSON), set.Name, shareUnits, "")
 	defer p.Done()
 	start := time.Now()
 	return set.Run(ctx, m, eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens, Progress: func(tokens int64) {
@@ -122,7 +123,7 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (e
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))
+		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))
 		p.Set(int64(share * shareUnits))
 	}})
 }
@@ -154,12 +155,12 @@ func printResult(r eval.SetResult) {
 	switch d := r.Detail.(type) {
 	case eval.Result:
 		fmt.Printf("%s: perplexity %.6g per token (context %d, stride %d; %s tokens, %s documents)\n",
-			r.Name, r.Perplexity, d.Context, d.Stride, count(d.Tokens), count(d.Documents))
+			r.Name, r.Perplexity, d.Context, d.Stride, view.Count(d.Tokens), view.Count(d.Documents))
 	case eval.WikiTextResult:
 		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), %.6g per byte, %.6g bits per byte\n",
-			r.Name, r.Perplexity, d.Context, count(d.Pages), count(d.Words), count(d.Tokens), d.BytePerplexity, d.BitsPerByte)
+			r.Name, r.Perplexity, d.Context, view.Count(d.Pages), view.Count(d.Words), view.Count(d.Tokens), d.BytePerplexity, d.BitsPerByte)
 	default:
-		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Name, r.Perplexity, r.Unit, count(r.Tokens))
+		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Name, r.Perplexity, r.Unit, view.Count(r.Tokens))
 	}
 }
 

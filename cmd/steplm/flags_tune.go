@@ -6,8 +6,9 @@ import (
 	"os"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
 
@@ -86,7 +87,7 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]flo
 
 // runTrials shows how far it has got.
 func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, o tune.Options, quiet bool) ([]tune.Result, error) {
-	var bar *progress
+	var bar *view.Progress
 	if gpu.CompilerMayAbort(dev) {
 		o.Compiles = func(k *gpu.Kernel) error {
 			_, err := tryInChild(ctx, gpu.Selector(dev), k)
@@ -95,7 +96,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 	}
 	list, err := tune.Run(ctx, dev, classes, c, o, func(i, n int, class string) {
 		if bar == nil {
-			bar = newProgress(progressOutput(quiet), "tune", int64(n), "classes")
+			bar = view.NewProgress(view.ProgressOutput(quiet), "tune", int64(n), "classes")
 		}
 		bar.Describe(class)
 		bar.Set(int64(i))
@@ -109,7 +110,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 // peakClass is the product by whose rate all else is judged: square and large.
 func peakClass(dev gpu.Device, precision string) string {
 	t := types(precision)
-	c, err := wgsl.MatmulClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
+	c, err := matmul.NewClass("nt", t, t, t, 1024, 1024, 1024, dev.Limits())
 	if err != nil {
 		panic(err) // a mistake here
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -33,7 +34,7 @@ func (c *kernelsListCmd) Run() error {
 		names = append(names, k.Name)
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"device": d.Name(), "kernels": names})
+		return view.JSON(map[string]any{"device": d.Name(), "kernels": names})
 	}
 	for _, name := range names {
 		fmt.Println(name)

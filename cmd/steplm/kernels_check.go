@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 )
 
@@ -42,7 +43,7 @@ func (c *kernelsCheckCmd) Run(ctx context.Context) error {
 	}
 	result.Seconds = time.Since(start).Seconds()
 	if c.JSON {
-		err = printJSON(result)
+		err = view.JSON(result)
 	} else {
 		result.print(os.Stdout)
 	}
@@ -88,7 +89,7 @@ func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel) []
 		workers.Wait()
 		close(done)
 	}()
-	bar := newProgress(progressOutput(c.JSON), "compile", int64(len(kernels)), "kernels")
+	bar := view.NewProgress(view.ProgressOutput(c.JSON), "compile", int64(len(kernels)), "kernels")
 	defer bar.Done()
 	n, failed := 0, 0
 	for i := range done {
@@ -134,7 +135,7 @@ func (r kernelsCheck) print(w io.Writer) {
 	for _, k := range slowest[:min(10, len(slowest))] {
 		rows = append(rows, []string{k.Kernel, strconv.FormatFloat(k.Seconds, 'f', 2, 64)})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	if len(failed) > 0 {
 		fmt.Fprintln(w, "\nfailed")
 	}

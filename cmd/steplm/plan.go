@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"steplm/cmd/steplm/internal/chart"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage/plan"
 )
@@ -36,12 +38,12 @@ func (c *planCmd) Run() error {
 	}
 	p.Fitted = fitted
 	if c.SVG != "" {
-		if err := writeSVG(c.SVG, planChart(p)); err != nil {
+		if err := chart.SaveBars(c.SVG, planChart(p)); err != nil {
 			return err
 		}
 	}
 	if c.JSON {
-		return printJSON(p)
+		return view.JSON(p)
 	}
 	return printPlan(os.Stdout, p)
 }
@@ -53,7 +55,7 @@ func printPlan(w io.Writer, p plan.Plan) error {
 		head = "head tied to the embedding"
 	}
 	fmt.Fprintf(w, "model   hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
-		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, count(p.Parameters))
+		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, view.Count(p.Parameters))
 	fmt.Fprintf(w, "memory  %s\n", describeStorage(p.Storage, p.Batch, p.TrainableBytes))
 	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n",
 		p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))
@@ -80,10 +82,10 @@ func printPlan(w io.Writer, p plan.Plan) error {
 			rows = append(rows, append(cells, gpu.Bytes(s.PeakBytes), paper))
 		}
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 
 	fmt.Fprintln(w)
-	if err := drawChart(w, planChart(p)); err != nil {
+	if err := chart.Draw(w, planChart(p)); err != nil {
 		return err
 	}
 
@@ -99,7 +101,7 @@ func printPlan(w io.Writer, p plan.Plan) error {
 		}
 		rows = append(rows, []string{m.Method, less(m.Reduction), less(m.StateReduction), paper})
 	}
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	fmt.Fprintln(w, "\nall     every buffer of the program on a GPU, at this micro-batch")
 	fmt.Fprintln(w, "states  weights, adapters, gradients and optimizer alone")
 	fmt.Fprintln(w, "paper   16 bytes per trained and 2 per frozen parameter of the layers, nothing else")
@@ -107,14 +109,14 @@ func printPlan(w io.Writer, p plan.Plan) error {
 }
 
 // planChart is a bar for every stage of every method, by class.
-func planChart(p plan.Plan) chart {
-	c := chart{Title: fmt.Sprintf("Memory of %s parameters, by class", count(p.Parameters))}
+func planChart(p plan.Plan) chart.Chart {
+	c := chart.Chart{Title: fmt.Sprintf("Memory of %s parameters, by class", view.Count(p.Parameters))}
 	for _, class := range gpu.Classes() {
 		c.Parts = append(c.Parts, class.String())
 	}
 	for _, m := range p.Methods {
 		for i, s := range m.Stages {
-			b := bar{Label: stageLabel(m, i)}
+			b := chart.Bar{Label: stageLabel(m, i)}
 			for _, part := range c.Parts {
 				b.Parts = append(b.Parts, s.Bytes[part])
 			}
@@ -145,13 +147,4 @@ func less(reduction float64) string {
 		return fmt.Sprintf("%.1f %% more than vanilla", -100*reduction)
 	}
 	return fmt.Sprintf("%.1f %% less than vanilla", 100*reduction)
-}
-
-// count prints a large number: 367,969,280.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for at := len(s) - 3; at > 0; at -= 3 {
-		s = s[:at] + "," + s[at:]
-	}
-	return s
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/model"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
@@ -49,7 +50,7 @@ func TestPlanText(t *testing.T) {
 	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.LoRALayout{}
 	fmt.Fprintln(&b)
 	show()
-	golden(t, "plan.txt", b.String())
+	clitest.Golden(t, *update, "plan.txt", b.String())
 }
 
 // The keys that other programs read.

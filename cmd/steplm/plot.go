@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"steplm/cmd/steplm/internal/chart"
 	"steplm/stage"
 )
 
@@ -29,13 +30,13 @@ func (c *plotCmd) Run() error {
 		ylabel += fmt.Sprintf(" (mean of the last %d steps)", c.Smooth)
 	}
 	title, grown := "Training loss", false
-	var list []series
+	var list []chart.Series
 	for i, path := range c.Runs {
 		curve, err := stage.ReadCurve(path)
 		if err != nil {
 			return err
 		}
-		s := series{Name: names[i], Y: smooth(curve.Loss, c.Smooth), Marks: curve.Growths}
+		s := chart.Series{Name: names[i], Y: smooth(curve.Loss, c.Smooth), Marks: curve.Growths}
 		for j := range curve.Steps {
 			x := float64(curve.Steps[j])
 			if c.X == "tokens" {
@@ -48,7 +49,7 @@ func (c *plotCmd) Run() error {
 	if grown {
 		title += "; a tick marks growth"
 	}
-	if err := saveFile(c.SVG, func(w io.Writer) error { return writeLines(w, title, c.X, ylabel, list) }); err != nil {
+	if err := chart.Save(c.SVG, func(w io.Writer) error { return chart.WriteLines(w, title, c.X, ylabel, list) }); err != nil {
 		return err
 	}
 	fmt.Printf("the loss of %s is in %s\n", strings.Join(names, ", "), c.SVG)

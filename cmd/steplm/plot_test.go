@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
 
 // metricsRun is a run folder with made-up metrics of so many steps, 64 tokens
@@ -39,16 +41,16 @@ func TestPlot(t *testing.T) {
 		if want := "the loss of long, short is in " + image + "\n"; out != want {
 			t.Errorf("printed %q, want %q", out, want)
 		}
-		svg := contents(t, image)
-		wellFormed(t, []byte(svg))
+		svg := clitest.Contents(t, image)
+		clitest.WellFormed(t, []byte(svg))
 		return svg
 	}
 	steps := plot(long, filepath.Join(short, "metrics.jsonl"))
-	golden(t, "plot.svg", steps)
+	clitest.Golden(t, *update, "plot.svg", steps)
 	if again := plot(long, short); again != steps {
 		t.Error("the same runs gave another image")
 	}
-	if got := entries(t, filepath.Dir(image)); !slices.Equal(got, []string{"loss.svg"}) {
+	if got := clitest.Entries(t, filepath.Dir(image)); !slices.Equal(got, []string{"loss.svg"}) {
 		t.Errorf("%q are there", got)
 	}
 	for what, args := range map[string][]string{
@@ -65,7 +67,7 @@ func TestPlotErrors(t *testing.T) {
 	dir := t.TempDir()
 	image := filepath.Join(dir, "loss.svg")
 	damaged := metricsRun(t, "damaged", 4)
-	text := contents(t, damaged, "metrics.jsonl")
+	text := clitest.Contents(t, damaged, "metrics.jsonl")
 	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text[:len(text)-9]), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func TestPlotErrors(t *testing.T) {
 	} {
 		fail(t, c.code, c.parts, append([]string{"plot"}, c.args...)...)
 	}
-	if got := entries(t, dir); len(got) > 0 {
+	if got := clitest.Entries(t, dir); len(got) > 0 {
 		t.Errorf("%q are left", got)
 	}
 }

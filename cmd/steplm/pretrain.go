@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
@@ -79,7 +80,7 @@ func (c *pretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		return asUsage(err)
 	}
 	if c.WriteConfig {
-		return printJSON(spec)
+		return view.JSON(spec)
 	}
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
@@ -195,7 +196,7 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 		return nil, err
 	}
 	res := &result{recipe: s.Recipe, peak: peak}
-	v := newView(c.JSON, spec.Output.Out, s.Recipe, res)
+	v := newRunView(c.JSON, spec.Output.Out, s.Recipe, res)
 	defer v.close()
 	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
 		if !c.JSON {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/stage/session"
 )
 
@@ -20,14 +21,14 @@ type DataFlags struct {
 func sessionUI(json bool) session.UI {
 	return session.UI{
 		Progress: func(what string, total int64, unit string) session.Progress {
-			return sessionProgress{newProgress(progressOutput(json), what, total, unit)}
+			return sessionProgress{view.NewProgress(view.ProgressOutput(json), what, total, unit)}
 		},
 		Warn: func(text string) { fmt.Fprintln(os.Stderr, "steplm: warning:", text) },
 	}
 }
 
 // sessionProgress is a bar as a session sees it.
-type sessionProgress struct{ *progress }
+type sessionProgress struct{ *view.Progress }
 
 func (p sessionProgress) Note(text string) { p.Describe(text) }
 
@@ -40,7 +41,7 @@ func describeSources(s *session.Session) (lines []string) {
 			line = fmt.Sprintf("%s: weight %g, %s", x.Name, x.Weight, line)
 		}
 		if x.Cache != nil {
-			line += fmt.Sprintf("; %s tokens from the cache %s", count(x.Cache.Info.Tokens), x.Cache.Dir)
+			line += fmt.Sprintf("; %s tokens from the cache %s", view.Count(x.Cache.Info.Tokens), x.Cache.Dir)
 		} else {
 			line += "; tokenized on the fly (`steplm data tokenize` would keep the ids)"
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage"
 )
@@ -62,6 +63,6 @@ func writeMemory(w io.Writer, res *result, dev gpu.Device) error {
 		rows = append(rows, row)
 	}
 	fmt.Fprintf(w, "\nMemory, planned and measured\n\n")
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	return nil
 }

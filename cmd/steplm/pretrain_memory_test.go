@@ -59,7 +59,7 @@ func TestMemoryTable(t *testing.T) {
 	// in the third. mib is a unit of the process's peaks.
 	resumed := func(mib int64) *result {
 		res := &result{recipe: r}
-		v := newView(false, "", r, res)
+		v := newRunView(false, "", r, res)
 		event := func(n int, g *stage.GrowthEvent, bytes, process int64) {
 			v.event(stage.Event{Event: "none that is printed", Stage: n, GrowthEvent: g, Peaks: stage.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}})
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"steplm/cmd/steplm/internal/view"
 )
 
 // writeSpeed prints how fast each stage's steps were that this process ran, on average,
@@ -20,16 +22,16 @@ func writeSpeed(w io.Writer, res *result) error {
 		}
 		seconds := res.seconds[i] / float64(res.steps[i])
 		flops := l.FLOPs(res.recipe.Batch).Total() * float64(res.recipe.GradAccum)
-		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(res.steps[i]), figure(seconds), figure(res.rate(i)), figure(flops / 1e9),
-			figure(flops / seconds / 1e9), perCent(ratio(flops/seconds, res.peak))})
+		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(res.steps[i]), view.Figure(seconds), view.Figure(res.rate(i)), view.Figure(flops / 1e9),
+			view.Figure(flops / seconds / 1e9), view.PerCent(view.Ratio(flops/seconds, res.peak))})
 	}
 	if len(rows) == 1 {
 		return nil
 	}
 	fmt.Fprintf(w, "\nSpeed\n\n")
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	if res.peak > 0 {
-		fmt.Fprintf(w, "MFU is of %s GFLOP/s, the rate of the device's products at their best when it was tuned\n", figure(res.peak/1e9))
+		fmt.Fprintf(w, "MFU is of %s GFLOP/s, the rate of the device's products at their best when it was tuned\n", view.Figure(res.peak/1e9))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/datatest"
@@ -88,27 +89,6 @@ func (m material) evaluated(more ...string) []string {
 
 func newRun(t *testing.T) string { return filepath.Join(t.TempDir(), "run") }
 
-func entries(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range list {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-func contents(t *testing.T, path ...string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // A whole run by STEP as another program sees it: what it prints, what it
 // leaves, and that what it leaves is the model it measured.
 func TestPretrain(t *testing.T) {
@@ -117,7 +97,7 @@ func TestPretrain(t *testing.T) {
 		t.Run(device, func(t *testing.T) {
 			run := newRun(t)
 			out := succeed(t, "", m.pretrain(run, m.evaluated("--eval-every", "2", "--save-every", "2", "--keep", "2", "--device", device, "--json")...)...)
-			if out != contents(t, run, "metrics.jsonl") {
+			if out != clitest.Contents(t, run, "metrics.jsonl") {
 				t.Errorf("--json does not print the lines of metrics.jsonl but\n%s", out)
 			}
 			lines := readMetrics(t, run)
@@ -218,12 +198,12 @@ func checkFolder(t *testing.T, run string, m material) {
 		"checkpoints/step-8": {"checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"},
 		"final":              {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
 	} {
-		got := slices.DeleteFunc(entries(t, filepath.Join(run, dir)), func(name string) bool { return name == "generation_config.json" })
+		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)), func(name string) bool { return name == "generation_config.json" })
 		if !slices.Equal(got, want) {
 			t.Errorf("%q holds %q, want %q", dir, got, want)
 		}
 	}
-	if latest := strings.TrimSpace(contents(t, run, "checkpoints", "LATEST")); latest != "step-8" {
+	if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints", "LATEST")); latest != "step-8" {
 		t.Errorf("LATEST is %q", latest)
 	}
 	ids := func(tokenizer string) string {
@@ -377,7 +357,7 @@ func TestInterruptAndResume(t *testing.T) {
 						last = l
 					}
 				}
-				if latest := strings.TrimSpace(contents(t, run, "checkpoints", "LATEST")); latest != "step-"+last.text("step") {
+				if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints", "LATEST")); latest != "step-"+last.text("step") {
 					t.Errorf("the last step is %s, LATEST is %s", last.text("step"), latest)
 				}
 			}
@@ -400,7 +380,7 @@ func TestInterruptAndResume(t *testing.T) {
 				t.Error("nothing says that the run was resumed")
 			}
 			for _, file := range []string{"model.safetensors", "config.json"} {
-				if contents(t, run, "final", file) != contents(t, straight, "final", file) {
+				if clitest.Contents(t, run, "final", file) != clitest.Contents(t, straight, "final", file) {
 					t.Errorf("the final %s is another", file)
 				}
 			}

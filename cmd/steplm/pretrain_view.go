@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
@@ -28,7 +29,7 @@ func describeRun(w io.Writer, s *session.Session) {
 	if c.Tied {
 		tied = "tied head"
 	}
-	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
+	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", view.Count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
 	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
@@ -45,7 +46,7 @@ func describeRun(w io.Writer, s *session.Session) {
 		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
 		line(fmt.Sprintf("stage %d", i+1),
 			"%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
-			x.Layers, x.Steps, count(trains), count(frozen), gpu.Bytes(bytes), describeCourse(x), x.Entry.Warmup(), x.Decay)
+			x.Layers, x.Steps, view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(x), x.Entry.Warmup(), x.Decay)
 		if verbs := describeVerbs(r, x); i > 0 && len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
@@ -111,25 +112,25 @@ func runFLOPs(r recipe.Recipe, layouts []model.Layout) float64 {
 	return sum
 }
 
-// view shows a run while it goes on and keeps what the summary needs.
-type view struct {
+// runView shows a run while it goes on and keeps what the summary needs.
+type runView struct {
 	json    bool
 	dir     string // the run's folder
 	recipe  recipe.Recipe
 	res     *result
-	bar     *progress
-	evalBar *progress
+	bar     *view.Progress
+	evalBar *view.Progress
 }
 
-func newView(json bool, dir string, r recipe.Recipe, res *result) *view {
-	return &view{json: json, dir: dir, recipe: r, res: res}
+func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
+	return &runView{json: json, dir: dir, recipe: r, res: res}
 }
 
-func (v *view) report() stage.Report {
+func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating}
 }
 
-func (v *view) step(m stage.Metrics) {
+func (v *runView) step(m stage.Metrics) {
 	v.res.step(m)
 	if v.json {
 		v.line(m)
@@ -137,7 +138,7 @@ func (v *view) step(m stage.Metrics) {
 	}
 	v.closeEval()
 	if v.bar == nil {
-		v.bar = newProgress(progressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
+		v.bar = view.NewProgress(view.ProgressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
 	}
 	v.bar.Describe(fmt.Sprintf("%d/%d loss %.3f %.0f tok/s %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
 	v.bar.Set(int64(m.Step))
@@ -166,18 +167,18 @@ func total(m map[string]int64) (n int64) {
 	return n
 }
 
-func (v *view) evaluating(set string, tokens int64) {
+func (v *runView) evaluating(set string, tokens int64) {
 	if v.json {
 		return
 	}
 	if v.evalBar == nil {
 		v.clear()
-		v.evalBar = newProgress(progressOutput(v.json), "evaluate "+set, 0, "tokens")
+		v.evalBar = view.NewProgress(view.ProgressOutput(v.json), "evaluate "+set, 0, "tokens")
 	}
 	v.evalBar.Set(tokens)
 }
 
-func (v *view) closeEval() {
+func (v *runView) closeEval() {
 	if v.evalBar != nil {
 		v.evalBar.Done()
 		v.evalBar = nil
@@ -186,7 +187,7 @@ func (v *view) closeEval() {
 
 // clear makes room for lines. The training bar goes on afterwards: begun anew
 // it would never get to its next plain line where events come often.
-func (v *view) clear() {
+func (v *runView) clear() {
 	v.closeEval()
 	if v.bar != nil {
 		v.bar.Clear()
@@ -194,7 +195,7 @@ func (v *view) clear() {
 }
 
 // close ends the bars.
-func (v *view) close() {
+func (v *runView) close() {
 	v.closeEval()
 	if v.bar != nil {
 		v.bar.Done()
@@ -202,14 +203,14 @@ func (v *view) close() {
 	}
 }
 
-func (v *view) line(x any) {
+func (v *runView) line(x any) {
 	b, err := json.Marshal(x)
 	if err == nil {
 		fmt.Fprintf(os.Stdout, "%s\n", b)
 	}
 }
 
-func (v *view) event(e stage.Event) {
+func (v *runView) event(e stage.Event) {
 	v.res.events = append(v.res.events, e)
 	v.res.measure(e.Stage, e.Peaks, e.GrowthEvent != nil)
 	if v.json {
@@ -222,14 +223,14 @@ func (v *view) event(e stage.Event) {
 	switch e.Event {
 	case "growth":
 		g := e.GrowthEvent
-		fmt.Fprintf(w, "step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s\n", e.Step, g.From, g.To, places(g.New), count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
+		fmt.Fprintf(w, "step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s\n", e.Step, g.From, g.To, places(g.New), view.Count(g.Trainable), view.Count(g.Frozen), gpu.Bytes(g.PeakBytes))
 		if g.Note != "" {
 			fmt.Fprintf(w, "         note: %s\n", g.Note)
 		}
 	case "transition":
 		g := e.GrowthEvent
 		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n",
-			e.Step, e.Stage, count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
+			e.Step, e.Stage, view.Count(g.Trainable), view.Count(g.Frozen), gpu.Bytes(g.PeakBytes))
 	case "eval":
 		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
 	case "checkpoint":
@@ -242,7 +243,7 @@ func (v *view) event(e stage.Event) {
 }
 
 // note prints a line that is no event.
-func (v *view) note(format string, args ...any) {
+func (v *runView) note(format string, args ...any) {
 	if !v.json {
 		v.clear()
 		fmt.Printf(format+"\n", args...)

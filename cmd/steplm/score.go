@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data/tokenizer"
 	"steplm/model"
 	"steplm/stage/eval"
@@ -102,7 +103,7 @@ func printScores(ids []uint32, logprobs eval.LogProbs, tok *tokenizer.Tokenizer)
 		}
 		rows = append(rows, row)
 	}
-	writeTable(os.Stdout, 0, rows)
+	view.Table(os.Stdout, 0, rows)
 	fmt.Printf("sum of %d log-probabilities: %.4f\n", len(ids)-1, sum)
 	return nil
 }

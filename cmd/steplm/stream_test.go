@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data"
 )
 
@@ -26,7 +27,7 @@ func TestStream(t *testing.T) {
 	content := map[string][]byte{}
 	var listing []string
 	for _, p := range paths {
-		b := []byte(contents(t, p))
+		b := []byte(clitest.Contents(t, p))
 		name := "sample/" + filepath.Base(p)
 		content[name] = b
 		listing = append(listing, fmt.Sprintf(`{"type":"file","path":%q,"oid":"","size":9,"lfs":{"oid":"%x","size":%d}}`, name, sha256.Sum256(b), len(b)))

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/stage/eval"
@@ -31,8 +32,8 @@ func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 		return err
 	}
 	var read sample
-	reading := newProgress(os.Stderr, "read", 0, "documents")
-	merging := newProgress(os.Stderr, "merge", int64(c.Vocab), "tokens")
+	reading := view.NewProgress(os.Stderr, "read", 0, "documents")
+	merging := view.NewProgress(os.Stderr, "merge", int64(c.Vocab), "tokens")
 	defer merging.Done()
 	t, err := tokenizer.Train(read.limit(ctx, texts, c.MaxBytes, reading), tokenizer.TrainOptions{
 		VocabSize: c.Vocab,
@@ -59,7 +60,7 @@ type sample struct{ documents, bytes int64 }
 
 // limit ends texts after the one that reaches maxBytes (0: never), or with the
 // context.
-func (s *sample) limit(ctx context.Context, texts iter.Seq2[string, error], maxBytes int64, p *progress) iter.Seq2[string, error] {
+func (s *sample) limit(ctx context.Context, texts iter.Seq2[string, error], maxBytes int64, p *view.Progress) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		defer p.Done()
 		for text, err := range texts {

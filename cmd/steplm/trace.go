@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/chart"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage"
 	"steplm/stage/recipe"
@@ -97,7 +99,7 @@ func (t *tracer) finish(json bool, w io.Writer, dev gpu.Device, err error) error
 		}
 		return err
 	}
-	if e := saveFile(t.Trace, func(w io.Writer) error { return writeTrace(w, dev.Name(), t.trace.Clock(), spans) }); e != nil {
+	if e := chart.Save(t.Trace, func(w io.Writer) error { return writeTrace(w, dev.Name(), t.trace.Clock(), spans) }); e != nil {
 		return cmp.Or(err, e)
 	}
 	if !json {
@@ -164,7 +166,7 @@ func writeKernels(w io.Writer, spans []gpu.Span) {
 		rows = append(rows, []string{k.name, fmt.Sprint(k.calls), milliseconds(k.took), fmt.Sprintf("%.1f %%", share), rate})
 	}
 	fmt.Fprintf(w, "\nTime by kernel, while traced\n\n")
-	writeTable(w, 1, rows)
+	view.Table(w, 1, rows)
 	fmt.Fprintf(w, "\nGFLOP/s by the estimates that size submissions: operations of products, elsewhere two for each byte moved\n")
 	fmt.Fprintf(w, "the CPU was in passes for %s ms; in them and elsewhere it spent %s ms on handing over %d submissions and %s ms on waiting\n", milliseconds(cpu["record"]), milliseconds(cpu["submit"]), submissions, milliseconds(cpu["wait"]))
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"steplm/cmd/steplm/internal/clitest"
 )
 
 // tracedFile is what another program finds in a trace.
@@ -44,7 +46,7 @@ func TestTraceOfARun(t *testing.T) {
 			}
 
 			var f tracedFile
-			if err := json.Unmarshal([]byte(contents(t, file)), &f); err != nil {
+			if err := json.Unmarshal([]byte(clitest.Contents(t, file)), &f); err != nil {
 				t.Fatal(err)
 			}
 			tracks, calls, passes := map[int]string{}, map[string]int{}, map[string]int{}

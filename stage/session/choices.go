@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -79,7 +80,8 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	}
 	per := int64(o.Batch.Rows()) * int64(o.GradAccum)
 	if per < 1 {
-		return o, badOption("batch_size", o.Batch.Batch, "it, the sequence length %d and gradient accumulation %d must be 1 or more", o.Batch.SeqLen, o.GradAccum)
+		return o, fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more",
+			o.Batch.Batch, o.Batch.SeqLen, o.GradAccum)
 	}
 	if o.Steps, err = s.steps(per); err != nil {
 		return o, err

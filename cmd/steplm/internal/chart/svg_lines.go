@@ -1,0 +1,126 @@
+package chart
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Series is a curve through points.
+type Series struct {
+	Name  string
+	X, Y  []float64 // X strictly ascending
+	Marks []int     // points at which something happened: a vertical tick each
+}
+
+// dashes tell curves apart without colour; as many as the palette has colours.
+var dashes = []string{"", "8 4", "2 3", "9 3 2 3", "16 4", "4 2", "12 3 2 3 2 3", "1 2"}
+
+// largestNumber is far from where differences and scales overflow.
+const largestNumber = 1e100
+
+func (s Series) check() error {
+	if len(s.X) != len(s.Y) {
+		return fmt.Errorf("curve %q: %d x and %d y", s.Name, len(s.X), len(s.Y))
+	}
+	if len(s.X) < 2 {
+		return fmt.Errorf("curve %q: %d points; a curve needs at least 2", s.Name, len(s.X))
+	}
+	for i := range s.X {
+		if x, y := s.X[i], s.Y[i]; !(math.Abs(x) < largestNumber && math.Abs(y) < largestNumber) { // so that NaN fails
+			return fmt.Errorf("curve %q: point %d is (%g, %g), which cannot be drawn", s.Name, i+1, x, y)
+		}
+		if i > 0 && s.X[i] <= s.X[i-1] {
+			return fmt.Errorf("curve %q: x is %g at point %d and %g after it; it must ascend", s.Name, s.X[i-1], i, s.X[i])
+		}
+	}
+	for _, m := range s.Marks {
+		if m < 0 || m >= len(s.X) {
+			return fmt.Errorf("curve %q: a mark at point %d of %d", s.Name, m+1, len(s.X))
+		}
+	}
+	return nil
+}
+
+// WriteLines draws curves as an SVG image.
+func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error {
+	if len(list) < 1 || len(list) > len(palette) {
+		return fmt.Errorf("%d curves; 1 to %d can be drawn and told apart", len(list), len(palette))
+	}
+	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
+	var names []string
+	for _, c := range list {
+		if err := c.check(); err != nil {
+			return err
+		}
+		names = append(names, c.Name)
+		low[0], high[0] = min(low[0], c.X[0]), max(high[0], c.X[len(c.X)-1])
+		low[1], high[1] = min(low[1], slices.Min(c.Y)), max(high[1], slices.Max(c.Y))
+	}
+
+	const left, plotWidth, plotHeight = 70.0, imageWidth - 70 - 30, 380.0
+	var s svg
+	s.title(title)
+	top := 12 + s.legend(names, 30, func(i int, x, y float64) { s.line(x, y, x+30, y, palette[i], 2, dashes[i]) })
+	bottom := top + plotHeight
+	xs, ys := newAxis(low[0], high[0], 8), newAxis(low[1], high[1], 8)
+	// The conversions forbid fused multiply-adds: the same image everywhere.
+	atX := func(x float64) float64 { return left + float64(plotWidth*((x-low[0])/(high[0]-low[0]))) }
+	atY := func(y float64) float64 {
+		return bottom - float64(plotHeight*((y-ys.low())/(ys.high()-ys.low())))
+	}
+
+	for _, t := range ys.at {
+		s.line(left, atY(t), left+plotWidth, atY(t), grid, 1, "")
+		s.text(left-8, atY(t)+0.35*fontSize, "end", ys.label(t))
+	}
+	for _, t := range xs.at {
+		if low[0] <= t && t <= high[0] {
+			s.line(atX(t), bottom, atX(t), bottom+5, ink, 1, "")
+			s.text(atX(t), bottom+fontSize+8, "middle", xs.label(t))
+		}
+	}
+	s.line(left, top, left, bottom, ink, 1, "")
+	s.line(left, bottom, left+plotWidth, bottom, ink, 1, "")
+	s.text(left+plotWidth/2, bottom+2*fontSize+14, "middle", xlabel)
+	fmt.Fprintf(&s.body, "<g transform=\"translate(%s %s) rotate(-90)\">\n", px(margin+2), px(top+plotHeight/2))
+	s.text(0, 0, "middle", ylabel)
+	s.body.WriteString("</g>\n")
+
+	for i, c := range list {
+		var points []string
+		for _, at := range c.visible(low[0], high[0], int(plotWidth)) {
+			points = append(points, px(atX(c.X[at]))+","+px(atY(c.Y[at])))
+		}
+		fmt.Fprintf(&s.body, "<polyline points=%q fill=\"none\" stroke=%q stroke-width=\"1.5\" stroke-linejoin=\"round\"%s/>\n", strings.Join(points, " "), palette[i], dashed(dashes[i]))
+		for _, m := range c.Marks {
+			x, y := atX(c.X[m]), atY(c.Y[m])
+			s.line(x, max(top, y-12), x, min(bottom, y+12), palette[i], 2.5, "")
+		}
+	}
+	return s.writeTo(w, title, bottom+2*fontSize+26)
+}
+
+// visible are the points that show when x from low to high is drawn in so many
+// columns: the first, the lowest, the highest and the last of each column. A
+// run of a million steps is no larger an image than one of a thousand.
+func (s Series) visible(low, high float64, columns int) (points []int) {
+	column := func(i int) int { return int(float64(columns) * ((s.X[i] - low) / (high - low))) }
+	for first := 0; first < len(s.X); {
+		last, lowest, highest := first, first, first
+		for last+1 < len(s.X) && column(last+1) == column(first) {
+			last++
+			if s.Y[last] < s.Y[lowest] {
+				lowest = last
+			}
+			if s.Y[last] > s.Y[highest] {
+				highest = last
+			}
+		}
+		points = append(points, slices.Compact([]int{first, min(lowest, highest), max(lowest, highest), last})...)
+		first = last + 1
+	}
+	return points
+}

@@ -1,0 +1,17 @@
+// Package attention is causal attention with its two backward kernels: three
+// templates, in which the head's size and the rows of an invocation must be literal
+// numbers. A query's keys are walked with a running maximum, so that the scores never
+// exist as a matrix. Which block of rows runs follows from the shape and from what
+// the device was told to run for such calls (Class), else from a fallback.
+//
+// One kernel as it runs is testdata/attention_forward_8_f32_1_64_branch.wgsl: the forward
+// kernel of heads of eight f32, one query per invocation, workgroups of 64, outputs
+// rescaled in a branch. The file is written by the tests' -update and compared with
+// what the template gives, and compiled; read it beside the template. Legend and
+// rules of all kernels: package wgsl.
+//
+// What Go cannot enforce: that every block walks what it walks one by one, ascending,
+// with explicit fma, so that all blocks give the same bits on a device (tests compare
+// them); and that params stand in the templates in the order in which choice.go
+// gives them.
+package attention

@@ -1,0 +1,24 @@
+package matmul
+
+import (
+	_ "embed"
+	"flag"
+	"strings"
+	"testing"
+
+	"steplm/wgsl/wgsltest"
+)
+
+var update = flag.Bool("update", false, "write the expanded kernel that doc.go names")
+
+//go:embed doc.go
+var doc string
+
+// The kernel that doc.go names is the one in testdata.
+func TestExpandedKernel(t *testing.T) {
+	k := variant{tile: tile{4, 4, 8, 8, 4, 0}, Transpose: "nt"}.kernel()
+	if name := "testdata/" + k.Name + ".wgsl"; !strings.Contains(doc, name) {
+		t.Errorf("doc.go does not name %s", name)
+	}
+	wgsltest.Golden(t, k, *update)
+}
