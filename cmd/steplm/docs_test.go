@@ -47,50 +47,45 @@ func TestDocumentsLines(t *testing.T) {
 	}
 }
 
-// What a document may name: links to files, and paths in code.
+// What a document may name: links to files, paths of the tree, and recipes of the justfile.
 var (
-	linked     = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
-	coded      = regexp.MustCompile("`([^`\n]+)`")
-	inTree     = regexp.MustCompile(`^(wgsl|gpu|model|data|stage|cmd|docs|\.ci)(/[\w.\-]+)+/?$`)
-	justRecipe = regexp.MustCompile(`^(?:just|\./justw) ([a-z][a-z0-9-]*)`)
+	linked     = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	inTree     = regexp.MustCompile(`(?:^|[\s(` + "`" + `])\.?/?((?:wgsl|gpu|model|data|stage|cmd|docs|\.ci)(?:/[\w\-]+(?:\.[a-z]\w*)*)+)`)
+	justRecipe = regexp.MustCompile("`(?:just|\\./justw) ([a-z][a-z0-9-]*)")
 )
 
-// TestDocumentsPaths: each file that a document links to, each path of this tree that it names as code,
-// and each recipe of the justfile that it names is there. `<...>` and {...} stand for many.
+// TestDocumentsPaths: each file that a document links to, each path of this tree that its text names, and each
+// recipe of the justfile that it names is there. What blocks of code name is run, or drawn.
 func TestDocumentsPaths(t *testing.T) {
 	justfile := clitest.Contents(t, "../../justfile")
-	paths, recipes := 0, 0
+	there := func(page, path string) {
+		t.Helper()
+		if _, err := os.Stat(filepath.Join("../..", path)); err != nil {
+			t.Errorf("%s names %s, which is not there", page, path)
+		}
+	}
+	links, paths, recipes := 0, 0, 0
 	for _, page := range documents(t) {
-		text := clitest.Contents(t, "../../"+page)
+		text := fenced.ReplaceAllString(clitest.Contents(t, "../../"+page), "")
 		for _, m := range linked.FindAllStringSubmatch(text, -1) {
-			if strings.Contains(m[1], "://") {
-				continue
-			}
-			paths++
-			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(page), m[1])); err != nil {
-				t.Errorf("%s links to %s, which is not there", page, m[1])
+			if m[1] != "" && !strings.Contains(m[1], "://") {
+				links++
+				there(page, filepath.Join(filepath.Dir(page), m[1]))
 			}
 		}
-		for _, m := range coded.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
-			for _, word := range strings.Fields(m[1]) {
-				if !inTree.MatchString(word) {
-					continue
-				}
-				paths++
-				if _, err := os.Stat(filepath.Join("../..", word)); err != nil {
-					t.Errorf("%s names %s, which is not there", page, word)
-				}
-			}
-			if r := justRecipe.FindStringSubmatch(m[1]); r != nil {
-				recipes++
-				if !regexp.MustCompile(`(?m)^` + r[1] + `[ :]`).MatchString(justfile) {
-					t.Errorf("%s names the recipe %s, which the justfile does not have", page, r[1])
-				}
+		for _, m := range inTree.FindAllStringSubmatch(linked.ReplaceAllString(text, "]"), -1) {
+			paths++
+			there(page, m[1])
+		}
+		for _, m := range justRecipe.FindAllStringSubmatch(text, -1) {
+			recipes++
+			if !regexp.MustCompile(`(?m)^` + m[1] + `[ :]`).MatchString(justfile) {
+				t.Errorf("%s names the recipe %s, which the justfile does not have", page, m[1])
 			}
 		}
 	}
-	if paths < 30 || recipes < 10 {
-		t.Errorf("found %d paths and %d recipes in the documents: the patterns look for the wrong thing", paths, recipes)
+	if links < 50 || paths < 30 || recipes < 30 {
+		t.Errorf("found %d links, %d paths and %d recipes in the documents: the patterns look for the wrong thing", links, paths, recipes)
 	}
 }
 
