@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,15 +17,12 @@ import (
 // fakeKit is a kit whose programs are scripts of a shell.
 func fakeKit(t *testing.T, programs map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, from := t.TempDir(), t.TempDir()
 	for name, script := range programs {
-		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		fmt.Fprintf(w, "#!/bin/sh\n%s\n", script)
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "programs", name+".gz"), z.String())
+		write(t, filepath.Join(from, name), "#!/bin/sh\n"+script+"\n")
+	}
+	if err := (&packCmd{From: from, To: filepath.Join(dir, programsFile)}).Run(); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
