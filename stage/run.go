@@ -19,11 +19,11 @@ type Run struct {
 	Device     gpu.Device
 	Batches    Batches
 	Folder     *Folder
-	Sets       []eval.Set
-	SaveEvery  int   // steps; 0: only before growth and at the end
-	Keep       int   // checkpoints kept; 0: all
-	EvalEvery  int   // steps; 0: only around growth and at the end
-	EvalTokens int64 // of each set, within the run; 0: no evaluation within the run
+	Tasks      []eval.Task // what the model is measured on
+	SaveEvery  int         // steps; 0: only before growth and at the end
+	Keep       int         // checkpoints kept; 0: all
+	EvalEvery  int         // steps; 0: only around growth and at the end
+	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	Report     Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
@@ -33,8 +33,8 @@ type Run struct {
 type Report struct {
 	Step  func(Metrics)
 	Event func(Event)
-	// Evaluating hears how many tokens of a set are scored.
-	Evaluating func(set string, tokens int64)
+	// Evaluating hears how many tokens of a task are scored.
+	Evaluating func(task string, tokens int64)
 }
 
 // Event is a line of metrics.jsonl that is not a step.
@@ -45,12 +45,12 @@ type Event struct {
 	Peaks        // since the stage began; of a growth, the transition's
 	// By kind:
 	*GrowthEvent
-	When       string          `json:"when,omitempty"` // eval: every, before growth, after growth, end
-	Set        string          `json:"set,omitempty"`
-	Result     *eval.SetResult `json:"result,omitempty"`
-	Checkpoint string          `json:"checkpoint,omitempty"`
-	Device     string          `json:"device,omitempty"`
-	Seconds    float64         `json:"seconds,omitempty"`
+	When       string       `json:"when,omitempty"` // eval: every, before growth, after growth, end
+	Set        string       `json:"set,omitempty"`
+	Result     *eval.Result `json:"result,omitempty"`
+	Checkpoint string       `json:"checkpoint,omitempty"`
+	Device     string       `json:"device,omitempty"`
+	Seconds    float64      `json:"seconds,omitempty"`
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -202,7 +202,7 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	return nil
 }
 
-// evaluate scores the first EvalTokens of every set in the trainer's own
+// evaluate scores the first EvalTokens of every task in the trainer's own
 // buffers.
 func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 	if r.EvalTokens == 0 {
@@ -212,24 +212,24 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 }
 
 func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
-	for _, s := range r.Sets {
+	for _, task := range r.Tasks {
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64) { r.Report.Evaluating(s.Name, n) }
+			o.Progress = func(n int64, _ float64) { r.Report.Evaluating(task.Name(), n) }
 		}
-		res, err := s.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
+		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", s.Name, err)
+			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
-		if err := r.event(t, Event{Event: "eval", When: when, Set: s.Name, Result: &res, Seconds: time.Since(start).Seconds()}); err != nil {
+		if err := r.event(t, Event{Event: "eval", When: when, Set: task.Name(), Result: &res, Seconds: time.Since(start).Seconds()}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end evaluates all of every set and exports the model.
+// end runs all of every task and exports the model.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {

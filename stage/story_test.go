@@ -94,10 +94,14 @@ func (d saving) Read(t gpu.Tensor, at int, words []uint32) error {
 	return d.Device.Read(t, at, words)
 }
 
-// heldSet scores one fixed batch in the trainer's own buffers.
-var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model, _ eval.Options) (eval.SetResult, error) {
+// heldTask scores one fixed batch in the trainer's own buffers.
+type heldTask struct{}
+
+func (heldTask) Name() string { return "held" }
+
+func (heldTask) Run(ctx context.Context, m eval.Model, _ eval.Options) (eval.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	n := m.Batch() * m.SeqLen()
 	ids := make([]uint32, n+1)
@@ -106,14 +110,14 @@ var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model
 	}
 	losses, err := m.Losses(ids[:n], ids[1:])
 	if err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	sum := 0.0
 	for _, x := range losses {
 		sum += float64(x)
 	}
-	return eval.SetResult{Name: "held", Perplexity: math.Exp(sum / float64(n)), Unit: "token", Tokens: int64(n)}, nil
-}}
+	return eval.PerplexityOf("held", math.Exp(sum/float64(n)), int64(n)), nil
+}
 
 // run begins the run, or resumes it when its folder is there. A panic of the
 // hook leaves everything on the disk as a kill would.
@@ -142,7 +146,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	defer f.Close()
 	return begin(&Run{
-		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
+		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
 			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },

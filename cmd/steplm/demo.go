@@ -76,7 +76,7 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return summarize(os.Stdout, res, dev, baseline.Perplexity, took, c.Dir, out)
+	return summarize(os.Stdout, res, dev, baseline.Perplexity(), took, c.Dir, out)
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in
@@ -129,7 +129,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	perplexity := map[string]float64{}
 	for _, e := range res.events {
 		if e.Event == "eval" {
-			perplexity[e.When] = e.Result.Perplexity
+			perplexity[e.When] = e.Result.Perplexity()
 		}
 	}
 	layouts, err := r.Layouts()

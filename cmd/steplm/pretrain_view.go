@@ -230,7 +230,7 @@ func (v *view) event(e stage.Event) {
 		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n",
 			e.Step, e.Stage, count(g.Trainable), count(g.Frozen), gpu.Bytes(g.PeakBytes))
 	case "eval":
-		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
+		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity(), e.Result.Protocol.Unit, e.When, e.Result.Tokens(), seconds)
 	case "checkpoint":
 		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, seconds)
 	case "resume":

@@ -26,7 +26,7 @@ type Session struct {
 
 	read   *reading
 	loader *data.Loader
-	eval   []eval.Set
+	tasks  []eval.Task
 }
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
@@ -59,7 +59,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err != nil {
 		return nil, err
 	}
-	if s.eval, err = s.sets(ctx, ui); err != nil {
+	if s.tasks, err = s.measures(ctx, ui); err != nil {
 		return nil, err
 	}
 	// Before the folder: what cannot be run leaves no trace.
@@ -154,7 +154,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		}
 	}
 	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Sets: s.eval, Report: report,
+		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery, EvalTokens: s.Spec.Evaluation.EvalTokens,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
 	}
