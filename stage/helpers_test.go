@@ -18,6 +18,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/model/optim"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 )
 
 // tinyOptions is a STEP run of 6 layers in 2 stages that trains in
@@ -106,9 +107,9 @@ func newTrainer(t testing.TB, d gpu.Device, r Recipe, b Batches) *Trainer {
 	return tr
 }
 
-func takeSteps(t testing.TB, tr *Trainer, n int) []Metrics {
+func takeSteps(t testing.TB, tr *Trainer, n int) []record.Metrics {
 	t.Helper()
-	var all []Metrics
+	var all []record.Metrics
 	for range n {
 		m, err := tr.Step(context.Background())
 		if err != nil {
@@ -120,9 +121,9 @@ func takeSteps(t testing.TB, tr *Trainer, n int) []Metrics {
 }
 
 // trainStage runs what is left of the current stage.
-func trainStage(t testing.TB, tr *Trainer) []Metrics {
+func trainStage(t testing.TB, tr *Trainer) []record.Metrics {
 	t.Helper()
-	var all []Metrics
+	var all []record.Metrics
 	for stage := tr.stage; tr.step < tr.Recipe.Steps(); {
 		if now, _ := tr.Recipe.StageOf(tr.step); now != stage {
 			break
@@ -132,7 +133,7 @@ func trainStage(t testing.TB, tr *Trainer) []Metrics {
 	return all
 }
 
-func advance(t testing.TB, tr *Trainer) GrowthEvent {
+func advance(t testing.TB, tr *Trainer) record.Transition {
 	t.Helper()
 	e, err := tr.Advance()
 	if err != nil {

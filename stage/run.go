@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -31,26 +32,10 @@ type Run struct {
 
 // Report hears what happens; nil functions are not called.
 type Report struct {
-	Step  func(Metrics)
-	Event func(Event)
+	Step  func(record.Metrics)
+	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored.
 	Evaluating func(task string, tokens int64)
-}
-
-// Event is a line of metrics.jsonl that is not a step.
-type Event struct {
-	Event string `json:"event"` // growth, transition (one without growth), eval, checkpoint, resume, end
-	Step  int    `json:"step"`
-	Stage int    `json:"stage"`
-	Peaks        // since the stage began; of a growth, the transition's
-	// By kind:
-	*GrowthEvent
-	When       string       `json:"when,omitempty"` // eval: every, before growth, after growth, end
-	Set        string       `json:"set,omitempty"`
-	Result     *eval.Result `json:"result,omitempty"`
-	Checkpoint string       `json:"checkpoint,omitempty"`
-	Device     string       `json:"device,omitempty"`
-	Seconds    float64      `json:"seconds,omitempty"`
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -90,7 +75,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err := r.Folder.openMetrics(metrics); err != nil {
 		return err
 	}
-	if err := r.event(t, Event{Event: "resume", Checkpoint: name, Device: r.Device.Name()}); err != nil {
+	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
@@ -124,10 +109,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			var m Metrics
+			var m record.Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.Log(m), r.Folder.keep())
+				err = errors.Join(r.Folder.metrics.Write(m), r.Folder.metrics.Keep())
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
@@ -141,12 +126,13 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
-func (r *Run) event(t *Trainer, e Event) error {
-	e.Step, e.Stage, e.Peaks = t.step, t.stage+1, peaksOf(t.dev)
-	if e.GrowthEvent != nil {
-		e.Peaks = e.GrowthEvent.Peaks
-	}
-	if err := r.Folder.Log(e); err != nil {
+// at is the moment that the trainer is at.
+func (t *Trainer) at() record.At {
+	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
+}
+
+func (r *Run) event(e record.Event) error {
+	if err := r.Folder.metrics.Write(e); err != nil {
 		return err
 	}
 	if r.Report.Event != nil {
@@ -159,7 +145,7 @@ func (r *Run) event(t *Trainer, e Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.keptMetrics()
+	n, err := r.Folder.metrics.Kept()
 	if err != nil {
 		return err
 	}
@@ -169,7 +155,7 @@ func (r *Run) save(t *Trainer) error {
 	if _, err := checkpoint.Prune(r.Folder.checkpoints(), "step-", r.Keep); err != nil {
 		return err
 	}
-	return r.event(t, Event{Event: "checkpoint", Checkpoint: name, Seconds: time.Since(start).Seconds()})
+	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -186,14 +172,19 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 		}
 	}
 	start := time.Now()
-	g, err := t.Advance()
+	done, err := t.Advance()
 	if err != nil {
 		return err
 	}
-	if err := r.event(t, Event{Event: kind, GrowthEvent: &g, Seconds: time.Since(start).Seconds()}); err != nil {
+	done.Seconds = time.Since(start).Seconds()
+	var e record.Event = done
+	if done.To > done.From {
+		e = record.Growth{Transition: done}
+	}
+	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.keep(); err != nil {
+	if err := r.Folder.metrics.Keep(); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -222,7 +213,7 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		if err != nil {
 			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
-		if err := r.event(t, Event{Event: "eval", When: when, Set: task.Name(), Result: &res, Seconds: time.Since(start).Seconds()}); err != nil {
+		if err := r.event(record.Evaluation{At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds()}); err != nil {
 			return err
 		}
 	}
@@ -251,5 +242,5 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 			return err
 		}
 	}
-	return r.event(t, Event{Event: "end", Checkpoint: FinalDir})
+	return r.event(record.End{At: t.at(), Checkpoint: FinalDir})
 }

@@ -9,11 +9,12 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/record"
 )
 
 // whole is what a run to its end, growth included, leaves.
 type whole struct {
-	metrics []Metrics
+	metrics []record.Metrics
 	weights map[string][]float32
 }
 

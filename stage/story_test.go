@@ -17,6 +17,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -149,8 +150,10 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
-			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
-			Event: func(e Event) { hook(fmt.Sprintf("%s after step %d in stage %d", e.Event, e.Step, e.Stage)) },
+			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
+			Event: func(e record.Event) {
+				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
+			},
 		},
 		Export: func(t *Trainer, d *checkpoint.Dir) error {
 			hook("export")
@@ -164,14 +167,14 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 // times, and the weights, optimizer state and cursor of the last checkpoint.
 func (s story) told(t testing.TB) (lines []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.Dir, metricsFile))
+	text, err := os.ReadFile(filepath.Join(s.Dir, record.File))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
 		var line map[string]json.RawMessage // numbers keep all their digits
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
-			t.Fatalf("%s: %v in %q", metricsFile, err, scan.Text())
+			t.Fatalf("%s: %v in %q", record.File, err, scan.Text())
 		}
 		if e := string(line["event"]); e == `"resume"` || e == `"checkpoint"` {
 			continue

@@ -29,13 +29,14 @@ var mayImport = map[string][]string{
 	"data/hub":         {"github.com/gofrs/flock"},
 	"stage": {
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint", "steplm/data", "steplm/data/tokenizer",
-		"steplm/stage/eval", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
+		"steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu", "github.com/gofrs/flock",
 	},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/eval", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage", "steplm/stage/eval", "steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/record": {"steplm/stage/eval"},
 	"stage/reduce": {"steplm/gpu"},
 }
 

@@ -17,6 +17,7 @@ import (
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 	"steplm/stage/session"
 	"steplm/wgsl/tune"
 )
@@ -128,7 +129,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	fmt.Fprintf(w, "\nWhat happened\n\n")
 	perplexity := map[string]float64{}
 	for _, e := range res.events {
-		if e.Event == "eval" {
+		if e, ok := e.(record.Evaluation); ok {
 			perplexity[e.When] = e.Result.Perplexity()
 		}
 	}
@@ -149,10 +150,9 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	}
 	writeTable(w, 1, rows)
 	for _, e := range res.events {
-		if e.Event == "growth" {
-			g := e.GrowthEvent
+		if g, ok := e.(record.Growth); ok {
 			fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank %d;\nperplexity %.2f before and %.2f right after growth.\n",
-				e.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
+				g.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
 		}
 	}
 

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"steplm/stage"
+	"steplm/stage/record"
 )
 
 type plotCmd struct {
@@ -31,7 +31,7 @@ func (c *plotCmd) Run() error {
 	title, grown := "Training loss", false
 	var list []series
 	for i, path := range c.Runs {
-		curve, err := stage.ReadCurve(path)
+		curve, err := record.ReadCurve(path)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/record"
 	"steplm/stage/session"
 )
 
@@ -165,10 +166,10 @@ func (c *pretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 type result struct {
 	recipe stage.Recipe
 	peak   float64 // operations per second of the device's products at their best; 0: not measured
-	events []stage.Event
+	events []record.Event
 	memory map[int]stageMemory // by stage, from 1 on
 	// Of each stage:
-	first, last []stage.Metrics
+	first, last []record.Metrics
 	steps       []int
 	seconds     []float64 // spent in steps
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"steplm/stage"
+	"steplm/stage/record"
 )
 
 func TestProgressPrintsPlainLines(t *testing.T) {
@@ -87,14 +88,19 @@ func TestProgressFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// unprinted is an event that a view prints nothing of.
+type unprinted struct{ record.At }
+
+func (unprinted) Kind() string { return "none that is printed" }
+
 // Events that come more often than plain lines do not begin the wait for the
 // next line anew.
 func TestViewKeepsTheBarAcrossEvents(t *testing.T) {
 	v := newView(false, "runs/x", stage.Recipe{Stages: []stage.Stage{{Steps: 3}}}, &result{})
-	metrics := stage.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
+	metrics := record.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
 	v.step(metrics)
 	bar := v.bar
-	v.event(stage.Event{Event: "none that is printed"})
+	v.event(unprinted{})
 	if metrics.Step = 2; bar == nil || v.bar != bar {
 		t.Error("the training bar was begun anew after an event")
 	}

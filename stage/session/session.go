@@ -11,6 +11,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -147,7 +148,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		began()
 	}
 	stepped, step := false, report.Step
-	report.Step = func(m stage.Metrics) {
+	report.Step = func(m record.Metrics) {
 		stepped = true
 		if step != nil {
 			step(m)
