@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,12 +14,12 @@ import (
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // Files of a run folder.
 const (
 	recipeFile     = "recipe.json"
-	metricsFile    = "metrics.jsonl"
 	checkpointsDir = "checkpoints"
 	FinalDir       = "final" // the trained model as Hugging Face lays it out
 	lockFile       = ".lock"
@@ -33,8 +32,7 @@ type Folder struct {
 	Dir     string
 	hash    string // of the recipe as the folder has it
 	lock    *flock.Flock
-	metrics *os.File
-	kept    int64 // bytes of metrics up to the last line of a step or a transition
+	metrics *record.Writer
 }
 
 // CreateFolder begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the
@@ -163,44 +161,11 @@ func lockFolder(dir string) (*Folder, error) {
 
 func (f *Folder) checkpoints() string { return filepath.Join(f.Dir, checkpointsDir) }
 
-// openMetrics cuts metrics.jsonl to a length and appends from there.
-func (f *Folder) openMetrics(size int64) error {
-	m, err := os.OpenFile(filepath.Join(f.Dir, metricsFile), os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	if err := m.Truncate(size); err != nil {
-		return err
-	}
-	if _, err := m.Seek(size, io.SeekStart); err != nil {
-		return err
-	}
-	f.metrics, f.kept = m, size
-	return nil
-}
-
-// Log appends one line to metrics.jsonl.
-func (f *Folder) Log(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if _, err := f.metrics.Write(append(b, '\n')); err != nil {
-		return fmt.Errorf("write %s: %w", f.metrics.Name(), err)
-	}
-	return nil
-}
-
-// keep has a run that resumes from the next checkpoint keep the lines that there are.
-func (f *Folder) keep() (err error) {
-	f.kept, err = f.metrics.Seek(0, io.SeekCurrent)
+// openMetrics cuts the metrics to a length and appends from there.
+func (f *Folder) openMetrics(size int64) (err error) {
+	f.metrics, err = record.Append(f.Dir, size)
 	return err
 }
-
-// keptMetrics is the length of metrics.jsonl up to the last line of a step or a transition,
-// which is safely on disk: where a resumed run goes on. The events after it follow from
-// those and will be there again.
-func (f *Folder) keptMetrics() (int64, error) { return f.kept, f.metrics.Sync() }
 
 // Close releases the folder.
 func (f *Folder) Close() error {
@@ -216,7 +181,7 @@ func (f *Folder) Discard() error {
 	if f.metrics != nil {
 		f.metrics.Close() // Windows keeps what is open
 	}
-	for _, name := range []string{metricsFile, recipeFile, SpecFile} {
+	for _, name := range []string{record.File, recipeFile, SpecFile} {
 		if err := os.Remove(filepath.Join(f.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

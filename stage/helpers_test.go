@@ -16,6 +16,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // planes are what the optimizer keeps on the device.
@@ -73,9 +74,9 @@ func newTrainer(t testing.TB, d gpu.Device, r recipe.Recipe, b Batches) *Trainer
 	return tr
 }
 
-func takeSteps(t testing.TB, tr *Trainer, n int) []Metrics {
+func takeSteps(t testing.TB, tr *Trainer, n int) []record.Metrics {
 	t.Helper()
-	var all []Metrics
+	var all []record.Metrics
 	for range n {
 		m, err := tr.Step(context.Background())
 		if err != nil {
@@ -87,9 +88,9 @@ func takeSteps(t testing.TB, tr *Trainer, n int) []Metrics {
 }
 
 // trainStage runs what is left of the current stage.
-func trainStage(t testing.TB, tr *Trainer) []Metrics {
+func trainStage(t testing.TB, tr *Trainer) []record.Metrics {
 	t.Helper()
-	var all []Metrics
+	var all []record.Metrics
 	for stage := tr.stage; tr.step < tr.Recipe.Steps(); {
 		if now, _ := tr.Recipe.StageOf(tr.step); now != stage {
 			break
@@ -99,7 +100,7 @@ func trainStage(t testing.TB, tr *Trainer) []Metrics {
 	return all
 }
 
-func advance(t testing.TB, tr *Trainer) GrowthEvent {
+func advance(t testing.TB, tr *Trainer) record.Transition {
 	t.Helper()
 	e, err := tr.Advance()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // failing fails once, at one of its batches.
@@ -88,7 +89,7 @@ func TestPrefetchSurvivesBorrowing(t *testing.T) {
 	o := recipetest.Tiny()
 	r := recipetest.Must(t, "step", o)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		run := func(between func(*Trainer)) (all []Metrics) {
+		run := func(between func(*Trainer)) (all []record.Metrics) {
 			tr := newTrainer(t, d, r, randomBatches(8, o.Batch, o.Model.Vocab, 3))
 			defer tr.Free()
 			for range o.Steps {

@@ -12,6 +12,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // baton is a reducer for two trainers in this process, of which one runs at a time: who must
@@ -96,7 +97,7 @@ func TestTwoTrainersAreOne(t *testing.T) {
 				o.Storage, o.GradAccum = storage, 2*accum
 				list := scoredBatches(2*accum*3, o.Batch, o.Model.Vocab)
 				one := newTrainer(t, d, recipetest.Must(t, method, o), &listed{list: list})
-				var want []Metrics
+				var want []record.Metrics
 				for one.step < one.Recipe.Steps() {
 					if one.Due() {
 						advance(t, one)
@@ -116,7 +117,7 @@ func TestTwoTrainersAreOne(t *testing.T) {
 					two[i] = newTrainer(t, another(), recipetest.Must(t, method, o), b)
 					two[i].Reducer = ranks[i]
 				}
-				var got [2][]Metrics
+				var got [2][]record.Metrics
 				done := make(chan struct{})
 				for i, tr := range two {
 					go func() {
@@ -128,7 +129,7 @@ func TestTwoTrainersAreOne(t *testing.T) {
 									break
 								}
 							}
-							var m Metrics
+							var m record.Metrics
 							if m, err = tr.Step(context.Background()); err == nil {
 								got[i] = append(got[i], m)
 							}

@@ -12,6 +12,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -20,11 +21,11 @@ type Run struct {
 	Device     gpu.Device
 	Batches    Batches
 	Folder     *Folder
-	Sets       []eval.Set
-	SaveEvery  int   // steps; 0: only before growth and at the end
-	Keep       int   // checkpoints kept; 0: all
-	EvalEvery  int   // steps; 0: only around growth and at the end
-	EvalTokens int64 // of each set, within the run; 0: no evaluation within the run
+	Tasks      []eval.Task // what the model is measured on
+	SaveEvery  int         // steps; 0: only before growth and at the end
+	Keep       int         // checkpoints kept; 0: all
+	EvalEvery  int         // steps; 0: only around growth and at the end
+	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	Report     Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
@@ -32,26 +33,10 @@ type Run struct {
 
 // Report hears what happens; nil functions are not called.
 type Report struct {
-	Step  func(Metrics)
-	Event func(Event)
-	// Evaluating hears how many tokens of a set are scored.
-	Evaluating func(set string, tokens int64)
-}
-
-// Event is a line of metrics.jsonl that is not a step.
-type Event struct {
-	Event string `json:"event"` // growth, transition (one without growth), eval, checkpoint, resume, end
-	Step  int    `json:"step"`
-	Stage int    `json:"stage"`
-	Peaks        // since the stage began; of a growth, the transition's
-	// By kind:
-	*GrowthEvent
-	When       string          `json:"when,omitempty"` // eval: every, before growth, after growth, end
-	Set        string          `json:"set,omitempty"`
-	Result     *eval.SetResult `json:"result,omitempty"`
-	Checkpoint string          `json:"checkpoint,omitempty"`
-	Device     string          `json:"device,omitempty"`
-	Seconds    float64         `json:"seconds,omitempty"`
+	Step  func(record.Metrics)
+	Event func(record.Event) // that is no step
+	// Evaluating hears how many tokens of a task are scored.
+	Evaluating func(task string, tokens int64)
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -91,7 +76,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err := r.Folder.openMetrics(metrics); err != nil {
 		return err
 	}
-	if err := r.event(t, Event{Event: "resume", Checkpoint: name, Device: r.Device.Name()}); err != nil {
+	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
@@ -125,10 +110,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			var m Metrics
+			var m record.Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.Log(m), r.Folder.keep())
+				err = errors.Join(r.Folder.metrics.Write(m), r.Folder.metrics.Keep())
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
@@ -142,12 +127,13 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
-func (r *Run) event(t *Trainer, e Event) error {
-	e.Step, e.Stage, e.Peaks = t.step, t.stage+1, peaksOf(t.dev)
-	if e.GrowthEvent != nil {
-		e.Peaks = e.GrowthEvent.Peaks
-	}
-	if err := r.Folder.Log(e); err != nil {
+// at is the moment that the trainer is at.
+func (t *Trainer) at() record.At {
+	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
+}
+
+func (r *Run) event(e record.Event) error {
+	if err := r.Folder.metrics.Write(e); err != nil {
 		return err
 	}
 	if r.Report.Event != nil {
@@ -160,7 +146,7 @@ func (r *Run) event(t *Trainer, e Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.keptMetrics()
+	n, err := r.Folder.metrics.Kept()
 	if err != nil {
 		return err
 	}
@@ -170,7 +156,7 @@ func (r *Run) save(t *Trainer) error {
 	if _, err := checkpoint.Prune(r.Folder.checkpoints(), "step-", r.Keep); err != nil {
 		return err
 	}
-	return r.event(t, Event{Event: "checkpoint", Checkpoint: name, Seconds: time.Since(start).Seconds()})
+	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -187,14 +173,19 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 		}
 	}
 	start := time.Now()
-	g, err := t.Advance()
+	done, err := t.Advance()
 	if err != nil {
 		return err
 	}
-	if err := r.event(t, Event{Event: kind, GrowthEvent: &g, Seconds: time.Since(start).Seconds()}); err != nil {
+	done.Seconds = time.Since(start).Seconds()
+	var e record.Event = done
+	if done.To > done.From {
+		e = record.Growth{Transition: done}
+	}
+	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.keep(); err != nil {
+	if err := r.Folder.metrics.Keep(); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -203,7 +194,7 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	return nil
 }
 
-// evaluate scores the first EvalTokens of every set in the trainer's own
+// evaluate scores the first EvalTokens of every task in the trainer's own
 // buffers.
 func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 	if r.EvalTokens == 0 {
@@ -213,24 +204,24 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 }
 
 func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
-	for _, s := range r.Sets {
+	for _, task := range r.Tasks {
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64) { r.Report.Evaluating(s.Name, n) }
+			o.Progress = func(n int64, _ float64) { r.Report.Evaluating(task.Name(), n) }
 		}
-		res, err := s.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
+		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", s.Name, err)
+			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
-		if err := r.event(t, Event{Event: "eval", When: when, Set: s.Name, Result: &res, Seconds: time.Since(start).Seconds()}); err != nil {
+		if err := r.event(record.Evaluation{At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds()}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// end evaluates all of every set and exports the model.
+// end runs all of every task and exports the model.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {
@@ -252,5 +243,5 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 			return err
 		}
 	}
-	return r.event(t, Event{Event: "end", Checkpoint: FinalDir})
+	return r.event(record.End{At: t.at(), Checkpoint: FinalDir})
 }

@@ -11,6 +11,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/record"
 	"steplm/wgsl"
 )
 
@@ -24,33 +25,33 @@ type stepData struct {
 
 // Step runs one optimizer step: GradAccum micro-batches, their sum over all processes, clip,
 // update, and one small read-back.
-func (t *Trainer) Step(ctx context.Context) (Metrics, error) {
+func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	start := time.Now()
 	s, err := t.begin(ctx)
 	if err != nil {
-		return Metrics{}, err
+		return record.Metrics{}, err
 	}
 	if err := t.backward(s); err != nil {
-		return Metrics{}, err
+		return record.Metrics{}, err
 	}
 	if err := t.reduce(); err != nil {
-		return Metrics{}, err
+		return record.Metrics{}, err
 	}
 	if err := t.update(s); err != nil {
-		return Metrics{}, err
+		return record.Metrics{}, err
 	}
 	if t.step+1 < t.Recipe.Steps() {
 		t.batches.fetch(ctx, t.acts) // while the device works
 	}
 	loss, norm, err := t.result(s)
 	if err != nil {
-		return Metrics{}, err
+		return record.Metrics{}, err
 	}
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
 	seconds := time.Since(start).Seconds()
 	processes := float64(s.tokens) / float64(t.Recipe.TokensPerStep())
-	return Metrics{
+	return record.Metrics{
 		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
 		TokensPerSecond: float64(s.tokens) / seconds,
 		FLOPsPerSecond:  t.layout().FLOPs(t.Recipe.Batch).Total() * float64(t.Recipe.GradAccum) * processes / seconds,

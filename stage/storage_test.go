@@ -11,11 +11,12 @@ import (
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // whole is what a run to its end, growth included, leaves.
 type whole struct {
-	metrics []Metrics
+	metrics []record.Metrics
 	weights map[string][]float32
 }
 

@@ -19,6 +19,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -96,10 +97,14 @@ func (d saving) Read(t gpu.Tensor, at int, words []uint32) error {
 	return d.Device.Read(t, at, words)
 }
 
-// heldSet scores one fixed batch in the trainer's own buffers.
-var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model, _ eval.Options) (eval.SetResult, error) {
+// heldTask scores one fixed batch in the trainer's own buffers.
+type heldTask struct{}
+
+func (heldTask) Name() string { return "held" }
+
+func (heldTask) Run(ctx context.Context, m eval.Model, _ eval.Options) (eval.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	n := m.Batch() * m.SeqLen()
 	ids := make([]uint32, n+1)
@@ -108,14 +113,14 @@ var heldSet = eval.Set{Name: "held", Run: func(ctx context.Context, m eval.Model
 	}
 	losses, err := m.Losses(ids[:n], ids[1:])
 	if err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	sum := 0.0
 	for _, x := range losses {
 		sum += float64(x)
 	}
-	return eval.SetResult{Name: "held", Perplexity: math.Exp(sum / float64(n)), Unit: "token", Tokens: int64(n)}, nil
-}}
+	return eval.PerplexityOf("held", math.Exp(sum/float64(n)), int64(n)), nil
+}
 
 // run begins the run, or resumes it when its folder is there. A panic of the
 // hook leaves everything on the disk as a kill would.
@@ -144,11 +149,13 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	defer f.Close()
 	return begin(&Run{
-		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Sets: []eval.Set{heldSet},
+		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
-			Step:  func(m Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
-			Event: func(e Event) { hook(fmt.Sprintf("%s after step %d in stage %d", e.Event, e.Step, e.Stage)) },
+			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
+			Event: func(e record.Event) {
+				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
+			},
 		},
 		Export: func(t *Trainer, d *checkpoint.Dir) error {
 			hook("export")
@@ -162,14 +169,14 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 // times, and the weights, optimizer state and cursor of the last checkpoint.
 func (s story) told(t testing.TB) (lines []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.Dir, metricsFile))
+	text, err := os.ReadFile(filepath.Join(s.Dir, record.File))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
 		var line map[string]json.RawMessage // numbers keep all their digits
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
-			t.Fatalf("%s: %v in %q", metricsFile, err, scan.Text())
+			t.Fatalf("%s: %v in %q", record.File, err, scan.Text())
 		}
 		if e := string(line["event"]); e == `"resume"` || e == `"checkpoint"` {
 			continue

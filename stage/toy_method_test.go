@@ -21,6 +21,7 @@ import (
 	"steplm/model/advice"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // restarts is a method that nothing but this file knows. It trains all of the model for five
@@ -74,7 +75,7 @@ func TestToyMethodTells(t *testing.T) {
 		}
 		return 0.1 + 0.45*(1+math.Cos(math.Pi*float64(step-2)/15))
 	}
-	text, err := os.ReadFile(filepath.Join(s.Dir, metricsFile))
+	text, err := os.ReadFile(filepath.Join(s.Dir, record.File))
 	if err != nil {
 		t.Fatal(err)
 	}

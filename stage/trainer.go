@@ -9,6 +9,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/reduce"
 )
 
@@ -36,30 +37,10 @@ type Trainer struct {
 	step  int // optimizer steps done
 }
 
-// Metrics are what one step reports.
-type Metrics struct {
-	Step            int              `json:"step"`  // 1-based
-	Stage           int              `json:"stage"` // 1-based
-	Loss            float64          `json:"loss"`  // mean over the step's targets, nats
-	LR              float64          `json:"lr"`
-	GradNorm        float64          `json:"grad_norm"` // before clipping
-	Tokens          int64            `json:"tokens"`    // seen so far
-	TokensPerSecond float64          `json:"tokens_per_second"`
-	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
-	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
-	Peaks                            // since the stage began
-}
-
-// Peaks are the most bytes that were taken at once.
-type Peaks struct {
-	PeakBytes   int64 `json:"peak_bytes"`         // on the device, by its ledger
-	ProcessPeak int64 `json:"process_peak_bytes"` // resident in the process; 0 where the system does not tell
-}
-
 // peaksOf reads the peaks since resetPeaks.
-func peaksOf(dev gpu.Device) Peaks {
+func peaksOf(dev gpu.Device) record.Peaks {
 	process, _ := gpu.ProcessPeak()
-	return Peaks{dev.Ledger().Peak(), process}
+	return record.Peaks{PeakBytes: dev.Ledger().Peak(), ProcessPeak: process}
 }
 
 // resetPeaks begins new ones, of the device's bytes and, where the system has
@@ -161,18 +142,6 @@ func (t *Trainer) Free() {
 	}
 }
 
-// GrowthEvent says what a transition did.
-type GrowthEvent struct {
-	Stage     int    `json:"stage"` // the one entered
-	From      int    `json:"from_layers"`
-	To        int    `json:"to_layers"`
-	New       []int  `json:"new_blocks"` // positions
-	Note      string `json:"note,omitempty"`
-	Trainable int64  `json:"trainable_parameters"`
-	Frozen    int64  `json:"frozen_parameters"`
-	Peaks            // of the transition
-}
-
 // Due reports whether the next step belongs to the next stage.
 func (t *Trainer) Due() bool {
 	stage, _ := t.Recipe.StageOf(t.step)
@@ -183,11 +152,11 @@ func (t *Trainer) Due() bool {
 func (t *Trainer) entry() recipe.Transition { return t.Recipe.Stages[t.stage+1].Entry }
 
 // Advance enters the next stage.
-func (t *Trainer) Advance() (GrowthEvent, error) {
+func (t *Trainer) Advance() (record.Transition, error) {
 	before := t.layout()
 	tr, err := t.Recipe.Effect(before, t.entry().Verbs)
 	if err != nil {
-		return GrowthEvent{}, err
+		return record.Transition{}, err
 	}
 	failed := func(err error) error {
 		return fmt.Errorf("transition from %d to %d layers: %w", len(before.Blocks), len(tr.After.Blocks), err)
@@ -196,17 +165,20 @@ func (t *Trainer) Advance() (GrowthEvent, error) {
 	t.acts.Free()
 	t.acts = nil
 	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
-		return GrowthEvent{}, failed(err)
+		return record.Transition{}, failed(err)
 	}
 	t.stage++
 	if err := t.allocateState(); err != nil {
-		return GrowthEvent{}, failed(err)
+		return record.Transition{}, failed(err)
 	}
 	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
 	if d := t.dev.Ledger().Difference(want); d != "" {
-		return GrowthEvent{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
+		return record.Transition{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
-	e := GrowthEvent{Stage: t.stage + 1, From: len(before.Blocks), To: len(tr.After.Blocks), Note: tr.Growth.Note, Peaks: peaksOf(t.dev)}
+	e := record.Transition{
+		At:   record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)},
+		From: len(before.Blocks), To: len(tr.After.Blocks), Note: tr.Growth.Note,
+	}
 	resetPeaks(t.dev) // from here on they are the new stage's
 	for i, o := range tr.Growth.Origins {
 		if o.New {

@@ -13,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // A model that cannot learn one batch by heart has a wrong gradient somewhere.
@@ -72,7 +73,7 @@ func TestGradientAccumulation(t *testing.T) {
 		whole.list = append(whole.list, data.NewBatch(append(a.Inputs[:len(a.Inputs):len(a.Inputs)], b.Inputs...), append(a.Targets[:len(a.Targets):len(a.Targets)], b.Targets...)))
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		run := func(batch, accum int, b *listed) []Metrics {
+		run := func(batch, accum int, b *listed) []record.Metrics {
 			o.Batch.Batch, o.GradAccum = batch, accum
 			b.at = 0
 			tr := newTrainer(t, d, recipetest.Must(t, "step", o), b)

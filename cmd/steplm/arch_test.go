@@ -37,14 +37,16 @@ var mayImport = map[string][]string{
 	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
 		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
-		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu",
+		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce", "steplm/wgsl", "steplm/gpu",
 		"github.com/gofrs/flock",
 	},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
+		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/record": {"steplm/stage/eval"},
 	"stage/reduce": {"steplm/gpu"},
 }
 

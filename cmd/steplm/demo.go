@@ -18,6 +18,7 @@ import (
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 	"steplm/stage/session"
 	"steplm/wgsl/tune"
 )
@@ -77,7 +78,7 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return summarize(os.Stdout, res, dev, baseline.Perplexity, took, c.Dir, out)
+	return summarize(os.Stdout, res, dev, baseline.Perplexity(), took, c.Dir, out)
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in
@@ -129,8 +130,8 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	fmt.Fprintf(w, "\nWhat happened\n\n")
 	perplexity := map[string]float64{}
 	for _, e := range res.events {
-		if e.Event == "eval" {
-			perplexity[e.When] = e.Result.Perplexity
+		if e, ok := e.(record.Evaluation); ok {
+			perplexity[e.When] = e.Result.Perplexity()
 		}
 	}
 	layouts, err := r.Layouts()
@@ -150,10 +151,9 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	}
 	view.Table(w, 1, rows)
 	for _, e := range res.events {
-		if e.Event == "growth" {
-			g := e.GrowthEvent
+		if g, ok := e.(record.Growth); ok {
 			fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank %d;\nperplexity %.2f before and %.2f right after growth.\n",
-				e.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
+				g.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
 		}
 	}
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"steplm/cmd/steplm/internal/view"
@@ -53,7 +52,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if err := checkVocabulary(tok.VocabSize(), at.config); err != nil {
 		return err
 	}
-	sets, err := c.sets(tok)
+	tasks, err := c.tasks(tok)
 	if err != nil {
 		return err
 	}
@@ -64,11 +63,11 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	}
 	defer loaded.Close()
 
-	var results []eval.SetResult
-	for _, set := range sets {
-		r, err := c.measure(ctx, loaded.eval, set)
+	var results []eval.Result
+	for _, task := range tasks {
+		r, err := c.measure(ctx, loaded.eval, task)
 		if err != nil {
-			return fmt.Errorf("%s: %w", set.Name, err)
+			return fmt.Errorf("%s: %w", task.Name(), err)
 		}
 		results = append(results, r)
 	}
@@ -88,38 +87,31 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// sets opens what is measured on, so that a wrong path shows before a model is
+// tasks opens what is measured on, so that a wrong path shows before a model is
 // loaded.
-func (c *evalPplCmd) sets(t data.Tokenizer) ([]eval.Set, error) {
-	var sets []eval.Set
-	if c.Data != "" {
-		s, err := data.OpenColumn(c.Data, c.TextColumn)
+func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
+	for _, m := range []struct{ kind, name, path, column string }{
+		{"documents", "data", c.Data, c.TextColumn},
+		{"text", "text", c.Text, ""},
+		{"wikitext", "wikitext", c.Wikitext, ""},
+	} {
+		if m.path == "" {
+			continue
+		}
+		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: m.path, Column: m.column, Tokenizer: t})
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, eval.TokenSet("data", s, t))
+		tasks = append(tasks, task)
 	}
-	if c.Text != "" {
-		if _, err := os.Stat(c.Text); err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.TextSet("text", c.Text, t))
-	}
-	if c.Wikitext != "" {
-		if _, err := eval.Texts(c.Wikitext, data.TextColumn); err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.WikiTextSet(c.Wikitext, t))
-	}
-	return sets, nil
+	return tasks, nil
 }
 
-func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (eval.SetResult, error) {
-	p := view.NewProgress(view.ProgressOutput(c.JSON), set.Name, shareUnits, "")
+func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
+	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
 	start := time.Now()
-	return set.Run(ctx, m, eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens, Progress: func(tokens int64) {
-		share := set.Share()
+	return task.Run(ctx, m, eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens, Progress: func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
@@ -130,37 +122,38 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, set eval.Set) (e
 
 // unigram is the perplexity that the token frequencies of training shards get
 // on held-out ones: what a model must beat.
-func unigram(train, held, column string, t data.Tokenizer) (eval.SetResult, error) {
+func unigram(train, held, column string, t data.Tokenizer) (eval.Result, error) {
 	a, err := data.OpenColumn(train, column)
 	if err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	b, err := data.OpenColumn(held, column)
 	if err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	counts, err := data.CountTokens(a.Documents(data.Position{}), t)
 	if err != nil {
-		return eval.SetResult{}, err
+		return eval.Result{}, err
 	}
 	p, tokens, err := data.UnigramPerplexity(counts, b.Documents(data.Position{}), t)
-	return eval.SetResult{Name: "unigram", Perplexity: p, Unit: "token", Tokens: tokens}, err
+	return eval.PerplexityOf("unigram", p, tokens), err
 }
 
 // shareUnits is how finely a share of a set is shown.
 const shareUnits = 1000
 
 // printResult prints a perplexity with its protocol.
-func printResult(r eval.SetResult) {
-	switch d := r.Detail.(type) {
-	case eval.Result:
-		fmt.Printf("%s: perplexity %.6g per token (context %d, stride %d; %s tokens, %s documents)\n",
-			r.Name, r.Perplexity, d.Context, d.Stride, view.Count(d.Tokens), view.Count(d.Documents))
-	case eval.WikiTextResult:
+func printResult(r eval.Result) {
+	n := func(metric string) string { return view.Count(r.Count(metric)) }
+	switch p := r.Protocol; {
+	case p.Unit == "word":
 		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), %.6g per byte, %.6g bits per byte\n",
-			r.Name, r.Perplexity, d.Context, view.Count(d.Pages), view.Count(d.Words), view.Count(d.Tokens), d.BytePerplexity, d.BitsPerByte)
+			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"), r.Value("byte_perplexity"), r.Value("bits_per_byte"))
+	case p.Context > 0:
+		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d; %s tokens, %s documents)\n",
+			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, n("tokens"), n("documents"))
 	default:
-		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Name, r.Perplexity, r.Unit, view.Count(r.Tokens))
+		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Task, r.Perplexity(), p.Unit, n("tokens"))
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"steplm/cmd/steplm/internal/chart"
-	"steplm/stage"
+	"steplm/stage/record"
 )
 
 type plotCmd struct {
@@ -32,7 +32,7 @@ func (c *plotCmd) Run() error {
 	title, grown := "Training loss", false
 	var list []chart.Series
 	for i, path := range c.Runs {
-		curve, err := stage.ReadCurve(path)
+		curve, err := record.ReadCurve(path)
 		if err != nil {
 			return err
 		}

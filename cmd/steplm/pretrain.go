@@ -15,6 +15,7 @@ import (
 	"steplm/model/advice"
 	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/session"
 )
 
@@ -167,10 +168,10 @@ func (c *pretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 type result struct {
 	recipe recipe.Recipe
 	peak   float64 // operations per second of the device's products at their best; 0: not measured
-	events []stage.Event
+	events []record.Event
 	memory map[int]stageMemory // by stage, from 1 on
 	// Of each stage:
-	first, last []stage.Metrics
+	first, last []record.Metrics
 	steps       []int
 	seconds     []float64 // spent in steps
 }

@@ -6,17 +6,17 @@ import (
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/stage"
+	"steplm/stage/record"
 )
 
 // stageMemory is what one stage was seen to take.
 type stageMemory struct {
-	stage.Peaks
-	growth stage.Peaks // of the transition into it; zero where this process saw none
+	record.Peaks
+	growth record.Peaks // of the transition into it; zero where this process saw none
 }
 
 // measure keeps the peaks that a step or an event of a stage reports.
-func (r *result) measure(n int, p stage.Peaks, growth bool) {
+func (r *result) measure(n int, p record.Peaks, growth bool) {
 	if r.memory == nil {
 		r.memory = map[int]stageMemory{}
 	}

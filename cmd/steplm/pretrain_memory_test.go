@@ -13,8 +13,8 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
-	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // memoryTable is the lines of the table that ends a run's output, with single
@@ -60,18 +60,23 @@ func TestMemoryTable(t *testing.T) {
 	resumed := func(mib int64) *result {
 		res := &result{recipe: r}
 		v := newRunView(false, "", r, res)
-		event := func(n int, g *stage.GrowthEvent, bytes, process int64) {
-			v.event(stage.Event{Event: "none that is printed", Stage: n, GrowthEvent: g, Peaks: stage.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}})
+		event := func(n int, grows bool, bytes, process int64) {
+			at := record.At{Stage: n, Peaks: record.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}}
+			if grows {
+				v.event(record.Growth{Transition: record.Transition{At: at}})
+			} else {
+				v.event(unprinted{at})
+			}
 		}
 		step := func(n int, bytes, process int64) {
-			res.step(stage.Metrics{Stage: n, TokensPerSecond: 1, Peaks: stage.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}})
+			res.step(record.Metrics{Stage: n, TokensPerSecond: 1, Peaks: record.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}})
 		}
-		event(2, nil, plan(2), 90)
+		event(2, false, plan(2), 90)
 		step(2, plan(2), 100)
 		step(2, plan(2), 99)
-		event(3, &stage.GrowthEvent{}, plan(3)-2048, 300)
+		event(3, true, plan(3)-2048, 300)
 		step(3, plan(3)+16, 150)
-		event(3, nil, plan(3)+16, 200)
+		event(3, false, plan(3)+16, 200)
 		return res
 	}
 	header := "planned on the device difference growing into it"

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/model"
-	"steplm/stage"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // The table has the stages that this process ran, by their mean step, and MFU where
@@ -29,7 +29,7 @@ func TestSpeedTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := func(peak float64, steps ...stage.Metrics) (lines []string) {
+	table := func(peak float64, steps ...record.Metrics) (lines []string) {
 		res := &result{recipe: r, peak: peak}
 		for _, m := range steps {
 			res.step(m)
@@ -44,7 +44,7 @@ func TestSpeedTable(t *testing.T) {
 		return lines
 	}
 	// 3 x 16 tokens a step: half a second and a quarter.
-	first, second := stage.Metrics{Stage: 2, TokensPerSecond: 96}, stage.Metrics{Stage: 2, TokensPerSecond: 192}
+	first, second := record.Metrics{Stage: 2, TokensPerSecond: 96}, record.Metrics{Stage: 2, TokensPerSecond: 192}
 	flops := 3 * layouts[1].FLOPs(r.Batch).Total()
 	header := "steps s/step tokens/s GFLOP/step GFLOP/s MFU"
 	row := fmt.Sprintf("stage 2 2 0.375 128 %.3g %.3g", flops/1e9, flops/0.375/1e9)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/session"
 )
 
@@ -130,7 +130,7 @@ func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating}
 }
 
-func (v *runView) step(m stage.Metrics) {
+func (v *runView) step(m record.Metrics) {
 	v.res.step(m)
 	if v.json {
 		v.line(m)
@@ -148,7 +148,7 @@ func (v *runView) step(m stage.Metrics) {
 }
 
 // step keeps what a summary of the stages needs.
-func (r *result) step(m stage.Metrics) {
+func (r *result) step(m record.Metrics) {
 	for len(r.last) < m.Stage { // a resumed run may begin in a later stage
 		r.first, r.last = append(r.first, m), append(r.last, m)
 		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
@@ -203,43 +203,56 @@ func (v *runView) close() {
 	}
 }
 
-func (v *runView) line(x any) {
-	b, err := json.Marshal(x)
-	if err == nil {
-		fmt.Fprintf(os.Stdout, "%s\n", b)
+// line prints an event as the run's metrics have it.
+func (v *runView) line(e record.Event) {
+	if b, err := record.Encode(e); err == nil {
+		os.Stdout.Write(b)
 	}
 }
 
-func (v *runView) event(e stage.Event) {
+func (v *runView) event(e record.Event) {
+	at := e.Moment()
 	v.res.events = append(v.res.events, e)
-	v.res.measure(e.Stage, e.Peaks, e.GrowthEvent != nil)
+	v.res.measure(at.Stage, at.Peaks, isTransition(e))
 	if v.json {
 		v.line(e)
 		return
 	}
 	v.clear()
 	w := os.Stdout
-	seconds := time.Duration(e.Seconds * float64(time.Second)).Round(time.Millisecond)
-	switch e.Event {
-	case "growth":
-		g := e.GrowthEvent
-		fmt.Fprintf(w, "step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s\n", e.Step, g.From, g.To, places(g.New), view.Count(g.Trainable), view.Count(g.Frozen), gpu.Bytes(g.PeakBytes))
-		if g.Note != "" {
-			fmt.Fprintf(w, "         note: %s\n", g.Note)
+	switch e := e.(type) {
+	case record.Growth:
+		fmt.Fprintf(w, "step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s\n",
+			e.Step, e.From, e.To, places(e.New), view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
+		if e.Note != "" {
+			fmt.Fprintf(w, "         note: %s\n", e.Note)
 		}
-	case "transition":
-		g := e.GrowthEvent
+	case record.Transition:
 		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n",
-			e.Step, e.Stage, view.Count(g.Trainable), view.Count(g.Frozen), gpu.Bytes(g.PeakBytes))
-	case "eval":
-		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n", e.Step, e.Set, e.Result.Perplexity, e.Result.Unit, e.When, e.Result.Tokens, seconds)
-	case "checkpoint":
-		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, seconds)
-	case "resume":
+			e.Step, e.Stage, view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
+	case record.Evaluation:
+		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n",
+			e.Step, e.Set, e.Result.Perplexity(), e.Result.Protocol.Unit, e.When, e.Result.Tokens(), duration(e.Seconds))
+	case record.Checkpoint:
+		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, duration(e.Seconds))
+	case record.Resume:
 		fmt.Fprintf(w, "step %d: resumed from %s\n", e.Step, e.Checkpoint)
-	case "end":
+	case record.End:
 		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, filepath.Join(v.dir, e.Checkpoint))
 	}
+}
+
+// isTransition reports whether an event's peaks are a transition's.
+func isTransition(e record.Event) bool {
+	switch e.(type) {
+	case record.Growth, record.Transition:
+		return true
+	}
+	return false
+}
+
+func duration(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 }
 
 // note prints a line that is no event.

@@ -3,18 +3,23 @@ package main
 import (
 	"testing"
 
-	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
+
+// unprinted is an event that a view prints nothing of.
+type unprinted struct{ record.At }
+
+func (unprinted) Kind() string { return "none that is printed" }
 
 // Events that come more often than plain lines do not begin the wait for the
 // next line anew.
 func TestViewKeepsTheBarAcrossEvents(t *testing.T) {
 	v := newRunView(false, "runs/x", recipe.Recipe{Stages: []recipe.Stage{{Steps: 3}}}, &result{})
-	metrics := stage.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
+	metrics := record.Metrics{Step: 1, Stage: 1, TokensPerSecond: 1}
 	v.step(metrics)
 	bar := v.bar
-	v.event(stage.Event{Event: "none that is printed"})
+	v.event(unprinted{})
 	if metrics.Step = 2; bar == nil || v.bar != bar {
 		t.Error("the training bar was begun anew after an event")
 	}

@@ -46,7 +46,7 @@ func (c *scoreCmd) Run() error {
 		return err
 	}
 	defer l.Close()
-	logprobs, err := eval.Score(l.eval, ids)
+	logprobs, err := eval.ScoreText(l.eval, ids)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"steplm/gpu"
 	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // TraceFlags say whether a run is traced.
@@ -64,7 +65,7 @@ func (t *tracer) watch(r recipe.Recipe, report stage.Report) stage.Report {
 	}
 	t.recipe = r
 	step := report.Step
-	report.Step = func(m stage.Metrics) {
+	report.Step = func(m record.Metrics) {
 		t.step(m)
 		step(m)
 	}
@@ -73,7 +74,7 @@ func (t *tracer) watch(r recipe.Recipe, report stage.Report) stage.Report {
 
 // step begins after a stage's first step, which compiles its kernels, and ends
 // after the last that is asked for, or before the evaluation that ends the stage.
-func (t *tracer) step(m stage.Metrics) {
+func (t *tracer) step(m record.Metrics) {
 	t.seen[m.Stage]++
 	next, _ := t.recipe.StageOf(m.Step)
 	last := m.Step == t.recipe.Steps() || next+1 != m.Stage

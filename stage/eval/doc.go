@@ -1,12 +1,11 @@
-// Package eval answers how good a language model is: the perplexity of a
-// stream of tokens, WikiText's word perplexity, and the log-probabilities of
-// one text. It asks a Model for losses and knows nothing of devices, so that a
-// trainer can lend it the buffers it already has and a test can give it a
-// table of bigrams.
+// Package eval answers how good a language model is, by tasks: the perplexity of a
+// stream of tokens, WikiText's word perplexity, and what else a file task_<name>.go
+// measures. A task asks a Model three questions, see questions.go, or has windows of a
+// stream scored. A Model knows nothing of devices, so that a trainer can lend the
+// buffers it already has and a test can give a table of bigrams.
 //
-// A perplexity says nothing without its protocol, so every result carries it:
-// the unit (token or word), the context and the stride. Losses are natural
-// logarithms, added up in float64 in the order of the stream.
+// A number says nothing without its protocol, so every Result carries it. Losses are
+// natural logarithms, added up in float64 in the order of the stream.
 //
 // What Go cannot enforce: a Model must be causal. Short windows are padded
 // behind their end, and what a model makes of the padding must not change the
@@ -29,7 +28,7 @@ const Ignored uint32 = data.Ignored
 // JSON could carry. The model has diverged; the evaluation itself is in order.
 var ErrNotFinite = errors.New("eval: not a finite number")
 
-// Model scores windows of token ids.
+// Model scores windows of token ids. One that can also generate is a Generator.
 type Model interface {
 	// Batch is the number of windows that Losses takes at once, B >= 1.
 	Batch() int
@@ -49,8 +48,25 @@ type Options struct {
 	Stride int
 	// MaxTokens ends the evaluation early; 0 means all.
 	MaxTokens int64
-	// Progress, if not nil, hears after every batch how many tokens are scored.
-	Progress func(tokens int64)
+	// Progress, if not nil, hears after every batch how many tokens are scored, and
+	// how much of the whole a task has got through, from 0 to 1; 0 where that is not
+	// known.
+	Progress func(tokens int64, share float64)
+
+	// share, unless nil, is how much of the whole is done when so many tokens are scored.
+	share func(tokens int64) float64
+}
+
+// hear tells Progress.
+func (o Options) hear(tokens int64) {
+	if o.Progress == nil {
+		return
+	}
+	share := 0.0
+	if o.share != nil {
+		share = o.share(tokens)
+	}
+	o.Progress(tokens, share)
 }
 
 // resolve fills in what was left at zero and refuses what the model cannot do.

@@ -6,15 +6,20 @@ import (
 	"iter"
 )
 
-// Result is a token perplexity with the protocol it was measured by.
-type Result struct {
-	Perplexity float64 `json:"perplexity"` // e^(NLL/Tokens)
-	NLL        float64 `json:"nll"`        // nats, the sum over Tokens
-	Tokens     int64   `json:"tokens"`     // scored targets
-	Documents  int64   `json:"documents"`  // read; under MaxTokens the last perhaps in part
-	Unit       string  `json:"unit"`       // "token"
-	Context    int     `json:"context"`
-	Stride     int     `json:"stride"`
+// PerplexityResult is a token perplexity with the protocol it was measured by.
+type PerplexityResult struct {
+	Perplexity float64 // e^(NLL/Tokens)
+	NLL        float64 // nats, the sum over Tokens
+	Tokens     int64   // scored targets
+	Documents  int64   // read; under MaxTokens the last perhaps in part
+	Context    int
+	Stride     int
+}
+
+func (r PerplexityResult) result(task string) Result {
+	return Result{task, map[string]Metric{
+		perplexityMetric: {Value: r.Perplexity}, "nll": {Value: r.NLL}, tokensMetric: count(r.Tokens), "documents": count(r.Documents),
+	}, Protocol{Unit: "token", Context: r.Context, Stride: r.Stride}}
 }
 
 // Encoded turns texts into documents for Perplexity: each one's ids, then
@@ -48,34 +53,34 @@ func Encoded(texts iter.Seq2[string, error], encode func(string) []uint32, endOf
 //
 // It is an error when nothing is left to score, and ErrNotFinite when the
 // model has diverged.
-func Perplexity(ctx context.Context, m Model, docs iter.Seq2[[]uint32, error], o Options) (Result, error) {
+func Perplexity(ctx context.Context, m Model, docs iter.Seq2[[]uint32, error], o Options) (PerplexityResult, error) {
 	o, err := o.resolve(m)
 	if err != nil {
-		return Result{}, err
+		return PerplexityResult{}, err
 	}
-	r := Result{Unit: "token", Context: o.Context, Stride: o.Stride}
-	s := newScorer(ctx, m, o.Progress)
+	r := PerplexityResult{Context: o.Context, Stride: o.Stride}
+	s := newScorer(ctx, m, o.hear)
 	w := windows{options: o, add: s.add}
 	for ids, err := range docs {
 		if err != nil {
-			return Result{}, err
+			return PerplexityResult{}, err
 		}
 		r.Documents++
 		if err := w.push(ids); err != nil {
-			return Result{}, err
+			return PerplexityResult{}, err
 		}
 		if w.full() {
 			break
 		}
 	}
 	if err := w.end(); err != nil {
-		return Result{}, err
+		return PerplexityResult{}, err
 	}
 	if err := s.flush(); err != nil {
-		return Result{}, err
+		return PerplexityResult{}, err
 	}
 	if s.tokens == 0 {
-		return Result{}, errors.New("eval: the stream holds fewer than two tokens, so there is nothing to score; is the data set empty?")
+		return PerplexityResult{}, errors.New("eval: the stream holds fewer than two tokens, so there is nothing to score; is the data set empty?")
 	}
 	r.Tokens, r.NLL = s.tokens, s.nll
 	r.Perplexity, err = exp(r.NLL / float64(r.Tokens))

@@ -75,8 +75,6 @@ func (s *scorer) flush() error {
 		s.tokens++
 	}
 	s.clear()
-	if s.progress != nil {
-		s.progress(s.tokens)
-	}
+	s.progress(s.tokens)
 	return nil
 }

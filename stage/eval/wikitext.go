@@ -13,16 +13,22 @@ import (
 // pages while words and bytes are counted on the pages as they come, so that
 // models with different tokenizers share one denominator.
 type WikiTextResult struct {
-	WordPerplexity float64 `json:"word_perplexity"` // e^(NLL/Words)
-	BytePerplexity float64 `json:"byte_perplexity"` // e^(NLL/Bytes)
-	BitsPerByte    float64 `json:"bits_per_byte"`   // NLL/Bytes/ln 2
-	NLL            float64 `json:"nll"`             // nats, the sum over all tokens
-	Pages          int64   `json:"pages"`
-	Words          int64   `json:"words"`  // pieces between white space, before detokenizing
-	Bytes          int64   `json:"bytes"`  // UTF-8, before detokenizing
-	Tokens         int64   `json:"tokens"` // of the detokenized pages, all of them scored
-	Unit           string  `json:"unit"`   // "word"
-	Context        int     `json:"context"`
+	WordPerplexity float64 // e^(NLL/Words)
+	BytePerplexity float64 // e^(NLL/Bytes)
+	BitsPerByte    float64 // NLL/Bytes/ln 2
+	NLL            float64 // nats, the sum over all tokens
+	Pages          int64
+	Words          int64 // pieces between white space, before detokenizing
+	Bytes          int64 // UTF-8, before detokenizing
+	Tokens         int64 // of the detokenized pages, all of them scored
+	Context        int
+}
+
+func (r WikiTextResult) result(task string) Result {
+	return Result{task, map[string]Metric{
+		wordPerplexityMetric: {Value: r.WordPerplexity}, "byte_perplexity": {Value: r.BytePerplexity}, "bits_per_byte": {Value: r.BitsPerByte},
+		"nll": {Value: r.NLL}, "pages": count(r.Pages), "words": count(r.Words), "bytes": count(r.Bytes), tokensMetric: count(r.Tokens),
+	}, Protocol{Unit: "word", Context: r.Context}}
 }
 
 // WikiText scores whole pages (see Pages), each for itself: detokenized,
@@ -36,8 +42,8 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 	if err != nil {
 		return WikiTextResult{}, err
 	}
-	r := WikiTextResult{Unit: "word", Context: o.Context}
-	s := newScorer(ctx, m, o.Progress)
+	r := WikiTextResult{Context: o.Context}
+	s := newScorer(ctx, m, o.hear)
 	planned := int64(0)
 	for page, err := range pages {
 		if err != nil {

@@ -148,8 +148,8 @@ func (r *reading) identity() string {
 	return strings.Join(parts, "; ")
 }
 
-// heldOut is the documents that are kept apart, a set for each source.
-func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (sets []eval.Set, err error) {
+// heldOut measures on the documents that are kept apart, a task for each source.
+func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (tasks []eval.Task, err error) {
 	if d.Holdout == 0 {
 		return nil, nil
 	}
@@ -162,38 +162,37 @@ func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (sets []eval.Set, er
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, eval.TokenSet(name, s, tok))
+		task, err := eval.Open("documents", eval.Source{Name: name, Shards: s, Tokenizer: tok})
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, task)
 	}
-	return sets, nil
+	return tasks, nil
 }
 
-// sets are what the run measures itself on.
-func (s *Session) sets(ctx context.Context, ui UI) ([]eval.Set, error) {
-	sets, err := s.read.heldOut(s.Spec.Data, s.Tokenizer)
+// measures are the tasks that the run measures itself by.
+func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
+	tasks, err := s.read.heldOut(s.Spec.Data, s.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
-	e := s.Spec.Evaluation
-	if e.Validation != "" {
-		path, err := Local(ctx, e.Validation, ui)
+	for _, m := range []struct{ kind, name, path, column string }{
+		{"documents", "validation", s.Spec.Evaluation.Validation, s.Spec.Data.TextColumn},
+		{"wikitext", "wikitext", s.Spec.Evaluation.Wikitext, data.TextColumn},
+	} {
+		if m.path == "" {
+			continue
+		}
+		path, err := Local(ctx, m.path, ui)
 		if err != nil {
 			return nil, err
 		}
-		shards, err := data.OpenColumn(path, s.Spec.Data.TextColumn)
+		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: s.Tokenizer})
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, eval.TokenSet("validation", shards, s.Tokenizer))
+		tasks = append(tasks, task)
 	}
-	if e.Wikitext != "" {
-		path, err := Local(ctx, e.Wikitext, ui)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := eval.Texts(path, data.TextColumn); err != nil {
-			return nil, err
-		}
-		sets = append(sets, eval.WikiTextSet(path, s.Tokenizer))
-	}
-	return sets, nil
+	return tasks, nil
 }

@@ -14,6 +14,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -30,7 +31,7 @@ type Session struct {
 	read   *reading
 	input  recipe.Data // what read and Tokenizer are
 	loader *data.Loader
-	eval   []eval.Set
+	tasks  []eval.Task
 	longer bool // the run gets more steps than its folder says
 }
 
@@ -70,7 +71,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err != nil {
 		return nil, err
 	}
-	if s.eval, err = s.sets(ctx, ui); err != nil {
+	if s.tasks, err = s.measures(ctx, ui); err != nil {
 		return nil, err
 	}
 	// Before the folder: what cannot be run leaves no trace.
@@ -158,14 +159,14 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		began()
 	}
 	stepped, step := false, report.Step
-	report.Step = func(m stage.Metrics) {
+	report.Step = func(m record.Metrics) {
 		stepped = true
 		if step != nil {
 			step(m)
 		}
 	}
 	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Sets: s.eval, Report: report,
+		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery, EvalTokens: s.Spec.Evaluation.EvalTokens,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
 	}

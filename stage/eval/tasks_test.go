@@ -52,66 +52,78 @@ func openShard(t *testing.T, path string) *data.Shards {
 	return s
 }
 
-// run runs a set twice, since a trainer does, and follows its progress.
-func run(t *testing.T, s Set, o Options) SetResult {
+// open opens a task that there is.
+func open(t *testing.T, kind string, s Source) Task {
 	t.Helper()
-	var first SetResult
+	s.Tokenizer = tokenizer
+	task, err := Open(kind, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
+}
+
+// run runs a task twice, since a trainer does, and follows its progress.
+func run(t *testing.T, task Task, o Options) Result {
+	t.Helper()
+	var first Result
 	for i := range 2 {
 		last, heard := 0.0, int64(0)
-		o.Progress = func(tokens int64) {
-			share := s.Share()
+		o.Progress = func(tokens int64, share float64) {
 			if share < last || share <= 0 || share > 1 {
-				t.Errorf("%s: share %g after %g", s.Name, share, last)
+				t.Errorf("%s: share %g after %g", task.Name(), share, last)
 			}
 			last, heard = share, tokens
 		}
-		r, err := s.Run(t.Context(), newBigram(t, 2, 6, 7), o)
+		r, err := task.Run(t.Context(), newBigram(t, 2, 6, 7), o)
 		if err != nil {
-			t.Fatalf("%s: %v", s.Name, err)
+			t.Fatalf("%s: %v", task.Name(), err)
 		}
-		if heard != r.Tokens {
-			t.Errorf("%s: progress ended at %d of %d tokens", s.Name, heard, r.Tokens)
+		if heard != r.Tokens() {
+			t.Errorf("%s: progress ended at %d of %d tokens", task.Name(), heard, r.Tokens())
 		}
 		if o.MaxTokens == 0 && last < 0.9 {
-			t.Errorf("%s: progress ended at a share of %g", s.Name, last)
+			t.Errorf("%s: progress ended at a share of %g", task.Name(), last)
 		}
 		if i == 0 {
 			first = r
 		} else if !reflect.DeepEqual(r, first) {
-			t.Errorf("%s: a second run gave %+v, the first %+v", s.Name, r, first)
+			t.Errorf("%s: a second run gave %+v, the first %+v", task.Name(), r, first)
 		}
 	}
 	return first
 }
 
-func TestTokenSetIsPerplexity(t *testing.T) {
+func TestDocumentsTaskIsPerplexity(t *testing.T) {
 	texts := []string{"One two three.", "Four", "", "five and six and seven, and so on"}
-	set := TokenSet("held out", openShard(t, writeShard(t, texts)), tokenizer)
+	path := writeShard(t, texts)
 	for _, o := range []Options{{}, {Stride: 2}, {Context: 4, MaxTokens: 9}} {
 		want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each(texts, nil), letters, 6), o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := run(t, set, o)
-		if !reflect.DeepEqual(got.Detail, want) || got.Perplexity != want.Perplexity || got.Tokens != want.Tokens || got.Unit != "token" || got.Name != "held out" {
-			t.Errorf("%+v: got %+v, want %+v", o, got, want)
+		for _, s := range []Source{{Name: "held out", Path: path}, {Name: "held out", Shards: openShard(t, path)}} {
+			got := run(t, open(t, "documents", s), o)
+			if !reflect.DeepEqual(got, want.result("held out")) || got.Perplexity() != want.Perplexity || got.Tokens() != want.Tokens || got.Protocol.Unit != "token" {
+				t.Errorf("%+v: got %+v, want %+v", o, got, want)
+			}
 		}
 	}
 }
 
-func TestTextSetIsOneDocument(t *testing.T) {
+func TestTextTaskIsOneDocument(t *testing.T) {
 	text := strings.Repeat("No line of it ends a document.\n", 9)
 	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), letters, 6), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, TextSet("text", writeFile(t, "a.txt", text), tokenizer), Options{})
-	if !reflect.DeepEqual(got.Detail, want) {
-		t.Errorf("got %+v, want %+v", got.Detail, want)
+	got := run(t, open(t, "text", Source{Path: writeFile(t, "a.txt", text)}), Options{})
+	if !reflect.DeepEqual(got, want.result("text")) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-func TestWikiTextSetReadsTextAndRowsAlike(t *testing.T) {
+func TestWikiTextTaskReadsTextAndRowsAlike(t *testing.T) {
 	text := " \n = First page = \n \n Some words , @-@ of it . \n \n = Second = \n \n And more . \n"
 	var rows []string
 	for line := range strings.Lines(text) {
@@ -128,14 +140,14 @@ func TestWikiTextSetReadsTextAndRowsAlike(t *testing.T) {
 		t.Fatalf("%d pages, want 2", want.Pages)
 	}
 	for _, path := range []string{writeFile(t, "wiki.raw", text), writeShard(t, rows)} {
-		got := run(t, WikiTextSet(path, tokenizer), Options{})
-		if !reflect.DeepEqual(got.Detail, want) || got.Perplexity != want.WordPerplexity || got.Unit != "word" || got.Name != "wikitext" {
+		got := run(t, open(t, "wikitext", Source{Path: path}), Options{})
+		if !reflect.DeepEqual(got, want.result("wikitext")) || got.Perplexity() != want.WordPerplexity || got.Protocol.Unit != "word" {
 			t.Errorf("%s: got %+v, want %+v", filepath.Base(path), got, want)
 		}
 	}
 }
 
-func TestSetErrors(t *testing.T) {
+func TestTaskErrors(t *testing.T) {
 	whole, err := os.ReadFile(writeShard(t, []string{strings.Repeat("text ", 100)}))
 	if err != nil {
 		t.Fatal(err)
@@ -143,19 +155,31 @@ func TestSetErrors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "wiki.raw")
 	text := writeFile(t, "a.txt", "text")
 	for name, c := range map[string]struct {
-		set  Set
-		want string
+		kind, path string
+		tokenizer  data.Tokenizer
+		early      bool // before anything is measured
+		want       string
 	}{
-		"missing":                    {WikiTextSet(missing, tokenizer), missing},
-		"missing text":               {TextSet("text", missing, tokenizer), missing},
-		"empty":                      {WikiTextSet(writeFile(t, "empty.raw", ""), tokenizer), "empty"},
-		"empty Parquet":              {WikiTextSet(writeFile(t, "a.parquet", ""), tokenizer), "a.parquet"},
-		"Parquet cut short":          {WikiTextSet(writeFile(t, "b.parquet", string(whole[:len(whole)/2])), tokenizer), "b.parquet"},
-		"Parquet cut short, no name": {WikiTextSet(writeFile(t, "shard", string(whole[:len(whole)/2])), tokenizer), "shard"},
-		"no end of text":             {WikiTextSet(text, letterTokenizer{}), "no end-of-text token"},
-		"no end of text, text":       {TextSet("text", text, letterTokenizer{}), "no end-of-text token"},
+		"missing":                    {"wikitext", missing, tokenizer, true, missing},
+		"missing text":               {"text", missing, tokenizer, true, missing},
+		"missing rows":               {"documents", missing, tokenizer, true, missing},
+		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, false, "empty"},
+		"empty Parquet":              {"wikitext", writeFile(t, "a.parquet", ""), tokenizer, true, "a.parquet"},
+		"Parquet cut short":          {"wikitext", writeFile(t, "b.parquet", string(whole[:len(whole)/2])), tokenizer, true, "b.parquet"},
+		"Parquet cut short, no name": {"wikitext", writeFile(t, "shard", string(whole[:len(whole)/2])), tokenizer, true, "shard"},
+		"no end of text":             {"wikitext", text, letterTokenizer{}, false, "no end-of-text token"},
+		"no end of text, text":       {"text", text, letterTokenizer{}, false, "no end-of-text token"},
+		"no tokenizer":               {"text", text, nil, true, "needs a tokenizer"},
+		"no task":                    {"wikitxt", text, tokenizer, true, `"wikitxt": choose one of documents, text, wikitext`},
 	} {
-		if _, err := c.set.Run(t.Context(), newBigram(t, 2, 6, 7), Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		task, err := Open(c.kind, Source{Path: c.path, Tokenizer: c.tokenizer})
+		if c.early != (err != nil) {
+			t.Errorf("%s: opening it gives %v", name, err)
+		}
+		if err == nil {
+			_, err = task.Run(t.Context(), newBigram(t, 2, 6, 7), Options{})
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}

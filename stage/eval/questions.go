@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -29,11 +31,11 @@ func (p LogProbs) MarshalJSON() ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// Score gives ln p(ids[i] | ids[0..i-1]) for every i but the first, in one
+// ScoreText gives ln p(ids[i] | ids[0..i-1]) for every i but the first, in one
 // window and therefore with the whole text before a token as its context.
 // More ids than the model's SeqLen are an error: cutting them up would change
 // what the numbers mean.
-func Score(m Model, ids []uint32) (LogProbs, error) {
+func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	switch {
 	case len(ids) == 0:
 		return nil, fmt.Errorf("eval: no tokens to score; give at least one")
@@ -65,4 +67,40 @@ func Score(m Model, ids []uint32) (LogProbs, error) {
 		p[i] = -loss
 	}
 	return p, nil
+}
+
+// ScoreContinuation gives ln p(continuation | prompt), the sum over the continuation's tokens.
+// Neither may be empty, and both together must fit the model's SeqLen.
+func ScoreContinuation(m Model, prompt, continuation []uint32) (float64, error) {
+	if len(prompt) == 0 || len(continuation) == 0 {
+		return 0, fmt.Errorf("eval: a continuation of %d tokens after a prompt of %d: both need at least one", len(continuation), len(prompt))
+	}
+	p, err := ScoreText(m, append(prompt[:len(prompt):len(prompt)], continuation...))
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, x := range p[len(prompt):] {
+		sum += x
+	}
+	return sum, nil
+}
+
+// Generator is a Model that can continue a text.
+type Generator interface {
+	// Continue gives the likeliest tokens after a prompt, one after another: at most so many. Where
+	// one of stops comes, it is the last.
+	Continue(ctx context.Context, prompt []uint32, most int, stops []uint32) ([]uint32, error)
+}
+
+// ErrNotYet is a question that a model cannot answer.
+var ErrNotYet = errors.New("eval: this model cannot continue a text yet: it scores texts only")
+
+// ContinueText has the model continue a text, see Generator, or returns ErrNotYet.
+func ContinueText(ctx context.Context, m Model, prompt []uint32, most int, stops []uint32) ([]uint32, error) {
+	g, ok := m.(Generator)
+	if !ok {
+		return nil, ErrNotYet
+	}
+	return g.Continue(ctx, prompt, most, stops)
 }

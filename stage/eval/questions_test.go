@@ -11,7 +11,7 @@ import (
 func TestScore(t *testing.T) {
 	m := newBigram(t, 2, 6, 7)
 	for _, ids := range [][]uint32{{3}, {3, 1}, {3, 1, 4, 1, 5, 6}} {
-		p, err := Score(m, ids)
+		p, err := ScoreText(m, ids)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestScoreErrors(t *testing.T) {
 			if c.answer == nil {
 				c.answer = func(l []float32) ([]float32, error) { return l, nil }
 			}
-			_, err := Score(broken{m, c.answer}, c.ids)
+			_, err := ScoreText(broken{m, c.answer}, c.ids)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

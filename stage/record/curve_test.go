@@ -1,4 +1,4 @@
-package stage
+package record
 
 import (
 	"os"
@@ -18,7 +18,7 @@ func TestReadCurve(t *testing.T) {
 {"event":"end","step":3,"stage":2,"checkpoint":"final"}
 `
 	dir := t.TempDir()
-	file := filepath.Join(dir, metricsFile)
+	file := filepath.Join(dir, File)
 	write := func(content string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {

@@ -1,0 +1,112 @@
+package record
+
+import "steplm/stage/eval"
+
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume or End.
+type Event interface {
+	// Kind is the line's "event"; a step's line has none.
+	Kind() string
+	// Moment is when it happened.
+	Moment() At
+}
+
+// events has one of each kind, for the reader.
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, End{}}
+
+// At is a moment of a run.
+type At struct {
+	Step  int `json:"step"`  // that were done
+	Stage int `json:"stage"` // 1-based
+	Peaks     // since the stage began; of a transition, its own
+}
+
+// Moment is the moment itself.
+func (a At) Moment() At { return a }
+
+// Peaks are the most bytes that were taken at once.
+type Peaks struct {
+	PeakBytes   int64 `json:"peak_bytes"`         // on the device, by its ledger
+	ProcessPeak int64 `json:"process_peak_bytes"` // resident in the process; 0 where the system does not tell
+}
+
+// Metrics are what one step reports.
+type Metrics struct {
+	Step            int              `json:"step"`  // 1-based
+	Stage           int              `json:"stage"` // 1-based
+	Loss            float64          `json:"loss"`  // mean over the step's targets, nats
+	LR              float64          `json:"lr"`
+	GradNorm        float64          `json:"grad_norm"` // before clipping
+	Tokens          int64            `json:"tokens"`    // seen so far
+	TokensPerSecond float64          `json:"tokens_per_second"`
+	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
+	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
+	Peaks                            // since the stage began
+}
+
+// Kind is none: a step is no event by name.
+func (Metrics) Kind() string { return "" }
+
+// Moment is right after the step.
+func (m Metrics) Moment() At { return At{m.Step, m.Stage, m.Peaks} }
+
+// Transition is the beginning of a stage. Its stage is the one entered.
+type Transition struct {
+	At
+	From      int     `json:"from_layers"`
+	To        int     `json:"to_layers"`
+	New       []int   `json:"new_blocks"` // positions
+	Note      string  `json:"note,omitempty"`
+	Trainable int64   `json:"trainable_parameters"`
+	Frozen    int64   `json:"frozen_parameters"`
+	Seconds   float64 `json:"seconds,omitempty"`
+}
+
+// Kind is that of a stage which begins without growth.
+func (Transition) Kind() string { return "transition" }
+
+// Growth is a transition in which the model grew.
+type Growth struct{ Transition }
+
+// Kind is a growth's.
+func (Growth) Kind() string { return "growth" }
+
+// Evaluation is what a task found out.
+type Evaluation struct {
+	At
+	When    string      `json:"when,omitempty"` // every, before or after growth or transition, end
+	Set     string      `json:"set,omitempty"`  // the task's name
+	Result  eval.Result `json:"result"`
+	Seconds float64     `json:"seconds,omitempty"`
+}
+
+// Kind is an evaluation's.
+func (Evaluation) Kind() string { return "eval" }
+
+// Checkpoint is a save.
+type Checkpoint struct {
+	At
+	Checkpoint string  `json:"checkpoint,omitempty"` // its name
+	Seconds    float64 `json:"seconds,omitempty"`
+}
+
+// Kind is a save's.
+func (Checkpoint) Kind() string { return "checkpoint" }
+
+// Resume is a run that goes on from a checkpoint.
+type Resume struct {
+	At
+	Checkpoint string `json:"checkpoint,omitempty"` // its name
+	Device     string `json:"device,omitempty"`
+}
+
+// Kind is a resumed run's.
+func (Resume) Kind() string { return "resume" }
+
+// End is the end of a run.
+type End struct {
+	At
+	Checkpoint string `json:"checkpoint,omitempty"` // the folder of the trained model
+}
+
+// Kind is the end's.
+func (End) Kind() string { return "end" }

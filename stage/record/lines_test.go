@@ -1,0 +1,158 @@
+package record
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/stage/eval"
+)
+
+// one has one event of each kind, every field of it set, with its line.
+var one = []struct {
+	event Event
+	line  string
+}{
+	{
+		Metrics{
+			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5, FLOPsPerSecond: 2e9,
+			Bytes: map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
+		},
+		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,` +
+			`"bytes":{"scratch":16,"weights":8},"peak_bytes":24,"process_peak_bytes":1024}`,
+	},
+	{
+		Growth{Transition{At{3, 2, Peaks{32, 2048}}, 2, 4, []int{1, 2}, "how it was read", 500, 600, 0.25}},
+		`{"event":"growth","step":3,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"from_layers":2,"to_layers":4,"new_blocks":[1,2],` +
+			`"note":"how it was read","trainable_parameters":500,"frozen_parameters":600,"seconds":0.25}`,
+	},
+	{
+		Transition{At: At{3, 2, Peaks{32, 2048}}, From: 2, To: 2, Trainable: 500, Frozen: 600, Seconds: 0.25},
+		`{"event":"transition","step":3,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"from_layers":2,"to_layers":2,"new_blocks":null,` +
+			`"trainable_parameters":500,"frozen_parameters":600,"seconds":0.25}`,
+	},
+	{
+		Evaluation{At{4, 2, Peaks{32, 2048}}, "every", "unigram", eval.PerplexityOf("unigram", 9, 8), 0.5},
+		`{"event":"eval","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"when":"every","set":"unigram",` +
+			`"result":{"name":"unigram","perplexity":9,"unit":"token","tokens":8,"detail":null},"seconds":0.5}`,
+	},
+	{
+		Checkpoint{At{4, 2, Peaks{32, 2048}}, "step-4", 0.5},
+		`{"event":"checkpoint","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","seconds":0.5}`,
+	},
+	{
+		Resume{At{4, 2, Peaks{32, 2048}}, "step-4", "a device"},
+		`{"event":"resume","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","device":"a device"}`,
+	},
+	{End{At{4, 2, Peaks{32, 2048}}, "final"}, `{"event":"end","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"final"}`},
+}
+
+// What was written is read back with its type and every value, from a file as from a line.
+func TestEveryEventIsReadBack(t *testing.T) {
+	dir := t.TempDir()
+	w, err := Append(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]bool{}
+	var want []Event
+	text := ""
+	for _, o := range one {
+		if err := w.Write(o.event); err != nil {
+			t.Fatal(err)
+		}
+		kinds[o.event.Kind()] = true
+		want, text = append(want, o.event), text+o.line+"\n"
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if !kinds[e.Kind()] {
+			t.Errorf("%T is not tested", e)
+		}
+	}
+	written, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(text, string(written)); diff != "" {
+		t.Errorf("(-want +written):\n%s", diff)
+	}
+	var got []Event
+	for e, err := range Read(dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-wrote +read):\n%s", diff)
+	}
+	for i, e := range got {
+		if reflect.TypeOf(e) != reflect.TypeOf(want[i]) {
+			t.Errorf("%T is read as %T", want[i], e)
+		}
+		if at := e.Moment(); at.Step < 3 || at.Stage < 1 || at.PeakBytes == 0 || at.ProcessPeak == 0 {
+			t.Errorf("%T happened at %+v", e, at)
+		}
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"event":"party","step":1}`:             `no event "party"`,
+		`{"event":"end","step":"last"}`:          "not a line of metrics",
+		`{"event":"eval","step":1,"result":"x"}`: "not a line of metrics",
+		`{"step":1,"loss":2}`:                    "neither an event nor a step",
+	} {
+		if _, err := Decode([]byte(line)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", line, err, want)
+		}
+	}
+}
+
+// A run that is resumed goes on behind the lines that it keeps.
+func TestWriterKeeps(t *testing.T) {
+	dir := t.TempDir()
+	w, err := Append(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range one {
+		if err := w.Write(o.event); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			if err := w.Keep(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept, err := w.Kept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(len(one[0].line) + len(one[1].line) + 2); kept != want {
+		t.Errorf("%d bytes are kept, want %d", kept, want)
+	}
+	w.Close()
+	if w, err = Append(dir, kept); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Write(one[6].event); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := one[0].line + "\n" + one[1].line + "\n" + one[6].line + "\n"; string(text) != want {
+		t.Errorf("got\n%s, want\n%s", text, want)
+	}
+}
