@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,12 +35,27 @@ var (
 	lineLimit = 120
 )
 
-// TestDocumentsLines: README is short, and lines end at 120 columns outside tables and code.
+// TestDocumentsLines: README is short, and lines of all pages in the tree end at 120 columns outside tables and code.
 func TestDocumentsLines(t *testing.T) {
 	if n := strings.Count(clitest.Contents(t, "../../README.md"), "\n"); n >= 150 {
 		t.Errorf("README.md has %d lines: move what a newcomer does not need to docs; it should have fewer than 150", n)
 	}
-	for _, page := range documents(t) {
+	pages := documents(t)
+	for _, top := range []string{"gpu", "wgsl", "model", "data", "stage", "cmd"} {
+		err := filepath.WalkDir("../../"+top, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".md" {
+				pages = append(pages, strings.TrimPrefix(filepath.ToSlash(path), "../../"))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Contains(pages, "data/corpus/README.md") {
+		t.Fatalf("found the pages %v and not the corpus's", pages)
+	}
+	for _, page := range pages {
 		for _, line := range strings.Split(fenced.ReplaceAllString(clitest.Contents(t, "../../"+page), ""), "\n") {
 			if n := len([]rune(line)); n > lineLimit && !unbroken.MatchString(line) {
 				t.Errorf("%s: a line has %d columns, more than %d: %s", page, n, lineLimit, line)
