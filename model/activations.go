@@ -150,93 +150,119 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 	return a, nil
 }
 
-func makeActivations(m *maker, l Layout, s Size) *Activations {
+// activationMaker makes the tensors of a layout's activations at a size.
+type activationMaker struct {
+	*maker
+	l      Layout
+	s      Size
+	stored gpu.DType
+}
+
+func (m activationMaker) act(name string, shape ...int) gpu.Tensor {
+	return m.tensor(gpu.Activations, m.stored, name, shape...)
+}
+
+func (m activationMaker) stat(name string, shape ...int) gpu.Tensor {
+	return m.tensor(gpu.Activations, gpu.F32, name, shape...)
+}
+
+func (m activationMaker) scratch(name string, shape ...int) gpu.Tensor {
+	return m.tensor(gpu.Scratch, m.stored, name, shape...)
+}
+
+func (m activationMaker) wide(name string, shape ...int) gpu.Tensor {
+	return m.tensor(gpu.Scratch, gpu.F32, name, shape...)
+}
+
+func (m activationMaker) index(name string, n int) gpu.Tensor {
+	return m.tensor(gpu.Scratch, gpu.U32, name, n)
+}
+
+// block makes one block's tensors but for its input.
+func (m activationMaker) block(name func(string) string, lora bool) blockActivations {
+	rows, c, f, hd, kd := m.s.Rows(), m.l.Hidden, m.l.FFN, m.l.QDim(), m.l.KVDim()
+	x := blockActivations{
+		mid: m.act(name("mid"), rows, c), h1: m.act(name("h1"), rows, c), h2: m.act(name("h2"), rows, c),
+		rstd1: m.stat(name("rstd1"), rows), rstd2: m.stat(name("rstd2"), rows),
+		q: m.act(name("q"), rows, hd), attn: m.act(name("attn"), rows, hd),
+		k: m.act(name("k"), rows, kd), v: m.act(name("v"), rows, kd),
+		lse:  m.stat(name("lse"), m.s.Batch, m.l.Heads, m.s.SeqLen),
+		gate: m.act(name("gate"), rows, f), up: m.act(name("up"), rows, f), act: m.act(name("act"), rows, f),
+	}
+	for _, linear := range LinearNames() {
+		u := gpu.Tensor{}
+		if lora && slices.Contains(m.l.LoRA.Targets, linear) {
+			u = m.act(name(linear+".u"), rows, m.l.LoRA.Rank)
+		}
+		x.u = append(x.u, u)
+	}
+	return x
+}
+
+// blocks makes those of all blocks, with their inputs.
+func (m activationMaker) blocks(train bool) (list []blockActivations) {
+	rows, c := m.s.Rows(), m.l.Hidden
+	shared := func(name string) string { return "block." + name }
+	switch {
+	case !train: // all blocks share one set, input and output too
+		x := m.block(shared, false)
+		x.x = m.act(shared("x"), rows, c)
+		return []blockActivations{x}
+	case m.s.Recompute: // all but the inputs
+		x := m.block(shared, m.l.wrapped())
+		for _, b := range m.l.Blocks {
+			x.x = m.act(b.Name("x"), rows, c)
+			list = append(list, x)
+		}
+	default:
+		for _, b := range m.l.Blocks {
+			x := m.block(b.Name, b.Wrapped)
+			x.x = m.act(b.Name("x"), rows, c)
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+func makeActivations(tensors *maker, l Layout, s Size) *Activations {
 	if s.HeadRows == 0 {
 		s.HeadRows = DefaultHeadRows(l.Config, s)
 	}
 	s.HeadRows = min(s.HeadRows, s.Rows())
-	rows, c, f := s.Rows(), l.Hidden, l.FFN
-	hd, kd := l.QDim(), l.KVDim()
+	m := activationMaker{tensors, l, s, dtypeOf(l.Storage.Precision)}
+	rows, c, f, hd, kd := s.Rows(), l.Hidden, l.FFN, l.QDim(), l.KVDim()
 	a := &Activations{Size: s, train: !l.Inference}
-	stored := dtypeOf(l.Storage.Precision)
-	act := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Activations, stored, name, shape...) }
-	stat := func(name string, shape ...int) gpu.Tensor {
-		return m.tensor(gpu.Activations, gpu.F32, name, shape...)
-	}
-	scratch := func(name string, shape ...int) gpu.Tensor { return m.tensor(gpu.Scratch, stored, name, shape...) }
-	wide := func(name string, shape ...int) gpu.Tensor {
-		return m.tensor(gpu.Scratch, gpu.F32, name, shape...)
-	}
-	index := func(name string, n int) gpu.Tensor { return m.tensor(gpu.Scratch, gpu.U32, name, n) }
-
-	a.ids, a.targets = index("batch.ids", rows), index("batch.targets", rows)
+	a.ids, a.targets = m.index("batch.ids", rows), m.index("batch.targets", rows)
 	if a.train {
-		a.tokens, a.starts, a.order = index("batch.tokens", rows), index("batch.starts", rows+1), index("batch.order", rows)
+		a.tokens, a.starts = m.index("batch.tokens", rows), m.index("batch.starts", rows+1)
+		a.order = m.index("batch.order", rows)
 	}
-	a.cos, a.sin = wide("rope.cos", s.SeqLen, l.HeadDim()/2), wide("rope.sin", s.SeqLen, l.HeadDim()/2)
-
-	// set makes one block's tensors but for its input.
-	set := func(name func(string) string, lora bool) blockActivations {
-		x := blockActivations{
-			mid: act(name("mid"), rows, c), h1: act(name("h1"), rows, c), h2: act(name("h2"), rows, c),
-			rstd1: stat(name("rstd1"), rows), rstd2: stat(name("rstd2"), rows),
-			q: act(name("q"), rows, hd), attn: act(name("attn"), rows, hd),
-			k: act(name("k"), rows, kd), v: act(name("v"), rows, kd),
-			lse:  stat(name("lse"), s.Batch, l.Heads, s.SeqLen),
-			gate: act(name("gate"), rows, f), up: act(name("up"), rows, f), act: act(name("act"), rows, f),
-		}
-		for _, linear := range LinearNames() {
-			u := gpu.Tensor{}
-			if lora && slices.Contains(l.LoRA.Targets, linear) {
-				u = act(name(linear+".u"), rows, l.LoRA.Rank)
-			}
-			x.u = append(x.u, u)
-		}
-		return x
-	}
-	shared := func(name string) string { return "block." + name }
-	switch {
-	case !a.train: // all blocks share one set, input and output too
-		x := set(shared, false)
-		x.x = act(shared("x"), rows, c)
-		a.blocks = []blockActivations{x}
-	case s.Recompute: // all but the inputs
-		x := set(shared, l.wrapped())
-		for _, b := range l.Blocks {
-			x.x = act(b.Name("x"), rows, c)
-			a.blocks = append(a.blocks, x)
-		}
-	default:
-		for _, b := range l.Blocks {
-			x := set(b.Name, b.Wrapped)
-			x.x = act(b.Name("x"), rows, c)
-			a.blocks = append(a.blocks, x)
-		}
-	}
+	a.cos, a.sin = m.wide("rope.cos", s.SeqLen, l.HeadDim()/2), m.wide("rope.sin", s.SeqLen, l.HeadDim()/2)
+	a.blocks = m.blocks(a.train)
 	if l.wrapped() {
 		// The scratch of backward; without training, forward's.
-		a.du = scratch("du", rows, l.LoRA.Rank)
+		a.du = m.scratch("du", rows, l.LoRA.Rank)
 	}
 	if a.train {
-		a.out = act("out", rows, c)
+		a.out = m.act("out", rows, c)
 	} else {
 		a.out = a.blocks[0].x
 	}
-	a.normed, a.rstd = act("normed", rows, c), stat("rstd", rows)
-	a.logits, a.losses = wide("logits", s.HeadRows, l.Vocab), wide("losses", rows)
-	a.Stats = wide("stats", wgsl.StatWords)
+	a.normed, a.rstd = m.act("normed", rows, c), m.stat("rstd", rows)
+	a.logits, a.losses = m.wide("logits", s.HeadRows, l.Vocab), m.wide("losses", rows)
+	a.Stats = m.wide("stats", wgsl.StatWords)
 	if a.train {
-		a.dx, a.dh = scratch("dx", rows, c), scratch("dh", rows, c)
-		a.dq, a.dout = scratch("dq", rows, hd), scratch("dout", rows, hd)
-		a.dk, a.dv = scratch("dk", rows, kd), scratch("dv", rows, kd)
-		a.delta = wide("delta", s.Batch, l.Heads, s.SeqLen)
-		a.dact, a.dgate, a.dup = scratch("dact", rows, f), scratch("dgate", rows, f), scratch("dup", rows, f)
+		a.dx, a.dh = m.scratch("dx", rows, c), m.scratch("dh", rows, c)
+		a.dq, a.dout = m.scratch("dq", rows, hd), m.scratch("dout", rows, hd)
+		a.dk, a.dv = m.scratch("dk", rows, kd), m.scratch("dv", rows, kd)
+		a.delta = m.wide("delta", s.Batch, l.Heads, s.SeqLen)
+		a.dact, a.dgate, a.dup = m.scratch("dact", rows, f), m.scratch("dgate", rows, f), m.scratch("dup", rows, f)
 	}
 	if words := l.splitWords(rows); a.train && words > 0 {
 		a.slices = m.tensor(gpu.Scratch, gpu.U32, "lora.slices", words)
 	}
 	if l.hasInt8() {
-		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(stored))
+		a.frozen = m.tensor(gpu.Scratch, gpu.U32, "frozen.dense", l.largestLinear(m.stored))
 	}
 	return a
 }
