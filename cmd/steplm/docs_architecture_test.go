@@ -65,7 +65,7 @@ var newThings = []struct {
 	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench_all\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
-	{"data source", `^linesFormat$`, `/source_lines\.go$`, ""},
+	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
 	{"export format", `^WriteHF$`, `^model/[^/]+\.go$`, ""},
 }
 
