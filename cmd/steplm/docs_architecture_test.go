@@ -72,10 +72,12 @@ var newThings = []struct {
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.
 func TestWhereOneNewThingGoes(t *testing.T) {
 	page := clitest.Contents(t, "../../"+architecturePage)
+	files := namesByFile(t)
 	for _, thing := range newThings {
 		var own, others []string
-		for _, path := range namedIn(t, regexp.MustCompile(thing.names)) {
+		for _, path := range slices.Sorted(maps.Keys(files)) {
 			switch {
+			case !slices.ContainsFunc(files[path], regexp.MustCompile(thing.names).MatchString):
 			case regexp.MustCompile(thing.own).MatchString(path):
 				own = append(own, path)
 			case thing.other == "" || !regexp.MustCompile(thing.other).MatchString(path):
@@ -94,28 +96,28 @@ func TestWhereOneNewThingGoes(t *testing.T) {
 	}
 }
 
-// namedIn lists the files of production code in which an identifier or a whole string is such a name; of kernels,
-// in which the text has one.
-func namedIn(t *testing.T, names *regexp.Regexp) (paths []string) {
+// namesByFile lists the identifiers and strings of every file of production code; of a kernel, its text.
+func namesByFile(t *testing.T) map[string][]string {
 	t.Helper()
+	files := map[string][]string{}
 	eachSource(t, func(path string, file *ast.File, text []byte) {
-		found := file == nil && names.Match(text)
-		if file != nil {
-			ast.Inspect(file, func(n ast.Node) bool {
-				switch x := n.(type) {
-				case *ast.Ident:
-					found = found || names.MatchString(x.Name)
-				case *ast.BasicLit:
-					found = found || x.Kind == token.STRING && names.MatchString(x.Value)
+		if file == nil {
+			files[path] = []string{string(text)}
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch x := n.(type) {
+			case *ast.Ident:
+				files[path] = append(files[path], x.Name)
+			case *ast.BasicLit:
+				if x.Kind == token.STRING {
+					files[path] = append(files[path], x.Value)
 				}
-				return !found
-			})
-		}
-		if found {
-			paths = append(paths, path)
-		}
+			}
+			return true
+		})
 	})
-	return paths
+	return files
 }
 
 // eachSource visits the Go files, without comments, and the kernels of what the program is made of: no tests, no
