@@ -14,6 +14,7 @@ import (
 
 	"steplm/data/datatest"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 )
 
@@ -209,7 +210,7 @@ func TestKeep(t *testing.T) {
 // One flipped bit in any file of the checkpoint is found and named.
 func TestResumeFlippedByte(t *testing.T) {
 	s := ended(t, nil)
-	for _, file := range []string{stateFile, modelFile, optimizerFile} {
+	for _, file := range []string{stateFile, model.LayoutFile, model.WeightsFile, optimizerFile} {
 		path := filepath.Join(s.checkpoint(t), file)
 		good, err := os.ReadFile(path)
 		if err != nil {
@@ -293,12 +294,12 @@ func TestResumeRefuses(t *testing.T) {
 	t.Run("a tensor is missing", func(t *testing.T) {
 		s := ended(t, nil)
 		rewrite(t, s.checkpoint(t), func(name string, text []byte) []byte {
-			if name != modelFile {
+			if name != model.WeightsFile {
 				return text
 			}
 			return []byte(strings.Replace(string(text), "blocks.0.wq.lora_a", "blocks.0.wq.lora_x", 1))
 		})
-		wantError(t, resume(s), modelFile, "blocks.0.wq.lora_a")
+		wantError(t, resume(s), model.WeightsFile, "blocks.0.wq.lora_a")
 	})
 }
 
@@ -309,7 +310,7 @@ func rewrite(t *testing.T, dir string, change func(name string, text []byte) []b
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{stateFile, modelFile, optimizerFile} {
+	for _, name := range []string{stateFile, model.WeightsFile, optimizerFile} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkVocabulary(tok.VocabSize(), at.config); err != nil {
+	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {
 		return err
 	}
 	tasks, err := c.tasks(tok)
@@ -78,7 +78,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		results = append(results, r)
 	}
 	if c.JSON {
-		return printJSON(map[string]any{"model": at.dir, "device": loaded.dev.Name(), "results": results})
+		return printJSON(map[string]any{"model": at.Dir, "device": loaded.dev.Name(), "results": results})
 	}
 	for _, r := range results {
 		printResult(r)
