@@ -67,6 +67,8 @@ func TestModelNames(t *testing.T) {
 	score(t, "--model", alone, "--ids", ids, "--device", "host")
 	fail(t, 1, []string{alone, "give --tokenizer"}, "score", "--model", alone, "--text", "The cat", "--device", "host")
 	score(t, "--model", alone, "--text", "The cat", "--tokenizer", m.tokenizer, "--device", "host")
+	succeed(t, "", "tokenizer", "train", "--data", m.train, "--vocab", "290", "--out", m.tokenizer)
+	fail(t, 1, []string{m.tokenizer, "no longer the tokenizer", "--tokenizer"}, "score", "--model", run+"@step-6", "--text", "The cat", "--device", "host")
 
 	file, empty, missing := writeFile(t, "a.txt", text), t.TempDir(), filepath.Join(t.TempDir(), "missing")
 	for name, parts := range map[string][]string{

@@ -15,11 +15,12 @@ import (
 
 // Trained is a model on disk.
 type Trained struct {
-	Dir        string // of its files
-	Layout     model.Layout
-	SeqLen     int    // positions of the windows that its run trained with; 0: not known
-	Tokenizer  string // where its tokenizer should be; "": not known
-	checkpoint bool
+	Dir           string // of its files
+	Layout        model.Layout
+	SeqLen        int    // positions of the windows that its run trained with; 0: not known
+	Tokenizer     string // where its tokenizer should be; "": not known
+	TokenizerHash string // what the tokenizer there must hash to; "": not known
+	checkpoint    bool
 }
 
 // FindModel finds a model by a name: a run's folder (its final model), run@step-N (a checkpoint of
@@ -100,12 +101,11 @@ func readCheckpoint(dir, run string) (Trained, error) {
 		return t, err
 	}
 	t.SeqLen = r.Batch.SeqLen
-	// The tokenizer is what the run began with, or what it left with the model.
-	if s, err := Saved(run); err == nil {
-		t.Tokenizer = s.Data.Tokenizer
-	}
+	// The tokenizer is what the run left with the model, or what it began with, if that is there still.
 	if final := filepath.Join(run, stage.FinalDir); holds(final, "tokenizer.json") {
 		t.Tokenizer = final
+	} else if s, err := Saved(run); err == nil {
+		t.Tokenizer, t.TokenizerHash = s.Data.Tokenizer, r.Data.Tokenizer
 	}
 	return t, nil
 }
