@@ -79,19 +79,23 @@ func TestOpenRefuses(t *testing.T) {
 	d := gpu.NewHost()
 	m := newModel(t, d, grownLayout(true), 5)
 	before := d.Ledger().Total()
+	with := func(old, by string) func(string) string {
+		return func(s string) string { return strings.Replace(s, old, by, 1) }
+	}
 	for name, c := range map[string]struct {
 		edit func(string) string
 		want string
 	}{
-		"a field of a later version": {func(s string) string { return strings.Replace(s, "{", `{"attention_window": 8,`, 1) }, `"attention_window"`},
+		"a field of a later version": {with("{", `{"attention_window": 8,`), `"attention_window"`},
 		"no JSON":                    {func(s string) string { return s[1:] }, LayoutFile},
-		"no blocks":                  {func(s string) string { return strings.Replace(s, `"blocks": [`, `"blocks": [], "blocked": [`, 1) }, `"blocked"`},
-		"another shape":              {func(s string) string { return strings.Replace(s, `"vocab_size": `, `"vocab_size": 1`, 1) }, "tensor embed is F32"},
-		"another block":              {func(s string) string { return strings.Replace(s, `"id": 7`, `"id": 8`, 1) }, "tensor blocks.8."},
-		"other states":               {func(s string) string { return strings.Replace(s, `"states": "f32"`, `"states": "split"`, 1) }, "states"},
+		"no blocks":                  {with(`"blocks": [`, `"blocks": [], "blocked": [`), `"blocked"`},
+		"another shape":              {with(`"vocab_size": `, `"vocab_size": 1`), "tensor embed is F32"},
+		"another block":              {with(`"id": 7`, `"id": 8`), "tensor blocks.8."},
+		"other states":               {with(`"states": "f32"`, `"states": "split"`), "states"},
 	} {
 		dir := save(t, m, c.edit)
-		if _, err := Open(d, dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
+		_, err := Open(d, dir)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v, want an error with %q and %s", name, err, c.want, dir)
 		}
 	}

@@ -41,8 +41,11 @@ func TestOpenedCheckpointComputesAsTheTrainer(t *testing.T) {
 	released := bf16(model.SplitStates, model.BF16)
 	released.Release = true
 	for name, storage := range map[string]model.Storage{
-		"full": model.FullStorage, "split": bf16(model.SplitStates, model.BF16), "paper": bf16(model.PaperStates, model.BF16),
-		"flash8": bf16(model.Flash8States, model.BF16), "int8 frozen": bf16(model.SplitStates, model.Int8), "released": released,
+		"full": model.FullStorage, "released": released,
+		"split":       bf16(model.SplitStates, model.BF16),
+		"paper":       bf16(model.PaperStates, model.BF16),
+		"flash8":      bf16(model.Flash8States, model.BF16),
+		"int8 frozen": bf16(model.SplitStates, model.Int8),
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := tinyOptions()

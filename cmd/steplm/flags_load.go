@@ -42,7 +42,8 @@ func (at found) tokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("%w; the model brings no tokenizer that can be read: give --tokenizer", err)
 	}
 	if err == nil && !at.named && at.TokenizerHash != "" && t.Hash() != at.TokenizerHash {
-		return nil, fmt.Errorf("%s is no longer the tokenizer that %s was trained with (hash %.12s, it was %.12s): give that by --tokenizer",
+		return nil, fmt.Errorf("%s is no longer the tokenizer that %s was trained with "+
+			"(hash %.12s, it was %.12s): give that by --tokenizer",
 			at.Tokenizer, at.Dir, t.Hash(), at.TokenizerHash)
 	}
 	return t, err

@@ -14,7 +14,8 @@ import (
 // LoRA that is not merged.
 func TestModelNames(t *testing.T) {
 	m, run := newMaterial(t), newRun(t)
-	succeed(t, "", m.pretrain(run, m.evaluated("--device", "host", "--eval-every", "1", "--save-every", "1", "--keep", "0")...)...)
+	every := m.evaluated("--device", "host", "--eval-every", "1", "--save-every", "1", "--keep", "0")
+	succeed(t, "", m.pretrain(run, every...)...)
 	checkpoint := func(name string) string { return filepath.Join(run, "checkpoints", name) }
 	measure := func(name string, more ...string) perplexities {
 		t.Helper()
@@ -35,7 +36,8 @@ func TestModelNames(t *testing.T) {
 		for _, model := range []string{run + "@" + name, checkpoint(name)} {
 			p := measure(model)
 			r := p.Results[i]
-			if r.Perplexity != v.Result.Perplexity() || r.Tokens != v.Result.Tokens() || p.Model != checkpoint(name) || r.Detail["context"] != 16.0 {
+			if r.Perplexity != v.Result.Perplexity() || r.Tokens != v.Result.Tokens() ||
+				p.Model != checkpoint(name) || r.Detail["context"] != 16.0 {
 				t.Errorf("%s: %+v, the run had %+v", model, r, v.Result)
 			}
 			compared++
@@ -68,7 +70,8 @@ func TestModelNames(t *testing.T) {
 	fail(t, 1, []string{alone, "give --tokenizer"}, "score", "--model", alone, "--text", "The cat", "--device", "host")
 	score(t, "--model", alone, "--text", "The cat", "--tokenizer", m.tokenizer, "--device", "host")
 	succeed(t, "", "tokenizer", "train", "--data", m.train, "--vocab", "290", "--out", m.tokenizer)
-	fail(t, 1, []string{m.tokenizer, "no longer the tokenizer", "--tokenizer"}, "score", "--model", run+"@step-6", "--text", "The cat", "--device", "host")
+	fail(t, 1, []string{m.tokenizer, "no longer the tokenizer", "--tokenizer"},
+		"score", "--model", run+"@step-6", "--text", "The cat", "--device", "host")
 
 	file, empty, missing := writeFile(t, "a.txt", text), t.TempDir(), filepath.Join(t.TempDir(), "missing")
 	for name, parts := range map[string][]string{
@@ -86,7 +89,8 @@ func TestModelNames(t *testing.T) {
 		if err := os.Rename(path, path+".lost"); err != nil {
 			t.Fatal(err)
 		}
-		fail(t, 1, []string{checkpoint("step-6"), lost, "missing", "use another checkpoint"}, "score", "--model", run+"@step-6", "--ids", ids, "--device", "host")
+		fail(t, 1, []string{checkpoint("step-6"), lost, "missing", "use another checkpoint"},
+			"score", "--model", run+"@step-6", "--ids", ids, "--device", "host")
 		if err := os.Rename(path+".lost", path); err != nil {
 			t.Fatal(err)
 		}

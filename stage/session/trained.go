@@ -60,7 +60,8 @@ func findFinal(run string) (Trained, error) {
 	}
 	dir := filepath.Join(run, stage.FinalDir)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s", run, stage.FinalDir, checkpointsOf(run))
+		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
+			run, stage.FinalDir, checkpointsOf(run))
 	}
 	l, err := model.ReadLayout(dir)
 	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Tokenizer: dir}, err
