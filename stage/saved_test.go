@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/gpu/gputest"
 	"steplm/model"
 )
 
@@ -48,42 +49,43 @@ func TestOpenedCheckpointComputesAsTheTrainer(t *testing.T) {
 		"int8 frozen": bf16(model.SplitStates, model.Int8),
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := tinyOptions()
-			o.Storage = storage
-			d := gpu.NewHost()
-			tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
-			grown := tr.Recipe.Stages[0].Steps
-			for _, step := range []int{1, grown, grown + 2} {
-				takeTo(t, tr, step)
-				parent := t.TempDir()
-				if err := tr.Save(parent, "here", 0); err != nil {
-					t.Fatal(err)
-				}
-				dir := filepath.Join(parent, "here")
-				// Who opens a model needs no state of training.
-				for _, file := range []string{optimizerFile, stateFile} {
-					if err := os.Remove(filepath.Join(dir, file)); err != nil {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				o := tinyOptions()
+				o.Storage = storage
+				tr := newTrainer(t, d, mustRecipe(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
+				grown := tr.Recipe.Stages[0].Steps
+				for _, step := range []int{1, grown, grown + 2} {
+					takeTo(t, tr, step)
+					parent := t.TempDir()
+					if err := tr.Save(parent, "here", 0); err != nil {
 						t.Fatal(err)
 					}
+					dir := filepath.Join(parent, "here")
+					// Who opens a model needs no state of training.
+					for _, file := range []string{optimizerFile, stateFile} {
+						if err := os.Remove(filepath.Join(dir, file)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					before := d.Ledger().Total()
+					m, err := model.Open(d, dir)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got, want := openedLogits(t, tr, m), logits(t, tr, randomBatches(1, o.Batch, o.Model.Vocab, 9).list[0])
+					if !sameBits(got, want) {
+						t.Errorf("step %d: logits differ by up to %g", step, largestGap(got, want))
+					}
+					wrapped := slices.ContainsFunc(m.Params(), func(p *model.Param) bool { return p.Role.LoRA() })
+					if trains, _ := m.Count(); trains != 0 || wrapped != (step > grown) {
+						t.Errorf("step %d: %d parameters train, LoRA is there: %v", step, trains, wrapped)
+					}
+					m.Free()
+					if after := d.Ledger().Total(); after != before {
+						t.Errorf("step %d: %d bytes are left", step, after-before)
+					}
 				}
-				before := d.Ledger().Total()
-				m, err := model.Open(d, dir)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, want := openedLogits(t, tr, m), logits(t, tr, randomBatches(1, o.Batch, o.Model.Vocab, 9).list[0])
-				if !sameBits(got, want) {
-					t.Errorf("step %d: logits differ by up to %g", step, largestGap(got, want))
-				}
-				wrapped := slices.ContainsFunc(m.Params(), func(p *model.Param) bool { return p.Role.LoRA() })
-				if trains, _ := m.Count(); trains != 0 || wrapped != (step > grown) {
-					t.Errorf("step %d: %d parameters train, LoRA is there: %v", step, trains, wrapped)
-				}
-				m.Free()
-				if after := d.Ledger().Total(); after != before {
-					t.Errorf("step %d: %d bytes are left", step, after-before)
-				}
-			}
+			})
 		})
 	}
 }
