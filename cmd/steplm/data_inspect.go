@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"steplm/data"
+	"steplm/data/parquet"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 )
@@ -25,7 +26,7 @@ func (c *dataInspectCmd) Run() error {
 	if c.Documents < 0 || c.First < 0 {
 		return usagef("--documents %d and --first %d must be 0 or more", c.Documents, c.First)
 	}
-	o := data.InspectOptions{Column: c.Column, Documents: c.Documents, First: c.First}
+	o := parquet.InspectOptions{Column: c.Column, Documents: c.Documents, First: c.First}
 	if c.Tokenizer != "" {
 		tok, err := tokenizer.Load(c.Tokenizer)
 		if err != nil {
@@ -44,7 +45,7 @@ func (c *dataInspectCmd) Run() error {
 	return nil
 }
 
-func printInspection(in *data.Inspection) {
+func printInspection(in *parquet.Inspection) {
 	w := os.Stdout
 	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), count(in.Rows), count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
 	files := [][]string{{"file", "rows", "groups", "bytes"}}
@@ -70,7 +71,7 @@ func printInspection(in *data.Inspection) {
 	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", count(in.RowsRead), count(in.Rows), gpu.Bytes(in.TextBytes), count(in.Nulls))
 	for _, d := range []struct {
 		what string
-		*data.Distribution
+		*parquet.Distribution
 	}{{"characters per document", in.Characters}, {"tokens per document", in.Tokens}, {data.ScoreColumn, in.Scores}} {
 		if d.Distribution != nil {
 			fmt.Fprintf(w, "\n%s: mean %.4g, from %.4g to %.4g\n", d.what, d.Mean(), d.Min, d.Max)
@@ -111,7 +112,7 @@ const (
 )
 
 // histogram is a row per bin with a bar.
-func histogram(d data.Distribution) [][]string {
+func histogram(d parquet.Distribution) [][]string {
 	most := int64(1)
 	for _, b := range d.Bins {
 		most = max(most, b.Count)

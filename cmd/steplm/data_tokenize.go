@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"steplm/data"
+	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/stage/session"
@@ -53,7 +54,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	}
 	bar := newProgress(progressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
 	start := time.Now()
-	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), data.TokenizeOptions{
+	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), cache.Options{
 		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
 			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", count(tokens), float64(tokens)/time.Since(start).Seconds()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"steplm/data"
+	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model/advice"
@@ -188,7 +189,7 @@ type Source struct {
 	Name   string
 	Weight float64 // among several
 	Shards *data.Shards
-	Cache  *data.Cache // nil: tokenized while training
+	Cache  *cache.Cache // nil: tokenized while training
 }
 
 // Sources lists what is read.
