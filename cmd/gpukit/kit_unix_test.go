@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,15 +17,12 @@ import (
 // fakeKit is a kit whose programs are scripts of a shell.
 func fakeKit(t *testing.T, programs map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, made := t.TempDir(), t.TempDir()
 	for name, script := range programs {
-		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		fmt.Fprintf(w, "#!/bin/sh\n%s\n", script)
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "programs", name+".gz"), z.String())
+		write(t, filepath.Join(made, name), fmt.Sprintf("#!/bin/sh\n%s\n", script))
+	}
+	if err := pack(made, dir); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

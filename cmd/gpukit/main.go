@@ -31,6 +31,7 @@ import (
 type cli struct {
 	Run       runCmd       `cmd:"" default:"withargs" help:"Run the stages and write the summary (default)."`
 	Reference referenceCmd `cmd:"" hidden:"" help:"Make the losses that the stage steprun compares with."`
+	Pack      packCmd      `cmd:"" hidden:"" help:"Put the programs into the kit."`
 }
 
 // runCmd runs the stages.
