@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"steplm/data/internal/shard"
 )
 
 // mark is a place in the endless token stream: an id of a document's ids and
@@ -37,7 +39,7 @@ type block struct {
 // started at a block's end mark sends the following blocks bit for bit.
 type packer struct {
 	shards  *Shards
-	source  tokenSource
+	source  shard.TokenSource
 	options Options
 	need    int64 // ids that an epoch must have
 
@@ -62,23 +64,23 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 	for epoch := from.epoch; ; epoch++ {
 		units, row, whole := p.units(epoch, from)
 		var tokens int64
-		for r, err := range p.source.tokens(ctx, units, row) {
+		for r, err := range p.source.Tokens(ctx, units, row) {
 			if err != nil {
 				return err
 			}
-			if r.dropped != kept {
-				p.rows += r.rows
-				p.dropped.add(r.dropped, r.rows)
+			if r.Dropped != shard.Kept {
+				p.rows += r.Rows
+				p.dropped.Add(r.Dropped, r.Rows)
 				continue
 			}
-			if skip >= len(r.ids) {
+			if skip >= len(r.IDs) {
 				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved with another tokenizer?",
-					p.shards.Files[r.Shard], r.Row, len(r.ids), skip)
+					p.shards.Files[r.Shard], r.Row, len(r.IDs), skip)
 			}
 			at := mark{epoch: epoch, at: r.Position, offset: skip, rows: p.rows, dropped: p.dropped}
 			p.rows++
-			tokens += int64(len(r.ids))
-			if err := p.add(r.ids[skip:], at, send); err != nil {
+			tokens += int64(len(r.IDs))
+			if err := p.add(r.IDs[skip:], at, send); err != nil {
 				return err
 			}
 			skip = 0
@@ -105,7 +107,7 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 // units lists the row groups that an epoch reads, of the first one only from a
 // row of its shard on, and says whether they are all. The epoch of from begins
 // there.
-func (p *packer) units(epoch int, from mark) (units []unit, row int64, whole bool) {
+func (p *packer) units(epoch int, from mark) (units []shard.Unit, row int64, whole bool) {
 	if p.options.Shuffle {
 		units = p.shards.order(p.options.Seed, epoch)
 	} else {
@@ -114,7 +116,7 @@ func (p *packer) units(epoch int, from mark) (units []unit, row int64, whole boo
 	if epoch != from.epoch || from.start() {
 		return units, 0, true
 	}
-	at := unit{from.at.Shard, p.shards.shards[from.at.Shard].at(from.at.Row)}
+	at := shard.Unit{Shard: from.at.Shard, Group: p.shards.shards[from.at.Shard].At(from.at.Row)}
 	return units[slices.Index(units, at):], from.at.Row, false
 }
 

@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"steplm/data/cache"
+	"steplm/data/datatest"
 )
 
 // hashed is a tokenizer that can have a cache; of two bytes an id, or of four.
@@ -32,7 +35,7 @@ func (h hashed) VocabSize() int {
 func difficult(t testing.TB) *Shards {
 	t.Helper()
 	dir, _ := mixed(t)
-	writeColumn(t, filepath.Join(dir, "nulls.parquet"), append([]string{null, null}, append(texts("null", 20), null)...))
+	datatest.WriteColumn(t, filepath.Join(dir, "nulls.parquet"), append([]string{datatest.Null, datatest.Null}, append(datatest.Texts("null", 20), datatest.Null)...))
 	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
 	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Filter: Filter{Dedupe: true, MaxChars: 120, Holdout: 0.1}})
 	if err != nil {
@@ -41,9 +44,9 @@ func difficult(t testing.TB) *Shards {
 	return s
 }
 
-func tokenizeAll(t testing.TB, s *Shards, tok Tokenizer, dir string, workers int) Tokenized {
+func tokenizeAll(t testing.TB, s *Shards, tok Tokenizer, dir string, workers int) cache.Written {
 	t.Helper()
-	c, err := Tokenize(t.Context(), s, tok, dir, TokenizeOptions{Workers: workers})
+	c, err := Tokenize(t.Context(), s, tok, dir, cache.Options{Workers: workers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func TestCacheChangesNothing(t *testing.T) {
 		}
 		for _, shuffle := range []bool{false, true} {
 			o := Options{BatchSize: 2, SeqLen: 16, BlockWindows: 9, Shuffle: shuffle, Seed: 4}
-			loader := func(c *Cache) *Loader {
+			loader := func(c *cache.Cache) *Loader {
 				l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: c}}, tok, o)
 				if err != nil {
 					t.Fatal(err)
@@ -124,23 +127,23 @@ func TestCacheIsFoundOrNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, find := range map[string]func() (*Cache, error){
-		"tokenizer": func() (*Cache, error) { return FindCache(root, s, hashed{name: "other"}) },
-		"filter":    func() (*Cache, error) { return FindCache(root, filtered, tok) },
-		"data":      func() (*Cache, error) { return FindCache(root, oneGroup(t, texts("first", 37)), tok) },
+	for name, find := range map[string]func() (*cache.Cache, error){
+		"tokenizer": func() (*cache.Cache, error) { return FindCache(root, s, hashed{name: "other"}) },
+		"filter":    func() (*cache.Cache, error) { return FindCache(root, filtered, tok) },
+		"data":      func() (*cache.Cache, error) { return FindCache(root, oneGroup(t, datatest.Texts("first", 37)), tok) },
 	} {
 		if c, err := find(); c != nil || err != nil {
 			t.Errorf("another %s: %v, %v", name, c, err)
 		}
 	}
-	c, err := OpenCache(CacheDir(root, s, tok))
+	c, err := cache.Open(CacheDir(root, s, tok))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := NewMixture([]Source{{Shards: filtered, Weight: 1, Cache: c}}, tok, Options{BatchSize: 1, SeqLen: 1}); err == nil || !strings.Contains(err.Error(), "filters") {
 		t.Errorf("a cache of other data: error %v", err)
 	}
-	if _, err := Tokenize(t.Context(), s, byteTokenizer{}, t.TempDir(), TokenizeOptions{}); err == nil || !strings.Contains(err.Error(), "without a hash") {
+	if _, err := Tokenize(t.Context(), s, byteTokenizer{}, t.TempDir(), cache.Options{}); err == nil || !strings.Contains(err.Error(), "without a hash") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -165,14 +168,14 @@ func TestTokenizeResumes(t *testing.T) {
 	tok := hashed{name: "h"}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := 45 // in the second shard
-	if _, err := Tokenize(ctx, s, cancelAfter{tok, &left, cancel}, dir, TokenizeOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := Tokenize(ctx, s, cancelAfter{tok, &left, cancel}, dir, cache.Options{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
-	if c, err := OpenCache(dir); err == nil {
+	if c, err := cache.Open(dir); err == nil {
 		t.Fatalf("an unfinished cache was opened: %+v", c.Info)
 	}
 	var last string
-	again, err := Tokenize(t.Context(), s, tok, dir, TokenizeOptions{Progress: func(rows, total, tokens int64) { last = fmt.Sprint(rows, total, tokens) }})
+	again, err := Tokenize(t.Context(), s, tok, dir, cache.Options{Progress: func(rows, total, tokens int64) { last = fmt.Sprint(rows, total, tokens) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +185,7 @@ func TestTokenizeResumes(t *testing.T) {
 	if want := fmt.Sprint(s.Rows(), s.Rows(), again.Info.Tokens); last != want {
 		t.Errorf("the last progress is %s, want %s", last, want)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*"+temporary)); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "*"+cache.Temporary)); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	straight := tokenizeAll(t, s, tok, t.TempDir(), 4)
@@ -204,7 +207,7 @@ func TestTokenizeResumes(t *testing.T) {
 // Any changed or missing byte of a part is an error that says what to do, and
 // doing it mends the cache.
 func TestDamagedCache(t *testing.T) {
-	s, dir := oneGroup(t, texts("doc", 30)), t.TempDir()
+	s, dir := oneGroup(t, datatest.Texts("doc", 30)), t.TempDir()
 	tok := hashed{name: "h"}
 	c := tokenizeAll(t, s, tok, dir, 1)
 	path := filepath.Join(dir, c.Info.Parts[0].File)
@@ -212,13 +215,13 @@ func TestDamagedCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := int(c.Info.Parts[0].Groups[0].size(c.Info.Width))
+	size := int(c.Info.Parts[0].Groups[0].Size(c.Info.Width))
 	read := func() error {
-		c, err := OpenCache(dir)
+		c, err := cache.Open(dir)
 		if err != nil {
 			return err
 		}
-		for _, err := range c.tokens(t.Context(), s.units(), 0) {
+		for _, err := range c.Tokens(t.Context(), s.units(), 0) {
 			if err != nil {
 				return err
 			}
@@ -244,36 +247,11 @@ func TestDamagedCache(t *testing.T) {
 		t.Error(err)
 	}
 	for _, index := range []string{"", "{", `{"format":9}`, `{"format":1,"bytes_per_id":3}`} {
-		if err := os.WriteFile(filepath.Join(dir, cacheIndex), []byte(index), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, cache.Index), []byte(index), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := read(); err == nil || !strings.Contains(err.Error(), "remove the directory") {
 			t.Errorf("index %q: error %v", index, err)
 		}
-	}
-}
-
-// A file that shrinks while it is mapped gives an error, not a crash.
-func TestMappedFileIsCut(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	m := newMapped(f, 0, 1<<20)
-	defer m.close()
-	if _, err := m.Read(make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(4096); err != nil {
-		t.Skip("this system does not cut mapped files: ", err)
-	}
-	m.skip(100_000)
-	if _, err := m.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "ends before") {
-		t.Errorf("error %v", err)
 	}
 }

@@ -42,7 +42,7 @@ type SourceCursor struct {
 
 // mark is where the cursor's block starts.
 func (c SourceCursor) mark() mark {
-	return mark{epoch: c.Epoch, at: Position{c.Shard, c.Row}, offset: c.Offset, rows: c.Rows, dropped: c.Dropped}
+	return mark{epoch: c.Epoch, at: Position{Shard: c.Shard, Row: c.Row}, offset: c.Offset, rows: c.Rows, dropped: c.Dropped}
 }
 
 // place sets the block and where it starts.
@@ -85,7 +85,7 @@ func (c Cursor) compatible(other Cursor) error {
 
 // check refuses places that cannot be.
 func (c SourceCursor) check(s *Shards) error {
-	if c.Epoch < 0 || c.Shard < 0 || c.Shard >= len(s.Files) || c.Row < 0 || c.Row >= s.shards[c.Shard].rows() ||
+	if c.Epoch < 0 || c.Shard < 0 || c.Shard >= len(s.Files) || c.Row < 0 || c.Row >= s.shards[c.Shard].Rows() ||
 		c.Offset < 0 || c.Block < 0 || c.Window < 0 || c.Windows < 0 || c.Rows < 0 {
 		return fmt.Errorf("the cursor points outside the data: epoch %d, shard %d of %d, row %d, token %d, block %d, window %d",
 			c.Epoch, c.Shard, len(s.Files), c.Row, c.Offset, c.Block, c.Window)

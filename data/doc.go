@@ -1,8 +1,9 @@
 // Package data turns text into token batches: Parquet shards in FineWeb-Edu's
 // layout (or any file with a text column), JSON Lines or text files are streamed
 // as documents, tokenized in the background, packed into windows, shuffled block by
-// block and handed out with a cursor that says exactly where the run stands. It is
-// the only package that imports Arrow.
+// block and handed out with a cursor that says exactly where the run stands. How files
+// of a format are read is data/parquet's and data/text's; data/cache keeps ids that were
+// made before.
 //
 // # Order
 //
@@ -36,7 +37,7 @@
 //
 // # Token caches
 //
-// A Cache holds what tokenizing gives, row by row, the rows that are no documents
+// A cache.Cache holds what tokenizing gives, row by row, the rows that are no documents
 // included. Batches, cursors and counts are the same with one and without.
 //
 // # Damage

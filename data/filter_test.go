@@ -43,7 +43,7 @@ func mixed(t testing.TB) (string, []datatest.Row) {
 	dir := t.TempDir()
 	var all []datatest.Row
 	for shard := range 2 {
-		rows := rowsOf(texts(fmt.Sprintf("s%d-", shard), 40))
+		rows := datatest.RowsOf(datatest.Texts(fmt.Sprintf("s%d-", shard), 40))
 		for i := range rows {
 			rows[i].Score = float64(i%10) / 2
 			rows[i].Language = []string{"en", "fr", "de"}[i%3]
@@ -94,7 +94,7 @@ func TestFilters(t *testing.T) {
 		}
 		// From any document on the decisions are the same.
 		for i := 0; i < len(docs); i += 7 {
-			if got := collect(t, s.Documents(Position{docs[i].Shard, docs[i].Row})); !slices.Equal(got, docs[i:]) {
+			if got := collect(t, s.Documents(Position{Shard: docs[i].Shard, Row: docs[i].Row})); !slices.Equal(got, docs[i:]) {
 				t.Errorf("%s from document %d: %d documents, want %d", tt.filter, i, len(got), len(docs)-i)
 			}
 		}
@@ -104,7 +104,7 @@ func TestFilters(t *testing.T) {
 func TestFiltersRefuse(t *testing.T) {
 	one, nan := 1.0, math.NaN()
 	path := filepath.Join(t.TempDir(), "plain.parquet")
-	writeColumn(t, path, texts("doc", 3))
+	datatest.WriteColumn(t, path, datatest.Texts("doc", 3))
 	for _, tt := range []struct {
 		filter Filter
 		error  string

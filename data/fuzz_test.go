@@ -14,7 +14,7 @@ func FuzzShards(f *testing.F) {
 	dir := f.TempDir()
 	path := filepath.Join(dir, "a.parquet")
 	for _, codec := range []string{"snappy", "zstd", "none"} {
-		if err := datatest.WriteShard(path, rowsOf(texts("doc", 6)), datatest.WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
+		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 6)), datatest.WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
 			f.Fatal(err)
 		}
 		content, err := os.ReadFile(path)
@@ -23,9 +23,9 @@ func FuzzShards(f *testing.F) {
 		}
 		f.Add(content, uint8(0))
 	}
-	lines := jsonLines(f, rowsOf(texts("doc", 6)))
+	lines := datatest.JSONLines(f, datatest.RowsOf(datatest.Texts("doc", 6)))
 	for i, name := range []string{"a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.txt.gz"} {
-		f.Add(packed(f, name, lines), uint8(1+i))
+		f.Add(datatest.Packed(f, name, lines), uint8(1+i))
 	}
 	names := []string{"f.parquet", "f.jsonl", "f.jsonl.gz", "f.jsonl.zst", "f.txt.gz"}
 	f.Fuzz(func(t *testing.T, content []byte, kind uint8) {

@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"steplm/data/datatest"
+	"steplm/data/parquet"
 )
 
 func TestInspect(t *testing.T) {
 	dir, rows := mixed(t)
-	in, err := Inspect(dir, InspectOptions{First: 2, Tokenizer: byteTokenizer{}})
+	in, err := Inspect(dir, parquet.InspectOptions{First: 2, Tokenizer: byteTokenizer{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestInspect(t *testing.T) {
 		size += len(r.Text)
 		shortest, longest = min(shortest, len(r.Text)), max(longest, len(r.Text))
 	}
-	for name, d := range map[string]*Distribution{"characters": in.Characters, "tokens": in.Tokens} {
+	for name, d := range map[string]*parquet.Distribution{"characters": in.Characters, "tokens": in.Tokens} {
 		if d == nil || d.Count != 80 || d.Sum != float64(size) || d.Min != float64(shortest) || d.Max != float64(longest) {
 			t.Errorf("%s %+v", name, d)
 			continue
@@ -43,16 +44,16 @@ func TestInspect(t *testing.T) {
 			t.Errorf("%s: bins hold %d values", name, n)
 		}
 	}
-	if in.Scores.Count != 80 || len(in.Scores.Bins) != 10 || in.Scores.Bins[9] != (Bin{4.5, 5, 8}) || in.Scores.Mean() != 2.25 {
+	if in.Scores.Count != 80 || len(in.Scores.Bins) != 10 || in.Scores.Bins[9] != (parquet.Bin{From: 4.5, To: 5, Count: 8}) || in.Scores.Mean() != 2.25 {
 		t.Errorf("scores %+v", in.Scores)
 	}
-	if !slices.Equal(in.Languages, []Share{{"en", 28}, {"de", 26}, {"fr", 26}}) {
+	if !slices.Equal(in.Languages, []parquet.Share{{Value: "en", Rows: 28}, {Value: "de", Rows: 26}, {Value: "fr", Rows: 26}}) {
 		t.Errorf("languages %v", in.Languages)
 	}
 	if !slices.Equal(in.First, []string{rows[0].Text, rows[1].Text}) {
 		t.Errorf("first %q", in.First)
 	}
-	if in, err = Inspect(dir, InspectOptions{Documents: 5}); err != nil || in.RowsRead != 8 || in.Rows != 80 || in.Characters.Count != 8 || in.Tokens != nil {
+	if in, err = Inspect(dir, parquet.InspectOptions{Documents: 5}); err != nil || in.RowsRead != 8 || in.Rows != 80 || in.Characters.Count != 8 || in.Tokens != nil {
 		t.Errorf("of 5 rows: %+v, error %v", in, err)
 	}
 }
@@ -61,11 +62,11 @@ func TestInspect(t *testing.T) {
 func TestInspectSaysWhatIsMissing(t *testing.T) {
 	dir, _ := mixed(t)
 	damageGroup(t, filepath.Join(dir, "0.parquet"), 3)
-	writeColumn(t, filepath.Join(dir, "2.parquet"), []string{"one", null})
+	datatest.WriteColumn(t, filepath.Join(dir, "2.parquet"), []string{"one", datatest.Null})
 	if err := os.WriteFile(filepath.Join(dir, "3.parquet"), []byte("nothing of the kind"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	in, err := Inspect(dir, InspectOptions{})
+	in, err := Inspect(dir, parquet.InspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestInspectSaysWhatIsMissing(t *testing.T) {
 			t.Fatalf("missing %q, want %q", in.Missing, want)
 		}
 	}
-	if _, err := Inspect(filepath.Join(dir, "3.parquet"), InspectOptions{}); err == nil || !strings.Contains(err.Error(), "3.parquet") {
+	if _, err := Inspect(filepath.Join(dir, "3.parquet"), parquet.InspectOptions{}); err == nil || !strings.Contains(err.Error(), "3.parquet") {
 		t.Errorf("a file that is none: error %v", err)
 	}
 }
@@ -89,9 +90,9 @@ func TestInspectForeignFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range files {
-		in, err := Inspect(path, InspectOptions{})
+		in, err := Inspect(path, parquet.InspectOptions{})
 		if err != nil {
-			if checkError(t, path, err); filepath.Base(path) != "truncated.parquet" {
+			if datatest.OneLine(t, path, err); filepath.Base(path) != "truncated.parquet" {
 				t.Errorf("%s: %v", path, err)
 			}
 			continue
@@ -104,8 +105,8 @@ func TestInspectForeignFiles(t *testing.T) {
 
 func TestInspectIsForParquet(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.jsonl")
-	writePacked(t, path, `{"text":"a"}`)
-	if _, err := Inspect(path, InspectOptions{}); err == nil || !strings.Contains(err.Error(), "a.jsonl: only Parquet") {
+	datatest.WritePacked(t, path, `{"text":"a"}`)
+	if _, err := Inspect(path, parquet.InspectOptions{}); err == nil || !strings.Contains(err.Error(), "a.jsonl: only Parquet") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,66 +1,15 @@
 package data
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow/go/v17/parquet/compress"
-
 	"steplm/data/datatest"
 )
-
-// packed compresses content as a file's name says.
-func packed(t testing.TB, name, content string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	switch filepath.Ext(name) {
-	case ".gz":
-		w := gzip.NewWriter(&b)
-		w.Write([]byte(content))
-		w.Close()
-	case ".zst":
-		codec, err := compress.GetCodec(compress.Codecs.Zstd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := codec.NewWriter(&b)
-		w.Write([]byte(content))
-		w.Close()
-	default:
-		b.WriteString(content)
-	}
-	return b.Bytes()
-}
-
-func writePacked(t testing.TB, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, packed(t, path, content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// jsonLines is rows as JSON Lines, with FineWeb-Edu's names.
-func jsonLines(t testing.TB, rows []datatest.Row) string {
-	t.Helper()
-	var b strings.Builder
-	for _, r := range rows {
-		line, err := json.Marshal(map[string]any{"text": r.Text, "id": r.ID, "language": r.Language, "score": r.Score, "meta": map[string]any{"text": "not this"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Write(line)
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
 
 // The same rows give the same documents, counts and, unshuffled, batches as
 // Parquet's, with every filter.
@@ -69,8 +18,8 @@ func TestLinesAreReadAsParquetIs(t *testing.T) {
 	two := 2.0
 	for _, suffix := range []string{"", ".gz", ".zst"} {
 		dir := t.TempDir()
-		writePacked(t, filepath.Join(dir, "0.jsonl"+suffix), jsonLines(t, rows[:40]))
-		writePacked(t, filepath.Join(dir, "1.JSONL"+suffix), strings.TrimSuffix(jsonLines(t, rows[40:]), "\n"))
+		datatest.WritePacked(t, filepath.Join(dir, "0.jsonl"+suffix), datatest.JSONLines(t, rows[:40]))
+		datatest.WritePacked(t, filepath.Join(dir, "1.JSONL"+suffix), strings.TrimSuffix(datatest.JSONLines(t, rows[40:]), "\n"))
 		for _, f := range []Filter{{}, {MinScore: &two}, {Languages: []string{"fr"}, MaxChars: 60}, {Dedupe: true, Holdout: 0.2, MinScore: &two, Languages: []string{"en", "de"}}} {
 			a, err := OpenWith(parquet, OpenOptions{Filter: f})
 			if err != nil {
@@ -102,7 +51,7 @@ func TestLinesHaveRowGroups(t *testing.T) {
 	for i := range 3500 {
 		rows = append(rows, datatest.Row{Text: fmt.Sprintf("line %d", i)})
 	}
-	writePacked(t, path, jsonLines(t, rows))
+	datatest.WritePacked(t, path, datatest.JSONLines(t, rows))
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +100,7 @@ func TestLinesRefuse(t *testing.T) {
 		{"", OpenOptions{}, "no rows"},
 	} {
 		path := filepath.Join(dir, fmt.Sprintf("%d.jsonl", i))
-		writePacked(t, path, tt.content)
+		datatest.WritePacked(t, path, tt.content)
 		s, err := OpenWith(path, tt.o)
 		if err == nil {
 			for _, e := range s.Documents(Position{}) {
@@ -162,14 +111,14 @@ func TestLinesRefuse(t *testing.T) {
 			t.Errorf("%q: error %v does not say %q", tt.content, err, tt.want)
 			continue
 		}
-		checkError(t, path, err)
+		datatest.OneLine(t, path, err)
 	}
 }
 
 func TestLinesSkipBad(t *testing.T) {
 	dir := t.TempDir()
-	writePacked(t, filepath.Join(dir, "a.jsonl"), `{"text":"one"}`+"\n"+`{"text":`+"\n\n"+`{"text":null}`+"\n"+`{"other":1}`+"\r\n"+`{"text":"two"}`)
-	writePacked(t, filepath.Join(dir, "b.jsonl.gz"), strings.Repeat(`{"text":"three"}`+"\n", 100))
+	datatest.WritePacked(t, filepath.Join(dir, "a.jsonl"), `{"text":"one"}`+"\n"+`{"text":`+"\n\n"+`{"text":null}`+"\n"+`{"other":1}`+"\r\n"+`{"text":"two"}`)
+	datatest.WritePacked(t, filepath.Join(dir, "b.jsonl.gz"), strings.Repeat(`{"text":"three"}`+"\n", 100))
 	b, err := os.ReadFile(filepath.Join(dir, "b.jsonl.gz"))
 	if err != nil {
 		t.Fatal(err)
@@ -198,55 +147,10 @@ func TestLinesSkipBad(t *testing.T) {
 	}
 }
 
-// Damaged compressed files give an error or every row; their checksums let
-// nothing pass as other text.
-func TestMutatedCompressedFiles(t *testing.T) {
-	var rows []datatest.Row
-	for _, s := range texts("doc", 60) {
-		rows = append(rows, datatest.Row{Text: s})
-	}
-	for _, name := range []string{"a.jsonl.gz", "a.jsonl.zst", "a.txt.gz", "a.txt.zst"} {
-		path := filepath.Join(t.TempDir(), name)
-		writePacked(t, path, jsonLines(t, rows))
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := readAll(path, TextColumn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rng := rand.New(rand.NewPCG(1, uint64(len(good))))
-		failures, changed := 0, 0
-		for range 150 {
-			what, damaged := mutate(rng, good)
-			if bytes.Equal(damaged, good) {
-				continue
-			}
-			if err := os.WriteFile(path, damaged, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			inTime(t, name+": "+what, func() {
-				docs, err := readAll(path, TextColumn)
-				if err != nil {
-					failures++
-					checkError(t, path, err)
-				} else if !slices.Equal(docs, want) {
-					changed++
-					t.Logf("%s: %s: unnoticed", name, what)
-				}
-			})
-		}
-		if failures < 120 || changed > 0 {
-			t.Errorf("%s: %d errors, %d changed unnoticed", name, failures, changed)
-		}
-	}
-}
-
 func TestTextFiles(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"1.txt", "2.txt.gz", "3.txt.zst"} {
-		writePacked(t, filepath.Join(dir, name), " first line of "+name+"\r\nsecond ")
+		datatest.WritePacked(t, filepath.Join(dir, name), " first line of "+name+"\r\nsecond ")
 	}
 	s, err := Open(dir)
 	if err != nil {
@@ -257,7 +161,7 @@ func TestTextFiles(t *testing.T) {
 		t.Errorf("%+v", docs)
 	}
 	next(t, newLoader(t, s, Options{BatchSize: 1, SeqLen: 4, Shuffle: true}))
-	writePacked(t, filepath.Join(dir, "1.txt"), "  another line of 1.txt\nsecond ")
+	datatest.WritePacked(t, filepath.Join(dir, "1.txt"), "  another line of 1.txt\nsecond ")
 	for _, err := range s.Documents(Position{}) {
 		if err == nil || !strings.Contains(err.Error(), "changed") {
 			t.Errorf("a changed file: error %v", err)
@@ -276,7 +180,7 @@ func TestTextFiles(t *testing.T) {
 		{"a", OpenOptions{Filter: Filter{MinScore: &score}}, "min-score 1) cannot work"},
 	} {
 		path := filepath.Join(dir, "1.txt")
-		writePacked(t, path, tt.content)
+		datatest.WritePacked(t, path, tt.content)
 		if _, err := OpenWith(path, tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: error %v", tt.content, err)
 		}
@@ -287,7 +191,7 @@ func TestTextFiles(t *testing.T) {
 func TestKindsOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	writePacked(t, at("README.txt"), "about the data")
+	datatest.WritePacked(t, at("README.txt"), "about the data")
 	count := func(pattern string, want int) {
 		t.Helper()
 		if s, err := Open(pattern); err != nil || len(s.Files) != want {
@@ -295,12 +199,14 @@ func TestKindsOfFiles(t *testing.T) {
 		}
 	}
 	count(dir, 1)
-	writePacked(t, at("a.jsonl.gz"), `{"text":"lines"}`)
+	datatest.WritePacked(t, at("a.jsonl.gz"), `{"text":"lines"}`)
 	count(dir, 1)
-	if docs, err := readAll(dir, TextColumn); err != nil || docs[0].Text != "lines" {
-		t.Errorf("%v, %v", docs, err)
+	if s, err := Open(dir); err != nil {
+		t.Error(err)
+	} else if docs := collect(t, s.Documents(Position{})); docs[0].Text != "lines" {
+		t.Errorf("%v", docs)
 	}
-	if err := datatest.WriteShard(at("b.parquet"), rowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(at("b.parquet"), datatest.RowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "1 Parquet and 1 JSON Lines files") {

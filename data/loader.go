@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"steplm/data/cache"
 )
 
 // DefaultBlockWindows is how many windows of T inputs are shuffled together where
@@ -30,8 +32,8 @@ type Options struct {
 // Source is shards and how much they count in a mixture.
 type Source struct {
 	Shards *Shards
-	Weight float64 // share of the windows, relative to the other sources'
-	Cache  *Cache  // their ids, where they were tokenized before; nil: they are tokenized
+	Weight float64      // share of the windows, relative to the other sources'
+	Cache  *cache.Cache // their ids, where they were tokenized before; nil: they are tokenized
 }
 
 // Loader hands out batches from one source or a mixture, epoch after epoch.
@@ -92,7 +94,7 @@ func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 		st := &sourceReader{shards: s.Shards, options: o, need: need}
 		st.source = textTokens{s.Shards, enc, o.Workers}
 		if s.Cache != nil {
-			if err := s.Cache.matches(s.Shards, t); err != nil {
+			if err := matches(s.Cache, s.Shards, t); err != nil {
 				return nil, err
 			}
 			st.source = s.Cache
@@ -166,7 +168,7 @@ func (l *Loader) Stats() Stats {
 	for _, s := range l.streams {
 		t := s.stats
 		sum.Rows += t.Rows
-		sum.Dropped = sum.Dropped.plus(t.Dropped)
+		sum.Dropped = sum.Dropped.Plus(t.Dropped)
 		sum.Documents += t.Documents
 		sum.Tokens += t.Tokens
 		sum.Epoch = max(sum.Epoch, t.Epoch)

@@ -44,7 +44,7 @@ func next(t testing.TB, l *Loader) Batch {
 // Without shuffling, the inputs in a row are the stream, epoch after epoch, and
 // the targets the same moved by one.
 func TestLoaderLosesNothing(t *testing.T) {
-	a, b := texts("first", 9), texts("second", 7)
+	a, b := datatest.Texts("first", 9), datatest.Texts("second", 7)
 	s := shardsOf(t, a, b)
 	epoch := stream(append(slices.Clone(a), b...)...)
 	for _, o := range []Options{
@@ -71,7 +71,7 @@ func TestLoaderLosesNothing(t *testing.T) {
 // Shuffling moves windows within their block only, and differently in each
 // block and epoch.
 func TestLoaderShufflesWithinBlocks(t *testing.T) {
-	s := oneGroup(t, texts("doc", 40))
+	s := oneGroup(t, datatest.Texts("doc", 40))
 	const seqLen, blockWindows = 16, 8
 	epoch := int(streamLen(t, s))
 	windows := (epoch - 1) / seqLen
@@ -111,7 +111,7 @@ func TestLoaderShufflesWithinBlocks(t *testing.T) {
 func oneGroup(t testing.TB, texts []string) *Shards {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "0.parquet")
-	if err := datatest.WriteShard(path, rowsOf(texts), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(path, datatest.RowsOf(texts), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(path)
@@ -132,7 +132,7 @@ func streamLen(t testing.TB, s *Shards) (n int64) {
 // followed it the first time: inside blocks, at their ends, across shards and
 // epochs, and for every cut of options.
 func TestSeekIsExact(t *testing.T) {
-	s := shardsOf(t, texts("first", 9), texts("second", 5), texts("third", 8))
+	s := shardsOf(t, datatest.Texts("first", 9), datatest.Texts("second", 5), datatest.Texts("third", 8))
 	rapid.Check(t, func(r *rapid.T) {
 		o := Options{
 			BatchSize:    rapid.IntRange(1, 5).Draw(r, "batch size"),
@@ -220,7 +220,7 @@ func TestSeekReadsOneBlockAgain(t *testing.T) {
 }
 
 func TestSeekRefuses(t *testing.T) {
-	s := shardsOf(t, texts("doc", 20))
+	s := shardsOf(t, datatest.Texts("doc", 20))
 	o := Options{BatchSize: 2, SeqLen: 8, BlockWindows: 4, Shuffle: true, Seed: 1}
 	l := newLoader(t, s, o)
 	next(t, l)
@@ -282,7 +282,7 @@ func TestSeekRefuses(t *testing.T) {
 	}
 	next(t, l) // and a good cursor ends it
 
-	other := newLoader(t, shardsOf(t, texts("doc", 21)), o)
+	other := newLoader(t, shardsOf(t, datatest.Texts("doc", 21)), o)
 	if err := other.Seek(good); err == nil || !strings.Contains(err.Error(), "file names, sizes, rows and footers") {
 		t.Errorf("a cursor of other data: error %v", err)
 	}
@@ -335,7 +335,7 @@ func TestLoaderRefuses(t *testing.T) {
 
 func TestOnlyNullsIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	writeColumn(t, path, slices.Repeat([]string{null}, 20))
+	datatest.WriteColumn(t, path, slices.Repeat([]string{datatest.Null}, 20))
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestOnlyNullsIsAnError(t *testing.T) {
 
 func TestStatsCountNulls(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	writeColumn(t, path, []string{null, "0123456", null, null, "89abcde", null})
+	datatest.WriteColumn(t, path, []string{datatest.Null, "0123456", datatest.Null, datatest.Null, "89abcde", datatest.Null})
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -370,7 +370,7 @@ func TestStatsCountNulls(t *testing.T) {
 
 // A cancelled Next loses nothing.
 func TestCancelledNextGoesOn(t *testing.T) {
-	s := shardsOf(t, texts("doc", 30))
+	s := shardsOf(t, datatest.Texts("doc", 30))
 	o := Options{BatchSize: 3, SeqLen: 16, BlockWindows: 2, Shuffle: true}
 	want := newLoader(t, s, o)
 	gate := make(chan struct{})
@@ -432,7 +432,7 @@ func (g gatedTokenizer) Encode(s string) []uint32 {
 }
 
 func TestCloseEndsTheGoroutine(t *testing.T) {
-	s := shardsOf(t, texts("doc", 30))
+	s := shardsOf(t, datatest.Texts("doc", 30))
 	before := runtime.NumGoroutine()
 	for i := range 20 {
 		l := newLoader(t, s, Options{BatchSize: 1, SeqLen: 8, BlockWindows: 1})
@@ -468,9 +468,9 @@ func TestCloseEndsTheGoroutine(t *testing.T) {
 // A shard that is damaged in the middle ends the run with its name, after the
 // batches before it.
 func TestLoaderReportsDamage(t *testing.T) {
-	s := shardsOf(t, texts("a", 30), texts("b", 30))
+	s := shardsOf(t, datatest.Texts("a", 30), datatest.Texts("b", 30))
 	l := newLoader(t, s, Options{BatchSize: 1, SeqLen: 8, BlockWindows: 2})
-	if err := datatest.WriteShard(s.Files[1], rowsOf(texts("b", 31)), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(s.Files[1], datatest.RowsOf(datatest.Texts("b", 31)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -12,6 +12,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/parquet/compress"
 
+	"steplm/data/cache"
 	"steplm/data/datatest"
 	"steplm/data/tokenizer"
 )
@@ -134,9 +135,9 @@ func BenchmarkMemory(b *testing.B) {
 		return kib * 1024 / 1e6
 	}
 	for b.Loop() {
-		var cache *Cache
-		tokenize := peak(func() { cache = tokenizeAll(b, s, tok, b.TempDir(), 2).Cache })
-		epoch := func(c *Cache) float64 {
+		var ids *cache.Cache
+		tokenize := peak(func() { ids = tokenizeAll(b, s, tok, b.TempDir(), 2).Cache })
+		epoch := func(c *cache.Cache) float64 {
 			return peak(func() {
 				l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: c}}, tok, Options{BatchSize: 16, SeqLen: 1024, BlockWindows: 4096, Shuffle: true, Workers: 2})
 				if err != nil {
@@ -150,7 +151,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		b.ReportMetric(tokenize, "tokenize-peak-MB")
 		b.ReportMetric(epoch(nil), "texts-peak-MB")
-		b.ReportMetric(epoch(cache), "cache-peak-MB")
+		b.ReportMetric(epoch(ids), "cache-peak-MB")
 		b.ReportMetric(float64(info.Size())/1e6, "shard-MB")
 	}
 }

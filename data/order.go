@@ -1,14 +1,13 @@
 package data
 
-// unit is a row group of a shard: what is read by itself.
-type unit struct{ shard, group int }
+import "steplm/data/internal/shard"
 
 // units lists every row group in file order.
-func (s *Shards) units() []unit {
-	var list []unit
+func (s *Shards) units() []shard.Unit {
+	var list []shard.Unit
 	for i, l := range s.shards {
-		for g := range l.groups {
-			list = append(list, unit{i, g})
+		for g := range l.Groups {
+			list = append(list, shard.Unit{Shard: i, Group: g})
 		}
 	}
 	return list
@@ -17,11 +16,11 @@ func (s *Shards) units() []unit {
 // order lists the row groups as an epoch reads them: the shards in an order of
 // their own, and each one's row groups in another. It is a pure function of the
 // arguments and the shards' layouts.
-func (s *Shards) order(seed uint64, epoch int) []unit {
-	var list []unit
+func (s *Shards) order(seed uint64, epoch int) []shard.Unit {
+	var list []shard.Unit
 	for _, i := range permutation(seed, epoch, shardOrder, len(s.shards)) {
-		for _, g := range permutation(seed, epoch, groupOrder-int64(i), len(s.shards[i].groups)) {
-			list = append(list, unit{i, g})
+		for _, g := range permutation(seed, epoch, groupOrder-int64(i), len(s.shards[i].Groups)) {
+			list = append(list, shard.Unit{Shard: i, Group: g})
 		}
 	}
 	return list

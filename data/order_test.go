@@ -6,12 +6,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/data/datatest"
+	"steplm/data/internal/shard"
 )
 
 // manyGroups is three shards of row groups of 4 rows.
 func manyGroups(t testing.TB) *Shards {
 	t.Helper()
-	return shardsOf(t, texts("first", 37), texts("second", 20), texts("third", 29))
+	return shardsOf(t, datatest.Texts("first", 37), datatest.Texts("second", 20), datatest.Texts("third", 29))
 }
 
 func TestOrderIsAPermutationOfShardsAndGroups(t *testing.T) {
@@ -27,8 +30,8 @@ func TestOrderIsAPermutationOfShardsAndGroups(t *testing.T) {
 			orders[fmt.Sprint(got)] = true
 			var runs []int // a shard's groups follow each other
 			for _, u := range got {
-				if len(runs) == 0 || runs[len(runs)-1] != u.shard {
-					runs = append(runs, u.shard)
+				if len(runs) == 0 || runs[len(runs)-1] != u.Shard {
+					runs = append(runs, u.Shard)
 				}
 			}
 			if len(runs) != 3 {
@@ -38,7 +41,7 @@ func TestOrderIsAPermutationOfShardsAndGroups(t *testing.T) {
 			if epoch == 0 && !slices.Equal(runs, s.Order(seed)) {
 				t.Errorf("seed %d: order %v, but Order says %v", seed, runs, s.Order(seed))
 			}
-			slices.SortFunc(got, func(a, b unit) int { return 100*(a.shard-b.shard) + a.group - b.group })
+			slices.SortFunc(got, func(a, b shard.Unit) int { return 100*(a.Shard-b.Shard) + a.Group - b.Group })
 			if !slices.Equal(got, s.units()) {
 				t.Fatalf("not a permutation: %v", got)
 			}
@@ -226,7 +229,7 @@ func TestHoldout(t *testing.T) {
 		}
 		return textsOf(collect(t, held.Documents(Position{})))
 	}
-	few, many := shardsOf(t, texts("first", 200)), shardsOf(t, texts("zero", 90), texts("first", 200), texts("second", 110))
+	few, many := shardsOf(t, datatest.Texts("first", 200)), shardsOf(t, datatest.Texts("zero", 90), datatest.Texts("first", 200), datatest.Texts("second", 110))
 	side := map[string]bool{}
 	for _, held := range []bool{false, true} {
 		for _, text := range open(few, Filter{Holdout: 0.1, HeldOut: held}) {
@@ -253,7 +256,7 @@ func TestHoldout(t *testing.T) {
 			t.Errorf("%q changed sides", text)
 		}
 	}
-	if !slices.Equal(slices.Sorted(maps.Keys(side)), slices.Sorted(slices.Values(texts("first", 200)))) {
+	if !slices.Equal(slices.Sorted(maps.Keys(side)), slices.Sorted(slices.Values(datatest.Texts("first", 200)))) {
 		t.Error("documents were lost")
 	}
 	for _, f := range []Filter{{Holdout: -0.1}, {Holdout: 1}, {HeldOut: true}} {

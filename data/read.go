@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"steplm/data/internal/shard"
 )
 
 // Documents yields the texts from a position on, in file and row order, to the
@@ -19,11 +21,11 @@ func (s *Shards) Documents(from Position) iter.Seq2[Document, error] {
 			return
 		}
 		row := from.Row
-		if len(units) > 0 && units[0].shard > from.Shard {
+		if len(units) > 0 && units[0].Shard > from.Shard {
 			row = 0
 		}
 		for r, err := range s.read(context.Background(), units, row) {
-			if err == nil && r.dropped != kept {
+			if err == nil && r.dropped != shard.Kept {
 				s.count(r)
 				continue
 			}
@@ -37,12 +39,12 @@ func (s *Shards) Documents(from Position) iter.Seq2[Document, error] {
 // row is a row as it is read: a document, or a row or more that are none.
 type row struct {
 	Document
-	dropped reason
+	dropped shard.Reason
 	rows    int64
 }
 
 // from lists the row groups in file order, from the one that holds a position on.
-func (s *Shards) from(p Position) ([]unit, error) {
+func (s *Shards) from(p Position) ([]shard.Unit, error) {
 	if p.Shard < 0 || p.Shard > len(s.Files) || p.Row < 0 || p.Shard == len(s.Files) && p.Row > 0 {
 		return nil, fmt.Errorf("position (shard %d, row %d) is outside the %d shards", p.Shard, p.Row, len(s.Files))
 	}
@@ -50,12 +52,12 @@ func (s *Shards) from(p Position) ([]unit, error) {
 		return nil, nil
 	}
 	l := s.shards[p.Shard]
-	if n := l.rows(); p.Row > n {
+	if n := l.Rows(); p.Row > n {
 		return nil, fmt.Errorf("%s: row %d was asked for, but the file has %d", s.Files[p.Shard], p.Row, n)
 	}
-	group := l.at(p.Row)
+	group := l.At(p.Row)
 	units := s.units() // a shard's end is the next one's beginning
-	for len(units) > 0 && (units[0].shard < p.Shard || units[0].shard == p.Shard && units[0].group < group) {
+	for len(units) > 0 && (units[0].Shard < p.Shard || units[0].Shard == p.Shard && units[0].Group < group) {
 		units = units[1:]
 	}
 	return units, nil
@@ -63,7 +65,7 @@ func (s *Shards) from(p Position) ([]unit, error) {
 
 // read yields every row of row groups, in the order in which they are listed; of
 // the first one's shard only from a row on. It may stop when the context ends.
-func (s *Shards) read(ctx context.Context, units []unit, from int64) iter.Seq2[row, error] {
+func (s *Shards) read(ctx context.Context, units []shard.Unit, from int64) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		var repeated *rowSet
 		if s.options.Filter.Dedupe {
@@ -79,8 +81,8 @@ func (s *Shards) read(ctx context.Context, units []unit, from int64) iter.Seq2[r
 
 // readKnowing is read where it is known which rows repeat others (nil: whether
 // any does is not looked at).
-func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repeated *rowSet, yield func(row, error) bool) {
-	var f shardFile
+func (s *Shards) readKnowing(ctx context.Context, units []shard.Unit, from int64, repeated *rowSet, yield func(row, error) bool) {
+	var f shard.File
 	open := -1
 	closeFile := func() {
 		if f != nil {
@@ -90,14 +92,14 @@ func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repe
 	}
 	defer closeFile()
 	for i, u := range units {
-		if u.shard != open {
+		if u.Shard != open {
 			closeFile()
 			var err error
-			if f, err = s.openShard(ctx, u.shard); err != nil {
+			if f, err = s.openShard(ctx, u.Shard); err != nil {
 				yield(row{}, err)
 				return
 			}
-			open = u.shard
+			open = u.Shard
 		}
 		begin := int64(0)
 		if i == 0 {
@@ -105,7 +107,7 @@ func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repe
 		}
 		more, err := s.readUnit(f, u, begin, repeated, yield)
 		if err != nil {
-			yield(row{}, fmt.Errorf("%s: %w", s.Files[u.shard], err))
+			yield(row{}, fmt.Errorf("%s: %w", s.Files[u.Shard], err))
 			return
 		}
 		if !more {
@@ -116,58 +118,58 @@ func (s *Shards) readKnowing(ctx context.Context, units []unit, from int64, repe
 
 // readUnit yields a row group's rows from one of the shard on, and says whether
 // to go on.
-func (s *Shards) readUnit(f shardFile, u unit, from int64, repeated *rowSet, yield func(row, error) bool) (bool, error) {
-	first, rows := s.shards[u.shard].firsts[u.group], s.shards[u.shard].groups[u.group]
+func (s *Shards) readUnit(f shard.File, u shard.Unit, from int64, repeated *rowSet, yield func(row, error) bool) (bool, error) {
+	first, rows := s.shards[u.Shard].Firsts[u.Group], s.shards[u.Shard].Groups[u.Group]
 	bad, err := s.isBad(f, u)
 	if err != nil {
 		return false, err
 	}
 	if bad {
 		begin := max(from, first)
-		return yield(row{Document{Shard: u.shard, Row: begin}, skipped, first + rows - begin}, nil), nil
+		return yield(row{Document{Shard: u.Shard, Row: begin}, shard.Skipped, first + rows - begin}, nil), nil
 	}
 	n := int64(0)
-	for v, err := range f.rows(u.group) {
+	for v, err := range f.Rows(u.Group) {
 		if err != nil {
 			return false, err
 		}
 		n++
-		out := row{Document{v.text, u.shard, first + v.row}, v.dropped, 1}
-		if v.dropped == skipped {
-			s.logRow(out.Document, v.damage)
+		out := row{Document{v.Text, u.Shard, first + v.Row}, v.Dropped, 1}
+		if v.Dropped == shard.Skipped {
+			s.logRow(out.Document, v.Damage)
 		}
 		if out.Row < from {
 			continue
 		}
-		if out.dropped == kept {
-			out.dropped = s.options.Filter.text(v.text)
+		if out.dropped == shard.Kept {
+			out.dropped = s.options.Filter.Text(v.Text)
 		}
-		if out.dropped == kept && repeated != nil && repeated.has(u.shard, out.Row) {
-			out.dropped = duplicate
+		if out.dropped == shard.Kept && repeated != nil && repeated.has(u.Shard, out.Row) {
+			out.dropped = shard.Duplicate
 		}
 		if !yield(out, nil) {
 			return false, nil
 		}
 	}
 	if n != rows {
-		return false, fmt.Errorf("the file changed while in use: %d rows in row group %d, was %d", n, u.group, rows)
+		return false, fmt.Errorf("the file changed while in use: %d rows in row group %d, was %d", n, u.Group, rows)
 	}
 	return true, nil
 }
 
-func (s *Shards) openShard(ctx context.Context, i int) (shardFile, error) {
+func (s *Shards) openShard(ctx context.Context, i int) (shard.File, error) {
 	path := s.Files[i]
 	if s.options.Wait != nil {
 		if err := s.options.Wait(ctx, path); err != nil {
 			return nil, err
 		}
 	}
-	return formatOf(path).open(path, s.options, s.shards[i])
+	return formatOf(path).Open(path, s.options.ask(), s.shards[i])
 }
 
 // isBad tells whether a row group is to be skipped. It reads all of it the first
 // time; without SkipBad nothing is skipped and nothing is read.
-func (s *Shards) isBad(f shardFile, u unit) (bool, error) {
+func (s *Shards) isBad(f shard.File, u shard.Unit) (bool, error) {
 	if !s.options.SkipBad {
 		return false, nil
 	}
@@ -178,16 +180,16 @@ func (s *Shards) isBad(f shardFile, u unit) (bool, error) {
 		return bad, nil
 	}
 	var err error
-	for _, e := range f.rows(u.group) {
+	for _, e := range f.Rows(u.Group) {
 		err = e // the last
 	}
-	if errors.As(err, new(readError)) {
+	if errors.As(err, new(shard.ReadError)) {
 		return false, err // not the data's fault: another time it may be read
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known = s.verdicts[u]; !known && err != nil {
-		s.log("skipped %d rows: %s: %v", s.shards[u.shard].groups[u.group], s.Files[u.shard], err)
+		s.log("skipped %d rows: %s: %v", s.shards[u.Shard].Groups[u.Group], s.Files[u.Shard], err)
 	}
 	s.verdicts[u] = err != nil
 	return err != nil, nil
@@ -197,7 +199,7 @@ func (s *Shards) isBad(f shardFile, u unit) (bool, error) {
 func (s *Shards) logRow(d Document, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := Position{d.Shard, d.Row}
+	at := Position{Shard: d.Shard, Row: d.Row}
 	if !s.told[at] {
 		s.told[at] = true
 		s.log("skipped 1 row: %s: %v", s.Files[d.Shard], why)

@@ -3,6 +3,8 @@ package data
 import (
 	"cmp"
 	"context"
+
+	"steplm/data/internal/shard"
 )
 
 // rowSet is a set of rows: a bit for each row of each shard.
@@ -11,7 +13,7 @@ type rowSet struct{ bits [][]uint64 }
 func (s *Shards) newRowSet() *rowSet {
 	set := &rowSet{bits: make([][]uint64, len(s.shards))}
 	for i, l := range s.shards {
-		set.bits[i] = make([]uint64, (l.rows()+63)/64)
+		set.bits[i] = make([]uint64, (l.Rows()+63)/64)
 	}
 	return set
 }
@@ -35,7 +37,7 @@ func (s *Shards) repeated(ctx context.Context) (*rowSet, error) {
 		if failed = cmp.Or(err, ctx.Err()); failed != nil {
 			return false
 		}
-		if r.dropped == kept && seen.before(r.Text) {
+		if r.dropped == shard.Kept && seen.before(r.Text) {
 			set.add(r.Shard, r.Row)
 		}
 		return true

@@ -12,10 +12,28 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"steplm/data/internal/shard"
+	"steplm/data/parquet"
+	"steplm/data/text"
 )
 
-// TextColumn is the column that Open reads.
-const TextColumn = "text"
+// Columns that are read, as FineWeb-Edu names them: that of Open, and those of filters.
+const (
+	TextColumn     = shard.TextColumn
+	ScoreColumn    = shard.ScoreColumn
+	LanguageColumn = shard.LanguageColumn
+)
+
+// What is asked of shards and found in them, which the packages of formats know too.
+type (
+	// Filter says which documents are left out.
+	Filter = shard.Filter
+	// Dropped counts the rows that are no documents, by why.
+	Dropped = shard.Dropped
+	// Position is a row of a set of shards: the next one to read.
+	Position = shard.Position
+)
 
 // Shards is an ordered set of files with one column of text each. It is safe for
 // concurrent use.
@@ -25,23 +43,17 @@ type Shards struct {
 
 	pattern  string // as it was asked for
 	options  OpenOptions
-	shards   []layout
+	shards   []shard.Layout
 	rows     int64
 	badFiles int
 
 	mu       sync.Mutex
-	verdicts map[unit]bool // whether a row group is skipped
+	verdicts map[shard.Unit]bool // whether a row group is skipped
 	told     map[Position]bool
 	dropped  Dropped
 
 	repeatedMu sync.Mutex
 	repeats    *rowSet // nil until they are asked for
-}
-
-// Position is a row of a set of shards: the next one to read.
-type Position struct {
-	Shard int   `json:"shard"`
-	Row   int64 `json:"row"`
 }
 
 // Document is one row's text and where it came from. A document read by
@@ -70,6 +82,11 @@ type OpenOptions struct {
 	seenSets int // tests set it; 0 = the constant
 }
 
+// ask is what is asked of each file.
+func (o OpenOptions) ask() shard.Ask {
+	return shard.Ask{Column: o.Column, Filter: o.Filter, SkipBad: o.SkipBad}
+}
+
 // Open finds the files that pattern names (one file, a directory with all
 // files of one kind below it, or a glob of either) and checks what each holds: the
 // text column must be there, with at least one row. Parquet's footers say so;
@@ -96,7 +113,7 @@ func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
 // OpenFiles is OpenWith for files, sorted by path; errors that concern them all
 // call them by a name.
 func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
-	if err := o.Filter.check(); err != nil {
+	if err := o.Filter.Check(); err != nil {
 		return nil, fmt.Errorf("filter: %w", err)
 	}
 	if o.Column == "" {
@@ -105,7 +122,7 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	if o.seenSets == 0 {
 		o.seenSets = seenSets
 	}
-	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[unit]bool{}, told: map[Position]bool{}}
+	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[shard.Unit]bool{}, told: map[Position]bool{}}
 	for _, path := range files {
 		known, err := path, error(nil)
 		if o.StandIn != nil {
@@ -113,11 +130,11 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 				return nil, err
 			}
 		}
-		l, err := formatOf(known).scan(known, o)
-		if err == nil && l.rows() == 0 {
-			err = damage{fmt.Errorf("%s: the file has no rows; remove it", path)}
+		l, err := formatOf(known).Scan(known, o.ask())
+		if err == nil && l.Rows() == 0 {
+			err = shard.Damage{Err: fmt.Errorf("%s: the file has no rows; remove it", path)}
 		}
-		if o.SkipBad && errors.As(err, new(damage)) {
+		if o.SkipBad && errors.As(err, new(shard.Damage)) {
 			s.badFiles++
 			s.log("skipped a file: %v", err)
 			continue
@@ -127,7 +144,7 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 		}
 		s.Files = append(s.Files, path)
 		s.shards = append(s.shards, l)
-		s.rows += l.rows()
+		s.rows += l.Rows()
 	}
 	if len(s.Files) == 0 {
 		return nil, fmt.Errorf("%s: none of %d files is readable", name, s.badFiles)
@@ -181,7 +198,7 @@ func find(pattern string) ([]string, error) {
 // files if there are neither. Links to files count (a hub cache consists of
 // them), links to directories below dir do not; nor do hidden files and directories.
 func walk(dir string) ([]string, error) {
-	var parquet, lines, text []string
+	var columns, lines, whole []string
 	root := dir + string(filepath.Separator) // so that dir may be a link itself
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -197,27 +214,27 @@ func walk(dir string) ([]string, error) {
 			return nil
 		}
 		switch formatByName(path).(type) {
-		case parquetFormat:
-			parquet = append(parquet, path)
-		case linesFormat:
+		case parquet.Format:
+			columns = append(columns, path)
+		case text.Lines:
 			lines = append(lines, path)
-		case textFormat:
-			text = append(text, path)
+		case text.Whole:
+			whole = append(whole, path)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
 		return nil, err
-	case len(parquet) > 0 && len(lines) > 0:
+	case len(columns) > 0 && len(lines) > 0:
 		return nil, fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a pattern, such as %s",
-			dir, len(parquet), len(lines), filepath.Join(dir, "*.parquet"))
-	case len(parquet) > 0:
-		return parquet, nil
+			dir, len(columns), len(lines), filepath.Join(dir, "*.parquet"))
+	case len(columns) > 0:
+		return columns, nil
 	case len(lines) > 0:
 		return lines, nil
-	case len(text) > 0:
-		return text, nil
+	case len(whole) > 0:
+		return whole, nil
 	}
 	var names []string
 	for _, s := range suffixes {
@@ -246,7 +263,7 @@ func (s *Shards) Nulls() int64 { return s.Dropped().Nulls }
 func (s *Shards) count(r row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropped.add(r.dropped, r.rows)
+	s.dropped.Add(r.dropped, r.rows)
 }
 
 // Identity is a SHA-256 over the files' names (without directories), sizes, row
@@ -257,7 +274,7 @@ func (s *Shards) Identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q\n", s.Column)
 	for i, f := range s.Files {
-		fmt.Fprintf(h, "%q %d %d %x\n", filepath.Base(f), s.shards[i].size, s.shards[i].rows(), s.shards[i].sum)
+		fmt.Fprintf(h, "%q %d %d %x\n", filepath.Base(f), s.shards[i].Size, s.shards[i].Rows(), s.shards[i].Sum)
 	}
 	id := hex.EncodeToString(h.Sum(nil))
 	if f := s.options.Filter.String(); f != "" {

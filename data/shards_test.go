@@ -20,13 +20,13 @@ import (
 )
 
 func TestRoundTrip(t *testing.T) {
-	want := texts("doc", 300)
+	want := datatest.Texts("doc", 300)
 	want[7], want[8] = "", "grüße 漢字 \U0001F600\n\x00tail"
 	for _, codec := range []string{"", "snappy", "zstd", "gzip", "none"} {
 		for _, group := range []int{0, 64, 299, 300} {
 			t.Run(fmt.Sprintf("%s/%d", codec, group), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "s.parquet")
-				if err := datatest.WriteShard(path, rowsOf(want), datatest.WriteOptions{Codec: codec, RowGroup: group}); err != nil {
+				if err := datatest.WriteShard(path, datatest.RowsOf(want), datatest.WriteOptions{Codec: codec, RowGroup: group}); err != nil {
 					t.Fatal(err)
 				}
 				s, err := Open(path)
@@ -52,11 +52,11 @@ func TestRoundTrip(t *testing.T) {
 
 // Every layout that writers of Parquet produce for a text column.
 func TestLayouts(t *testing.T) {
-	full := texts("doc", 200)
+	full := datatest.Texts("doc", 200)
 	holes := slices.Clone(full)
 	for i := range holes {
 		if i%3 == 1 || i > 100 && i < 180 {
-			holes[i] = null
+			holes[i] = datatest.Null
 		}
 	}
 	repeated := make([]string, 200)
@@ -66,7 +66,7 @@ func TestLayouts(t *testing.T) {
 	for _, rows := range []struct {
 		name  string
 		texts []string
-	}{{"required", full}, {"nulls", holes}, {"repeated", repeated}, {"only nulls but one", append(slices.Repeat([]string{null}, 99), "x")}} {
+	}{{"required", full}, {"nulls", holes}, {"repeated", repeated}, {"only nulls but one", append(slices.Repeat([]string{datatest.Null}, 99), "x")}} {
 		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			for name, encoding := range map[string]parquet.WriterProperty{
 				"plain":        parquet.WithDictionaryDefault(false),
@@ -76,7 +76,7 @@ func TestLayouts(t *testing.T) {
 			} {
 				t.Run(fmt.Sprintf("%s/v%d/%s", rows.name, version+1, name), func(t *testing.T) {
 					path := filepath.Join(t.TempDir(), "s.parquet")
-					writeColumn(t, path, rows.texts, encoding, parquet.WithDictionaryDefault(name == "dictionary"),
+					datatest.WriteColumn(t, path, rows.texts, encoding, parquet.WithDictionaryDefault(name == "dictionary"),
 						parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500), parquet.WithBatchSize(10),
 						parquet.WithCompression(compress.Codecs.Snappy))
 					s, err := Open(path)
@@ -85,7 +85,7 @@ func TestLayouts(t *testing.T) {
 					}
 					var want []string
 					for _, s := range rows.texts {
-						if s != null {
+						if s != datatest.Null {
 							want = append(want, s)
 						}
 					}
@@ -108,25 +108,25 @@ func TestLayouts(t *testing.T) {
 }
 
 func TestDocumentsFromPosition(t *testing.T) {
-	a, b := texts("a", 11), texts("b", 6)
+	a, b := datatest.Texts("a", 11), datatest.Texts("b", 6)
 	s := shardsOf(t, a, b)
 	all := collect(t, s.Documents(Position{}))
 	if len(all) != 17 || s.Rows() != 17 {
 		t.Fatalf("%d documents, %d rows, want 17", len(all), s.Rows())
 	}
 	for i, d := range all {
-		got := collect(t, s.Documents(Position{d.Shard, d.Row}))
+		got := collect(t, s.Documents(Position{Shard: d.Shard, Row: d.Row}))
 		if diff := cmp.Diff(all[i:], got); diff != "" {
 			t.Fatalf("from %d/%d: %s", d.Shard, d.Row, diff)
 		}
 	}
-	if got := collect(t, s.Documents(Position{0, 11})); len(got) != 6 {
+	if got := collect(t, s.Documents(Position{Shard: 0, Row: 11})); len(got) != 6 {
 		t.Errorf("from the first shard's end: %d documents, want 6", len(got))
 	}
 	if got := collect(t, s.Documents(Position{Shard: 2})); len(got) != 0 {
 		t.Errorf("from the last shard's end: %d documents, want none", len(got))
 	}
-	for _, p := range []Position{{-1, 0}, {3, 0}, {0, -1}, {0, 12}} {
+	for _, p := range []Position{{Shard: -1, Row: 0}, {Shard: 3, Row: 0}, {Shard: 0, Row: -1}, {Shard: 0, Row: 12}} {
 		for _, err := range s.Documents(p) {
 			if err == nil {
 				t.Errorf("position %v was accepted", p)
@@ -143,7 +143,7 @@ func TestOpenFindsFilesInOrder(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := datatest.WriteShard(path, rowsOf([]string{p}), datatest.WriteOptions{}); err != nil {
+		if err := datatest.WriteShard(path, datatest.RowsOf([]string{p}), datatest.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -187,8 +187,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	write("zero.bin", "")
 	write("words.bin", strings.Repeat("these are only words ", 50))
-	writeColumn(t, at("norows.bin"), nil)
-	if err := datatest.WriteShard(at("ok.bin"), rowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
+	datatest.WriteColumn(t, at("norows.bin"), nil)
+	if err := datatest.WriteShard(at("ok.bin"), datatest.RowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -222,8 +222,8 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestChangedFileIsNoticed(t *testing.T) {
-	s := shardsOf(t, texts("a", 5))
-	if err := datatest.WriteShard(s.Files[0], rowsOf(texts("a", 6)), datatest.WriteOptions{}); err != nil {
+	s := shardsOf(t, datatest.Texts("a", 5))
+	if err := datatest.WriteShard(s.Files[0], datatest.RowsOf(datatest.Texts("a", 6)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range s.Documents(Position{}) {
@@ -235,7 +235,7 @@ func TestChangedFileIsNoticed(t *testing.T) {
 
 func TestTextMustBeUTF8(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	writeColumn(t, path, []string{"fine", "bro\xffken"})
+	datatest.WriteColumn(t, path, []string{"fine", "bro\xffken"})
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func TestMemoryDoesNotGrowWithRowGroups(t *testing.T) {
 
 func TestWriteShardMatchesFineWebEdu(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	if err := datatest.WriteShard(path, rowsOf(texts("x", 3)), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("x", 3)), datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	want := fileSchema(t, datatest.Path(t, "fineweb_edu/train/000_00000.parquet"))
@@ -324,7 +324,7 @@ func TestWriteShardRefuses(t *testing.T) {
 		{"a.parquet", datatest.WriteOptions{RowGroup: -1}, "-1 rows"},
 		{"no/such/dir/a.parquet", datatest.WriteOptions{}, "no/such/dir"},
 	} {
-		err := datatest.WriteShard(filepath.Join(dir, tt.path), rowsOf([]string{"x"}), tt.o)
+		err := datatest.WriteShard(filepath.Join(dir, tt.path), datatest.RowsOf([]string{"x"}), tt.o)
 		if err == nil || !strings.Contains(filepath.ToSlash(err.Error()), tt.want) {
 			t.Errorf("%v: error %v does not name %q", tt.o, err, tt.want)
 		}
@@ -336,7 +336,7 @@ func TestWriteShardRefuses(t *testing.T) {
 
 // Wherever the disk fills up, the writer says so.
 func TestWriteShardOnAFullDisk(t *testing.T) {
-	rows := rowsOf(texts("x", 50))
+	rows := datatest.RowsOf(datatest.Texts("x", 50))
 	var whole bytes.Buffer
 	if err := datatest.WriteRows(&whole, rows, compress.Codecs.Snappy, 20); err != nil {
 		t.Fatal(err)

@@ -3,12 +3,14 @@ package data
 import (
 	"context"
 	"fmt"
+
+	"steplm/data/internal/shard"
 )
 
 // sourceReader is one source's endless sequence of windows.
 type sourceReader struct {
 	shards  *Shards
-	source  tokenSource
+	source  shard.TokenSource
 	options Options
 	need    int64
 

@@ -99,7 +99,7 @@ func BenchmarkReadFilterTokenize(b *testing.B) {
 						}
 					})
 					measure(2, func() {
-						for range drain(b, textTokens{s, enc, cores}.tokens(b.Context(), units, 0)) {
+						for range drain(b, textTokens{s, enc, cores}.Tokens(b.Context(), units, 0)) {
 						}
 					})
 				}
@@ -150,7 +150,7 @@ func BenchmarkCache(b *testing.B) {
 	}
 	c := tokenizeAll(b, s, tok, b.TempDir(), runtime.NumCPU())
 	for b.Loop() {
-		for range drain(b, c.tokens(b.Context(), s.units(), 0)) {
+		for range drain(b, c.Tokens(b.Context(), s.units(), 0)) {
 		}
 	}
 	b.ReportMetric(float64(c.Info.Tokens)*float64(b.N)/1e6/b.Elapsed().Seconds(), "Mtokens/s")

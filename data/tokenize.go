@@ -5,25 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+
+	"steplm/data/internal/shard"
 )
-
-// tokenized is a row as packing sees it: a document's ids, or a row or more that
-// are no documents.
-type tokenized struct {
-	Position
-	ids     []uint32 // with the end-of-text id; valid until the next row
-	dropped reason
-	rows    int64
-	bytes   int64 // of the document's text, where that was read
-}
-
-// tokenSource yields the rows of row groups, in the order in which they are
-// listed, of the first one's shard only from a row on. Two sources of the same
-// shards and the same tokenizer may differ in how they divide rows that are no
-// documents, and in nothing else.
-type tokenSource interface {
-	tokens(ctx context.Context, units []unit, from int64) iter.Seq2[tokenized, error]
-}
 
 // textTokens reads text and tokenizes it, in several goroutines.
 type textTokens struct {
@@ -48,8 +32,8 @@ type chunk struct {
 	done chan struct{}
 }
 
-func (t textTokens) tokens(ctx context.Context, units []unit, from int64) iter.Seq2[tokenized, error] {
-	return func(yield func(tokenized, error) bool) {
+func (t textTokens) Tokens(ctx context.Context, units []shard.Unit, from int64) iter.Seq2[shard.Tokenized, error] {
+	return func(yield func(shard.Tokenized, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		var running sync.WaitGroup
 		defer running.Wait()
@@ -86,22 +70,22 @@ func (t textTokens) tokens(ctx context.Context, units []unit, from int64) iter.S
 			case <-ctx.Done():
 			}
 			if err := ctx.Err(); err != nil {
-				yield(tokenized{}, err)
+				yield(shard.Tokenized{}, err)
 				return
 			}
 			start := 0
 			for i, end := range c.ends {
 				r := c.rows[i]
-				out := tokenized{Position: Position{r.Shard, r.Row}, dropped: r.dropped, rows: r.rows}
-				if r.dropped == kept {
-					out.ids, out.bytes, start = c.ids[start:end:end], c.size[i], end
+				out := shard.Tokenized{Position: Position{Shard: r.Shard, Row: r.Row}, Dropped: r.dropped, Rows: r.rows}
+				if r.dropped == shard.Kept {
+					out.IDs, out.Bytes, start = c.ids[start:end:end], c.size[i], end
 				}
 				if !yield(out, nil) {
 					return
 				}
 			}
 			if c.err != nil {
-				yield(tokenized{}, c.err)
+				yield(shard.Tokenized{}, c.err)
 				return
 			}
 		}
@@ -109,7 +93,7 @@ func (t textTokens) tokens(ctx context.Context, units []unit, from int64) iter.S
 }
 
 // read sends the rows in chunks.
-func (t textTokens) read(ctx context.Context, units []unit, from int64, send func(*chunk) bool) {
+func (t textTokens) read(ctx context.Context, units []shard.Unit, from int64, send func(*chunk) bool) {
 	c := &chunk{done: make(chan struct{})}
 	size := 0
 	for r, err := range t.shards.read(ctx, units, from) {
@@ -135,7 +119,7 @@ func (t textTokens) read(ctx context.Context, units []unit, from int64, send fun
 func (t textTokens) encode(c *chunk) {
 	for i := range c.rows {
 		r := &c.rows[i]
-		if r.dropped == kept {
+		if r.dropped == shard.Kept {
 			ids, err := t.encoder.append(c.ids, r.Document)
 			if err != nil {
 				c.err = fmt.Errorf("%s: %w", t.shards.Files[r.Shard], err)

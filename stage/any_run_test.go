@@ -115,7 +115,7 @@ func TestTransitionPeakOfTheLeanest(t *testing.T) {
 func contents(t *testing.T, tr *Trainer) map[string][]uint32 {
 	t.Helper()
 	all := map[string][]uint32{}
-	for _, x := range append(tr.weights(), planes(tr)...) {
+	for _, x := range append(weights(tr), planes(tr)...) {
 		words := make([]uint32, x.Words())
 		if err := tr.dev.Read(x, 0, words); err != nil {
 			t.Fatal(err)

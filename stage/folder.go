@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gofrs/flock"
 
@@ -145,6 +147,39 @@ func readRecipe(dir string) (r recipe.Recipe, hash string, err error) {
 		return r, "", fmt.Errorf("%s: %w", path, err)
 	}
 	return r, hash, nil
+}
+
+// HoldsRun reports whether a folder is a run's.
+func HoldsRun(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, recipeFile))
+	return err == nil
+}
+
+// HoldsCheckpoint reports whether a folder is a checkpoint of a run.
+func HoldsCheckpoint(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, stateFile))
+	return err == nil || checkpoint.Lists(dir, stateFile)
+}
+
+// CheckpointAt is the folder of a run's checkpoint.
+func CheckpointAt(run, name string) string { return filepath.Join(run, checkpointsDir, name) }
+
+// RunOf is the folder of the run that a checkpoint's folder lies in, if it lies in one.
+func RunOf(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	return filepath.Dir(filepath.Dir(path)), err
+}
+
+// CheckpointNames lists a run's checkpoints.
+func CheckpointNames(run string) (names []string) {
+	entries, _ := os.ReadDir(filepath.Join(run, checkpointsDir)) // Without the folder there are none.
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return names
 }
 
 func lockFolder(dir string) (*Folder, error) {

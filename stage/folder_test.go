@@ -14,6 +14,7 @@ import (
 
 	"steplm/data/datatest"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -211,7 +212,7 @@ func TestKeep(t *testing.T) {
 // One flipped bit in any file of the checkpoint is found and named.
 func TestResumeFlippedByte(t *testing.T) {
 	s := ended(t, nil)
-	for _, file := range []string{stateFile, modelFile, optimizerFile} {
+	for _, file := range []string{stateFile, model.LayoutFile, model.WeightsFile, optimizerFile} {
 		path := filepath.Join(s.checkpoint(t), file)
 		good, err := os.ReadFile(path)
 		if err != nil {
@@ -295,12 +296,12 @@ func TestResumeRefuses(t *testing.T) {
 	t.Run("a tensor is missing", func(t *testing.T) {
 		s := ended(t, nil)
 		rewrite(t, s.checkpoint(t), func(name string, text []byte) []byte {
-			if name != modelFile {
+			if name != model.WeightsFile {
 				return text
 			}
 			return []byte(strings.Replace(string(text), "blocks.0.wq.lora_a", "blocks.0.wq.lora_x", 1))
 		})
-		recipetest.WantError(t, resume(s), modelFile, "blocks.0.wq.lora_a")
+		recipetest.WantError(t, resume(s), model.WeightsFile, "blocks.0.wq.lora_a")
 	})
 }
 
@@ -311,7 +312,7 @@ func rewrite(t *testing.T, dir string, change func(name string, text []byte) []b
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{stateFile, modelFile, optimizerFile} {
+	for _, name := range []string{stateFile, model.WeightsFile, optimizerFile} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

@@ -25,6 +25,18 @@ func planes(tr *Trainer) []gpu.Tensor {
 	return list
 }
 
+// weights are what the model has on the device, without gradients.
+func weights(tr *Trainer) (list []gpu.Tensor) {
+	for _, p := range tr.Model.Params() {
+		for _, x := range []gpu.Tensor{p.Weight, p.Scales, p.Master} {
+			if !x.None() {
+				list = append(list, x)
+			}
+		}
+	}
+	return list
+}
+
 // numbers are what it keeps on the host.
 func numbers(tr *Trainer) string {
 	_, n := tr.opt.State()

@@ -42,7 +42,8 @@ func TestRecordOfARun(t *testing.T) {
 		case record.Growth:
 			told = append(told, fmt.Sprintf("%d to %d layers after step %d, new are %v", e.From, e.To, e.Step, e.New))
 		case record.Evaluation:
-			if e.Set != "held" || e.Result.Task != "held" || !(e.Result.Perplexity() > 1) || e.Result.Tokens() != int64(s.Recipe.Batch.Rows()) {
+			if e.Set != "held" || e.Result.Task != "held" ||
+				!(e.Result.Perplexity() > 1) || e.Result.Tokens() != int64(s.Recipe.Batch.Rows()) {
 				t.Errorf("evaluation %+v", e)
 			}
 			if e.When != "every" {
@@ -62,7 +63,10 @@ func TestRecordOfARun(t *testing.T) {
 	if want := []string{"1", "2", "3", "4", "5", "6", "7", "8"}; !slices.Equal(steps, want) {
 		t.Errorf("steps %v, want %v", steps, want)
 	}
-	want := []string{"step-2", "step-3", "before growth", "2 to 4 layers after step 3, new are [1 2]", "after growth", "step-4", "step-6", "step-8", "end", "end in final"}
+	want := []string{
+		"step-2", "step-3", "before growth", "2 to 4 layers after step 3, new are [1 2]", "after growth",
+		"step-4", "step-6", "step-8", "end", "end in final",
+	}
 	if !slices.Equal(told, want) {
 		t.Errorf("events %q, want %q", told, want)
 	}

@@ -214,7 +214,10 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		if err != nil {
 			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
-		if err := r.event(record.Evaluation{At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds()}); err != nil {
+		err = r.event(record.Evaluation{
+			At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds(),
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -1,15 +1,17 @@
 package stage
 
 import (
-	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"steplm/data"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 )
@@ -30,13 +32,9 @@ type state struct {
 	Updates   json.Number     `json:"updates,omitempty"`
 }
 
-// saveChunk is about how many values are read and written at once: 4 MiB of f32.
-const saveChunk = 1 << 20
-
-// Files of a checkpoint.
+// Files of a checkpoint, besides the model's.
 const (
 	stateFile     = "state.json"
-	modelFile     = "model.safetensors"
 	optimizerFile = "optimizer.safetensors"
 )
 
@@ -61,10 +59,10 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	}
 	err = d.WriteJSON(stateFile, s)
 	if err == nil {
-		err = t.saveTensors(d, modelFile, t.weights())
+		err = t.Model.Save(d)
 	}
 	if err == nil {
-		err = t.saveTensors(d, optimizerFile, planes)
+		err = model.SaveTensors(t.dev, d, optimizerFile, planes)
 	}
 	if err != nil {
 		d.Abort()
@@ -74,92 +72,6 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 		return err
 	}
 	return checkpoint.SetLatest(parent, name)
-}
-
-func (t *Trainer) weights() []gpu.Tensor {
-	var list []gpu.Tensor
-	for _, p := range t.Model.Params() {
-		for _, x := range []gpu.Tensor{p.Weight, p.Scales, p.Master} {
-			if !x.None() {
-				list = append(list, x)
-			}
-		}
-	}
-	return list
-}
-
-// info is how a tensor is kept in a file: numbers as such, without padding, so
-// that other programs can read them; all else as plain words.
-func info(x gpu.Tensor) checkpoint.Info {
-	switch x.DType {
-	case gpu.F32:
-		return checkpoint.Info{Name: x.Name, DType: checkpoint.F32, Shape: x.Shape}
-	case gpu.BF16:
-		return checkpoint.Info{Name: x.Name, DType: checkpoint.BF16, Shape: x.Shape}
-	}
-	return checkpoint.Info{Name: x.Name, DType: checkpoint.U32, Shape: []int{x.Words()}}
-}
-
-func (t *Trainer) saveTensors(d *checkpoint.Dir, file string, tensors []gpu.Tensor) error {
-	f, err := d.Create(file)
-	if err != nil {
-		return err
-	}
-	var infos []checkpoint.Info
-	for _, x := range tensors {
-		infos = append(infos, info(x))
-	}
-	w, err := checkpoint.Create(f, infos)
-	if err != nil {
-		return err
-	}
-	for _, x := range tensors {
-		err := pieces(x, func(row int, buf []float32) error {
-			if info(x).DType.Float() {
-				if err := gpu.ReadRows(t.dev, x, row, buf); err != nil {
-					return err
-				}
-				return w.WriteF32(x.Name, buf)
-			}
-			if err := t.dev.Read(x, row, gpu.Words(buf)); err != nil {
-				return err
-			}
-			return w.WriteRaw(x.Name, littleEndian(gpu.Words(buf)))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// pieces calls do for pieces of a tensor in a shared buffer: whole rows of
-// numbers from row on, or words.
-func pieces(x gpu.Tensor, do func(row int, buf []float32) error) error {
-	rows, cols := x.Words(), 1
-	if info(x).DType.Float() {
-		rows, cols = x.Rows(), x.Cols()
-	}
-	most := max(1, saveChunk/cols)
-	buf := make([]float32, min(rows, most)*cols)
-	for row := 0; row < rows; row += most {
-		if err := do(row, buf[:min(most, rows-row)*cols]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// littleEndian is words as files have them.
-func littleEndian(words []uint32) []byte {
-	b := make([]byte, 0, 4*len(words))
-	for _, w := range words {
-		b = binary.LittleEndian.AppendUint32(b, w)
-	}
-	return b
 }
 
 // LoadTrainer continues from a checkpoint directory. The recipe must be the
@@ -218,6 +130,11 @@ func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 	if err := checkpoint.Verify(dir); err != nil {
 		return s, err
 	}
+	return parseState(dir, r, hash)
+}
+
+// parseState reads a checkpoint's state of a run.
+func parseState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err != nil {
 		return s, err
@@ -247,11 +164,11 @@ func (t *Trainer) load(dir string, s state) error {
 	if !slices.Equal(order, s.Order) {
 		return fmt.Errorf("checkpoint %s has blocks %v, the recipe's stage %d has %v", dir, s.Order, s.Stage+1, order)
 	}
-	if err := loadTensors(t.dev, filepath.Join(dir, modelFile), t.weights()); err != nil {
+	if err := t.Model.Restore(dir); err != nil {
 		return err
 	}
 	planes, _ := t.opt.State()
-	if err := loadTensors(t.dev, filepath.Join(dir, optimizerFile), planes); err != nil {
+	if err := model.LoadTensors(t.dev, filepath.Join(dir, optimizerFile), planes, 0); err != nil {
 		return err
 	}
 	if err := t.opt.Restore(s.Optimizer); err != nil {
@@ -261,40 +178,31 @@ func (t *Trainer) load(dir string, s state) error {
 	return t.batches.Seek(s.Cursor)
 }
 
-func loadTensors(dev gpu.Device, path string, tensors []gpu.Tensor) error {
-	f, err := checkpoint.Open(path)
+// SavedLayout is what the model in a checkpoint folder consists of. An early checkpoint, which does
+// not say so itself, must lie in its run's folder.
+func SavedLayout(dir string) (model.Layout, error) {
+	l, err := model.ReadLayout(dir)
+	if !errors.Is(err, fs.ErrNotExist) || checkpoint.Lists(dir, model.LayoutFile) {
+		return l, err
+	}
+	run, err := RunOf(dir)
 	if err != nil {
-		return err
+		return l, err
 	}
-	defer f.Close()
-	if n := len(f.Names()); n != len(tensors) {
-		return fmt.Errorf("%s holds %d tensors, %d are needed", path, n, len(tensors))
+	r, hash, err := readRecipe(run)
+	if err != nil {
+		return l, fmt.Errorf("%s has no %s, as early ones do not: %w", dir, model.LayoutFile, err)
 	}
-	for _, x := range tensors {
-		want := info(x)
-		if i, ok := f.Info(x.Name); !ok || i.DType != want.DType || !slices.Equal(i.Shape, want.Shape) {
-			return fmt.Errorf("%s: tensor %s is %s %v, needed is %s %v", path, x.Name, i.DType, i.Shape, want.DType, want.Shape)
-		}
-		err := pieces(x, func(row int, buf []float32) error {
-			if want.DType.Float() {
-				if err := f.ReadF32(x.Name, row*x.Cols(), buf); err != nil {
-					return err
-				}
-				return gpu.WriteRows(dev, x, row, buf)
-			}
-			raw := make([]byte, 4*len(buf))
-			if err := f.ReadRaw(x.Name, 4*int64(row), raw); err != nil {
-				return err
-			}
-			words := gpu.Words(buf)
-			for i := range words {
-				words[i] = binary.LittleEndian.Uint32(raw[4*i:])
-			}
-			return dev.Write(x, row, words)
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
+	if err := checkpoint.Verify(dir, stateFile); err != nil {
+		return l, err
 	}
-	return nil
+	s, err := parseState(dir, r, hash)
+	if err != nil {
+		return l, err
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return l, err
+	}
+	return layouts[s.Stage], nil
 }

@@ -15,6 +15,7 @@ import (
 	"steplm/data"
 	"steplm/data/datatest"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
@@ -201,7 +202,7 @@ func (s story) told(t testing.TB) (lines []string) {
 	if err := json.Unmarshal(sums, &files); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{modelFile, optimizerFile} {
+	for _, name := range []string{model.WeightsFile, optimizerFile} {
 		lines = append(lines, name+" "+files[name].SHA256)
 	}
 	saved, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, stateFile))

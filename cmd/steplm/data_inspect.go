@@ -8,6 +8,7 @@ import (
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
+	"steplm/data/parquet"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 )
@@ -26,7 +27,7 @@ func (c *dataInspectCmd) Run() error {
 	if c.Documents < 0 || c.First < 0 {
 		return usagef("--documents %d and --first %d must be 0 or more", c.Documents, c.First)
 	}
-	o := data.InspectOptions{Column: c.Column, Documents: c.Documents, First: c.First}
+	o := parquet.InspectOptions{Column: c.Column, Documents: c.Documents, First: c.First}
 	if c.Tokenizer != "" {
 		tok, err := tokenizer.Load(c.Tokenizer)
 		if err != nil {
@@ -45,7 +46,7 @@ func (c *dataInspectCmd) Run() error {
 	return nil
 }
 
-func printInspection(in *data.Inspection) {
+func printInspection(in *parquet.Inspection) {
 	w := os.Stdout
 	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), view.Count(in.Rows), view.Count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
 	files := [][]string{{"file", "rows", "groups", "bytes"}}
@@ -71,7 +72,7 @@ func printInspection(in *data.Inspection) {
 	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", view.Count(in.RowsRead), view.Count(in.Rows), gpu.Bytes(in.TextBytes), view.Count(in.Nulls))
 	for _, d := range []struct {
 		what string
-		*data.Distribution
+		*parquet.Distribution
 	}{{"characters per document", in.Characters}, {"tokens per document", in.Tokens}, {data.ScoreColumn, in.Scores}} {
 		if d.Distribution != nil {
 			fmt.Fprintf(w, "\n%s: mean %.4g, from %.4g to %.4g\n", d.what, d.Mean(), d.Min, d.Max)
@@ -112,7 +113,7 @@ const (
 )
 
 // histogram is a row per bin with a bar.
-func histogram(d data.Distribution) [][]string {
+func histogram(d parquet.Distribution) [][]string {
 	most := int64(1)
 	for _, b := range d.Bins {
 		most = max(most, b.Count)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"steplm/data"
 	"steplm/data/datatest"
+	"steplm/data/parquet"
 )
 
 func TestDataInspect(t *testing.T) {
@@ -32,7 +32,7 @@ func TestDataInspect(t *testing.T) {
 		t.Errorf("printed\n%s", out)
 	}
 
-	var in data.Inspection
+	var in parquet.Inspection
 	if err := json.Unmarshal([]byte(succeed(t, "", "data", "inspect", dir, "--json", "--first", "1", "--documents", "5")), &in); err != nil {
 		t.Fatal(err)
 	}

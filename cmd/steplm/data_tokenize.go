@@ -7,6 +7,7 @@ import (
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
+	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/stage/session"
@@ -54,7 +55,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	}
 	bar := view.NewProgress(view.ProgressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
 	start := time.Now()
-	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), data.TokenizeOptions{
+	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), cache.Options{
 		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
 			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))

@@ -49,7 +49,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkVocabulary(tok.VocabSize(), at.config); err != nil {
+	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {
 		return err
 	}
 	tasks, err := c.tasks(tok)
@@ -79,7 +79,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		results = append(results, r)
 	}
 	if c.JSON {
-		return view.JSON(map[string]any{"model": at.dir, "device": loaded.dev.Name(), "results": results})
+		return view.JSON(map[string]any{"model": at.Dir, "device": loaded.dev.Name(), "results": results})
 	}
 	for _, r := range results {
 		printResult(r)
@@ -111,13 +111,15 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) 
 	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
 	start := time.Now()
-	return task.Run(ctx, m, eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens, Progress: func(tokens int64, share float64) {
+	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
+	o.Progress = func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
 		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))
 		p.Set(int64(share * shareUnits))
-	}})
+	}
+	return task.Run(ctx, m, o)
 }
 
 // unigram is the perplexity that the token frequencies of training shards get
@@ -147,8 +149,10 @@ func printResult(r eval.Result) {
 	n := func(metric string) string { return view.Count(r.Count(metric)) }
 	switch p := r.Protocol; {
 	case p.Unit == "word":
-		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), %.6g per byte, %.6g bits per byte\n",
-			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"), r.Value("byte_perplexity"), r.Value("bits_per_byte"))
+		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), "+
+			"%.6g per byte, %.6g bits per byte\n",
+			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"),
+			r.Value("byte_perplexity"), r.Value("bits_per_byte"))
 	case p.Context > 0:
 		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d; %s tokens, %s documents)\n",
 			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, n("tokens"), n("documents"))

@@ -1,65 +1,50 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/session"
 )
 
 // LoadFlags say which trained model to use, and where.
 type LoadFlags struct {
-	Model      string `required:"" placeholder:"DIR" help:"A model directory as Hugging Face has it, or a run's folder."`
+	Model      string `required:"" placeholder:"DIR|RUN@step-N" help:"A run's folder, for its final model; RUN@step-N, for a checkpoint of it; a checkpoint's folder; or a model directory as Hugging Face has it."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
 	DeviceFlag `embed:""`
 }
 
 // found is a model on disk.
 type found struct {
-	dir       string
-	config    model.Config
-	trained   int // positions that a run trained with; 0: not known
-	tokenPath string
+	session.Trained
+	named bool // the tokenizer, by a flag
 }
 
-// find reads the configuration. A run's folder stands for its final model.
-func (f LoadFlags) find() (found, error) {
-	at := found{dir: f.Model, tokenPath: f.Tokenizer}
-	if isRun(f.Model) {
-		r, err := stage.ReadRecipe(f.Model)
-		if err != nil {
-			return at, err
-		}
-		at.dir, at.trained = filepath.Join(f.Model, stage.FinalDir), r.Batch.SeqLen
-		if _, err := os.Stat(at.dir); errors.Is(err, fs.ErrNotExist) {
-			return at, fmt.Errorf("%s is a run that has not ended: it has no %s model yet", f.Model, stage.FinalDir)
-		}
+// find finds the model that is meant.
+func (f LoadFlags) find() (at found, err error) {
+	at.named = f.Tokenizer != ""
+	if at.Trained, err = session.FindModel(f.Model); err == nil && at.named {
+		at.Trained.Tokenizer = f.Tokenizer
 	}
-	if at.tokenPath == "" {
-		at.tokenPath = at.dir
-	}
-	var err error
-	at.config, err = model.ReadConfig(at.dir)
 	return at, err
-}
-
-func isRun(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "recipe.json"))
-	return err == nil
 }
 
 // tokenizer loads the one that was named or the model's.
 func (at found) tokenizer() (*tokenizer.Tokenizer, error) {
-	t, err := tokenizer.Load(at.tokenPath)
-	if err != nil && at.tokenPath == at.dir {
+	if at.Tokenizer == "" {
+		return nil, fmt.Errorf("%s does not say which tokenizer it was trained with: give --tokenizer", at.Dir)
+	}
+	t, err := tokenizer.Load(at.Tokenizer)
+	if err != nil && !at.named {
 		return nil, fmt.Errorf("%w; the model brings no tokenizer that can be read: give --tokenizer", err)
+	}
+	if err == nil && !at.named && at.TokenizerHash != "" && t.Hash() != at.TokenizerHash {
+		return nil, fmt.Errorf("%s is no longer the tokenizer that %s was trained with "+
+			"(hash %.12s, it was %.12s): give that by --tokenizer",
+			at.Tokenizer, at.Dir, t.Hash(), at.TokenizerHash)
 	}
 	return t, err
 }
@@ -70,10 +55,10 @@ func (at found) window(asked int) int {
 	switch {
 	case asked > 0:
 		return asked
-	case at.trained > 0:
-		return min(at.trained, at.config.MaxSeqLen)
+	case at.SeqLen > 0:
+		return min(at.SeqLen, at.Layout.MaxSeqLen)
 	}
-	return at.config.MaxSeqLen
+	return at.Layout.MaxSeqLen
 }
 
 // load opens the device and puts the model there, with room for windows of a
@@ -92,13 +77,13 @@ func (f LoadFlags) load(at found, size model.Size) (*loaded, error) {
 }
 
 func (l *loaded) fill(at found, size model.Size) (err error) {
-	layout := model.Plain(at.config, at.config.Layers).ForInference()
+	layout := at.Layout.ForInference()
 	if size.Batch > 0 && size.SeqLen > 0 { // others are refused below
 		if err := gpu.CheckFits(l.dev, gpu.Plan(l.dev.Own(), layout.Specs(), model.ActivationSpecs(layout, size))); err != nil {
 			return err
 		}
 	}
-	if l.model, err = model.LoadHF(l.dev, at.dir); err != nil {
+	if l.model, err = at.Open(l.dev); err != nil {
 		return err
 	}
 	if l.acts, err = model.NewActivations(l.dev, l.model.Layout, size); err != nil {

@@ -34,12 +34,12 @@ func (c *scoreCmd) Run() error {
 		return err
 	}
 	for i, id := range ids {
-		if int64(id) >= int64(at.config.Vocab) {
-			return fmt.Errorf("id %d at position %d is not below the model's vocabulary of %d", id, i, at.config.Vocab)
+		if int64(id) >= int64(at.Layout.Vocab) {
+			return fmt.Errorf("id %d at position %d is not below the model's vocabulary of %d", id, i, at.Layout.Vocab)
 		}
 	}
-	if n := len(ids); n < 1 || n > at.config.MaxSeqLen {
-		return fmt.Errorf("%d tokens to score: the model takes 1 to %d", n, at.config.MaxSeqLen)
+	if n := len(ids); n < 1 || n > at.Layout.MaxSeqLen {
+		return fmt.Errorf("%d tokens to score: the model takes 1 to %d", n, at.Layout.MaxSeqLen)
 	}
 	l, err := c.load(at, model.Size{Batch: 1, SeqLen: len(ids)})
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *scoreCmd) input(at found) ([]uint32, *tokenizer.Tokenizer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkVocabulary(tok.VocabSize(), at.config); err != nil {
+	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {
 		return nil, nil, err
 	}
 	switch {

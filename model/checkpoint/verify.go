@@ -13,25 +13,22 @@ import (
 	"path/filepath"
 )
 
-// Verify compares every file that checksums.json lists with its size and its
-// SHA-256, sizes first. The error names the first file that differs and both
-// values. Files that are not listed are none of its business.
-func Verify(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, checksumsName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not a finished checkpoint: %s is missing: %w", dir, checksumsName, fs.ErrNotExist)
-	}
+// Verify compares the files that are named, or where none is, every file that checksums.json lists,
+// with its size and its SHA-256, sizes first. The error names the first file that differs and both
+// values. Files that are not listed are none of its business, unless they are named.
+func Verify(dir string, files ...string) error {
+	sums, err := readSums(dir)
 	if err != nil {
 		return err
 	}
-	var sums map[string]sum
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&sums); err != nil {
-		return fmt.Errorf("%s: %s is damaged: %w", dir, checksumsName, err)
-	}
 	names := sortedKeys(sums)
+	if len(files) > 0 {
+		names = files
+	}
 	for _, name := range names {
+		if _, ok := sums[name]; !ok {
+			return fmt.Errorf("%s: %s does not list %s: %s: %w", dir, checksumsName, name, remedy, fs.ErrNotExist)
+		}
 		if !plain(name) {
 			return fmt.Errorf("%s: %s is damaged: %q is not a plain file name", dir, checksumsName, name)
 		}
@@ -45,6 +42,30 @@ func Verify(dir string) error {
 		}
 	}
 	return nil
+}
+
+// Lists reports whether a finished checkpoint is said to have a file.
+func Lists(dir, file string) bool {
+	sums, err := readSums(dir)
+	_, ok := sums[file]
+	return err == nil && ok
+}
+
+func readSums(dir string) (map[string]sum, error) {
+	text, err := os.ReadFile(filepath.Join(dir, checksumsName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not a finished checkpoint: %s is missing: %w", dir, checksumsName, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var sums map[string]sum
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&sums); err != nil {
+		return nil, fmt.Errorf("%s: %s is damaged: %w", dir, checksumsName, err)
+	}
+	return sums, nil
 }
 
 const remedy = "use another checkpoint"

@@ -18,7 +18,8 @@ type PerplexityResult struct {
 
 func (r PerplexityResult) result(task string) Result {
 	return Result{task, map[string]Metric{
-		perplexityMetric: {Value: r.Perplexity}, "nll": {Value: r.NLL}, tokensMetric: count(r.Tokens), "documents": count(r.Documents),
+		perplexityMetric: {Value: r.Perplexity}, "nll": {Value: r.NLL},
+		tokensMetric: count(r.Tokens), "documents": count(r.Documents),
 	}, Protocol{Unit: "token", Context: r.Context, Stride: r.Stride}}
 }
 
@@ -80,7 +81,8 @@ func Perplexity(ctx context.Context, m Model, docs iter.Seq2[[]uint32, error], o
 		return PerplexityResult{}, err
 	}
 	if s.tokens == 0 {
-		return PerplexityResult{}, errors.New("eval: the stream holds fewer than two tokens, so there is nothing to score; is the data set empty?")
+		return PerplexityResult{}, errors.New(
+			"eval: the stream holds fewer than two tokens, so there is nothing to score; is the data set empty?")
 	}
 	r.Tokens, r.NLL = s.tokens, s.nll
 	r.Perplexity, err = exp(r.NLL / float64(r.Tokens))

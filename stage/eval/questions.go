@@ -62,7 +62,8 @@ func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	for i := 1; i < len(ids); i++ {
 		loss := float64(losses[i-1])
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return nil, fmt.Errorf("%w: the loss of token %d (id %d) is %v; the model has diverged", ErrNotFinite, i, ids[i], loss)
+			return nil, fmt.Errorf("%w: the loss of token %d (id %d) is %v; the model has diverged",
+				ErrNotFinite, i, ids[i], loss)
 		}
 		p[i] = -loss
 	}
@@ -73,7 +74,8 @@ func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 // Neither may be empty, and both together must fit the model's SeqLen.
 func ScoreContinuation(m Model, prompt, continuation []uint32) (float64, error) {
 	if len(prompt) == 0 || len(continuation) == 0 {
-		return 0, fmt.Errorf("eval: a continuation of %d tokens after a prompt of %d: both need at least one", len(continuation), len(prompt))
+		return 0, fmt.Errorf("eval: a continuation of %d tokens after a prompt of %d: both need at least one",
+			len(continuation), len(prompt))
 	}
 	p, err := ScoreText(m, append(prompt[:len(prompt):len(prompt)], continuation...))
 	if err != nil {

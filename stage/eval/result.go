@@ -56,7 +56,8 @@ func (r Result) Tokens() int64 { return r.Count(tokensMetric) }
 
 // PerplexityOf is a perplexity per token with no protocol besides, as a table of frequencies has it.
 func PerplexityOf(task string, perplexity float64, tokens int64) Result {
-	return Result{task, map[string]Metric{perplexityMetric: {Value: perplexity}, tokensMetric: count(tokens)}, Protocol{Unit: "token"}}
+	metrics := map[string]Metric{perplexityMetric: {Value: perplexity}, tokensMetric: count(tokens)}
+	return Result{task, metrics, Protocol{Unit: "token"}}
 }
 
 func count(n int64) Metric { return Metric{Value: float64(n)} }

@@ -104,7 +104,8 @@ func TestDocumentsTaskIsPerplexity(t *testing.T) {
 		}
 		for _, s := range []Source{{Name: "held out", Path: path}, {Name: "held out", Shards: openShard(t, path)}} {
 			got := run(t, open(t, "documents", s), o)
-			if !reflect.DeepEqual(got, want.result("held out")) || got.Perplexity() != want.Perplexity || got.Tokens() != want.Tokens || got.Protocol.Unit != "token" {
+			if !reflect.DeepEqual(got, want.result("held out")) || got.Perplexity() != want.Perplexity ||
+				got.Tokens() != want.Tokens || got.Protocol.Unit != "token" {
 				t.Errorf("%+v: got %+v, want %+v", o, got, want)
 			}
 		}
@@ -141,7 +142,8 @@ func TestWikiTextTaskReadsTextAndRowsAlike(t *testing.T) {
 	}
 	for _, path := range []string{writeFile(t, "wiki.raw", text), writeShard(t, rows)} {
 		got := run(t, open(t, "wikitext", Source{Path: path}), Options{})
-		if !reflect.DeepEqual(got, want.result("wikitext")) || got.Perplexity() != want.WordPerplexity || got.Protocol.Unit != "word" {
+		if !reflect.DeepEqual(got, want.result("wikitext")) ||
+			got.Perplexity() != want.WordPerplexity || got.Protocol.Unit != "word" {
 			t.Errorf("%s: got %+v, want %+v", filepath.Base(path), got, want)
 		}
 	}
@@ -154,6 +156,7 @@ func TestTaskErrors(t *testing.T) {
 	}
 	missing := filepath.Join(t.TempDir(), "wiki.raw")
 	text := writeFile(t, "a.txt", "text")
+	cut := string(whole[:len(whole)/2])
 	for name, c := range map[string]struct {
 		kind, path string
 		tokenizer  data.Tokenizer
@@ -165,12 +168,12 @@ func TestTaskErrors(t *testing.T) {
 		"missing rows":               {"documents", missing, tokenizer, true, missing},
 		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, false, "empty"},
 		"empty Parquet":              {"wikitext", writeFile(t, "a.parquet", ""), tokenizer, true, "a.parquet"},
-		"Parquet cut short":          {"wikitext", writeFile(t, "b.parquet", string(whole[:len(whole)/2])), tokenizer, true, "b.parquet"},
-		"Parquet cut short, no name": {"wikitext", writeFile(t, "shard", string(whole[:len(whole)/2])), tokenizer, true, "shard"},
+		"Parquet cut short":          {"wikitext", writeFile(t, "b.parquet", cut), tokenizer, true, "b.parquet"},
+		"Parquet cut short, no name": {"wikitext", writeFile(t, "shard", cut), tokenizer, true, "shard"},
 		"no end of text":             {"wikitext", text, letterTokenizer{}, false, "no end-of-text token"},
 		"no end of text, text":       {"text", text, letterTokenizer{}, false, "no end-of-text token"},
 		"no tokenizer":               {"text", text, nil, true, "needs a tokenizer"},
-		"no task":                    {"wikitxt", text, tokenizer, true, `"wikitxt": choose one of documents, text, wikitext`},
+		"no task":                    {"wikitxt", text, tokenizer, true, `"wikitxt": choose one of documents`},
 	} {
 		task, err := Open(c.kind, Source{Path: c.path, Tokenizer: c.tokenizer})
 		if c.early != (err != nil) {

@@ -47,9 +47,8 @@ func (c choices) Run(ctx context.Context, m Model, o Options) (Result, error) {
 		}
 	}
 	share := right / n
-	return Result{
-		Task: c.Name(), Metrics: map[string]Metric{"accuracy": {share, math.Sqrt(share * (1 - share) / n)}}, Protocol: Protocol{Context: m.SeqLen()},
-	}, nil
+	accuracy := Metric{share, math.Sqrt(share * (1 - share) / n)}
+	return Result{c.Name(), map[string]Metric{"accuracy": accuracy}, Protocol{Context: m.SeqLen()}}, nil
 }
 
 // A task is added from one file: it is opened by name, asks the questions and gives a result.
@@ -81,7 +80,8 @@ func TestToyTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Result{"choices", map[string]Metric{"accuracy": {right / 4, math.Sqrt(right / 4 * (1 - right/4) / 4)}}, Protocol{Context: 6}}
+	accuracy := Metric{right / 4, math.Sqrt(right / 4 * (1 - right/4) / 4)}
+	want := Result{"choices", map[string]Metric{"accuracy": accuracy}, Protocol{Context: 6}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

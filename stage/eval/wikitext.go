@@ -26,8 +26,9 @@ type WikiTextResult struct {
 
 func (r WikiTextResult) result(task string) Result {
 	return Result{task, map[string]Metric{
-		wordPerplexityMetric: {Value: r.WordPerplexity}, "byte_perplexity": {Value: r.BytePerplexity}, "bits_per_byte": {Value: r.BitsPerByte},
-		"nll": {Value: r.NLL}, "pages": count(r.Pages), "words": count(r.Words), "bytes": count(r.Bytes), tokensMetric: count(r.Tokens),
+		wordPerplexityMetric: {Value: r.WordPerplexity}, "byte_perplexity": {Value: r.BytePerplexity},
+		"bits_per_byte": {Value: r.BitsPerByte}, "nll": {Value: r.NLL}, "pages": count(r.Pages),
+		"words": count(r.Words), "bytes": count(r.Bytes), tokensMetric: count(r.Tokens),
 	}, Protocol{Unit: "word", Context: r.Context}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"steplm/data"
+	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/stage/eval"
 )
@@ -113,18 +114,18 @@ func (d Data) read(ctx context.Context, seed uint64, tok *tokenizer.Tokenizer, u
 		if err != nil {
 			return nil, err
 		}
-		var cache *data.Cache
+		var cached *cache.Cache
 		if root := d.CacheRoot(); root != "" {
-			if cache, err = data.FindCache(root, shards, tok); err != nil {
+			if cached, err = data.FindCache(root, shards, tok); err != nil {
 				return nil, err
 			}
 		}
-		if cache == nil || d.Holdout > 0 {
+		if cached == nil || d.Holdout > 0 {
 			if err := at.start(ctx, shards.Order(seed)); err != nil {
 				return nil, err
 			}
 		}
-		r.sources = append(r.sources, data.Source{Shards: shards, Weight: weight, Cache: cache})
+		r.sources = append(r.sources, data.Source{Shards: shards, Weight: weight, Cache: cached})
 	}
 	return r, nil
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"steplm/data"
+	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model/advice"
@@ -204,7 +205,7 @@ type Source struct {
 	Name   string
 	Weight float64 // among several
 	Shards *data.Shards
-	Cache  *data.Cache // nil: tokenized while training
+	Cache  *cache.Cache // nil: tokenized while training
 }
 
 // Sources lists what is read.

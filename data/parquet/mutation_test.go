@@ -1,8 +1,7 @@
-package data
+package parquet_test
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
 
+	"steplm/data"
 	"steplm/data/datatest"
 )
 
@@ -31,16 +31,16 @@ func goodFiles(t *testing.T) map[string][]byte {
 		files[name] = b
 	}
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
-		if err := datatest.WriteShard(path, rowsOf(texts("doc", 24)), datatest.WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
+		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 24)), datatest.WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
 			t.Fatal(err)
 		}
 		keep("WriteShard " + codec)
 	}
-	full := texts("doc", 40)
+	full := datatest.Texts("doc", 40)
 	holes := slices.Clone(full)
 	for i := range holes {
 		if i%6 == 5 {
-			holes[i] = null
+			holes[i] = datatest.Null
 		}
 	}
 	for name, props := range map[string][]parquet.WriterProperty{
@@ -54,44 +54,11 @@ func goodFiles(t *testing.T) map[string][]byte {
 		"zstd":           {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd)},
 	} {
 		for suffix, rows := range map[string][]string{"": holes, " required": full} {
-			writeColumn(t, path, rows, append(props, parquet.WithDataPageSize(256), parquet.WithBatchSize(8))...)
+			datatest.WriteColumn(t, path, rows, append(props, parquet.WithDataPageSize(256), parquet.WithBatchSize(8))...)
 			keep(name + suffix)
 		}
 	}
 	return files
-}
-
-// mutate damages a copy of good bytes and says how.
-func mutate(rng *rand.Rand, good []byte) (string, []byte) {
-	b := bytes.Clone(good)
-	switch kind := rng.IntN(10); {
-	case kind < 5:
-		i, bit := rng.IntN(len(b)), rng.IntN(8)
-		b[i] ^= 1 << bit
-		return fmt.Sprintf("bit %d of byte %d flipped", bit, i), b
-	case kind < 6:
-		n := rng.IntN(len(b))
-		return fmt.Sprintf("cut to %d bytes", n), b[:n]
-	case kind < 8:
-		from := rng.IntN(len(b))
-		n := min(1+rng.IntN(16), len(b)-from)
-		for i := range n {
-			b[from+i] = byte(rng.Uint32())
-		}
-		return fmt.Sprintf("%d bytes overwritten at %d", n, from), b
-	case kind < 9:
-		from := rng.IntN(len(b))
-		n := min(1+rng.IntN(64), len(b)-from)
-		fill := byte(0xFF * rng.IntN(2))
-		for i := range n {
-			b[from+i] = fill
-		}
-		return fmt.Sprintf("%d bytes set to %d at %d", n, fill, from), b
-	default:
-		from := rng.IntN(len(b) / 2)
-		n := 1 + rng.IntN(len(b)/4)
-		return fmt.Sprintf("%d bytes taken out at %d", n, from), slices.Delete(b, from, from+n)
-	}
 }
 
 // Damaged files give an error or every row of the footer: read, null or, with
@@ -100,7 +67,7 @@ func TestMutations(t *testing.T) {
 	t.Run("made here", func(t *testing.T) {
 		files := map[columnOf][]byte{}
 		for name, b := range goodFiles(t) {
-			files[columnOf{name, TextColumn}] = b
+			files[columnOf{name, data.TextColumn}] = b
 		}
 		testMutations(t, files, 2000)
 	})
@@ -141,7 +108,7 @@ func testMutations(t *testing.T, files map[columnOf][]byte, least int) {
 		}
 		rng := rand.New(rand.NewPCG(1, uint64(len(good))))
 		for range perFile {
-			what, damaged := mutate(rng, good)
+			what, damaged := datatest.Mutate(rng, good)
 			if bytes.Equal(damaged, good) {
 				continue
 			}
@@ -149,19 +116,19 @@ func testMutations(t *testing.T, files map[columnOf][]byte, least int) {
 			if err := os.WriteFile(path, damaged, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			inTime(t, name+": "+what, func() {
+			datatest.InTime(t, name+": "+what, func() {
 				for _, skip := range []bool{false, true} {
-					s, err := OpenWith(path, OpenOptions{Column: column, SkipBad: skip})
-					var docs []Document
+					s, err := data.OpenWith(path, data.OpenOptions{Column: column, SkipBad: skip})
+					var docs []data.Document
 					if err == nil {
-						for d, e := range s.Documents(Position{}) {
+						for d, e := range s.Documents(data.Position{}) {
 							if err = e; err == nil {
 								docs = append(docs, d)
 							}
 						}
 					}
 					if err != nil {
-						if checkError(t, path, err); !skip {
+						if datatest.OneLine(t, path, err); !skip {
 							failures++
 						} else if s != nil {
 							t.Errorf("%s: %s: not skipped: %v", name, what, err)
@@ -197,7 +164,7 @@ func TestCutFiles(t *testing.T) {
 			if err := os.WriteFile(path, good[:n], 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := readAll(path, TextColumn); err == nil {
+			if _, err := readAll(path, data.TextColumn); err == nil {
 				t.Errorf("%s cut to %d of %d bytes was read without an error", name, n, len(good))
 			}
 		}

@@ -1,4 +1,4 @@
-package data
+package parquet
 
 import (
 	"bufio"
@@ -20,6 +20,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/metadata"
 	"github.com/apache/arrow/go/v17/parquet/schema"
+
+	"steplm/data/internal/shard"
 )
 
 // batchRows is how many values are decoded at a time: enough to make the call
@@ -30,51 +32,51 @@ const batchRows = 64
 // some writers, two whole documents.
 const maxPageHeader = 1 << 20
 
-// parquetFormat reads Parquet. One page of one column is held in memory at a
+// Format reads Parquet. One page of one column is held in memory at a
 // time, whatever the size of the row groups.
-type parquetFormat struct{}
+type Format struct{}
 
-func (parquetFormat) scan(path string, o OpenOptions) (layout, error) {
+func (Format) Scan(path string, o shard.Ask) (shard.Layout, error) {
 	f, err := openColumn(path, o.Column, o.Filter)
 	if err != nil {
-		return layout{}, err
+		return shard.Layout{}, err
 	}
 	defer f.Close()
 	return f.layout(), nil
 }
 
-func (parquetFormat) open(path string, o OpenOptions, known layout) (shardFile, error) {
+func (Format) Open(path string, o shard.Ask, known shard.Layout) (shard.File, error) {
 	f, err := openColumn(path, o.Column, o.Filter)
 	if err != nil {
 		return nil, err
 	}
-	if now := f.layout(); now.size != known.size || now.sum != known.sum {
+	if now := f.layout(); now.Size != known.Size || now.Sum != known.Sum {
 		f.Close()
-		return nil, changed(path, now.size, known)
+		return nil, shard.Changed(path, now.Size, known)
 	}
 	return f, nil
 }
 
-func (f *columnFile) layout() layout {
-	l := layout{size: f.size, sum: f.sum}
+func (f *columnFile) layout() shard.Layout {
+	l := shard.Layout{Size: f.size, Sum: f.sum}
 	for g := range f.reader.NumRowGroups() {
-		l.add(f.reader.MetaData().RowGroup(g).NumRows())
+		l.Add(f.reader.MetaData().RowGroup(g).NumRows())
 	}
 	return l
 }
 
-func (f *columnFile) rows(group int) iter.Seq2[value, error] {
-	return func(yield func(value, error) bool) {
+func (f *columnFile) Rows(group int) iter.Seq2[shard.Value, error] {
+	return func(yield func(shard.Value, error) bool) {
 		reasons, err := f.reasons(group, f.filter)
 		if err != nil {
-			yield(value{}, fmt.Errorf("row group %d, %w", group, err))
+			yield(shard.Value{}, fmt.Errorf("row group %d, %w", group, err))
 			return
 		}
 		for v, err := range f.values(group) {
 			if err != nil {
 				err = fmt.Errorf("row group %d, column %q: %w", group, f.reader.MetaData().Schema.Column(f.column).Name(), err)
-			} else if v.dropped == kept && reasons != nil {
-				v.dropped = reasons[v.row]
+			} else if v.Dropped == shard.Kept && reasons != nil {
+				v.Dropped = reasons[v.Row]
 			}
 			if !yield(v, err) {
 				return
@@ -89,7 +91,7 @@ type columnFile struct {
 	file    *os.File
 	reader  *file.Reader
 	column  int // index among the leaves
-	filter  Filter
+	filter  shard.Filter
 	filters map[string]int // of the columns that the filter reads, the indices likewise
 	size    int64
 	sum     [sha256.Size]byte // of the footer
@@ -119,17 +121,17 @@ func openFile(path string) (_ *columnFile, err error) {
 		return nil, fmt.Errorf("%s: is a directory, not a Parquet file", path)
 	}
 	if f.reader, err = f.footer(); err != nil {
-		if errors.As(err, new(readError)) {
+		if errors.As(err, new(shard.ReadError)) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		return nil, damage{fmt.Errorf("%s: not a readable Parquet file (%d bytes): %w", path, f.size, err)}
+		return nil, shard.Damage{Err: fmt.Errorf("%s: not a readable Parquet file (%d bytes): %w", path, f.size, err)}
 	}
 	return f, nil
 }
 
 // openColumn opens a file and checks what its footer says about the column and
 // those that the filter reads.
-func openColumn(path, column string, filter Filter) (*columnFile, error) {
+func openColumn(path, column string, filter shard.Filter) (*columnFile, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func openColumn(path, column string, filter Filter) (*columnFile, error) {
 	return f, nil
 }
 
-func (f *columnFile) checkColumns(column string, filter Filter) error {
+func (f *columnFile) checkColumns(column string, filter shard.Filter) error {
 	r := f.reader
 	leaf, err := f.leaf(column)
 	if err != nil {
@@ -153,12 +155,12 @@ func (f *columnFile) checkColumns(column string, filter Filter) error {
 	f.column = r.MetaData().Schema.ColumnIndexByName(column)
 	f.filter, f.filters = filter, map[string]int{}
 	total := int64(0)
-	for _, name := range filter.columns() {
+	for _, name := range filter.Columns() {
 		leaf, err := f.leaf(name)
 		if err != nil {
 			return fmt.Errorf("the filter (%s) cannot work: %w", filter, err)
 		}
-		if t := leaf.PhysicalType(); name == LanguageColumn && t != parquet.Types.ByteArray || name == ScoreColumn && !numeric(t) {
+		if t := leaf.PhysicalType(); name == shard.LanguageColumn && t != parquet.Types.ByteArray || name == shard.ScoreColumn && !numeric(t) {
 			return fmt.Errorf("the filter (%s) cannot work: column %q has type %s", filter, name, t)
 		}
 		f.filters[name] = r.MetaData().Schema.ColumnIndexByName(name)
@@ -166,21 +168,21 @@ func (f *columnFile) checkColumns(column string, filter Filter) error {
 	for g := range r.NumRowGroups() {
 		rows := r.MetaData().RowGroup(g).NumRows()
 		if rows < 0 || rows > math.MaxInt32 {
-			return damage{fmt.Errorf("row group %d: %d rows", g, rows)}
+			return shard.Damage{Err: fmt.Errorf("row group %d: %d rows", g, rows)}
 		}
-		for _, name := range append(filter.columns(), column) {
+		for _, name := range append(filter.Columns(), column) {
 			chunk, err := r.MetaData().RowGroup(g).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
 			if err == nil {
 				err = f.checkChunk(chunk, rows)
 			}
 			if err != nil {
-				return damage{fmt.Errorf("row group %d, column %q: %w", g, name, err)}
+				return shard.Damage{Err: fmt.Errorf("row group %d, column %q: %w", g, name, err)}
 			}
 		}
 		total += rows
 	}
 	if n := r.NumRows(); n != total {
-		return damage{fmt.Errorf("the footer declares %d rows, its row groups %d", n, total)}
+		return shard.Damage{Err: fmt.Errorf("the footer declares %d rows, its row groups %d", n, total)}
 	}
 	return nil
 }
@@ -235,7 +237,7 @@ func (f *columnFile) checkFooter() error {
 		return errors.New("it is too short")
 	}
 	if _, err := f.file.ReadAt(end, f.size-int64(len(end))); err != nil {
-		return readError{err}
+		return shard.ReadError{Err: err}
 	}
 	if string(end[4:]) != "PAR1" {
 		return nil // Arrow says what it is instead
@@ -246,7 +248,7 @@ func (f *columnFile) checkFooter() error {
 	}
 	footer := make([]byte, size)
 	if _, err := f.file.ReadAt(footer, f.size-int64(len(end))-size); err != nil {
-		return readError{err}
+		return shard.ReadError{Err: err}
 	}
 	if err := walkFooter(footer); err != nil {
 		return fmt.Errorf("its footer is damaged: %w", err)
@@ -281,15 +283,15 @@ func chunkStart(c *metadata.ColumnChunkMetaData) int64 {
 }
 
 // values yields the text column's values in one row group.
-func (f *columnFile) values(group int) iter.Seq2[value, error] {
-	return func(yield func(value, error) bool) {
+func (f *columnFile) values(group int) iter.Seq2[shard.Value, error] {
+	return func(yield func(shard.Value, error) bool) {
 		row := int64(0)
 		for c, err := range cells[parquet.ByteArray](f, group, f.column) {
-			v := value{row: row, text: string(c.value)} // a copy: the value lies in the page's memory
+			v := shard.Value{Row: row, Text: string(c.value)} // a copy: the value lies in the page's memory
 			if c.null {
-				v.dropped = noText
+				v.Dropped = shard.NoText
 			}
-			if err == nil && !utf8.ValidString(v.text) {
+			if err == nil && !utf8.ValidString(v.Text) {
 				err = fmt.Errorf("row %d is not UTF-8 text", row)
 			}
 			if !yield(v, err) || err != nil {

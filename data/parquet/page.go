@@ -1,4 +1,4 @@
-package data
+package parquet
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
+
+	"steplm/data/internal/shard"
 )
 
 const (
@@ -24,11 +26,6 @@ const (
 	// a few kilobytes, but 8 GiB once decoded.
 	maxDelta = 1 << 24
 )
-
-// readError is a failure of the disk, not of what lies on it.
-type readError struct{ error }
-
-func (e readError) Unwrap() error { return e.error }
 
 // pages reads the pages of one column chunk for Arrow's decoders and lets
 // through those that they can be trusted with. (Arrow's own page reader
@@ -174,7 +171,7 @@ func (p *pages) readError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the column chunk ends inside a page")
 	}
-	return readError{err}
+	return shard.ReadError{Err: err}
 }
 
 // check walks a data page's definition levels and, where they are readable

@@ -1,4 +1,4 @@
-package data
+package cache
 
 import (
 	"context"
@@ -6,21 +6,21 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"steplm/data/internal/shard"
 )
 
 const (
-	cacheFormat = 1
-	cacheIndex  = "cache.json" // written last: without it there is no cache
-	partSuffix  = ".tokens"
+	formatVersion = 1
+	Index         = "cache.json" // written last: without it there is no cache
+	partSuffix    = ".tokens"
 )
 
 // Cache is the ids of a set of shards' documents, tokenized once and kept in a
@@ -37,15 +37,15 @@ const (
 // Cache is safe for concurrent use.
 type Cache struct {
 	Dir  string
-	Info CacheInfo
+	Info Info
 
-	places   map[unit]place
+	places   map[shard.Unit]place
 	mu       sync.Mutex
-	verified map[unit]bool
+	verified map[shard.Unit]bool
 }
 
-// CacheInfo is the index of a Cache.
-type CacheInfo struct {
+// Info is the index of a Cache.
+type Info struct {
 	Format    int    `json:"format"`
 	Data      string `json:"data"`      // Shards.Identity
 	Tokenizer string `json:"tokenizer"` // its Hash
@@ -53,34 +53,34 @@ type CacheInfo struct {
 	EndOfText uint32 `json:"end_of_text"`
 	Width     int    `json:"bytes_per_id"`
 
-	Rows      int64 `json:"rows"`
-	Dropped         // of them
-	Documents int64 `json:"documents"` // the others
-	Tokens    int64 `json:"tokens"`    // end-of-text ids included
-	TextBytes int64 `json:"text_bytes"`
+	Rows          int64 `json:"rows"`
+	shard.Dropped       // of them
+	Documents     int64 `json:"documents"` // the others
+	Tokens        int64 `json:"tokens"`    // end-of-text ids included
+	TextBytes     int64 `json:"text_bytes"`
 
-	Parts []partInfo `json:"parts"`
+	Parts []PartInfo `json:"parts"`
 }
 
-// partInfo is a file of a Cache.
-type partInfo struct {
+// PartInfo is a file of a Cache.
+type PartInfo struct {
 	File   string      `json:"file"`
 	Shard  int         `json:"shard"`
 	First  int         `json:"first_group"`
-	Groups []groupInfo `json:"groups"` // from First on
+	Groups []GroupInfo `json:"groups"` // from First on
 }
 
-// groupInfo is a row group in a part.
-type groupInfo struct {
+// GroupInfo is a row group in a part.
+type GroupInfo struct {
 	Rows      int64  `json:"rows"`
 	Tokens    int64  `json:"tokens"`
 	TextBytes int64  `json:"text_bytes"`
 	CRC       uint32 `json:"crc32c"`
-	Dropped
+	shard.Dropped
 }
 
-// size is how many bytes a row group takes.
-func (g groupInfo) size(width int) int64 { return pad(g.Tokens*int64(width)) + 4*g.Rows }
+// Size is how many bytes a row group takes.
+func (g GroupInfo) Size(width int) int64 { return pad(g.Tokens*int64(width)) + 4*g.Rows }
 
 func pad(n int64) int64 { return (n + 3) &^ 3 }
 
@@ -89,7 +89,7 @@ type place struct {
 	file   string
 	offset int64
 	first  int64 // row of its shard
-	groupInfo
+	GroupInfo
 }
 
 // droppedRow marks a row that is no document; its reason is added to it.
@@ -97,38 +97,33 @@ const droppedRow = 1 << 31
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// CacheDir is the directory below root for the ids of shards.
-func CacheDir(root string, s *Shards, t Tokenizer) string {
-	h := sha256.Sum256([]byte(s.Identity() + "\n" + hashOf(t)))
+// Key is what a cache is of.
+type Key struct {
+	Data      string // Shards.Identity
+	Tokenizer string // its hash
+	Vocab     int
+	EndOfText uint32
+}
+
+// Dir is the directory below root of the cache of data and a tokenizer.
+func Dir(root, identity, tokenizer string) string {
+	h := sha256.Sum256([]byte(identity + "\n" + tokenizer))
 	return filepath.Join(root, hex.EncodeToString(h[:8]))
 }
 
-// FindCache opens the cache below root of shards, their filters and a tokenizer.
-// It is nil if there is none that is complete.
-func FindCache(root string, s *Shards, t Tokenizer) (*Cache, error) {
-	c, err := OpenCache(CacheDir(root, s, t))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c, c.matches(s, t)
-}
-
-// OpenCache opens a complete cache. The ids are read when they are needed.
-func OpenCache(dir string) (*Cache, error) {
-	path := filepath.Join(dir, cacheIndex)
+// Open opens a complete cache. The ids are read when they are needed.
+func Open(dir string) (*Cache, error) {
+	path := filepath.Join(dir, Index)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{Dir: dir, places: map[unit]place{}, verified: map[unit]bool{}}
+	c := &Cache{Dir: dir, places: map[shard.Unit]place{}, verified: map[shard.Unit]bool{}}
 	if err := json.Unmarshal(content, &c.Info); err != nil {
 		return nil, fmt.Errorf("token cache %s: %w; remove the directory", path, err)
 	}
-	if c.Info.Format != cacheFormat {
-		return nil, fmt.Errorf("token cache %s has format %d, this version reads %d; remove the directory", path, c.Info.Format, cacheFormat)
+	if c.Info.Format != formatVersion {
+		return nil, fmt.Errorf("token cache %s has format %d, this version reads %d; remove the directory", path, c.Info.Format, formatVersion)
 	}
 	if c.Info.Width != 2 && c.Info.Width != 4 {
 		return nil, fmt.Errorf("token cache %s: ids of %d bytes; remove the directory", path, c.Info.Width)
@@ -137,48 +132,45 @@ func OpenCache(dir string) (*Cache, error) {
 	for _, p := range c.Info.Parts {
 		offset := int64(0)
 		for i, g := range p.Groups {
-			c.places[unit{p.Shard, p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)), offset, rows[p.Shard], g}
-			offset += g.size(c.Info.Width)
+			c.places[shard.Unit{Shard: p.Shard, Group: p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)), offset, rows[p.Shard], g}
+			offset += g.Size(c.Info.Width)
 			rows[p.Shard] += g.Rows
 		}
 	}
 	return c, nil
 }
 
-// matches says why a cache is not that of shards and a tokenizer.
-func (c *Cache) matches(s *Shards, t Tokenizer) error {
-	eot, err := Separator(t)
-	if err != nil {
-		return err
-	}
+// Matches says why a cache is not that of shards of such layouts and a tokenizer.
+func (c *Cache) Matches(key Key, layouts []shard.Layout) error {
 	for _, f := range []struct {
 		name       string
 		here, that any
 	}{
-		{"data (file names, sizes, rows and footers, filters)", s.Identity(), c.Info.Data},
-		{"tokenizer", hashOf(t), c.Info.Tokenizer},
-		{"vocabulary size", t.VocabSize(), c.Info.Vocab},
-		{"end-of-text id", eot, c.Info.EndOfText},
+		{"data (file names, sizes, rows and footers, filters)", key.Data, c.Info.Data},
+		{"tokenizer", key.Tokenizer, c.Info.Tokenizer},
+		{"vocabulary size", key.Vocab, c.Info.Vocab},
+		{"end-of-text id", key.EndOfText, c.Info.EndOfText},
 	} {
 		if f.here != f.that {
 			return fmt.Errorf("token cache %s: its %s is %v, here it is %v", c.Dir, f.name, f.that, f.here)
 		}
 	}
-	for _, u := range s.units() {
-		p, ok := c.places[u]
-		if rows := s.shards[u.shard].groups[u.group]; !ok || p.Rows != rows {
-			return fmt.Errorf("token cache %s: row group %d of shard %d has %d rows, here it is %d; remove the directory", c.Dir, u.group, u.shard, p.Rows, rows)
+	for i, l := range layouts {
+		for group, rows := range l.Groups {
+			if p, ok := c.places[shard.Unit{Shard: i, Group: group}]; !ok || p.Rows != rows {
+				return fmt.Errorf("token cache %s: row group %d of shard %d has %d rows, here it is %d; remove the directory", c.Dir, group, i, p.Rows, rows)
+			}
 		}
 	}
 	return nil
 }
 
-// tokens reads what tokenizing the same row groups would give.
-func (c *Cache) tokens(ctx context.Context, units []unit, from int64) iter.Seq2[tokenized, error] {
-	return func(yield func(tokenized, error) bool) {
+// Tokens reads what tokenizing the same row groups would give.
+func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter.Seq2[shard.Tokenized, error] {
+	return func(yield func(shard.Tokenized, error) bool) {
 		for i, u := range units {
 			if err := ctx.Err(); err != nil {
-				yield(tokenized{}, err)
+				yield(shard.Tokenized{}, err)
 				return
 			}
 			begin := int64(0)
@@ -187,7 +179,7 @@ func (c *Cache) tokens(ctx context.Context, units []unit, from int64) iter.Seq2[
 			}
 			more, err := c.group(u, begin, yield)
 			if err != nil {
-				yield(tokenized{}, fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again", c.places[u].file, u.group, u.shard, err))
+				yield(shard.Tokenized{}, fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again", c.places[u].file, u.Group, u.Shard, err))
 				return
 			}
 			if !more {
@@ -198,7 +190,7 @@ func (c *Cache) tokens(ctx context.Context, units []unit, from int64) iter.Seq2[
 }
 
 // group yields a row group's rows from one of its shard on.
-func (c *Cache) group(u unit, from int64, yield func(tokenized, error) bool) (bool, error) {
+func (c *Cache) group(u shard.Unit, from int64, yield func(shard.Tokenized, error) bool) (bool, error) {
 	at := c.places[u]
 	f, err := os.Open(at.file)
 	if err != nil {
@@ -219,9 +211,9 @@ func (c *Cache) group(u unit, from int64, yield func(tokenized, error) bool) (bo
 	var buffer []uint32
 	for i := range at.Rows {
 		n := binary.LittleEndian.Uint32(table[4*i:])
-		out := tokenized{Position: Position{u.shard, at.first + i}, rows: 1}
+		out := shard.Tokenized{Position: shard.Position{Shard: u.Shard, Row: at.first + i}, Rows: 1}
 		if n&droppedRow != 0 {
-			out.dropped = reason(n &^ droppedRow)
+			out.Dropped = shard.Reason(n &^ droppedRow)
 		} else if out.Row < from {
 			ids.skip(int64(n) * width)
 		} else {
@@ -239,7 +231,7 @@ func (c *Cache) group(u unit, from int64, yield func(tokenized, error) bool) (bo
 					buffer[k] = binary.LittleEndian.Uint32(raw[4*k:])
 				}
 			}
-			out.ids = buffer
+			out.IDs = buffer
 		}
 		if out.Row >= from && !yield(out, nil) {
 			return false, nil
@@ -257,14 +249,14 @@ func grown[T any](b []T, n int) []T {
 }
 
 // verify compares a row group with its checksum, once.
-func (c *Cache) verify(u unit, f *os.File, at place) error {
+func (c *Cache) verify(u shard.Unit, f *os.File, at place) error {
 	c.mu.Lock()
 	known := c.verified[u]
 	c.mu.Unlock()
 	if known {
 		return nil
 	}
-	if err := checkGroup(f, at.offset, at.groupInfo, c.Info.Width); err != nil {
+	if err := checkGroup(f, at.offset, at.GroupInfo, c.Info.Width); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -275,8 +267,8 @@ func (c *Cache) verify(u unit, f *os.File, at place) error {
 
 // checkGroup compares a row group's bytes with its checksum, and its rows with
 // its number of ids.
-func checkGroup(f *os.File, offset int64, g groupInfo, width int) error {
-	size := g.size(width)
+func checkGroup(f *os.File, offset int64, g GroupInfo, width int) error {
+	size := g.Size(width)
 	info, err := f.Stat()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package data
+package parquet_test
 
 import (
 	"bytes"
@@ -6,60 +6,29 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
 
+	"steplm/data"
 	"steplm/data/datatest"
 )
 
-// inTime fails the test where f hangs; Arrow has loops that damaged files keep
-// going for ever.
-func inTime(t *testing.T, what string, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(time.Minute):
-		t.Fatalf("%s: still running after a minute", what)
-	}
-}
-
 // readAll reads a file's column to its end or first error.
-func readAll(path, column string) ([]Document, error) {
-	s, err := OpenColumn(path, column)
+func readAll(path, column string) ([]data.Document, error) {
+	s, err := data.OpenColumn(path, column)
 	if err != nil {
 		return nil, err
 	}
-	var docs []Document
-	for d, err := range s.Documents(Position{}) {
-		if err != nil {
-			return docs, err
-		}
-		docs = append(docs, d)
-	}
-	return docs, nil
-}
-
-// checkError wants one line that names the file.
-func checkError(t *testing.T, path string, err error) {
-	t.Helper()
-	if !strings.Contains(err.Error(), filepath.Base(path)) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("not one line that names %s: %q", filepath.Base(path), err)
-	}
+	return datatest.All(s.Documents(data.Position{}))
 }
 
 // With zstd each page has a checksum: what is read is right or an error.
 func TestChecksummedPagesAreRightOrAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shard.parquet")
-	want := texts("doc", 40)
-	writeColumn(t, path, want, parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd))
+	want := datatest.Texts("doc", 40)
+	datatest.WriteColumn(t, path, want, parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd))
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -81,61 +50,10 @@ func TestChecksummedPagesAreRightOrAnError(t *testing.T) {
 		if err := os.WriteFile(path, damaged, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readAll(path, TextColumn); err == nil {
+		if _, err := readAll(path, data.TextColumn); err == nil {
 			t.Fatalf("byte %d of %d flipped: no error", i, end)
 		} else if !strings.Contains(err.Error(), `row group 0, column "text"`) {
 			t.Fatalf("no place in %q", err)
-		}
-	}
-}
-
-// Levels and lengths on which Arrow's own decoders never return.
-func TestLevelsThatEndEarly(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		data []byte
-		n    int64
-		ones int64 // -1 = error
-	}{
-		{"one run", []byte{20, 1}, 10, 10},
-		{"a run of nulls", []byte{20, 0}, 10, 0},
-		{"longer run than needed", []byte{20, 1}, 9, 9},
-		{"a run and a group", []byte{20, 1, 3, 0xFF}, 18, 18},
-		{"a group longer than needed", []byte{3, 0xFE}, 3, 2},
-		{"groups", []byte{5, 0x0F, 0xF1}, 13, 6},
-		{"empty", nil, 1, -1},
-		{"run too short", []byte{20, 1}, 11, -1},
-		{"run without a value", []byte{20}, 10, -1},
-		{"run of none", []byte{0, 1, 20, 1}, 10, -1},
-		{"level 2", []byte{20, 2}, 10, -1},
-		{"group cut off", []byte{5, 0xFF}, 16, -1},
-		{"count too large", []byte{0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1}, 10, -1},
-	} {
-		ones, err := checkLevels(tt.data, tt.n)
-		if (err != nil) != (tt.ones < 0) || err == nil && ones != tt.ones {
-			t.Errorf("%s: %d ones, error %v", tt.name, ones, err)
-		}
-	}
-	for _, tt := range []struct {
-		name string
-		data []byte
-		n    int64
-		rest int // -1 = error
-	}{
-		{"one value", []byte{128, 1, 4, 1, 10, 'x'}, 1, 1},
-		{"no values", []byte{128, 1, 4, 0, 0, 'x'}, 0, 1},
-		{"fewer lengths than values", []byte{128, 1, 4, 1, 10}, 2, -1},
-		{"equal deltas", []byte{128, 1, 4, 3, 10, 2, 0, 0, 0, 0, 'x'}, 3, 1},
-		{"more lengths than values", []byte{128, 1, 4, 3, 10, 2, 0, 0, 0, 0}, 2, -1},
-		{"no mini-blocks", []byte{128, 1, 0, 3, 10, 2}, 3, -1},
-		{"empty mini-blocks", []byte{0, 4, 3, 10, 2, 0, 0, 0, 0}, 3, -1},
-		{"width 33", []byte{128, 1, 4, 3, 10, 2, 33, 0, 0, 0}, 3, -1},
-		{"deltas cut off", []byte{128, 1, 4, 3, 10, 2, 8, 0, 0, 0, 1, 2}, 3, -1},
-		{"header cut off", []byte{128, 1, 4}, 3, -1},
-	} {
-		rest, err := skipDelta(tt.data, tt.n)
-		if (err != nil) != (tt.rest < 0) || err == nil && len(rest) != tt.rest {
-			t.Errorf("%s: %d bytes left, error %v", tt.name, len(rest), err)
 		}
 	}
 }
@@ -167,11 +85,11 @@ func TestForeignFiles(t *testing.T) {
 	for _, path := range files {
 		name := filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path)
 		t.Run(name, func(t *testing.T) {
-			for _, column := range append(textColumns(path), TextColumn) {
-				inTime(t, column, func() {
+			for _, column := range append(textColumns(path), data.TextColumn) {
+				datatest.InTime(t, column, func() {
 					docs, err := readAll(path, column)
 					if err != nil {
-						checkError(t, path, err)
+						datatest.OneLine(t, path, err)
 						t.Logf("%q: %d documents, then %v", column, len(docs), err)
 					} else {
 						t.Logf("%q: %d documents", column, len(docs))
@@ -204,7 +122,7 @@ func TestForeignFiles(t *testing.T) {
 }
 
 func TestRealShards(t *testing.T) {
-	s, err := Open(datatest.Path(t, "fineweb_edu/train"))
+	s, err := data.Open(datatest.Path(t, "fineweb_edu/train"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +130,7 @@ func TestRealShards(t *testing.T) {
 		t.Errorf("%d rows in %d files, want 13514 in 3", s.Rows(), len(s.Files))
 	}
 	n, size := 0, 0
-	for d, err := range s.Documents(Position{}) {
+	for d, err := range s.Documents(data.Position{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

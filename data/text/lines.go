@@ -1,4 +1,4 @@
-package data
+package text
 
 import (
 	"bufio"
@@ -16,7 +16,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/apache/arrow/go/v17/parquet/compress"
+	"github.com/klauspost/compress/zstd"
+
+	"steplm/data/internal/shard"
 )
 
 const (
@@ -24,46 +26,46 @@ const (
 	// compressed, whichever comes first.
 	linesPerGroup = 1000
 	bytesPerGroup = 8 << 20
-	// maxLine bounds a line and a text file, in bytes, as maxPage does a page.
-	maxLine = maxPage
+	// maxLine bounds a line and a text file, in bytes, as data/parquet does a page.
+	maxLine = 256 << 20
 )
 
-// compression is how a whole file is compressed.
-type compression int
+// Compression is how a whole file is compressed.
+type Compression int
 
 const (
-	plain compression = iota
-	gzipped
-	zstandard
+	Plain Compression = iota
+	Gzipped
+	Zstandard
 )
 
 // reader decompresses.
-func (c compression) reader(r io.Reader) (io.ReadCloser, error) {
+func (c Compression) reader(r io.Reader) (io.ReadCloser, error) {
 	switch c {
-	case gzipped:
+	case Gzipped:
 		return gzip.NewReader(r)
-	case zstandard:
-		codec, err := compress.GetCodec(compress.Codecs.Zstd)
+	case Zstandard:
+		d, err := zstd.NewReader(r)
 		if err != nil {
 			return nil, err
 		}
-		return codec.NewReader(r), nil
+		return d.IOReadCloser(), nil
 	}
 	return io.NopCloser(r), nil
 }
 
-// linesFormat reads JSON Lines: an object a line, of which the text is one
+// Lines reads JSON Lines: an object a line, of which the text is one
 // field. Every line is a row; one that is blank or without the field has no text.
 // A row group is some lines that follow each other; a compressed file is one,
 // since it can only be read from its beginning.
-type linesFormat struct{ compression }
+type Lines struct{ Compression }
 
-func (k linesFormat) scan(path string, o OpenOptions) (layout, error) {
-	var l layout
+func (k Lines) Scan(path string, o shard.Ask) (shard.Layout, error) {
+	var l shard.Layout
 	var start, at, lines int64
 	cut := func() {
-		l.add(lines)
-		l.offsets = append(l.offsets, start)
+		l.Add(lines)
+		l.Offsets = append(l.Offsets, start)
 		start, lines = at, 0
 	}
 	n := int64(0)
@@ -75,40 +77,35 @@ func (k linesFormat) scan(path string, o OpenOptions) (layout, error) {
 				return fmt.Errorf("line 1: %w", err)
 			}
 		}
-		if k.compression == plain && (lines == linesPerGroup || at-start >= bytesPerGroup) {
+		if k.Compression == Plain && (lines == linesPerGroup || at-start >= bytesPerGroup) {
 			cut()
 		}
 		return nil
 	})
 	if err != nil {
-		if !errors.As(err, new(readError)) && !errors.As(err, new(request)) {
-			err = damage{err}
+		if !errors.As(err, new(shard.ReadError)) && !errors.As(err, new(shard.Request)) {
+			err = shard.Damage{Err: err}
 		}
-		return layout{}, fmt.Errorf("%s: %w", path, err)
+		return shard.Layout{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if lines > 0 {
 		cut()
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return layout{}, err
+		return shard.Layout{}, err
 	}
-	l.size, l.sum = info.Size(), sum
+	l.Size, l.Sum = info.Size(), sum
 	return l, nil
 }
 
-// request is what is wrong with what was asked of a file, not with the file.
-type request struct{ error }
-
-func (r request) Unwrap() error { return r.error }
-
 // firstLine refuses a file without the fields that are asked for.
-func firstLine(line []byte, o OpenOptions) error {
+func firstLine(line []byte, o shard.Ask) error {
 	fields, err := object(line)
 	if err != nil {
 		return nil // its row says so
 	}
-	for i, name := range append([]string{o.Column}, o.Filter.columns()...) {
+	for i, name := range append([]string{o.Column}, o.Filter.Columns()...) {
 		if _, ok := fields[name]; ok {
 			continue
 		}
@@ -116,7 +113,7 @@ func firstLine(line []byte, o OpenOptions) error {
 		if i > 0 {
 			err = fmt.Errorf("the filter (%s) cannot work: %w", o.Filter, err)
 		}
-		return request{err}
+		return shard.Request{Err: err}
 	}
 	return nil
 }
@@ -139,14 +136,14 @@ func object(line []byte) (map[string]json.RawMessage, error) {
 // eachLine calls do with every line from an offset on, without its line break,
 // and with the bytes that it takes in the file with it. It returns the file's
 // SHA-256, from that offset.
-func (c compression) eachLine(path string, offset int64, do func(line []byte, size int64) error) (sum [sha256.Size]byte, err error) {
+func (c Compression) eachLine(path string, offset int64, do func(line []byte, size int64) error) (sum [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return sum, readError{err}
+		return sum, shard.ReadError{Err: err}
 	}
 	defer f.Close()
 	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return sum, readError{err}
+		return sum, shard.ReadError{Err: err}
 	}
 	hash := sha256.New()
 	disk := &diskReader{r: f}
@@ -194,7 +191,7 @@ type diskReader struct {
 func (d *diskReader) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
 	if err != nil && err != io.EOF {
-		d.err = readError{err}
+		d.err = shard.ReadError{Err: err}
 	}
 	return n, err
 }
@@ -207,13 +204,13 @@ func firstOf(disk, other error) error {
 	return other
 }
 
-func (k linesFormat) open(path string, o OpenOptions, known layout) (shardFile, error) {
+func (k Lines) Open(path string, o shard.Ask, known shard.Layout) (shard.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() != known.size {
-		return nil, changed(path, info.Size(), known)
+	if info.Size() != known.Size {
+		return nil, shard.Changed(path, info.Size(), known)
 	}
 	return &linesFile{path: path, format: k, options: o, layout: known}, nil
 }
@@ -221,26 +218,26 @@ func (k linesFormat) open(path string, o OpenOptions, known layout) (shardFile, 
 // linesFile is a JSON Lines file.
 type linesFile struct {
 	path    string
-	format  linesFormat
-	options OpenOptions
-	layout  layout
+	format  Lines
+	options shard.Ask
+	layout  shard.Layout
 }
 
 func (f *linesFile) Close() error { return nil }
 
-func (f *linesFile) rows(group int) iter.Seq2[value, error] {
-	return func(yield func(value, error) bool) {
-		first := f.layout.firsts[group]
-		row, rows := int64(0), f.layout.groups[group]
+func (f *linesFile) Rows(group int) iter.Seq2[shard.Value, error] {
+	return func(yield func(shard.Value, error) bool) {
+		first := f.layout.Firsts[group]
+		row, rows := int64(0), f.layout.Groups[group]
 		stop := errors.New("enough")
-		_, err := f.format.eachLine(f.path, f.layout.offsets[group], func(line []byte, _ int64) error {
+		_, err := f.format.eachLine(f.path, f.layout.Offsets[group], func(line []byte, _ int64) error {
 			v, err := f.value(line)
-			v.row = row
+			v.Row = row
 			if err != nil {
 				if err = fmt.Errorf("line %d: %w", first+row+1, err); !f.options.SkipBad {
 					return err
 				}
-				v = value{row: row, dropped: skipped, damage: err}
+				v = shard.Value{Row: row, Dropped: shard.Skipped, Damage: err}
 			}
 			row++
 			if !yield(v, nil) || row == rows {
@@ -251,23 +248,23 @@ func (f *linesFile) rows(group int) iter.Seq2[value, error] {
 		switch {
 		case err == stop:
 		case err != nil:
-			yield(value{}, err)
+			yield(shard.Value{}, err)
 		case row < rows:
-			yield(value{}, fmt.Errorf("the file changed while in use: it ends at line %d, had %d or more", first+row, first+rows))
+			yield(shard.Value{}, fmt.Errorf("the file changed while in use: it ends at line %d, had %d or more", first+row, first+rows))
 		}
 	}
 }
 
 // value reads a line.
-func (f *linesFile) value(line []byte) (value, error) {
+func (f *linesFile) value(line []byte) (shard.Value, error) {
 	if len(bytes.TrimSpace(line)) == 0 {
-		return value{dropped: noText}, nil
+		return shard.Value{Dropped: shard.NoText}, nil
 	}
 	fields, err := object(line)
 	if err != nil {
-		return value{}, err
+		return shard.Value{}, err
 	}
-	var v value
+	var v shard.Value
 	field := func(name string, to any) (found bool, err error) {
 		raw, ok := fields[name]
 		if !ok || string(raw) == "null" {
@@ -278,33 +275,33 @@ func (f *linesFile) value(line []byte) (value, error) {
 		}
 		return true, nil
 	}
-	found, err := field(f.options.Column, &v.text)
+	found, err := field(f.options.Column, &v.Text)
 	if err != nil {
 		return v, err
 	}
 	if !found {
-		v.dropped = noText
+		v.Dropped = shard.NoText
 		return v, nil
 	}
 	filter := f.options.Filter
 	if filter.MinScore != nil {
 		var score float64
-		found, err := field(ScoreColumn, &score)
+		found, err := field(shard.ScoreColumn, &score)
 		if err != nil {
 			return v, err
 		}
 		if !found || !(score >= *filter.MinScore) {
-			v.dropped = lowScore
+			v.Dropped = shard.LowScore
 		}
 	}
-	if len(filter.Languages) > 0 && v.dropped == kept {
+	if len(filter.Languages) > 0 && v.Dropped == shard.Kept {
 		var code string
-		found, err := field(LanguageColumn, &code)
+		found, err := field(shard.LanguageColumn, &code)
 		if err != nil {
 			return v, err
 		}
 		if !found || !slices.Contains(filter.Languages, code) {
-			v.dropped = language
+			v.Dropped = shard.Language
 		}
 	}
 	return v, nil

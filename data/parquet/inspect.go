@@ -1,4 +1,4 @@
-package data
+package parquet
 
 import (
 	"cmp"
@@ -9,14 +9,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/parquet"
+
+	"steplm/data/internal/shard"
 )
 
 // InspectOptions say what Inspect reads besides the footers.
 type InspectOptions struct {
-	Column    string    // the text's; "" = TextColumn
-	Documents int64     // rows to read, rounded up to whole row groups; 0 = all
-	First     int       // how many first texts are kept
-	Tokenizer Tokenizer // nil: no token statistics
+	Column    string                                    // the text's; "" = "text"
+	Documents int64                                     // rows to read, rounded up to whole row groups; 0 = all
+	First     int                                       // how many first texts are kept
+	Tokenizer interface{ Encode(text string) []uint32 } // nil: no token statistics
 }
 
 // Inspection is what is in a set of Parquet files.
@@ -110,67 +112,64 @@ func addLength(to **Distribution, n int) {
 	(*to).add(float64(n), from, max(2*from, 1))
 }
 
-// Inspect reads the footers of all files that pattern names, as Open has it, and
-// then rows. What is damaged or not there is told in Missing; it is an error
-// only if no file is readable.
-func Inspect(pattern string, o InspectOptions) (*Inspection, error) {
-	paths, err := find(pattern)
+// Inspector adds up what is in files.
+type Inspector struct {
+	*Inspection
+	options   InspectOptions
+	languages map[string]int64
+}
+
+// NewInspector reads files into an inspection that is empty yet.
+func NewInspector(o InspectOptions) *Inspector {
+	if o.Column == "" {
+		o.Column = shard.TextColumn
+	}
+	return &Inspector{options: o, languages: map[string]int64{}, Inspection: &Inspection{Missing: []string{}, Columns: []ColumnInfo{}}}
+}
+
+// File adds a file's footer and rows. What is damaged or not there is told in Missing.
+func (in *Inspector) File(path string) error {
+	f, err := openFile(path)
+	if errors.As(err, new(shard.Damage)) {
+		in.Miss("%v", err)
+		return nil
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	in := &inspector{options: o, languages: map[string]int64{}, Inspection: &Inspection{Missing: []string{}, Columns: []ColumnInfo{}}}
-	if in.options.Column == "" {
-		in.options.Column = TextColumn
+	defer f.Close()
+	err = guard(func() error { return in.footer(f) })
+	if err == nil {
+		err = guard(func() error { return in.rows(f) })
 	}
-	for _, path := range paths {
-		if _, parquet := formatOf(path).(parquetFormat); !parquet {
-			in.miss("%s: only Parquet files are inspected", path)
-			continue
-		}
-		f, err := openFile(path)
-		if errors.As(err, new(damage)) {
-			in.miss("%v", err)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		err = guard(func() error { return in.footer(f) })
-		if err == nil {
-			err = guard(func() error { return in.rows(f) })
-		}
-		f.Close()
-		if errors.As(err, new(readError)) {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if err != nil {
-			in.miss("%s: %v", path, err)
-		}
+	if errors.As(err, new(shard.ReadError)) {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	if len(in.Files) == 0 {
-		return nil, errors.New(in.Missing[0])
+	if err != nil {
+		in.Miss("%s: %v", path, err)
 	}
+	return nil
+}
+
+// Done is what was found so far.
+func (in *Inspector) Done() *Inspection {
+	in.Languages = nil
 	for name, rows := range in.languages {
 		in.Languages = append(in.Languages, Share{name, rows})
 	}
 	slices.SortFunc(in.Languages, func(a, b Share) int {
 		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Value, b.Value))
 	})
-	return in.Inspection, nil
+	return in.Inspection
 }
 
-type inspector struct {
-	*Inspection
-	options   InspectOptions
-	languages map[string]int64
-}
-
-func (in *inspector) miss(format string, args ...any) {
+// Miss tells of what is not there.
+func (in *Inspector) Miss(format string, args ...any) {
 	in.Missing = append(in.Missing, fmt.Sprintf(format, args...))
 }
 
 // footer adds what a footer says.
-func (in *inspector) footer(f *columnFile) error {
+func (in *Inspector) footer(f *columnFile) error {
 	meta := f.reader.MetaData()
 	info := FileInfo{Path: f.path, Bytes: f.size, Rows: meta.NumRows, RowGroups: f.reader.NumRowGroups(), Writer: meta.GetCreatedBy()}
 	for c := range meta.Schema.NumColumns() {
@@ -208,22 +207,22 @@ func (in *inspector) footer(f *columnFile) error {
 
 // rows reads a file's row groups, whole ones, until as many rows are read as the
 // options ask for.
-func (in *inspector) rows(f *columnFile) error {
+func (in *Inspector) rows(f *columnFile) error {
 	type column struct {
 		name  string
 		index int
 		read  func(f *columnFile, group, column int) error
 	}
 	var columns []column
-	for _, c := range []column{{name: in.options.Column, read: in.texts}, {name: ScoreColumn, read: in.scores}, {name: LanguageColumn, read: in.language}} {
+	for _, c := range []column{{name: in.options.Column, read: in.texts}, {name: shard.ScoreColumn, read: in.scores}, {name: shard.LanguageColumn, read: in.language}} {
 		leaf, err := f.leaf(c.name)
 		if err == nil {
-			if t := leaf.PhysicalType(); c.name == ScoreColumn && !numeric(t) || c.name != ScoreColumn && t != parquet.Types.ByteArray {
+			if t := leaf.PhysicalType(); c.name == shard.ScoreColumn && !numeric(t) || c.name != shard.ScoreColumn && t != parquet.Types.ByteArray {
 				err = fmt.Errorf("column %q has type %s", c.name, t)
 			}
 		}
 		if err != nil {
-			in.miss("%s: %v", f.path, err)
+			in.Miss("%s: %v", f.path, err)
 			continue
 		}
 		c.index = f.reader.MetaData().Schema.ColumnIndexByName(c.name)
@@ -242,11 +241,11 @@ func (in *inspector) rows(f *columnFile) error {
 			if err == nil {
 				err = c.read(f, g, c.index)
 			}
-			if errors.As(err, new(readError)) {
+			if errors.As(err, new(shard.ReadError)) {
 				return err
 			}
 			if err != nil {
-				in.miss("%s: row group %d, column %q: %v", f.path, g, c.name, err)
+				in.Miss("%s: row group %d, column %q: %v", f.path, g, c.name, err)
 			}
 		}
 		in.RowsRead += group.NumRows()
@@ -254,30 +253,30 @@ func (in *inspector) rows(f *columnFile) error {
 	return nil
 }
 
-func (in *inspector) texts(f *columnFile, group, column int) error {
+func (in *Inspector) texts(f *columnFile, group, column int) error {
 	f.column = column
 	for v, err := range f.values(group) {
 		if err != nil {
 			return err
 		}
-		if v.dropped == noText {
+		if v.Dropped == shard.NoText {
 			in.Nulls++
 			continue
 		}
-		in.TextBytes += int64(len(v.text))
-		addLength(&in.Characters, utf8.RuneCountInString(v.text))
+		in.TextBytes += int64(len(v.Text))
+		addLength(&in.Characters, utf8.RuneCountInString(v.Text))
 		if in.options.Tokenizer != nil {
-			addLength(&in.Tokens, len(in.options.Tokenizer.Encode(v.text)))
+			addLength(&in.Tokens, len(in.options.Tokenizer.Encode(v.Text)))
 		}
 		if len(in.First) < in.options.First {
-			in.First = append(in.First, v.text)
+			in.First = append(in.First, v.Text)
 		}
 	}
 	return nil
 }
 
 // scores counts in bins of a half. What is no finite number is left out.
-func (in *inspector) scores(f *columnFile, group, column int) error {
+func (in *Inspector) scores(f *columnFile, group, column int) error {
 	return f.numbers(group, column, func(v float64, null bool) {
 		if null || math.IsNaN(v) || math.IsInf(v, 0) {
 			return
@@ -293,7 +292,7 @@ func (in *inspector) scores(f *columnFile, group, column int) error {
 // maxLanguages bounds what is kept of a column that holds something else.
 const maxLanguages = 1000
 
-func (in *inspector) language(f *columnFile, group, column int) error {
+func (in *Inspector) language(f *columnFile, group, column int) error {
 	for v, err := range cells[parquet.ByteArray](f, group, column) {
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package data
+package cache
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"steplm/data/internal/shard"
 )
 
 // partBytes is about how much of a shard's file goes into a part, in whole row
@@ -20,52 +22,57 @@ import (
 // little.
 const partBytes = 32 << 20
 
-// TokenizeOptions say how a cache is made.
-type TokenizeOptions struct {
+// Options say how a cache is made.
+type Options struct {
 	Workers int // goroutines that tokenize; 0 = 1
 	// Progress hears how many rows of how many are done, and ids written. It is
 	// called by one goroutine at a time.
 	Progress func(rows, total, tokens int64)
 }
 
-// Tokenized is what Tokenize did.
-type Tokenized struct {
+// Written is what Tokenize did.
+type Written struct {
 	*Cache
 	Reused int // parts that were there before
 }
 
-// Tokenize writes the cache of shards into dir. Parts that an interrupted call
-// left there are kept if their checksums are right; those of a complete cache
-// too, so that damaged ones are made again. Every part, and at last the index,
-// appears whole or not at all.
-func Tokenize(ctx context.Context, s *Shards, t Tokenizer, dir string, o TokenizeOptions) (Tokenized, error) {
-	enc, err := newEncoder(t)
-	if err != nil {
-		return Tokenized{}, err
-	}
-	if hashOf(t) == "" {
-		return Tokenized{}, errors.New("a tokenizer without a hash cannot have a cache: nothing would tell it from another")
-	}
+// Text is the text that a cache is made of.
+type Text struct {
+	Files   []string       // of each shard
+	Layouts []shard.Layout // likewise
+	// Source tokenizes row groups in so many goroutines.
+	Source func(workers int) shard.TokenSource
+}
+
+// Write writes the cache of a text into dir. Parts that an interrupted call left
+// there are kept if their checksums are right; those of a complete cache too, so that
+// damaged ones are made again. Every part, and at last the index, appears whole or
+// not at all.
+func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Written, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return Tokenized{}, err
+		return Written{}, err
 	}
-	w := &cacheWriter{shards: s, dir: dir, options: o, info: CacheInfo{
-		Format: cacheFormat, Data: s.Identity(), Tokenizer: hashOf(t), Vocab: t.VocabSize(), EndOfText: enc.eot, Width: 4, Parts: s.parts(),
+	w := &writer{text: text, dir: dir, options: o, info: Info{
+		Format: formatVersion, Data: key.Data, Tokenizer: key.Tokenizer, Vocab: key.Vocab, EndOfText: key.EndOfText, Width: 4,
+		Parts: partsOf(text.Layouts),
 	}}
-	if t.VocabSize() <= 1<<16 {
+	if key.Vocab <= 1<<16 {
 		w.info.Width = 2
+	}
+	for _, l := range text.Layouts {
+		w.total += l.Rows()
 	}
 	workers := max(1, o.Workers)
 	together := min(workers, len(w.info.Parts))
-	w.source = textTokens{s, enc, max(1, workers/together)}
+	w.source = text.Source(max(1, workers/together))
 	reused, err := w.writeParts(ctx, together)
 	if err != nil {
-		return Tokenized{}, err
+		return Written{}, err
 	}
 	for _, p := range w.info.Parts {
 		for _, g := range p.Groups {
 			w.info.Rows += g.Rows
-			w.info.Dropped = w.info.Dropped.plus(g.Dropped)
+			w.info.Dropped = w.info.Dropped.Plus(g.Dropped)
 			w.info.Tokens += g.Tokens
 			w.info.TextBytes += g.TextBytes
 		}
@@ -73,55 +80,56 @@ func Tokenize(ctx context.Context, s *Shards, t Tokenizer, dir string, o Tokeniz
 	w.info.Documents = w.info.Rows - w.info.Dropped.Total()
 	content, err := json.MarshalIndent(w.info, "", " ")
 	if err != nil {
-		return Tokenized{}, err
+		return Written{}, err
 	}
-	if err := writeWhole(filepath.Join(dir, cacheIndex), func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
-		return Tokenized{}, err
+	if err := writeWhole(filepath.Join(dir, Index), func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
+		return Written{}, err
 	}
 	// What interrupted calls left.
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+temporary))
+	left, _ := filepath.Glob(filepath.Join(dir, "*"+Temporary))
 	for _, path := range left {
 		os.Remove(path)
 	}
-	c, err := OpenCache(dir)
-	return Tokenized{c, reused}, err
+	c, err := Open(dir)
+	return Written{c, reused}, err
 }
 
-// parts divides the row groups: a function of the shards alone.
-func (s *Shards) parts() []partInfo {
-	var list []partInfo
-	for i, l := range s.shards {
-		size, all := int64(partBytes), float64(l.rows())
-		for g, rows := range l.groups {
+// partsOf divides the row groups: a function of the layouts alone.
+func partsOf(layouts []shard.Layout) []PartInfo {
+	var list []PartInfo
+	for i, l := range layouts {
+		size, all := int64(partBytes), float64(l.Rows())
+		for g, rows := range l.Groups {
 			if size >= partBytes {
-				list = append(list, partInfo{File: fmt.Sprintf("%05d-%05d%s", i, g, partSuffix), Shard: i, First: g})
+				list = append(list, PartInfo{File: fmt.Sprintf("%05d-%05d%s", i, g, partSuffix), Shard: i, First: g})
 				size = 0
 			}
 			p := &list[len(list)-1]
-			p.Groups = append(p.Groups, groupInfo{Rows: rows})
-			size += int64(float64(l.size) * float64(rows) / all)
+			p.Groups = append(p.Groups, GroupInfo{Rows: rows})
+			size += int64(float64(l.Size) * float64(rows) / all)
 		}
 	}
 	return list
 }
 
-type cacheWriter struct {
-	shards  *Shards
-	source  textTokens
+type writer struct {
+	text    Text
+	source  shard.TokenSource
+	total   int64 // rows
 	dir     string
-	options TokenizeOptions
-	info    CacheInfo
+	options Options
+	info    Info
 
 	mu           sync.Mutex
 	rows, tokens int64 // done
 }
 
 // writeParts makes what is missing, some at a time.
-func (w *cacheWriter) writeParts(ctx context.Context, together int) (reused int, err error) {
+func (w *writer) writeParts(ctx context.Context, together int) (reused int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var workers sync.WaitGroup
-	next := make(chan *partInfo)
+	next := make(chan *PartInfo)
 	for range together {
 		workers.Go(func() {
 			for p := range next {
@@ -154,13 +162,13 @@ feed:
 	return reused, context.Cause(ctx)
 }
 
-func (w *cacheWriter) done(rows, tokens int64) {
+func (w *writer) done(rows, tokens int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rows += rows
 	w.tokens += tokens
 	if w.options.Progress != nil {
-		w.options.Progress(w.rows, w.shards.Rows(), w.tokens)
+		w.options.Progress(w.rows, w.total, w.tokens)
 	}
 }
 
@@ -172,11 +180,11 @@ const trailer = "steptok1"
 type partTrailer struct {
 	Data      string   `json:"data"`
 	Tokenizer string   `json:"tokenizer"`
-	Part      partInfo `json:"part"`
+	Part      PartInfo `json:"part"`
 }
 
 // keep fills a part's index from its file, if that is there and whole.
-func (w *cacheWriter) keep(p *partInfo) (bool, error) {
+func (w *writer) keep(p *PartInfo) (bool, error) {
 	f, err := os.Open(filepath.Join(w.dir, p.File))
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
@@ -194,7 +202,7 @@ func (w *cacheWriter) keep(p *partInfo) (bool, error) {
 		if g.Rows != p.Groups[i].Rows || checkGroup(f, offset, g, w.info.Width) != nil {
 			return false, nil
 		}
-		offset += g.size(w.info.Width)
+		offset += g.Size(w.info.Width)
 	}
 	p.Groups = found.Part.Groups
 	for _, g := range p.Groups {
@@ -224,11 +232,11 @@ func readTrailer(f *os.File) (t partTrailer, ok bool) {
 }
 
 // write makes a part.
-func (w *cacheWriter) write(ctx context.Context, p *partInfo) error {
+func (w *writer) write(ctx context.Context, p *PartInfo) error {
 	return writeWhole(filepath.Join(w.dir, p.File), func(f *os.File) error {
 		out := bufio.NewWriterSize(f, 1<<20)
 		for i := range p.Groups {
-			if err := w.group(ctx, out, unit{p.Shard, p.First + i}, &p.Groups[i]); err != nil {
+			if err := w.group(ctx, out, shard.Unit{Shard: p.Shard, Group: p.First + i}, &p.Groups[i]); err != nil {
 				return err
 			}
 		}
@@ -244,25 +252,25 @@ func (w *cacheWriter) write(ctx context.Context, p *partInfo) error {
 }
 
 // group writes a row group and fills its index.
-func (w *cacheWriter) group(ctx context.Context, out io.Writer, u unit, g *groupInfo) error {
-	*g = groupInfo{Rows: g.Rows}
+func (w *writer) group(ctx context.Context, out io.Writer, u shard.Unit, g *GroupInfo) error {
+	*g = GroupInfo{Rows: g.Rows}
 	sum := crc32.New(castagnoli)
 	out = io.MultiWriter(out, sum)
 	var raw []byte
 	table := make([]byte, 0, 4*g.Rows)
-	for r, err := range w.source.tokens(ctx, []unit{u}, 0) {
+	for r, err := range w.source.Tokens(ctx, []shard.Unit{u}, 0) {
 		if err != nil {
 			return err
 		}
-		if r.dropped != kept {
-			g.Dropped.add(r.dropped, r.rows)
-			for range r.rows {
-				table = binary.LittleEndian.AppendUint32(table, droppedRow|uint32(r.dropped))
+		if r.Dropped != shard.Kept {
+			g.Dropped.Add(r.Dropped, r.Rows)
+			for range r.Rows {
+				table = binary.LittleEndian.AppendUint32(table, droppedRow|uint32(r.Dropped))
 			}
 			continue
 		}
 		raw = raw[:0]
-		for _, id := range r.ids {
+		for _, id := range r.IDs {
 			if w.info.Width == 2 {
 				raw = binary.LittleEndian.AppendUint16(raw, uint16(id))
 			} else {
@@ -272,12 +280,12 @@ func (w *cacheWriter) group(ctx context.Context, out io.Writer, u unit, g *group
 		if _, err := out.Write(raw); err != nil {
 			return err
 		}
-		table = binary.LittleEndian.AppendUint32(table, uint32(len(r.ids)))
-		g.Tokens += int64(len(r.ids))
-		g.TextBytes += r.bytes
+		table = binary.LittleEndian.AppendUint32(table, uint32(len(r.IDs)))
+		g.Tokens += int64(len(r.IDs))
+		g.TextBytes += r.Bytes
 	}
 	if n := int64(len(table)) / 4; n != g.Rows {
-		return fmt.Errorf("%s: row group %d gave %d rows of %d", w.shards.Files[u.shard], u.group, n, g.Rows)
+		return fmt.Errorf("%s: row group %d gave %d rows of %d", w.text.Files[u.Shard], u.Group, n, g.Rows)
 	}
 	size := g.Tokens * int64(w.info.Width)
 	_, err := out.Write(make([]byte, pad(size)-size))
@@ -289,12 +297,12 @@ func (w *cacheWriter) group(ctx context.Context, out io.Writer, u unit, g *group
 	return err
 }
 
-// temporary ends the name of a file that is being written.
-const temporary = ".tmp"
+// Temporary ends the name of a file that is being written.
+const Temporary = ".tmp"
 
 // writeWhole writes a file that appears whole or not at all.
 func writeWhole(path string, write func(f *os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+temporary)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+Temporary)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
-package data
+package shard
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -9,9 +8,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/apache/arrow/go/v17/parquet"
-	"github.com/apache/arrow/go/v17/parquet/file"
 )
 
 // Columns that filters read, as FineWeb-Edu names them.
@@ -34,8 +30,8 @@ type Filter struct {
 	HeldOut bool // keep those that are kept apart, and not the others
 }
 
-// check refuses filters that cannot be meant.
-func (f Filter) check() error {
+// Check refuses filters that cannot be meant.
+func (f Filter) Check() error {
 	switch {
 	case f.MinScore != nil && (math.IsNaN(*f.MinScore) || math.IsInf(*f.MinScore, 0)):
 		return fmt.Errorf("a minimum score of %v", *f.MinScore)
@@ -79,8 +75,8 @@ func (f Filter) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// columns are those that the filter reads besides the text.
-func (f Filter) columns() []string {
+// Columns are those that the filter reads besides the text.
+func (f Filter) Columns() []string {
 	var names []string
 	if f.MinScore != nil {
 		names = append(names, ScoreColumn)
@@ -91,21 +87,21 @@ func (f Filter) columns() []string {
 	return names
 }
 
-// text is why a text is left out.
-func (f Filter) text(text string) reason {
+// Text is why a text is left out.
+func (f Filter) Text(text string) Reason {
 	if f.MinChars > 0 || f.MaxChars > 0 {
 		n := int64(utf8.RuneCountInString(text))
 		if n < f.MinChars {
-			return short
+			return Short
 		}
 		if f.MaxChars > 0 && n > f.MaxChars {
-			return long
+			return Long
 		}
 	}
 	if f.Holdout > 0 && f.isHeldOut(text) != f.HeldOut {
-		return heldOut
+		return HeldOut
 	}
-	return kept
+	return Kept
 }
 
 // isHeldOut looks at the first 53 bits of the text's SHA-256.
@@ -114,19 +110,19 @@ func (f Filter) isHeldOut(text string) bool {
 	return float64(binary.BigEndian.Uint64(sum[:])>>11) < f.Holdout*(1<<53)
 }
 
-// reason is why a row is no document.
-type reason uint8
+// Reason is why a row is no document.
+type Reason uint8
 
 const (
-	kept reason = iota
-	noText
-	skipped
-	lowScore
-	language
-	short
-	long
-	heldOut
-	duplicate
+	Kept Reason = iota
+	NoText
+	Skipped
+	LowScore
+	Language
+	Short
+	Long
+	HeldOut
+	Duplicate
 )
 
 // Dropped counts the rows that are no documents, by why. A row counts once, by
@@ -151,100 +147,31 @@ func (d Dropped) Filtered() int64 {
 // Total is the number of rows that are no documents.
 func (d Dropped) Total() int64 { return d.Nulls + d.Skipped + d.Filtered() }
 
-// plus is the sum of two counts.
-func (d Dropped) plus(o Dropped) Dropped {
+// Plus is the sum of two counts.
+func (d Dropped) Plus(o Dropped) Dropped {
 	return Dropped{
 		Nulls: d.Nulls + o.Nulls, Skipped: d.Skipped + o.Skipped, LowScore: d.LowScore + o.LowScore, Language: d.Language + o.Language,
 		Short: d.Short + o.Short, Long: d.Long + o.Long, HeldOut: d.HeldOut + o.HeldOut, Duplicate: d.Duplicate + o.Duplicate,
 	}
 }
 
-func (d *Dropped) add(r reason, n int64) {
+func (d *Dropped) Add(r Reason, n int64) {
 	switch r {
-	case noText:
+	case NoText:
 		d.Nulls += n
-	case skipped:
+	case Skipped:
 		d.Skipped += n
-	case lowScore:
+	case LowScore:
 		d.LowScore += n
-	case language:
+	case Language:
 		d.Language += n
-	case short:
+	case Short:
 		d.Short += n
-	case long:
+	case Long:
 		d.Long += n
-	case heldOut:
+	case HeldOut:
 		d.HeldOut += n
-	case duplicate:
+	case Duplicate:
 		d.Duplicate += n
 	}
-}
-
-// reasons are why rows of a row group are left out by their columns; nil if the
-// filter reads none.
-func (f *columnFile) reasons(group int, filter Filter) ([]reason, error) {
-	var all []reason
-	if filter.MinScore != nil {
-		err := f.numbers(group, f.filters[ScoreColumn], func(score float64, null bool) {
-			r := kept
-			if null || !(score >= *filter.MinScore) {
-				r = lowScore
-			}
-			all = append(all, r)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", ScoreColumn, err)
-		}
-	}
-	if len(filter.Languages) > 0 {
-		row := 0
-		for v, err := range cells[parquet.ByteArray](f, group, f.filters[LanguageColumn]) {
-			if err != nil {
-				return nil, fmt.Errorf("column %q: %w", LanguageColumn, err)
-			}
-			r := kept
-			if v.null || !slices.Contains(filter.Languages, string(v.value)) {
-				r = language
-			}
-			if filter.MinScore == nil {
-				all = append(all, r)
-			} else {
-				all[row] = cmp.Or(all[row], r)
-			}
-			row++
-		}
-	}
-	return all, nil
-}
-
-// numbers reads a column of numbers in one row group.
-func (f *columnFile) numbers(group, column int, each func(v float64, null bool)) error {
-	switch t := f.reader.MetaData().Schema.Column(column).PhysicalType(); t {
-	case parquet.Types.Double:
-		return eachNumber[float64](f, group, column, each)
-	case parquet.Types.Float:
-		return eachNumber[float32](f, group, column, each)
-	case parquet.Types.Int64:
-		return eachNumber[int64](f, group, column, each)
-	case parquet.Types.Int32:
-		return eachNumber[int32](f, group, column, each)
-	default:
-		return fmt.Errorf("values of type %s are no numbers", t)
-	}
-}
-
-func eachNumber[T float64 | float32 | int64 | int32](f *columnFile, group, column int, each func(v float64, null bool)) error {
-	for v, err := range cells[T](f, group, column) {
-		if err != nil {
-			return err
-		}
-		each(float64(v.value), v.null)
-	}
-	return nil
-}
-
-// chunkReader is what Arrow's readers of all types have.
-type chunkReader[T any] interface {
-	file.ColumnChunkReader
-	ReadBatch(n int64, values []T, definition, repetition []int16) (rows int64, read int, err error)
 }

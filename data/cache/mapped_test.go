@@ -1,0 +1,33 @@
+package cache
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A file that shrinks while it is mapped gives an error, not a crash.
+func TestMappedFileIsCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m := newMapped(f, 0, 1<<20)
+	defer m.close()
+	if _, err := m.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(4096); err != nil {
+		t.Skip("this system does not cut mapped files: ", err)
+	}
+	m.skip(100_000)
+	if _, err := m.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "ends before") {
+		t.Errorf("error %v", err)
+	}
+}

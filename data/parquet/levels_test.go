@@ -1,0 +1,54 @@
+package parquet
+
+import "testing"
+
+// Levels and lengths on which Arrow's own decoders never return.
+func TestLevelsThatEndEarly(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data []byte
+		n    int64
+		ones int64 // -1 = error
+	}{
+		{"one run", []byte{20, 1}, 10, 10},
+		{"a run of nulls", []byte{20, 0}, 10, 0},
+		{"longer run than needed", []byte{20, 1}, 9, 9},
+		{"a run and a group", []byte{20, 1, 3, 0xFF}, 18, 18},
+		{"a group longer than needed", []byte{3, 0xFE}, 3, 2},
+		{"groups", []byte{5, 0x0F, 0xF1}, 13, 6},
+		{"empty", nil, 1, -1},
+		{"run too short", []byte{20, 1}, 11, -1},
+		{"run without a value", []byte{20}, 10, -1},
+		{"run of none", []byte{0, 1, 20, 1}, 10, -1},
+		{"level 2", []byte{20, 2}, 10, -1},
+		{"group cut off", []byte{5, 0xFF}, 16, -1},
+		{"count too large", []byte{0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1}, 10, -1},
+	} {
+		ones, err := checkLevels(tt.data, tt.n)
+		if (err != nil) != (tt.ones < 0) || err == nil && ones != tt.ones {
+			t.Errorf("%s: %d ones, error %v", tt.name, ones, err)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		data []byte
+		n    int64
+		rest int // -1 = error
+	}{
+		{"one value", []byte{128, 1, 4, 1, 10, 'x'}, 1, 1},
+		{"no values", []byte{128, 1, 4, 0, 0, 'x'}, 0, 1},
+		{"fewer lengths than values", []byte{128, 1, 4, 1, 10}, 2, -1},
+		{"equal deltas", []byte{128, 1, 4, 3, 10, 2, 0, 0, 0, 0, 'x'}, 3, 1},
+		{"more lengths than values", []byte{128, 1, 4, 3, 10, 2, 0, 0, 0, 0}, 2, -1},
+		{"no mini-blocks", []byte{128, 1, 0, 3, 10, 2}, 3, -1},
+		{"empty mini-blocks", []byte{0, 4, 3, 10, 2, 0, 0, 0, 0}, 3, -1},
+		{"width 33", []byte{128, 1, 4, 3, 10, 2, 33, 0, 0, 0}, 3, -1},
+		{"deltas cut off", []byte{128, 1, 4, 3, 10, 2, 8, 0, 0, 0, 1, 2}, 3, -1},
+		{"header cut off", []byte{128, 1, 4}, 3, -1},
+	} {
+		rest, err := skipDelta(tt.data, tt.n)
+		if (err != nil) != (tt.rest < 0) || err == nil && len(rest) != tt.rest {
+			t.Errorf("%s: %d bytes left, error %v", tt.name, len(rest), err)
+		}
+	}
+}

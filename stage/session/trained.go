@@ -1,0 +1,125 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/stage"
+)
+
+// Trained is a model on disk.
+type Trained struct {
+	Dir           string // of its files
+	Layout        model.Layout
+	SeqLen        int    // positions of the windows that its run trained with; 0: not known
+	Tokenizer     string // where its tokenizer should be; "": not known
+	TokenizerHash string // what the tokenizer there must hash to; "": not known
+	checkpoint    bool
+}
+
+// FindModel finds a model by a name: a run's folder (its final model), run@step-N (a checkpoint of
+// it), a checkpoint's folder or a Hugging Face directory.
+func FindModel(name string) (Trained, error) {
+	info, err := os.Stat(name)
+	switch at := strings.LastIndexByte(name, '@'); {
+	case errors.Is(err, fs.ErrNotExist) && at >= 0:
+		return findCheckpoint(name[:at], name[at+1:])
+	case errors.Is(err, fs.ErrNotExist):
+		return Trained{}, fmt.Errorf("%s: there is no such run or model: %w", name, err)
+	case err != nil:
+		return Trained{}, err
+	case !info.IsDir():
+		return Trained{}, fmt.Errorf("%s is a file: name the folder that it lies in", name)
+	case stage.HoldsRun(name):
+		return findFinal(name)
+	case stage.HoldsCheckpoint(name):
+		run, err := stage.RunOf(name)
+		if err != nil {
+			return Trained{}, err
+		}
+		return readCheckpoint(name, run)
+	}
+	l, err := model.ReadLayout(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s holds no run, no checkpoint and no Hugging Face model: %w", name, err)
+	}
+	return Trained{Dir: name, Layout: l, Tokenizer: name}, err
+}
+
+// findFinal is a run's final model.
+func findFinal(run string) (Trained, error) {
+	r, err := stage.ReadRecipe(run)
+	if err != nil {
+		return Trained{}, err
+	}
+	dir := filepath.Join(run, stage.FinalDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
+			run, stage.FinalDir, checkpointsOf(run))
+	}
+	l, err := model.ReadLayout(dir)
+	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Tokenizer: dir}, err
+}
+
+// checkpointsOf says how a run's checkpoints are named.
+func checkpointsOf(run string) string {
+	names := stage.CheckpointNames(run)
+	if len(names) == 0 {
+		return ", and no checkpoint"
+	}
+	return fmt.Sprintf("; its checkpoints are %s@%s", run, strings.Join(names, ", @"))
+}
+
+// findCheckpoint is a checkpoint of a run, by its name.
+func findCheckpoint(run, name string) (Trained, error) {
+	if !stage.HoldsRun(run) {
+		_, err := stage.ReadRecipe(run)
+		return Trained{}, fmt.Errorf("%s@%s: %w", run, name, err)
+	}
+	for _, has := range stage.CheckpointNames(run) {
+		if has == name {
+			return readCheckpoint(stage.CheckpointAt(run, name), run)
+		}
+	}
+	return Trained{}, fmt.Errorf("%s has no checkpoint %q%s", run, name, checkpointsOf(run))
+}
+
+// readCheckpoint is a checkpoint in a folder. Its run, if it still lies there, tells how it trained.
+func readCheckpoint(dir, run string) (Trained, error) {
+	l, err := stage.SavedLayout(dir)
+	t := Trained{Dir: dir, Layout: l, checkpoint: true}
+	if err != nil || !stage.HoldsRun(run) {
+		return t, err
+	}
+	r, err := stage.ReadRecipe(run)
+	if err != nil {
+		return t, err
+	}
+	t.SeqLen = r.Batch.SeqLen
+	// The tokenizer is what the run left with the model, or what it began with, if that is there still.
+	if final := filepath.Join(run, stage.FinalDir); holds(final, "tokenizer.json") {
+		t.Tokenizer = final
+	} else if s, err := Saved(run); err == nil {
+		t.Tokenizer, t.TokenizerHash = s.Data.Tokenizer, r.Data.Tokenizer
+	}
+	return t, nil
+}
+
+func holds(dir, file string) bool {
+	_, err := os.Stat(filepath.Join(dir, file))
+	return err == nil
+}
+
+// Open loads the model onto a device, for inference.
+func (t Trained) Open(dev gpu.Device) (*model.Model, error) {
+	if t.checkpoint {
+		return model.OpenCheckpoint(dev, t.Dir, t.Layout)
+	}
+	return model.Open(dev, t.Dir)
+}
