@@ -21,7 +21,7 @@ import (
 const architecturePage = "docs/architecture.md"
 
 // TestArchitecturePicture: docs/architecture.md draws each package that may be imported, above what it
-// may import itself.
+// may import itself, and no other.
 func TestArchitecturePicture(t *testing.T) {
 	page := clitest.Contents(t, "../../"+architecturePage)
 	picture := fenced.FindString(page)
@@ -47,6 +47,11 @@ func TestArchitecturePicture(t *testing.T) {
 			if below := strings.TrimPrefix(imported, "steplm/"); line(below) >= 0 && line(below) < at {
 				t.Errorf("%s shows %s above %s, which may import it", architecturePage, below, pkg)
 			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)[ (]((?:stage|data|model|wgsl|gpu)/\w+)`).FindAllStringSubmatch(picture, -1) {
+		if _, known := mayImport[m[1]]; !known {
+			t.Errorf("%s shows %s, of which nothing says what it may import", architecturePage, m[1])
 		}
 	}
 }
