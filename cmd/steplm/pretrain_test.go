@@ -195,7 +195,7 @@ func checkFolder(t *testing.T, run string, m material) {
 	for dir, want := range map[string][]string{
 		"":                   {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
 		"checkpoints":        {"LATEST", "step-6", "step-8"},
-		"checkpoints/step-8": {"checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"},
+		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors", "state.json"},
 		"final":              {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
 	} {
 		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)), func(name string) bool { return name == "generation_config.json" })
