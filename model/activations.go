@@ -171,7 +171,8 @@ func makeActivations(m *maker, l Layout, s Size) *Activations {
 
 	a.ids, a.targets = index("batch.ids", rows), index("batch.targets", rows)
 	if a.train {
-		a.tokens, a.starts, a.order = index("batch.tokens", rows), index("batch.starts", rows+1), index("batch.order", rows)
+		a.tokens, a.starts, a.order = index("batch.tokens", rows), index("batch.starts", rows+1), index("batch.order",
+			rows)
 	}
 	a.cos, a.sin = wide("rope.cos", s.SeqLen, l.HeadDim()/2), wide("rope.sin", s.SeqLen, l.HeadDim()/2)
 

@@ -37,7 +37,8 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, g Gradients) {
 		wgsl.CrossEntropy(p, a.logits, a.losses, a.targets, at, rows, m.Vocab, g.Scale)
 		matmul.NN(p, a.dh, a.logits, m.Head.Weight, matmul.Shape{M: rows, N: c, K: m.Vocab, OutRow: at})
 		if m.Head.Trainable() {
-			matmul.TN(p, m.Head.Grad, a.logits, a.normed, matmul.Shape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
+			matmul.TN(p, m.Head.Grad, a.logits, a.normed,
+				matmul.Shape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
 		}
 	})
 	if !g.Accumulate {
@@ -108,13 +109,15 @@ type flow struct {
 
 // backwardTwo is backward of two linears of one input x: their shares of dx are one
 // product, unless another one takes part in it already.
-func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, block *blockActivations, dx, x gpu.Tensor, f1, f2 flow, g Gradients) {
+func (m *Model) backwardTwo(p *gpu.Pass, a *Activations, block *blockActivations, dx, x gpu.Tensor, f1, f2 flow,
+	g Gradients) {
 	if !f1.plain() || !f2.plain() {
 		m.backward(p, f1.Linear, a, block, dx, f1.dy, x, false, g)
 		m.backward(p, f2.Linear, a, block, dx, f2.dy, x, true, g)
 		return
 	}
-	matmul.NN(p, dx, f1.dy, f1.Weight, matmul.Shape{M: a.Rows(), N: f1.In, K: f1.Out, Second: matmul.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
+	matmul.NN(p, dx, f1.dy, f1.Weight, matmul.Shape{M: a.Rows(), N: f1.In, K: f1.Out,
+		Second: matmul.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
 	m.weightGradient(p, f1.Linear, a, f1.dy, x, g)
 	m.weightGradient(p, f2.Linear, a, f2.dy, x, g)
 }
@@ -126,7 +129,8 @@ func (l *Linear) plain() bool { return l.LoRA == nil && l.Scales.None() }
 // backward sets (or adds to) dx from dy, and computes the gradients of whatever
 // trains: W, or LoRA's A and B. No gradient is begun before the one before
 // it is complete.
-func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor, add bool, g Gradients) {
+func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, dx, dy, x gpu.Tensor,
+	add bool, g Gradients) {
 	rows := a.Rows()
 	s := matmul.Shape{M: rows, N: l.In, K: l.Out, Accumulate: add}
 	if o := l.LoRA; o != nil {
@@ -136,9 +140,11 @@ func (m *Model) backward(p *gpu.Pass, l *Linear, a *Activations, block *blockAct
 	matmul.NN(p, dx, dy, m.dense(p, l.Param, a.frozen), s)
 	m.weightGradient(p, l, a, dy, x, g)
 	if o := l.LoRA; o != nil {
-		matmul.TNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at], matmul.Shape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
+		matmul.TNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at],
+			matmul.Shape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
-		matmul.TNSplit(p, o.A.Grad, a.slices, a.du, x, matmul.Shape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
+		matmul.TNSplit(p, o.A.Grad, a.slices, a.du, x,
+			matmul.Shape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)
 	}
 }

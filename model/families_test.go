@@ -17,9 +17,11 @@ import (
 func TestFamilies(t *testing.T) {
 	families := datatest.Path(t, "families")
 	refused := map[string]string{
-		"granite": "model_type", "llama-biases": "attention_bias", "llama-headdim24": "head_dim", "llama-rope-linear": "rope_type",
-		"llama-rope-llama3": "rope_type", "llama-rope-yarn": "rope_type", "mistral-nowindow": "model_type", "mistral-window8": "model_type",
-		"qwen2-tied": "model_type", "qwen3-headdim32": "model_type", "smollm3-nope4": "model_type",
+		"granite": "model_type", "llama-biases": "attention_bias", "llama-headdim24": "head_dim",
+		"llama-rope-linear": "rope_type",
+		"llama-rope-llama3": "rope_type", "llama-rope-yarn": "rope_type", "mistral-nowindow": "model_type",
+		"mistral-window8": "model_type",
+		"qwen2-tied":      "model_type", "qwen3-headdim32": "model_type", "smollm3-nope4": "model_type",
 	}
 	entries, err := os.ReadDir(families)
 	if err != nil {
@@ -33,7 +35,8 @@ func TestFamilies(t *testing.T) {
 		dir := filepath.Join(families, e.Name())
 		t.Run(e.Name(), func(t *testing.T) {
 			if why, ok := refused[e.Name()]; ok {
-				if m, err := LoadHF(gpu.NewHost(), dir); err == nil || !strings.Contains(err.Error(), "not supported: ") || !strings.Contains(err.Error(), why) {
+				if m, err := LoadHF(gpu.NewHost(), dir); err == nil ||
+					!strings.Contains(err.Error(), "not supported: ") || !strings.Contains(err.Error(), why) {
 					t.Errorf("%v, error %v, want one that names %s", m != nil, err, why)
 				}
 				return
@@ -70,7 +73,8 @@ func testFamily(t *testing.T, d gpu.Device, dir string) {
 	}
 	c.report(t)
 	a := newActivations(t, m, Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0].IDs)})
-	if got := meanLoss(t, m, a, newBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 && golden.MeanLoss-got <= 1e-4) {
+	if got := meanLoss(t, m, a, newBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 &&
+		golden.MeanLoss-got <= 1e-4) {
 		t.Errorf("mean loss %.6f, want %.6f within 1e-4", got, golden.MeanLoss)
 	}
 }

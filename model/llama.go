@@ -214,7 +214,8 @@ func (m *Model) block(layout BlockLayout) *Block {
 		}
 		l := &Linear{Param: p, Out: p.Weight.Rows(), In: p.Weight.Cols(), at: len(b.linears)}
 		if a := m.params[p.Name+loraA]; a != nil {
-			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: m.LoRA.Rank, Scale: float32(m.LoRA.Alpha / float64(m.LoRA.Rank))}
+			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: m.LoRA.Rank,
+				Scale: float32(m.LoRA.Alpha / float64(m.LoRA.Rank))}
 		}
 		b.linears = append(b.linears, l)
 		*t.linear(b) = l

@@ -38,9 +38,10 @@ var roles = map[Role]struct {
 	RoleHead:      {"head", 2, false, true, func(l Layout, _ bool) bool { return l.TrainHead }, normal},
 	RoleLinear:    {"linear", 2, true, true, unlessFrozen, normal},
 	RoleBias:      {"bias", 1, true, false, unlessFrozen, constant(0)},
-	RoleNorm:      {"norm", 1, true, false, func(l Layout, frozen bool) bool { return !frozen || l.TrainNorms }, constant(1)},
-	RoleLoRAA:     {"LoRA's A", 2, false, true, always, kaiming},
-	RoleLoRAB:     {"LoRA's B", 2, false, true, always, constant(0)},
+	RoleNorm: {"norm", 1, true, false, func(l Layout, frozen bool) bool { return !frozen || l.TrainNorms },
+		constant(1)},
+	RoleLoRAA: {"LoRA's A", 2, false, true, always, kaiming},
+	RoleLoRAB: {"LoRA's B", 2, false, true, always, constant(0)},
 }
 
 func (r Role) String() string {

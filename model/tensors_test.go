@@ -43,7 +43,8 @@ func TestOneRowIsEnough(t *testing.T) {
 	linears := c.LayerParams()
 	addTensor(t, toyBias())
 	if c.BlockParams() != block+16 || c.TotalParams() != total+16*int64(c.Layers) || c.LayerParams() != linears {
-		t.Errorf("%d parameters in a block and %d in all, want %d and %d", c.BlockParams(), c.TotalParams(), block+16, total+16*int64(c.Layers))
+		t.Errorf("%d parameters in a block and %d in all, want %d and %d", c.BlockParams(), c.TotalParams(), block+16,
+			total+16*int64(c.Layers))
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		l := Plain(c, 2)
@@ -91,7 +92,8 @@ func TestOneRowIsEnough(t *testing.T) {
 			t.Errorf("a quarter of the way from 1 to 3 is %v", got)
 		}
 		if !fresh.Trainable() || low.Trainable() || high.Trainable() {
-			t.Errorf("biases train: %v in the new block, %v and %v in frozen ones", fresh.Trainable(), low.Trainable(), high.Trainable())
+			t.Errorf("biases train: %v in the new block, %v and %v in frozen ones", fresh.Trainable(), low.Trainable(),
+				high.Trainable())
 		}
 
 		// Written and read back it is the same model.
@@ -142,7 +144,8 @@ func TestTensorsOutsideTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if _, err := LoadHF(gpu.NewHost(), dir+"/model"); err == nil || !strings.Contains(err.Error(), "self_attn.q_proj.bias") {
+	if _, err := LoadHF(gpu.NewHost(), dir+"/model"); err == nil ||
+		!strings.Contains(err.Error(), "self_attn.q_proj.bias") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -61,7 +61,8 @@ func TestPath(t *testing.T) {
 		}()
 		<-done
 		if path != c.path || !ends(w.skipped, c.skipped) || !ends(w.failed, c.failed) {
-			t.Errorf("%s=%s %s=%s, %s: path %q, skipped %q, failed %q", folderVariable, c.folder, switchVariable, c.demand, c.name, path, w.skipped, w.failed)
+			t.Errorf("%s=%s %s=%s, %s: path %q, skipped %q, failed %q", folderVariable, c.folder, switchVariable,
+				c.demand, c.name, path, w.skipped, w.failed)
 		}
 	}
 }

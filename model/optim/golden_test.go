@@ -54,7 +54,8 @@ func readGolden(t *testing.T, name string, v any) {
 }
 
 // goldenModel has parameters of the problem's shapes, which goldenNames names.
-var goldenModel = model.Config{Hidden: 16, FFN: 40, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 24, MaxSeqLen: 4, NormEps: 1e-5, RopeTheta: 10000}
+var goldenModel = model.Config{Hidden: 16, FFN: 40, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 24, MaxSeqLen: 4,
+	NormEps: 1e-5, RopeTheta: 10000}
 
 var goldenNames = map[string]string{"W1": "embed", "W2": "blocks.0.down", "v": "norm"}
 
@@ -103,7 +104,9 @@ func TestAdamWGolden(t *testing.T) {
 					}
 				}
 				p := d.Begin("step")
-				o.Step(p, stats, func(*model.Param) Rates { return Rates{LR: c.Hyper.LR * factor, Decay: c.Hyper.WeightDecay} })
+				o.Step(p, stats, func(*model.Param) Rates {
+					return Rates{LR: c.Hyper.LR * factor, Decay: c.Hyper.WeightDecay}
+				})
 				if err := p.End(); err != nil {
 					t.Fatal(err)
 				}
@@ -111,7 +114,8 @@ func TestAdamWGolden(t *testing.T) {
 					got := gputest.Read(t, d, m.Param(goldenNames[tensor]).Weight)
 					off := goldenDistance(got, want.Data, problem.Init[tensor].Data)
 					if !(off <= goldenTolerance[tensor]) {
-						t.Errorf("step %d: %s is off by %.3g of its change, %g is allowed", i+1, tensor, off, goldenTolerance[tensor])
+						t.Errorf("step %d: %s is off by %.3g of its change, %g is allowed", i+1, tensor, off,
+							goldenTolerance[tensor])
 					}
 					compared++
 					if i == len(problem.LRFactor)-1 {
@@ -120,7 +124,8 @@ func TestAdamWGolden(t *testing.T) {
 				}
 			}
 			if want := 4 * len(goldenNames); compared != want {
-				t.Errorf("%d tensors were compared, want %d: steps %v", compared, want, slices.Sorted(maps.Keys(c.Weights)))
+				t.Errorf("%d tensors were compared, want %d: steps %v", compared, want,
+					slices.Sorted(maps.Keys(c.Weights)))
 			}
 		})
 		return
