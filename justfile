@@ -82,11 +82,12 @@ same-bits revision: (setup "lavapipe")
 plan *args: build
     bin/steplm plan "$@"
 
-# check the style with gofmt, vet and staticcheck, and compile every shader through the binding
+# check the style with gofmt, vet, staticcheck and by columns and sentences, and compile every shader through the binding
 lint: (setup "lavapipe")
     @unformatted=$(gofmt -l .); if [ -n "$unformatted" ]; then echo "not as gofmt writes them:" $unformatted >&2; exit 1; fi
     go vet ./... ./.ci/same-bits
     go run {{ staticcheck }} ./... ./.ci/same-bits
+    go test -count=1 -run Style ./cmd/steplm
     STEPLM_GPU=require go test -count=1 -run 'Shaders|Expanded' ./wgsl/...
 
 # check that packages import only what the architecture allows

@@ -30,7 +30,8 @@ func TestNewBatchSegments(t *testing.T) {
 			inputs[i] = rng.Uint32N(50) * 0x05000000
 		}
 		b := NewBatch(inputs, make([]uint32, n))
-		if len(b.Starts) != len(b.Tokens)+1 || b.Starts[0] != 0 || int(b.Starts[len(b.Tokens)]) != n || len(b.Order) != n {
+		if len(b.Starts) != len(b.Tokens)+1 || b.Starts[0] != 0 || int(b.Starts[len(b.Tokens)]) != n ||
+			len(b.Order) != n {
 			t.Fatalf("n=%d: %d tokens, starts %v, %d rows", n, len(b.Tokens), b.Starts, len(b.Order))
 		}
 		if !slices.IsSorted(b.Tokens) || len(slices.Compact(slices.Clone(b.Tokens))) != len(b.Tokens) {

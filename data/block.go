@@ -74,7 +74,8 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				continue
 			}
 			if skip >= len(r.IDs) {
-				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved with another tokenizer?",
+				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved "+
+					"with another tokenizer?",
 					p.shards.Files[r.Shard], r.Row, len(r.IDs), skip)
 			}
 			at := mark{epoch: epoch, at: r.Position, offset: skip, rows: p.rows, dropped: p.dropped}
@@ -90,8 +91,10 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 			if n := p.dropped.Skipped + p.dropped.Filtered(); n > 0 {
 				left = fmt.Sprintf(" after %d of %d rows were left out", n, p.shards.Rows())
 			}
-			batch := fmt.Sprintf("fewer than one batch of %d windows of %d", p.need/int64(p.options.SeqLen), p.options.SeqLen)
-			return fmt.Errorf("%s: the data has %d tokens in all%s, %s (+1) = %d; add data, or lower the batch size or the sequence length",
+			batch := fmt.Sprintf("fewer than one batch of %d windows of %d", p.need/int64(p.options.SeqLen),
+				p.options.SeqLen)
+			return fmt.Errorf("%s: the data has %d tokens in all%s, %s (+1) = %d; add data, or lower the batch "+
+				"size or the sequence length",
 				p.shards.pattern, tokens, left, batch, p.need)
 		}
 		// The epoch's last whole windows make a block of their own; the rest

@@ -35,7 +35,8 @@ func (h hashed) VocabSize() int {
 func difficult(t testing.TB) *Shards {
 	t.Helper()
 	dir, _ := mixed(t)
-	datatest.WriteColumn(t, filepath.Join(dir, "nulls.parquet"), append([]string{datatest.Null, datatest.Null}, append(datatest.Texts("null", 20), datatest.Null)...))
+	datatest.WriteColumn(t, filepath.Join(dir, "nulls.parquet"),
+		append([]string{datatest.Null, datatest.Null}, append(datatest.Texts("null", 20), datatest.Null)...))
 	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
 	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Filter: Filter{Dedupe: true, MaxChars: 120, Holdout: 0.1}})
 	if err != nil {
@@ -96,7 +97,8 @@ func TestCacheChangesNothing(t *testing.T) {
 					}
 				}
 			}
-			if n := texts.Stats(); n.Epoch < 1 || n.Skipped == 0 || n.Duplicate == 0 || n.Nulls == 0 || n.Long == 0 || n.HeldOut == 0 {
+			if n := texts.Stats(); n.Epoch < 1 || n.Skipped == 0 || n.Duplicate == 0 || n.Nulls == 0 || n.Long == 0 ||
+				n.HeldOut == 0 {
 				t.Errorf("the data are not difficult: %+v", n)
 			}
 		}
@@ -106,7 +108,8 @@ func TestCacheChangesNothing(t *testing.T) {
 			n++
 			bytes += len(d.Text)
 		}
-		if i := done.Info; i.Documents != int64(n) || i.TextBytes != int64(bytes) || i.Tokens != int64(bytes+n) || i.Rows != s.Rows() || i.Dropped != s.Dropped() {
+		if i := done.Info; i.Documents != int64(n) || i.TextBytes != int64(bytes) || i.Tokens != int64(bytes+n) ||
+			i.Rows != s.Rows() || i.Dropped != s.Dropped() {
 			t.Errorf("%+v; %d documents of %d bytes, %+v", i, n, bytes, s.Dropped())
 		}
 	}
@@ -130,7 +133,9 @@ func TestCacheIsFoundOrNot(t *testing.T) {
 	for name, find := range map[string]func() (*cache.Cache, error){
 		"tokenizer": func() (*cache.Cache, error) { return FindCache(root, s, hashed{name: "other"}) },
 		"filter":    func() (*cache.Cache, error) { return FindCache(root, filtered, tok) },
-		"data":      func() (*cache.Cache, error) { return FindCache(root, oneGroup(t, datatest.Texts("first", 37)), tok) },
+		"data": func() (*cache.Cache, error) {
+			return FindCache(root, oneGroup(t, datatest.Texts("first", 37)), tok)
+		},
 	} {
 		if c, err := find(); c != nil || err != nil {
 			t.Errorf("another %s: %v, %v", name, c, err)
@@ -140,10 +145,12 @@ func TestCacheIsFoundOrNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewMixture([]Source{{Shards: filtered, Weight: 1, Cache: c}}, tok, Options{BatchSize: 1, SeqLen: 1}); err == nil || !strings.Contains(err.Error(), "filters") {
+	if _, err := NewMixture([]Source{{Shards: filtered, Weight: 1, Cache: c}}, tok,
+		Options{BatchSize: 1, SeqLen: 1}); err == nil || !strings.Contains(err.Error(), "filters") {
 		t.Errorf("a cache of other data: error %v", err)
 	}
-	if _, err := Tokenize(t.Context(), s, byteTokenizer{}, t.TempDir(), cache.Options{}); err == nil || !strings.Contains(err.Error(), "without a hash") {
+	if _, err := Tokenize(t.Context(), s, byteTokenizer{}, t.TempDir(), cache.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "without a hash") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -168,14 +175,16 @@ func TestTokenizeResumes(t *testing.T) {
 	tok := hashed{name: "h"}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := 45 // in the second shard
-	if _, err := Tokenize(ctx, s, cancelAfter{tok, &left, cancel}, dir, cache.Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Tokenize(ctx, s, cancelAfter{tok, &left, cancel}, dir, cache.Options{}); !errors.Is(err,
+		context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
 	if c, err := cache.Open(dir); err == nil {
 		t.Fatalf("an unfinished cache was opened: %+v", c.Info)
 	}
 	var last string
-	again, err := Tokenize(t.Context(), s, tok, dir, cache.Options{Progress: func(rows, total, tokens int64) { last = fmt.Sprint(rows, total, tokens) }})
+	again, err := Tokenize(t.Context(), s, tok, dir,
+		cache.Options{Progress: func(rows, total, tokens int64) { last = fmt.Sprint(rows, total, tokens) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +244,8 @@ func TestDamagedCache(t *testing.T) {
 			if err := os.WriteFile(path, content, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := read(); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "steplm data tokenize") {
+			if err := read(); err == nil || !strings.Contains(err.Error(), path) ||
+				!strings.Contains(err.Error(), "steplm data tokenize") {
 				t.Fatalf("byte %d %s: error %v", i, what, err)
 			}
 		}

@@ -42,18 +42,21 @@ type SourceCursor struct {
 
 // mark is where the cursor's block starts.
 func (c SourceCursor) mark() mark {
-	return mark{epoch: c.Epoch, at: Position{Shard: c.Shard, Row: c.Row}, offset: c.Offset, rows: c.Rows, dropped: c.Dropped}
+	return mark{epoch: c.Epoch, at: Position{Shard: c.Shard, Row: c.Row}, offset: c.Offset, rows: c.Rows,
+		dropped: c.Dropped}
 }
 
 // place sets the block and where it starts.
 func (c *SourceCursor) place(block int64, m mark) {
-	c.Block, c.Epoch, c.Shard, c.Row, c.Offset, c.Rows, c.Dropped = block, m.epoch, m.at.Shard, m.at.Row, m.offset, m.rows, m.dropped
+	c.Block, c.Epoch, c.Shard, c.Row, c.Offset, c.Rows, c.Dropped = block, m.epoch, m.at.Shard, m.at.Row, m.offset,
+		m.rows, m.dropped
 }
 
 // compatible says what keeps another cursor from being one of this sequence.
 func (c Cursor) compatible(other Cursor) error {
 	if other.Order != c.Order && len(other.Sources) == 0 {
-		return fmt.Errorf("the cursor is of a version of this program that read data in another order (order %d, here it is %d); go on with that version, or begin a new run",
+		return fmt.Errorf("the cursor is of a version of this program that read data in another order (order %d, "+
+			"here it is %d); go on with that version, or begin a new run",
 			max(other.Order, 1), c.Order)
 	}
 	type field struct {
@@ -87,7 +90,8 @@ func (c Cursor) compatible(other Cursor) error {
 func (c SourceCursor) check(s *Shards) error {
 	if c.Epoch < 0 || c.Shard < 0 || c.Shard >= len(s.Files) || c.Row < 0 || c.Row >= s.shards[c.Shard].Rows() ||
 		c.Offset < 0 || c.Block < 0 || c.Window < 0 || c.Windows < 0 || c.Rows < 0 {
-		return fmt.Errorf("the cursor points outside the data: epoch %d, shard %d of %d, row %d, token %d, block %d, window %d",
+		return fmt.Errorf("the cursor points outside the data: epoch %d, shard %d of %d, row %d, token %d, block "+
+			"%d, window %d",
 			c.Epoch, c.Shard, len(s.Files), c.Row, c.Offset, c.Block, c.Window)
 	}
 	return nil

@@ -51,7 +51,8 @@ func mixed(t testing.TB) (string, []datatest.Row) {
 				rows[i].Text = "again and again"
 			}
 		}
-		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, datatest.WriteOptions{RowGroup: 4}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows,
+			datatest.WriteOptions{RowGroup: 4}); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, rows...)
@@ -70,7 +71,9 @@ func TestFilters(t *testing.T) {
 		{Filter{}, func(datatest.Row) bool { return true }, false},
 		{Filter{MinScore: &two}, func(r datatest.Row) bool { return r.Score >= 2 }, false},
 		{Filter{Languages: []string{"fr", "de"}}, func(r datatest.Row) bool { return r.Language != "en" }, false},
-		{Filter{MinChars: 20, MaxChars: 60}, func(r datatest.Row) bool { return len(r.Text) >= 20 && len(r.Text) <= 60 }, false},
+		{Filter{MinChars: 20, MaxChars: 60}, func(r datatest.Row) bool {
+			return len(r.Text) >= 20 && len(r.Text) <= 60
+		}, false},
 		{Filter{Dedupe: true}, func(datatest.Row) bool { return true }, true},
 		{Filter{MinScore: &two, Languages: []string{"en"}, MinChars: 3, Dedupe: true},
 			func(r datatest.Row) bool { return r.Score >= 2 && r.Language == "en" && len(r.Text) >= 3 }, true},
@@ -89,12 +92,14 @@ func TestFilters(t *testing.T) {
 		if got := textsOf(docs); !slices.Equal(got, want) {
 			t.Errorf("%s: %d documents, want %d", tt.filter, len(got), len(want))
 		}
-		if d := s.Dropped(); d.Filtered() != int64(len(rows)-len(want)) || d.Total() != d.Filtered() || tt.dedupe != (d.Duplicate > 0) {
+		if d := s.Dropped(); d.Filtered() != int64(len(rows)-len(want)) || d.Total() != d.Filtered() ||
+			tt.dedupe != (d.Duplicate > 0) {
 			t.Errorf("%s: %+v of %d rows, %d documents", tt.filter, d, len(rows), len(want))
 		}
 		// From any document on the decisions are the same.
 		for i := 0; i < len(docs); i += 7 {
-			if got := collect(t, s.Documents(Position{Shard: docs[i].Shard, Row: docs[i].Row})); !slices.Equal(got, docs[i:]) {
+			if got := collect(t, s.Documents(Position{Shard: docs[i].Shard, Row: docs[i].Row})); !slices.Equal(got,
+				docs[i:]) {
 				t.Errorf("%s from document %d: %d documents, want %d", tt.filter, i, len(got), len(docs)-i)
 			}
 		}
@@ -117,7 +122,8 @@ func TestFiltersRefuse(t *testing.T) {
 		{Filter{MinChars: 5, MaxChars: 4}, "maximum of 4 characters is below the minimum of 5"},
 	} {
 		// Not even with SkipBad: what is asked for is wrong, not the file.
-		if _, err := OpenWith(path, OpenOptions{Filter: tt.filter, SkipBad: true}); err == nil || !strings.Contains(err.Error(), tt.error) {
+		if _, err := OpenWith(path, OpenOptions{Filter: tt.filter, SkipBad: true}); err == nil ||
+			!strings.Contains(err.Error(), tt.error) {
 			t.Errorf("%s: error %v, want %q", tt.filter, err, tt.error)
 		}
 	}
@@ -155,7 +161,8 @@ func TestSkipBad(t *testing.T) {
 		t.Errorf("%+v, %d bad files", d, s.BadFiles())
 	}
 	if len(log) != 3 || !strings.Contains(log[0], "2.parquet") ||
-		!strings.Contains(log[1], "skipped 4 rows") || !strings.Contains(log[1], `0.parquet: row group 3, column "text"`) {
+		!strings.Contains(log[1], "skipped 4 rows") ||
+		!strings.Contains(log[1], `0.parquet: row group 3, column "text"`) {
 		t.Errorf("log %q", log)
 	}
 	if _, err := OpenWith(filepath.Join(dir, "2.parquet"), OpenOptions{SkipBad: true}); err == nil {
@@ -188,7 +195,8 @@ func TestSeekIsExactWithFiltersAndDamage(t *testing.T) {
 		stats = append(stats, straight.Stats())
 	}
 	end := stats[len(stats)-1]
-	if end.Epoch < 1 || end.Skipped == 0 || end.LowScore == 0 || end.Duplicate == 0 || end.Rows != end.Documents+end.Total() {
+	if end.Epoch < 1 || end.Skipped == 0 || end.LowScore == 0 || end.Duplicate == 0 ||
+		end.Rows != end.Documents+end.Total() {
 		t.Errorf("counts %+v", end)
 	}
 	for i := 0; i < len(cursors); i += 11 {
@@ -202,7 +210,8 @@ func TestSeekIsExactWithFiltersAndDamage(t *testing.T) {
 			}
 		}
 	}
-	for name, s := range map[string]*Shards{"other filter": open(true, Filter{Dedupe: true}), "no SkipBad": open(false, filter)} {
+	for name, s := range map[string]*Shards{"other filter": open(true, Filter{Dedupe: true}),
+		"no SkipBad": open(false, filter)} {
 		if err := newLoader(t, s, o).Seek(cursors[9]); err == nil || !strings.Contains(err.Error(), "dedupe") {
 			t.Errorf("%s: error %v", name, err)
 		}

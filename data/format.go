@@ -17,8 +17,10 @@ var suffixes = []struct {
 	format shard.Format
 }{
 	{".parquet", parquet.Format{}},
-	{".jsonl", text.Lines{}}, {".jsonl.gz", text.Lines{Compression: text.Gzipped}}, {".jsonl.zst", text.Lines{Compression: text.Zstandard}},
-	{".txt", text.Whole{}}, {".txt.gz", text.Whole{Compression: text.Gzipped}}, {".txt.zst", text.Whole{Compression: text.Zstandard}},
+	{".jsonl", text.Lines{}}, {".jsonl.gz", text.Lines{Compression: text.Gzipped}},
+	{".jsonl.zst", text.Lines{Compression: text.Zstandard}},
+	{".txt", text.Whole{}}, {".txt.gz", text.Whole{Compression: text.Gzipped}},
+	{".txt.zst", text.Whole{Compression: text.Zstandard}},
 }
 
 // formatByName is the format that a file's name promises; nil if it is none.

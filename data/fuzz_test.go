@@ -14,7 +14,8 @@ func FuzzShards(f *testing.F) {
 	dir := f.TempDir()
 	path := filepath.Join(dir, "a.parquet")
 	for _, codec := range []string{"snappy", "zstd", "none"} {
-		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 6)), datatest.WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
+		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 6)),
+			datatest.WriteOptions{Codec: codec, RowGroup: 3}); err != nil {
 			f.Fatal(err)
 		}
 		content, err := os.ReadFile(path)

@@ -38,7 +38,8 @@ func shardsOf(t testing.TB, perShard ...[]string) *Shards {
 	t.Helper()
 	dir := t.TempDir()
 	for i, s := range perShard {
-		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%03d.parquet", i)), datatest.RowsOf(s), datatest.WriteOptions{RowGroup: 4}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%03d.parquet", i)), datatest.RowsOf(s),
+			datatest.WriteOptions{RowGroup: 4}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,8 +19,10 @@ func TestLinesAreReadAsParquetIs(t *testing.T) {
 	for _, suffix := range []string{"", ".gz", ".zst"} {
 		dir := t.TempDir()
 		datatest.WritePacked(t, filepath.Join(dir, "0.jsonl"+suffix), datatest.JSONLines(t, rows[:40]))
-		datatest.WritePacked(t, filepath.Join(dir, "1.JSONL"+suffix), strings.TrimSuffix(datatest.JSONLines(t, rows[40:]), "\n"))
-		for _, f := range []Filter{{}, {MinScore: &two}, {Languages: []string{"fr"}, MaxChars: 60}, {Dedupe: true, Holdout: 0.2, MinScore: &two, Languages: []string{"en", "de"}}} {
+		datatest.WritePacked(t, filepath.Join(dir, "1.JSONL"+suffix),
+			strings.TrimSuffix(datatest.JSONLines(t, rows[40:]), "\n"))
+		for _, f := range []Filter{{}, {MinScore: &two}, {Languages: []string{"fr"}, MaxChars: 60},
+			{Dedupe: true, Holdout: 0.2, MinScore: &two, Languages: []string{"en", "de"}}} {
 			a, err := OpenWith(parquet, OpenOptions{Filter: f})
 			if err != nil {
 				t.Fatal(err)
@@ -31,7 +33,8 @@ func TestLinesAreReadAsParquetIs(t *testing.T) {
 			}
 			want, got := collect(t, a.Documents(Position{})), collect(t, b.Documents(Position{}))
 			if !slices.Equal(got, want) || a.Dropped() != b.Dropped() || a.Rows() != b.Rows() {
-				t.Errorf("%s, %s: %d documents of %d rows, %+v; Parquet has %d of %d, %+v", suffix, f, len(got), b.Rows(), b.Dropped(), len(want), a.Rows(), a.Dropped())
+				t.Errorf("%s, %s: %d documents of %d rows, %+v; Parquet has %d of %d, %+v", suffix, f, len(got),
+					b.Rows(), b.Dropped(), len(want), a.Rows(), a.Dropped())
 			}
 			o := Options{BatchSize: 2, SeqLen: 8}
 			la, lb := newLoader(t, a, o), newLoader(t, b, o)
@@ -60,7 +63,8 @@ func TestLinesHaveRowGroups(t *testing.T) {
 		t.Fatalf("%d row groups, %d rows", n, s.Rows())
 	}
 	for _, at := range []int64{0, 999, 1000, 2500, 3499} {
-		if docs := collect(t, s.Documents(Position{Row: at})); len(docs) != int(3500-at) || docs[0].Text != fmt.Sprintf("line %d", at) {
+		if docs := collect(t, s.Documents(Position{Row: at})); len(docs) != int(3500-at) ||
+			docs[0].Text != fmt.Sprintf("line %d", at) {
 			t.Errorf("from row %d: %d documents", at, len(docs))
 		}
 	}
@@ -117,7 +121,8 @@ func TestLinesRefuse(t *testing.T) {
 
 func TestLinesSkipBad(t *testing.T) {
 	dir := t.TempDir()
-	datatest.WritePacked(t, filepath.Join(dir, "a.jsonl"), `{"text":"one"}`+"\n"+`{"text":`+"\n\n"+`{"text":null}`+"\n"+`{"other":1}`+"\r\n"+`{"text":"two"}`)
+	datatest.WritePacked(t, filepath.Join(dir, "a.jsonl"), `{"text":"one"}`+"\n"+`{"text":`+"\n\n"+`{"text":null}`+"\n"+
+		`{"other":1}`+"\r\n"+`{"text":"two"}`)
 	datatest.WritePacked(t, filepath.Join(dir, "b.jsonl.gz"), strings.Repeat(`{"text":"three"}`+"\n", 100))
 	b, err := os.ReadFile(filepath.Join(dir, "b.jsonl.gz"))
 	if err != nil {
@@ -142,7 +147,8 @@ func TestLinesSkipBad(t *testing.T) {
 	if d := s.Dropped(); d != (Dropped{Nulls: 6, Skipped: 2}) || s.BadFiles() != 1 || s.Rows() != 6 {
 		t.Errorf("%+v of %d rows, %d bad files", d, s.Rows(), s.BadFiles())
 	}
-	if len(log) != 2 || !strings.Contains(log[0], "skipped a file") || !strings.Contains(log[1], "skipped 1 row") || !strings.Contains(log[1], "line 2") {
+	if len(log) != 2 || !strings.Contains(log[0], "skipped a file") || !strings.Contains(log[1], "skipped 1 row") ||
+		!strings.Contains(log[1], "line 2") {
 		t.Errorf("log %q", log)
 	}
 }
@@ -157,7 +163,8 @@ func TestTextFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := collect(t, s.Documents(Position{}))
-	if len(docs) != 3 || s.Rows() != 3 || docs[2].Text != " first line of 3.txt.zst\r\nsecond " || docs[2].Shard != 2 || docs[2].Row != 0 {
+	if len(docs) != 3 || s.Rows() != 3 || docs[2].Text != " first line of 3.txt.zst\r\nsecond " || docs[2].Shard != 2 ||
+		docs[2].Row != 0 {
 		t.Errorf("%+v", docs)
 	}
 	next(t, newLoader(t, s, Options{BatchSize: 1, SeqLen: 4, Shuffle: true}))
@@ -206,7 +213,8 @@ func TestKindsOfFiles(t *testing.T) {
 	} else if docs := collect(t, s.Documents(Position{})); docs[0].Text != "lines" {
 		t.Errorf("%v", docs)
 	}
-	if err := datatest.WriteShard(at("b.parquet"), datatest.RowsOf([]string{"x"}), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(at("b.parquet"), datatest.RowsOf([]string{"x"}),
+		datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "1 Parquet and 1 JSON Lines files") {

@@ -66,12 +66,16 @@ type Stats struct {
 // of its shards and the tokenizer is refused.
 func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 	if o.BatchSize < 1 || o.SeqLen < 1 || o.BlockWindows < 0 {
-		return nil, fmt.Errorf("batch size %d and sequence length %d must be at least 1, windows per block %d at least 0",
-			o.BatchSize, o.SeqLen, o.BlockWindows)
+		return nil,
+			fmt.Errorf("batch size %d and sequence length %d must be at least 1, windows per block %d at least 0",
+				o.BatchSize, o.SeqLen, o.BlockWindows)
 	}
-	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.World, 1), cmp.Or(o.Workers, 1)
+	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.World,
+		1), cmp.Or(o.Workers, 1)
 	if o.Rank < 0 || o.Rank >= o.World || o.Workers < 1 {
-		return nil, fmt.Errorf("rank %d of %d processes, %d workers: ranks count from 0 and lie below the number of processes; a worker is the least", o.Rank, o.World, o.Workers)
+		return nil,
+			fmt.Errorf("rank %d of %d processes, %d workers: ranks count from 0 and lie below the number of "+
+				"processes; a worker is the least", o.Rank, o.World, o.Workers)
 	}
 	weights, err := integerWeights(sources)
 	if err != nil {

@@ -49,7 +49,8 @@ func TestLoaderLosesNothing(t *testing.T) {
 	epoch := stream(append(slices.Clone(a), b...)...)
 	for _, o := range []Options{
 		{BatchSize: 1, SeqLen: 1}, {BatchSize: 1, SeqLen: 7}, {BatchSize: 3, SeqLen: 16, BlockWindows: 2},
-		{BatchSize: 4, SeqLen: 5, BlockWindows: 9}, {BatchSize: 1, SeqLen: len(epoch) - 1}, {BatchSize: 2, SeqLen: 64, BlockWindows: 1},
+		{BatchSize: 4, SeqLen: 5, BlockWindows: 9}, {BatchSize: 1, SeqLen: len(epoch) - 1},
+		{BatchSize: 2, SeqLen: 64, BlockWindows: 1},
 	} {
 		l := newLoader(t, s, o)
 		var inputs, targets []uint32
@@ -62,7 +63,8 @@ func TestLoaderLosesNothing(t *testing.T) {
 		}
 		for i := range inputs {
 			if inputs[i] != epoch[i%len(epoch)] || targets[i] != epoch[(i+1)%len(epoch)] {
-				t.Fatalf("%+v: input %d is %d -> %d, want %d -> %d", o, i, inputs[i], targets[i], epoch[i%len(epoch)], epoch[(i+1)%len(epoch)])
+				t.Fatalf("%+v: input %d is %d -> %d, want %d -> %d", o, i, inputs[i], targets[i], epoch[i%len(epoch)],
+					epoch[(i+1)%len(epoch)])
 			}
 		}
 	}
@@ -176,7 +178,8 @@ func TestSeekIsExact(t *testing.T) {
 					r.Fatalf("%+v: batch %d after seeking to %d differs: %s", o, i, at, d)
 				}
 				if !cmp.Equal(again.Cursor(), cursors[i+1]) || again.Stats() != stats[i+1] {
-					r.Fatalf("%+v: after batch %d: cursor %+v, want %+v; stats %+v, want %+v", o, i, again.Cursor(), cursors[i+1], again.Stats(), stats[i+1])
+					r.Fatalf("%+v: after batch %d: cursor %+v, want %+v; stats %+v, want %+v", o, i, again.Cursor(),
+						cursors[i+1], again.Stats(), stats[i+1])
 				}
 			}
 		}
@@ -233,7 +236,8 @@ func TestSeekRefuses(t *testing.T) {
 		{"zero", func(c *Cursor) { *c = Cursor{} }, "order 1, here it is 2"},
 		{"another order", func(c *Cursor) { c.Order = 3 }, "order is 3, here it is 2"},
 		{"data", func(c *Cursor) { c.Sources[0].Data = "abc" }, "filters) is abc"},
-		{"sources", func(c *Cursor) { c.Sources = append(c.Sources, c.Sources[0]) }, "number of sources is 2, here it is 1"},
+		{"sources", func(c *Cursor) { c.Sources = append(c.Sources, c.Sources[0]) },
+			"number of sources is 2, here it is 1"},
 		{"counts", func(c *Cursor) { c.Windows++ }, "handed out 2 windows, but it counts 3"},
 		{"sequence length", func(c *Cursor) { c.SeqLen = 9 }, "sequence length is 9, here it is 8"},
 		{"seed", func(c *Cursor) { c.Seed = 2 }, "seed is 2, here it is 1"},
@@ -301,7 +305,8 @@ func TestLoaderRefuses(t *testing.T) {
 		{"no end of text", noEOT{}, Options{BatchSize: 1, SeqLen: 4}, "end-of-text"},
 		{"ids beyond", smallVocab{}, Options{BatchSize: 1, SeqLen: 4}, ""},
 		{"too little", byteTokenizer{}, Options{BatchSize: 1, SeqLen: 18}, "18 tokens in all"},
-		{"too little for the batch", byteTokenizer{}, Options{BatchSize: 3, SeqLen: 6, BlockWindows: 1}, "18 tokens in all"},
+		{"too little for the batch", byteTokenizer{}, Options{BatchSize: 3, SeqLen: 6, BlockWindows: 1},
+			"18 tokens in all"},
 	} {
 		l, err := loaderOf(s, tt.t, tt.o)
 		if err == nil {
@@ -350,7 +355,8 @@ func TestOnlyNullsIsAnError(t *testing.T) {
 
 func TestStatsCountNulls(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.parquet")
-	datatest.WriteColumn(t, path, []string{datatest.Null, "0123456", datatest.Null, datatest.Null, "89abcde", datatest.Null})
+	datatest.WriteColumn(t, path, []string{datatest.Null, "0123456", datatest.Null, datatest.Null, "89abcde",
+		datatest.Null})
 	s, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -470,7 +476,8 @@ func TestCloseEndsTheGoroutine(t *testing.T) {
 func TestLoaderReportsDamage(t *testing.T) {
 	s := shardsOf(t, datatest.Texts("a", 30), datatest.Texts("b", 30))
 	l := newLoader(t, s, Options{BatchSize: 1, SeqLen: 8, BlockWindows: 2})
-	if err := datatest.WriteShard(s.Files[1], datatest.RowsOf(datatest.Texts("b", 31)), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(s.Files[1], datatest.RowsOf(datatest.Texts("b", 31)),
+		datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -58,7 +58,8 @@ func TestMemoryOfTheWholePath(t *testing.T) {
 	cache := tokenizeAll(t, s, &tok, t.TempDir(), 1)
 	tokenize := tok.peak
 	tok.start()
-	l, err := NewMixture([]Source{{Shards: s, Weight: 1}}, &tok, Options{BatchSize: 8, SeqLen: 512, BlockWindows: 1024, Shuffle: true})
+	l, err := NewMixture([]Source{{Shards: s, Weight: 1}}, &tok,
+		Options{BatchSize: 8, SeqLen: 512, BlockWindows: 1024, Shuffle: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func TestMemoryOfTheWholePath(t *testing.T) {
 	// An id takes 4 bytes, here one for each byte: the large document's text, its page and its ids
 	// are 24 MiB, and a block of half a million ids is 2 MiB; all ids are 76 MB.
 	const most = 48 << 20
-	t.Logf("live at most: tokenizing %d MiB, training %d MiB; %d ids in the cache", tokenize>>20, tok.peak>>20, cache.Info.Tokens)
+	t.Logf("live at most: tokenizing %d MiB, training %d MiB; %d ids in the cache", tokenize>>20, tok.peak>>20,
+		cache.Info.Tokens)
 	if tokenize > most || tok.peak > most {
 		t.Errorf("more than %d MiB live: tokenizing %d MiB, training %d MiB", most>>20, tokenize>>20, tok.peak>>20)
 	}
@@ -139,7 +141,8 @@ func BenchmarkMemory(b *testing.B) {
 		tokenize := peak(func() { ids = tokenizeAll(b, s, tok, b.TempDir(), 2).Cache })
 		epoch := func(c *cache.Cache) float64 {
 			return peak(func() {
-				l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: c}}, tok, Options{BatchSize: 16, SeqLen: 1024, BlockWindows: 4096, Shuffle: true, Workers: 2})
+				l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: c}}, tok,
+					Options{BatchSize: 16, SeqLen: 1024, BlockWindows: 4096, Shuffle: true, Workers: 2})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -127,7 +127,8 @@ func TestRanksAreDisjointAndComplete(t *testing.T) {
 			}
 		}
 	}
-	for _, o := range []Options{{BatchSize: 1, SeqLen: 1, Rank: 2, World: 2}, {BatchSize: 1, SeqLen: 1, Rank: -1}, {BatchSize: 1, SeqLen: 1, Rank: 1}} {
+	for _, o := range []Options{{BatchSize: 1, SeqLen: 1, Rank: 2, World: 2}, {BatchSize: 1, SeqLen: 1, Rank: -1},
+		{BatchSize: 1, SeqLen: 1, Rank: 1}} {
 		if _, err := loaderOf(s, byteTokenizer{}, o); err == nil || !strings.Contains(err.Error(), "rank") {
 			t.Errorf("%+v: error %v", o, err)
 		}
@@ -149,7 +150,8 @@ func TestWorkersChangeNothing(t *testing.T) {
 }
 
 func TestMixture(t *testing.T) {
-	a, b, c := oneGroup(t, slices.Repeat([]string{"aaaaaaa"}, 50)), oneGroup(t, slices.Repeat([]string{"bbbbbbb"}, 20)), oneGroup(t, slices.Repeat([]string{"ccccccc"}, 400))
+	a, b, c := oneGroup(t, slices.Repeat([]string{"aaaaaaa"}, 50)), oneGroup(t, slices.Repeat([]string{"bbbbbbb"}, 20)),
+		oneGroup(t, slices.Repeat([]string{"ccccccc"}, 400))
 	sources := []Source{{Shards: a, Weight: 7}, {Shards: b, Weight: 1}, {Shards: c, Weight: 2}}
 	o := Options{BatchSize: 4, SeqLen: 8, BlockWindows: 6, Shuffle: true, Seed: 1}
 	mix := func() *Loader {
@@ -178,7 +180,8 @@ func TestMixture(t *testing.T) {
 		t.Errorf("ids %v", counts)
 	}
 	stats, each := l.Stats(), l.SourceStats()
-	if stats.Tokens != 8000 || stats.Epoch < 10 || each[1].Tokens != 800 || each[0].Epoch != stats.Epoch || each[2].Epoch != 0 ||
+	if stats.Tokens != 8000 || stats.Epoch < 10 || each[1].Tokens != 800 || each[0].Epoch != stats.Epoch ||
+		each[2].Epoch != 0 ||
 		stats.Rows != each[0].Rows+each[1].Rows+each[2].Rows {
 		t.Errorf("counts %+v, of each source %+v", stats, each)
 	}
@@ -199,7 +202,8 @@ func TestMixture(t *testing.T) {
 	}
 	for _, w := range []float64{0, -1, 1e-12} {
 		sources[1].Weight = w
-		if _, err := NewMixture(sources, byteTokenizer{}, o); err == nil || !strings.Contains(err.Error(), "a weight of") {
+		if _, err := NewMixture(sources, byteTokenizer{}, o); err == nil ||
+			!strings.Contains(err.Error(), "a weight of") {
 			t.Errorf("weight %g: error %v", w, err)
 		}
 	}
@@ -229,7 +233,8 @@ func TestHoldout(t *testing.T) {
 		}
 		return textsOf(collect(t, held.Documents(Position{})))
 	}
-	few, many := shardsOf(t, datatest.Texts("first", 200)), shardsOf(t, datatest.Texts("zero", 90), datatest.Texts("first", 200), datatest.Texts("second", 110))
+	few, many := shardsOf(t, datatest.Texts("first", 200)), shardsOf(t, datatest.Texts("zero", 90),
+		datatest.Texts("first", 200), datatest.Texts("second", 110))
 	side := map[string]bool{}
 	for _, held := range []bool{false, true} {
 		for _, text := range open(few, Filter{Holdout: 0.1, HeldOut: held}) {
@@ -260,7 +265,8 @@ func TestHoldout(t *testing.T) {
 		t.Error("documents were lost")
 	}
 	for _, f := range []Filter{{Holdout: -0.1}, {Holdout: 1}, {HeldOut: true}} {
-		if _, err := OpenWith(few.pattern, OpenOptions{Filter: f}); err == nil || !strings.Contains(err.Error(), "held out") {
+		if _, err := OpenWith(few.pattern, OpenOptions{Filter: f}); err == nil ||
+			!strings.Contains(err.Error(), "held out") {
 			t.Errorf("%+v: error %v", f, err)
 		}
 	}

@@ -81,7 +81,8 @@ func (s *Shards) read(ctx context.Context, units []shard.Unit, from int64) iter.
 
 // readKnowing is read where it is known which rows repeat others (nil: whether
 // any does is not looked at).
-func (s *Shards) readKnowing(ctx context.Context, units []shard.Unit, from int64, repeated *rowSet, yield func(row, error) bool) {
+func (s *Shards) readKnowing(ctx context.Context, units []shard.Unit, from int64, repeated *rowSet,
+	yield func(row, error) bool) {
 	var f shard.File
 	open := -1
 	closeFile := func() {
@@ -118,7 +119,8 @@ func (s *Shards) readKnowing(ctx context.Context, units []shard.Unit, from int64
 
 // readUnit yields a row group's rows from one of the shard on, and says whether
 // to go on.
-func (s *Shards) readUnit(f shard.File, u shard.Unit, from int64, repeated *rowSet, yield func(row, error) bool) (bool, error) {
+func (s *Shards) readUnit(f shard.File, u shard.Unit, from int64, repeated *rowSet,
+	yield func(row, error) bool) (bool, error) {
 	first, rows := s.shards[u.Shard].Firsts[u.Group], s.shards[u.Shard].Groups[u.Group]
 	bad, err := s.isBad(f, u)
 	if err != nil {

@@ -122,7 +122,8 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	if o.seenSets == 0 {
 		o.seenSets = seenSets
 	}
-	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[shard.Unit]bool{}, told: map[Position]bool{}}
+	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[shard.Unit]bool{},
+		told: map[Position]bool{}}
 	for _, path := range files {
 		known, err := path, error(nil)
 		if o.StandIn != nil {
@@ -227,8 +228,10 @@ func walk(dir string) ([]string, error) {
 	case err != nil:
 		return nil, err
 	case len(columns) > 0 && len(lines) > 0:
-		return nil, fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a pattern, such as %s",
-			dir, len(columns), len(lines), filepath.Join(dir, "*.parquet"))
+		return nil,
+			fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a "+
+				"pattern, such as %s",
+				dir, len(columns), len(lines), filepath.Join(dir, "*.parquet"))
 	case len(columns) > 0:
 		return columns, nil
 	case len(lines) > 0:

@@ -26,7 +26,8 @@ func TestRoundTrip(t *testing.T) {
 		for _, group := range []int{0, 64, 299, 300} {
 			t.Run(fmt.Sprintf("%s/%d", codec, group), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "s.parquet")
-				if err := datatest.WriteShard(path, datatest.RowsOf(want), datatest.WriteOptions{Codec: codec, RowGroup: group}); err != nil {
+				if err := datatest.WriteShard(path, datatest.RowsOf(want),
+					datatest.WriteOptions{Codec: codec, RowGroup: group}); err != nil {
 					t.Fatal(err)
 				}
 				s, err := Open(path)
@@ -66,7 +67,8 @@ func TestLayouts(t *testing.T) {
 	for _, rows := range []struct {
 		name  string
 		texts []string
-	}{{"required", full}, {"nulls", holes}, {"repeated", repeated}, {"only nulls but one", append(slices.Repeat([]string{datatest.Null}, 99), "x")}} {
+	}{{"required", full}, {"nulls", holes}, {"repeated", repeated},
+		{"only nulls but one", append(slices.Repeat([]string{datatest.Null}, 99), "x")}} {
 		for _, version := range []parquet.DataPageVersion{parquet.DataPageV1, parquet.DataPageV2} {
 			for name, encoding := range map[string]parquet.WriterProperty{
 				"plain":        parquet.WithDictionaryDefault(false),
@@ -76,7 +78,8 @@ func TestLayouts(t *testing.T) {
 			} {
 				t.Run(fmt.Sprintf("%s/v%d/%s", rows.name, version+1, name), func(t *testing.T) {
 					path := filepath.Join(t.TempDir(), "s.parquet")
-					datatest.WriteColumn(t, path, rows.texts, encoding, parquet.WithDictionaryDefault(name == "dictionary"),
+					datatest.WriteColumn(t, path, rows.texts, encoding,
+						parquet.WithDictionaryDefault(name == "dictionary"),
 						parquet.WithDataPageVersion(version), parquet.WithDataPageSize(500), parquet.WithBatchSize(10),
 						parquet.WithCompression(compress.Codecs.Snappy))
 					s, err := Open(path)
@@ -138,7 +141,8 @@ func TestDocumentsFromPosition(t *testing.T) {
 
 func TestOpenFindsFilesInOrder(t *testing.T) {
 	dir := t.TempDir()
-	for _, p := range []string{"b/2.parquet", "b/1.parquet", "a.parquet", "c[1].PARQUET", ".cache/x.parquet", "notes.txt"} {
+	for _, p := range []string{"b/2.parquet", "b/1.parquet", "a.parquet", "c[1].PARQUET", ".cache/x.parquet",
+		"notes.txt"} {
 		path := filepath.Join(dir, p)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -202,7 +206,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"zero.bin", TextColumn, []string{"zero.bin", "not a readable Parquet file (0 bytes)"}},
 		{"words.bin", TextColumn, []string{"words.bin", "not a readable Parquet file"}},
 		{"norows.bin", TextColumn, []string{"norows.bin", "no rows"}},
-		{"ok.bin", "content", []string{"ok.bin", `no column "content"`, "text, id, dump, url, file_path, language, language_score, token_count, score, int_score"}},
+		{"ok.bin", "content", []string{"ok.bin", `no column "content"`,
+			"text, id, dump, url, file_path, language, language_score, token_count, score, int_score"}},
 		{"ok.bin", "score", []string{"ok.bin", `column "score"`, "DOUBLE", "BYTE_ARRAY"}},
 	} {
 		_, err := OpenColumn(at(tt.name), tt.column)
@@ -223,7 +228,8 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestChangedFileIsNoticed(t *testing.T) {
 	s := shardsOf(t, datatest.Texts("a", 5))
-	if err := datatest.WriteShard(s.Files[0], datatest.RowsOf(datatest.Texts("a", 6)), datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(s.Files[0], datatest.RowsOf(datatest.Texts("a", 6)),
+		datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range s.Documents(Position{}) {

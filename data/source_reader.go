@@ -85,7 +85,8 @@ func (s *sourceReader) commit() {
 }
 
 func (s *sourceReader) statsOf(rows int64, dropped Dropped, epoch int) Stats {
-	return Stats{Rows: rows, Dropped: dropped, Documents: rows - dropped.Total(), Tokens: s.taken * int64(s.options.SeqLen), Epoch: epoch}
+	return Stats{Rows: rows, Dropped: dropped, Documents: rows - dropped.Total(),
+		Tokens: s.taken * int64(s.options.SeqLen), Epoch: epoch}
 }
 
 func (s *sourceReader) seek(c SourceCursor) {

@@ -51,8 +51,10 @@ func Tokenize(ctx context.Context, s *Shards, t Tokenizer, dir string, o cache.O
 		return cache.Written{}, err
 	}
 	if hashOf(t) == "" {
-		return cache.Written{}, errors.New("a tokenizer without a hash cannot have a cache: nothing would tell it from another")
+		return cache.Written{},
+			errors.New("a tokenizer without a hash cannot have a cache: nothing would tell it from another")
 	}
-	text := cache.Text{Files: s.Files, Layouts: s.shards, Source: func(workers int) shard.TokenSource { return textTokens{s, enc, workers} }}
+	text := cache.Text{Files: s.Files, Layouts: s.shards,
+		Source: func(workers int) shard.TokenSource { return textTokens{s, enc, workers} }}
 	return cache.Write(ctx, dir, keyOf(s, t, enc.eot), text, o)
 }

@@ -32,7 +32,9 @@ type encoder struct {
 func Separator(t Tokenizer) (uint32, error) {
 	eot, ok := t.EndOfText()
 	if !ok {
-		return 0, errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as <|endoftext|>")
+		return 0,
+			errors.New("the tokenizer has no end-of-text token, which separates documents; add one, such as " +
+				"<|endoftext|>")
 	}
 	if vocab := t.VocabSize(); int64(eot) >= int64(vocab) {
 		return 0, fmt.Errorf("the tokenizer's end-of-text id %d is beyond its vocabulary of %d", eot, vocab)
@@ -57,7 +59,8 @@ func (e encoder) append(to []uint32, d Document) ([]uint32, error) {
 	}
 	for i, id := range to[start:] {
 		if id >= e.vocab {
-			return nil, fmt.Errorf("shard %d, row %d: token %d has id %d, beyond the vocabulary of %d", d.Shard, d.Row, i, id, e.vocab)
+			return nil, fmt.Errorf("shard %d, row %d: token %d has id %d, beyond the vocabulary of %d", d.Shard, d.Row,
+				i, id, e.vocab)
 		}
 	}
 	return append(to, e.eot), nil

@@ -36,9 +36,10 @@ func CountTokens(docs iter.Seq2[Document, error], t Tokenizer) ([]int64, error) 
 //	p(v) = (counts[v] + 1) / (sum(counts) + V)
 //	perplexity = exp(-1/N * sum over the N targets x of ln p(x))
 //
-// The targets are every id of the packed stream but the first. It returns N beside the perplexity. A trained model must lie well
-// below; one that does not has learnt nothing from context.
-func UnigramPerplexity(counts []int64, docs iter.Seq2[Document, error], t Tokenizer) (perplexity float64, targets int64, err error) {
+// The targets are every id of the packed stream but the first. It returns N beside the perplexity. A
+// trained model must lie well below; one that does not has learnt nothing from context.
+func UnigramPerplexity(counts []int64, docs iter.Seq2[Document, error],
+	t Tokenizer) (perplexity float64, targets int64, err error) {
 	if len(counts) != t.VocabSize() {
 		return 0, 0, fmt.Errorf("%d token counts for a vocabulary of %d", len(counts), t.VocabSize())
 	}

@@ -45,7 +45,8 @@ func TestUnigramPerplexity(t *testing.T) {
 		t.Errorf("perplexity %v over %d targets, want %v over 3", got, n, want)
 	}
 	// Knowing nothing at all: the vocabulary's size.
-	if got, _, err := UnigramPerplexity(make([]int64, 257), docsOf("hello"), byteTokenizer{}); err != nil || math.Abs(got-257) > 1e-9 {
+	if got, _, err := UnigramPerplexity(make([]int64, 257), docsOf("hello"), byteTokenizer{}); err != nil ||
+		math.Abs(got-257) > 1e-9 {
 		t.Errorf("perplexity %v, error %v, want 257", got, err)
 	}
 }

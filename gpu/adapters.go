@@ -43,7 +43,8 @@ var enumerate = sync.OnceValue(func() []Adapter {
 	for _, a := range instance().EnumerateAdapters(nil) {
 		p := a.GetProperties()
 		n := a.GetLimits().Limits
-		ad := Adapter{Name: p.Name, Driver: p.DriverDescription, Backend: backendName(p.BackendType), Kind: kindName(p.AdapterType), native: n, handle: a}
+		ad := Adapter{Name: p.Name, Driver: p.DriverDescription, Backend: backendName(p.BackendType),
+			Kind: kindName(p.AdapterType), native: n, handle: a}
 		ad.Limits = limitsOf(n, ad.Kind, ad.Backend)
 		list = append(list, ad)
 	}
@@ -174,7 +175,8 @@ func floor(n wgpu.Limits) error {
 }
 
 // NoAdapterHelp says what to install when there is no adapter.
-const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the GPU's Vulkan driver, or Mesa's software one with " +
+const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the GPU's Vulkan driver, or Mesa's " +
+	"software one with " +
 	"`apt-get install libvulkan1 mesa-vulkan-drivers`. macOS and Windows bring theirs with the system's GPU driver"
 
 // ErrNoAdapter is that there is none.
@@ -203,7 +205,8 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 	}
 	if i, err := strconv.Atoi(choice); err == nil {
 		if i < 0 || i >= len(list) {
-			return Adapter{}, fmt.Errorf("device %d: there are %d (0 to %d); `steplm devices` lists them", i, len(list), len(list)-1)
+			return Adapter{}, fmt.Errorf("device %d: there are %d (0 to %d); `steplm devices` lists them", i, len(list),
+				len(list)-1)
 		}
 		return list[i], nil
 	}
@@ -220,7 +223,8 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 		}
 		names = append(names, fmt.Sprintf("%d: %s (%s)", a.Index, a.Name, a.Backend))
 	}
-	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; choose one of %s, or host", choice, strings.Join(names, ", "))
+	return Adapter{}, fmt.Errorf("device %q is no index, backend or name of an adapter; choose one of %s, or host",
+		choice, strings.Join(names, ", "))
 }
 
 // Tunable reports whether a device's kernels have variants that differ: in plain Go

@@ -17,7 +17,8 @@ func TestCompile(t *testing.T) {
 		if _, compiles := d.(*wdevice); !compiles {
 			return
 		}
-		broken := Kernel{Name: "broken", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write}, Source: "fn broken() { let x = ; }"}
+		broken := Kernel{Name: "broken", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write},
+			Source: "fn broken() { let x = ; }"}
 		refused(t, Compile(d, &broken), "kernel broken does not compile on "+d.Name())
 		p := d.Begin("own")
 		refused(t, Compile(d, &count), "compile kernel count", `pass "own" is still open`)

@@ -61,7 +61,8 @@ func TestDispatchIsSplitByBudgetAndLimit(t *testing.T) {
 		}
 		before := d.submissions
 		p := d.Begin("split")
-		p.Run(Call{Kernel: &count, Groups: c.groups, Params: []uint32{uint32(c.groups[0]), uint32(c.groups[1])}, Tensors: []Tensor{x}, Work: c.work * d.Limits().Budget})
+		p.Run(Call{Kernel: &count, Groups: c.groups, Params: []uint32{uint32(c.groups[0]), uint32(c.groups[1])},
+			Tensors: []Tensor{x}, Work: c.work * d.Limits().Budget})
 		if err := p.End(); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,8 @@ func TestPendingSubmissionsAreBounded(t *testing.T) {
 	before := d.submissions
 	p := d.Begin("long")
 	for range calls { // each fills a submission
-		p.Run(Call{Kernel: &count, Groups: [3]int{1, 1, 1}, Params: []uint32{1, 1}, Tensors: []Tensor{x}, Work: d.Limits().Budget})
+		p.Run(Call{Kernel: &count, Groups: [3]int{1, 1, 1}, Params: []uint32{1, 1}, Tensors: []Tensor{x},
+			Work: d.Limits().Budget})
 		if d.pending > maxPending {
 			t.Fatalf("%d submissions are pending, at most %d should be", d.pending, maxPending)
 		}
@@ -165,8 +167,9 @@ func TestCallsThatWouldAbortAreRefused(t *testing.T) {
 			"0 tensors for 1": {Kernel: &count, Groups: [3]int{1, 1, 1}},
 			"is below 1":      {Kernel: &count, Groups: [3]int{1, 0, 1}, Tensors: []Tensor{x}},
 			"and written":     {Kernel: &two, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x, x}},
-			"params, at most": {Kernel: &count, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x}, Params: make([]uint32, 62)},
-			"gone is not on":  {Kernel: &count, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{gone}},
+			"params, at most": {Kernel: &count, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x},
+				Params: make([]uint32, 62)},
+			"gone is not on": {Kernel: &count, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{gone}},
 		} {
 			p := d.Begin("bad")
 			p.Run(c)
@@ -194,7 +197,8 @@ func TestBadShaderIsAnErrorWithItsName(t *testing.T) {
 	d := adapter(t)
 	x, _ := d.New(Spec{Name: "x", Class: Scratch, DType: U32, Shape: []int{4}})
 	defer d.Free(x)
-	bad := Kernel{Name: "broken", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write}, Source: "fn broken() { let x = ; }"}
+	bad := Kernel{Name: "broken", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write},
+		Source: "fn broken() { let x = ; }"}
 	huge := count
 	huge.Name, huge.Shared = "huge", 1<<30
 	for _, k := range []*Kernel{&bad, &huge} {
@@ -209,14 +213,16 @@ func TestBadShaderIsAnErrorWithItsName(t *testing.T) {
 func TestTooLargeATensorIsRefused(t *testing.T) {
 	both(t, func(t *testing.T, d Device) {
 		n := d.Limits().Buffer/4 + 1
-		if _, err := d.New(Spec{Name: "big", DType: U32, Shape: []int{int(n)}}); err == nil || !strings.Contains(err.Error(), "big") {
+		if _, err := d.New(Spec{Name: "big", DType: U32, Shape: []int{int(n)}}); err == nil ||
+			!strings.Contains(err.Error(), "big") {
 			t.Errorf("a tensor beyond the largest buffer: %v", err)
 		}
 	})
 }
 
 func TestLedgerFollowsPlan(t *testing.T) {
-	specs := []Spec{{Name: "a", Class: Weights, Shape: []int{3, 5}}, {Name: "b", Class: Optimizer, DType: BF16, Shape: []int{7}}}
+	specs := []Spec{{Name: "a", Class: Weights, Shape: []int{3, 5}},
+		{Name: "b", Class: Optimizer, DType: BF16, Shape: []int{7}}}
 	const a, b = 3 * 8 * 4, 8 * 2 // rows padded to 8 elements
 	h := NewHost()
 	var made []Tensor
@@ -261,7 +267,8 @@ func TestPick(t *testing.T) {
 }
 
 func TestPreferenceOrder(t *testing.T) {
-	best := []Adapter{{Kind: "discrete"}, {Kind: "integrated"}, {Kind: "unknown"}, {Kind: "discrete", Backend: "dx12"}, {Kind: "cpu"}}
+	best := []Adapter{{Kind: "discrete"}, {Kind: "integrated"}, {Kind: "unknown"}, {Kind: "discrete", Backend: "dx12"},
+		{Kind: "cpu"}}
 	for i := range best[1:] {
 		if preference(best[i]) >= preference(best[i+1]) {
 			t.Errorf("%+v does not come before %+v", best[i], best[i+1])
@@ -323,7 +330,9 @@ func TestCheckFits(t *testing.T) {
 		want []string
 	}{
 		{"exactly", need + ProcessOverhead, nil},
-		{"one byte less", need + ProcessOverhead - 1, []string{"does not fit", "needs 12.0 MiB more on host", "640.0 MiB for the process", "1 B above the 652.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
+		{"one byte less", need + ProcessOverhead - 1,
+			[]string{"does not fit", "needs 12.0 MiB more on host", "640.0 MiB for the process",
+				"1 B above the 652.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
 		{"nothing", 0, []string{"652.0 MiB above the 0 B that are free"}},
 	} {
 		err := checkFits(h, plan, c.free)

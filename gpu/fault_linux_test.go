@@ -131,7 +131,8 @@ func sufferLittle() {
 func TestSmallHeap(t *testing.T) {
 	adapter(t)
 	out, words, code := runLittle(t, "little", "FAULTVK_HEAP=335544320")
-	m := regexp.MustCompile(`^(\d+): (allocate x \(40.0 MiB\): .*; on the device now: weights .*)\ntrue\n(\d+): .*\ntrue\n$`).FindStringSubmatch(out)
+	m := regexp.MustCompile(
+		`^(\d+): (allocate x \(40.0 MiB\): .*; on the device now: weights .*)\ntrue\n(\d+): .*\ntrue\n$`).FindStringSubmatch(out)
 	if code != 0 || m == nil || m[1] != m[3] {
 		t.Fatalf("exit code %d\n%s%s", code, out, words)
 	}
@@ -153,7 +154,8 @@ func TestFewAllocations(t *testing.T) {
 // runLittle runs a phase on a device with little of something.
 func runLittle(t *testing.T, phase, limit string) (out, words string, code int) {
 	t.Helper()
-	return runVictim(t, "STEPLM_FAULT="+phase+"=", limit, "LD_LIBRARY_PATH="+filepath.Dir(faultyLoader(t)), "FAULTVK_REAL="+realLoader(t))
+	return runVictim(t, "STEPLM_FAULT="+phase+"=", limit, "LD_LIBRARY_PATH="+filepath.Dir(faultyLoader(t)),
+		"FAULTVK_REAL="+realLoader(t))
 }
 
 // victim is the state of the program that suffers the fault.
@@ -226,32 +228,42 @@ func TestFaults(t *testing.T) {
 		{"open", "vkCreateDevice:1:-3", []string{"open: open device .*driver refused"}},
 		{"open", "vkCreateDevice:1:" + lost, []string{"open: open device .*driver refused"}},
 		{"open", "vkAllocateMemory:1:" + noMemory, []string{"open: open device .*driver refused"}},
-		{"new", "vkAllocateMemory:1:" + noMemory, []string{`new: allocate x \(64.0 MiB\): .*Not enough memory.* on the device now: scratch`, "again: <nil>"}},
+		{"new", "vkAllocateMemory:1:" + noMemory,
+			[]string{`new: allocate x \(64.0 MiB\): .*Not enough memory.* on the device now: scratch`, "again: <nil>"}},
 		{"new", "vkAllocateMemory:1:" + noHost, []string{"new: allocate x .*Not enough memory", "again: <nil>"}},
 		{"new", "vkCreateBuffer:1:" + noMemory, []string{"new: allocate x .*Not enough memory", "again: <nil>"}},
 		{"small", "vkAllocateMemory:1:" + noMemory, []string{"small: <nil>", "again: <nil>"}},
-		{"compile", "vkCreateShaderModule:1:" + noMemory, []string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
-		{"compile", "vkCreateComputePipelines:1:" + noMemory, []string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
+		{"compile", "vkCreateShaderModule:1:" + noMemory,
+			[]string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
+		{"compile", "vkCreateComputePipelines:1:" + noMemory,
+			[]string{"compile: kernel count does not compile .*Not enough memory", "again: <nil>"}},
 		{"compile", "vkCreateComputePipelines:1:" + lost, []string{"compile: kernel count does not compile .*lost"}},
-		{"compile", "vkAllocateDescriptorSets:1:" + noMemory, []string{"compile: kernel count with x: .*Not enough memory", "again: <nil>"}},
+		{"compile", "vkAllocateDescriptorSets:1:" + noMemory,
+			[]string{"compile: kernel count with x: .*Not enough memory", "again: <nil>"}},
 		{"passes", "vkBeginCommandBuffer:2:" + lost, []string{gaveUp}},
 		{"passes", "vkEndCommandBuffer:3:" + noMemory, []string{gaveUp}},
 		{"passes", "vkQueueSubmit:5:" + lost, []string{gaveUp}},
 		{"passes", "vkQueueSubmit:1:" + noHost, []string{gaveUp}},
-		{"passes", "vkQueueSubmit:5:drop", []string{"write: write tensor x: the GPU dropped work", "again: .*out of use since", "close: <nil>"}},
-		{"passes", "vkQueueSubmit:5:hang", []string{"write: write tensor x: the GPU did not finish within 1s", "again: .*out of use since", "close: <nil>"}},
-		{"write", "vkAllocateMemory:1:" + noMemory, []string{"write: write tensor x: .*Not enough memory", "again: <nil>"}},
+		{"passes", "vkQueueSubmit:5:drop", []string{"write: write tensor x: the GPU dropped work",
+			"again: .*out of use since", "close: <nil>"}},
+		{"passes", "vkQueueSubmit:5:hang", []string{"write: write tensor x: the GPU did not finish within 1s",
+			"again: .*out of use since", "close: <nil>"}},
+		{"write", "vkAllocateMemory:1:" + noMemory,
+			[]string{"write: write tensor x: .*Not enough memory", "again: <nil>"}},
 		{"write", "vkMapMemory:1:-5", []string{"write: write tensor x: .*memory", "again: <nil>"}},
 		{"write", "vkQueueSubmit:1:" + lost, []string{gaveUp}},
 		{"read", "vkQueueSubmit:1:" + lost, []string{gaveUp}},
-		{"read", "vkQueueSubmit:1:hang", []string{"read: read tensor x: the GPU did not finish within 1s", "again: .*out of use since", "close: <nil>"}},
-		{"read", "vkQueueSubmit:2:drop", []string{"read: read tensor x: the GPU dropped work: after 16 submissions", "again: .*out of use since"}},
+		{"read", "vkQueueSubmit:1:hang", []string{"read: read tensor x: the GPU did not finish within 1s",
+			"again: .*out of use since", "close: <nil>"}},
+		{"read", "vkQueueSubmit:2:drop", []string{"read: read tensor x: the GPU dropped work: after 16 submissions",
+			"again: .*out of use since"}},
 		{"read", "vkGetSemaphoreCounterValue:1:" + lost, []string{gaveUp}},
 		{"close", "vkWaitSemaphores:1:" + lost, []string{gaveUp}},
 	} {
 		t.Run(c.phase+"="+c.fault, func(t *testing.T) {
 			t.Parallel()
-			out, words, code := runVictim(t, "STEPLM_FAULT="+c.phase+"="+c.fault, "LD_LIBRARY_PATH="+filepath.Dir(lib), "FAULTVK_REAL="+realLoader(t))
+			out, words, code := runVictim(t, "STEPLM_FAULT="+c.phase+"="+c.fault, "LD_LIBRARY_PATH="+filepath.Dir(lib),
+				"FAULTVK_REAL="+realLoader(t))
 			wantCode, text := 0, out
 			if c.want[0] == gaveUp {
 				wantCode, text = 1, words
@@ -281,7 +293,8 @@ func TestFaults(t *testing.T) {
 func TestNoAdapter(t *testing.T) {
 	hollow := loader(t, "-x", "c", os.DevNull)
 	for _, env := range [][]string{
-		{"VK_ICD_FILENAMES=" + os.DevNull, "VK_DRIVER_FILES=" + os.DevNull}, {"LD_LIBRARY_PATH=" + filepath.Dir(hollow)},
+		{"VK_ICD_FILENAMES=" + os.DevNull, "VK_DRIVER_FILES=" + os.DevNull},
+		{"LD_LIBRARY_PATH=" + filepath.Dir(hollow)},
 	} {
 		out, words, code := runVictim(t, append(env, "STEPLM_FAULT=open=")...)
 		if code != 0 || !strings.Contains(out, "mesa-vulkan-drivers") {

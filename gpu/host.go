@@ -35,7 +35,8 @@ func (h *host) Limits() Limits {
 	if h.binding > 0 {
 		binding = h.binding
 	}
-	return Limits{CPU: true, Binding: binding, Buffer: 1 << 40, Groups: 1 << 30, Invocations: 1 << 20, WorkgroupMemory: 1 << 30, StorageBuffers: MaxStorage, Budget: 1e18}
+	return Limits{CPU: true, Binding: binding, Buffer: 1 << 40, Groups: 1 << 30, Invocations: 1 << 20,
+		WorkgroupMemory: 1 << 30, StorageBuffers: MaxStorage, Budget: 1e18}
 }
 
 func (h *host) Ledger() *Ledger   { return &h.ledger }
@@ -151,7 +152,8 @@ func (h *host) run(c Call) error {
 	a.store(c.Kernel.Access)
 	took := time.Since(start)
 	if h.trace.active() {
-		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took, Pass: h.label, Work: c.Work, Groups: c.Groups})
+		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took,
+			Pass: h.label, Work: c.Work, Groups: c.Groups})
 	}
 	h.pace.rest(took)
 	return nil

@@ -74,7 +74,8 @@ func (c Call) check(l Limits) error {
 			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is below 1", k.Name, c.Groups, i)
 		}
 		if g > math.MaxUint32 {
-			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is above the %d that origin can count", k.Name, c.Groups, i, uint32(math.MaxUint32))
+			return fmt.Errorf("kernel %s: %v workgroups, dimension %d is above the %d that origin can count", k.Name,
+				c.Groups, i, uint32(math.MaxUint32))
 		}
 	}
 	for i := range c.Tensors {
@@ -86,13 +87,16 @@ func (c Call) check(l Limits) error {
 			return fmt.Errorf("kernel %s: %w", k.Name, err)
 		}
 		if k.DTypes != nil && t.DType != k.DTypes[i] {
-			return fmt.Errorf("kernel %s: tensor %s is %s, binding %d takes %s", k.Name, t.Name, t.DType, i, k.DTypes[i])
+			return fmt.Errorf("kernel %s: tensor %s is %s, binding %d takes %s", k.Name, t.Name, t.DType, i,
+				k.DTypes[i])
 		}
 		if n := t.Bytes(); n > l.Binding {
-			return fmt.Errorf("kernel %s: tensor %s has %d bytes, the device binds %d to a kernel", k.Name, t.Name, n, l.Binding)
+			return fmt.Errorf("kernel %s: tensor %s has %d bytes, the device binds %d to a kernel", k.Name, t.Name, n,
+				l.Binding)
 		}
 		if t.at*4%viewAlign != 0 {
-			return fmt.Errorf("kernel %s: the part of tensor %s begins at byte %d, which is no multiple of %d", k.Name, t.Name, t.at*4, viewAlign)
+			return fmt.Errorf("kernel %s: the part of tensor %s begins at byte %d, which is no multiple of %d", k.Name,
+				t.Name, t.at*4, viewAlign)
 		}
 		for j := range i {
 			if t.id == c.Tensors[j].id && (k.Access[i] == Write || k.Access[j] == Write) {
@@ -110,15 +114,19 @@ func checkKernel(k *Kernel, l Limits) error {
 	case k.Name == "":
 		return errors.New("a kernel without a name has no entry point")
 	case min(k.Workgroup[0], k.Workgroup[1], k.Workgroup[2]) < 1:
-		return fmt.Errorf("kernel %s: workgroups of %v invocations, every dimension must be 1 or more", k.Name, k.Workgroup)
+		return fmt.Errorf("kernel %s: workgroups of %v invocations, every dimension must be 1 or more", k.Name,
+			k.Workgroup)
 	case k.Shared == 0 && strings.Contains(k.Source, "var<workgroup>"):
 		return fmt.Errorf("kernel %s uses workgroup memory and does not declare how much", k.Name)
 	case k.Invocations() > l.Invocations:
-		return fmt.Errorf("kernel %s: workgroups of %d invocations, the device allows %d", k.Name, k.Invocations(), l.Invocations)
+		return fmt.Errorf("kernel %s: workgroups of %d invocations, the device allows %d", k.Name, k.Invocations(),
+			l.Invocations)
 	case k.Shared > l.WorkgroupMemory:
-		return fmt.Errorf("kernel %s: %d bytes of workgroup memory, the device has %d", k.Name, k.Shared, l.WorkgroupMemory)
+		return fmt.Errorf("kernel %s: %d bytes of workgroup memory, the device has %d", k.Name, k.Shared,
+			l.WorkgroupMemory)
 	case len(k.Access) > min(MaxStorage, l.StorageBuffers):
-		return fmt.Errorf("kernel %s: %d storage buffers, the device binds %d", k.Name, len(k.Access), min(MaxStorage, l.StorageBuffers))
+		return fmt.Errorf("kernel %s: %d storage buffers, the device binds %d", k.Name, len(k.Access),
+			min(MaxStorage, l.StorageBuffers))
 	}
 	return nil
 }

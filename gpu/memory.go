@@ -18,7 +18,8 @@ func Available() (n int64, ok bool) { return available("/proc", "/sys/fs/cgroup"
 func available(proc, cgroup string) (int64, bool) {
 	best, ok := meminfo(filepath.Join(proc, "meminfo"))
 	for _, dir := range cgroupDirs(proc, cgroup) {
-		for _, f := range [][2]string{{"memory.max", "memory.current"}, {"memory.limit_in_bytes", "memory.usage_in_bytes"}} {
+		for _, f := range [][2]string{{"memory.max", "memory.current"},
+			{"memory.limit_in_bytes", "memory.usage_in_bytes"}} {
 			limit, ok1 := readInt(filepath.Join(dir, f[0]))
 			used, ok2 := readInt(filepath.Join(dir, f[1]))
 			if ok1 && ok2 {
@@ -134,7 +135,8 @@ func checkFits(d Device, plan *Ledger, free int64) error {
 	if need <= 0 || over <= 0 {
 		return nil
 	}
-	return fmt.Errorf("the model does not fit: it needs %s more on %s, and %s for the process itself, which is %s above the %s that are free (%s); choose a smaller model, batch or sequence, or more stages",
+	return fmt.Errorf("the model does not fit: it needs %s more on %s, and %s for the process itself, which is %s "+
+		"above the %s that are free (%s); choose a smaller model, batch or sequence, or more stages",
 		Bytes(need), d.Name(), Bytes(ProcessOverhead), Bytes(over), Bytes(free), plan)
 }
 
@@ -149,7 +151,8 @@ func checkRoom(s Spec, l *Ledger) error {
 		return nil
 	}
 	if free, ok := Available(); ok && s.Bytes() > free {
-		return fmt.Errorf("allocate %s (%s): %s of memory are free; allocated now: %s", s.Name, Bytes(s.Bytes()), Bytes(free), l)
+		return fmt.Errorf("allocate %s (%s): %s of memory are free; allocated now: %s", s.Name, Bytes(s.Bytes()),
+			Bytes(free), l)
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ extern void wgpuComputePassEncoderSetBindGroup(handle, uint32_t, handle, size_t,
 extern void wgpuComputePassEncoderDispatchWorkgroups(handle, uint32_t, uint32_t, uint32_t);
 
 // One dispatch in one call from Go; pipeline is 0 where it is the one that is set.
-static void dispatch(uintptr_t pass, uintptr_t pipeline, uintptr_t group, uint32_t offset, uint32_t x, uint32_t y, uint32_t z) {
+static void dispatch(uintptr_t pass, uintptr_t pipeline, uintptr_t group, uint32_t offset,
+	uint32_t x, uint32_t y, uint32_t z) {
 	if (pipeline) wgpuComputePassEncoderSetPipeline((handle)pass, (handle)pipeline);
 	wgpuComputePassEncoderSetBindGroup((handle)pass, 0, (handle)group, 1, &offset);
 	wgpuComputePassEncoderDispatchWorkgroups((handle)pass, x, y, z);
@@ -64,7 +65,8 @@ static void clear_error(watch* w) { w->error = 0; }
 
 #ifndef _WIN32
 static void on_abort(int sig) {
-	static const char m[] = "steplm: error: the GPU library gave up (device lost or driver failure; its own words are above). "
+	static const char m[] = "steplm: error: the GPU library gave up (device lost or driver failure; "
+		"its own words are above). "
 		"The last checkpoint is whole: resume the run, or choose another device.\n";
 	if (write(2, m, sizeof m - 1)) {}
 	_exit(1);
@@ -107,7 +109,8 @@ func dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.Bi
 	if p != nil {
 		pipeline = *(*C.uintptr_t)(unsafe.Pointer(p))
 	}
-	C.dispatch((*[2]C.uintptr_t)(unsafe.Pointer(pass))[1], pipeline, *(*C.uintptr_t)(unsafe.Pointer(g)), C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
+	C.dispatch((*[2]C.uintptr_t)(unsafe.Pointer(pass))[1], pipeline, *(*C.uintptr_t)(unsafe.Pointer(g)),
+		C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
 }
 
 // giveBack returns freed memory of the native library to the system.
@@ -157,7 +160,8 @@ func (w watch) mapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Dura
 		time.Sleep(pause)
 	}
 	if s := C.map_status(w.c); s != 0 {
-		return fmt.Errorf("the GPU refused to map a buffer for reading (status %d): the device was probably lost", int(s))
+		return fmt.Errorf("the GPU refused to map a buffer for reading (status %d): the device was probably lost",
+			int(s))
 	}
 	return nil
 }

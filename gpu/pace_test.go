@@ -58,7 +58,8 @@ func TestPaceChangesNoResult(t *testing.T) {
 		defer d.Free(x)
 		p := d.Begin("paced")
 		for range 5 {
-			p.Run(Call{Kernel: &count, Groups: [3]int{n, 1, 1}, Params: []uint32{n, 1}, Tensors: []Tensor{x}, Work: budget})
+			p.Run(Call{Kernel: &count, Groups: [3]int{n, 1, 1}, Params: []uint32{n, 1}, Tensors: []Tensor{x},
+				Work: budget})
 		}
 		if err := p.End(); err != nil {
 			t.Fatal(err)

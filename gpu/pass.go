@@ -18,7 +18,8 @@ type Pass struct {
 
 // failedPass stands for a pass that could not be opened; its End returns err.
 func failedPass(label string, d Device, err error) *Pass {
-	return &Pass{label: label, limits: d.Limits(), choices: d.Choices(), err: fmt.Errorf("begin pass %q: %w", label, err)}
+	return &Pass{label: label, limits: d.Limits(), choices: d.Choices(),
+		err: fmt.Errorf("begin pass %q: %w", label, err)}
 }
 
 // Limits are those of the pass's device; kernels with variants choose by them.

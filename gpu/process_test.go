@@ -98,7 +98,8 @@ func TestTheProcessTakesWhatTheLedgerSays(t *testing.T) {
 	next := 0
 	fill := func(bytes int64) (made []Tensor) {
 		for sum := int64(0); sum < bytes; next++ {
-			x, err := d.New(Spec{Name: "x", DType: U32, Shape: []int{[]int{3, 20, 150, 1100, 4000, 9000}[next%6] << 8}}) // KiB
+			// KiB
+			x, err := d.New(Spec{Name: "x", DType: U32, Shape: []int{[]int{3, 20, 150, 1100, 4000, 9000}[next%6] << 8}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +118,8 @@ func TestTheProcessTakesWhatTheLedgerSays(t *testing.T) {
 		const page = 1024
 		p := d.Begin("touch")
 		for _, x := range list {
-			p.Run(Call{Kernel: &bump, Groups: [3]int{Groups(x.Words(), 64*page), 1, 1}, Params: []uint32{uint32(x.Words()), 1, page}, Tensors: []Tensor{x}})
+			p.Run(Call{Kernel: &bump, Groups: [3]int{Groups(x.Words(), 64*page), 1, 1},
+				Params: []uint32{uint32(x.Words()), 1, page}, Tensors: []Tensor{x}})
 		}
 		if err := p.End(); err != nil {
 			t.Fatal(err)
@@ -213,7 +215,8 @@ func TestNewWaitsForFreedTensors(t *testing.T) {
 // Where addresses are few, tensors must not take 32 MiB of them each.
 func TestUntouchedIsFree(t *testing.T) {
 	limits := func(v string) string {
-		return "Limit                     Soft Limit           Hard Limit           Units     \nMax address space         " + v + " bytes     \n"
+		return "Limit                     Soft Limit           Hard Limit           Units     \nMax address space " +
+			"        " + v + " bytes     \n"
 	}
 	for _, c := range []struct {
 		overcommit, limits string

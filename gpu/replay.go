@@ -19,7 +19,8 @@ func (r *Replay) Call(c Call) (Call, error) {
 	own := make([]Tensor, len(c.Tensors))
 	for i, t := range c.Tensors {
 		if t.DType != F32 && t.DType != BF16 {
-			return c, fmt.Errorf("replay kernel %s: tensor %s is %s, only floats can be made up", c.Kernel.Name, t.Name, t.DType)
+			return c, fmt.Errorf("replay kernel %s: tensor %s is %s, only floats can be made up", c.Kernel.Name, t.Name,
+				t.DType)
 		}
 		key := fmt.Sprint(t.DType, t.Shape)
 		n := taken[key]

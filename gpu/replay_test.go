@@ -54,7 +54,8 @@ func TestReplay(t *testing.T) {
 		t.Errorf("two calls of three tensors take %d bytes, want %d", got, want)
 	}
 	ids := tensor("ids", U32)
-	if _, err := r.Call(Call{Kernel: add, Tensors: []Tensor{x, ids, y}}); err == nil || !strings.Contains(err.Error(), "ids is u32") {
+	if _, err := r.Call(Call{Kernel: add, Tensors: []Tensor{x, ids, y}}); err == nil ||
+		!strings.Contains(err.Error(), "ids is u32") {
 		t.Errorf("error %v", err)
 	}
 	r.Free()

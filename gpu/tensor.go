@@ -203,7 +203,8 @@ func checkSpec(s Spec, l Limits) error {
 	elements := int64(1)
 	for _, d := range s.Shape {
 		if elements > most/int64(d) { // so that the product cannot overflow
-			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape, l.Buffer)
+			return fmt.Errorf("tensor %s: shape %v exceeds the device's largest buffer of %d bytes", s.Name, s.Shape,
+				l.Buffer)
 		}
 		elements *= int64(d)
 	}
@@ -211,7 +212,8 @@ func checkSpec(s Spec, l Limits) error {
 		return fmt.Errorf("tensor %s: %d elements, kernels can index %d", s.Name, elements, uint32(math.MaxUint32))
 	}
 	if s.Bytes() > l.Buffer {
-		return fmt.Errorf("tensor %s: %d bytes exceed the device's largest buffer of %d bytes", s.Name, s.Bytes(), l.Buffer)
+		return fmt.Errorf("tensor %s: %d bytes exceed the device's largest buffer of %d bytes", s.Name, s.Bytes(),
+			l.Buffer)
 	}
 	return nil
 }

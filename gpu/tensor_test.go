@@ -27,7 +27,8 @@ func TestRowsArePadded(t *testing.T) {
 	} {
 		s := Spec{Name: "x", DType: c.dtype, Shape: c.shape}
 		if s.Rows() != c.rows || s.Stride() != c.stride || s.Words() != c.words || s.Bytes() != int64(c.words)*4 {
-			t.Errorf("%s: %d rows, stride %d, %d words, %d bytes; want %d, %d, %d", s, s.Rows(), s.Stride(), s.Words(), s.Bytes(), c.rows, c.stride, c.words)
+			t.Errorf("%s: %d rows, stride %d, %d words, %d bytes; want %d, %d, %d", s, s.Rows(), s.Stride(), s.Words(),
+				s.Bytes(), c.rows, c.stride, c.words)
 		}
 	}
 }
@@ -148,7 +149,8 @@ func padding(t *testing.T, d Device, x Tensor) {
 func TestValuesOfPaddedRows(t *testing.T) {
 	both(t, func(t *testing.T, d Device) {
 		for _, dtype := range []DType{F32, BF16} {
-			for _, shape := range [][]int{{1}, {7}, {8}, {3, 5}, {2, 2, 9}, {5, 15}, {300, 5461}} { // the last in several chunks
+			// the last in several chunks
+			for _, shape := range [][]int{{1}, {7}, {8}, {3, 5}, {2, 2, 9}, {5, 15}, {300, 5461}} {
 				x := newTensor(t, d, Spec{Name: "x", DType: dtype, Shape: shape})
 				ones := make([]uint32, x.Words())
 				for i := range ones {
@@ -198,12 +200,13 @@ func TestRowsAreWrittenAndReadAlone(t *testing.T) {
 				t.Errorf("no rows: %v", err)
 			}
 			for what, err := range map[string]error{
-				"not whole rows of 11":        WriteRows(d, x, 0, f[:cols+1]),
-				"12 values are not":           ReadRows(d, x, 0, part[:cols+1]),
-				"65 values written to 66":     WriteF32(d, x, make([]float32, rows*cols-1)),
-				"read tensor x: words":        ReadRows(d, x, rows-1, part),
-				"write tensor x: words":       WriteRows(d, x, -1, f),
-				`tensor "none" has no memory`: WriteRows(d, Tensor{Spec: Spec{Name: "none", Shape: []int{1}}}, 0, f[:1]),
+				"not whole rows of 11":    WriteRows(d, x, 0, f[:cols+1]),
+				"12 values are not":       ReadRows(d, x, 0, part[:cols+1]),
+				"65 values written to 66": WriteF32(d, x, make([]float32, rows*cols-1)),
+				"read tensor x: words":    ReadRows(d, x, rows-1, part),
+				"write tensor x: words":   WriteRows(d, x, -1, f),
+				`tensor "none" has no memory`: WriteRows(d, Tensor{Spec: Spec{Name: "none", Shape: []int{1}}}, 0,
+					f[:1]),
 			} {
 				if err == nil || !strings.Contains(err.Error(), what) {
 					t.Errorf("%s: %v does not say %q", dtype, err, what)
@@ -212,7 +215,8 @@ func TestRowsAreWrittenAndReadAlone(t *testing.T) {
 		}
 		for _, dtype := range []DType{U32, I8} {
 			x := newTensor(t, d, Spec{Name: "x", DType: dtype, Shape: []int{2, 3}})
-			if _, err := ReadF32(d, x); err == nil || !strings.Contains(err.Error(), "of "+dtype.String()+" has no float values") {
+			if _, err := ReadF32(d, x); err == nil ||
+				!strings.Contains(err.Error(), "of "+dtype.String()+" has no float values") {
 				t.Errorf("%s read as values: %v", dtype, err)
 			}
 			if WriteF32(d, x, make([]float32, 6)) == nil {

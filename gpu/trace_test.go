@@ -31,13 +31,15 @@ func TestTrace(t *testing.T) {
 	}{
 		{"host", "host", "plain Go", 0, nil},
 		{"timestamps", os.Getenv("STEPLM_DEVICE"), "a tick of which is", 2, nil},
-		{"waits", os.Getenv("STEPLM_DEVICE"), "in a submission of its own", 0, func(d Device) { // as without the feature
+		// as without the feature
+		{"waits", os.Getenv("STEPLM_DEVICE"), "in a submission of its own", 0, func(d Device) {
 			w := d.(*wdevice)
 			w.stamps.release()
 			w.stamps = nil
 			w.ledger.remove(stampSpec())
 		}},
-		{"no ticks", os.Getenv("STEPLM_DEVICE"), "do not advance", 0, func(d Device) { d.(*wdevice).stamps.first.ticks = 1<<63 - 1 }},
+		{"no ticks", os.Getenv("STEPLM_DEVICE"), "do not advance", 0,
+			func(d Device) { d.(*wdevice).stamps.first.ticks = 1<<63 - 1 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, tr := traced(t, c.choice)
@@ -58,7 +60,8 @@ func TestTrace(t *testing.T) {
 				t.Helper()
 				p := d.Begin("counting")
 				for range calls {
-					p.Run(Call{Kernel: &count, Groups: [3]int{groups, 1, 1}, Params: []uint32{groups, 1}, Tensors: []Tensor{x}, Work: 12})
+					p.Run(Call{Kernel: &count, Groups: [3]int{groups, 1, 1}, Params: []uint32{groups, 1},
+						Tensors: []Tensor{x}, Work: 12})
 				}
 				if err := p.End(); err != nil {
 					t.Fatal(err)
@@ -93,7 +96,8 @@ func TestTrace(t *testing.T) {
 			for _, s := range spans {
 				// The two clocks may differ a little; a day, or seconds taken for
 				// nanoseconds, are found.
-				if slack := 10 * time.Second; s.Duration < 0 || s.Start < before-slack || s.Start+s.Duration > after+slack {
+				if slack := 10 * time.Second; s.Duration < 0 || s.Start < before-slack ||
+					s.Start+s.Duration > after+slack {
 					t.Fatalf("%+v is not between %s and %s", s, before, after)
 				}
 				switch s.Track {
@@ -110,7 +114,8 @@ func TestTrace(t *testing.T) {
 			}
 			total := time.Duration(0)
 			for i, s := range dispatches {
-				if s.Name != "count" || s.Pass != "counting" || s.Work != 12 || s.Groups != [3]int{groups, 1, 1} || s.Submission == 0 != (c.name == "host") {
+				if s.Name != "count" || s.Pass != "counting" || s.Work != 12 || s.Groups != [3]int{groups, 1, 1} ||
+					s.Submission == 0 != (c.name == "host") {
 					t.Fatalf("dispatch %d: %+v", i, s)
 				}
 				if i > 0 && s.Start < dispatches[i-1].Start {

@@ -26,7 +26,8 @@ fn add_to_all(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
 
 func runBump(d Device, x Tensor, by uint32) error {
 	p := d.Begin("bump")
-	p.Run(Call{Kernel: &bump, Groups: [3]int{Groups(x.Words(), 64), 1, 1}, Params: []uint32{uint32(x.Words()), by, 1}, Tensors: []Tensor{x}})
+	p.Run(Call{Kernel: &bump, Groups: [3]int{Groups(x.Words(), 64), 1, 1}, Params: []uint32{uint32(x.Words()), by, 1},
+		Tensors: []Tensor{x}})
 	return p.End()
 }
 
@@ -90,7 +91,8 @@ func TestViews(t *testing.T) {
 		if err := WriteF32(d, half, []float32{1, 2, 3, 4, 5, 6}); err != nil {
 			t.Fatal(err)
 		}
-		if w := words(t, d, x, 6, 10); w[0] != 6 || w[1] != 0x40003f80 || w[2] != 0x4040 || w[5] != 0x40a04080 || w[9] != 15 {
+		if w := words(t, d, x, 6, 10); w[0] != 6 || w[1] != 0x40003f80 || w[2] != 0x4040 || w[5] != 0x40a04080 ||
+			w[9] != 15 {
 			t.Errorf("around a bf16 view: %#x", w)
 		}
 	})
@@ -119,8 +121,10 @@ func TestViewsThatAreRefused(t *testing.T) {
 			{"dimension below 1", one(x.Part(2, -1))},
 			{"has no shape", one(x.As(Spec{Name: "v"}, 0))},
 			{"tensor gone is not on device", one(view)},
-			{"tensor x is bound at 0 and 1 and written", Call{Kernel: &plus, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x.Part(0, 1), x.Part(4, 1)}}},
-			{"tensor floats is f32, binding 0 takes u32", Call{Kernel: &bump, Groups: [3]int{1, 1, 1}, Params: []uint32{64, 1, 1}, Tensors: []Tensor{floats}}},
+			{"tensor x is bound at 0 and 1 and written",
+				Call{Kernel: &plus, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x.Part(0, 1), x.Part(4, 1)}}},
+			{"tensor floats is f32, binding 0 takes u32",
+				Call{Kernel: &bump, Groups: [3]int{1, 1, 1}, Params: []uint32{64, 1, 1}, Tensors: []Tensor{floats}}},
 		} {
 			p := d.Begin("refused")
 			p.Run(c.call)
@@ -128,7 +132,8 @@ func TestViewsThatAreRefused(t *testing.T) {
 				t.Errorf("%v does not say %q", err, c.want)
 			}
 		}
-		for _, v := range []Tensor{view, x.Part(7, 2), x.Part(-1, 1), x.As(Spec{Name: "v"}, 0), x.Part(0, -1), x.As(x.Spec, -1<<62)} {
+		for _, v := range []Tensor{view, x.Part(7, 2), x.Part(-1, 1), x.As(Spec{Name: "v"}, 0), x.Part(0, -1),
+			x.As(x.Spec, -1<<62)} {
 			if d.Read(v, 0, make([]uint32, 128)) == nil || d.Write(v, 0, make([]uint32, 128)) == nil {
 				t.Errorf("%s: 128 words were copied", v.Spec)
 			}
@@ -197,7 +202,8 @@ func TestBindGroupsOfViews(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := runBump(d, y.As(Spec{Name: "two", DType: U32, Shape: []int{128}}, 0), 1); err != nil { // begins as row 0 does
+		// begins as row 0 does
+		if err := runBump(d, y.As(Spec{Name: "two", DType: U32, Shape: []int{128}}, 0), 1); err != nil {
 			t.Fatal(err)
 		}
 		p := d.Begin("two parts")
@@ -239,7 +245,8 @@ func TestATensorBeyondTheBindingLimit(t *testing.T) {
 		restore := RestrictBinding(d, limit)
 		defer restore()
 		x := ramp(t, d, 700, 100) // 280,000 bytes
-		if err := runBump(d, x, 1); err == nil || !strings.Contains(err.Error(), "tensor x has 280000 bytes, the device binds 65536") {
+		if err := runBump(d, x, 1); err == nil || !strings.Contains(err.Error(),
+			"tensor x has 280000 bytes, the device binds 65536") {
 			t.Errorf("bound whole: %v", err)
 		}
 		rows := x.PartRows(d.Limits().Binding)

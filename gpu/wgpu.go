@@ -106,7 +106,8 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	d := &wdevice{
 		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
-		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*bound{}, groupsOf: map[uint64]map[groupKey]bool{}, live: map[uint64]allocation{},
+		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*bound{}, groupsOf: map[uint64]map[groupKey]bool{},
+		live:       map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
 	}
 	own := OwnSpecs()
@@ -195,7 +196,8 @@ type AllocateError struct {
 }
 
 func (e *AllocateError) Error() string {
-	return fmt.Sprintf("allocate %s (%s): %s; on the device now: %s", e.Spec.Name, Bytes(e.Spec.Bytes()), e.cause, e.live)
+	return fmt.Sprintf("allocate %s (%s): %s; on the device now: %s", e.Spec.Name, Bytes(e.Spec.Bytes()), e.cause,
+		e.live)
 }
 
 // The library cuts buffers of up to sharedBytes out of chunks of memory, in blocks

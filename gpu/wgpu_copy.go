@@ -136,7 +136,8 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 		return d.die(err)
 	}
 	if canary != d.chain {
-		return d.die(fmt.Errorf("the GPU dropped work: after %d submissions its canary reads %d, not %d; results cannot be trusted", d.submissions, canary, d.chain))
+		return d.die(fmt.Errorf("the GPU dropped work: after %d submissions its canary reads %d, not %d; results "+
+			"cannot be trusted", d.submissions, canary, d.chain))
 	}
 	return nil
 }

@@ -36,7 +36,8 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 	if err := checkKernel(k, d.Limits()); err != nil {
 		return pipeline{}, err
 	}
-	mod, err := d.dev.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name, WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
+	mod, err := d.dev.CreateShaderModule(&wgpu.ShaderModuleDescriptor{Label: k.Name,
+		WGSLDescriptor: &wgpu.ShaderModuleWGSLDescriptor{Code: k.Source}})
 	if err != nil {
 		return pipeline{}, err
 	}
@@ -49,15 +50,18 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 		if a == Write {
 			t = wgpu.BufferBindingType_Storage
 		}
-		entries = append(entries, wgpu.BindGroupLayoutEntry{Binding: uint32(i), Visibility: wgpu.ShaderStage_Compute, Buffer: wgpu.BufferBindingLayout{Type: t}})
+		entries = append(entries, wgpu.BindGroupLayoutEntry{Binding: uint32(i), Visibility: wgpu.ShaderStage_Compute,
+			Buffer: wgpu.BufferBindingLayout{Type: t}})
 	}
-	entries = append(entries, wgpu.BindGroupLayoutEntry{Binding: uint32(len(k.Access)), Visibility: wgpu.ShaderStage_Compute,
-		Buffer: wgpu.BufferBindingLayout{Type: wgpu.BufferBindingType_Uniform, HasDynamicOffset: true}})
+	entries = append(entries, wgpu.BindGroupLayoutEntry{Binding: uint32(len(k.Access)),
+		Visibility: wgpu.ShaderStage_Compute,
+		Buffer:     wgpu.BufferBindingLayout{Type: wgpu.BufferBindingType_Uniform, HasDynamicOffset: true}})
 	layout, err := d.dev.CreateBindGroupLayout(&wgpu.BindGroupLayoutDescriptor{Label: k.Name, Entries: entries})
 	if err != nil {
 		return pipeline{}, err
 	}
-	pl, err := d.dev.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{Label: k.Name, BindGroupLayouts: []*wgpu.BindGroupLayout{layout}})
+	pl, err := d.dev.CreatePipelineLayout(&wgpu.PipelineLayoutDescriptor{Label: k.Name,
+		BindGroupLayouts: []*wgpu.BindGroupLayout{layout}})
 	if err != nil {
 		layout.Release()
 		return pipeline{}, err
@@ -162,7 +166,8 @@ func (d *wdevice) makeBound(c *Call) (*bound, error) {
 	}
 	entries := make([]wgpu.BindGroupEntry, 0, len(c.Tensors)+1)
 	for i, t := range c.Tensors {
-		entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(i), Buffer: d.live[t.id].buf, Offset: uint64(t.at) * 4, Size: uint64(t.Bytes())})
+		entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(i), Buffer: d.live[t.id].buf,
+			Offset: uint64(t.at) * 4, Size: uint64(t.Bytes())})
 	}
 	entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(len(c.Tensors)), Buffer: d.params, Size: slotBytes})
 	g, err := d.dev.CreateBindGroup(&wgpu.BindGroupDescriptor{Label: c.Kernel.Name, Layout: p.layout, Entries: entries})

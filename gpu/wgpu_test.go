@@ -28,7 +28,8 @@ func counter(t *testing.T, d Device, n int) Tensor {
 func add(d Device, x Tensor, n int) error {
 	p := d.Begin("add")
 	for range n {
-		p.Run(Call{Kernel: &count, Groups: [3]int{x.Elements(), 1, 1}, Params: []uint32{uint32(x.Elements()), 1}, Tensors: []Tensor{x}})
+		p.Run(Call{Kernel: &count, Groups: [3]int{x.Elements(), 1, 1}, Params: []uint32{uint32(x.Elements()), 1},
+			Tensors: []Tensor{x}})
 	}
 	return p.End()
 }
@@ -59,12 +60,14 @@ func TestTheDeviceIsUsableAfterAFailedPass(t *testing.T) {
 	d := adapter(t)
 	x, y := counter(t, d, 5), counter(t, d, 5)
 	good := Call{Kernel: &count, Groups: [3]int{5, 1, 1}, Params: []uint32{5, 1}, Tensors: []Tensor{x}}
-	misfit := Kernel{Name: "misfit", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write, Read}, Source: strings.ReplaceAll(count.Source, "count", "misfit")}
+	misfit := Kernel{Name: "misfit", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write, Read},
+		Source: strings.ReplaceAll(count.Source, "count", "misfit")}
 	for name, fail := range map[string]func(p *Pass){
 		"caller": func(p *Pass) { p.Fail(fmt.Errorf("the caller's")) },
 		"call":   func(p *Pass) { p.Run(Call{Kernel: &count, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{{}}}) },
 		"compiler": func(p *Pass) {
-			p.Run(Call{Kernel: &Kernel{Name: "bad", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write}, Source: "bad"}, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x}})
+			p.Run(Call{Kernel: &Kernel{Name: "bad", Workgroup: [3]int{1, 1, 1}, Access: []Access{Write}, Source: "bad"},
+				Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x}})
 		},
 		"binding": func(p *Pass) { p.Run(Call{Kernel: &misfit, Groups: [3]int{1, 1, 1}, Tensors: []Tensor{x, y}}) },
 	} {
@@ -366,7 +369,8 @@ func TestAChangedSpecDeceivesNobody(t *testing.T) {
 
 func TestSpecsThatOverflowAreRefused(t *testing.T) {
 	both(t, func(t *testing.T, d Device) {
-		for _, shape := range [][]int{{1 << 32, 1 << 32}, {1 << 62, 4}, {3, 1 << 61}, {1 << 20, 1 << 20, 1 << 20, 1 << 4}} {
+		for _, shape := range [][]int{{1 << 32, 1 << 32}, {1 << 62, 4}, {3, 1 << 61},
+			{1 << 20, 1 << 20, 1 << 20, 1 << 4}} {
 			if _, err := d.New(Spec{Name: "vast", Shape: shape}); err == nil || !strings.Contains(err.Error(), "vast") {
 				t.Errorf("%v: %v", shape, err)
 			}
@@ -376,7 +380,8 @@ func TestSpecsThatOverflowAreRefused(t *testing.T) {
 
 // Kernels count elements in 32 bits; the host's memory might hold more.
 func TestATensorBeyondIndicesIsRefused(t *testing.T) {
-	if _, err := NewHost().New(Spec{Name: "long", Shape: []int{1 << 16, 1 << 16}}); err == nil || !strings.Contains(err.Error(), "4294967296 elements, kernels can index 4294967295") {
+	if _, err := NewHost().New(Spec{Name: "long", Shape: []int{1 << 16, 1 << 16}}); err == nil ||
+		!strings.Contains(err.Error(), "4294967296 elements, kernels can index 4294967295") {
 		t.Errorf("2^32 elements: %v", err)
 	}
 }
@@ -437,9 +442,12 @@ func TestTheBindingsLayout(t *testing.T) {
 
 func TestLimitsAreChecked(t *testing.T) {
 	good := wgpu.Limits{
-		MaxStorageBuffersPerShaderStage: 8, MaxBindGroups: 4, MaxUniformBuffersPerShaderStage: 12, MaxDynamicUniformBuffersPerPipelineLayout: 8,
-		MaxUniformBufferBindingSize: 64 << 10, MaxStorageBufferBindingSize: 128 << 20, MaxBufferSize: 256 << 20,
-		MaxComputeInvocationsPerWorkgroup: 256, MaxComputeWorkgroupSizeX: 256, MaxComputeWorkgroupsPerDimension: 65535, MinUniformBufferOffsetAlignment: 256,
+		MaxStorageBuffersPerShaderStage: 8, MaxBindGroups: 4, MaxUniformBuffersPerShaderStage: 12,
+		MaxDynamicUniformBuffersPerPipelineLayout: 8,
+		MaxUniformBufferBindingSize:               64 << 10, MaxStorageBufferBindingSize: 128 << 20,
+		MaxBufferSize:                     256 << 20,
+		MaxComputeInvocationsPerWorkgroup: 256, MaxComputeWorkgroupSizeX: 256, MaxComputeWorkgroupsPerDimension: 65535,
+		MinUniformBufferOffsetAlignment: 256,
 	}
 	if err := floor(good); err != nil {
 		t.Fatalf("WebGPU's guaranteed limits: %v", err)
@@ -450,7 +458,8 @@ func TestLimitsAreChecked(t *testing.T) {
 	coarse.MinUniformBufferOffsetAlignment = 512
 	views := good
 	views.MinStorageBufferOffsetAlignment = 512
-	for want, n := range map[string]wgpu.Limits{"4 storage buffers per kernel": few, "uniform offsets aligned to 512": coarse, "storage offsets aligned to 512": views} {
+	for want, n := range map[string]wgpu.Limits{"4 storage buffers per kernel": few,
+		"uniform offsets aligned to 512": coarse, "storage offsets aligned to 512": views} {
 		if err := floor(n); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -458,7 +467,8 @@ func TestLimitsAreChecked(t *testing.T) {
 }
 
 func TestLimitsOfAdapters(t *testing.T) {
-	n := wgpu.Limits{MaxBufferSize: 1<<64 - 1, MaxStorageBufferBindingSize: 1<<32 - 1, MaxComputeWorkgroupStorageSize: 32768}
+	n := wgpu.Limits{MaxBufferSize: 1<<64 - 1, MaxStorageBufferBindingSize: 1<<32 - 1,
+		MaxComputeWorkgroupStorageSize: 32768}
 	l := limitsOf(n, "discrete", "vulkan")
 	if l.Buffer != maxBuffer || l.Binding != 1<<32-1 || !l.Shared || l.CPU {
 		t.Errorf("a discrete GPU: %+v", l)
@@ -477,7 +487,8 @@ func TestLimitsOfAdapters(t *testing.T) {
 	for _, c := range []struct {
 		kind, backend string
 		slowest       float64
-	}{{"discrete", "vulkan", 3.5e11}, {"integrated", "vulkan", 1e11}, {"integrated", "dx12", 1e11}, {"integrated", "metal", 4e11}, {"unknown", "vulkan", 1e11}} {
+	}{{"discrete", "vulkan", 3.5e11}, {"integrated", "vulkan", 1e11}, {"integrated", "dx12", 1e11},
+		{"integrated", "metal", 4e11}, {"unknown", "vulkan", 1e11}} {
 		if s := limitsOf(n, c.kind, c.backend).Budget / (c.slowest / 10); s > 1 {
 			t.Errorf("%s on %s: a submission takes up to %.1f s, Windows resets after 2", c.kind, c.backend, s)
 		}

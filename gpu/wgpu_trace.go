@@ -32,12 +32,14 @@ func stampSpec() Spec {
 // newStamps makes them; the device was opened with the feature, without which the
 // library would abort.
 func (d *wdevice) newStamps() error {
-	set, err := d.dev.CreateQuerySet(&wgpu.QuerySetDescriptor{Label: "timestamps", Type: wgpu.QueryType_Timestamp, Count: 2 * slots})
+	set, err := d.dev.CreateQuerySet(&wgpu.QuerySetDescriptor{Label: "timestamps", Type: wgpu.QueryType_Timestamp,
+		Count: 2 * slots})
 	if err != nil {
 		return fmt.Errorf("make room for timestamps: %s", oneLine(err))
 	}
 	s := &stamps{set: set}
-	if s.resolve, err = d.buffer(stampSpec(), stampSpec().Bytes(), wgpu.BufferUsage_QueryResolve|wgpu.BufferUsage_CopySrc); err != nil {
+	if s.resolve, err = d.buffer(stampSpec(), stampSpec().Bytes(),
+		wgpu.BufferUsage_QueryResolve|wgpu.BufferUsage_CopySrc); err != nil {
 		set.Release()
 		return err
 	}
@@ -96,7 +98,8 @@ func (d *wdevice) calibrate() (clock string, err error) {
 		return "", err
 	}
 	defer d.turn.give()
-	const waits = "each dispatch in a submission of its own that is waited for, by the system's clock: handing over and waiting are in its time"
+	const waits = "each dispatch in a submission of its own that is waited for, by the system's clock: handing " +
+		"over and waiting are in its time"
 	if d.stamps == nil {
 		return waits, nil
 	}
@@ -112,7 +115,8 @@ func (d *wdevice) calibrate() (clock string, err error) {
 	if s.period == 0 {
 		return waits + " (the device's timestamps do not advance)", nil
 	}
-	return fmt.Sprintf("timestamps of the device, a tick of which is %.4g ns as measured against the system's clock over %s", s.period, s.last.at.Sub(s.first.at).Round(time.Millisecond)), nil
+	return fmt.Sprintf("timestamps of the device, a tick of which is %.4g ns as measured against the system's "+
+		"clock over %s", s.period, s.last.at.Sub(s.first.at).Round(time.Millisecond)), nil
 }
 
 // putTraced is put with the time that the dispatch takes.
@@ -181,6 +185,7 @@ func (d *wdevice) collect(timed []Span, start time.Time) error {
 		work += span.Work
 		d.trace.add(span)
 	}
-	d.trace.add(Span{Track: Submissions, Name: fmt.Sprintf("submission %d", index), Start: d.trace.since(start), Duration: time.Since(start), Submission: index, Work: work})
+	d.trace.add(Span{Track: Submissions, Name: fmt.Sprintf("submission %d", index), Start: d.trace.since(start),
+		Duration: time.Since(start), Submission: index, Work: work})
 	return nil
 }

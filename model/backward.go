@@ -37,7 +37,8 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, g Gradients) {
 		wgsl.CrossEntropy(p, a.logits, a.losses, a.targets, at, rows, m.Vocab, g.Scale)
 		matmul.NN(p, a.dh, a.logits, m.Head.Weight, matmul.Shape{M: rows, N: c, K: m.Vocab, OutRow: at})
 		if m.Head.Trainable() {
-			matmul.TN(p, m.Head.Grad, a.logits, a.normed, matmul.Shape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
+			matmul.TN(p, m.Head.Grad, a.logits, a.normed,
+				matmul.Shape{M: m.Vocab, N: c, K: rows, Accumulate: g.Accumulate || at > 0, BRow: at})
 		}
 	})
 	if !g.Accumulate {
@@ -116,7 +117,8 @@ func (m *Model) backwardTwo(
 		m.backward(p, f2.Linear, a, block, dx, f2.dy, x, true, g)
 		return
 	}
-	matmul.NN(p, dx, f1.dy, f1.Weight, matmul.Shape{M: a.Rows(), N: f1.In, K: f1.Out, Second: matmul.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
+	matmul.NN(p, dx, f1.dy, f1.Weight, matmul.Shape{M: a.Rows(), N: f1.In, K: f1.Out,
+		Second: matmul.Product{A: f2.dy, B: f2.Weight, K: f2.Out}})
 	m.weightGradient(p, f1.Linear, a, f1.dy, x, g)
 	m.weightGradient(p, f2.Linear, a, f2.dy, x, g)
 }
@@ -143,7 +145,8 @@ func (m *Model) backward(
 		matmul.TNSplit(p, o.B.Grad, a.slices, dy, block.u[l.at],
 			matmul.Shape{M: l.Out, N: o.Rank, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.B)
-		matmul.TNSplit(p, o.A.Grad, a.slices, a.du, x, matmul.Shape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
+		matmul.TNSplit(p, o.A.Grad, a.slices, a.du, x,
+			matmul.Shape{M: o.Rank, N: l.In, K: rows, Accumulate: g.Accumulate})
 		g.complete(p, o.A)
 	}
 }

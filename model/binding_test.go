@@ -10,7 +10,8 @@ import (
 // Embedding and head, their gradients and all linears may be larger than what the
 // device binds to a kernel: they go by parts, and in f32 with the same bits.
 func TestBeyondTheBindingLimit(t *testing.T) {
-	c := Config{Hidden: 64, FFN: 96, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 3001, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 1e4}
+	c := Config{Hidden: 64, FFN: 96, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 3001, MaxSeqLen: 16, NormEps: 1e-5,
+		RopeTheta: 1e4}
 	const limit = 64 << 10
 	for _, tied := range []bool{false, true} {
 		c.Tied = tied
@@ -32,7 +33,8 @@ func TestBeyondTheBindingLimit(t *testing.T) {
 					got, gotLogits := gradients(t, m), logits(t, m, a, b)
 					if name == "f32" {
 						bits(t, "in parts", got, want)
-						bits(t, "in parts", map[string][]float32{"logits": gotLogits}, map[string][]float32{"logits": wantLogits})
+						bits(t, "in parts", map[string][]float32{"logits": gotLogits},
+							map[string][]float32{"logits": wantLogits})
 						return
 					}
 					var worst comparison // a sum over the vocabulary is rounded once per part

@@ -42,7 +42,8 @@ func (c Config) Validate() error {
 		name  string
 		value int
 	}{
-		{"hidden_size", c.Hidden}, {"intermediate_size", c.FFN}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
+		{"hidden_size", c.Hidden}, {"intermediate_size", c.FFN}, {"num_hidden_layers", c.Layers},
+		{"num_attention_heads", c.Heads},
 		{"num_key_value_heads", c.KVHeads}, {"vocab_size", c.Vocab}, {"max_position_embeddings", c.MaxSeqLen},
 	} {
 		if d.value < 1 {
@@ -59,13 +60,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("rope_theta is %g: it must be above 0 and below 1e30", c.RopeTheta)
 	}
 	if c.Hidden%c.Heads != 0 {
-		return fmt.Errorf("hidden_size %d is not divisible by num_attention_heads %d: every head needs the same size", c.Hidden, c.Heads)
+		return fmt.Errorf("hidden_size %d is not divisible by num_attention_heads %d: every head needs the same size",
+			c.Hidden, c.Heads)
 	}
 	if c.Heads%c.KVHeads != 0 {
-		return fmt.Errorf("num_attention_heads %d is not divisible by num_key_value_heads %d: every key-value head serves the same number of heads", c.Heads, c.KVHeads)
+		return fmt.Errorf("num_attention_heads %d is not divisible by num_key_value_heads %d: every key-value "+
+			"head serves the same number of heads", c.Heads, c.KVHeads)
 	}
 	if c.HeadDim()%2 != 0 {
-		return fmt.Errorf("head size %d (hidden_size %d / num_attention_heads %d) is odd: rotary embeddings turn pairs", c.HeadDim(), c.Hidden, c.Heads)
+		return fmt.Errorf("head size %d (hidden_size %d / num_attention_heads %d) is odd: rotary embeddings turn pairs",
+			c.HeadDim(), c.Hidden, c.Heads)
 	}
 	if err := validTensors(c, blockTensors); err != nil {
 		return err
@@ -155,7 +159,8 @@ func (c Config) LoRAParams(rank int, targets []string) (int64, error) {
 	for i, target := range targets {
 		at := slices.IndexFunc(c.LinearShapes(), func(l LinearShape) bool { return l.Name == target })
 		if at < 0 {
-			return 0, fmt.Errorf("LoRA target %q is none of a block's linears: %s", target, strings.Join(LinearNames(), ", "))
+			return 0, fmt.Errorf("LoRA target %q is none of a block's linears: %s", target,
+				strings.Join(LinearNames(), ", "))
 		}
 		if slices.Contains(targets[:i], target) {
 			return 0, fmt.Errorf("LoRA target %q is given twice", target)

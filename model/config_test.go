@@ -28,8 +28,10 @@ func TestPresetParameters(t *testing.T) {
 		if err := config.Validate(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if config.LayerParams() != c.layer || config.BlockParams()-config.LayerParams() != c.norms || config.HeadParams() != c.head || config.TotalParams() != c.total {
-			t.Errorf("%s: layer %d, norms %d, head %d, total %d, want %+v", c.name, config.LayerParams(), config.BlockParams()-config.LayerParams(), config.HeadParams(), config.TotalParams(), c)
+		if config.LayerParams() != c.layer || config.BlockParams()-config.LayerParams() != c.norms ||
+			config.HeadParams() != c.head || config.TotalParams() != c.total {
+			t.Errorf("%s: layer %d, norms %d, head %d, total %d, want %+v", c.name, config.LayerParams(),
+				config.BlockParams()-config.LayerParams(), config.HeadParams(), config.TotalParams(), c)
 		}
 	}
 	if len(Presets()) != 7 {
@@ -164,7 +166,8 @@ func TestAdapterParams(t *testing.T) {
 		{2, []string{"q_proj"}, `"q_proj"`},
 		{2, []string{"wq", "wq"}, "twice"},
 	} {
-		if n, err := smallConfig(false).LoRAParams(c.rank, c.targets); err == nil || !strings.Contains(err.Error(), c.want) {
+		if n, err := smallConfig(false).LoRAParams(c.rank, c.targets); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("rank %d on %v: %d (%v), want %q", c.rank, c.targets, n, err, c.want)
 		}
 	}
@@ -172,5 +175,6 @@ func TestAdapterParams(t *testing.T) {
 
 // smallConfig has grouped-query attention and no dimension twice.
 func smallConfig(tied bool) Config {
-	return Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 2, Vocab: 11, MaxSeqLen: 32, NormEps: 1e-5, RopeTheta: 10000, Tied: tied}
+	return Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 2, Vocab: 11, MaxSeqLen: 32, NormEps: 1e-5,
+		RopeTheta: 10000, Tied: tied}
 }

@@ -97,7 +97,8 @@ func (m *Model) NewMixer() (*Mixer, error) {
 			}
 			words = m.largestLinear(dtypeOf(m.Storage.Precision))
 		}
-		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32, Shape: []int{words}})
+		t, err := m.dev.New(gpu.Spec{Name: fmt.Sprintf("mix.%d", i), Class: gpu.Scratch, DType: gpu.U32,
+			Shape: []int{words}})
 		if err != nil {
 			x.Free()
 			return nil, err
@@ -125,7 +126,8 @@ func (x *Mixer) Weight(p *gpu.Pass, i int, q *Param) gpu.Tensor {
 func (x *Mixer) Linear(p *gpu.Pass, i int, l *Linear) gpu.Tensor {
 	out := x.Weight(p, i, l.Param)
 	if l.LoRA != nil {
-		matmul.NN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight, matmul.Shape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
+		matmul.NN(p, out, l.LoRA.B.Weight, l.LoRA.A.Weight,
+			matmul.Shape{M: l.Out, N: l.In, K: l.LoRA.Rank, Scale: l.LoRA.Scale, Accumulate: true})
 	}
 	return out
 }
@@ -186,7 +188,8 @@ func (m *Model) dense(p *gpu.Pass, q *Param, room gpu.Tensor) gpu.Tensor {
 	if q.Weight.DType != gpu.I8 {
 		return q.Weight
 	}
-	out := room.As(gpu.Spec{Name: q.Name + ".dense", Class: gpu.Scratch, DType: dtypeOf(m.Storage.Precision), Shape: q.Weight.Shape}, 0)
+	out := room.As(gpu.Spec{Name: q.Name + ".dense", Class: gpu.Scratch, DType: dtypeOf(m.Storage.Precision),
+		Shape: q.Weight.Shape}, 0)
 	wgsl.Dequantize(p, out, q.Weight, q.Scales)
 	return out
 }

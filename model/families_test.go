@@ -35,7 +35,8 @@ func TestFamilies(t *testing.T) {
 		t.Run(e.Name(), func(t *testing.T) {
 			if why, ok := refused[e.Name()]; ok {
 				_, err := LoadHF(gpu.NewHost(), dir)
-				if err == nil || !strings.Contains(err.Error(), "not supported: ") || !strings.Contains(err.Error(), why) {
+				if err == nil || !strings.Contains(err.Error(), "not supported: ") ||
+					!strings.Contains(err.Error(), why) {
 					t.Errorf("error %v, want one that names %s", err, why)
 				}
 				return
@@ -72,7 +73,8 @@ func testFamily(t *testing.T, d gpu.Device, dir string) {
 	}
 	c.report(t)
 	a := newActivations(t, m, Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0].IDs)})
-	if got := meanLoss(t, m, a, newBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 && golden.MeanLoss-got <= 1e-4) {
+	if got := meanLoss(t, m, a, newBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 &&
+		golden.MeanLoss-got <= 1e-4) {
 		t.Errorf("mean loss %.6f, want %.6f within 1e-4", got, golden.MeanLoss)
 	}
 }

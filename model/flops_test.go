@@ -11,7 +11,8 @@ func TestFLOPsByHand(t *testing.T) {
 	// Hidden 4 in 2 heads of 2 over 1 key-value head, so wq and wo are 4 x 4,
 	// wk and wv 2 x 4; FFN 6: gate and up 6 x 4, down 4 x 6; vocabulary 5. One
 	// sequence of 3.
-	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5, RopeTheta: 1e4}
+	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
+		RopeTheta: 1e4}
 	s := Size{Batch: 1, SeqLen: 3}
 	const (
 		linears   = 2 * 3 * (16 + 8 + 8 + 16 + 24 + 24 + 24) // 720
@@ -39,7 +40,8 @@ func TestFLOPsByHand(t *testing.T) {
 		{"two blocks", Plain(c, 2), [2]float64{2*linears + 8*attention + head, 4*linears + 28*attention + 2*head}},
 		{"tied", tied, [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
 		{"inference", Plain(c, 2).ForInference(), [2]float64{2*linears + 8*attention + head, 0}},
-		{"wrapped", wrapped, [2]float64{2*linears + adapters + 8*attention + head, 3*linears + 2*adapters + 28*attention + 2*head}},
+		{"wrapped", wrapped, [2]float64{2*linears + adapters + 8*attention + head,
+			3*linears + 2*adapters + 28*attention + 2*head}},
 		{"frozen", between, [2]float64{2*linears + 8*attention + head, 3*linears + 28*attention + 2*head}},
 		{"upper half", upper, [2]float64{2*linears + 8*attention + head, 2*linears + 14*attention + head}},
 	} {
@@ -51,19 +53,22 @@ func TestFLOPsByHand(t *testing.T) {
 
 // The parts of a grown model with recomputation.
 func TestFLOPsParts(t *testing.T) {
-	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5, RopeTheta: 1e4}
+	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
+		RopeTheta: 1e4}
 	l := Plain(c, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
 	l.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// By the numbers of TestFLOPsByHand; the first block is run again but for down and its
 	// adapter's B.
-	want := FLOPs{WeightGradients: 720, Adapters: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120, Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
+	want := FLOPs{WeightGradients: 720, Adapters: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120,
+		Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
 	got := l.FLOPs(Size{Batch: 1, SeqLen: 3, Recompute: true})
 	want.Forward, want.Backward = got.Forward, got.Backward
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if sum := 4*720 + got.WeightGradients + got.Adapters + got.Attention + got.Head + got.Recomputation; got.Total() != sum {
+	if sum :=
+		4*720 + got.WeightGradients + got.Adapters + got.Attention + got.Head + got.Recomputation; got.Total() != sum {
 		t.Errorf("the parts and two linears each way are %g, all is %g", sum, got.Total())
 	}
 }
@@ -77,7 +82,8 @@ func TestFLOPsPerParameter(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := float64(int64(c.Layers)*c.LayerParams() + c.EmbeddingParams())
-		one, f := Plain(c, c.Layers).FLOPs(Size{Batch: 1, SeqLen: 1}), Plain(c, c.Layers).FLOPs(Size{Batch: 8, SeqLen: c.MaxSeqLen})
+		one, f := Plain(c, c.Layers).FLOPs(Size{Batch: 1, SeqLen: 1}), Plain(c,
+			c.Layers).FLOPs(Size{Batch: 8, SeqLen: c.MaxSeqLen})
 		if ratio := one.Total() / (6 * n); ratio < 1 || ratio > 1.01 {
 			t.Errorf("%s: %.4f of 6 N for one token", name, ratio)
 		}

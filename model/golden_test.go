@@ -98,7 +98,8 @@ func TestTinyStep(t *testing.T) {
 		bits(t, "weights after a step without an update", weights(t, m), before)
 
 		var c comparison
-		c.check(t, "logits", logits(t, m, a, step.batch()), readTensors(t, "testdata/tiny/logits.safetensors")["logits"], logitTolerance)
+		c.check(t, "logits", logits(t, m, a, step.batch()),
+			readTensors(t, "testdata/tiny/logits.safetensors")["logits"], logitTolerance)
 		c.report(t)
 	})
 }
@@ -171,7 +172,8 @@ func TestVanillaGradients(t *testing.T) {
 				checkGradients(t, m, readTensors(t, growthData+c.gradients))
 				if c.model == "initial" {
 					var c comparison
-					c.check(t, "logits", logits(t, m, a, b), readTensors(t, growthData+"vanilla_logits.safetensors")["logits"], logitTolerance)
+					c.check(t, "logits", logits(t, m, a, b),
+						readTensors(t, growthData+"vanilla_logits.safetensors")["logits"], logitTolerance)
 					c.report(t)
 				}
 			})

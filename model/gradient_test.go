@@ -12,7 +12,8 @@ import (
 // unlike has grouped-query attention, no dimension twice, and an eps and theta
 // that show when they are wrong.
 func unlike(tied bool) Config {
-	return Config{Hidden: 24, FFN: 20, Layers: 3, Heads: 6, KVHeads: 2, Vocab: 29, MaxSeqLen: 9, NormEps: 1e-2, RopeTheta: 50, Tied: tied}
+	return Config{Hidden: 24, FFN: 20, Layers: 3, Heads: 6, KVHeads: 2, Vocab: 29, MaxSeqLen: 9, NormEps: 1e-2,
+		RopeTheta: 50, Tied: tied}
 }
 
 // partly has a frozen block under LoRA, a trainable one under it, and a plain
@@ -123,7 +124,8 @@ func TestHeadChunks(t *testing.T) {
 						t.Errorf("%s: loss %.9g, want %.9g", what, loss, wantLoss)
 					}
 					bits(t, what, gradients(t, m), want)
-					bits(t, what, map[string][]float32{"logits": logits(t, m, a, b)}, map[string][]float32{"logits": wantLogits})
+					bits(t, what, map[string][]float32{"logits": logits(t, m, a, b)},
+						map[string][]float32{"logits": wantLogits})
 					near(t, what+": loss without gradients", meanLoss(t, m, a, b), wantLoss, lossTolerance)
 				}
 			})
@@ -133,7 +135,8 @@ func TestHeadChunks(t *testing.T) {
 
 func TestHeadChunk(t *testing.T) {
 	for _, c := range []struct{ vocab, rows, want int }{
-		{29, 27, 27}, {5000, 838, 838}, {5000, 1000, 832}, {160000, 100, 26}, {32000, 4096, 128}, {4 << 20, 9, 1}, {5 << 20, 9, 1},
+		{29, 27, 27}, {5000, 838, 838}, {5000, 1000, 832}, {160000, 100, 26}, {32000, 4096, 128}, {4 << 20, 9, 1},
+		{5 << 20, 9, 1},
 	} {
 		if got := DefaultHeadRows(Config{Vocab: c.vocab}, Size{Batch: 1, SeqLen: c.rows}); got != c.want {
 			t.Errorf("vocabulary %d, %d rows: %d at once, want %d", c.vocab, c.rows, got, c.want)
@@ -143,7 +146,8 @@ func TestHeadChunk(t *testing.T) {
 
 // A vocabulary whose logits exceed the budget on their own, in real chunks.
 func TestLargeVocabulary(t *testing.T) {
-	c := Config{Hidden: 4, FFN: 6, Layers: 1, Heads: 2, KVHeads: 1, Vocab: 60000, MaxSeqLen: 75, NormEps: 1e-5, RopeTheta: 10000}
+	c := Config{Hidden: 4, FFN: 6, Layers: 1, Heads: 2, KVHeads: 1, Vocab: 60000, MaxSeqLen: 75, NormEps: 1e-5,
+		RopeTheta: 10000}
 	s := Size{Batch: 1, SeqLen: 75}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		m := newModel(t, d, Plain(c, 1), 8)
@@ -183,7 +187,8 @@ func TestRepeatable(t *testing.T) {
 // gradients are the host's. Random weights of this width amplify float32's
 // rounding, by 20 times against a deviation of 0.05, hence the tolerance.
 func TestAdapterAgainstHost(t *testing.T) {
-	c := Config{Hidden: 80, FFN: 136, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 301, MaxSeqLen: 128, NormEps: 1e-5, RopeTheta: 10000}
+	c := Config{Hidden: 80, FFN: 136, Layers: 2, Heads: 4, KVHeads: 2, Vocab: 301, MaxSeqLen: 128, NormEps: 1e-5,
+		RopeTheta: 10000}
 	l := Plain(c, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
 	l.LoRA = LoRALayout{Rank: 17, Alpha: 17, Targets: LinearNames()}

@@ -230,7 +230,8 @@ func hfNames(m *Model) map[string]string {
 	for hf, p := range m.hfParams() {
 		names[p.Name] = hf
 		for _, matrix := range []string{"a", "b"} {
-			names[p.Name+".lora_"+matrix] = strings.TrimSuffix(hf, "weight") + "lora_" + strings.ToUpper(matrix) + ".weight"
+			names[p.Name+".lora_"+matrix] = strings.TrimSuffix(hf, "weight") + "lora_" + strings.ToUpper(matrix) +
+				".weight"
 		}
 	}
 	return names
@@ -295,7 +296,8 @@ func (c *comparison) within(t *testing.T, name string, got, want []float32, allo
 			used, at = u, i
 		}
 	}
-	line := fmt.Sprintf("%s: element %d of %d is %g, want %g: %.1f%% of the allowance of %.2g", name, at, len(got), got[at], want[at], 100*used, allowance)
+	line := fmt.Sprintf("%s: element %d of %d is %g, want %g: %.1f%% of the allowance of %.2g", name, at, len(got),
+		got[at], want[at], 100*used, allowance)
 	if used > 1 {
 		t.Error(line)
 	}

@@ -108,11 +108,13 @@ func checkTensors(c Config, t *checkpoint.Tensors) error {
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%d of the %d tensors that %s requires are missing or wrong: %w", wrong, len(required), configName, first)
+		return fmt.Errorf("%d of the %d tensors that %s requires are missing or wrong: %w", wrong, len(required),
+			configName, first)
 	}
 	if c.Tied {
 		if shape, ok := t.Shape(headTensor.hf); ok && !slices.Equal(shape, headTensor.shape(c)) {
-			return fmt.Errorf("%s has shape %v, but is tied to the embedding of %v", headTensor.hf, shape, embedTensor.shape(c))
+			return fmt.Errorf("%s has shape %v, but is tied to the embedding of %v", headTensor.hf, shape,
+				embedTensor.shape(c))
 		}
 	}
 	return nil
@@ -144,7 +146,8 @@ const pieceElements = 1 << 20
 // (0: one file). bos and eos are token ids, nil where there is none. The caller
 // commits.
 func WriteHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, shardBytes int64, bos, eos *int) error {
-	torch, ok := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.F16: "float16", checkpoint.BF16: "bfloat16"}[dtype]
+	torch, ok := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.F16: "float16",
+		checkpoint.BF16: "bfloat16"}[dtype]
 	if !ok {
 		return fmt.Errorf("a model cannot be written as %q: choose F32, F16 or BF16", dtype)
 	}

@@ -133,7 +133,8 @@ func TestWriteThenOpenHF(t *testing.T) {
 			}
 			for n := range want {
 				if math.Abs(float64(have[n]-want[n])) > c.tolerance*math.Abs(float64(want[n])) {
-					t.Fatalf("%s as %s: element %d is %g, want %g within %g", i.Name, c.dtype, n, have[n], want[n], c.tolerance)
+					t.Fatalf("%s as %s: element %d is %g, want %g within %g", i.Name, c.dtype, n, have[n], want[n],
+						c.tolerance)
 				}
 			}
 		}
@@ -190,7 +191,8 @@ func writeTensors(t *testing.T, c Config, infos []checkpoint.Info) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", nil, nil), config.Close()); err != nil {
+	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", nil, nil),
+		config.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -211,14 +213,21 @@ func TestOpenHFChecksTensors(t *testing.T) {
 	}{
 		{"whole", false, slices.Clone[[]checkpoint.Info], "", nil},
 		{"tied with a copy", true, extra("lm_head.weight", 11, 16), "", nil},
-		{"tied with another head", true, extra("lm_head.weight", 12, 16), "lm_head.weight has shape [12 16], but is tied", nil},
+		{"tied with another head", true, extra("lm_head.weight", 12, 16),
+			"lm_head.weight has shape [12 16], but is tied", nil},
 		{"inv_freq", true, extra("model.layers.0.self_attn.rotary_emb.inv_freq", 2), "", nil},
-		{"bias", true, extra("model.layers.0.self_attn.q_proj.bias", 16), "", []string{"model.layers.0.self_attn.q_proj.bias"}},
-		{"a layer too many", true, extra("model.layers.3.mlp.up_proj.weight", 24, 16), "", []string{"model.layers.3.mlp.up_proj.weight"}},
+		{"bias", true, extra("model.layers.0.self_attn.q_proj.bias", 16), "",
+			[]string{"model.layers.0.self_attn.q_proj.bias"}},
+		{"a layer too many", true, extra("model.layers.3.mlp.up_proj.weight", 24, 16), "",
+			[]string{"model.layers.3.mlp.up_proj.weight"}},
 		{"no head", false, func(l []checkpoint.Info) []checkpoint.Info { return l[:len(l)-1] },
-			"1 of the 30 tensors that config.json requires are missing or wrong: lm_head.weight is missing and tie_word_embeddings is false", nil},
-		{"a layer too few", false, func(l []checkpoint.Info) []checkpoint.Info { return append(slices.Clone(l[:19]), l[28:]...) },
-			"9 of the 30 tensors that config.json requires are missing or wrong: model.layers.2.input_layernorm.weight is missing", nil},
+			"1 of the 30 tensors that config.json requires are missing or wrong: lm_head.weight is missing and " +
+				"tie_word_embeddings is false", nil},
+		{"a layer too few", false, func(l []checkpoint.Info) []checkpoint.Info {
+			return append(slices.Clone(l[:19]), l[28:]...)
+		},
+			"9 of the 30 tensors that config.json requires are missing or wrong: " +
+				"model.layers.2.input_layernorm.weight is missing", nil},
 		{"transposed", false, func(l []checkpoint.Info) []checkpoint.Info {
 			l[3].Shape = []int{16, 8}
 			return l
@@ -262,11 +271,13 @@ func TestOpenHFChecksTensors(t *testing.T) {
 
 func TestOpenSharedModels(t *testing.T) {
 	dirs := tinyLlama(t)
-	tiny := Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000}
+	tiny := Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5,
+		RopeTheta: 10000}
 	for dir, want := range map[string]Config{
-		dirs["single"]:                         tiny,
-		dirs["shards"]:                         tiny,
-		datatest.Path(t, "models/stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512, MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
+		dirs["single"]: tiny,
+		dirs["shards"]: tiny,
+		datatest.Path(t, "models/stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512,
+			MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
 	} {
 		c, tensors, err := OpenHF(dir)
 		if err != nil {

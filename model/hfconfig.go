@@ -106,7 +106,8 @@ func (f hfConfig) config() (Config, error) {
 		return Config{}, err
 	}
 	if f.HeadDim != nil && *f.HeadDim != c.HeadDim() {
-		return Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d = %d", *f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
+		return Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d = %d",
+			*f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
 	}
 	return c, nil
 }

@@ -24,7 +24,8 @@ func write(t *testing.T, path, text string) string {
 }
 
 func TestReadConfig(t *testing.T) {
-	defaults := Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 4, Vocab: 11, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}
+	defaults := Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 4, Vocab: 11, MaxSeqLen: 2048, NormEps: 1e-6,
+		RopeTheta: 10000}
 	changed := func(change func(c *Config)) Config {
 		c := defaults
 		change(&c)
@@ -36,11 +37,17 @@ func TestReadConfig(t *testing.T) {
 	}{
 		{minimal, defaults},
 		{with(`"num_key_value_heads": null, "rope_scaling": null, "head_dim": null, "rope_theta": null`), defaults},
-		{with(`"num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 500000, "tie_word_embeddings": true, "max_position_embeddings": 77`),
-			changed(func(c *Config) { c.KVHeads, c.NormEps, c.RopeTheta, c.Tied, c.MaxSeqLen = 2, 1e-5, 500000, true, 77 })},
-		{with(`"rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"}`), changed(func(c *Config) { c.RopeTheta = 500000 })},
-		{with(`"rope_theta": 20000.0, "rope_parameters": {"rope_type": "default"}`), changed(func(c *Config) { c.RopeTheta = 20000 })},
-		{with(`"model_type": "llama", "hidden_act": "silu", "attention_bias": false, "mlp_bias": false, "head_dim": 4, "pretraining_tp": 1, "torch_dtype": "bfloat16"`), defaults},
+		{with(
+			`"num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 500000, "tie_word_embeddings": true, "max_position_embeddings": 77`),
+			changed(func(c *Config) {
+				c.KVHeads, c.NormEps, c.RopeTheta, c.Tied, c.MaxSeqLen = 2, 1e-5, 500000, true, 77
+			})},
+		{with(`"rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"}`),
+			changed(func(c *Config) { c.RopeTheta = 500000 })},
+		{with(`"rope_theta": 20000.0, "rope_parameters": {"rope_type": "default"}`),
+			changed(func(c *Config) { c.RopeTheta = 20000 })},
+		{with(
+			`"model_type": "llama", "hidden_act": "silu", "attention_bias": false, "mlp_bias": false, "head_dim": 4, "pretraining_tp": 1, "torch_dtype": "bfloat16"`), defaults},
 	} {
 		dir := t.TempDir()
 		path := write(t, filepath.Join(dir, "config.json"), c.text)
@@ -60,21 +67,25 @@ func TestReadConfigRefuses(t *testing.T) {
 		{with(`"attention_bias": true`), "not supported: attention_bias true"},
 		{with(`"mlp_bias": true`), "not supported: mlp_bias true"},
 		{with(`"attention_dropout": 0.1`), "not supported: attention_dropout 0.1"},
-		{with(`"rope_scaling": {"factor": 8.0, "rope_type": "llama3"}`), `not supported: rope_scaling {"factor":8.0,"rope_type":"llama3"} (only null)`},
-		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`), `not supported: rope_parameters: rope_type "yarn"`},
+		{with(`"rope_scaling": {"factor": 8.0, "rope_type": "llama3"}`),
+			`not supported: rope_scaling {"factor":8.0,"rope_type":"llama3"} (only null)`},
+		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`),
+			`not supported: rope_parameters: rope_type "yarn"`},
 		{with(`"rope_parameters": {"partial_rotary_factor": 0.5}`), "partial_rotary_factor 0.5"},
 		{with(`"partial_rotary_factor": 0.5`), "not supported: partial_rotary_factor 0.5"},
 		{with(`"quantization_config": {"bits": 4}`), "not supported: quantization_config"},
 		{with(`"head_dim": 8`), "not supported: head_dim 8, where hidden_size 16 / num_attention_heads 4 = 4"},
 		{with(`"hidden_size": 18`), "hidden_size 18 is not divisible by num_attention_heads 4"},
 		{with(`"num_attention_heads": 0`), "num_attention_heads is 0"},
-		{`{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}`, "intermediate_size, vocab_size missing"},
+		{`{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}`,
+			"intermediate_size, vocab_size missing"},
 		{with(`"vocab_size": "many"`), "vocab_size"},
 		{`{`, "unexpected end"},
 		{``, "unexpected end"},
 	} {
 		path := write(t, filepath.Join(t.TempDir(), "shape.json"), c.text)
-		if got, err := ReadConfig(path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+		if got, err := ReadConfig(path); err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s = %+v (%v), want %q", c.text, got, err, c.want)
 		}
 	}
@@ -131,7 +142,8 @@ func TestWriteConfig(t *testing.T) {
 		if err := WriteConfig(&b, c, "float32", &eos, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReadConfig(write(t, filepath.Join(t.TempDir(), "config.json"), b.String())); got != c || err != nil {
+		if got, err := ReadConfig(write(t, filepath.Join(t.TempDir(), "config.json"), b.String())); got != c ||
+			err != nil {
 			t.Errorf("%s came back as %+v (%v)", name, got, err)
 		}
 	}
@@ -147,14 +159,16 @@ func TestWriteConfig(t *testing.T) {
 		{Config{}, "float32", 0, 0, "hidden_size is 0"},
 	} {
 		b.Reset()
-		if err := WriteConfig(&b, bad.config, bad.dtype, &bad.bos, &bad.eos); err == nil || !strings.Contains(err.Error(), bad.want) || b.Len() > 0 {
+		if err := WriteConfig(&b, bad.config, bad.dtype, &bad.bos, &bad.eos); err == nil ||
+			!strings.Contains(err.Error(), bad.want) || b.Len() > 0 {
 			t.Errorf("%v after %d bytes, want %q", err, b.Len(), bad.want)
 		}
 	}
 }
 
 func TestDecimal(t *testing.T) {
-	for v, want := range map[decimal]string{10000: "10000.0", 500000: "500000.0", 1e-5: "1e-05", 1e-6: "1e-06", 0.02: "0.02", 1e6: "1e+06", 0: "0.0", 1e21: "1e+21"} {
+	for v, want := range map[decimal]string{10000: "10000.0", 500000: "500000.0", 1e-5: "1e-05", 1e-6: "1e-06",
+		0.02: "0.02", 1e6: "1e+06", 0: "0.0", 1e21: "1e+21"} {
 		got, err := json.Marshal(v)
 		if string(got) != want || err != nil {
 			t.Errorf("%g is written as %s (%v), want %s", float64(v), got, err, want)

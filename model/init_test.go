@@ -11,7 +11,8 @@ import (
 
 // initLayout has blocks of the given IDs, the last one under LoRA.
 func initLayout(ids ...int) Layout {
-	l := Plain(Config{Hidden: 64, FFN: 96, Layers: 4, Heads: 4, KVHeads: 2, Vocab: 128, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 10000}, len(ids))
+	l := Plain(Config{Hidden: 64, FFN: 96, Layers: 4, Heads: 4, KVHeads: 2, Vocab: 128, MaxSeqLen: 8, NormEps: 1e-5,
+		RopeTheta: 10000}, len(ids))
 	for i, id := range ids {
 		l.Blocks[i].ID = id
 	}
@@ -123,7 +124,8 @@ func TestInitKeeps(t *testing.T) {
 
 // Larger than the pieces in which values are uploaded.
 func TestInitLarge(t *testing.T) {
-	l := Plain(Config{Hidden: 64, FFN: 8, Layers: 1, Heads: 2, KVHeads: 2, Vocab: initChunk/64 + 3, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 10000, Tied: true}, 1)
+	l := Plain(Config{Hidden: 64, FFN: 8, Layers: 1, Heads: 2, KVHeads: 2, Vocab: initChunk/64 + 3, MaxSeqLen: 8,
+		NormEps: 1e-5, RopeTheta: 10000, Tied: true}, 1)
 	embed := initialised(t, gpu.NewHost(), l, 1)["embed"]
 	next := fresh(&Param{Name: "embed", Role: RoleEmbedding, Weight: gpu.Tensor{Spec: l.Params()[0].Weight}}, 1)
 	for i, v := range embed {

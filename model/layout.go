@@ -126,7 +126,8 @@ func (l Layout) splitWords(rows int) (words int) {
 	}
 	for _, s := range l.LinearShapes() {
 		if slices.Contains(l.LoRA.Targets, s.Name) {
-			for _, x := range []gpu.Spec{matmul.SplitSpec(s.Out, l.LoRA.Rank, rows), matmul.SplitSpec(l.LoRA.Rank, s.In, rows)} {
+			for _, x := range []gpu.Spec{matmul.SplitSpec(s.Out, l.LoRA.Rank, rows),
+				matmul.SplitSpec(l.LoRA.Rank, s.In, rows)} {
 				if x.Name != "" {
 					words = max(words, x.Words())
 				}
@@ -154,7 +155,8 @@ func (a LoRALayout) Validate(c Config) error {
 	}
 	for _, s := range c.LinearShapes() {
 		if slices.Contains(a.Targets, s.Name) && a.Rank > min(s.Out, s.In) {
-			return fmt.Errorf("LoRA rank %d is above what %s (%d x %d) can hold: choose at most %d", a.Rank, s.Name, s.Out, s.In, min(s.Out, s.In))
+			return fmt.Errorf("LoRA rank %d is above what %s (%d x %d) can hold: choose at most %d", a.Rank, s.Name,
+				s.Out, s.In, min(s.Out, s.In))
 		}
 	}
 	return nil
@@ -197,7 +199,8 @@ func (l Layout) param(name string, role Role, block int, trains bool, shape ...i
 // int8 keeps a linear's weight in 8 bits, with scales.
 func (p ParamSpec) int8() ParamSpec {
 	p.Weight.DType = gpu.I8
-	p.Scales = gpu.Spec{Name: p.Weight.Name + ".scales", Class: p.Weight.Class, Shape: []int{p.Weight.Rows(), gpu.Groups(p.Weight.Cols(), wgsl.QuantizeGroup)}}
+	p.Scales = gpu.Spec{Name: p.Weight.Name + ".scales", Class: p.Weight.Class,
+		Shape: []int{p.Weight.Rows(), gpu.Groups(p.Weight.Cols(), wgsl.QuantizeGroup)}}
 	return p
 }
 
@@ -272,7 +275,9 @@ func (l Layout) lowestTrainable() int {
 	if l.TrainEmbedding && !l.Inference {
 		return -1
 	}
-	if i := slices.IndexFunc(l.Blocks, func(b BlockLayout) bool { return slices.ContainsFunc(l.blockParams(b), ParamSpec.Trains) }); i >= 0 {
+	if i := slices.IndexFunc(l.Blocks, func(b BlockLayout) bool {
+		return slices.ContainsFunc(l.blockParams(b), ParamSpec.Trains)
+	}); i >= 0 {
 		return i
 	}
 	return len(l.Blocks)

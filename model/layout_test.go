@@ -62,7 +62,8 @@ func TestDecay(t *testing.T) {
 		for _, p := range newModel(t, gpu.NewHost(), l, 1).Params() {
 			want := !strings.HasSuffix(p.Name, "norm")
 			if p.Role != planned[p.Name] || p.Role.Decays() != want {
-				t.Errorf("%s is a %s, planned %s; it decays: %v, want %v", name+" "+p.Name, p.Role, planned[p.Name], p.Role.Decays(), want)
+				t.Errorf("%s is a %s, planned %s; it decays: %v, want %v", name+" "+p.Name, p.Role, planned[p.Name],
+					p.Role.Decays(), want)
 			}
 		}
 	}

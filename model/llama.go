@@ -215,7 +215,8 @@ func (m *Model) block(layout BlockLayout) *Block {
 		l := &Linear{Param: p, Out: p.Weight.Rows(), In: p.Weight.Cols(), at: len(b.linears)}
 		if a := m.params[p.Name+loraA]; a != nil {
 			rank := m.Layout.LoRA.Rank
-			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: rank, Scale: float32(m.Layout.LoRA.Alpha / float64(rank))}
+			scale := float32(m.Layout.LoRA.Alpha / float64(rank))
+			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: rank, Scale: scale}
 		}
 		b.linears = append(b.linears, l)
 		*t.linear(b) = l

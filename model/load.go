@@ -17,7 +17,9 @@ func LoadHF(dev gpu.Device, dir string) (*Model, error) {
 	}
 	defer tensors.Close()
 	if unused := Unused(c, tensors); len(unused) > 0 {
-		return nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be another model", dir, len(unused), unused[0])
+		return nil,
+			fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be "+
+				"another model", dir, len(unused), unused[0])
 	}
 	l := Plain(c, c.Layers).ForInference()
 	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {

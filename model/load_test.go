@@ -83,7 +83,8 @@ func TestLoadHFRefusesTensorsWithoutAPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := d.Ledger().Total()
-	if _, err := LoadHF(d, dir); err == nil || !strings.Contains(err.Error(), "9 tensors have no place") || !strings.Contains(err.Error(), "model.layers.1.") {
+	if _, err := LoadHF(d, dir); err == nil || !strings.Contains(err.Error(), "9 tensors have no place") ||
+		!strings.Contains(err.Error(), "model.layers.1.") {
 		t.Errorf("loading a file with a layer too many: %v", err)
 	}
 	if _, err := LoadHF(d, t.TempDir()); err == nil {

@@ -42,7 +42,8 @@ func TestLoRAGolden(t *testing.T) {
 
 	// The linear is up: (F, C).
 	l := Plain(Config{
-		Hidden: in, FFN: out, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 8, MaxSeqLen: rows, NormEps: 1e-5, RopeTheta: 10000,
+		Hidden: in, FFN: out, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 8, MaxSeqLen: rows,
+		NormEps: 1e-5, RopeTheta: 10000,
 	}, 1)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
 	l.LoRA = LoRALayout{Rank: h.R, Alpha: h.Alpha, Targets: []string{"up"}}

@@ -13,9 +13,11 @@ var presets = []struct {
 	config Config
 }{
 	// The demo's: two stages of it train in minutes on two cores.
-	{"tiny", Config{Hidden: 96, FFN: 256, Layers: 6, Heads: 4, KVHeads: 2, Vocab: 1024, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}},
+	{"tiny", Config{Hidden: 96, FFN: 256, Layers: 6, Heads: 4, KVHeads: 2, Vocab: 1024, MaxSeqLen: 256, NormEps: 1e-5,
+		RopeTheta: 10000, Tied: true}},
 	// karpathy/llama2.c's stories15M.
-	{"15m", Config{Hidden: 288, FFN: 768, Layers: 6, Heads: 6, KVHeads: 6, Vocab: 32000, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}},
+	{"15m", Config{Hidden: 288, FFN: 768, Layers: 6, Heads: 6, KVHeads: 6, Vocab: 32000, MaxSeqLen: 256, NormEps: 1e-5,
+		RopeTheta: 10000, Tied: true}},
 	// The shapes of the ReLoRA and GaLore papers; 368m is their "350m".
 	{"60m", baseline(512, 1376, 8, 8)},
 	{"130m", baseline(768, 2048, 12, 12)},
@@ -26,7 +28,8 @@ var presets = []struct {
 }
 
 func baseline(hidden, ffn, layers, heads int) Config {
-	return Config{Hidden: hidden, FFN: ffn, Layers: layers, Heads: heads, KVHeads: heads, Vocab: 32000, MaxSeqLen: 2048, NormEps: 1e-6, RopeTheta: 10000}
+	return Config{Hidden: hidden, FFN: ffn, Layers: layers, Heads: heads, KVHeads: heads, Vocab: 32000, MaxSeqLen: 2048,
+		NormEps: 1e-6, RopeTheta: 10000}
 }
 
 // Presets lists the names that Preset knows, smallest first.
@@ -51,7 +54,8 @@ func Preset(name string) (Config, error) {
 	if near := Nearest(lower, Presets()); len(near) > 0 {
 		hint = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
 	}
-	return Config{}, fmt.Errorf("unknown model preset %q%s: the presets are %s", name, hint, strings.Join(Presets(), ", "))
+	return Config{}, fmt.Errorf("unknown model preset %q%s: the presets are %s", name, hint,
+		strings.Join(Presets(), ", "))
 }
 
 // Nearest are the names that a misspelled one is likely to stand for, none if all are other words.

@@ -134,7 +134,8 @@ func LoadTensors(dev gpu.Device, path string, tensors []gpu.Tensor, others int) 
 	for _, x := range tensors {
 		want := info(x)
 		if i, ok := f.Info(x.Name); !ok || i.DType != want.DType || !slices.Equal(i.Shape, want.Shape) {
-			return fmt.Errorf("%s: tensor %s is %s %v, needed is %s %v", path, x.Name, i.DType, i.Shape, want.DType, want.Shape)
+			return fmt.Errorf("%s: tensor %s is %s %v, needed is %s %v",
+				path, x.Name, i.DType, i.Shape, want.DType, want.Shape)
 		}
 		err := pieces(x, func(row int, buf []float32) error {
 			if want.DType.Float() {

@@ -96,13 +96,15 @@ func (s Storage) Validate() error {
 	case !ok:
 		return fmt.Errorf("states %q: choose one of %s", s.States, strings.Join(StateNames(), ", "))
 	case set.precision != s.Precision:
-		return fmt.Errorf("states %q go with precision %s, not %s: choose %s", s.States, set.precision, s.Precision, strings.Join(statesOf(s.Precision), ", "))
+		return fmt.Errorf("states %q go with precision %s, not %s: choose %s", s.States, set.precision, s.Precision,
+			strings.Join(statesOf(s.Precision), ", "))
 	case s.Gradients != F32 && s.Gradients != BF16:
 		return fmt.Errorf("gradients of %q: choose %s or %s", s.Gradients, BF16, F32)
 	case s.Precision == F32 && s.Gradients != F32:
 		return fmt.Errorf("gradients of %s with precision %s: they can be %s only", s.Gradients, s.Precision, F32)
 	case s.Frozen != s.Precision && s.Frozen != Int8:
-		return fmt.Errorf("frozen weights of %q with precision %s: choose %s or %s", s.Frozen, s.Precision, s.Precision, Int8)
+		return fmt.Errorf("frozen weights of %q with precision %s: choose %s or %s", s.Frozen, s.Precision, s.Precision,
+			Int8)
 	}
 	return nil
 }

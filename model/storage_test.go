@@ -80,7 +80,8 @@ func TestRecomputeIsExact(t *testing.T) {
 					t.Errorf("loss %.9g, want %.9g", got, loss)
 				}
 				bits(t, "recomputed", gradients(t, m), want)
-				if a, b := gpu.Plan(ActivationSpecs(l, size)).Total(), gpu.Plan(ActivationSpecs(l, kept.Size)).Total(); a >= b {
+				if a, b := gpu.Plan(ActivationSpecs(l, size)).Total(),
+					gpu.Plan(ActivationSpecs(l, kept.Size)).Total(); a >= b {
 					t.Errorf("recomputation takes %d bytes, keeping takes %d", a, b)
 				}
 			})
@@ -195,7 +196,8 @@ func TestBF16GradientsFollowF32(t *testing.T) {
 func TestMasters(t *testing.T) {
 	d := gpu.NewHost()
 	values := []float32{1, -1.00390625, 1.001953125 /* a tie */, -1.001953125, 3.4e38, 1e-40, 0, -0.3}
-	c := Config{Hidden: 8, FFN: 8, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 8, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}
+	c := Config{Hidden: 8, FFN: 8, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 8, MaxSeqLen: 8, NormEps: 1e-5,
+		RopeTheta: 1e4}
 	for _, states := range []string{PaperStates, SplitStates, Flash8States} {
 		l := Plain(c, 1)
 		l.Storage = Storage{BF16, states, BF16, false, BF16}
@@ -225,7 +227,8 @@ func TestMasters(t *testing.T) {
 			if exact && master != values[i] {
 				t.Errorf("%s: the master of %g is %g", states, values[i], master)
 			}
-			if e := math.Abs(float64(master)-float64(values[i])) / math.Max(math.Abs(float64(values[i])), 1e-38); e > 1.0/(1<<15) {
+			if e := math.Abs(float64(master)-float64(values[i])) / math.Max(math.Abs(float64(values[i])),
+				1e-38); e > 1.0/(1<<15) {
 				t.Errorf("%s: the master of %g is %g", states, values[i], master)
 			}
 			if want := (math.Float32bits(values[i]) + 0x8000) >> 16; uint32(bits) != want {
@@ -303,7 +306,8 @@ func checkPadding(t *testing.T, what string, d gpu.Device, x gpu.Tensor) (n int)
 func TestExportIsWhatWasTrained(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		for name, s := range map[string]Storage{
-			"int8 under f32": {F32, FullStates, F32, false, Int8}, "bf16": {BF16, SplitStates, BF16, false, BF16}, "int8": {BF16, SplitStates, BF16, false, Int8},
+			"int8 under f32": {F32, FullStates, F32, false, Int8}, "bf16": {BF16, SplitStates, BF16, false, BF16},
+			"int8": {BF16, SplitStates, BF16, false, Int8},
 		} {
 			l := partly(false).in(s)
 			if name == "bf16" { // nothing to merge: it stays bf16
@@ -378,12 +382,16 @@ func TestStorageRefuses(t *testing.T) {
 		spoil func(*Storage)
 		want  []string
 	}{
-		"precision":                      {func(s *Storage) { s.Precision = "f16" }, []string{`"f16"`, "bf16"}},
-		"states":                         {func(s *Storage) { s.States = "none" }, []string{`"none"`, "paper, split, flash8"}},
-		"f32 states with bf16":           {func(s *Storage) { s.States = FullStates }, []string{`"f32"`, "bf16", "paper, split, flash8"}},
-		"flash8 with f32":                {func(s *Storage) { *s = FullStorage; s.States = Flash8States }, []string{"flash8", "f32"}},
-		"gradients":                      {func(s *Storage) { s.Gradients = "f16" }, []string{`"f16"`}},
-		"bf16 gradients of f32 weights":  {func(s *Storage) { *s = FullStorage; s.Gradients = BF16 }, []string{"bf16", "f32"}},
+		"precision": {func(s *Storage) { s.Precision = "f16" }, []string{`"f16"`, "bf16"}},
+		"states": {func(s *Storage) { s.States = "none" },
+			[]string{`"none"`, "paper, split, flash8"}},
+		"f32 states with bf16": {func(s *Storage) { s.States = FullStates },
+			[]string{`"f32"`, "bf16", "paper, split, flash8"}},
+		"flash8 with f32": {func(s *Storage) { *s = FullStorage; s.States = Flash8States },
+			[]string{"flash8", "f32"}},
+		"gradients": {func(s *Storage) { s.Gradients = "f16" }, []string{`"f16"`}},
+		"bf16 gradients of f32 weights": {func(s *Storage) { *s = FullStorage; s.Gradients = BF16 },
+			[]string{"bf16", "f32"}},
 		"frozen":                         {func(s *Storage) { s.Frozen = "int4" }, []string{`"int4"`, "int8"}},
 		"frozen f32 with precision bf16": {func(s *Storage) { s.Frozen = F32 }, []string{`"f32"`, "bf16"}},
 	} {

@@ -92,7 +92,8 @@ func validTensors(c Config, list []tensorRow) error {
 		case t.hf == "" || files[t.hf]:
 			return fmt.Errorf("a block's tensor %s has the name %q in files: it must be given, once", t.name, t.hf)
 		case t.shape == nil || len(t.shape(c)) != what.dims:
-			return fmt.Errorf("a block's tensor %s has no shape of %d dimensions, as a %s has", t.name, what.dims, t.role)
+			return fmt.Errorf("a block's tensor %s has no shape of %d dimensions, as a %s has", t.name, what.dims,
+				t.role)
 		case (t.linear != nil) != (t.role == RoleLinear) || (t.param != nil) == (t.linear != nil):
 			return fmt.Errorf("a block's tensor %s, a %s, is not where forward finds one", t.name, t.role)
 		}

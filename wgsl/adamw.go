@@ -19,38 +19,45 @@ var adamwF32 = adamw("adamw_f32", "", "", kernel.Storages[:1], []gpu.Access{w, w
 	ref.AdamWF32(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), adamwArgs(a))
 })
 
-var adamwPaper = adamw("adamw_paper", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF", func(a gpu.Args) {
-	ref.AdamWPaper(a.U(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
-})
+var adamwPaper = adamw("adamw_paper", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PFFFGF",
+	func(a gpu.Args) {
+		ref.AdamWPaper(a.U(0), a.F(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
+	})
 
-var adamwSplit = adamw("adamw_split", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF", func(a gpu.Args) {
-	ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
-})
+var adamwSplit = adamw("adamw_split", "", "", kernel.Storages[1:], []gpu.Access{w, w, w, w, r, r}, "PUFFGF",
+	func(a gpu.Args) {
+		ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
+	})
 
 var adamwFlash8 = flash8("", library.Text("companded"), ref.Companded)
 
 // flash8 declares adamw_flash8, with a suffix to its name, with a codec's functions.
 func flash8(suffix, codec string, c ref.Codec) *kernel.Family {
-	return adamw("adamw_flash8", suffix, codec+"\n", kernel.Storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF", func(a gpu.Args) {
-		ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
-	})
+	return adamw("adamw_flash8", suffix, codec+"\n", kernel.Storages[1:], []gpu.Access{w, w, w, w, w, r, r}, "PUUUUGF",
+		func(a gpu.Args) {
+			ref.AdamWFlash8(a.U(0), a.U(1), a.U(2), a.U(3), a.U(4), a.F(5), a.F(6), adamwArgs(a), c)
+		})
 }
 
 // adamw declares the kernels of file name.wgsl, with a suffix to their names and a
 // prelude, for the given storage types.
-func adamw(name, suffix, prelude string, list []kernel.Storage, access []gpu.Access, types string, host func(gpu.Args)) *kernel.Family {
+func adamw(name, suffix, prelude string, list []kernel.Storage, access []gpu.Access, types string,
+	host func(gpu.Args)) *kernel.Family {
 	return library.Family(gpu.Kernel{
-		Name: name + suffix, Entry: name, Source: library.Text("adamw") + "\n" + prelude + library.Text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
+		Name: name + suffix, Entry: name, Source: library.Text("adamw") +
+			"\n" + prelude + library.Text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
 	}, types, list)
 }
 
 // adamwParams are those for n eights; adamwArgs reads them.
 func adamwParams(p *gpu.Pass, n int, o *AdamW) []uint32 {
-	return p.Params(uint32(n), gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps), gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2))
+	return p.Params(uint32(n), gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps),
+		gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2))
 }
 
 func adamwArgs(a gpu.Args) AdamW {
-	return AdamW{LR: a.Float(1), Beta1: a.Float(2), Beta2: a.Float(3), Eps: a.Float(4), Decay: a.Float(5), Correction1: a.Float(6), Correction2: a.Float(7)}
+	return AdamW{LR: a.Float(1), Beta1: a.Float(2), Beta2: a.Float(3), Eps: a.Float(4), Decay: a.Float(5),
+		Correction1: a.Float(6), Correction2: a.Float(7)}
 }
 
 // AdamWF32 updates weight and its moments m and v, F32 of one shape, from grad (F32)
@@ -69,7 +76,8 @@ func AdamWPaper(p *gpu.Pass, weight, master, m, v, grad, stats gpu.Tensor, o Ada
 // AdamWSplit is AdamWPaper, bit for bit, without a master: low (U32, as many words as
 // weight) holds what SplitBits leaves of it, laid out like the weight.
 func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW) {
-	update(adamwSplit, p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v), floats(grad))
+	update(adamwSplit, p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v),
+		floats(grad))
 }
 
 // AdamWFlash8 updates a weight (BF16) whose master has 24 bits and whose moments have
@@ -89,13 +97,15 @@ func updateFlash8(f *kernel.Family, p *gpu.Pass, weight, low, m, v, scales, grad
 		group = ref.Flash8Group
 		ops   = 200 // to decode twice and to encode
 	)
-	update(f, p, group/8, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group}, plane{scales, 1, group}, floats(grad))
+	update(f, p, group/8, ops, stats, o, floats(weight), plane{low, 8, group}, plane{m, 8, group}, plane{v, 8, group},
+		plane{scales, 1, group}, floats(grad))
 }
 
 // Flash8Words is how many words AdamWFlash8 takes for so many elements of a weight's
 // storage, padding included: in each plane of bytes, and of scales.
 func Flash8Words(elements int) (bytes, scales int) {
-	return plane{bits: 8, group: ref.Flash8Group}.words(elements), plane{bits: 1, group: ref.Flash8Group}.words(elements)
+	return plane{bits: 8, group: ref.Flash8Group}.words(elements), plane{bits: 1,
+		group: ref.Flash8Group}.words(elements)
 }
 
 // Flash8First is the first moment of element i of the storage, from AdamWFlash8's planes.
@@ -156,7 +166,8 @@ func update(f *kernel.Family, p *gpu.Pass, eights, ops int, stats gpu.Tensor, o 
 			return
 		}
 		if x.Words() != x.words(total) {
-			p.Fail(fmt.Errorf("%s: tensor %s has %d words, weight %s needs %d", f.Name, x.Name, x.Words(), weight.Name, x.words(total)))
+			p.Fail(fmt.Errorf("%s: tensor %s has %d words, weight %s needs %d", f.Name, x.Name, x.Words(), weight.Name,
+				x.words(total)))
 			return
 		}
 		moved, widest = moved+x.bits/4, max(widest, x.bits) // read and written

@@ -14,7 +14,8 @@ import (
 
 // flash8State makes a parameter of values with zero moments for AdamWFlash8 or
 // adamWLinear8.
-func flash8State(t *testing.T, d gpu.Device, values []float32, rows, c int, record func(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW), codec ref.Codec) trained {
+func flash8State(t *testing.T, d gpu.Device, values []float32, rows, c int,
+	record func(p *gpu.Pass, weight, low, m, v, scales, grad, stats gpu.Tensor, o AdamW), codec ref.Codec) trained {
 	weight := gputest.TensorOf(t, d, gpu.BF16, "weight", nil, rows, c)
 	bytes, groups := Flash8Words(rows * weight.Stride())
 	his, los := make([]uint32, weight.Words()), make([]uint32, bytes)
@@ -27,7 +28,8 @@ func flash8State(t *testing.T, d gpu.Device, values []float32, rows, c int, reco
 	if err := d.Write(weight, 0, his); err != nil {
 		t.Fatal(err)
 	}
-	low, m, v := gputest.Indices(t, d, "low", los), gputest.Indices(t, d, "m", make([]uint32, bytes)), gputest.Indices(t, d, "v", make([]uint32, bytes))
+	low, m, v := gputest.Indices(t, d, "low", los), gputest.Indices(t, d, "m", make([]uint32, bytes)),
+		gputest.Indices(t, d, "v", make([]uint32, bytes))
 	scales := gputest.Indices(t, d, "scales", make([]uint32, groups))
 	octet := func(list []uint32, i int) uint8 { return uint8(list[i/4] >> (i % 4 * 8)) }
 	return trained{
@@ -99,7 +101,8 @@ func TestAdamWFlash8EqualsReference(t *testing.T) {
 						for i, v := range gputest.Read(t, d, tg) {
 							g[i/c*tg.Stride()+i%c] = v
 						}
-						ref.AdamWFlash8(want[0], want[1], want[2], want[3], want[4], g, []float32{0, 4, 0.25}, o, f.codec)
+						ref.AdamWFlash8(want[0], want[1], want[2], want[3], want[4], g, []float32{0, 4, 0.25}, o,
+							f.codec)
 						for i, plane := range x.planeWords(t, d) {
 							for j, word := range plane {
 								total++
@@ -157,7 +160,8 @@ func TestFlash8TracksAdamWhereLinear8DoesNot(t *testing.T) {
 		start := make([]float32, n)
 		exact := noisyQuadratic(t, d, gpu.BF16, states["adamw_split"](t, d, start, 1, n), n, steps, beta2)
 		flash := noisyQuadratic(t, d, gpu.BF16, states["adamw_flash8"](t, d, start, 1, n), n, steps, beta2)
-		proportional := noisyQuadratic(t, d, gpu.BF16, flash8State(t, d, start, 1, n, adamWLinear8, linear), n, steps, beta2)
+		proportional := noisyQuadratic(t, d, gpu.BF16, flash8State(t, d, start, 1, n, adamWLinear8, linear), n, steps,
+			beta2)
 		if !(exact < 0.02) || !(flash < 1.1*exact) || proportional < 10*exact {
 			t.Errorf("excess loss %g with f32 states, %g with flash8, %g with linear8", exact, flash, proportional)
 		}
@@ -167,7 +171,8 @@ func TestFlash8TracksAdamWhereLinear8DoesNot(t *testing.T) {
 func TestFlash8Words(t *testing.T) {
 	for elements, want := range map[int][2]int{8: {8, 1}, 32: {8, 1}, 40: {16, 2}, 64: {16, 2}, 65536: {16384, 2048}} {
 		if bytes, scales := Flash8Words(elements); bytes != want[0] || scales != want[1] {
-			t.Errorf("%d elements: %d words of bytes and %d of scales, want %d and %d", elements, bytes, scales, want[0], want[1])
+			t.Errorf("%d elements: %d words of bytes and %d of scales, want %d and %d", elements, bytes, scales,
+				want[0], want[1])
 		}
 	}
 }

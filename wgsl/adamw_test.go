@@ -26,7 +26,8 @@ type trained struct {
 // kernels.
 var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained{
 	"adamw_f32": func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained {
-		weight, m, v := gputest.Tensor(t, d, "weight", values, rows, c), gputest.Tensor(t, d, "m", nil, rows, c), gputest.Tensor(t, d, "v", nil, rows, c)
+		weight, m, v := gputest.Tensor(t, d, "weight", values, rows, c), gputest.Tensor(t, d, "m", nil, rows,
+			c), gputest.Tensor(t, d, "v", nil, rows, c)
 		return trained{
 			planes:  []gpu.Tensor{weight, m, v},
 			step:    func(p *gpu.Pass, grad, stats gpu.Tensor, o AdamW) { AdamWF32(p, weight, m, v, grad, stats, o) },
@@ -36,7 +37,8 @@ var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows,
 	},
 	"adamw_paper": func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained {
 		weight, _ := halves(t, d, values, rows, c)
-		master, m, v := gputest.Tensor(t, d, "master", values, rows, c), gputest.Tensor(t, d, "m", nil, rows, c), gputest.Tensor(t, d, "v", nil, rows, c)
+		master, m, v := gputest.Tensor(t, d, "master", values, rows, c), gputest.Tensor(t, d, "m", nil, rows,
+			c), gputest.Tensor(t, d, "v", nil, rows, c)
 		return trained{
 			planes: []gpu.Tensor{weight, master, m, v},
 			step: func(p *gpu.Pass, grad, stats gpu.Tensor, o AdamW) {
@@ -216,7 +218,8 @@ func TestAdamWWritesNothingWithoutANorm(t *testing.T) {
 	for _, norm := range []float32{float32(math.NaN()), float32(math.Inf(1)), math.Float32frombits(0xff800001)} {
 		eachState(t, func(t *testing.T, d gpu.Device, name string, grad gpu.DType) {
 			x := states[name](t, d, wgsltest.Random(1, rows*c, 1), rows, c)
-			g, fine, bad := gputest.TensorOf(t, d, grad, "grad", wgsltest.Random(2, rows*c, 1), rows, c), clipped(t, d, 1, 1), clipped(t, d, norm, 1)
+			g, fine, bad := gputest.TensorOf(t, d, grad, "grad", wgsltest.Random(2, rows*c, 1), rows, c), clipped(t, d,
+				1, 1), clipped(t, d, norm, 1)
 			wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, g, fine, adamwAt(1, 1e-3, 0.95, 0.1)) })
 			before := x.planeWords(t, d)
 			wgsltest.Run(t, d, func(p *gpu.Pass) { x.step(p, g, bad, adamwAt(2, 1e-3, 0.95, 0.1)) })
@@ -310,7 +313,8 @@ func TestAdamWSplitEqualsPaper(t *testing.T) {
 					}
 					if math.Float32bits(want[i]) != math.Float32bits(values[i]) {
 						if moved++; i%2 == 0 {
-							t.Fatalf("master %d was %#x and is %#x without a gradient", i, math.Float32bits(values[i]), math.Float32bits(want[i]))
+							t.Fatalf("master %d was %#x and is %#x without a gradient", i, math.Float32bits(values[i]),
+								math.Float32bits(want[i]))
 						}
 					}
 				}
@@ -324,19 +328,41 @@ func TestAdamWSplitEqualsPaper(t *testing.T) {
 
 func TestAdamWRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	f, b, odd := gputest.Tensor(t, d, "f", nil, 3, 5), gputest.TensorOf(t, d, gpu.BF16, "b", nil, 3, 5), gputest.Tensor(t, d, "odd", nil, 5, 3)
-	low, bytes, stats := gputest.Indices(t, d, "low", make([]uint32, 11)), gputest.Indices(t, d, "bytes", make([]uint32, 8)), clipped(t, d, 1, 1)
+	f, b, odd := gputest.Tensor(t, d, "f", nil, 3, 5), gputest.TensorOf(t, d, gpu.BF16, "b", nil, 3,
+		5), gputest.Tensor(t, d, "odd", nil, 5, 3)
+	low, bytes, stats := gputest.Indices(t, d, "low", make([]uint32, 11)), gputest.Indices(t, d, "bytes",
+		make([]uint32, 8)), clipped(t, d, 1, 1)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"adamw_f32: tensor odd is (5, 3) where (3, 5) is needed":     func(p *gpu.Pass) { AdamWF32(p, f, f, odd, f, stats, AdamW{}) },
-		"adamw_f32: no tensor where (3, 5) is needed":                func(p *gpu.Pass) { AdamWF32(p, f, f, gpu.Tensor{}, f, stats, AdamW{}) },
-		"adamw_f32: no tensor":                                       func(p *gpu.Pass) { AdamWF32(p, gpu.Tensor{}, f, f, f, stats, AdamW{}) },
-		"adamw_f32: no kernel for f32 with gradients of bf16":        func(p *gpu.Pass) { AdamWF32(p, f, f, f, b, stats, AdamW{}) },
-		"adamw_paper: no kernel for f32 with gradients of f32":       func(p *gpu.Pass) { AdamWPaper(p, f, f, f, f, f, stats, AdamW{}) },
-		"kernel adamw_paper_bf16: tensor b is bf16, binding 1 takes": func(p *gpu.Pass) { AdamWPaper(p, b, b, f, f, b, stats, AdamW{}) },
-		"adamw_split: tensor low has 11 words, weight b needs 12":    func(p *gpu.Pass) { AdamWSplit(p, b, low, f, f, b, stats, AdamW{}) },
-		"adamw_split: no tensor where (3, 5) is needed":              func(p *gpu.Pass) { AdamWSplit(p, b, gpu.Tensor{}, f, f, b, stats, AdamW{}) },
-		"adamw_flash8: tensor low has 11 words, weight b needs 8":    func(p *gpu.Pass) { AdamWFlash8(p, b, low, low, low, low, b, stats, AdamW{}) },
-		"adamw_flash8: tensor bytes has 8 words, weight b needs 1":   func(p *gpu.Pass) { AdamWFlash8(p, b, bytes, bytes, bytes, bytes, b, stats, AdamW{}) },
+		"adamw_f32: tensor odd is (5, 3) where (3, 5) is needed": func(p *gpu.Pass) {
+			AdamWF32(p, f, f, odd, f, stats, AdamW{})
+		},
+		"adamw_f32: no tensor where (3, 5) is needed": func(p *gpu.Pass) {
+			AdamWF32(p, f, f, gpu.Tensor{}, f, stats, AdamW{})
+		},
+		"adamw_f32: no tensor": func(p *gpu.Pass) {
+			AdamWF32(p, gpu.Tensor{}, f, f, f, stats, AdamW{})
+		},
+		"adamw_f32: no kernel for f32 with gradients of bf16": func(p *gpu.Pass) {
+			AdamWF32(p, f, f, f, b, stats, AdamW{})
+		},
+		"adamw_paper: no kernel for f32 with gradients of f32": func(p *gpu.Pass) {
+			AdamWPaper(p, f, f, f, f, f, stats, AdamW{})
+		},
+		"kernel adamw_paper_bf16: tensor b is bf16, binding 1 takes": func(p *gpu.Pass) {
+			AdamWPaper(p, b, b, f, f, b, stats, AdamW{})
+		},
+		"adamw_split: tensor low has 11 words, weight b needs 12": func(p *gpu.Pass) {
+			AdamWSplit(p, b, low, f, f, b, stats, AdamW{})
+		},
+		"adamw_split: no tensor where (3, 5) is needed": func(p *gpu.Pass) {
+			AdamWSplit(p, b, gpu.Tensor{}, f, f, b, stats, AdamW{})
+		},
+		"adamw_flash8: tensor low has 11 words, weight b needs 8": func(p *gpu.Pass) {
+			AdamWFlash8(p, b, low, low, low, low, b, stats, AdamW{})
+		},
+		"adamw_flash8: tensor bytes has 8 words, weight b needs 1": func(p *gpu.Pass) {
+			AdamWFlash8(p, b, bytes, bytes, bytes, bytes, b, stats, AdamW{})
+		},
 	} {
 		p := d.Begin("refuse")
 		record(p)

@@ -32,7 +32,8 @@ func CrossEntropyForward(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, ro
 	if !fitsLogits(p, crossEntropyForward, 1, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), uint32(rows)),
+	p.Run(gpu.Call{Kernel: crossEntropyForward, Groups: [3]int{rows, 1, 1},
+		Params:  p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), uint32(rows)),
 		Tensors: p.Tensors(losses, logits, targets), Work: kernel.Traffic(4, rows*v)})
 }
 
@@ -42,7 +43,8 @@ func CrossEntropy(p *gpu.Pass, logits, losses, targets gpu.Tensor, at, rows, v i
 	if !fitsLogits(p, crossEntropy, 2, logits, losses, targets, at, rows, v) {
 		return
 	}
-	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1}, Params: p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)),
+	p.Run(gpu.Call{Kernel: crossEntropy, Groups: [3]int{rows, 1, 1},
+		Params:  p.Params(uint32(v), uint32(kernel.EightStride(logits)), uint32(at), gpu.Param(scale), uint32(rows)),
 		Tensors: p.Tensors(logits, losses, targets), Work: kernel.Traffic(12, rows*v)})
 }
 
@@ -53,7 +55,8 @@ func fitsLogits(p *gpu.Pass, k *gpu.Kernel, loops int, logits, losses, targets g
 		return false
 	}
 	if logits.Cols() != v || logits.Rows() < rows {
-		p.Fail(fmt.Errorf("%s: logits are (%d, %d), %d rows of %d asked for", k.Name, logits.Rows(), logits.Cols(), rows, v))
+		p.Fail(fmt.Errorf("%s: logits are (%d, %d), %d rows of %d asked for", k.Name, logits.Rows(), logits.Cols(),
+			rows, v))
 		return false
 	}
 	if n := min(losses.Elements(), targets.Elements()); at+rows > n {

@@ -42,6 +42,7 @@ func Zero(p *gpu.Pass, x gpu.Tensor) {
 	for at := 0; at < x.Words(); at += most {
 		s.Shape = []int{min(most, x.Words()-at)}
 		n := s.Words()
-		p.Run(gpu.Call{Kernel: zero, Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n)), Tensors: p.Tensors(x.As(s, at)), Work: kernel.Traffic(4, n)})
+		p.Run(gpu.Call{Kernel: zero, Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n)),
+			Tensors: p.Tensors(x.As(s, at)), Work: kernel.Traffic(4, n)})
 	}
 }

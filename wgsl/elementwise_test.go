@@ -21,22 +21,27 @@ func TestElementwise(t *testing.T) {
 		rows, c := size[0], size[1]
 		for _, s := range wgsltest.PairStorages {
 			n := rows * c
-			a, b, x := wgsltest.Random(1, n, 1), wgsltest.Random(2, n, 1), wgsltest.Stored(s.Pair, wgsltest.Random(3, n, 1))
+			a, b, x := wgsltest.Random(1, n, 1), wgsltest.Random(2, n, 1), wgsltest.Stored(s.Pair,
+				wgsltest.Random(3, n, 1))
 			mixed, scaled := make([]float32, n), make([]float32, n)
 			ref.Mix(mixed, a, b, 0.25, 0.75)
 			ref.Mix(scaled, a, b, 3, 0)
 			t.Run(fmt.Sprint(size, s.Suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows, c), gputest.TensorOf(t, d, s.Pair, "x", x, rows, c)
+					ta, tb, tx := gputest.Tensor(t, d, "a", a, rows, c), gputest.Tensor(t, d, "b", b, rows,
+						c), gputest.TensorOf(t, d, s.Pair, "x", x, rows, c)
 					tm := wgsltest.Dirty(t, d, s.Pair, "mixed", rows, c)
-					tc, tw := wgsltest.Dirty(t, d, s.Pair, "scaled", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, c)
+					tc, tw := wgsltest.Dirty(t, d, s.Pair, "scaled", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide",
+						rows, c)
 					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						Mix(p, tm, ta, tb, 0.25, 0.75)
 						Mix(p, tc, ta, tb, 3, 0)
 						Widen(p, tw, tx)
 					})
-					wgsltest.Compare(t, "mixed", gputest.Read(t, d, tm), mixed, wgsltest.Tolerance{Abs: 1e-7, Rel: 2e-7}.In(s.Pair))
-					wgsltest.Compare(t, "scaled", gputest.Read(t, d, tc), scaled, wgsltest.Tolerance{Abs: 0, Rel: 2e-7}.In(s.Pair))
+					wgsltest.Compare(t, "mixed", gputest.Read(t, d, tm), mixed,
+						wgsltest.Tolerance{Abs: 1e-7, Rel: 2e-7}.In(s.Pair))
+					wgsltest.Compare(t, "scaled", gputest.Read(t, d, tc), scaled,
+						wgsltest.Tolerance{Abs: 0, Rel: 2e-7}.In(s.Pair))
 					wgsltest.Compare(t, "wide", gputest.Read(t, d, tw), x, wgsltest.Equal)
 					wgsltest.ZeroPadding(t, d, tm, tc, tw)
 					wgsltest.Unchanged(t, d, ta, a)
@@ -96,14 +101,17 @@ func TestFlatInParts(t *testing.T) {
 	for _, s := range wgsltest.PairStorages {
 		t.Run(s.Suffix()[1:], func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				a, b := gputest.Tensor(t, d, "a", wgsltest.Random(1, n, 1), rows, c), gputest.Tensor(t, d, "b", wgsltest.Random(2, n, 1), rows, c)
+				a, b := gputest.Tensor(t, d, "a", wgsltest.Random(1, n, 1), rows, c), gputest.Tensor(t, d, "b",
+					wgsltest.Random(2, n, 1), rows, c)
 				x := gputest.TensorOf(t, d, s.Pair, "x", wgsltest.Random(3, n, 1), rows, c)
 				y := gputest.TensorOf(t, d, s.Pair, "y", wgsltest.Random(4, n, 1), rows, c)
 				z := gputest.TensorOf(t, d, s.Pair, "z", wgsltest.Random(5, n, 1), rows, c)
 				var results [2][]gpu.Tensor
 				for i := range results {
-					mixed, wide := wgsltest.Dirty(t, d, s.Pair, "mixed", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, c)
-					act, dgate, dup := wgsltest.Dirty(t, d, s.Pair, "act", rows, c), wgsltest.Dirty(t, d, s.Pair, "dgate", rows, c), wgsltest.Dirty(t, d, s.Pair, "dup", rows, c)
+					mixed, wide := wgsltest.Dirty(t, d, s.Pair, "mixed", rows, c), wgsltest.Dirty(t, d, gpu.F32, "wide",
+						rows, c)
+					act, dgate, dup := wgsltest.Dirty(t, d, s.Pair, "act", rows, c), wgsltest.Dirty(t, d, s.Pair,
+						"dgate", rows, c), wgsltest.Dirty(t, d, s.Pair, "dup", rows, c)
 					results[i] = []gpu.Tensor{mixed, wide, act, dgate, dup}
 					if i == 1 {
 						defer gpu.RestrictBinding(d, 1024)() // 256 elements of f32: a part ends within a row
@@ -125,7 +133,8 @@ func TestFlatInParts(t *testing.T) {
 
 func TestFlatRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	a, b, h := gputest.Tensor(t, d, "a", nil, 3, 5), gputest.Tensor(t, d, "b", nil, 5, 3), gputest.TensorOf(t, d, gpu.BF16, "h", nil, 3, 5)
+	a, b, h := gputest.Tensor(t, d, "a", nil, 3, 5), gputest.Tensor(t, d, "b", nil, 5, 3), gputest.TensorOf(t, d,
+		gpu.BF16, "h", nil, 3, 5)
 	for want, record := range map[string]func(p *gpu.Pass){
 		"mix: tensor b is (5, 3) where (3, 5) is needed": func(p *gpu.Pass) { Mix(p, h, b, a, 1, 0) },
 		"widen: no tensor":                      func(p *gpu.Pass) { Widen(p, gpu.Tensor{}, a) },

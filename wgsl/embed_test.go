@@ -43,22 +43,27 @@ func someIDs(rows, v int) []uint32 {
 }
 
 func TestEmbed(t *testing.T) {
-	for _, size := range [][3]int{{1, 1, 1}, {6, 5, 4}, {7, 8, 9}, {5, 63, 3}, {64, 64, 100}, {65, 65, 7}, {1000, 130, 2}} {
+	for _, size := range [][3]int{{1, 1, 1}, {6, 5, 4}, {7, 8, 9}, {5, 63, 3}, {64, 64, 100}, {65, 65, 7},
+		{1000, 130, 2}} {
 		rows, c, v := size[0], size[1], size[2]
 		ids := someIDs(rows, v)
 		tokens, starts, order := segmentsOf(ids)
 		for _, s := range kernel.Storages {
-			weight, dout, dweight := wgsltest.Stored(s.Pair, wgsltest.Random(1, v*c, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(2, rows*c, 1)), wgsltest.Stored(s.Grad, wgsltest.Random(3, v*c, 1))
+			weight, dout, dweight := wgsltest.Stored(s.Pair, wgsltest.Random(1, v*c, 1)), wgsltest.Stored(s.Pair,
+				wgsltest.Random(2, rows*c, 1)), wgsltest.Stored(s.Grad, wgsltest.Random(3, v*c, 1))
 			out, want := make([]float32, rows*c), slices.Clone(dweight)
 			ref.EmbedForward(out, weight, ids, rows, c, 0, v)
 			ref.EmbedBackward(want, dout, tokens, starts, order, len(tokens), c, 0, v)
 			t.Run(fmt.Sprint(size, s.Suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", weight, v, c), gputest.TensorOf(t, d, s.Pair, "dout", dout, rows, c)
-					to, tdw := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", dweight, v, c)
+					tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", weight, v, c), gputest.TensorOf(t, d, s.Pair,
+						"dout", dout, rows, c)
+					to, tdw := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad, "dweight",
+						dweight, v, c)
 					// In several parts, which must equal one.
 					parts := gputest.TensorOf(t, d, s.Grad, "dweight in parts", dweight, v, c)
-					ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens", tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
+					ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens",
+						tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
 					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						EmbedForward(p, to, tw, ti)
 						EmbedBackward(p, tdw, tg, tt, ts, tr, len(tokens))
@@ -89,11 +94,14 @@ func TestEmbedInSlices(t *testing.T) {
 	for _, s := range kernel.Storages {
 		t.Run(s.Suffix()[1:], func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", wgsltest.Random(1, v*c, 1), v, c), gputest.TensorOf(t, d, s.Pair, "dout", wgsltest.Random(2, rows*c, 1), rows, c)
-				ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens", tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
+				tw, tg := gputest.TensorOf(t, d, s.Pair, "weight", wgsltest.Random(1, v*c, 1), v,
+					c), gputest.TensorOf(t, d, s.Pair, "dout", wgsltest.Random(2, rows*c, 1), rows, c)
+				ti, tt, ts, tr := gputest.Indices(t, d, "ids", ids), gputest.Indices(t, d, "tokens",
+					tokens), gputest.Indices(t, d, "starts", starts), gputest.Indices(t, d, "order", order)
 				var outs, grads [2]gpu.Tensor
 				for i := range outs {
-					outs[i], grads[i] = wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", wgsltest.Random(3, v*c, 1), v, c)
+					outs[i], grads[i] = wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.TensorOf(t, d, s.Grad,
+						"dweight", wgsltest.Random(3, v*c, 1), v, c)
 					if i == 1 {
 						defer gpu.RestrictBinding(d, 4096)() // of f32 40 rows
 					}
@@ -104,7 +112,8 @@ func TestEmbedInSlices(t *testing.T) {
 				}
 				wgsltest.SameWords(t, d, outs[1], outs[0])
 				wgsltest.SameWords(t, d, grads[1], grads[0])
-				if out := gputest.Read(t, d, outs[1]); slices.Equal(out[:c], make([]float32, c)) || !slices.Equal(out[3*c:5*c], make([]float32, 2*c)) {
+				if out := gputest.Read(t, d, outs[1]); slices.Equal(out[:c], make([]float32, c)) ||
+					!slices.Equal(out[3*c:5*c], make([]float32, 2*c)) {
 					t.Error("the first row must not be zero, rows 3 and 4 must")
 				}
 			})
@@ -114,13 +123,20 @@ func TestEmbedInSlices(t *testing.T) {
 
 func TestEmbedRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	weight, out, ids := gputest.Tensor(t, d, "weight", nil, 100, 40), gputest.Tensor(t, d, "out", nil, 3, 40), gputest.Indices(t, d, "ids", make([]uint32, 3))
+	weight, out, ids := gputest.Tensor(t, d, "weight", nil, 100, 40), gputest.Tensor(t, d, "out", nil, 3,
+		40), gputest.Indices(t, d, "ids", make([]uint32, 3))
 	small := gputest.Tensor(t, d, "small", nil, 3, 39)
 	for want, record := range map[string]func(p *gpu.Pass){
-		"embed_forward: tensor small is (3, 39) where (3, 40) is needed":  func(p *gpu.Pass) { EmbedForward(p, small, weight, ids) },
-		"embed_backward: tensor small is (3, 39) where (3, 40) is needed": func(p *gpu.Pass) { EmbedBackward(p, weight, small, ids, ids, ids, 1) },
-		"embed_backward: 3 segments of 3 tokens, 3 starts":                func(p *gpu.Pass) { EmbedBackward(p, weight, out, ids, ids, ids, 3) },
-		"embed_forward: no tensor":                                        func(p *gpu.Pass) { EmbedForward(p, out, gpu.Tensor{}, ids) },
+		"embed_forward: tensor small is (3, 39) where (3, 40) is needed": func(p *gpu.Pass) {
+			EmbedForward(p, small, weight, ids)
+		},
+		"embed_backward: tensor small is (3, 39) where (3, 40) is needed": func(p *gpu.Pass) {
+			EmbedBackward(p, weight, small, ids, ids, ids, 1)
+		},
+		"embed_backward: 3 segments of 3 tokens, 3 starts": func(p *gpu.Pass) {
+			EmbedBackward(p, weight, out, ids, ids, ids, 3)
+		},
+		"embed_forward: no tensor": func(p *gpu.Pass) { EmbedForward(p, out, gpu.Tensor{}, ids) },
 		"embed_forward: the device binds 1000 bytes, too few for rows of tensor weight (160 bytes)": func(p *gpu.Pass) {
 			EmbedForward(p, out, weight, ids)
 		},

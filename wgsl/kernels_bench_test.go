@@ -25,8 +25,10 @@ func BenchmarkKernels(b *testing.B) {
 		return gputest.TensorOf(b, d, gpu.BF16, name, wgsltest.Random(seed, rows*columns, 1), rows, columns)
 	}
 	x, y, z := act("x", 1, c), act("y", 2, c), act("z", 3, c)
-	gate, up, dout, dgate, dup := act("gate", 1, f), act("up", 2, f), act("dout", 3, f), act("dgate", 4, f), act("dup", 5, f)
-	norm, dnorm := gputest.TensorOf(b, d, gpu.BF16, "norm", wgsltest.Random(4, c, 1), c), gputest.TensorOf(b, d, gpu.BF16, "dnorm", nil, c)
+	gate, up, dout, dgate, dup := act("gate", 1, f), act("up", 2, f), act("dout", 3, f), act("dgate", 4, f), act("dup",
+		5, f)
+	norm, dnorm := gputest.TensorOf(b, d, gpu.BF16, "norm", wgsltest.Random(4, c, 1), c), gputest.TensorOf(b, d,
+		gpu.BF16, "dnorm", nil, c)
 	rstd := gputest.Tensor(b, d, "rstd", wgsltest.Random(5, rows, 1), rows)
 	angles := make([]float32, t*c/heads/2)
 	for i := range angles {
@@ -34,7 +36,8 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	attention := attention.Shape{B: batch, T: t, H: heads, KV: heads, D: c / heads}
 	cosine := gputest.Tensor(b, d, "cos", angles, t, c/heads/2)
-	logits, losses := gputest.Tensor(b, d, "logits", wgsltest.Random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d, "losses", nil, rows)
+	logits, losses := gputest.Tensor(b, d, "logits", wgsltest.Random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d,
+		"losses", nil, rows)
 	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, StatWords)
 
 	// Every third position has a token of its own.
@@ -46,7 +49,8 @@ func BenchmarkKernels(b *testing.B) {
 		}
 	}
 	starts = append(starts, rows)
-	tids, ttokens, tstarts, torder := gputest.Indices(b, d, "ids", ids), gputest.Indices(b, d, "tokens", tokens), gputest.Indices(b, d, "starts", starts), gputest.Indices(b, d, "order", order)
+	tids, ttokens, tstarts, torder := gputest.Indices(b, d, "ids", ids), gputest.Indices(b, d, "tokens",
+		tokens), gputest.Indices(b, d, "starts", starts), gputest.Indices(b, d, "order", order)
 
 	// The parameters of a step, of which those of one shape share memory here.
 	type param struct {
@@ -55,21 +59,26 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	var params []param
 	elements := 0
-	for _, p := range []struct{ count, rows, columns int }{{1, v, c}, {4 * layers, c, c}, {2 * layers, f, c}, {layers, c, f}, {2*layers + 1, 1, c}} {
+	for _, p := range []struct{ count, rows, columns int }{{1, v, c}, {4 * layers, c, c}, {2 * layers, f, c},
+		{layers, c, f}, {2*layers + 1, 1, c}} {
 		n := p.rows * p.columns
 		bytes, scales := Flash8Words(n)
 		of := func(dtype gpu.DType, name string, n ...int) gpu.Tensor {
 			return gputest.TensorOf(b, d, dtype, name, nil, n...)
 		}
 		params = append(params, param{
-			p.count, of(gpu.BF16, "weight", p.rows, p.columns), of(gpu.U32, "low", n/2), of(gpu.F32, "m", p.rows, p.columns), of(gpu.F32, "v", p.rows, p.columns),
+			p.count, of(gpu.BF16, "weight", p.rows, p.columns), of(gpu.U32, "low", n/2), of(gpu.F32, "m", p.rows,
+				p.columns), of(gpu.F32, "v", p.rows, p.columns),
 			gputest.TensorOf(b, d, gpu.BF16, "grad", wgsltest.Random(7, n, 0.01), p.rows, p.columns),
-			of(gpu.F32, "master", p.rows, p.columns), of(gpu.U32, "low8", bytes), of(gpu.U32, "m8", bytes), of(gpu.U32, "v8", bytes), of(gpu.U32, "s8", scales),
-			of(gpu.F32, "w32", p.rows, p.columns), gputest.Tensor(b, d, "g32", wgsltest.Random(7, n, 0.01), p.rows, p.columns),
+			of(gpu.F32, "master", p.rows, p.columns), of(gpu.U32, "low8", bytes), of(gpu.U32, "m8", bytes), of(gpu.U32,
+				"v8", bytes), of(gpu.U32, "s8", scales),
+			of(gpu.F32, "w32", p.rows, p.columns), gputest.Tensor(b, d, "g32", wgsltest.Random(7, n, 0.01), p.rows,
+				p.columns),
 		})
 		elements += p.count * n
 	}
-	embed, q8, scales := params[0].weight, gputest.TensorOf(b, d, gpu.I8, "q8", nil, f, c), gputest.Tensor(b, d, "scales", nil, f, gpu.Groups(c, 64))
+	embed, q8, scales := params[0].weight, gputest.TensorOf(b, d, gpu.I8, "q8", nil, f, c), gputest.Tensor(b, d,
+		"scales", nil, f, gpu.Groups(c, 64))
 	matrix := gputest.Tensor(b, d, "matrix", wgsltest.Random(8, f*c, 1), f, c)
 	var grads []gpu.Tensor
 	parts := 0
@@ -94,9 +103,11 @@ func BenchmarkKernels(b *testing.B) {
 		record func(p *gpu.Pass)
 	}{
 		{"nothing", 1, 0, func(p *gpu.Pass) { Zero(p, stats) }},
-		{"rmsnorm_forward", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
+		{"rmsnorm_forward", 2*layers + 1, 4 * rows * c,
+			func(p *gpu.Pass) { RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
 		{"rmsnorm_backward", 2*layers + 1, 8 * rows * c, func(p *gpu.Pass) { RMSNormBackward(p, z, y, x, norm, rstd) }},
-		{"rmsnorm_backward_weight", 2*layers + 1, 4 * rows * c, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
+		{"rmsnorm_backward_weight", 2*layers + 1, 4 * rows * c,
+			func(p *gpu.Pass) { RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
 		{"rope", 2 * layers, 8 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, y, cosine, cosine, attention) }},
 		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { SwiGLUForward(p, dout, gate, up) }},
 		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) { SwiGLUBackward(p, dgate, dup, dout, gate, up) }},
@@ -108,7 +119,8 @@ func BenchmarkKernels(b *testing.B) {
 		{"cross_entropy", chunks, 8 * rows * v / chunks, func(p *gpu.Pass) {
 			CrossEntropy(p, logits, losses, tids, 0, rows/chunks, v, 1)
 		}},
-		{"cross_entropy_forward", chunks, 4 * rows * v / chunks, func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
+		{"cross_entropy_forward", chunks, 4 * rows * v / chunks,
+			func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
 		{"sum_losses", 1, 4 * rows, func(p *gpu.Pass) { SumLosses(p, stats, losses, rows) }},
 		{"squared_norms", 1, 2 * elements, func(p *gpu.Pass) {
 			ClipScale(p, stats, partials, SquaredNorms(p, partials, grads...), 1)

@@ -41,7 +41,8 @@ func Quantize(p *gpu.Pass, q, scales, x gpu.Tensor) {
 	}
 	eachQuantized(p, quantize.Name, q, scales, x, func(q, scales, x gpu.Tensor) {
 		n := scales.Words()
-		p.Run(gpu.Call{Kernel: quantize, Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n), uint32(x.Cols()), uint32(x.Stride()/4), uint32(scales.Stride())),
+		p.Run(gpu.Call{Kernel: quantize, Groups: kernel.Groups1(n, 64),
+			Params:  p.Params(uint32(n), uint32(x.Cols()), uint32(x.Stride()/4), uint32(scales.Stride())),
 			Tensors: p.Tensors(q, scales, x), Work: kernel.Traffic(9, x.Elements())})
 	})
 }
@@ -55,7 +56,8 @@ func Dequantize(p *gpu.Pass, out, q, scales gpu.Tensor) {
 	}
 	eachQuantized(p, dequantize.Name, q, scales, out, func(q, scales, out gpu.Tensor) {
 		n := out.Rows() * kernel.EightStride(out)
-		dequantize.Run(p, gpu.Call{Groups: kernel.Groups1(n, 64), Params: p.Params(uint32(n), uint32(out.Cols()), uint32(kernel.EightStride(out)), uint32(scales.Stride())),
+		dequantize.Run(p, gpu.Call{Groups: kernel.Groups1(n, 64),
+			Params:  p.Params(uint32(n), uint32(out.Cols()), uint32(kernel.EightStride(out)), uint32(scales.Stride())),
 			Tensors: p.Tensors(out, q, scales), Work: kernel.Traffic(5, out.Elements())})
 	})
 }
@@ -81,7 +83,8 @@ func eachQuantized(p *gpu.Pass, name string, q, scales, x gpu.Tensor, do func(q,
 	row := widest.Bytes() / int64(widest.Rows())
 	most := int(limit/(step*row)) * step
 	if most == 0 {
-		p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for %d rows of tensor %s (%d bytes each)", name, limit, step, widest.Name, row))
+		p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for %d rows of tensor %s (%d bytes each)", name,
+			limit, step, widest.Name, row))
 		return
 	}
 	for first := 0; first < x.Rows(); first += most {

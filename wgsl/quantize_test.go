@@ -59,13 +59,16 @@ func TestQuantize(t *testing.T) {
 		for i := range x {
 			scale := float64(scales[i/cols*groups+i%cols/QuantizeGroup])
 			if off := math.Abs(float64(wide[i]) - float64(x[i])); off > scale*(0.5+1.0/256) && off > 0x1p-118 {
-				t.Fatalf("%v: element %d is %g, dequantized %g, more than half of %g off", size, i, x[i], wide[i], scale)
+				t.Fatalf("%v: element %d is %g, dequantized %g, more than half of %g off", size, i, x[i], wide[i],
+					scale)
 			}
 		}
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				tx, tq, ts := gputest.Tensor(t, d, "x", x, rows, cols), wgsltest.NewI8(t, d, "q", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups)
-				tw, tn := wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols), wgsltest.Dirty(t, d, gpu.BF16, "narrow", rows, cols)
+				tx, tq, ts := gputest.Tensor(t, d, "x", x, rows, cols), wgsltest.NewI8(t, d, "q", rows,
+					cols), wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups)
+				tw, tn := wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols), wgsltest.Dirty(t, d, gpu.BF16, "narrow",
+					rows, cols)
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Quantize(p, tq, ts, tx)
 					Dequantize(p, tw, tq, ts)
@@ -80,8 +83,10 @@ func TestQuantize(t *testing.T) {
 				wgsltest.ZeroPadding(t, d, ts, tw, tn)
 				wgsltest.Unchanged(t, d, tx, x)
 
-				tq2, ts2, tf := wgsltest.NewI8(t, d, "q of wide", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales of wide", rows, groups), wgsltest.Dirty(t, d, gpu.F32, "f32", rows, cols)
-				tq3, ts3 := wgsltest.NewI8(t, d, "q of narrow", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales of narrow", rows, groups)
+				tq2, ts2, tf := wgsltest.NewI8(t, d, "q of wide", rows, cols), wgsltest.Dirty(t, d, gpu.F32,
+					"scales of wide", rows, groups), wgsltest.Dirty(t, d, gpu.F32, "f32", rows, cols)
+				tq3, ts3 := wgsltest.NewI8(t, d, "q of narrow", rows, cols), wgsltest.Dirty(t, d, gpu.F32,
+					"scales of narrow", rows, groups)
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Quantize(p, tq2, ts2, tw)
 					Widen(p, tf, tn)
@@ -96,7 +101,8 @@ func TestQuantize(t *testing.T) {
 						t.Fatalf("q of narrow: element %d is %d, was %d", i, again[i], q[i])
 					}
 				}
-				wgsltest.Compare(t, "scales of narrow", gputest.Read(t, d, ts3), scales, wgsltest.Tolerance{Abs: 1e-45, Rel: 1.0 / 256})
+				wgsltest.Compare(t, "scales of narrow", gputest.Read(t, d, ts3), scales,
+					wgsltest.Tolerance{Abs: 1e-45, Rel: 1.0 / 256})
 			})
 		})
 	}
@@ -107,7 +113,8 @@ func TestQuantizeNotFinite(t *testing.T) {
 	x := wgsltest.Random(1, 200, 1)
 	x[3], x[150] = float32(math.NaN()), float32(math.Inf(-1))
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		tx, tq, ts := gputest.Tensor(t, d, "x", x, 1, 200), wgsltest.NewI8(t, d, "q", 1, 200), gputest.Tensor(t, d, "scales", nil, 1, 4)
+		tx, tq, ts := gputest.Tensor(t, d, "x", x, 1, 200), wgsltest.NewI8(t, d, "q", 1, 200), gputest.Tensor(t, d,
+			"scales", nil, 1, 4)
 		for _, s := range wgsltest.PairStorages {
 			out := wgsltest.Dirty(t, d, s.Pair, "out", 1, 200)
 			wgsltest.Run(t, d, func(p *gpu.Pass) {
@@ -128,7 +135,8 @@ func TestQuantizeNotFinite(t *testing.T) {
 func TestDequantizePadding(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		nan := float32(math.NaN())
-		tx, tq, ts := gputest.Tensor(t, d, "x", []float32{nan, 1, 2}, 1, 3), wgsltest.NewI8(t, d, "q", 1, 3), gputest.Tensor(t, d, "scales", nil, 1, 1)
+		tx, tq, ts := gputest.Tensor(t, d, "x", []float32{nan, 1, 2}, 1, 3), wgsltest.NewI8(t, d, "q", 1,
+			3), gputest.Tensor(t, d, "scales", nil, 1, 1)
 		wide, narrow := wgsltest.Dirty(t, d, gpu.F32, "wide", 1, 3), wgsltest.Dirty(t, d, gpu.BF16, "narrow", 1, 3)
 		wgsltest.Run(t, d, func(p *gpu.Pass) {
 			Quantize(p, tq, ts, tx)
@@ -149,7 +157,10 @@ func TestQuantizeParts(t *testing.T) {
 			tx := gputest.Tensor(t, d, "x", x, rows, cols)
 			var made [2][4]gpu.Tensor
 			for i := range made {
-				made[i] = [4]gpu.Tensor{wgsltest.NewI8(t, d, "q", rows, cols), wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups), wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols), wgsltest.Dirty(t, d, gpu.BF16, "narrow", rows, cols)}
+				made[i] = [4]gpu.Tensor{wgsltest.NewI8(t, d, "q", rows, cols),
+					wgsltest.Dirty(t, d, gpu.F32, "scales", rows, groups),
+					wgsltest.Dirty(t, d, gpu.F32, "wide", rows, cols),
+					wgsltest.Dirty(t, d, gpu.BF16, "narrow", rows, cols)}
 				if i == 1 {
 					defer gpu.RestrictBinding(d, int64(33*max(4*gpu.Padded(cols), 32)))()
 				}
@@ -168,20 +179,24 @@ func TestQuantizeParts(t *testing.T) {
 
 func TestQuantizeRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	x, q, scales := gputest.Tensor(t, d, "x", nil, 64, 130), wgsltest.NewI8(t, d, "q", 64, 130), gputest.Tensor(t, d, "scales", nil, 64, 3)
-	other, four, narrow, out := wgsltest.NewI8(t, d, "other", 64, 129), gputest.Tensor(t, d, "four", nil, 64, 4), gputest.TensorOf(t, d, gpu.BF16, "narrow", nil, 64, 130), gputest.Tensor(t, d, "out", nil, 64, 130)
+	x, q, scales := gputest.Tensor(t, d, "x", nil, 64, 130), wgsltest.NewI8(t, d, "q", 64, 130), gputest.Tensor(t, d,
+		"scales", nil, 64, 3)
+	other, four, narrow, out := wgsltest.NewI8(t, d, "other", 64, 129), gputest.Tensor(t, d, "four", nil, 64,
+		4), gputest.TensorOf(t, d, gpu.BF16, "narrow", nil, 64, 130), gputest.Tensor(t, d, "out", nil, 64, 130)
 	for _, c := range []struct {
 		want   string
 		limit  int64
 		record func(p *gpu.Pass)
 	}{
-		{"tensor other is (64, 129) where (64, 130) is needed", 1 << 20, func(p *gpu.Pass) { Quantize(p, other, scales, x) }},
+		{"tensor other is (64, 129) where (64, 130) is needed", 1 << 20,
+			func(p *gpu.Pass) { Quantize(p, other, scales, x) }},
 		{"tensor four is (64, 4) where (64, 3) is needed", 1 << 20, func(p *gpu.Pass) { Dequantize(p, x, q, four) }},
 		{"quantize: no tensor where (64, 3) is needed", 1 << 20, func(p *gpu.Pass) { Quantize(p, q, gpu.Tensor{}, x) }},
 		{"dequantize: no tensor", 1 << 20, func(p *gpu.Pass) { Dequantize(p, gpu.Tensor{}, q, scales) }},
 		{"tensor narrow is bf16, binding 2 takes f32", 1 << 20, func(p *gpu.Pass) { Quantize(p, q, scales, narrow) }},
 		{"tensor out is f32, binding 1 takes i8", 1 << 20, func(p *gpu.Pass) { Dequantize(p, x, out, scales) }},
-		{"binds 17000 bytes, too few for 32 rows of tensor x (544 bytes each)", 17000, func(p *gpu.Pass) { Quantize(p, q, scales, x) }},
+		{"binds 17000 bytes, too few for 32 rows of tensor x (544 bytes each)", 17000,
+			func(p *gpu.Pass) { Quantize(p, q, scales, x) }},
 	} {
 		restore := gpu.RestrictBinding(d, c.limit)
 		p := d.Begin(c.want)

@@ -15,21 +15,28 @@ import (
 
 func TestRMSNorm(t *testing.T) {
 	const eps = 1e-5
-	for _, size := range [][2]int{{1, 1}, {3, 5}, {4, 8}, {2, 63}, {15, 64}, {16, 65}, {17, 130}, {33, 31}, {34, 33}, {300, 200}} {
+	for _, size := range [][2]int{{1, 1}, {3, 5}, {4, 8}, {2, 63}, {15, 64}, {16, 65}, {17, 130}, {33, 31}, {34, 33},
+		{300, 200}} {
 		rows, c := size[0], size[1]
 		for _, s := range kernel.Storages {
-			x, weight, dout := wgsltest.Stored(s.Pair, wgsltest.Random(1, rows*c, 2)), wgsltest.Stored(s.Pair, wgsltest.Random(2, c, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(3, rows*c, 1))
-			dx, dweight := wgsltest.Stored(s.Pair, wgsltest.Random(4, rows*c, 1)), wgsltest.Stored(s.Grad, wgsltest.Random(5, c, 1)) // gradients are added
-			out, rstd, wantX, wantWeight, wantSet := make([]float32, rows*c), make([]float32, rows), slices.Clone(dx), slices.Clone(dweight), make([]float32, c)
+			x, weight, dout := wgsltest.Stored(s.Pair, wgsltest.Random(1, rows*c, 2)), wgsltest.Stored(s.Pair,
+				wgsltest.Random(2, c, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(3, rows*c, 1))
+			// gradients are added
+			dx, dweight := wgsltest.Stored(s.Pair, wgsltest.Random(4, rows*c, 1)), wgsltest.Stored(s.Grad,
+				wgsltest.Random(5, c, 1))
+			out, rstd, wantX, wantWeight, wantSet := make([]float32, rows*c), make([]float32, rows), slices.Clone(dx),
+				slices.Clone(dweight), make([]float32, c)
 			ref.RMSNormForward(out, rstd, x, weight, rows, c, eps)
 			ref.RMSNormBackward(wantX, dout, x, weight, rstd, rows, c)
 			ref.RMSNormBackwardWeight(wantWeight, dout, x, rstd, rows, c, true)
 			ref.RMSNormBackwardWeight(wantSet, dout, x, rstd, rows, c, false)
 			eachVariant(t, fmt.Sprint(size, s.Suffix()), func(t *testing.T, rowEach bool) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					tx, tw, tg := gputest.TensorOf(t, d, s.Pair, "x", x, rows, c), gputest.TensorOf(t, d, s.Pair, "weight", weight, c), gputest.TensorOf(t, d, s.Pair, "dout", dout, rows, c)
+					tx, tw, tg := gputest.TensorOf(t, d, s.Pair, "x", x, rows, c), gputest.TensorOf(t, d, s.Pair,
+						"weight", weight, c), gputest.TensorOf(t, d, s.Pair, "dout", dout, rows, c)
 					to, tr := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-					tdx, tdw := gputest.TensorOf(t, d, s.Pair, "dx", dx, rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", dweight, c)
+					tdx, tdw := gputest.TensorOf(t, d, s.Pair, "dx", dx, rows, c), gputest.TensorOf(t, d, s.Grad,
+						"dweight", dweight, c)
 					set := wgsltest.Dirty(t, d, s.Grad, "dweight set", c)
 					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						recordRMSNormForward(p, rowEach, to, tr, tx, tw, eps)
@@ -37,11 +44,15 @@ func TestRMSNorm(t *testing.T) {
 						RMSNormBackwardWeight(p, tdw, tg, tx, tr, true)
 						RMSNormBackwardWeight(p, set, tg, tx, tr, false)
 					})
-					wgsltest.Compare(t, "out", gputest.Read(t, d, to), out, wgsltest.Tolerance{Abs: 1e-6, Rel: 2e-6}.In(s.Pair))
+					wgsltest.Compare(t, "out", gputest.Read(t, d, to), out,
+						wgsltest.Tolerance{Abs: 1e-6, Rel: 2e-6}.In(s.Pair))
 					wgsltest.Compare(t, "rstd", gputest.Read(t, d, tr), rstd, wgsltest.Tolerance{Abs: 0, Rel: 2e-6})
-					wgsltest.Compare(t, "dx", gputest.Read(t, d, tdx), wantX, wgsltest.Tolerance{Abs: 4e-6, Rel: 4e-6}.In(s.Pair))
-					wgsltest.Compare(t, "dweight", gputest.Read(t, d, tdw), wantWeight, wgsltest.Tolerance{Abs: 2e-5, Rel: 4e-6}.In(s.Grad))
-					wgsltest.Compare(t, "dweight set", gputest.Read(t, d, set), wantSet, wgsltest.Tolerance{Abs: 2e-5, Rel: 4e-6}.In(s.Grad))
+					wgsltest.Compare(t, "dx", gputest.Read(t, d, tdx), wantX,
+						wgsltest.Tolerance{Abs: 4e-6, Rel: 4e-6}.In(s.Pair))
+					wgsltest.Compare(t, "dweight", gputest.Read(t, d, tdw), wantWeight,
+						wgsltest.Tolerance{Abs: 2e-5, Rel: 4e-6}.In(s.Grad))
+					wgsltest.Compare(t, "dweight set", gputest.Read(t, d, set), wantSet,
+						wgsltest.Tolerance{Abs: 2e-5, Rel: 4e-6}.In(s.Grad))
 					wgsltest.ZeroPadding(t, d, to, tr, tdx, tdw, set)
 					wgsltest.Unchanged(t, d, tx, x)
 					wgsltest.Unchanged(t, d, tw, weight)
@@ -81,9 +92,12 @@ func TestRMSNormOfInfinityKeepsPadding(t *testing.T) {
 	for _, s := range kernel.Storages {
 		eachVariant(t, s.Suffix(), func(t *testing.T, rowEach bool) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				x, weight, dout := gputest.TensorOf(t, d, s.Pair, "x", nil, rows, c), gputest.TensorOf(t, d, s.Pair, "weight", wgsltest.Random(2, c, 1), c), gputest.TensorOf(t, d, s.Pair, "dout", wgsltest.Random(3, rows*c, 1), rows, c)
+				x, weight, dout := gputest.TensorOf(t, d, s.Pair, "x", nil, rows, c), gputest.TensorOf(t, d, s.Pair,
+					"weight", wgsltest.Random(2, c, 1), c), gputest.TensorOf(t, d, s.Pair, "dout",
+					wgsltest.Random(3, rows*c, 1), rows, c)
 				out, rstd := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), gputest.Tensor(t, d, "rstd", nil, rows)
-				dx, dweight := gputest.TensorOf(t, d, s.Pair, "dx", nil, rows, c), gputest.TensorOf(t, d, s.Grad, "dweight", nil, c)
+				dx, dweight := gputest.TensorOf(t, d, s.Pair, "dx", nil, rows, c), gputest.TensorOf(t, d, s.Grad,
+					"dweight", nil, c)
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					recordRMSNormForward(p, rowEach, out, rstd, x, weight, 0)
 					recordRMSNormBackward(p, rowEach, dx, dout, x, weight, rstd)

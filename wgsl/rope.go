@@ -30,8 +30,9 @@ fn times(a: Floats, b: Floats) -> Floats { return Floats(a[0] * b[0], a[1] * b[1
 `)
 
 func declareRope(name string, size int, units string) ropeUnits {
-	k := gpu.Kernel{Name: name, Entry: "rope", Source: units + library.Text("rope"), Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{w, w, r, r},
-		Host: func(a gpu.Args) { hostRope(a, 2*size*a.Int(4)) }}
+	k := gpu.Kernel{Name: name, Entry: "rope", Source: units + library.Text("rope"), Workgroup: [3]int{64, 1, 1},
+		Access: []gpu.Access{w, w, r, r},
+		Host:   func(a gpu.Args) { hostRope(a, 2*size*a.Int(4)) }}
 	return ropeUnits{library.Family(k, "PPFF", kernel.Storages[:2]), size}
 }
 
@@ -71,7 +72,8 @@ func runRope(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s attention.Shape, sign flo
 		return
 	}
 	rows, width := s.B*s.T, s.D/2
-	if !kernel.Shaped(p, "rope", q, rows, s.H*s.D) || !kernel.Shaped(p, "rope", k, rows, s.KV*s.D) || !kernel.Shaped(p, "rope", cos, s.T, width) || !kernel.Shaped(p, "rope", sin, s.T, width) {
+	if !kernel.Shaped(p, "rope", q, rows, s.H*s.D) || !kernel.Shaped(p, "rope", k, rows, s.KV*s.D) ||
+		!kernel.Shaped(p, "rope", cos, s.T, width) || !kernel.Shaped(p, "rope", sin, s.T, width) {
 		return
 	}
 	some := 1
@@ -87,7 +89,8 @@ func runRope(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s attention.Shape, sign flo
 		p.Fail(fmt.Errorf("rope: head size %d, at most %d where half of it is odd", s.D, 2*kernel.MaxLoop))
 	default:
 		n := rows * (s.H + s.KV)
-		params := p.Params(uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(width), gpu.Param(sign), uint32(kernel.PairStride(q)), uint32(kernel.PairStride(k)), uint32(cos.Stride()))
+		params := p.Params(uint32(n), uint32(s.T), uint32(s.H), uint32(s.KV), uint32(width), gpu.Param(sign),
+			uint32(kernel.PairStride(q)), uint32(kernel.PairStride(k)), uint32(cos.Stride()))
 		ropeOdd.Run(p, ropeCall(n, params, p.Tensors(q, k, cos, sin)))
 	}
 }
@@ -103,5 +106,6 @@ func (u ropeUnits) turn(p *gpu.Pass, q, k, cos, sin gpu.Tensor, s attention.Shap
 
 // ropeCall is a call on q, k, cos and sin.
 func ropeCall(n int, params []uint32, tensors []gpu.Tensor) gpu.Call {
-	return gpu.Call{Groups: kernel.Groups1(n, 64), Params: params, Tensors: tensors, Work: kernel.Traffic(8, tensors[0].Elements()+tensors[1].Elements())}
+	return gpu.Call{Groups: kernel.Groups1(n, 64), Params: params, Tensors: tensors,
+		Work: kernel.Traffic(8, tensors[0].Elements()+tensors[1].Elements())}
 }

@@ -37,8 +37,10 @@ var squaredNorm, squaredNorms = declareNorms(1), declareNorms(normGrads)
 
 func declareNorms(count int) *kernel.Family {
 	name, bindings := fmt.Sprint("squared_norms_", count), kernel.UpTo(count + 1)[1:]
-	source := kernel.Fill(library.Parse("squared_norms", nil), map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
-	k := gpu.Kernel{Name: name, Entry: name, Source: library.Text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4,
+	source := kernel.Fill(library.Parse("squared_norms", nil),
+		map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
+	k := gpu.Kernel{Name: name, Entry: name, Source: library.Text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1},
+		Shared: 64 * 4,
 		Access: append([]gpu.Access{w}, slices.Repeat([]gpu.Access{r}, count)...)}
 	k.Host = func(a gpu.Args) {
 		for i := range a.Int(0) {
@@ -88,7 +90,8 @@ func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 		}
 		at, parts := gpu.Padded(end), SquaredNormParts(g.Spec)
 		if end = at + parts; end > partials.Cols() {
-			p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", name, at, end, partials.Name, partials.Cols()))
+			p.Fail(fmt.Errorf("%s: partial sums %d to %d of tensor %s, which has %d", name, at, end, partials.Name,
+				partials.Cols()))
 			return 0
 		}
 		total, x := g.Rows()*g.Stride(), floats(*g)
@@ -131,7 +134,8 @@ func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
 	for i := range bindings {
 		tensors, params = append(tensors, c.grads[min(i, c.count-1)]), append(params, c.params[i][:]...)
 	}
-	f.Run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: p.Params(params...), Tensors: p.Tensors(tensors...), Work: kernel.Traffic(4, c.elements)})
+	f.Run(p, gpu.Call{Groups: [3]int{c.groups, 1, 1}, Params: p.Params(params...), Tensors: p.Tensors(tensors...),
+		Work: kernel.Traffic(4, c.elements)})
 	*c = normCall{}
 }
 
@@ -167,5 +171,6 @@ func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, stats, lis
 		p.Fail(fmt.Errorf("%s: %d elements of tensor %s, which has %d", k.Name, n, list.Name, list.Cols()))
 		return
 	}
-	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list), Work: kernel.Traffic(4, n)})
+	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list),
+		Work: kernel.Traffic(4, n)})
 }

@@ -123,10 +123,12 @@ func TestPackingOnGPU(t *testing.T) {
 			t.Run(c.kernel.Name, func(t *testing.T) {
 				d := gputest.Adapter(t)
 				ta := gputest.Indices(t, d, "a", list)
-				packed, back := gputest.TensorOf(t, d, c.dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back", make([]uint32, len(list)))
+				packed, back := gputest.TensorOf(t, d, c.dtype, "packed", nil, len(list)), gputest.Indices(t, d, "back",
+					make([]uint32, len(list)))
 				n := len(list) / c.size
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
-					p.Run(gpu.Call{Kernel: c.kernel, Groups: kernel.Groups1(n, 64), Params: []uint32{uint32(n)}, Tensors: []gpu.Tensor{packed, back, ta}})
+					p.Run(gpu.Call{Kernel: c.kernel, Groups: kernel.Groups1(n, 64), Params: []uint32{uint32(n)},
+						Tensors: []gpu.Tensor{packed, back, ta}})
 				})
 				checkPacked(t, c.dtype, wgsltest.Words(t, d, packed), list)
 				for i, bits := range wgsltest.Words(t, d, back) {
@@ -167,7 +169,8 @@ func TestNarrowAndWidenBits(t *testing.T) {
 					b[i] = float32(math.NaN())
 				}
 				ta, tb := gputest.Tensor(t, d, "a", gpu.Floats(list), n), gputest.Tensor(t, d, "b", b, n)
-				to, same, back := wgsltest.Dirty(t, d, s.Pair, "out", n), wgsltest.Dirty(t, d, s.Pair, "same", n), wgsltest.Dirty(t, d, gpu.F32, "back", n)
+				to, same, back := wgsltest.Dirty(t, d, s.Pair, "out", n), wgsltest.Dirty(t, d, s.Pair, "same",
+					n), wgsltest.Dirty(t, d, gpu.F32, "back", n)
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
 					Mix(p, to, ta, tb, 1, 0)
 					Mix(p, same, ta, ta, 1, 0)

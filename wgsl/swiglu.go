@@ -9,9 +9,10 @@ var swigluForward = library.Typed("swiglu_forward", [3]int{64, 1, 1}, []gpu.Acce
 	ref.SwiGLUForward(a.F(0), a.F(1), a.F(2))
 })
 
-var swigluBackward = library.Typed("swiglu_backward", [3]int{64, 1, 1}, []gpu.Access{w, w, r, r, r}, "PPPPP", func(a gpu.Args) {
-	ref.SwiGLUBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4))
-})
+var swigluBackward = library.Typed("swiglu_backward", [3]int{64, 1, 1}, []gpu.Access{w, w, r, r, r}, "PPPPP",
+	func(a gpu.Args) {
+		ref.SwiGLUBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4))
+	})
 
 // SwiGLUForward sets out to silu(gate) * up, all of one shape.
 func SwiGLUForward(p *gpu.Pass, out, gate, up gpu.Tensor) {

@@ -15,16 +15,20 @@ func TestSwiGLU(t *testing.T) {
 		rows, c := size[0], size[1]
 		for _, s := range wgsltest.PairStorages {
 			n := rows * c
-			gate, up, dout := wgsltest.Stored(s.Pair, wgsltest.Random(1, n, 2)), wgsltest.Stored(s.Pair, wgsltest.Random(2, n, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(3, n, 1))
+			gate, up, dout := wgsltest.Stored(s.Pair, wgsltest.Random(1, n, 2)), wgsltest.Stored(s.Pair,
+				wgsltest.Random(2, n, 1)), wgsltest.Stored(s.Pair, wgsltest.Random(3, n, 1))
 			gate[0] = -100 // exp(100) is infinite in f32
 			want, wantGate, wantUp := make([]float32, n), make([]float32, n), make([]float32, n)
 			ref.SwiGLUForward(want, gate, up)
 			ref.SwiGLUBackward(wantGate, wantUp, dout, gate, up)
 			t.Run(fmt.Sprint(size, s.Suffix()), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					tensor := func(name string, x []float32) gpu.Tensor { return gputest.TensorOf(t, d, s.Pair, name, x, rows, c) }
+					tensor := func(name string, x []float32) gpu.Tensor {
+						return gputest.TensorOf(t, d, s.Pair, name, x, rows, c)
+					}
 					g, u, do := tensor("gate", gate), tensor("up", up), tensor("dout", dout)
-					out, dg, du := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), wgsltest.Dirty(t, d, s.Pair, "dgate", rows, c), wgsltest.Dirty(t, d, s.Pair, "dup", rows, c)
+					out, dg, du := wgsltest.Dirty(t, d, s.Pair, "out", rows, c), wgsltest.Dirty(t, d, s.Pair, "dgate",
+						rows, c), wgsltest.Dirty(t, d, s.Pair, "dup", rows, c)
 					wgsltest.Run(t, d, func(p *gpu.Pass) {
 						SwiGLUForward(p, out, g, u)
 						SwiGLUBackward(p, dg, du, do, g, u)

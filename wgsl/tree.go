@@ -8,7 +8,8 @@ import (
 // treeKernel declares a kernel of workgroups of 64 that calls the functions of
 // tree.wgsl.
 func treeKernel(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
-	return library.Add(&gpu.Kernel{Name: name, Source: library.Text("tree") + "\n" + library.Text(name), Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4, Access: access, Host: host})
+	return library.Add(&gpu.Kernel{Name: name, Source: library.Text("tree") + "\n" + library.Text(name),
+		Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4, Access: access, Host: host})
 }
 
 // typedTree declares such kernels for every storage type; types has a letter for each

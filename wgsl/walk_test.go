@@ -36,7 +36,8 @@ func TestLongestWalks(t *testing.T) {
 	})
 	t.Run("cross_entropy", func(t *testing.T) {
 		for _, c := range []struct{ v, loops int }{{8 * 64 * kernel.MaxWalk, 1}, {8 * 64 * (kernel.MaxWalk / 2), 2}} {
-			logits, losses, targets := filled(t, d, gpu.F32, "logits", 1, 1, c.v), filled(t, d, gpu.F32, "losses", 0, 1), gputest.Indices(t, d, "targets", []uint32{5})
+			logits, losses, targets := filled(t, d, gpu.F32, "logits", 1, 1, c.v), filled(t, d, gpu.F32, "losses", 0,
+				1), gputest.Indices(t, d, "targets", []uint32{5})
 			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				if c.loops == 1 {
 					CrossEntropyForward(p, logits, losses, targets, 0, 1, c.v)
@@ -52,9 +53,11 @@ func TestLongestWalks(t *testing.T) {
 			}
 		}
 	})
-	for _, c := range []int{2 * 64 * (kernel.MaxWalk / 2), 8 * (kernel.MaxWalk / 2)} { // by a workgroup, by an invocation
+	// by a workgroup, by an invocation
+	for _, c := range []int{2 * 64 * (kernel.MaxWalk / 2), 8 * (kernel.MaxWalk / 2)} {
 		t.Run(fmt.Sprint("rmsnorm ", c), func(t *testing.T) {
-			x, weight, rstd := filled(t, d, gpu.BF16, "x", 2, 1, c), filled(t, d, gpu.BF16, "weight", 3, c), filled(t, d, gpu.F32, "rstd", 0, 1)
+			x, weight, rstd := filled(t, d, gpu.BF16, "x", 2, 1, c), filled(t, d, gpu.BF16, "weight", 3, c), filled(t,
+				d, gpu.F32, "rstd", 0, 1)
 			y, dx := filled(t, d, gpu.BF16, "y", 0, 1, c), filled(t, d, gpu.BF16, "dx", 1, 1, c)
 			wgsltest.Run(t, d, func(p *gpu.Pass) {
 				RMSNormForward(p, y, rstd, x, weight, 0)
@@ -63,14 +66,16 @@ func TestLongestWalks(t *testing.T) {
 			if got := first(rstd); math.Abs(got-0.5) > 1e-5 {
 				t.Errorf("rstd of twos %g, want 0.5", got)
 			}
-			if out, grad := gputest.Read(t, d, y), gputest.Read(t, d, dx); out[c-1] != 3 || math.Abs(float64(grad[c-1])-1) > 1e-2 {
+			if out, grad := gputest.Read(t, d, y), gputest.Read(t, d, dx); out[c-1] != 3 ||
+				math.Abs(float64(grad[c-1])-1) > 1e-2 {
 				t.Errorf("the last element becomes %g, want 3; its gradient %g, want 1", out[c-1], grad[c-1])
 			}
 		})
 	}
 	t.Run("rmsnorm_backward_weight", func(t *testing.T) {
 		const rows = 8 * kernel.MaxWalk
-		x, rstd, dweight := filled(t, d, gpu.BF16, "x", 1, rows, 1), filled(t, d, gpu.F32, "rstd", 1, rows), filled(t, d, gpu.F32, "dweight", 0, 1)
+		x, rstd, dweight := filled(t, d, gpu.BF16, "x", 1, rows, 1), filled(t, d, gpu.F32, "rstd", 1, rows), filled(t,
+			d, gpu.F32, "dweight", 0, 1)
 		wgsltest.Run(t, d, func(p *gpu.Pass) { RMSNormBackwardWeight(p, dweight, x, x, rstd, false) })
 		if got := first(dweight); got != rows {
 			t.Errorf("the sum of %d ones is %g", rows, got)

@@ -12,7 +12,8 @@ func everyKernel() []*gpu.Kernel {
 	seen := map[*gpu.Kernel]bool{}
 	var list []*gpu.Kernel
 	for _, cpu := range []bool{false, true} {
-		for _, k := range Kernels(gpu.Limits{CPU: cpu, Shared: !cpu, Invocations: 256, WorkgroupMemory: 32768, Budget: 1e12}) {
+		for _, k := range Kernels(gpu.Limits{CPU: cpu, Shared: !cpu, Invocations: 256, WorkgroupMemory: 32768,
+			Budget: 1e12}) {
 			if !seen[k] {
 				list = append(list, k)
 			}
@@ -32,6 +33,7 @@ func TestShaders(t *testing.T) { wgsltest.Shaders(t, library.Kernels()) }
 // tuned anew.
 func TestTextHash(t *testing.T) {
 	if got, want := TextHash(), "cdb9e10f0b1b0fea"; got != want {
-		t.Errorf("the kernels' text has the hash %s, want %s: if a text was meant to change, write the new hash here", got, want)
+		t.Errorf("the kernels' text has the hash %s, want %s: if a text was meant to change, write the new hash here",
+			got, want)
 	}
 }

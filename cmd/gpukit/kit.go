@@ -43,7 +43,8 @@ func stageNames() (names []string) {
 func checkStages(flag string, names []string) error {
 	for _, name := range names {
 		if !slices.Contains(stageNames(), name) {
-			return fmt.Errorf("--%s %s: there is no such stage; there are %s", flag, name, strings.Join(stageNames(), ", "))
+			return fmt.Errorf("--%s %s: there is no such stage; there are %s", flag, name,
+				strings.Join(stageNames(), ", "))
 		}
 	}
 	return nil

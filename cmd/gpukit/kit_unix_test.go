@@ -94,7 +94,8 @@ func TestStagesAreBounded(t *testing.T) {
 "bench step") echo '{"peak_gflops":9,"ledger_peak_bytes":7,"stages":[{"name":"vanilla","tokens_per_second":5,"step_seconds":0.1}]}' ;;
 *) echo "no $1" >&2; exit 1 ;; esac`})
 	began := time.Now()
-	read, page, err := runKit(t, dir, runCmd{Minutes: 4.0 / 60, Only: []string{"selftest", "rates", "steps"}, Size: "auto", Peak: 60})
+	read, page, err := runKit(t, dir, runCmd{Minutes: 4.0 / 60, Only: []string{"selftest", "rates", "steps"},
+		Size: "auto", Peak: 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,16 +112,19 @@ func TestStagesAreBounded(t *testing.T) {
 		}
 	}
 	figures := part(t, read, "rates")["figures"].(map[string]any)
-	if figures["tuned_f32_best_gflops"] != 30.0 || figures["tuned_f32_largest_gain"] != 1.5 || figures["peak_gflops"] != 60.0 {
+	if figures["tuned_f32_best_gflops"] != 30.0 || figures["tuned_f32_largest_gain"] != 1.5 ||
+		figures["peak_gflops"] != 60.0 {
 		t.Errorf("figures of a stage that was cut off: %v", figures)
 	}
-	if f := part(t, read, "rates")["failures"].([]any); len(f) != 1 || !strings.Contains(f[0].(string), "other bits than v") {
+	if f := part(t, read, "rates")["failures"].([]any); len(f) != 1 ||
+		!strings.Contains(f[0].(string), "other bits than v") {
 		t.Errorf("failures %v", f)
 	}
 	if f := part(t, read, "steps")["figures"].(map[string]any); f["368m_bf16_vanilla_tokens_per_second"] != 5.0 {
 		t.Errorf("a GPU steps the large models: %v", f)
 	}
-	for _, text := range []string{"# steplm on Card 7", "| Tuner, products and attention | cut off |", "tuned f32 best gflops | 30 |"} {
+	for _, text := range []string{"# steplm on Card 7", "| Tuner, products and attention | cut off |",
+		"tuned f32 best gflops | 30 |"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("no %q in\n%s", text, page)
 		}
@@ -141,7 +145,8 @@ echo FAIL; exit 1`
 // Tests that fail are listed, one that ends the process does not hide those after it, and a suite that does
 // not start is an error.
 func TestDeviceTestsAreListed(t *testing.T) {
-	programs := map[string]string{"steplm": fakeDevices, "gpu.test": goTests, "wgsl.test": "echo '=== RUN   TestLong'; sleep 1000"}
+	programs := map[string]string{"steplm": fakeDevices, "gpu.test": goTests,
+		"wgsl.test": "echo '=== RUN   TestLong'; sleep 1000"}
 	read, page, err := runKit(t, fakeKit(t, programs), runCmd{Minutes: 6.0 / 60, Only: []string{"tests"}, Size: "auto"})
 	if err != nil {
 		t.Fatal(err)
@@ -154,26 +159,32 @@ func TestDeviceTestsAreListed(t *testing.T) {
 	if got := fmt.Sprint(s["failures"]); got != fmt.Sprint(want) {
 		t.Errorf("failures %v, want %v", got, want)
 	}
-	for _, text := range []string{"| gpu | 3 | 2 | 1 |", "cut off in TestLong", "- gpu TestC: c\\_test.go:3: 4 is not 5"} {
+	for _, text := range []string{"| gpu | 3 | 2 | 1 |", "cut off in TestLong",
+		"- gpu TestC: c\\_test.go:3: 4 is not 5"} {
 		if !strings.Contains(page, strings.ReplaceAll(text, "\\_", "_")) {
 			t.Errorf("no %q in\n%s", text, page)
 		}
 	}
 	programs["wgsl.test"] = "echo 'cannot open shared object' >&2; exit 127"
-	if read, _, err = runKit(t, fakeKit(t, programs), runCmd{Minutes: 1, Only: []string{"tests"}, Strict: true}); err == nil || !strings.Contains(err.Error(), "stage tests: failed") {
+	if read, _, err = runKit(t, fakeKit(t, programs),
+		runCmd{Minutes: 1, Only: []string{"tests"}, Strict: true}); err == nil ||
+		!strings.Contains(err.Error(), "stage tests: failed") {
 		t.Errorf("--strict: %v", err)
 	}
-	if s := part(t, read, "tests"); s["status"] != failed || !strings.Contains(s["note"].(string), "cannot open shared object") {
+	if s := part(t, read, "tests"); s["status"] != failed ||
+		!strings.Contains(s["note"].(string), "cannot open shared object") {
 		t.Errorf("%v", s)
 	}
 }
 
 // A signal ends the kit in any stage; the summary has what was found until then.
 func TestSignal(t *testing.T) {
-	dir := fakeKit(t, map[string]string{"steplm": `if [ "$1" = devices ]; then ` + fakeDevices + `; else sleep 1000; fi`})
+	dir := fakeKit(t, map[string]string{"steplm": `if [ "$1" = devices ]; then ` + fakeDevices +
+		`; else sleep 1000; fi`})
 	write(t, filepath.Join(dir, "experiment.txt"), "score --text a # a comment\n\n")
 	for _, stage := range []string{"rates", "steps", "steprun", "trace", "experiment"} {
-		c := runCmd{Minutes: 10, Only: []string{"selftest", stage}, Size: "small", Out: filepath.Join(t.TempDir(), "out")}
+		c := runCmd{Minutes: 10, Only: []string{"selftest", stage}, Size: "small",
+			Out: filepath.Join(t.TempDir(), "out")}
 		k, err := newKit(dir, &c, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -203,9 +214,11 @@ func TestKilled(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "out")
 	pid := filepath.Join(t.TempDir(), "pid")
-	dir := fakeKit(t, map[string]string{"steplm": `if [ "$1" = devices ]; then ` + fakeDevices + `; else kill -9 $(cat ` + pid + `); fi`})
+	dir := fakeKit(t, map[string]string{"steplm": `if [ "$1" = devices ]; then ` + fakeDevices +
+		`; else kill -9 $(cat ` + pid + `); fi`})
 	child, err := os.StartProcess(self, []string{self, "-test.run=^TestChild$"}, &os.ProcAttr{
-		Env: append(os.Environ(), "GPUKIT_CHILD="+dir, "GPUKIT_OUT="+out, "GPUKIT_PID="+pid), Files: []*os.File{nil, os.Stderr, os.Stderr},
+		Env: append(os.Environ(), "GPUKIT_CHILD="+dir, "GPUKIT_OUT="+out, "GPUKIT_PID="+pid), Files: []*os.File{nil,
+			os.Stderr, os.Stderr},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +245,8 @@ func TestChild(t *testing.T) {
 		t.Skip("it is TestKilled's child")
 	}
 	write(t, os.Getenv("GPUKIT_PID"), fmt.Sprint(os.Getpid()))
-	k, err := newKit(dir, &runCmd{Minutes: 1, Only: []string{"selftest", "rates", "steps"}, Out: os.Getenv("GPUKIT_OUT")}, time.Now())
+	k, err := newKit(dir, &runCmd{Minutes: 1, Only: []string{"selftest", "rates", "steps"},
+		Out: os.Getenv("GPUKIT_OUT")}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +255,8 @@ func TestChild(t *testing.T) {
 
 func TestBadCommandLines(t *testing.T) {
 	for _, args := range [][]string{
-		{"--minutes", "0"}, {"--minutes", "NaN"}, {"--skip", "nonsense"}, {"--only", "steps,nonsense"}, {"--loader", "/no/such/file"}, {"--size", "huge"}, {"--nonsense"},
+		{"--minutes", "0"}, {"--minutes", "NaN"}, {"--skip", "nonsense"}, {"--only", "steps,nonsense"},
+		{"--loader", "/no/such/file"}, {"--size", "huge"}, {"--nonsense"},
 	} {
 		if code := run(append([]string{"--out", t.TempDir()}, args...)); code != 2 {
 			t.Errorf("%v: exit code %d, want 2", args, code)

@@ -15,7 +15,8 @@ import (
 // ok is false where no driver says so: NVIDIA's does by nvidia-smi, AMD's on Linux by files.
 func deviceMemory(ctx context.Context) (used, total float64, ok bool) {
 	if smi := nvidiaSMI(); smi != "" {
-		out, err := exec.CommandContext(ctx, smi, "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits").Output()
+		out, err := exec.CommandContext(ctx, smi, "--query-gpu=memory.used,memory.total",
+			"--format=csv,noheader,nounits").Output()
 		first, _, _ := strings.Cut(string(out), "\n")
 		a, b, both := strings.Cut(first, ",")
 		if err == nil && both {

@@ -67,13 +67,15 @@ func (k *kit) start(ctx context.Context, c command) (e ended, err error) {
 		}
 	}
 	err = cmd.Wait()
-	e = ended{stdout: out.String(), words: words.String(), code: cmd.ProcessState.ExitCode(), peak: peakOf(cmd.ProcessState), took: time.Since(began)}
+	e = ended{stdout: out.String(), words: words.String(), code: cmd.ProcessState.ExitCode(),
+		peak: peakOf(cmd.ProcessState), took: time.Since(began)}
 	fmt.Fprintf(k.log, "[exit code %d after %.1f s]\n", e.code, e.took.Seconds())
 	if ctx.Err() != nil {
 		return e, ctx.Err()
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return e, fmt.Errorf("%s: exit code %d: %s", strings.Join(c.args[1:min(3, len(c.args))], " "), e.code, lastLine(e.words))
+		return e, fmt.Errorf("%s: exit code %d: %s", strings.Join(c.args[1:min(3, len(c.args))], " "), e.code,
+			lastLine(e.words))
 	}
 	return e, err
 }

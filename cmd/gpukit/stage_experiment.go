@@ -39,7 +39,8 @@ func experiment(ctx context.Context, k *kit, r *result) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.table = append(r.table, fmt.Sprintf("| `%s` | %.0f | %d |", strings.Join(strings.Fields(line), " "), e.took.Seconds(), e.code))
+		r.table = append(r.table, fmt.Sprintf("| `%s` | %.0f | %d |", strings.Join(strings.Fields(line), " "),
+			e.took.Seconds(), e.code))
 		r.save()
 		k.say("%s: exit code %d after %.0f s", strings.TrimSpace(line), e.code, e.took.Seconds())
 		if err != nil {

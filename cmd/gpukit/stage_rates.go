@@ -46,7 +46,8 @@ func (k *kit) setPeak(ctx context.Context, r *result) {
 	if smi == "" {
 		return
 	}
-	out, err := exec.CommandContext(ctx, smi, "--query-gpu=clocks.max.sm,compute_cap", "--format=csv,noheader,nounits").Output()
+	out, err := exec.CommandContext(ctx, smi, "--query-gpu=clocks.max.sm,compute_cap",
+		"--format=csv,noheader,nounits").Output()
 	if err == nil {
 		first, _, _ := strings.Cut(string(out), "\n")
 		clock, capability, _ := strings.Cut(first, ",")
@@ -86,7 +87,8 @@ func (k *kit) tune(ctx context.Context, r *result, precision, seconds string) er
 		} `json:"classes"`
 	}
 	args := append([]string{"devices", "tune"}, k.stepModels()[0].flags...)
-	args = append(args, "--precision", precision, "--seconds-per-class", seconds, "--tune-cache", k.tuneCache(), "--json")
+	args = append(args, "--precision", precision, "--seconds-per-class", seconds, "--tune-cache", k.tuneCache(),
+		"--json")
 	e, err := k.startJSON(ctx, command{args: k.steplm(args...)}, &tuned)
 	if err != nil {
 		return err
@@ -103,7 +105,8 @@ func (k *kit) tune(ctx context.Context, r *result, precision, seconds string) er
 	r.set("tuned_"+precision+"_seconds", e.took.Seconds())
 	r.set("tuned_"+precision+"_best_gflops", best)
 	r.set("tuned_"+precision+"_largest_gain", gain)
-	k.say("tuner, %s: %d classes, %d variants in %.0f s, the best %.0f GFLOP/s, at most %.2f times the default", precision, len(tuned.Classes), tried, e.took.Seconds(), best, gain)
+	k.say("tuner, %s: %d classes, %d variants in %.0f s, the best %.0f GFLOP/s, at most %.2f times the default",
+		precision, len(tuned.Classes), tried, e.took.Seconds(), best, gain)
 	return nil
 }
 
@@ -113,7 +116,8 @@ func (k *kit) product(ctx context.Context, r *result, transpose, precision strin
 		Variant string  `json:"variant"`
 	}
 	size := strconv.Itoa(n)
-	_, err := k.startJSON(ctx, command{args: k.steplm("bench", "matmul", "--m", size, "--n", size, "--k", size, "--transpose", transpose, "--precision", precision,
+	_, err := k.startJSON(ctx, command{args: k.steplm("bench", "matmul", "--m", size, "--n", size, "--k", size,
+		"--transpose", transpose, "--precision", precision,
 		"--seconds", "0.5", "--seconds-per-class", "1", "--tune-cache", k.tuneCache(), "--json")}, &b)
 	if err != nil {
 		return err
@@ -137,7 +141,8 @@ func (k *kit) attention(ctx context.Context, r *result, precision string) error 
 		shape = []string{"--batch", "2", "--heads", "4", "--seq-len", "128", "--head-size", "24"}
 	}
 	args := append([]string{"bench", "attention"}, shape...)
-	args = append(args, "--precision", precision, "--steps", "5", "--seconds-per-class", "0.3", "--tune-cache", k.tuneCache(), "--json")
+	args = append(args, "--precision", precision, "--steps", "5", "--seconds-per-class", "0.3", "--tune-cache",
+		k.tuneCache(), "--json")
 	if _, err := k.startJSON(ctx, command{args: k.steplm(args...)}, &b); err != nil {
 		return err
 	}

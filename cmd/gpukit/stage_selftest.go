@@ -54,13 +54,15 @@ func selfTest(ctx context.Context, k *kit, r *result) error {
 	}
 	k.summary.Device, k.summary.Driver, k.summary.kind = d.Name, d.Backend+" "+d.Driver, d.Kind
 	k.say("device: %s (%s, %s), driver %s", d.Name, d.Backend, d.Kind, orUnknown(d.Driver))
-	k.say("limits: %d bytes a binding, %d a buffer, %d workgroups, %d invocations, %d bytes of workgroup memory, %d storage buffers",
+	k.say("limits: %d bytes a binding, %d a buffer, %d workgroups, %d invocations, %d bytes of workgroup memory, "+
+		"%d storage buffers",
 		d.Binding, d.Buffer, d.Groups, d.Invocations, d.Workgroup, d.StorageBuffers)
 	for _, limit := range []struct {
 		name  string
 		value float64
 	}{
-		{"max_binding_bytes", float64(d.Binding)}, {"max_buffer_bytes", float64(d.Buffer)}, {"max_workgroups", float64(d.Groups)},
+		{"max_binding_bytes", float64(d.Binding)}, {"max_buffer_bytes", float64(d.Buffer)},
+		{"max_workgroups", float64(d.Groups)},
 		{"max_invocations", float64(d.Invocations)}, {"max_workgroup_memory_bytes", float64(d.Workgroup)},
 		{"max_storage_buffers", float64(d.StorageBuffers)}, {"submission_operations", d.Submission},
 	} {
@@ -83,7 +85,8 @@ func (k *kit) choose(list []listed) (listed, error) {
 		switch {
 		case k.Device == "" && d.Index != nil,
 			err == nil && d.Index != nil && *d.Index == index,
-			k.Device != "" && err != nil && (strings.EqualFold(k.Device, d.Backend) || strings.Contains(strings.ToLower(d.Name), strings.ToLower(k.Device))):
+			k.Device != "" && err != nil && (strings.EqualFold(k.Device, d.Backend) ||
+				strings.Contains(strings.ToLower(d.Name), strings.ToLower(k.Device))):
 			return list[i], nil
 		}
 	}

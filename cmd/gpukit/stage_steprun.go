@@ -24,7 +24,8 @@ const (
 
 // runFlags is the run in a precision, in a folder.
 func runFlags(data, precision, out string) []string {
-	return []string{"pretrain", "--model", "tiny", "--precision", precision, "--data", filepath.Join(data, "train*"), "--tokenizer", filepath.Join(data, "tokenizer.json"),
+	return []string{"pretrain", "--model", "tiny", "--precision", precision, "--data", filepath.Join(data, "train*"),
+		"--tokenizer", filepath.Join(data, "tokenizer.json"),
 		"--out", out, "--steps", fmt.Sprint(runSteps), "--seq-len", "128", "--batch-size", "8", "--lr", "5e-3",
 		"--save-every", fmt.Sprint(runSaveEvery), "--eval-tokens", "0", "--no-tune"}
 }
@@ -99,7 +100,8 @@ func stepRun(ctx context.Context, k *kit, r *result) error {
 		out := filepath.Join(k.work, "step-"+precision)
 		_, ran := k.start(ctx, command{args: k.steplm(runFlags(k.path("data"), precision, out)...)})
 		// A run that was cut off is compared as far as it came.
-		if err := k.compareLosses(r, precision, filepath.Join(out, "metrics.jsonl"), ran != nil); ran != nil || err != nil {
+		if err := k.compareLosses(r, precision, filepath.Join(out, "metrics.jsonl"), ran != nil); ran != nil ||
+			err != nil {
 			return cmp.Or(ran, err)
 		}
 	}
@@ -150,7 +152,8 @@ func (k *kit) compareLosses(r *result, precision, path string, short bool) error
 	r.set(precision+"_differences", differences)
 	r.set(precision+"_last_loss", got[len(got)-1].Loss)
 	r.set(precision+"_last_loss_on_lavapipe", want[len(want)-1].Loss)
-	k.say("%-4s losses differ by at most %.2g of lavapipe's (step %d), %.2g at the first step after growth; last loss %.5f, there %.5f",
+	k.say("%-4s losses differ by at most %.2g of lavapipe's (step %d), %.2g at the first step after growth; last "+
+		"loss %.5f, there %.5f",
 		precision, largest, at, growth, got[len(got)-1].Loss, want[len(want)-1].Loss)
 	return nil
 }
@@ -178,7 +181,8 @@ func (k *kit) killAndResume(ctx context.Context, r *result) error {
 		return ctx.Err()
 	}
 	if killed == 0 {
-		return fmt.Errorf("the run that was to be killed ended by itself: %w", errors.Join(err, errors.New("it was too quick")))
+		return fmt.Errorf("the run that was to be killed ended by itself: %w",
+			errors.Join(err, errors.New("it was too quick")))
 	}
 	r.set("killed_after_step", float64(killed))
 	if _, err := k.start(ctx, command{args: k.steplm("pretrain", "--resume", out)}); err != nil {
@@ -195,10 +199,12 @@ func (k *kit) killAndResume(ctx context.Context, r *result) error {
 	same := len(got) == len(want)
 	for i := 0; same && i < len(want); i++ {
 		if same = got[i].Loss == want[i].Loss && got[i].Norm == want[i].Norm; !same {
-			r.fail("resume: the loss of step %d is %v, and %v in the run that was not killed", want[i].Step, got[i].Loss, want[i].Loss)
+			r.fail("resume: the loss of step %d is %v, and %v in the run that was not killed", want[i].Step,
+				got[i].Loss, want[i].Loss)
 		}
 	}
-	weights, err := sameFiles(filepath.Join(straight, "final", "model.safetensors"), filepath.Join(out, "final", "model.safetensors"))
+	weights, err := sameFiles(filepath.Join(straight, "final", "model.safetensors"),
+		filepath.Join(out, "final", "model.safetensors"))
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ var suites = []suite{
 	{"attention", 1, ""},
 	{"model", 2, ""},
 	{"stage", 2, "^(TestIndependentFixture|TestIndependentFixtureTied|TestLedgerIsThePlan|TestPlanIsWhatAGPUHolds|" +
-		"TestTransitionPeaks|TestSameSeedSameBits|TestStopAndResume|TestVariantsTrainAlike|TestStoragesTrain|TestMergeLeavesLogits)$"},
+		"TestTransitionPeaks|TestSameSeedSameBits|TestStopAndResume|" +
+		"TestVariantsTrainAlike|TestStoragesTrain|TestMergeLeavesLogits)$"},
 	{"tune", 1, ""},
 	{"optim", 1, ""},
 }
@@ -48,7 +49,8 @@ type tested struct {
 // deviceTests runs every suite, and once more those that their share of the time did not suffice for, if
 // others left some. What fails is listed, and nothing more.
 func deviceTests(ctx context.Context, k *kit, r *result) error {
-	list := slices.DeleteFunc(slices.Clone(suites), func(s suite) bool { return !exists(filepath.Join(k.work, program(s.name+".test"))) })
+	list := slices.DeleteFunc(slices.Clone(suites),
+		func(s suite) bool { return !exists(filepath.Join(k.work, program(s.name+".test"))) })
 	all := make([]*tested, len(list))
 	for i := range list {
 		all[i] = &tested{seen: map[string]bool{}, output: map[string][]string{}}
@@ -80,11 +82,13 @@ func deviceTests(ctx context.Context, k *kit, r *result) error {
 
 // tell writes what the suites have come to.
 func tell(r *result, list []suite, all []*tested) {
-	r.table, r.Failures = []string{"| tests | passed or failed | failed | skipped | seconds | |", "|---|---|---|---|---|---|"}, nil
+	r.table, r.Failures = []string{"| tests | passed or failed | failed | skipped | seconds | |",
+		"|---|---|---|---|---|---|"}, nil
 	total, failures := 0, 0
 	for i, x := range all {
 		total, failures = total+x.run, failures+len(x.failed)
-		r.table = append(r.table, fmt.Sprintf("| %s | %d | %d | %d | %.0f | %s |", list[i].name, x.run, len(x.failed), x.skipped, x.seconds, cell(x.note())))
+		r.table = append(r.table, fmt.Sprintf("| %s | %d | %d | %d | %.0f | %s |", list[i].name, x.run, len(x.failed),
+			x.skipped, x.seconds, cell(x.note())))
 		for _, name := range x.failed {
 			r.Failures = append(r.Failures, fmt.Sprintf("%s %s: %s", list[i].name, name, firstReason(x.output[name])))
 		}
@@ -105,7 +109,8 @@ func (x *tested) note() string {
 }
 
 func (x *tested) String() string {
-	return fmt.Sprintf("%d tests, %d failed, %d skipped, %.0f s, %s", x.run, len(x.failed), x.skipped, x.seconds, x.note())
+	return fmt.Sprintf("%d tests, %d failed, %d skipped, %.0f s, %s", x.run, len(x.failed), x.skipped, x.seconds,
+		x.note())
 }
 
 // runSuite runs those of a suite's tests that have not ended yet. A test that ends the process fails, and
@@ -114,7 +119,8 @@ func (k *kit) runSuite(ctx context.Context, s suite, x *tested, limit time.Durat
 	bounded, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	for {
-		args := []string{filepath.Join(k.work, program(s.name+".test")), "-test.v", "-test.short", "-test.count=1", "-test.timeout=0"}
+		args := []string{filepath.Join(k.work, program(s.name+".test")), "-test.v", "-test.short", "-test.count=1",
+			"-test.timeout=0"}
 		if s.only != "" {
 			args = append(args, "-test.run="+s.only)
 		}
@@ -156,7 +162,8 @@ func (k *kit) testFolder(name string) string {
 }
 
 func (k *kit) testEnv() []string {
-	return []string{"STEPLM_GPU=require", "STEPLM_DEVICE=" + k.Device, "XDG_CACHE_HOME=" + filepath.Join(k.work, "cache"), "TMPDIR=" + tempFolder(k.work)}
+	return []string{"STEPLM_GPU=require", "STEPLM_DEVICE=" + k.Device,
+		"XDG_CACHE_HOME=" + filepath.Join(k.work, "cache"), "TMPDIR=" + tempFolder(k.work)}
 }
 
 // tempFolder is a folder of the kit's for what tests write, which goes with the kit's.

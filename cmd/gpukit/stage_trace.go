@@ -15,8 +15,10 @@ import (
 func trace(ctx context.Context, k *kit, r *result) error {
 	file := filepath.Join(k.Out, "trace.json")
 	args := append([]string{"pretrain"}, k.stepModels()[0].flags...)
-	args = append(args, "--data", filepath.Join(k.path("data"), "train*"), "--tokenizer", filepath.Join(k.path("data"), "tokenizer.json"), "--out", filepath.Join(k.work, "traced"),
-		"--steps", "10", "--save-every", "0", "--eval-tokens", "0", "--no-tune", "--tune-cache", k.tuneCache(), "--trace", file, "--trace-steps", "2")
+	args = append(args, "--data", filepath.Join(k.path("data"), "train*"), "--tokenizer",
+		filepath.Join(k.path("data"), "tokenizer.json"), "--out", filepath.Join(k.work, "traced"),
+		"--steps", "10", "--save-every", "0", "--eval-tokens", "0", "--no-tune", "--tune-cache", k.tuneCache(),
+		"--trace", file, "--trace-steps", "2")
 	if _, err := k.start(ctx, command{args: k.steplm(args...)}); err != nil {
 		return err
 	}
@@ -32,9 +34,11 @@ func trace(ctx context.Context, k *kit, r *result) error {
 	r.set("longest_dispatch_ms", t.longest)
 	r.table = []string{"| kernel | ms | of all | GFLOP/s |", "|---|---|---|---|"}
 	for _, s := range t.kernels[:min(12, len(t.kernels))] {
-		r.table = append(r.table, fmt.Sprintf("| %s | %s | %.1f %% | %s |", s.name, figure(s.ms), 100*s.ms/t.total, figure(s.work/s.ms/1e6)))
+		r.table = append(r.table, fmt.Sprintf("| %s | %s | %.1f %% | %s |", s.name, figure(s.ms), 100*s.ms/t.total,
+			figure(s.work/s.ms/1e6)))
 	}
-	k.say("%d dispatches in %.1f ms, the longest submission %.1f ms; the first kernels: %s", t.dispatches, t.total, t.submission, strings.Join(r.table[2:min(5, len(r.table))], " "))
+	k.say("%d dispatches in %.1f ms, the longest submission %.1f ms; the first kernels: %s", t.dispatches, t.total,
+		t.submission, strings.Join(r.table[2:min(5, len(r.table))], " "))
 	const watchdog = 2000 // milliseconds after which Windows resets a GPU
 	if t.submission > watchdog/2 && k.summary.kind != "cpu" {
 		r.fail("a submission took %.0f ms: watchdogs of %d ms are near", t.submission, watchdog)

@@ -45,16 +45,19 @@ case $out in
 		write(t, filepath.Join(data, "long"), `{"step":45,"stage":2,"loss":1}`+"\n")
 		dir := fakeKit(t, map[string]string{"steplm": strings.ReplaceAll(run, "LOSSES", data)})
 		write(t, filepath.Join(dir, "reference", "f32.jsonl"), losses(func(int) float64 { return 2 }))
-		write(t, filepath.Join(dir, "reference", "bf16.jsonl"), losses(func(step int) float64 { return map[int]float64{5: 2, 6: 1}[step] }))
+		write(t, filepath.Join(dir, "reference", "bf16.jsonl"),
+			losses(func(step int) float64 { return map[int]float64{5: 2, 6: 1}[step] }))
 		read, page, err := runKit(t, dir, runCmd{Minutes: 1, Only: []string{"steprun"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f := part(t, read, "steprun")["figures"].(map[string]any)
-		if f["f32_largest_difference"] != 0.0 || f["bf16_largest_difference_at_step"] != 5.0 || f["resume_bit_for_bit"] != c.same || f["killed_after_step"] != 45.0 {
+		if f["f32_largest_difference"] != 0.0 || f["bf16_largest_difference_at_step"] != 5.0 ||
+			f["resume_bit_for_bit"] != c.same || f["killed_after_step"] != 45.0 {
 			t.Errorf("%v", f)
 		}
-		if d := f["bf16_difference_after_growth"].(float64); !(d > 9.9e-4 && d < 1.01e-3) || len(f["bf16_differences"].([]any)) != 6 {
+		if d := f["bf16_difference_after_growth"].(float64); !(d > 9.9e-4 && d < 1.01e-3) ||
+			len(f["bf16_differences"].([]any)) != 6 {
 			t.Errorf("%v", f)
 		}
 		if status := part(t, read, "steprun")["status"]; (status == passed) != (c.same == "yes") {
@@ -90,7 +93,8 @@ echo '{"figure": "torch", "value": "2.11.0"}'`
 	}
 	for python, why := range map[string]string{"no-such-python": "--python", "false": "has no PyTorch"} {
 		read, _, err := runKit(t, dir, runCmd{Minutes: 1, Only: []string{"torch"}, Python: python, Strict: true})
-		if s := part(t, read, "torch"); err != nil || s["status"] != skipped || !strings.Contains(s["note"].(string), why) {
+		if s := part(t, read, "torch"); err != nil || s["status"] != skipped ||
+			!strings.Contains(s["note"].(string), why) {
 			t.Errorf("%s: %v, %v", python, s, err)
 		}
 	}
@@ -99,16 +103,21 @@ echo '{"figure": "torch", "value": "2.11.0"}'`
 func TestReadTrace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "trace.json")
 	event := func(name string, ms float64, submission int, pass string) string {
-		return fmt.Sprintf(`{"name":%q,"ph":"X","ts":0,"dur":%v,"pid":1,"tid":1,"args":{"submission":%d,"work":1e9%s}}`, name, 1e3*ms, submission, pass)
+		return fmt.Sprintf(`{"name":%q,"ph":"X","ts":0,"dur":%v,"pid":1,"tid":1,"args":{"submission":%d,"work":1e9%s}}`,
+			name, 1e3*ms, submission, pass)
 	}
-	write(t, path, `{"otherData":{"dispatches timed by":"stamps"},"traceEvents":[{"name":"thread_name","ph":"M"},`+strings.Join([]string{
-		event("a", 1, 1, `,"pass":"train"`), event("b", 5, 1, `,"pass":"train"`), event("a", 3, 2, `,"pass":"train"`), event("submission 1", 900, 1, ""),
-	}, ",")+`]}`)
+	write(t, path,
+		`{"otherData":{"dispatches timed by":"stamps"},"traceEvents":[{"name":"thread_name","ph":"M"},`+strings.Join(
+			[]string{
+				event("a", 1, 1, `,"pass":"train"`), event("b", 5, 1, `,"pass":"train"`), event("a", 3, 2,
+					`,"pass":"train"`), event("submission 1", 900, 1, ""),
+			}, ",")+`]}`)
 	got, err := readTrace(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (traced{"stamps", 3, 9, 6, 5, []kernelTime{{"b", 5, 1e9}, {"a", 4, 2e9}}}); fmt.Sprint(got) != fmt.Sprint(want) {
+	if want := (traced{"stamps", 3, 9, 6, 5, []kernelTime{{"b", 5, 1e9},
+		{"a", 4, 2e9}}}); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
@@ -124,7 +133,9 @@ case $2 in /*/data/train) ;; *) exit 9 ;; esac; mkdir -p $3/run; echo '{"step":1
 		t.Fatal(err)
 	}
 	s := part(t, read, "experiment")
-	if s["status"] != failed || s["note"] != "1 runs' metrics are in experiment.jsonl" || !strings.Contains(page, "| `score` | 0 | 3 |") || !strings.Contains(page, "| `pretrain {data}/train {out}` | 0 | 0 |") {
+	if s["status"] != failed || s["note"] != "1 runs' metrics are in experiment.jsonl" ||
+		!strings.Contains(page, "| `score` | 0 | 3 |") ||
+		!strings.Contains(page, "| `pretrain {data}/train {out}` | 0 | 0 |") {
 		t.Errorf("%v\n%s", s, page)
 	}
 }

@@ -95,7 +95,8 @@ func newSummary(out string, now time.Time) summary {
 
 // add makes room for a stage.
 func (s *summary) add(of stage) {
-	s.Stages = append(s.Stages, &result{Name: of.name, Title: of.title, Status: waiting, Figures: map[string]any{}, write: s.write})
+	s.Stages = append(s.Stages, &result{Name: of.name, Title: of.title, Status: waiting, Figures: map[string]any{},
+		write: s.write})
 }
 
 // of is the figure of a stage, 0 where there is none.
@@ -137,19 +138,23 @@ func (s *summary) goals() []goal {
 	}
 	for _, r := range s.Stages {
 		if r.Name == "tests" && r.number("tests_run") > 0 {
-			add(fmt.Sprintf("device tests that fail, of %.0f that ran", r.number("tests_run")), float64(len(r.Failures)), 0, true, true)
+			add(fmt.Sprintf("device tests that fail, of %.0f that ran", r.number("tests_run")),
+				float64(len(r.Failures)), 0, true, true)
 		}
 	}
 	product, cublas := s.of("rates", "matmul_f32_nt_gflops"), s.of("torch", "matmul_fp32_gflops")
 	add("product in f32, of the card's fp32 peak", ratio(product, peak), 0.5, false, product > 0 && peak > 0)
-	add("product in f32, of PyTorch's (cuBLAS, TF32 off)", ratio(product, cublas), 0.6, false, product > 0 && cublas > 0)
+	add("product in f32, of PyTorch's (cuBLAS, TF32 off)", ratio(product, cublas), 0.6, false, product > 0 &&
+		cublas > 0)
 	for _, size := range []string{"130m", "368m"} {
-		ours, theirs := s.of("steps", size+"_f32_vanilla_tokens_per_second"), s.of("torch", size+"_fp32_eager_tokens_per_second")
+		ours, theirs := s.of("steps", size+"_f32_vanilla_tokens_per_second"), s.of("torch", size+
+			"_fp32_eager_tokens_per_second")
 		add(size+" step in f32, of PyTorch fp32 eager", ratio(ours, theirs), 0.8, false, ours > 0 && theirs > 0)
 	}
 	for _, precision := range []string{"f32", "bf16"} {
 		if r := s.stage("steprun"); r != nil && r.Figures[precision+"_steps_compared"] != nil {
-			add("STEP's losses in "+precision+", largest relative difference from lavapipe's", r.number(precision+"_largest_difference"), 1e-3, true, true)
+			add("STEP's losses in "+precision+", largest relative difference from lavapipe's",
+				r.number(precision+"_largest_difference"), 1e-3, true, true)
 		}
 	}
 	return list
@@ -229,7 +234,8 @@ func (s *summary) markdown() string {
 	if name == "" {
 		name = "a device that is not known yet"
 	}
-	fmt.Fprintf(&b, "# steplm on %s\n\ndriver %s; %s\n\n", name, orUnknown(s.Driver), s.Time.Format("2006-01-02 15:04 UTC"))
+	fmt.Fprintf(&b, "# steplm on %s\n\ndriver %s; %s\n\n", name, orUnknown(s.Driver),
+		s.Time.Format("2006-01-02 15:04 UTC"))
 	if len(s.Goals) > 0 {
 		b.WriteString("| goal | got | asked |\n|---|---|---|\n")
 		for _, g := range s.Goals {

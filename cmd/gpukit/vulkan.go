@@ -12,14 +12,17 @@ import (
 const loaderName = "libvulkan.so.1"
 
 // loaderFolders are where a loader may lie that ldconfig does not tell of.
-var loaderFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib/x86_64-linux-gnu", "/lib64"}
+var loaderFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
+	"/lib/x86_64-linux-gnu", "/lib64"}
 
 // manifestFolders are where a loader looks for drivers by itself, on Linux.
-var manifestFolders = []string{"/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/usr/local/etc/vulkan/icd.d"}
+var manifestFolders = []string{"/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d",
+	"/usr/local/etc/vulkan/icd.d"}
 
 // strayManifests are patterns of drivers where a loader does not look: containers get NVIDIA's there.
 var strayManifests = []string{
-	"/usr/local/nvidia/share/vulkan/icd.d/*.json", "/usr/share/nvidia/vulkan/icd.d/*.json", "/opt/*/share/vulkan/icd.d/*.json",
+	"/usr/local/nvidia/share/vulkan/icd.d/*.json", "/usr/share/nvidia/vulkan/icd.d/*.json",
+	"/opt/*/share/vulkan/icd.d/*.json",
 }
 
 // driverLibraries are where such drivers' libraries lie.
@@ -90,7 +93,8 @@ func systemLoader() string {
 			continue
 		}
 		for _, line := range strings.Split(string(out), "\n") {
-			if name, path, ok := strings.Cut(strings.TrimSpace(line), " => "); ok && strings.HasPrefix(name, loaderName+" ") && exists(path) {
+			if name, path, ok := strings.Cut(strings.TrimSpace(line), " => "); ok &&
+				strings.HasPrefix(name, loaderName+" ") && exists(path) {
 				return path
 			}
 		}

@@ -123,7 +123,8 @@ func Open(dir string) (*Cache, error) {
 		return nil, fmt.Errorf("token cache %s: %w; remove the directory", path, err)
 	}
 	if c.Info.Format != formatVersion {
-		return nil, fmt.Errorf("token cache %s has format %d, this version reads %d; remove the directory", path, c.Info.Format, formatVersion)
+		return nil, fmt.Errorf("token cache %s has format %d, this version reads %d; remove the directory", path,
+			c.Info.Format, formatVersion)
 	}
 	if c.Info.Width != 2 && c.Info.Width != 4 {
 		return nil, fmt.Errorf("token cache %s: ids of %d bytes; remove the directory", path, c.Info.Width)
@@ -132,7 +133,8 @@ func Open(dir string) (*Cache, error) {
 	for _, p := range c.Info.Parts {
 		offset := int64(0)
 		for i, g := range p.Groups {
-			c.places[shard.Unit{Shard: p.Shard, Group: p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)), offset, rows[p.Shard], g}
+			c.places[shard.Unit{Shard: p.Shard, Group: p.First + i}] = place{filepath.Join(dir, filepath.Base(p.File)),
+				offset, rows[p.Shard], g}
 			offset += g.Size(c.Info.Width)
 			rows[p.Shard] += g.Rows
 		}
@@ -158,7 +160,8 @@ func (c *Cache) Matches(key Key, layouts []shard.Layout) error {
 	for i, l := range layouts {
 		for group, rows := range l.Groups {
 			if p, ok := c.places[shard.Unit{Shard: i, Group: group}]; !ok || p.Rows != rows {
-				return fmt.Errorf("token cache %s: row group %d of shard %d has %d rows, here it is %d; remove the directory", c.Dir, group, i, p.Rows, rows)
+				return fmt.Errorf("token cache %s: row group %d of shard %d has %d rows, here it is %d; remove "+
+					"the directory", c.Dir, group, i, p.Rows, rows)
 			}
 		}
 	}
@@ -179,7 +182,9 @@ func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter
 			}
 			more, err := c.group(u, begin, yield)
 			if err != nil {
-				yield(shard.Tokenized{}, fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again", c.places[u].file, u.Group, u.Shard, err))
+				yield(shard.Tokenized{},
+					fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again",
+						c.places[u].file, u.Group, u.Shard, err))
 				return
 			}
 			if !more {

@@ -53,7 +53,8 @@ func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Writ
 		return Written{}, err
 	}
 	w := &writer{text: text, dir: dir, options: o, info: Info{
-		Format: formatVersion, Data: key.Data, Tokenizer: key.Tokenizer, Vocab: key.Vocab, EndOfText: key.EndOfText, Width: 4,
+		Format: formatVersion, Data: key.Data, Tokenizer: key.Tokenizer, Vocab: key.Vocab, EndOfText: key.EndOfText,
+		Width: 4,
 		Parts: partsOf(text.Layouts),
 	}}
 	if key.Vocab <= 1<<16 {
@@ -82,7 +83,8 @@ func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Writ
 	if err != nil {
 		return Written{}, err
 	}
-	if err := writeWhole(filepath.Join(dir, Index), func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
+	if err := writeWhole(filepath.Join(dir, Index),
+		func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
 		return Written{}, err
 	}
 	// What interrupted calls left.
@@ -194,7 +196,8 @@ func (w *writer) keep(p *PartInfo) (bool, error) {
 	}
 	defer f.Close()
 	found, ok := readTrailer(f)
-	if !ok || found.Data != w.info.Data || found.Tokenizer != w.info.Tokenizer || found.Part.First != p.First || len(found.Part.Groups) != len(p.Groups) {
+	if !ok || found.Data != w.info.Data || found.Tokenizer != w.info.Tokenizer || found.Part.First != p.First ||
+		len(found.Part.Groups) != len(p.Groups) {
 		return false, nil
 	}
 	offset := int64(0)

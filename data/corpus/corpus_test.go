@@ -46,7 +46,8 @@ func TestChecksums(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile(`(?m)^\| (\S+\.parquet) \| (\d+) \| ([0-9a-f]{64}) \|$`).FindAllStringSubmatch(string(readme), -1)
+	rows := regexp.MustCompile(`(?m)^\| (\S+\.parquet) \| (\d+) \| ([0-9a-f]{64}) \|$`).FindAllStringSubmatch(
+		string(readme), -1)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,8 @@ func Path(t testing.TB, name string) string {
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) && demand == "" {
 		t.Skipf("there is no shared data in %s: %s=FOLDER says where they are", folder, folderVariable)
 	} else if err != nil {
-		t.Fatalf("no shared data, %s=%q: %v; %s=FOLDER says where they are", switchVariable, demand, err, folderVariable)
+		t.Fatalf("no shared data, %s=%q: %v; %s=FOLDER says where they are", switchVariable, demand, err,
+			folderVariable)
 	}
 	path := filepath.Join(folder, filepath.FromSlash(name))
 	if _, err := os.Stat(path); err != nil {

@@ -71,7 +71,8 @@ func JSONLines(t testing.TB, rows []Row) string {
 	t.Helper()
 	var b strings.Builder
 	for _, r := range rows {
-		line, err := json.Marshal(map[string]any{"text": r.Text, "id": r.ID, "language": r.Language, "score": r.Score, "meta": map[string]any{"text": "not this"}})
+		line, err := json.Marshal(map[string]any{"text": r.Text, "id": r.ID, "language": r.Language, "score": r.Score,
+			"meta": map[string]any{"text": "not this"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -174,8 +174,10 @@ func (d *download) accept(resp *http.Response) error {
 		return nil
 	}
 	var first, last, total int64
-	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &total); err != nil || first != d.have {
-		return d.wrong(fmt.Errorf("asked for bytes from %d, the server sends %q", d.have, resp.Header.Get("Content-Range")))
+	if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &total); err != nil ||
+		first != d.have {
+		return d.wrong(fmt.Errorf("asked for bytes from %d, the server sends %q", d.have,
+			resp.Header.Get("Content-Range")))
 	}
 	if total != d.file.Size {
 		return d.wrong(fmt.Errorf("%d bytes are listed, the server has %d", d.file.Size, total))

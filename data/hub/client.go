@@ -40,12 +40,14 @@ type Client struct {
 // HF_TOKEN or the file that HF_TOKEN_PATH names or HF_HOME/token, and HF_HUB_CACHE or
 // HF_HOME/hub. HF_HOME is ~/.cache/huggingface where it is not set.
 func FromEnvironment() (*Client, error) {
-	c := &Client{Endpoint: os.Getenv("HF_ENDPOINT"), Retries: defaultRetries, Backoff: defaultBackoff, Stall: defaultStall}
+	c := &Client{Endpoint: os.Getenv("HF_ENDPOINT"), Retries: defaultRetries, Backoff: defaultBackoff,
+		Stall: defaultStall}
 	if c.Endpoint == "" {
 		c.Endpoint = defaultEndpoint
 	}
 	c.Endpoint = strings.TrimRight(c.Endpoint, "/")
-	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
+		u.User != nil {
 		return nil, errors.New("HF_ENDPOINT is not an address like " + defaultEndpoint)
 	}
 	home := os.Getenv("HF_HOME")
@@ -200,9 +202,11 @@ func (c *Client) explain(s Source, err error) error {
 	case status.code == http.StatusUnauthorized:
 		return fmt.Errorf("%w: the token is not valid; check HF_TOKEN", err)
 	case status.code == http.StatusForbidden:
-		return fmt.Errorf("%w: accept the dataset's conditions at %s/datasets/%s and set HF_TOKEN to a token of that account", err, c.Endpoint, s.repo())
+		return fmt.Errorf("%w: accept the dataset's conditions at %s/datasets/%s and set HF_TOKEN to a token of "+
+			"that account", err, c.Endpoint, s.repo())
 	case status.code == http.StatusNotFound:
-		return fmt.Errorf("%w: no such dataset, revision or path; look at %s/datasets/%s/tree/%s", err, c.Endpoint, s.repo(), defaultRevision)
+		return fmt.Errorf("%w: no such dataset, revision or path; look at %s/datasets/%s/tree/%s", err, c.Endpoint,
+			s.repo(), defaultRevision)
 	}
 	return err
 }

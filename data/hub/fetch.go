@@ -112,7 +112,8 @@ func (c *Client) resolveAddress(s Source, commit string, f File) string {
 }
 
 // fetchFile puts one file at path, a link to its blob.
-func (c *Client) fetchFile(ctx context.Context, s Source, commit string, f File, path string, report func(int64)) (reused bool, err error) {
+func (c *Client) fetchFile(ctx context.Context, s Source, commit string, f File, path string,
+	report func(int64)) (reused bool, err error) {
 	if holds(path, f) {
 		report(f.Size)
 		return true, nil
@@ -138,7 +139,8 @@ func (c *Client) fetchFile(ctx context.Context, s Source, commit string, f File,
 }
 
 // fetchBlob downloads to blob.incomplete and renames that when it is complete.
-func (c *Client) fetchBlob(ctx context.Context, s Source, commit string, f File, blob string, report func(int64)) (err error) {
+func (c *Client) fetchBlob(ctx context.Context, s Source, commit string, f File, blob string,
+	report func(int64)) (err error) {
 	part, err := os.OpenFile(blob+".incomplete", os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err

@@ -44,12 +44,14 @@ func TestFetch(t *testing.T) {
 	source := testSource
 	source.Path = "d"
 	var done, total int64
-	snapshot, err := c.Fetch(t.Context(), source, Options{Parallel: 3, Progress: func(d, n int64) { done, total = d, n }})
+	snapshot, err := c.Fetch(t.Context(), source, Options{Parallel: 3,
+		Progress: func(d, n int64) { done, total = d, n }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(c.Cache, "datasets--o--n", "snapshots", testCommit)
-	if snapshot.Dir != filepath.Join(dir, "d") || snapshot.Commit != testCommit || snapshot.Reused != 0 || len(snapshot.Files) != 3 {
+	if snapshot.Dir != filepath.Join(dir, "d") || snapshot.Commit != testCommit || snapshot.Reused != 0 ||
+		len(snapshot.Files) != 3 {
 		t.Errorf("%+v", snapshot)
 	}
 	if done != snapshot.Bytes || total != snapshot.Bytes || done != int64(len(longText)+5) {
@@ -64,7 +66,8 @@ func TestFetch(t *testing.T) {
 	if want := "../../../../blobs/" + sha256Of(longText); err == nil && filepath.ToSlash(link) != want {
 		t.Errorf("link to %s, want %s", link, want)
 	}
-	if ref, err := os.ReadFile(filepath.Join(c.Cache, "datasets--o--n/refs/main")); err != nil || string(ref) != testCommit {
+	if ref, err := os.ReadFile(filepath.Join(c.Cache, "datasets--o--n/refs/main")); err != nil ||
+		string(ref) != testCommit {
 		t.Errorf("refs/main: %q, %v", ref, err)
 	}
 	if f.leaked {
@@ -84,7 +87,8 @@ func TestFetch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if snapshot, err = c.Fetch(t.Context(), source, Options{Shards: 2}); err != nil || len(snapshot.Files) != 2 || filepath.Base(snapshot.Files[0]) != "a #1%.parquet" {
+	if snapshot, err = c.Fetch(t.Context(), source, Options{Shards: 2}); err != nil || len(snapshot.Files) != 2 ||
+		filepath.Base(snapshot.Files[0]) != "a #1%.parquet" {
 		t.Errorf("--shards 2: %v, %v", snapshot.Files, err)
 	}
 }
@@ -223,13 +227,15 @@ func TestFetchFails(t *testing.T) {
 			f.serve = c.serve
 			client := f.client(t)
 			_, err := client.Fetch(t.Context(), testSource, Options{})
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "a.parquet") || strings.Contains(err.Error(), "\n") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "a.parquet") ||
+				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v; want %q", err, c.want)
 			}
 			if strings.Contains(fmt.Sprint(err), testToken) {
 				t.Error("the error shows the token")
 			}
-			if _, err := os.Stat(filepath.Join(client.Cache, "datasets--o--n/blobs", sha256Of("right"))); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(client.Cache, "datasets--o--n/blobs",
+				sha256Of("right"))); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("a blob is there: %v", err)
 			}
 		})
@@ -269,7 +275,8 @@ func TestListFails(t *testing.T) {
 // No name in a listing leads out of the cache.
 func TestListHostileNames(t *testing.T) {
 	for _, entry := range []string{
-		lfsEntry("../../../x.parquet", "a"), lfsEntry("/x.parquet", "a"), lfsEntry("d/../../x.parquet", "a"), lfsEntry(`..\x.parquet`, "a"),
+		lfsEntry("../../../x.parquet", "a"), lfsEntry("/x.parquet", "a"), lfsEntry("d/../../x.parquet",
+			"a"), lfsEntry(`..\x.parquet`, "a"),
 		lfsEntry("C:x.parquet", "a"), lfsEntry("a//x.parquet", "a"),
 		`{"type":"file","path":"x\u0000.parquet","oid":"0123456789012345678901234567890123456789","size":1}`,
 		`{"type":"file","path":"x.parquet","oid":"../../../../x","size":1}`,
@@ -279,7 +286,8 @@ func TestListHostileNames(t *testing.T) {
 		f := newFakeHub(t, nil)
 		f.listing = []string{entry}
 		c := f.client(t)
-		if _, err := c.Fetch(t.Context(), testSource, Options{}); err == nil || !strings.Contains(err.Error(), "cannot be") {
+		if _, err := c.Fetch(t.Context(), testSource, Options{}); err == nil ||
+			!strings.Contains(err.Error(), "cannot be") {
 			t.Errorf("%s: %v", entry, err)
 		}
 		if left, err := os.ReadDir(c.Cache); err != nil || len(left) > 0 {
@@ -330,7 +338,8 @@ func TestFetchResumes(t *testing.T) {
 
 	// What was left is damaged, or too long: never mixed in.
 	for _, left := range []string{strings.Repeat("z", 500_000), longText + "z", strings.Repeat("z", len(longText))} {
-		if err := errors.Join(os.Remove(blob), os.Remove(snapshot.Files[0]), os.WriteFile(blob+".incomplete", []byte(left), 0o644)); err != nil {
+		if err := errors.Join(os.Remove(blob), os.Remove(snapshot.Files[0]),
+			os.WriteFile(blob+".incomplete", []byte(left), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		if snapshot, err = c.Fetch(t.Context(), testSource, Options{}); err != nil || only(t, snapshot) != longText {

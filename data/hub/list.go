@@ -107,7 +107,8 @@ func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, err
 			}
 			// These become names in the cache: nothing may lead out of it.
 			if !isLocal(f.Path) || !blobHash.MatchString(f.Hash) || f.Size < 0 {
-				return nil, fmt.Errorf("the hub lists a file that cannot be: path %q, hash %q, %d bytes", f.Path, f.Hash, f.Size)
+				return nil, fmt.Errorf("the hub lists a file that cannot be: path %q, hash %q, %d bytes", f.Path,
+					f.Hash, f.Size)
 			}
 			files = append(files, f)
 		}

@@ -42,7 +42,8 @@ func newFakeHub(t *testing.T, content map[string]string) *fakeHub {
 }
 
 func (f *fakeHub) client(t *testing.T) *Client {
-	return &Client{Endpoint: f.hub.URL, Token: testToken, Cache: t.TempDir(), Retries: 3, Backoff: time.Millisecond, Stall: 5 * time.Second}
+	return &Client{Endpoint: f.hub.URL, Token: testToken, Cache: t.TempDir(), Retries: 3, Backoff: time.Millisecond,
+		Stall: 5 * time.Second}
 }
 
 func (f *fakeHub) hubServe(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +73,8 @@ func (f *fakeHub) hubServe(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintf(w, "[%s]", pages[page])
 	case strings.HasPrefix(r.URL.Path, "/datasets/o/n/resolve/"+testCommit+"/"):
-		http.Redirect(w, r, f.cdn.URL+"/"+strings.TrimPrefix(r.URL.EscapedPath(), "/datasets/o/n/resolve/"+testCommit+"/"), http.StatusFound)
+		http.Redirect(w, r, f.cdn.URL+"/"+strings.TrimPrefix(r.URL.EscapedPath(), "/datasets/o/n/resolve/"+testCommit+
+			"/"), http.StatusFound)
 	default:
 		http.NotFound(w, r)
 	}
@@ -112,7 +114,8 @@ func sha256Of(s string) string {
 }
 
 func lfsEntry(path, content string) string {
-	return fmt.Sprintf(`{"type":"file","path":%q,"oid":"%040d","size":130,"lfs":{"oid":%q,"size":%d}}`, path, 0, sha256Of(content), len(content))
+	return fmt.Sprintf(`{"type":"file","path":%q,"oid":"%040d","size":130,"lfs":{"oid":%q,"size":%d}}`, path, 0,
+		sha256Of(content), len(content))
 }
 
 func gitEntry(path, content string) string {

@@ -78,7 +78,8 @@ func isRepoName(s string) bool { return repoName.MatchString(s) && !strings.Cont
 // below where it is put, whatever system this is, and is written the one way.
 func isLocal(p string) bool {
 	control := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == ':' }
-	return p != "." && p == path.Clean(p) && filepath.IsLocal(filepath.FromSlash(p)) && strings.IndexFunc(p, control) < 0
+	return p != "." && p == path.Clean(p) && filepath.IsLocal(filepath.FromSlash(p)) &&
+		strings.IndexFunc(p, control) < 0
 }
 
 // escape is a path's form in a URL, its slashes kept.

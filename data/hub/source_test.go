@@ -25,7 +25,8 @@ func TestParseSource(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "data", "hf://", "hf://models/o/n", "hf://datasets/o", "hf://datasets//n", "hf://datasets/../n", "hf://datasets/o/..",
+		"", "data", "hf://", "hf://models/o/n", "hf://datasets/o", "hf://datasets//n", "hf://datasets/../n",
+		"hf://datasets/o/..",
 		"hf://datasets/o/n/../../x", "hf://datasets/o/n//x", "hf://datasets/o/n@", "hf://datasets/o/n@..%2F..%2Fx/p",
 		"hf://datasets/o/n/p@../../x", "hf://datasets/o/n@%zz/p", "hf://datasets/o--p/n", `hf://datasets/o/n/a\..\b`,
 	} {

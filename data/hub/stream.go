@@ -54,7 +54,8 @@ func (t *Stream) Tail(ctx context.Context, i int, n int64) (tail []byte, err err
 	err = t.client.retry(ctx, func() (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, t.client.Stall)
 		defer cancel()
-		resp, err := t.client.get(ctx, t.client.resolveAddress(t.source, t.commit, f), http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", f.Size-n, f.Size-1)}})
+		resp, err := t.client.get(ctx, t.client.resolveAddress(t.source, t.commit, f),
+			http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", f.Size-n, f.Size-1)}})
 		if err != nil {
 			return false, err
 		}

@@ -74,7 +74,8 @@ func (f *columnFile) Rows(group int) iter.Seq2[shard.Value, error] {
 		}
 		for v, err := range f.values(group) {
 			if err != nil {
-				err = fmt.Errorf("row group %d, column %q: %w", group, f.reader.MetaData().Schema.Column(f.column).Name(), err)
+				err = fmt.Errorf("row group %d, column %q: %w", group,
+					f.reader.MetaData().Schema.Column(f.column).Name(), err)
 			} else if v.Dropped == shard.Kept && reasons != nil {
 				v.Dropped = reasons[v.Row]
 			}
@@ -160,7 +161,8 @@ func (f *columnFile) checkColumns(column string, filter shard.Filter) error {
 		if err != nil {
 			return fmt.Errorf("the filter (%s) cannot work: %w", filter, err)
 		}
-		if t := leaf.PhysicalType(); name == shard.LanguageColumn && t != parquet.Types.ByteArray || name == shard.ScoreColumn && !numeric(t) {
+		if t := leaf.PhysicalType(); name == shard.LanguageColumn && t != parquet.Types.ByteArray ||
+			name == shard.ScoreColumn && !numeric(t) {
 			return fmt.Errorf("the filter (%s) cannot work: column %q has type %s", filter, name, t)
 		}
 		f.filters[name] = r.MetaData().Schema.ColumnIndexByName(name)

@@ -28,7 +28,8 @@ func readAll(path, column string) ([]data.Document, error) {
 func TestChecksummedPagesAreRightOrAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shard.parquet")
 	want := datatest.Texts("doc", 40)
-	datatest.WriteColumn(t, path, want, parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd))
+	datatest.WriteColumn(t, path, want, parquet.WithDictionaryDefault(false),
+		parquet.WithCompression(compress.Codecs.Zstd))
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,8 @@ func TestForeignFiles(t *testing.T) {
 		{"bad/ARROW-GH-41317.parquet", "string", 4, ""},
 	} {
 		docs, err := readAll(filepath.Join(root, filepath.FromSlash(tt.path)), tt.column)
-		if len(docs) != tt.documents || (err == nil) != (tt.error == "") || err != nil && !strings.Contains(err.Error(), tt.error) {
+		if len(docs) != tt.documents || (err == nil) != (tt.error == "") || err != nil &&
+			!strings.Contains(err.Error(), tt.error) {
 			t.Errorf("%s, %s: %d documents, error %v", tt.path, tt.column, len(docs), err)
 		}
 	}

@@ -64,7 +64,8 @@ func (f *columnFile) numbers(group, column int, each func(v float64, null bool))
 	}
 }
 
-func eachNumber[T float64 | float32 | int64 | int32](f *columnFile, group, column int, each func(v float64, null bool)) error {
+func eachNumber[T float64 | float32 | int64 | int32](f *columnFile, group, column int,
+	each func(v float64, null bool)) error {
 	for v, err := range cells[T](f, group, column) {
 		if err != nil {
 			return err

@@ -93,7 +93,8 @@ func (d *Distribution) add(v, from, to float64) {
 	d.Count++
 	d.Sum += v
 	d.Min, d.Max = min(d.Min, v), max(d.Max, v)
-	i, found := slices.BinarySearchFunc(d.Bins, from, func(b Bin, from float64) int { return cmp.Compare(b.From, from) })
+	i, found := slices.BinarySearchFunc(d.Bins, from,
+		func(b Bin, from float64) int { return cmp.Compare(b.From, from) })
 	if !found {
 		d.Bins = slices.Insert(d.Bins, i, Bin{From: from, To: to})
 	}
@@ -124,7 +125,8 @@ func NewInspector(o InspectOptions) *Inspector {
 	if o.Column == "" {
 		o.Column = shard.TextColumn
 	}
-	return &Inspector{options: o, languages: map[string]int64{}, Inspection: &Inspection{Missing: []string{}, Columns: []ColumnInfo{}}}
+	return &Inspector{options: o, languages: map[string]int64{},
+		Inspection: &Inspection{Missing: []string{}, Columns: []ColumnInfo{}}}
 }
 
 // File adds a file's footer and rows. What is damaged or not there is told in Missing.
@@ -171,7 +173,8 @@ func (in *Inspector) Miss(format string, args ...any) {
 // footer adds what a footer says.
 func (in *Inspector) footer(f *columnFile) error {
 	meta := f.reader.MetaData()
-	info := FileInfo{Path: f.path, Bytes: f.size, Rows: meta.NumRows, RowGroups: f.reader.NumRowGroups(), Writer: meta.GetCreatedBy()}
+	info := FileInfo{Path: f.path, Bytes: f.size, Rows: meta.NumRows, RowGroups: f.reader.NumRowGroups(),
+		Writer: meta.GetCreatedBy()}
 	for c := range meta.Schema.NumColumns() {
 		leaf := meta.Schema.Column(c)
 		typ := leaf.PhysicalType().String()
@@ -214,10 +217,12 @@ func (in *Inspector) rows(f *columnFile) error {
 		read  func(f *columnFile, group, column int) error
 	}
 	var columns []column
-	for _, c := range []column{{name: in.options.Column, read: in.texts}, {name: shard.ScoreColumn, read: in.scores}, {name: shard.LanguageColumn, read: in.language}} {
+	for _, c := range []column{{name: in.options.Column, read: in.texts}, {name: shard.ScoreColumn, read: in.scores},
+		{name: shard.LanguageColumn, read: in.language}} {
 		leaf, err := f.leaf(c.name)
 		if err == nil {
-			if t := leaf.PhysicalType(); c.name == shard.ScoreColumn && !numeric(t) || c.name != shard.ScoreColumn && t != parquet.Types.ByteArray {
+			if t := leaf.PhysicalType(); c.name == shard.ScoreColumn && !numeric(t) || c.name != shard.ScoreColumn &&
+				t != parquet.Types.ByteArray {
 				err = fmt.Errorf("column %q has type %s", c.name, t)
 			}
 		}

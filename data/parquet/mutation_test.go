@@ -31,7 +31,8 @@ func goodFiles(t *testing.T) map[string][]byte {
 		files[name] = b
 	}
 	for _, codec := range []string{"snappy", "zstd", "gzip", "none"} {
-		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 24)), datatest.WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
+		if err := datatest.WriteShard(path, datatest.RowsOf(datatest.Texts("doc", 24)),
+			datatest.WriteOptions{Codec: codec, RowGroup: 8}); err != nil {
 			t.Fatal(err)
 		}
 		keep("WriteShard " + codec)
@@ -44,17 +45,22 @@ func goodFiles(t *testing.T) map[string][]byte {
 		}
 	}
 	for name, props := range map[string][]parquet.WriterProperty{
-		"plain":          {parquet.WithDictionaryDefault(false)},
-		"dictionary":     {parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
-		"delta length":   {parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray)},
-		"delta":          {parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.DeltaByteArray), parquet.WithCompression(compress.Codecs.Gzip)},
-		"pages v2":       {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Snappy)},
-		"delta pages v2": {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithEncoding(parquet.Encodings.DeltaByteArray)},
-		"brotli":         {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Brotli)},
-		"zstd":           {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd)},
+		"plain":      {parquet.WithDictionaryDefault(false)},
+		"dictionary": {parquet.WithDictionaryDefault(true), parquet.WithCompression(compress.Codecs.Snappy)},
+		"delta length": {parquet.WithDictionaryDefault(false),
+			parquet.WithEncoding(parquet.Encodings.DeltaLengthByteArray)},
+		"delta": {parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.DeltaByteArray),
+			parquet.WithCompression(compress.Codecs.Gzip)},
+		"pages v2": {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2),
+			parquet.WithCompression(compress.Codecs.Snappy)},
+		"delta pages v2": {parquet.WithDictionaryDefault(false), parquet.WithDataPageVersion(parquet.DataPageV2),
+			parquet.WithEncoding(parquet.Encodings.DeltaByteArray)},
+		"brotli": {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Brotli)},
+		"zstd":   {parquet.WithDictionaryDefault(false), parquet.WithCompression(compress.Codecs.Zstd)},
 	} {
 		for suffix, rows := range map[string][]string{"": holes, " required": full} {
-			datatest.WriteColumn(t, path, rows, append(props, parquet.WithDataPageSize(256), parquet.WithBatchSize(8))...)
+			datatest.WriteColumn(t, path, rows, append(props, parquet.WithDataPageSize(256),
+				parquet.WithBatchSize(8))...)
 			keep(name + suffix)
 		}
 	}
@@ -149,7 +155,8 @@ func testMutations(t *testing.T, files map[columnOf][]byte, least int) {
 			})
 		}
 	}
-	t.Logf("%d mutations of %d files: %d gave an error, %d were read in part, %d (%.1f %%) gave other text or nulls unnoticed",
+	t.Logf("%d mutations of %d files: %d gave an error, %d were read in part, %d (%.1f %%) gave other text or "+
+		"nulls unnoticed",
 		tries, len(files), failures, skippedGroups, changed, 100*float64(changed)/float64(tries))
 	if tries < least || failures < tries/4 || skippedGroups == 0 {
 		t.Error("the damage does not reach the reader")

@@ -105,7 +105,8 @@ func (p *pages) next() error {
 		if err != nil {
 			return err
 		}
-		return p.take(h, data, file.NewDataPageV1(memory.NewBufferBytes(data), int32(h.values), parquet.Encoding(h.encoding),
+		return p.take(h, data, file.NewDataPageV1(memory.NewBufferBytes(data), int32(h.values),
+			parquet.Encoding(h.encoding),
 			parquet.Encoding(h.levelEncoding), parquet.Encodings.RLE, int32(h.uncompressed)))
 	case dataPageV2:
 		levels := h.definition + h.repetition
@@ -123,7 +124,8 @@ func (p *pages) next() error {
 		if int64(len(data)) != h.uncompressed {
 			return fmt.Errorf("%d bytes in a page that declares %d", len(data), h.uncompressed)
 		}
-		return p.take(h, data, file.NewDataPageV2(memory.NewBufferBytes(data), int32(h.values), int32(h.nulls), int32(h.rows),
+		return p.take(h, data, file.NewDataPageV2(memory.NewBufferBytes(data), int32(h.values), int32(h.nulls),
+			int32(h.rows),
 			parquet.Encoding(h.encoding), int32(h.definition), int32(h.repetition), int32(h.uncompressed), !h.plain))
 	case indexPage:
 		return nil

@@ -46,7 +46,8 @@ func (h header) bytes() []byte {
 // plainPage is an uncompressed page with some one-byte texts.
 func plainPage(values int) []byte {
 	body := bytes.Repeat([]byte{1, 0, 0, 0, 'x'}, values)
-	return append(header{kind: dataPage, uncompressed: len(body), compressed: len(body), values: values}.bytes(), body...)
+	return append(header{kind: dataPage, uncompressed: len(body), compressed: len(body), values: values}.bytes(),
+		body...)
 }
 
 func pagesOf(kind compress.Compression, values int64, chunk []byte) *pages {
@@ -92,24 +93,38 @@ func TestPagesRefuse(t *testing.T) {
 		error string
 	}{
 		{"more values than declared", compress.Codecs.Uncompressed, plainPage(9), "1 values more"},
-		{"2 GiB compressed", compress.Codecs.Snappy, header{uncompressed: 8, compressed: 2*gib - 1, values: 1}.bytes(), "2147483647 compressed bytes"},
-		{"2 GiB uncompressed", compress.Codecs.Snappy, append(header{uncompressed: 2*gib - 1, compressed: 8, values: 1}.bytes(), small...), "2147483647 bytes; at most"},
+		{"2 GiB compressed", compress.Codecs.Snappy, header{uncompressed: 8, compressed: 2*gib - 1, values: 1}.bytes(),
+			"2147483647 compressed bytes"},
+		{"2 GiB uncompressed", compress.Codecs.Snappy,
+			append(header{uncompressed: 2*gib - 1, compressed: 8, values: 1}.bytes(), small...),
+			"2147483647 bytes; at most"},
 		{"negative size", compress.Codecs.Snappy, header{uncompressed: -1, values: 1}.bytes(), "-1 bytes"},
 		{"cut off", compress.Codecs.Uncompressed, plainPage(2)[:len(plainPage(2))-1], "column chunk has"},
 		{"header cut off", compress.Codecs.Uncompressed, plainPage(2)[:4], "it ends early"},
 		{"unknown kind", compress.Codecs.Uncompressed, header{kind: 9}.bytes(), "unknown kind 9"},
-		{"checksum", compress.Codecs.Uncompressed, append(header{uncompressed: 8, compressed: 8, crc: &sum, values: 1}.bytes(), small...), "checksum"},
-		{"2 GiB text", compress.Codecs.Uncompressed, append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 0xFF, 0xFF, 0xFF, 0x7F, 1, 2, 3, 4), "a value of 2147483647 bytes"},
-		{"leftover", compress.Codecs.Uncompressed, append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 1, 0, 0, 0, 'x', 2, 3, 4), "3 bytes after"},
-		{"dictionary of 2 billion", compress.Codecs.Uncompressed, append(header{kind: dictionaryPage, uncompressed: 8, compressed: 8, values: 2*gib - 1}.bytes(), small...), "dictionary of 2147483647 values"},
-		{"snappy bomb", compress.Codecs.Snappy, append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0, 0, 0), "snappy data of 4294967295 bytes"},
-		{"zstd bomb", bomb, append(header{uncompressed: 8, compressed: len(zeros), values: 1}.bytes(), zeros...), "67108864 bytes in a page that declares 8"},
+		{"checksum", compress.Codecs.Uncompressed,
+			append(header{uncompressed: 8, compressed: 8, crc: &sum, values: 1}.bytes(), small...), "checksum"},
+		{"2 GiB text", compress.Codecs.Uncompressed,
+			append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 0xFF, 0xFF, 0xFF, 0x7F, 1, 2, 3, 4),
+			"a value of 2147483647 bytes"},
+		{"leftover", compress.Codecs.Uncompressed,
+			append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 1, 0, 0, 0, 'x', 2, 3, 4),
+			"3 bytes after"},
+		{"dictionary of 2 billion", compress.Codecs.Uncompressed,
+			append(header{kind: dictionaryPage, uncompressed: 8, compressed: 8, values: 2*gib - 1}.bytes(), small...),
+			"dictionary of 2147483647 values"},
+		{"snappy bomb", compress.Codecs.Snappy, append(header{uncompressed: 8, compressed: 8, values: 1}.bytes(), 0xFF,
+			0xFF, 0xFF, 0xFF, 0x0F, 0, 0, 0), "snappy data of 4294967295 bytes"},
+		{"zstd bomb", bomb, append(header{uncompressed: 8, compressed: len(zeros), values: 1}.bytes(), zeros...),
+			"67108864 bytes in a page that declares 8"},
 		{"zstd bomb in a second frame", bomb, func() []byte {
 			two := append(codec.Encode(nil, small), zeros...)
 			return append(header{uncompressed: 8, compressed: len(two), values: 1}.bytes(), two...)
 		}(), "9 bytes or more"},
-		{"gzip bomb", compress.Codecs.Gzip, append(header{uncompressed: 8, compressed: zipped.Len(), values: 1}.bytes(), zipped.Bytes()...), "9 bytes or more"},
-		{"gzip checksum", compress.Codecs.Gzip, append(header{uncompressed: 64 << 20, compressed: len(flipped), values: 1}.bytes(), flipped...), "checksum"},
+		{"gzip bomb", compress.Codecs.Gzip, append(header{uncompressed: 8, compressed: zipped.Len(), values: 1}.bytes(),
+			zipped.Bytes()...), "9 bytes or more"},
+		{"gzip checksum", compress.Codecs.Gzip, append(header{uncompressed: 64 << 20, compressed: len(flipped),
+			values: 1}.bytes(), flipped...), "checksum"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -140,7 +155,8 @@ func TestThriftIsBounded(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	th := &thrift{data: []byte{0x15, 2, 0x11, 0x19, 0x25, 2, 4, 0x18, 1, 'x', 0x1B, 1, 0x85, 1, 'k', 2, 0x17, 1, 2, 3, 4, 5, 6, 7, 8, 0x1C, 0, 0}}
+	th := &thrift{data: []byte{0x15, 2, 0x11, 0x19, 0x25, 2, 4, 0x18, 1, 'x', 0x1B, 1, 0x85, 1, 'k', 2, 0x17, 1, 2, 3,
+		4, 5, 6, 7, 8, 0x1C, 0, 0}}
 	if th.fields(0, nil); th.err != nil || th.at != len(th.data) {
 		t.Errorf("read %d of %d bytes, error %v", th.at, len(th.data), th.err)
 	}
@@ -149,7 +165,8 @@ func TestThriftIsBounded(t *testing.T) {
 // Every codec gives the page back, also an empty one that some writers leave
 // uncompressed.
 func TestDecompress(t *testing.T) {
-	for _, kind := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy, compress.Codecs.Zstd, compress.Codecs.Gzip, compress.Codecs.Brotli} {
+	for _, kind := range []compress.Compression{compress.Codecs.Uncompressed, compress.Codecs.Snappy,
+		compress.Codecs.Zstd, compress.Codecs.Gzip, compress.Codecs.Brotli} {
 		codec, err := compress.GetCodec(kind)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +212,8 @@ func TestZstdSize(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := zstdSize([]byte{0x28, 0xB5, 0x2F, 0xFD, 0, 0xF8, 1, 0, 0}); err == nil || !strings.Contains(err.Error(), "window") {
+	if _, _, err := zstdSize([]byte{0x28, 0xB5, 0x2F, 0xFD, 0, 0xF8, 1, 0, 0}); err == nil ||
+		!strings.Contains(err.Error(), "window") {
 		t.Errorf("a window of 2 TiB: error %v", err)
 	}
 }

@@ -246,7 +246,8 @@ func parsePageHeader(b []byte) (h pageHeader, n int, err error) {
 		case 7:
 			t.fields(1, into(map[int64]*int64{1: &h.values, 2: &h.encoding}))
 		case 8:
-			v2 := into(map[int64]*int64{1: &h.values, 2: &h.nulls, 3: &h.rows, 4: &h.encoding, 5: &h.definition, 6: &h.repetition})
+			v2 := into(map[int64]*int64{1: &h.values, 2: &h.nulls, 3: &h.rows, 4: &h.encoding, 5: &h.definition,
+				6: &h.repetition})
 			t.fields(1, func(id int64, typ byte) bool {
 				if id == 7 {
 					h.plain = typ == thriftFalse

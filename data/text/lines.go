@@ -136,7 +136,8 @@ func object(line []byte) (map[string]json.RawMessage, error) {
 // eachLine calls do with every line from an offset on, without its line break,
 // and with the bytes that it takes in the file with it. It returns the file's
 // SHA-256, from that offset.
-func (c Compression) eachLine(path string, offset int64, do func(line []byte, size int64) error) (sum [sha256.Size]byte, err error) {
+func (c Compression) eachLine(path string, offset int64,
+	do func(line []byte, size int64) error) (sum [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return sum, shard.ReadError{Err: err}
@@ -250,7 +251,8 @@ func (f *linesFile) Rows(group int) iter.Seq2[shard.Value, error] {
 		case err != nil:
 			yield(shard.Value{}, err)
 		case row < rows:
-			yield(shard.Value{}, fmt.Errorf("the file changed while in use: it ends at line %d, had %d or more", first+row, first+rows))
+			yield(shard.Value{}, fmt.Errorf("the file changed while in use: it ends at line %d, had %d or more",
+				first+row, first+rows))
 		}
 	}
 }

@@ -22,7 +22,8 @@ func mergeOf(rank int, id uint32) merge { return merge(rank)<<32 | merge(id) }
 
 func (m merge) id() uint32 { return uint32(m) }
 
-// bpe merges the bytes of a word, or its characters: always the pair of lowest rank, the leftmost of equals, until none is left.
+// bpe merges the bytes of a word, or its characters: always the pair of lowest rank, the leftmost of
+// equals, until none is left.
 type bpe struct {
 	bytes  [256]uint32     // id of each byte
 	runes  map[rune]uint32 // id of each character in the vocabulary; nil: a word is its bytes

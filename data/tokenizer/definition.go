@@ -160,7 +160,8 @@ func (t *Tokenizer) compileBPE() error {
 		for b, r := range byteRune {
 			id, ok := d.vocab[string(r)]
 			if !ok && !neverInUTF8(byte(b)) {
-				return fmt.Errorf("the vocabulary has no token %q for the byte 0x%02X: not a byte-level vocabulary", string(r), b)
+				return fmt.Errorf("the vocabulary has no token %q for the byte 0x%02X: not a byte-level vocabulary",
+					string(r), b)
 			}
 			t.bpe.bytes[b] = id
 		}
@@ -171,7 +172,8 @@ func (t *Tokenizer) compileBPE() error {
 		for i, token := range [3]string{m[0], m[1], m[0] + m[1]} {
 			id, ok := d.vocab[token]
 			if !ok {
-				return fmt.Errorf("merge %d (%q + %q) needs %q, which is not in the vocabulary", rank, m[0], m[1], token)
+				return fmt.Errorf("merge %d (%q + %q) needs %q, which is not in the vocabulary", rank, m[0], m[1],
+					token)
 			}
 			ids[i] = id
 		}

@@ -10,9 +10,9 @@
 //
 // What Go cannot enforce here: a string need not be valid UTF-8. Encode reads an invalid sequence as U+FFFD, one for
 // each maximal subpart, as Python's errors="replace" does; Decode writes U+FFFD in the same way where ids end in the
-// middle of a character. For valid UTF-8, Decode(Encode(text)) == text, unless the file asks for normalization (NFC, NFKC)
-// or for a space before the first word that its decoder leaves. SentencePiece-style tokenizers turn U+2581 into a space, and
-// may put a space after an added token.
+// middle of a character. For valid UTF-8, Decode(Encode(text)) == text, unless the file asks for
+// normalization (NFC, NFKC) or for a space before the first word that its decoder leaves.
+// SentencePiece-style tokenizers turn U+2581 into a space, and may put a space after an added token.
 //
 // The classes of runes (Unicode 16.0) and the normalization data (Unicode 9.0) are tables of this package, because the
 // reference library has them fixed, while those of Go's unicode package change with the toolchain.

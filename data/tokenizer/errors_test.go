@@ -17,7 +17,8 @@ func expectError(t *testing.T, err error, want ...string) {
 		t.Fatalf("no error, want one with %q", want)
 	}
 	message := err.Error()
-	if !strings.HasPrefix(message, "tokenizer: ") || strings.Contains(message, " tokenizer: ") || strings.Contains(message, "\n") {
+	if !strings.HasPrefix(message, "tokenizer: ") || strings.Contains(message, " tokenizer: ") ||
+		strings.Contains(message, "\n") {
 		t.Errorf("%q is not one line that begins with the package", message)
 	}
 	for _, part := range want {
@@ -59,9 +60,11 @@ func TestLoadBadDirectory(t *testing.T) {
 		{map[string]string{"vocab.json": "{}", "merges.txt": ""}, []string{"vocab.json", "vocabulary is empty"}},
 		{map[string]string{"vocab.json": `{"a": 0`, "merges.txt": ""}, []string{"vocab.json", "truncated"}},
 		{map[string]string{"vocab.json": `{"a": -1}`, "merges.txt": ""}, []string{"vocab.json", "-1"}},
-		{map[string]string{"vocab.json": `{"a": 0}`, "merges.txt": "#version: 0.2\na\n"}, []string{"merges.txt:2", `"a"`}},
+		{map[string]string{"vocab.json": `{"a": 0}`, "merges.txt": "#version: 0.2\na\n"},
+			[]string{"merges.txt:2", `"a"`}},
 		{map[string]string{"vocab.json": `{"a": 0}`, "merges.txt": "a b c\n"}, []string{"merges.txt:1", `"a b c"`}},
-		{map[string]string{"vocab.json": `{"a": 0}`, "merges.txt": ""}, []string{"byte 0x00", "not a byte-level vocabulary"}},
+		{map[string]string{"vocab.json": `{"a": 0}`, "merges.txt": ""},
+			[]string{"byte 0x00", "not a byte-level vocabulary"}},
 	} {
 		dir := writeFiles(t, c.files)
 		_, err := Load(dir)
@@ -107,7 +110,8 @@ func TestLoadUnsupported(t *testing.T) {
 	}
 	splitLlama3 := strings.Replace(splitOther, `"\\d+"`, string(llama3), 1)
 	template := func(single, special string) string {
-		return `{"type": "TemplateProcessing", "single": [` + single + `], "pair": [], "special_tokens": {` + special + `}}`
+		return `{"type": "TemplateProcessing", "single": [` + single + `], "pair": [], "special_tokens": {` + special +
+			`}}`
 	}
 	const text, begin = `{"Sequence": {"id": "A", "type_id": 0}}`, `{"SpecialToken": {"id": "<s>", "type_id": 0}}`
 	for _, c := range []struct {
@@ -115,35 +119,46 @@ func TestLoadUnsupported(t *testing.T) {
 		want         []string
 	}{
 		{"normalizer", `{"type": "NFD"}`, []string{"normalizer: type NFD is not supported"}},
-		{"normalizer", `{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}`, []string{"normalizer: type Lowercase"}},
+		{"normalizer", `{"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}`,
+			[]string{"normalizer: type Lowercase"}},
 		{"pre_tokenizer", `{"type": "Metaspace", "replacement": "▁"}`, []string{"pre_tokenizer: type Metaspace"}},
 		{"pre_tokenizer", `null`, []string{"pre_tokenizer is null"}},
-		{"pre_tokenizer", `{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}`, []string{"Sequence of Digits, ByteLevel"}},
+		{"pre_tokenizer", `{"type": "Sequence", "pretokenizers": [{"type": "Digits"}, {"type": "ByteLevel"}]}`,
+			[]string{"Sequence of Digits, ByteLevel"}},
 		{"pre_tokenizer", splitOther, []string{`Split by the regular expression "\\d+"`}},
 		{"pre_tokenizer", strings.Replace(splitLlama3, `"Regex"`, `"String"`, 1), []string{"Split by the string"}},
 		{"pre_tokenizer", strings.Replace(splitLlama3, `Isolated`, `Removed`, 1), []string{"behavior Removed"}},
-		{"pre_tokenizer", strings.Replace(splitLlama3, `"invert": false`, `"invert": true`, 1), []string{"invert true"}},
-		{"pre_tokenizer", strings.Replace(splitLlama3, `"use_regex": false`, `"use_regex": true`, 1), []string{"use_regex after a Split"}},
-		{"pre_tokenizer", strings.Replace(splitLlama3, `"add_prefix_space": false`, `"add_prefix_space": true`, 1), []string{"add_prefix_space after a Split"}},
-		{"pre_tokenizer", `{"type": "ByteLevel", "add_prefix_space": false, "surprise": 1}`, []string{`unknown field "surprise"`}},
+		{"pre_tokenizer", strings.Replace(splitLlama3, `"invert": false`, `"invert": true`, 1),
+			[]string{"invert true"}},
+		{"pre_tokenizer", strings.Replace(splitLlama3, `"use_regex": false`, `"use_regex": true`, 1),
+			[]string{"use_regex after a Split"}},
+		{"pre_tokenizer", strings.Replace(splitLlama3, `"add_prefix_space": false`, `"add_prefix_space": true`, 1),
+			[]string{"add_prefix_space after a Split"}},
+		{"pre_tokenizer", `{"type": "ByteLevel", "add_prefix_space": false, "surprise": 1}`,
+			[]string{`unknown field "surprise"`}},
 		{"pre_tokenizer", `{"type": 3}`, []string{"pre_tokenizer: "}},
 		{"post_processor", `{"type": "RobertaProcessing"}`, []string{"post_processor: type RobertaProcessing"}},
 		{"post_processor", template(text, "") + "", nil}, // supported: the control
 		{"post_processor", template(begin+","+text, ""), []string{`"<s>"`, "special_tokens"}},
-		{"post_processor", template(begin+","+text, `"<s>": {"id": "<s>", "ids": [1200], "tokens": ["<s>"]}`), []string{"1200", "vocabulary size 1200"}},
+		{"post_processor", template(begin+","+text, `"<s>": {"id": "<s>", "ids": [1200], "tokens": ["<s>"]}`),
+			[]string{"1200", "vocabulary size 1200"}},
 		{"post_processor", template(text+","+text, ""), []string{"Sequence A 2 times"}},
 		{"post_processor", template("", ""), []string{"Sequence A 0 times"}},
 		{"post_processor", template(strings.Replace(text, `"A"`, `"B"`, 1), ""), []string{"Sequence A only"}},
-		{"post_processor", `{"type": "Sequence", "processors": [` + template(text, "") + "," + template(text, "") + `]}`, []string{"two TemplateProcessing"}},
+		{"post_processor", `{"type": "Sequence", "processors": [` + template(text, "") + "," + template(text, "") +
+			`]}`, []string{"two TemplateProcessing"}},
 		{"decoder", `{"type": "WordPiece", "prefix": "##"}`, []string{"decoder: type WordPiece"}},
 		{"truncation", `{"max_length": 5}`, []string{"truncation: not supported"}},
 		{"padding", `{"strategy": "BatchLongest"}`, []string{"padding: not supported"}},
 		{"model", `{"type": "Unigram", "vocab": [["a", -1.5]]}`, []string{"model: type Unigram is not supported"}},
 		{"model", `{"type": "WordPiece", "vocab": {"a": 0}}`, []string{"model: type WordPiece"}},
-		{"model", `{"type": "BPE", "byte_fallback": true, "vocab": {}, "merges": []}`, []string{"type ByteLevel", "byte_fallback"}},
+		{"model", `{"type": "BPE", "byte_fallback": true, "vocab": {}, "merges": []}`,
+			[]string{"type ByteLevel", "byte_fallback"}},
 		{"model", `{"type": "BPE", "dropout": 0.1, "vocab": {}, "merges": []}`, []string{"dropout 0.1"}},
-		{"model", `{"type": "BPE", "continuing_subword_prefix": "##", "vocab": {}, "merges": []}`, []string{"continuing_subword_prefix"}},
-		{"model", `{"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {}, "merges": []}`, []string{"end_of_word_suffix"}},
+		{"model", `{"type": "BPE", "continuing_subword_prefix": "##", "vocab": {}, "merges": []}`,
+			[]string{"continuing_subword_prefix"}},
+		{"model", `{"type": "BPE", "end_of_word_suffix": "</w>", "vocab": {}, "merges": []}`,
+			[]string{"end_of_word_suffix"}},
 		{"model", `{"type": "BPE", "vocab": {}, "merges": [["a"]]}`, []string{`merge ["a"]`}},
 		{"model", `{"type": "BPE", "vocab": {}, "merges": [7]}`, []string{"merge 7"}},
 		{"model", `{"type": "BPE", "vocab": {}, "merges": []}`, []string{`"Ā"`, "byte 0x00"}},
@@ -155,7 +170,8 @@ func TestLoadUnsupported(t *testing.T) {
 		{"added_tokens", `[{"id": 4294967295, "content": "x y"}]`, []string{"id 1200 is missing", "4294967295"}},
 		{"added_tokens", `[{"id": 7, "content": "x y"}]`, []string{"id 7 belongs to both", `"x y"`}},
 		{"added_tokens", `[{"id": 1, "content": "<|endoftext|>"}]`, []string{`"<|endoftext|>" has id 1, but 0`}},
-		{"added_tokens", `[{"id": 1200, "content": "x y"}, {"id": 1201, "content": "x y"}]`, []string{`"x y" is listed twice`}},
+		{"added_tokens", `[{"id": 1200, "content": "x y"}, {"id": 1201, "content": "x y"}]`,
+			[]string{`"x y" is listed twice`}},
 	} {
 		t.Run(c.field+" "+c.value[:min(len(c.value), 40)], func(t *testing.T) {
 			path := patched(t, map[string]json.RawMessage{c.field: json.RawMessage(c.value)})
@@ -177,17 +193,21 @@ func TestLoadBadVocabulary(t *testing.T) {
 		change func(vocab map[string]any, merges *[]any)
 		want   []string
 	}{
-		"good":               {func(map[string]any, *[]any) {}, nil},
-		"merges as strings":  {func(_ map[string]any, m *[]any) { (*m)[0] = strings.Join(strs((*m)[0]), " ") }, nil},
-		"merge of no tokens": {func(_ map[string]any, m *[]any) { (*m)[0] = "a" }, []string{`merge "a" is not two tokens`}},
-		"unknown left":       {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"☃", "a"} }, []string{"merge 17", `needs "☃"`}},
-		"unknown right":      {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"a", "☃"} }, []string{"merge 17", `needs "☃"`}},
-		"unknown result":     {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"q", "Q"} }, []string{"merge 17", `needs "qQ"`}},
-		"hole":               {func(v map[string]any, _ *[]any) { v["a"] = 5000 }, []string{"is missing", "up to 5000"}},
-		"duplicate":          {func(v map[string]any, _ *[]any) { v["a"] = v["b"] }, []string{`belongs to both "a" and "b"`}},
-		"negative":           {func(v map[string]any, _ *[]any) { v["a"] = -1 }, []string{"-1"}},
-		"fraction":           {func(v map[string]any, _ *[]any) { v["a"] = 1.5 }, []string{"1.5"}},
-		"too large":          {func(v map[string]any, _ *[]any) { v["a"] = 1 << 32 }, []string{"4294967296"}},
+		"good":              {func(map[string]any, *[]any) {}, nil},
+		"merges as strings": {func(_ map[string]any, m *[]any) { (*m)[0] = strings.Join(strs((*m)[0]), " ") }, nil},
+		"merge of no tokens": {func(_ map[string]any, m *[]any) { (*m)[0] = "a" },
+			[]string{`merge "a" is not two tokens`}},
+		"unknown left": {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"☃", "a"} },
+			[]string{"merge 17", `needs "☃"`}},
+		"unknown right": {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"a", "☃"} },
+			[]string{"merge 17", `needs "☃"`}},
+		"unknown result": {func(_ map[string]any, m *[]any) { (*m)[17] = []any{"q", "Q"} },
+			[]string{"merge 17", `needs "qQ"`}},
+		"hole":      {func(v map[string]any, _ *[]any) { v["a"] = 5000 }, []string{"is missing", "up to 5000"}},
+		"duplicate": {func(v map[string]any, _ *[]any) { v["a"] = v["b"] }, []string{`belongs to both "a" and "b"`}},
+		"negative":  {func(v map[string]any, _ *[]any) { v["a"] = -1 }, []string{"-1"}},
+		"fraction":  {func(v map[string]any, _ *[]any) { v["a"] = 1.5 }, []string{"1.5"}},
+		"too large": {func(v map[string]any, _ *[]any) { v["a"] = 1 << 32 }, []string{"4294967296"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var file struct{ Model map[string]any }
@@ -246,7 +266,8 @@ func TestLoadGPT2Files(t *testing.T) {
 	for _, m := range want.def.merges {
 		merges.WriteString(m[0] + " " + m[1] + "\r\n")
 	}
-	dir := writeFiles(t, map[string]string{"vocab.json": string(marshal(t, want.def.vocab)), "merges.txt": merges.String()})
+	dir := writeFiles(t, map[string]string{"vocab.json": string(marshal(t, want.def.vocab)),
+		"merges.txt": merges.String()})
 	got := mustLoad(t, dir)
 	if got.Hash() != want.Hash() {
 		t.Error("vocab.json and merges.txt give another tokenizer than the tokenizer.json they came from")
@@ -286,11 +307,14 @@ func TestTrainErrors(t *testing.T) {
 		o     TrainOptions
 		want  []string
 	}{
-		"too small":     {one("text", nil), TrainOptions{VocabSize: 256}, []string{"vocabulary of 256 is too small", "257"}},
-		"no text":       {one("", nil), TrainOptions{VocabSize: 300}, []string{"no text"}},
-		"read error":    {one("", broken), TrainOptions{VocabSize: 300}, []string{"shard 3 is damaged"}},
-		"twice":         {one("text", nil), TrainOptions{VocabSize: 300, Special: []string{"<s>", "<s>"}}, []string{`"<s>" is empty or named twice`}},
-		"empty special": {one("text", nil), TrainOptions{VocabSize: 300, Special: []string{""}}, []string{`"" is empty or named twice`}},
+		"too small": {one("text", nil), TrainOptions{VocabSize: 256},
+			[]string{"vocabulary of 256 is too small", "257"}},
+		"no text":    {one("", nil), TrainOptions{VocabSize: 300}, []string{"no text"}},
+		"read error": {one("", broken), TrainOptions{VocabSize: 300}, []string{"shard 3 is damaged"}},
+		"twice": {one("text", nil), TrainOptions{VocabSize: 300, Special: []string{"<s>", "<s>"}},
+			[]string{`"<s>" is empty or named twice`}},
+		"empty special": {one("text", nil), TrainOptions{VocabSize: 300, Special: []string{""}},
+			[]string{`"" is empty or named twice`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Train(c.texts, c.o)

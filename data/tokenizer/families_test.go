@@ -31,7 +31,8 @@ func TestFamilies(t *testing.T) {
 	}
 	families := map[string]*Tokenizer{
 		"gpt2": gpt2, "llama3": variant(llama3Pattern, ""), "nfkc": variant(llama3Pattern, "NFKC"),
-		"neox": mustLoad(t, datatest.Path(t, "tokenizers/neox/20B_tokenizer.json")), "llama2": mustLoad(t, datatest.Path(t, "tokenizers/llama2/tokenizer.model")),
+		"neox": mustLoad(t, datatest.Path(t, "tokenizers/neox/20B_tokenizer.json")), "llama2": mustLoad(t,
+			datatest.Path(t, "tokenizers/llama2/tokenizer.model")),
 	}
 	if len(golden.Texts) < 600 || len(golden.Families) != len(families) {
 		t.Fatalf("%d texts, %d families", len(golden.Texts), len(golden.Families))

@@ -99,7 +99,8 @@ func parse(content []byte) (definition, error) {
 		if isNull(part.raw) {
 			switch part.name {
 			case "model":
-				return def, fmt.Errorf("no model: not a tokenizer.json (for vocab.json and merges.txt, name their directory)")
+				return def,
+					fmt.Errorf("no model: not a tokenizer.json (for vocab.json and merges.txt, name their directory)")
 			case "pre_tokenizer":
 				if def.spaces == nil {
 					return def, fmt.Errorf("pre_tokenizer is null, which only BPE with byte_fallback supports")
@@ -116,7 +117,9 @@ func parse(content []byte) (definition, error) {
 		}
 	}
 	if def.spaces != nil && !def.spaces.replace && !def.spaces.metaspace {
-		return def, fmt.Errorf("neither a normalizer nor a pre_tokenizer replaces spaces by %q: not a SentencePiece-style tokenizer", spaceMark)
+		return def,
+			fmt.Errorf("neither a normalizer nor a pre_tokenizer replaces spaces by %q: not a SentencePiece-style "+
+				"tokenizer", spaceMark)
 	}
 	def.added = f.AddedTokens
 	slices.SortFunc(def.added, func(a, b addedToken) int { return cmp.Compare(a.ID, b.ID) })
@@ -259,12 +262,15 @@ func (d *definition) readSplit(raw json.RawMessage) error {
 	known := slices.IndexFunc(patterns, func(p *pattern) bool { return p.regex == cut.Pattern.Regex })
 	switch {
 	case known < 0 && cut.Pattern.Regex != "":
-		return fmt.Errorf("a Split by the regular expression %q is not supported, only those of GPT-2, Llama 3 and Qwen 2 are",
+		return fmt.Errorf("a Split by the regular expression %q is not supported, only those of GPT-2, Llama 3 "+
+			"and Qwen 2 are",
 			cut.Pattern.Regex)
 	case known < 0:
-		return fmt.Errorf("a Split by the string %q is not supported, only by a known regular expression", cut.Pattern.String)
+		return fmt.Errorf("a Split by the string %q is not supported, only by a known regular expression",
+			cut.Pattern.String)
 	case cut.Behavior != "Isolated" || cut.Invert:
-		return fmt.Errorf("a Split with behavior %s and invert %v is not supported, only Isolated and false are", cut.Behavior, cut.Invert)
+		return fmt.Errorf("a Split with behavior %s and invert %v is not supported, only Isolated and false are",
+			cut.Behavior, cut.Invert)
 	case bytes.AddPrefixSpace:
 		return fmt.Errorf("a ByteLevel with add_prefix_space after a Split is not supported")
 	case bytes.UseRegex == nil || *bytes.UseRegex:
@@ -396,7 +402,8 @@ func (d definition) preTokenizer() any {
 	if d.spaces != nil {
 		return d.spaces.preTokenizer()
 	}
-	bytes := byteLevel{Type: "ByteLevel", AddPrefixSpace: d.prefixSpace, TrimOffsets: true, UseRegex: new(d.pattern == gpt2Pattern)}
+	bytes := byteLevel{Type: "ByteLevel", AddPrefixSpace: d.prefixSpace, TrimOffsets: true,
+		UseRegex: new(d.pattern == gpt2Pattern)}
 	if d.pattern == gpt2Pattern || d.pattern == wholePattern {
 		return bytes
 	}

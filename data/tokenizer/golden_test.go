@@ -75,7 +75,8 @@ func loadCases(t testing.TB) goldenCases {
 		t.Fatal(err)
 	}
 	if len(cases.Texts) < 300 || len(cases.Variants) < 8 || len(cases.Decoded) < 20 {
-		t.Fatalf("cases.json has only %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants), len(cases.Decoded))
+		t.Fatalf("cases.json has only %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants),
+			len(cases.Decoded))
 	}
 	return cases
 }
@@ -234,7 +235,8 @@ func TestNeoX(t *testing.T) {
 func TestTrainAgainstOtherTieBreaking(t *testing.T) {
 	text := readFile(t, datatest.Path(t, "tokenizers/train_bpe/corpus.en"))
 	var want [][2]string
-	for line := range strings.Lines(readFile(t, datatest.Path(t, "tokenizers/train_bpe/train-bpe-reference-merges.txt"))) {
+	for line := range strings.Lines(readFile(t, datatest.Path(t,
+		"tokenizers/train_bpe/train-bpe-reference-merges.txt"))) {
 		m, err := splitMerge(strings.TrimRight(line, "\n"))
 		if err != nil {
 			t.Fatal(err)
@@ -248,7 +250,8 @@ func TestTrainAgainstOtherTieBreaking(t *testing.T) {
 	got := tok.def.merges
 	const firstTie = 31 // "Ġ d" and "Ġa nd"
 	if len(got) != len(want) || !slices.Equal(got[:firstTie], want[:firstTie]) {
-		t.Errorf("%d merges, want %d; the first %d are %q, want %q", len(got), len(want), firstTie, got[:firstTie], want[:firstTie])
+		t.Errorf("%d merges, want %d; the first %d are %q, want %q", len(got), len(want), firstTie, got[:firstTie],
+			want[:firstTie])
 	}
 	common := 0
 	for _, m := range got {

@@ -23,7 +23,9 @@ func Load(path string) (*Tokenizer, error) {
 		return loadDirectory(path)
 	}
 	if name := filepath.Base(path); name == "vocab.json" || name == "merges.txt" {
-		return nil, fmt.Errorf("tokenizer: %s: vocab.json and merges.txt belong together: give the directory that holds both", path)
+		return nil,
+			fmt.Errorf("tokenizer: %s: vocab.json and merges.txt belong together: give the directory that holds both",
+				path)
 	}
 	if filepath.Ext(path) == ".model" {
 		return loadWith(path, parseSentencePiece)
@@ -48,7 +50,8 @@ func loadDirectory(dir string) (*Tokenizer, error) {
 	case has("tokenizer.model"):
 		return loadWith(filepath.Join(dir, "tokenizer.model"), parseSentencePiece)
 	}
-	return nil, fmt.Errorf("tokenizer: %s holds no tokenizer.json, no vocab.json with merges.txt and no tokenizer.model", dir)
+	return nil,
+		fmt.Errorf("tokenizer: %s holds no tokenizer.json, no vocab.json with merges.txt and no tokenizer.model", dir)
 }
 
 func loadWith(path string, parse func([]byte) (definition, error)) (*Tokenizer, error) {
@@ -128,8 +131,8 @@ func decode(content []byte, into any) error {
 	return nil
 }
 
-// Save writes a tokenizer.json that Hugging Face tokenizers loads. The file appears whole or not at all; path may also be
-// an existing directory, in which it is called tokenizer.json.
+// Save writes a tokenizer.json that Hugging Face tokenizers loads. The file appears whole or not at
+// all; path may also be an existing directory, in which it is called tokenizer.json.
 func (t *Tokenizer) Save(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, "tokenizer.json")

@@ -21,7 +21,8 @@ func eachField(message []byte, f func(protoField) error) error {
 		at := whole - len(message)
 		key, n := binary.Uvarint(message)
 		if n <= 0 || key>>3 == 0 || key>>3 >= 1<<29 {
-			return fmt.Errorf("byte %d of %d begins no protobuf field: not a SentencePiece model, or damaged", at, whole)
+			return fmt.Errorf("byte %d of %d begins no protobuf field: not a SentencePiece model, or damaged", at,
+				whole)
 		}
 		message = message[n:]
 		field := protoField{number: int(key >> 3), wire: int(key & 7)}
@@ -49,7 +50,8 @@ func eachField(message []byte, f func(protoField) error) error {
 			}
 			field.value = uint64(binary.LittleEndian.Uint32(message))
 		default:
-			return fmt.Errorf("protobuf field %d at byte %d has the unknown wire type %d: not a SentencePiece model, or damaged", field.number, at, field.wire)
+			return fmt.Errorf("protobuf field %d at byte %d has the unknown wire type %d: not a SentencePiece "+
+				"model, or damaged", field.number, at, field.wire)
 		}
 		message = message[size:]
 		if err := f(field); err != nil {
@@ -60,5 +62,6 @@ func eachField(message []byte, f func(protoField) error) error {
 }
 
 func truncatedField(field protoField, at, whole int) error {
-	return fmt.Errorf("protobuf field %d at byte %d of %d goes past the end: the file is truncated or damaged", field.number, at, whole)
+	return fmt.Errorf("protobuf field %d at byte %d of %d goes past the end: the file is truncated or damaged",
+		field.number, at, whole)
 }

@@ -15,7 +15,8 @@ const (
 	modelUnigram, modelBPE                                                            = 1, 2
 )
 
-// maxPieceBytes bounds the time to find all ways to make a piece, the square of its length. SentencePiece trains 64 bytes.
+// maxPieceBytes bounds the time to find all ways to make a piece, the square of its length.
+// SentencePiece trains 64 bytes.
 const maxPieceBytes = 1024
 
 type sentencePiece struct {
@@ -136,9 +137,11 @@ func (m *sentencePieceModel) check() error {
 		case p.text == "" || !utf8.ValidString(p.text):
 			return fmt.Errorf("piece %d is %q, which is empty or not UTF-8", id, p.text)
 		case len(p.text) > maxPieceBytes:
-			return fmt.Errorf("piece %d has %d bytes, the limit is %d: not a SentencePiece model, or damaged", id, len(p.text), maxPieceBytes)
+			return fmt.Errorf("piece %d has %d bytes, the limit is %d: not a SentencePiece model, or damaged", id,
+				len(p.text), maxPieceBytes)
 		case p.kind == pieceUserDefined || p.kind == pieceUnused:
-			return fmt.Errorf("piece %d, %q, is user-defined or unused (type %d), which is not supported: use the tokenizer.json", id, p.text, p.kind)
+			return fmt.Errorf("piece %d, %q, is user-defined or unused (type %d), which is not supported: use the "+
+				"tokenizer.json", id, p.text, p.kind)
 		case p.kind < pieceNormal || p.kind > pieceByte:
 			return fmt.Errorf("piece %d, %q, has the unknown type %d", id, p.text, p.kind)
 		case math.IsNaN(float64(p.score)):
@@ -148,8 +151,9 @@ func (m *sentencePieceModel) check() error {
 	return nil
 }
 
-// parseSentencePiece reads a .model file as transformers converts Llama's: control and unknown pieces become special tokens
-// that are found in text, and the beginning-of-sequence token goes before a text that is encoded with special tokens.
+// parseSentencePiece reads a .model file as transformers converts Llama's: control and unknown pieces
+// become special tokens that are found in text, and the beginning-of-sequence token goes before a text
+// that is encoded with special tokens.
 func parseSentencePiece(content []byte) (definition, error) {
 	m, err := readSentencePiece(content)
 	if err != nil {
@@ -187,9 +191,10 @@ type scoredMerge struct {
 	whole, left, right uint32
 }
 
-// merges turns scores into ranks: SentencePiece merges the two neighbours that together are the piece of the highest score.
-// Of equal scores it takes the leftmost, which ranks cannot say; so only runs of spaces may have equal ones, as Llama's do,
-// in the order of their ids, as transformers has it, if that comes to the same.
+// merges turns scores into ranks: SentencePiece merges the two neighbours that together are the piece
+// of the highest score.
+// Of equal scores it takes the leftmost, which ranks cannot say; so only runs of spaces may have equal
+// ones, as Llama's do, in the order of their ids, as transformers has it, if that comes to the same.
 func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error) {
 	normal := func(text string) (uint32, bool) {
 		id, ok := vocab[text]
@@ -202,7 +207,8 @@ func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error
 			continue
 		}
 		if other, ok := owner[p.score]; ok && !(onlyMarks(other) && onlyMarks(p.text)) {
-			return nil, fmt.Errorf("pieces %q and %q have the same score %v, so that merges have no order", other, p.text, p.score)
+			return nil, fmt.Errorf("pieces %q and %q have the same score %v, so that merges have no order", other,
+				p.text, p.score)
 		}
 		owner[p.score] = p.text
 		for at, r := range p.text {
@@ -219,7 +225,8 @@ func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error
 		}
 	}
 	slices.SortFunc(found, func(a, b scoredMerge) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.whole, b.whole), cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right))
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.whole, b.whole), cmp.Compare(a.left, b.left),
+			cmp.Compare(a.right, b.right))
 	})
 	if err := m.checkRuns(found); err != nil {
 		return nil, err
@@ -234,7 +241,8 @@ func (m *sentencePieceModel) merges(vocab map[string]uint32) ([][2]string, error
 // longestRun is the number of spaces up to which checkRuns looks: Llama's longest piece has 16.
 const longestRun = 128
 
-// checkRuns compares, for runs of spaces, the merges in the order of found with those of the highest score, leftmost first.
+// checkRuns compares, for runs of spaces, the merges in the order of found with those of the highest
+// score, leftmost first.
 func (m *sentencePieceModel) checkRuns(found []scoredMerge) error {
 	ranks, scores := map[[2]int]float64{}, map[[2]int]float64{}
 	for rank, f := range found {
@@ -246,14 +254,16 @@ func (m *sentencePieceModel) checkRuns(found []scoredMerge) error {
 	}
 	for n := 2; n <= longestRun && len(ranks) > 0; n++ {
 		if got, want := mergeRun(n, ranks), mergeRun(n, scores); !slices.Equal(got, want) {
-			return fmt.Errorf("pieces of spaces only have equal scores, by which a run of %d becomes pieces of %d, but %d in the order of their ids",
+			return fmt.Errorf("pieces of spaces only have equal scores, by which a run of %d becomes pieces of "+
+				"%d, but %d in the order of their ids",
 				n, want, got)
 		}
 	}
 	return nil
 }
 
-// mergeRun returns the lengths of the pieces of a run of n spaces, merging the pair of the lowest key, the leftmost of equals.
+// mergeRun returns the lengths of the pieces of a run of n spaces, merging the pair of the lowest key,
+// the leftmost of equals.
 func mergeRun(n int, keys map[[2]int]float64) []int {
 	lengths := slices.Repeat([]int{1}, n)
 	for {

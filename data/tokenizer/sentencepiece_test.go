@@ -39,7 +39,8 @@ func patchedPieces(t testing.TB, patch map[string]json.RawMessage) string {
 		}
 		fields["model"] = marshal(t, model)
 	}
-	return filepath.Join(writeFiles(t, map[string]string{"tokenizer.json": string(marshal(t, fields))}), "tokenizer.json")
+	return filepath.Join(writeFiles(t, map[string]string{"tokenizer.json": string(marshal(t, fields))}),
+		"tokenizer.json")
 }
 
 type pieceCases struct {
@@ -64,7 +65,8 @@ func loadPieceCases(t testing.TB) pieceCases {
 		t.Fatal(err)
 	}
 	if len(cases.Texts) < 200 || len(cases.Variants) != 14 || len(cases.Decoded) != 80 {
-		t.Fatalf("cases.json has %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants), len(cases.Decoded))
+		t.Fatalf("cases.json has %d texts, %d variants, %d decoded", len(cases.Texts), len(cases.Variants),
+			len(cases.Decoded))
 	}
 	return cases
 }
@@ -163,8 +165,10 @@ func checkPieceRoundTrip(t rapid.TB, tok *Tokenizer, text string) {
 
 func TestSentencePieceRoundTrip(t *testing.T) {
 	tok := mustLoad(t, pieceModelPath)
-	words := rapid.SampledFrom([]string{"the", " ", "  ", "\n", "\r\n", "🙂", "e\u0301", "中", "123", "\x00", "\ufffd", "<0x0A>", "\u200d", "\xff\xe2"})
-	text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(words), func(w []string) string { return strings.Join(w, "") }))
+	words := rapid.SampledFrom([]string{"the", " ", "  ", "\n", "\r\n", "🙂", "e\u0301", "中", "123", "\x00", "\ufffd",
+		"<0x0A>", "\u200d", "\xff\xe2"})
+	text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(words),
+		func(w []string) string { return strings.Join(w, "") }))
 	rapid.Check(t, func(t *rapid.T) { checkPieceRoundTrip(t, tok, text.Draw(t, "text")) })
 }
 
@@ -174,7 +178,8 @@ func TestSentencePieceMergesByDefinition(t *testing.T) {
 	if tok.words != runPattern {
 		t.Fatalf("words are cut by %s", tok.words.name)
 	}
-	words := rapid.SampledFrom([]string{"the", " ", "  ", "       ", "t", "h", "e", "ing", "\n", "🙂", "é", "中", "▁", "1"})
+	words := rapid.SampledFrom([]string{"the", " ", "  ", "       ", "t", "h", "e", "ing", "\n", "🙂", "é", "中", "▁",
+		"1"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(words, 1, 40).Draw(t, "words"), "")
 		marked := tok.def.normalize(text)
@@ -218,7 +223,8 @@ func FuzzSentencePieceModel(f *testing.F) {
 // A word of a megabyte takes time in proportion to its length.
 func TestSentencePieceMegabyteWord(t *testing.T) {
 	tok := mustLoad(t, pieceModelPath)
-	checkLongWords(t, tok, map[string]string{"the": strings.Repeat("the", 1<<20/3), "spaces": strings.Repeat(" ", 1<<20), "fallback": strings.Repeat("🙂", 1<<18)})
+	checkLongWords(t, tok, map[string]string{"the": strings.Repeat("the", 1<<20/3),
+		"spaces": strings.Repeat(" ", 1<<20), "fallback": strings.Repeat("🙂", 1<<18)})
 }
 
 // Protocol Buffers as tests write them.
@@ -253,36 +259,39 @@ func TestSentencePieceModelErrors(t *testing.T) {
 		content string
 		want    []string
 	}{
-		"good":                   {good, nil},
-		"good with a merge":      {good + pbPiece("ab", -1, pieceNormal), nil},
-		"empty":                  {"", []string{"no pieces"}},
-		"cut":                    {whole[:len(whole)/2], []string{"goes past the end"}},
-		"length only":            {"\n\x0e", []string{"field 1 at byte 0 of 2 goes past the end"}},
-		"huge length":            {"\n\xff\xff\xff\xff\xff\xff\xff\xff\x7f", []string{"goes past the end"}},
-		"endless varint":         {strings.Repeat("\xff", 20), []string{"byte 0 of 20 begins no protobuf field"}},
-		"group":                  {"\x0b", []string{"wire type 3"}},
-		"JSON":                   {`{"version": "1.0"}`, []string{"not a SentencePiece model"}},
-		"piece cut":              {pbBytes(1, "\n\x0e"), []string{"piece 0: protobuf field 1"}},
-		"unigram":                {letters.String() + rules, []string{"unigram models are not supported"}},
-		"word":                   {letters.String() + rules + pbBytes(2, pbInt(3, 3)), []string{"model_type 3"}},
-		"no fallback":            {good + pbBytes(2, pbInt(35, 0)), []string{"without byte_fallback"}},
-		"suffix":                 {good + pbBytes(2, pbInt(24, 1)), []string{"treat_whitespace_as_suffix"}},
-		"charsmap":               {good + pbBytes(3, pbBytes(2, "x")), []string{"nmt_nfkc"}},
-		"denormalizer":           {good + pbBytes(5, pbBytes(2, "x")), []string{"normalization rule"}},
-		"squeeze":                {letters.String() + trainer, []string{"remove_extra_whitespaces"}},
-		"no escape":              {good + pbBytes(3, pbInt(5, 0)), []string{"escape_whitespaces"}},
-		"user-defined":           {good + pbPiece("xy", 0, pieceUserDefined), []string{`"xy"`, "user-defined"}},
-		"unknown type":           {good + pbPiece("xy", 0, 9), []string{"unknown type 9"}},
-		"empty piece":            {good + pbPiece("", 0, pieceNormal), []string{"piece 260", "empty"}},
-		"long piece":             {good + pbPiece(strings.Repeat("a", 1<<20), -1, pieceNormal), []string{"1048576 bytes", "limit is 1024"}},
-		"not UTF-8":              {good + pbPiece("\xff", 0, pieceNormal), []string{"not UTF-8"}},
-		"twice":                  {good + pbPiece("a", 0, pieceNormal), []string{`"a" has both id 258 and id 260`}},
-		"score NaN":              {good + pbPiece("ab", float32(math.NaN()), pieceNormal), []string{"not a number"}},
-		"equal scores":           {good + pbPiece("ab", -1, pieceNormal) + pbPiece("ba", -1, pieceNormal), []string{`"ab" and "ba" have the same score`}},
-		"equal runs":             {good + pbPiece("▁▁", -9, pieceNormal) + pbPiece("▁▁▁▁", -9, pieceNormal), nil},
-		"equal runs that differ": {good + pbPiece("▁▁", -9, pieceNormal) + pbPiece("▁▁▁", -9, pieceNormal), []string{"a run of 4 becomes pieces of [3 1], but [2 2]"}},
-		"no character":           {good + pbPiece("ac", -1, pieceNormal), []string{`"ac" holds 'c'`}},
-		"no byte":                {strings.Replace(good, "<0x41>", "<0xzz>", 1), []string{`no token "<0x41>"`}},
+		"good":              {good, nil},
+		"good with a merge": {good + pbPiece("ab", -1, pieceNormal), nil},
+		"empty":             {"", []string{"no pieces"}},
+		"cut":               {whole[:len(whole)/2], []string{"goes past the end"}},
+		"length only":       {"\n\x0e", []string{"field 1 at byte 0 of 2 goes past the end"}},
+		"huge length":       {"\n\xff\xff\xff\xff\xff\xff\xff\xff\x7f", []string{"goes past the end"}},
+		"endless varint":    {strings.Repeat("\xff", 20), []string{"byte 0 of 20 begins no protobuf field"}},
+		"group":             {"\x0b", []string{"wire type 3"}},
+		"JSON":              {`{"version": "1.0"}`, []string{"not a SentencePiece model"}},
+		"piece cut":         {pbBytes(1, "\n\x0e"), []string{"piece 0: protobuf field 1"}},
+		"unigram":           {letters.String() + rules, []string{"unigram models are not supported"}},
+		"word":              {letters.String() + rules + pbBytes(2, pbInt(3, 3)), []string{"model_type 3"}},
+		"no fallback":       {good + pbBytes(2, pbInt(35, 0)), []string{"without byte_fallback"}},
+		"suffix":            {good + pbBytes(2, pbInt(24, 1)), []string{"treat_whitespace_as_suffix"}},
+		"charsmap":          {good + pbBytes(3, pbBytes(2, "x")), []string{"nmt_nfkc"}},
+		"denormalizer":      {good + pbBytes(5, pbBytes(2, "x")), []string{"normalization rule"}},
+		"squeeze":           {letters.String() + trainer, []string{"remove_extra_whitespaces"}},
+		"no escape":         {good + pbBytes(3, pbInt(5, 0)), []string{"escape_whitespaces"}},
+		"user-defined":      {good + pbPiece("xy", 0, pieceUserDefined), []string{`"xy"`, "user-defined"}},
+		"unknown type":      {good + pbPiece("xy", 0, 9), []string{"unknown type 9"}},
+		"empty piece":       {good + pbPiece("", 0, pieceNormal), []string{"piece 260", "empty"}},
+		"long piece": {good + pbPiece(strings.Repeat("a", 1<<20), -1, pieceNormal),
+			[]string{"1048576 bytes", "limit is 1024"}},
+		"not UTF-8": {good + pbPiece("\xff", 0, pieceNormal), []string{"not UTF-8"}},
+		"twice":     {good + pbPiece("a", 0, pieceNormal), []string{`"a" has both id 258 and id 260`}},
+		"score NaN": {good + pbPiece("ab", float32(math.NaN()), pieceNormal), []string{"not a number"}},
+		"equal scores": {good + pbPiece("ab", -1, pieceNormal) + pbPiece("ba", -1, pieceNormal),
+			[]string{`"ab" and "ba" have the same score`}},
+		"equal runs": {good + pbPiece("▁▁", -9, pieceNormal) + pbPiece("▁▁▁▁", -9, pieceNormal), nil},
+		"equal runs that differ": {good + pbPiece("▁▁", -9, pieceNormal) + pbPiece("▁▁▁", -9, pieceNormal),
+			[]string{"a run of 4 becomes pieces of [3 1], but [2 2]"}},
+		"no character": {good + pbPiece("ac", -1, pieceNormal), []string{`"ac" holds 'c'`}},
+		"no byte":      {strings.Replace(good, "<0x41>", "<0xzz>", 1), []string{`no token "<0x41>"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(writeFiles(t, map[string]string{"tokenizer.model": c.content}), "tokenizer.model")
@@ -319,18 +328,24 @@ func TestSentencePieceJSONUnsupported(t *testing.T) {
 	}{
 		{"normalizer", `null`, []string{"neither a normalizer nor a pre_tokenizer replaces spaces"}},
 		{"normalizer", `{"type": "NFD"}`, []string{"normalizer: type NFD is not supported"}},
-		{"normalizer", `{"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, {"type": "NFKC"}]}`, []string{"NFKC after Replace"}},
+		{"normalizer",
+			`{"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, {"type": "NFKC"}]}`, []string{"NFKC after Replace"}},
 		{"normalizer", `{"type": "Precompiled", "precompiled_charsmap": ""}`, []string{"type Precompiled"}},
 		{"normalizer", `{"type": "Prepend", "prepend": "_"}`, []string{`Prepend of "_"`}},
-		{"normalizer", `{"type": "Replace", "pattern": {"String": "a"}, "content": "b"}`, []string{`Replace of "a" by "b"`}},
-		{"pre_tokenizer", `{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}`, []string{"type ByteLevel is not supported with byte_fallback"}},
+		{"normalizer", `{"type": "Replace", "pattern": {"String": "a"}, "content": "b"}`,
+			[]string{`Replace of "a" by "b"`}},
+		{"pre_tokenizer", `{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}`,
+			[]string{"type ByteLevel is not supported with byte_fallback"}},
 		{"pre_tokenizer", meta(""), []string{"Metaspace after the normalizers"}},
 		{"pre_tokenizer", strings.Replace(meta(""), "▁", "_", 1), []string{`replacement "_"`}},
-		{"pre_tokenizer", `{"type": "Split", "pattern": {"String": "a"}, "behavior": "Isolated", "invert": false}`, []string{"a Split is not supported"}},
+		{"pre_tokenizer", `{"type": "Split", "pattern": {"String": "a"}, "behavior": "Isolated", "invert": false}`,
+			[]string{"a Split is not supported"}},
 		{"decoder", `null`, []string{"decoder is null"}},
 		{"decoder", meta(""), []string{"decoder: type Metaspace"}},
-		{"decoder", `{"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}`, []string{"decoder: type Sequence"}},
-		{"model", `{"vocab": {"<unk>": 0, "<s>": 1, "</s>": 2}, "merges": []}`, []string{`no token "<0x00>" for byte_fallback`}},
+		{"decoder", `{"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}`,
+			[]string{"decoder: type Sequence"}},
+		{"model", `{"vocab": {"<unk>": 0, "<s>": 1, "</s>": 2}, "merges": []}`,
+			[]string{`no token "<0x00>" for byte_fallback`}},
 	} {
 		t.Run(c.field+" "+c.value[:min(len(c.value), 40)], func(t *testing.T) {
 			path := patchedPieces(t, map[string]json.RawMessage{c.field: json.RawMessage(c.value)})
@@ -343,7 +358,8 @@ func TestSentencePieceJSONUnsupported(t *testing.T) {
 		`, "prepend_scheme": "first", "add_prefix_space": false`: "contradicts itself",
 		`, "surprise": 1`: `unknown field "surprise"`,
 	} {
-		_, err := Load(patchedPieces(t, map[string]json.RawMessage{"normalizer": json.RawMessage("null"), "pre_tokenizer": json.RawMessage(meta(rest))}))
+		_, err := Load(patchedPieces(t, map[string]json.RawMessage{"normalizer": json.RawMessage("null"),
+			"pre_tokenizer": json.RawMessage(meta(rest))}))
 		expectError(t, err, "pre_tokenizer: ", want)
 	}
 }

@@ -15,12 +15,13 @@ const spaceMark = "▁"
 // spaces is what a SentencePiece-style tokenizer does with spaces: tokenizers write it as normalizers or as the
 // pre-tokenizer Metaspace, which differ in where added tokens are searched and in when the text gets a space before it.
 type spaces struct {
-	replace   bool   // normalizer: spaces become marks
-	prepend   bool   // normalizer: a mark before every text between added tokens, even if it begins with a space
-	metaspace bool   // pre-tokenizer: spaces become marks
-	scheme    string // of metaspace: a mark before what has none, at the text's beginning ("first"), "always" or "never"
-	split     bool   // of metaspace: every mark begins a word
-	strip     bool   // decoder: one space less at the beginning
+	replace   bool // normalizer: spaces become marks
+	prepend   bool // normalizer: a mark before every text between added tokens, even if it begins with a space
+	metaspace bool // pre-tokenizer: spaces become marks
+	// of metaspace: a mark before what has none, at the text's beginning ("first"), "always" or "never"
+	scheme string
+	split  bool // of metaspace: every mark begins a word
+	strip  bool // decoder: one space less at the beginning
 }
 
 func (s *spaces) normalize(text string) string {
@@ -121,7 +122,8 @@ func (b *bpe) fallback(vocab map[string]uint32) error {
 	return nil
 }
 
-// decodeFallback is the decoder of SentencePiece-style tokenizers: a run of byte tokens is text as a whole or not at all.
+// decodeFallback is the decoder of SentencePiece-style tokenizers: a run of byte tokens is text as a
+// whole or not at all.
 func (t *Tokenizer) decodeFallback(ids []uint32) string {
 	var b strings.Builder
 	b.Grow(4 * len(ids))
@@ -195,7 +197,8 @@ func (s *spaces) readNormalizer(kind string, raw json.RawMessage) error {
 			return err
 		}
 		if r != newReplacement(" ", spaceMark) {
-			return fmt.Errorf("a Replace of %q by %q is not supported, only of a space by %q is", r.Pattern.String, r.Content, spaceMark)
+			return fmt.Errorf("a Replace of %q by %q is not supported, only of a space by %q is", r.Pattern.String,
+				r.Content, spaceMark)
 		}
 		s.replace = true
 		return nil
@@ -211,7 +214,8 @@ func (s *spaces) readPreTokenizer(kind string, raw json.RawMessage) error {
 			return err
 		}
 		if !s.replace || cut.Pattern.String != " " || cut.Pattern.Regex != "" || cut.Invert {
-			return fmt.Errorf("a Split is not supported with byte_fallback, unless at spaces that a normalizer has replaced")
+			return fmt.Errorf("a Split is not supported with byte_fallback, unless at spaces that a normalizer " +
+				"has replaced")
 		}
 		return nil
 	case "Metaspace":
@@ -230,14 +234,16 @@ func (s *spaces) readPreTokenizer(kind string, raw json.RawMessage) error {
 		case m.PrependScheme == "first", m.PrependScheme == "always", m.PrependScheme == "never":
 			s.scheme = m.PrependScheme
 			if m.AddPrefixSpace != nil && !*m.AddPrefixSpace && s.scheme != "never" {
-				return fmt.Errorf("a Metaspace with prepend_scheme %s but without add_prefix_space contradicts itself", s.scheme)
+				return fmt.Errorf("a Metaspace with prepend_scheme %s but without add_prefix_space contradicts itself",
+					s.scheme)
 			}
 		case m.PrependScheme == "" && m.AddPrefixSpace != nil && !*m.AddPrefixSpace:
 			s.scheme = "never"
 		case m.PrependScheme == "":
 			s.scheme = "always"
 		default:
-			return fmt.Errorf("a Metaspace with prepend_scheme %q is not supported, only first, always and never are", m.PrependScheme)
+			return fmt.Errorf("a Metaspace with prepend_scheme %q is not supported, only first, always and never are",
+				m.PrependScheme)
 		}
 		return nil
 	}
@@ -252,7 +258,8 @@ func (s *spaces) readDecoder(kind string, raw json.RawMessage) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("type %s is not supported with byte_fallback, only a Sequence of Replace of %q by a space, ByteFallback, Fuse and "+
+	return fmt.Errorf("type %s is not supported with byte_fallback, only a Sequence of Replace of %q by a space, "+
+		"ByteFallback, Fuse and "+
 		"perhaps Strip of one space at the start is", kind, spaceMark)
 }
 
@@ -292,7 +299,8 @@ func (s *spaces) preTokenizer() any {
 }
 
 func (s *spaces) decoder() any {
-	parts := []any{newReplacement(spaceMark, " "), map[string]any{"type": "ByteFallback"}, map[string]any{"type": "Fuse"}}
+	parts := []any{newReplacement(spaceMark, " "), map[string]any{"type": "ByteFallback"},
+		map[string]any{"type": "Fuse"}}
 	if s.strip {
 		parts = append(parts, map[string]any{"type": "Strip", "content": " ", "start": 1, "stop": 0})
 	}

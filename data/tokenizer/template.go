@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// template is the post-processor TemplateProcessing: what stands around the tokens of a text. Only Single is applied; Pair,
-// for two texts, is kept for Save.
+// template is the post-processor TemplateProcessing: what stands around the tokens of a text. Only
+// Single is applied; Pair, for two texts, is kept for Save.
 type template struct {
 	Type    string                     `json:"type"`
 	Single  []templatePiece            `json:"single"`
@@ -41,13 +41,15 @@ func (t *template) ids(vocabSize int) (prefix, suffix []uint32, err error) {
 		case piece.SpecialToken != nil && piece.Sequence == nil:
 			special, ok := t.Special[piece.SpecialToken.ID]
 			if !ok {
-				return nil, nil, fmt.Errorf("post_processor: %q is used in the template, but not among its special_tokens",
-					piece.SpecialToken.ID)
+				return nil, nil,
+					fmt.Errorf("post_processor: %q is used in the template, but not among its special_tokens",
+						piece.SpecialToken.ID)
 			}
 			for _, id := range special.IDs {
 				if int64(id) >= int64(vocabSize) {
-					return nil, nil, fmt.Errorf("post_processor: %q has id %d, which is not below the vocabulary size %d",
-						special.ID, id, vocabSize)
+					return nil, nil,
+						fmt.Errorf("post_processor: %q has id %d, which is not below the vocabulary size %d",
+							special.ID, id, vocabSize)
 				}
 			}
 			if texts == 0 {
@@ -56,11 +58,14 @@ func (t *template) ids(vocabSize int) (prefix, suffix []uint32, err error) {
 				suffix = append(suffix, special.IDs...)
 			}
 		default:
-			return nil, nil, fmt.Errorf("post_processor: the template for a single text may hold special tokens and Sequence A only")
+			return nil, nil,
+				fmt.Errorf("post_processor: the template for a single text may hold special tokens and Sequence A only")
 		}
 	}
 	if texts != 1 {
-		return nil, nil, fmt.Errorf("post_processor: the template for a single text holds Sequence A %d times instead of once", texts)
+		return nil, nil,
+			fmt.Errorf("post_processor: the template for a single text holds Sequence A %d times instead of once",
+				texts)
 	}
 	return prefix, suffix, nil
 }

@@ -72,7 +72,8 @@ func (t *Tokenizer) appendWords(ids []uint32, s string, first bool, known *words
 func (t *Tokenizer) Decode(ids []uint32) (string, error) {
 	for i, id := range ids {
 		if int64(id) >= int64(len(t.pieces)) {
-			return "", fmt.Errorf("tokenizer: id %d at position %d is not below the vocabulary size %d", id, i, len(t.pieces))
+			return "", fmt.Errorf("tokenizer: id %d at position %d is not below the vocabulary size %d", id, i,
+				len(t.pieces))
 		}
 	}
 	if t.def.spaces != nil {

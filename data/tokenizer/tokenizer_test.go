@@ -42,8 +42,10 @@ func checkRoundTrip(t rapid.TB, tok *Tokenizer, text string) {
 
 func TestRoundTrip(t *testing.T) {
 	tokenizers := losslessTokenizers(t)
-	words := rapid.SampledFrom([]string{"the", "'s", "'LL", " ", "  ", "\n", "\r\n", "<|endoftext|>", "<|", "🙂", "e\u0301", "中", "123", "\x00", "\ufffd"})
-	text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(words), func(w []string) string { return strings.Join(w, "") }))
+	words := rapid.SampledFrom([]string{"the", "'s", "'LL", " ", "  ", "\n", "\r\n", "<|endoftext|>", "<|", "🙂",
+		"e\u0301", "中", "123", "\x00", "\ufffd"})
+	text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(words),
+		func(w []string) string { return strings.Join(w, "") }))
 	rapid.Check(t, func(t *rapid.T) {
 		s := text.Draw(t, "text")
 		for _, tok := range tokenizers {
@@ -141,9 +143,11 @@ func TestMegabyteWord(t *testing.T) {
 	for i := range random {
 		random[i] = "abcdefghijklmnopqrstuvwxyz"[rng.IntN(26)]
 	}
-	checkLongWords(t, tok, map[string]string{"random": string(random), "equal": strings.Repeat("a", 1<<20), "the": strings.Repeat("the", 1<<20/3)})
+	checkLongWords(t, tok, map[string]string{"random": string(random), "equal": strings.Repeat("a", 1<<20),
+		"the": strings.Repeat("the", 1<<20/3)})
 	start := time.Now()
-	if _, err := Train(func(yield func(string, error) bool) { yield(string(random), nil) }, TrainOptions{VocabSize: 1000}); err != nil {
+	if _, err := Train(func(yield func(string, error) bool) { yield(string(random), nil) },
+		TrainOptions{VocabSize: 1000}); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(start); took > 60*time.Second {
@@ -170,7 +174,8 @@ func TestConcurrentEncode(t *testing.T) {
 func TestDecodeUnknownID(t *testing.T) {
 	tok := mustLoad(t, trainedPath)
 	_, err := tok.Decode([]uint32{5, 1200})
-	if want := "tokenizer: id 1200 at position 1 is not below the vocabulary size 1200"; err == nil || err.Error() != want {
+	if want := "tokenizer: id 1200 at position 1 is not below the vocabulary size 1200"; err == nil ||
+		err.Error() != want {
 		t.Errorf("error %v, want %q", err, want)
 	}
 	if _, err := tok.Decode([]uint32{1<<32 - 1}); err == nil {
@@ -220,8 +225,8 @@ func TestHashTellsTokenizersApart(t *testing.T) {
 	}
 }
 
-// The table agrees with Go's own on every rune that Go's version of Unicode has assigned; what it has beyond is unassigned
-// there.
+// The table agrees with Go's own on every rune that Go's version of Unicode has assigned; what it has
+// beyond is unassigned there.
 func TestClassesAgreeWithGo(t *testing.T) {
 	if unicode.Version != "15.0.0" {
 		t.Skipf("this comparison is for Unicode 15.0.0, Go has %s", unicode.Version)
@@ -239,7 +244,8 @@ func TestClassesAgreeWithGo(t *testing.T) {
 		}
 		if got := classes[r]; got == want {
 			continue
-		} else if assigned := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.M, unicode.P, unicode.S, unicode.Z); assigned || want != other || got == space {
+		} else if assigned := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.M, unicode.P,
+			unicode.S, unicode.Z); assigned || want != other || got == space {
 			t.Errorf("%U has class %d, want %d", r, got, want)
 		}
 		added++

@@ -24,8 +24,8 @@ const maxWordBytes = 64 << 20
 
 // Train learns a byte-level BPE tokenizer: texts are cut into words by GPT-2's pattern, and the most frequent pair of
 // adjacent tokens becomes a new token (Sennrich et al., 2016, "Neural Machine Translation of Rare Words with Subword
-// Units"), of equally frequent pairs the one of the smallest ids. Merges and ids equal those of Hugging Face's BpeTrainer
-// with the byte alphabet and a min_frequency of 0.
+// Units"), of equally frequent pairs the one of the smallest ids. Merges and ids equal those of Hugging
+// Face's BpeTrainer with the byte alphabet and a min_frequency of 0.
 //
 // Memory grows with the different words, not with the text; more than 64 MiB of them is an error. The vocabulary is
 // smaller than o.VocabSize if the texts run out of pairs. An error of texts ends the training.
@@ -81,8 +81,10 @@ func countWords(texts iter.Seq2[string, error], maxBytes int) (wordCounts, error
 				continue
 			}
 			if size += len(word); size > maxBytes {
-				return w, fmt.Errorf("tokenizer: the training text has over %d bytes of different words (%d words): train on less of it",
-					maxBytes, len(w.words))
+				return w,
+					fmt.Errorf("tokenizer: the training text has over %d bytes of different words (%d words): "+
+						"train on less of it",
+						maxBytes, len(w.words))
 			}
 			word = strings.Clone(word) // a part of text would keep all of it
 			index[word] = len(w.words)

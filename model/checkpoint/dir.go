@@ -73,7 +73,8 @@ func (e *SaveError) Error() string {
 		text += "but remove " + e.Left + " yourself"
 	}
 	if diskFull(e.Err) {
-		text += fmt.Sprintf(": make room on that disk (at least %d bytes for this file) or save elsewhere", max(e.Expected, e.Written))
+		text += fmt.Sprintf(": make room on that disk (at least %d bytes for this file) or save elsewhere",
+			max(e.Expected, e.Written))
 	}
 	return text
 }
@@ -127,7 +128,8 @@ func replaceable(target string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s exists and was not saved here (it has no %s): it is not replaced, choose another name", target, checksumsName)
+	return fmt.Errorf("%s exists and was not saved here (it has no %s): it is not replaced, choose another name",
+		target, checksumsName)
 }
 
 // Create opens a new file of the directory; Close it before the next step.

@@ -285,13 +285,15 @@ func TestDiskFullAtEveryByte(t *testing.T) {
 			if got := content(t, old); got != 5 {
 				t.Fatalf("room for %d bytes: the old save became %d", room, got)
 			}
-			if room < 1000 && !atSync && (saveError.File != "weights.bin" || saveError.Written != int64(room) || saveError.Expected != 1000) {
+			if room < 1000 && !atSync && (saveError.File != "weights.bin" || saveError.Written != int64(room) ||
+				saveError.Expected != 1000) {
 				t.Errorf("room for %d bytes: %+v", room, saveError)
 			}
 		}
 	}
 	want := "saving " + old + ": weights.bin: no space left on device after 700 bytes of 1000; nothing was changed, " +
-		"the unfinished files were removed: make room on that disk (at least 1000 bytes for this file) or save elsewhere"
+		"the unfinished files were removed: make room on that disk (at least 1000 bytes for this file) or save " +
+		"elsewhere"
 	if err := attempt(700, false); err.Error() != want {
 		t.Errorf("the error reads\n%s\nwant\n%s", err, want)
 	}
@@ -319,7 +321,8 @@ func TestDevFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Create(out, []Info{{"a", F32, []int{100}}})
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "after 0 bytes of 504") || !strings.Contains(err.Error(), "make room") {
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "after 0 bytes of 504") ||
+		!strings.Contains(err.Error(), "make room") {
 		t.Errorf("error %v", err)
 	}
 	wantEntries(t, parent)
@@ -354,11 +357,16 @@ func TestVerifyNamesTheDamage(t *testing.T) {
 			}
 			_, err = f.WriteAt([]byte{1}, 500)
 			return errors.Join(err, f.Close())
-		}, []string{"weights.bin", "541b3e9daa09b20bf85fa273e5cbd3e80185aa4ec298e765db87742b70138a53", "929958de02dfce4286923eba4627366079946f66fd2901d8e0e75252f11fd258"}},
-		{"truncated", func(dir string) error { return os.Truncate(filepath.Join(dir, "weights.bin"), 999) }, []string{"weights.bin", "999", "1000"}},
-		{"missing", func(dir string) error { return os.Remove(filepath.Join(dir, "state.json")) }, []string{"state.json is missing", "16 bytes"}},
-		{"no checksums", func(dir string) error { return os.Remove(filepath.Join(dir, "checksums.json")) }, []string{"not a finished checkpoint"}},
-		{"cut checksums", func(dir string) error { return os.Truncate(filepath.Join(dir, "checksums.json"), 100) }, []string{"checksums.json is damaged"}},
+		}, []string{"weights.bin", "541b3e9daa09b20bf85fa273e5cbd3e80185aa4ec298e765db87742b70138a53",
+			"929958de02dfce4286923eba4627366079946f66fd2901d8e0e75252f11fd258"}},
+		{"truncated", func(dir string) error { return os.Truncate(filepath.Join(dir, "weights.bin"), 999) },
+			[]string{"weights.bin", "999", "1000"}},
+		{"missing", func(dir string) error { return os.Remove(filepath.Join(dir, "state.json")) },
+			[]string{"state.json is missing", "16 bytes"}},
+		{"no checksums", func(dir string) error { return os.Remove(filepath.Join(dir, "checksums.json")) },
+			[]string{"not a finished checkpoint"}},
+		{"cut checksums", func(dir string) error { return os.Truncate(filepath.Join(dir, "checksums.json"), 100) },
+			[]string{"checksums.json is damaged"}},
 		{"way out", func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "checksums.json"), []byte(`{"../x":{"size":0,"sha256":""}}`), 0o666)
 		}, []string{"plain file name"}},
@@ -428,7 +436,8 @@ func TestLatest(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(parent, "step-2")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Latest(parent); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "step-2") {
+	if _, err := Latest(parent); err == nil || errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), "step-2") {
 		t.Errorf("LATEST names a removed checkpoint: %v", err)
 	}
 	for _, damage := range []string{"", "../step-1\n", "step-1\nstep-2\n\x00/"} {
@@ -499,14 +508,16 @@ func TestClean(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(parent, ".step-1.displaced"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{".step-2.saving-0123abcd", ".step-0.removing-00000000", ".git", ".cache.saving", "step-3.saving-0123abcd"} {
+	for _, name := range []string{".step-2.saving-0123abcd", ".step-0.removing-00000000", ".git", ".cache.saving",
+		"step-3.saving-0123abcd"} {
 		if err := os.MkdirAll(filepath.Join(parent, name, "sub"), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
 	writeFile(t, filepath.Join(parent, ".LATEST.saving-89abcdef"), []byte("step-"))
 	found, err := Clean(parent)
-	want := []string{".LATEST.saving-89abcdef", ".step-0.removing-00000000", ".step-1.displaced", ".step-2.displaced", ".step-2.saving-0123abcd"}
+	want := []string{".LATEST.saving-89abcdef", ".step-0.removing-00000000", ".step-1.displaced", ".step-2.displaced",
+		".step-2.saving-0123abcd"}
 	if err != nil || !slices.Equal(found, want) {
 		t.Errorf("found %v (%v), want %v", found, err, want)
 	}

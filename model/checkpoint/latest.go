@@ -31,7 +31,8 @@ func SetLatest(parent, name string) error {
 	}
 	if err != nil {
 		os.Remove(temporary)
-		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole", filepath.Join(parent, latestName), name, err)
+		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole",
+			filepath.Join(parent, latestName), name, err)
 	}
 	return nil
 }
@@ -56,7 +57,9 @@ func Latest(parent string) (string, error) {
 	}
 	name := strings.TrimSpace(string(text))
 	if !plain(name) {
-		return "", fmt.Errorf("%s is damaged: %.40q is not the name of a checkpoint; write the name of one of its neighbours into it", path, name)
+		return "",
+			fmt.Errorf("%s is damaged: %.40q is not the name of a checkpoint; write the name of one of its "+
+				"neighbours into it", path, name)
 	}
 	if !exists(filepath.Join(parent, name)) {
 		// Not ErrNotExist: a run that lost its checkpoint is not a new run.

@@ -28,7 +28,8 @@ func TestFileSizeLimit(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	want := "weights.bin: file too large after 1048576 bytes of 3145728; nothing was changed, the unfinished files were removed"
+	want := "weights.bin: file too large after 1048576 bytes of 3145728; nothing was changed, the unfinished " +
+		"files were removed"
 	if !strings.Contains(string(out), want) {
 		t.Errorf("the child said %q, want %q", out, want)
 	}

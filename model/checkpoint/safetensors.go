@@ -116,10 +116,13 @@ func parse(path string, f *os.File) (*File, error) {
 	}
 	length := binary.LittleEndian.Uint64(prefix[:])
 	if length > maxHeader {
-		return nil, fmt.Errorf("not safetensors: a header of %d bytes is announced, the format allows %d", length, maxHeader)
+		return nil, fmt.Errorf("not safetensors: a header of %d bytes is announced, the format allows %d", length,
+			maxHeader)
 	}
 	if int64(length) > size-8 {
-		return nil, fmt.Errorf("damaged or truncated: a header of %d bytes is announced, the file has %d after its first 8", length, size-8)
+		return nil,
+			fmt.Errorf("damaged or truncated: a header of %d bytes is announced, the file has %d after its first 8",
+				length, size-8)
 	}
 	text := make([]byte, length)
 	if _, err := f.ReadAt(text, 8); err != nil {
@@ -213,13 +216,16 @@ func (f *File) place(entries []headerEntry, base, dataBytes int64) error {
 	var at int64
 	for _, e := range entries {
 		if e.begin != at {
-			return fmt.Errorf("damaged safetensors header: tensor %q begins at byte %d of the data, the one before it ends at %d", e.Name, e.begin, at)
+			return fmt.Errorf("damaged safetensors header: tensor %q begins at byte %d of the data, the one "+
+				"before it ends at %d", e.Name, e.begin, at)
 		}
 		if e.end < e.begin || e.end-e.begin != e.Bytes() {
-			return fmt.Errorf("damaged safetensors header: tensor %q spans bytes %d to %d, %s of shape %v takes %d", e.Name, e.begin, e.end, e.DType, e.Shape, e.Bytes())
+			return fmt.Errorf("damaged safetensors header: tensor %q spans bytes %d to %d, %s of shape %v takes %d",
+				e.Name, e.begin, e.end, e.DType, e.Shape, e.Bytes())
 		}
 		if e.end > dataBytes {
-			return fmt.Errorf("truncated: tensor %q ends at byte %d of the data, the file has %d: copy or download it again", e.Name, e.end, dataBytes)
+			return fmt.Errorf("truncated: tensor %q ends at byte %d of the data, the file has %d: copy or "+
+				"download it again", e.Name, e.end, dataBytes)
 		}
 		at = e.end
 		f.names = append(f.names, e.Name)
@@ -251,7 +257,8 @@ func (f *File) ReadF32(name string, at int, dst []float32) error {
 		return fmt.Errorf("%s: tensor %q is %s: only F32, F16 and BF16 can be read as numbers", f.path, name, t.DType)
 	}
 	if at < 0 || at > t.Elements() || len(dst) > t.Elements()-at {
-		return fmt.Errorf("%s: tensor %q: %d elements from %d asked for, it has %d", f.path, name, len(dst), at, t.Elements())
+		return fmt.Errorf("%s: tensor %q: %d elements from %d asked for, it has %d", f.path, name, len(dst), at,
+			t.Elements())
 	}
 	size := t.DType.Size()
 	buffer := make([]byte, min(len(dst)*size, pieceBytes))

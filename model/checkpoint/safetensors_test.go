@@ -54,9 +54,15 @@ func TestOpenRefusesDamage(t *testing.T) {
 		{"text after header", raw(good+"x", make([]byte, 8)), "follow"},
 		{"truncated data", raw(good, make([]byte, 7)), `"a" ends at byte 8 of the data, the file has 7`},
 		{"trailing data", raw(good, make([]byte, 9)), "end at byte 8 of the data, the file has 9"},
-		{"name twice", raw(`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}`, make([]byte, 8)), "twice"},
-		{"hole", raw(`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}`, make([]byte, 3)), `"b" begins at byte 2 of the data, the one before it ends at 1`},
-		{"overlap", raw(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, make([]byte, 3)), "begins at byte 1"},
+		{"name twice",
+			raw(
+				`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}`, make([]byte, 8)), "twice"},
+		{"hole",
+			raw(
+				`{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}`, make([]byte, 3)), `"b" begins at byte 2 of the data, the one before it ends at 1`},
+		{"overlap",
+			raw(
+				`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`, make([]byte, 3)), "begins at byte 1"},
 		{"range backwards", raw(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,-2]}}`, nil), "spans"},
 		{"negative begin", raw(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[-2,0]}}`, nil), "begins at byte -2"},
 		{"range not shape", raw(`{"a":{"dtype":"F16","shape":[3],"data_offsets":[0,8]}}`, make([]byte, 8)), "takes 6"},
@@ -64,10 +70,14 @@ func TestOpenRefusesDamage(t *testing.T) {
 		{"no offsets", raw(`{"a":{"dtype":"U8","shape":[1]}}`, make([]byte, 1)), "0 numbers"},
 		{"no shape", raw(`{"a":{"dtype":"U8","data_offsets":[0,1]}}`, make([]byte, 1)), "no shape"},
 		{"unknown dtype", raw(`{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,1]}}`, make([]byte, 1)), `"F99"`},
-		{"negative dimension", raw(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, make([]byte, 1)), "negative"},
-		{"fractional dimension", raw(`{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}`, make([]byte, 1)), `"a"`},
-		{"product wraps to 4", raw(`{"a":{"dtype":"F32","shape":[4611686018427387905,4],"data_offsets":[0,16]}}`, make([]byte, 16)), "64-bit"},
-		{"product wraps to 0", raw(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, nil), "64-bit"},
+		{"negative dimension", raw(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, make([]byte, 1)),
+			"negative"},
+		{"fractional dimension", raw(`{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}`, make([]byte, 1)),
+			`"a"`},
+		{"product wraps to 4", raw(`{"a":{"dtype":"F32","shape":[4611686018427387905,4],"data_offsets":[0,16]}}`,
+			make([]byte, 16)), "64-bit"},
+		{"product wraps to 0", raw(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, nil),
+			"64-bit"},
 		{"metadata no strings", raw(`{"__metadata__":{"a":{}}}`, nil), "__metadata__"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,9 +136,10 @@ func TestOpenEveryCutAndFlip(t *testing.T) {
 func TestReadForeignFile(t *testing.T) {
 	// Declared out of order, unaligned, with a scalar, an empty tensor and padding.
 	data := []byte{7, 0, 0, 0x80, 0x3f, 0, 0x3c, 0, 0xc0, 0x40, 0xc0}
-	f, err := openBytes(t, raw(`{"half":{"dtype":"F16","shape":[2,1],"data_offsets":[5,9]},"__metadata__":{"format":"pt"},`+
-		`"one":{"dtype":"F32","shape":[],"data_offsets":[1,5]},"none":{"dtype":"F32","shape":[0,3],"data_offsets":[5,5]},`+
-		`"byte":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"brain":{"dtype":"BF16","shape":[1],"data_offsets":[9,11]}}   `, data))
+	f, err := openBytes(t,
+		raw(`{"half":{"dtype":"F16","shape":[2,1],"data_offsets":[5,9]},"__metadata__":{"format":"pt"},`+
+			`"one":{"dtype":"F32","shape":[],"data_offsets":[1,5]},"none":{"dtype":"F32","shape":[0,3],"data_offsets":[5,5]},`+
+			`"byte":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"brain":{"dtype":"BF16","shape":[1],"data_offsets":[9,11]}}   `, data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +179,8 @@ func TestReadForeignFile(t *testing.T) {
 
 func TestWriteThenRead(t *testing.T) {
 	const rows = 300_001 // more than one piece of conversion, and odd
-	infos := []Info{{"big", F32, []int{rows}}, {"b16", BF16, []int{rows}}, {"f16", F16, []int{3, 1}}, {"scalar", F32, nil},
+	infos := []Info{{"big", F32, []int{rows}}, {"b16", BF16, []int{rows}}, {"f16", F16, []int{3, 1}},
+		{"scalar", F32, nil},
 		{"empty", F32, []int{2, 0}}, {"words", U32, []int{2}}, {`name "quoted" <é>`, U8, []int{1}}}
 	values := make([]float32, rows)
 	for i := range values {
@@ -183,8 +195,10 @@ func TestWriteThenRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(w.WriteF32("big", values[:7]), w.WriteF32("big", values[7:]), w.WriteF32("b16", values), w.WriteF32("f16", []float32{1, 2, 3}),
-		w.WriteF32("scalar", []float32{5}), w.WriteF32("empty", nil), w.WriteRaw("words", []byte{1, 0, 0, 0, 2}), w.WriteRaw("words", []byte{0, 0, 0}),
+	err = errors.Join(w.WriteF32("big", values[:7]), w.WriteF32("big", values[7:]), w.WriteF32("b16", values),
+		w.WriteF32("f16", []float32{1, 2, 3}),
+		w.WriteF32("scalar", []float32{5}), w.WriteF32("empty", nil), w.WriteRaw("words", []byte{1, 0, 0, 0, 2}),
+		w.WriteRaw("words", []byte{0, 0, 0}),
 		w.WriteRaw(infos[6].Name, []byte{9}), w.Close(), out.Close())
 	if err != nil {
 		t.Fatal(err)
@@ -235,14 +249,18 @@ func TestWriterRefuses(t *testing.T) {
 		want  string
 	}{
 		{"wrong order", func(w *Writer) error { return w.WriteRaw("b", []byte{1}) }, `"b" is written where "a" is due`},
-		{"too much", func(w *Writer) error { return w.WriteF32("a", make([]float32, 3)) }, "12 bytes after 0, it has 8"},
+		{"too much", func(w *Writer) error { return w.WriteF32("a", make([]float32, 3)) },
+			"12 bytes after 0, it has 8"},
 		{"numbers as bytes", func(w *Writer) error {
 			return errors.Join(w.WriteF32("a", make([]float32, 2)), w.WriteF32("b", make([]float32, 1)))
 		}, `"b" is U8`},
-		{"too little", func(w *Writer) error { return errors.Join(w.WriteF32("a", make([]float32, 1)), w.Close()) }, `"a" got 4 of 8 bytes, and 1 more`},
-		{"one missing", func(w *Writer) error { return errors.Join(w.WriteF32("a", make([]float32, 2)), w.Close()) }, `"b" got 0 of 1`},
+		{"too little", func(w *Writer) error { return errors.Join(w.WriteF32("a", make([]float32, 1)), w.Close()) },
+			`"a" got 4 of 8 bytes, and 1 more`},
+		{"one missing", func(w *Writer) error { return errors.Join(w.WriteF32("a", make([]float32, 2)), w.Close()) },
+			`"b" got 0 of 1`},
 		{"one too many", func(w *Writer) error {
-			return errors.Join(w.WriteF32("a", make([]float32, 2)), w.WriteRaw("b", []byte{1}), w.WriteRaw("c", []byte{1}))
+			return errors.Join(w.WriteF32("a", make([]float32, 2)), w.WriteRaw("b", []byte{1}),
+				w.WriteRaw("c", []byte{1}))
 		}, `"c" is written after the last`},
 		{"after close", func(w *Writer) error {
 			w.WriteF32("a", make([]float32, 2))

@@ -91,7 +91,8 @@ func (t *Tensors) openIndex(path string) error {
 		}
 		f, err := Open(filepath.Join(filepath.Dir(path), shard))
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: shard %s is missing (1 of %d, it holds %d of %d tensors): copy it next to the index: %w",
+			return fmt.Errorf("%s: shard %s is missing (1 of %d, it holds %d of %d tensors): copy it next to the "+
+				"index: %w",
 				path, shard, len(byShard), len(byShard[shard]), len(index.WeightMap), fs.ErrNotExist)
 		}
 		if err != nil {

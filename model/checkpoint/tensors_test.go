@@ -98,19 +98,26 @@ func TestOpenDirRefuses(t *testing.T) {
 		damage func(dir string) error
 		want   string
 	}{
-		{"missing shard", func(dir string) error { return os.Remove(filepath.Join(dir, "model-00002-of-00003.safetensors")) },
+		{"missing shard", func(dir string) error {
+			return os.Remove(filepath.Join(dir, "model-00002-of-00003.safetensors"))
+		},
 			"shard model-00002-of-00003.safetensors is missing"},
-		{"no index", func(dir string) error { return os.Remove(filepath.Join(dir, index)) }, "neither model.safetensors nor"},
+		{"no index", func(dir string) error { return os.Remove(filepath.Join(dir, index)) },
+			"neither model.safetensors nor"},
 		{"pickle", func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, index)), os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), nil, 0o666))
+			return errors.Join(os.Remove(filepath.Join(dir, index)),
+				os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), nil, 0o666))
 		}, "pickle"},
-		{"index no JSON", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{"), 0o666) }, index},
-		{"empty map", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{}"), 0o666) }, "weight_map"},
+		{"index no JSON", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{"), 0o666) },
+			index},
+		{"empty map", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{}"), 0o666) },
+			"weight_map"},
 		{"way out", func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, index), []byte(`{"weight_map":{"a":"../a.safetensors"}}`), 0o666)
 		}, "plain"},
 		{"tensor not in shard", func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, index), []byte(`{"weight_map":{"t0":"model-00002-of-00003.safetensors"}}`), 0o666)
+			return os.WriteFile(filepath.Join(dir, index),
+				[]byte(`{"weight_map":{"t0":"model-00002-of-00003.safetensors"}}`), 0o666)
 		}, `"t0" should be in shard`},
 		{"truncated shard", func(dir string) error {
 			return os.Truncate(filepath.Join(dir, "model-00003-of-00003.safetensors"), 100)

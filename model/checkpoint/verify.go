@@ -73,13 +73,15 @@ const remedy = "use another checkpoint"
 func verifySize(dir, name string, want sum) error {
 	stat, err := os.Stat(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %s is missing, %s lists it with %d bytes, SHA-256 %s: %s: %w", dir, name, checksumsName, want.Size, want.SHA256, remedy, fs.ErrNotExist)
+		return fmt.Errorf("%s: %s is missing, %s lists it with %d bytes, SHA-256 %s: %s: %w", dir, name, checksumsName,
+			want.Size, want.SHA256, remedy, fs.ErrNotExist)
 	}
 	if err != nil {
 		return err
 	}
 	if stat.Size() != want.Size {
-		return fmt.Errorf("%s: %s has %d bytes, %s says %d: %s", dir, name, stat.Size(), checksumsName, want.Size, remedy)
+		return fmt.Errorf("%s: %s has %d bytes, %s says %d: %s", dir, name, stat.Size(), checksumsName, want.Size,
+			remedy)
 	}
 	return nil
 }
@@ -95,7 +97,8 @@ func verifyHash(dir, name string, want sum) error {
 		return err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want.SHA256 {
-		return fmt.Errorf("%s: %s was changed after it was saved: SHA-256 %s, %s says %s: %s", dir, name, got, checksumsName, want.SHA256, remedy)
+		return fmt.Errorf("%s: %s was changed after it was saved: SHA-256 %s, %s says %s: %s", dir, name, got,
+			checksumsName, want.SHA256, remedy)
 	}
 	return nil
 }

@@ -57,7 +57,8 @@ func encodeHeader(infos []Info) (header []byte, data int64, err error) {
 		}
 		end := data + i.Bytes()
 		if end < data {
-			return nil, 0, fmt.Errorf("tensor %q: %d and %d bytes are more than a 64-bit number can count", i.Name, data, i.Bytes())
+			return nil, 0, fmt.Errorf("tensor %q: %d and %d bytes are more than a 64-bit number can count", i.Name,
+				data, i.Bytes())
 		}
 		shape := i.Shape
 		if shape == nil {
@@ -87,7 +88,8 @@ func encodeHeader(infos []Info) (header []byte, data int64, err error) {
 	}
 	length := b.Len() - 8
 	if length > maxHeader {
-		return nil, 0, fmt.Errorf("a header of %d bytes for %d tensors, the format allows %d: write several files", length, len(infos), maxHeader)
+		return nil, 0, fmt.Errorf("a header of %d bytes for %d tensors, the format allows %d: write several files",
+			length, len(infos), maxHeader)
 	}
 	binary.LittleEndian.PutUint64(b.Bytes(), uint64(length))
 	return b.Bytes(), data, nil
@@ -153,7 +155,8 @@ func (w *Writer) Close() error {
 	}
 	if w.current < len(w.infos) {
 		i := w.infos[w.current]
-		return w.fail(fmt.Errorf("tensor %q got %d of %d bytes, and %d more tensors got none", i.Name, w.written, i.Bytes(), len(w.infos)-w.current-1))
+		return w.fail(fmt.Errorf("tensor %q got %d of %d bytes, and %d more tensors got none", i.Name, w.written,
+			i.Bytes(), len(w.infos)-w.current-1))
 	}
 	w.err = errors.New("safetensors writer: closed")
 	return nil
@@ -168,7 +171,8 @@ func (w *Writer) due(name string) (Info, error) {
 		return Info{}, w.fail(fmt.Errorf("tensor %q is written after the last of %d", name, len(w.infos)))
 	}
 	if i := w.infos[w.current]; i.Name != name {
-		return Info{}, w.fail(fmt.Errorf("tensor %q is written where %q is due (%d of %d bytes there)", name, i.Name, w.written, i.Bytes()))
+		return Info{}, w.fail(fmt.Errorf("tensor %q is written where %q is due (%d of %d bytes there)", name, i.Name,
+			w.written, i.Bytes()))
 	}
 	return w.infos[w.current], nil
 }

@@ -46,7 +46,8 @@ func (c AdamW) Validate(s model.Storage) error {
 	}
 	if s.States == model.Flash8States && c.Beta2 > maxFlash8Beta2 {
 		return advice.With(
-			fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so little in a step "+
+			fmt.Errorf("states %s with AdamW's second beta %g: a second moment of 8 bits that shrinks by so "+
+				"little in a step "+
 				"is rounded back to where it was, and never follows gradients that become smaller", s.States, c.Beta2),
 			advice.Way{{How: advice.Use, Option: advice.Beta2, Value: fmt.Sprintf("%g or less", maxFlash8Beta2)}},
 			advice.Way{{How: advice.Use, Option: advice.States, Value: model.SplitStates}})

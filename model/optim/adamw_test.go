@@ -11,7 +11,8 @@ import (
 	"steplm/model"
 )
 
-var small = model.Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 10, MaxSeqLen: 4, NormEps: 1e-5, RopeTheta: 10000}
+var small = model.Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 10, MaxSeqLen: 4, NormEps: 1e-5,
+	RopeTheta: 10000}
 
 // grown is a layout with everything that decides who has state: a frozen block
 // with adapters and fixed norms, one that trains, and a fixed embedding.
@@ -39,19 +40,27 @@ func newOptimizer(t *testing.T, c Config, m *model.Model) Optimizer {
 // states are the bytes that are allocated.
 func TestBytesPerParameter(t *testing.T) {
 	// No row needs padding, and 32 divides every size; alignment makes no difference.
-	c := model.Config{Hidden: 512, FFN: 1024, Layers: 2, Heads: 8, KVHeads: 8, Vocab: 256, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}
+	c := model.Config{Hidden: 512, FFN: 1024, Layers: 2, Heads: 8, KVHeads: 8, Vocab: 256, MaxSeqLen: 8, NormEps: 1e-5,
+		RopeTheta: 1e4}
 	for _, x := range []struct {
 		s                 model.Storage
 		trainable, frozen float64
 	}{
 		{model.FullStorage, 16, 4},
-		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 16, 2},
-		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.F32, Release: false, Frozen: model.BF16}, 18, 2},
-		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 14, 2},
-		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: true, Frozen: model.BF16}, 12, 2},
-		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: false, Frozen: model.BF16}, 7.125, 2},
-		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.BF16}, 5.125, 2},
-		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false, Frozen: model.Int8}, 14, 1.0625},
+		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16, Release: false,
+			Frozen: model.BF16}, 16, 2},
+		{model.Storage{Precision: model.BF16, States: model.PaperStates, Gradients: model.F32, Release: false,
+			Frozen: model.BF16}, 18, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false,
+			Frozen: model.BF16}, 14, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: true,
+			Frozen: model.BF16}, 12, 2},
+		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: false,
+			Frozen: model.BF16}, 7.125, 2},
+		{model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true,
+			Frozen: model.BF16}, 5.125, 2},
+		{model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: false,
+			Frozen: model.Int8}, 14, 1.0625},
 	} {
 		if got := adamw.TrainableBytes(x.s); got != x.trainable {
 			t.Errorf("%+v: %g bytes per trainable parameter are declared, want %g", x.s, got, x.trainable)
@@ -190,7 +199,8 @@ func TestStep(t *testing.T) {
 		start := values(t, d, m)
 		w, first, second := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
 		for name, x := range start {
-			w[name], first[name], second[name] = make([]float64, len(x)), make([]float64, len(x)), make([]float64, len(x))
+			w[name], first[name], second[name] = make([]float64, len(x)), make([]float64, len(x)), make([]float64,
+				len(x))
 			for i := range x {
 				w[name][i] = float64(x[i])
 			}

@@ -105,7 +105,9 @@ func TestAdamWGolden(t *testing.T) {
 					}
 				}
 				p := d.Begin("step")
-				o.Step(p, stats, func(*model.Param) Rates { return Rates{LR: c.Hyper.LR * factor, Decay: c.Hyper.WeightDecay} })
+				o.Step(p, stats, func(*model.Param) Rates {
+					return Rates{LR: c.Hyper.LR * factor, Decay: c.Hyper.WeightDecay}
+				})
 				if err := p.End(); err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +115,8 @@ func TestAdamWGolden(t *testing.T) {
 					got := gputest.Read(t, d, m.Param(goldenNames[tensor]).Weight)
 					off := goldenDistance(got, want.Data, problem.Init[tensor].Data)
 					if !(off <= goldenTolerance[tensor]) {
-						t.Errorf("step %d: %s is off by %.3g of its change, %g is allowed", i+1, tensor, off, goldenTolerance[tensor])
+						t.Errorf("step %d: %s is off by %.3g of its change, %g is allowed", i+1, tensor, off,
+							goldenTolerance[tensor])
 					}
 					compared++
 					if i == len(problem.LRFactor)-1 {
@@ -122,7 +125,8 @@ func TestAdamWGolden(t *testing.T) {
 				}
 			}
 			if want := 4 * len(goldenNames); compared != want {
-				t.Errorf("%d tensors were compared, want %d: steps %v", compared, want, slices.Sorted(maps.Keys(c.Weights)))
+				t.Errorf("%d tensors were compared, want %d: steps %v", compared, want,
+					slices.Sorted(maps.Keys(c.Weights)))
 			}
 		})
 		return

@@ -18,7 +18,8 @@ import (
 // package gpu, and on the preferred adapter. The CPU time is that of one thread, so
 // that lavapipe's own threads do not count; waits are not measured.
 func BenchmarkStepRecording(b *testing.B) {
-	c := model.Config{Hidden: 32, FFN: 64, Layers: 24, Heads: 2, KVHeads: 2, Vocab: 64, MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 10000}
+	c := model.Config{Hidden: 32, FFN: 64, Layers: 24, Heads: 2, KVHeads: 2, Vocab: 64, MaxSeqLen: 8, NormEps: 1e-5,
+		RopeTheta: 10000}
 	b.Run("dry", func(b *testing.B) { recordSteps(b, gpu.NewDry(gpu.NewHost().Limits()), c) })
 	d := gputest.Adapter(b)
 	b.Run("gpu", func(b *testing.B) { recordSteps(b, d, c) })

@@ -134,7 +134,8 @@ func TestResetKeepsTheLargest(t *testing.T) {
 						}
 					}
 					if want := int(math.Ceil(keep * float64(p.Weight.Elements()))); kept != want || least < most {
-						t.Errorf("%s: %d moments from %g on are kept, want %d; up to %g are not", p.Name, kept, least, want, most)
+						t.Errorf("%s: %d moments from %g on are kept, want %d; up to %g are not", p.Name, kept, least,
+							want, most)
 					}
 				}
 				if pruned != 4 {
@@ -183,11 +184,13 @@ func TestResetToZero(t *testing.T) {
 	}
 	after := words(t, d, o)
 	for name, w := range after {
-		if zero := !slices.ContainsFunc(w, func(x uint32) bool { return x != 0 }); zero != lora(name) || !zero && !slices.Equal(w, before[name]) {
+		if zero := !slices.ContainsFunc(w, func(x uint32) bool { return x != 0 }); zero != lora(name) || !zero &&
+			!slices.Equal(w, before[name]) {
 			t.Errorf("%s: all zero is %t, and as it was is %t", name, zero, slices.Equal(w, before[name]))
 		}
 	}
-	want := `{"updates":3,"began":{"blocks.0.down.lora_a":3,"blocks.0.down.lora_b":3,"blocks.0.wq.lora_a":3,"blocks.0.wq.lora_b":3}}`
+	want :=
+		`{"updates":3,"began":{"blocks.0.down.lora_a":3,"blocks.0.down.lora_b":3,"blocks.0.wq.lora_a":3,"blocks.0.wq.lora_b":3}}`
 	_, numbers := o.State()
 	if string(numbers) != want {
 		t.Errorf("the numbers are %s, want %s", numbers, want)
@@ -208,7 +211,8 @@ func TestResetToZero(t *testing.T) {
 	if _, numbers := o.State(); string(numbers) != want {
 		t.Errorf("restored are %s, want %s", numbers, want)
 	}
-	for text, part := range map[string]string{`{"updates":1,"begun":{}}`: `"begun"`, `{"updates":1,"rule":{}}`: "of the rule", `{"updates": }`: "invalid"} {
+	for text, part := range map[string]string{`{"updates":1,"begun":{}}`: `"begun"`,
+		`{"updates":1,"rule":{}}`: "of the rule", `{"updates": }`: "invalid"} {
 		if err := o.Restore(json.RawMessage(text)); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("restoring %s: %v, want an error with %q", text, err, part)
 		}

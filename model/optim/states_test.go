@@ -24,7 +24,8 @@ const (
 	stateLR    = 1e-2
 )
 
-var trainable = model.Config{Hidden: 32, FFN: 64, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 256, MaxSeqLen: 32, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
+var trainable = model.Config{Hidden: 32, FFN: 64, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 256, MaxSeqLen: 32,
+	NormEps: 1e-5, RopeTheta: 10000, Tied: true}
 
 var stateSize = model.Size{Batch: 4, SeqLen: 32}
 

@@ -33,7 +33,8 @@ func BackwardQuery(p *gpu.Pass, dq, delta, dout, out, q, k, v, lse gpu.Tensor, s
 // heads of its group, in f32.
 func BackwardKeyValue(p *gpu.Pass, dk, dv, dout, q, k, v, lse, delta gpu.Tensor, s Shape) {
 	if g := s.Group(); g*s.T > kernel.MaxLoop { // one loop, see the kernel
-		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T, kernel.MaxLoop/g, g))
+		p.Fail(fmt.Errorf("attention: %d positions, at most %d for %d query heads per key-value head", s.T,
+			kernel.MaxLoop/g, g))
 		return
 	}
 	run(p, backwardKeyValue, s, p.Tensors(dk, dv, dout, q, k, v, lse, delta))
@@ -60,14 +61,16 @@ func run(p *gpu.Pass, kind kernelKind, s Shape, tensors []gpu.Tensor) {
 	layout := kinds[kind].tensors
 	for _, letter := range "QKS" { // what is like q first
 		for i, t := range tensors {
-			if rows, columns := tensorOf(letter, s); rune(layout[i]) == letter && !kernel.Shaped(p, name, t, rows, columns) {
+			if rows, columns := tensorOf(letter, s); rune(layout[i]) == letter &&
+				!kernel.Shaped(p, name, t, rows, columns) {
 				return
 			}
 		}
 	}
 	main := tensors[strings.IndexByte(layout, 'Q')]
 	if main.DType != gpu.F32 && main.DType != gpu.BF16 {
-		p.Fail(fmt.Errorf("%s: tensor %s is %s, kernels take %s and %s", name, main.Name, main.DType, gpu.F32, gpu.BF16))
+		p.Fail(fmt.Errorf("%s: tensor %s is %s, kernels take %s and %s", name, main.Name, main.DType, gpu.F32,
+			gpu.BF16))
 		return
 	}
 	c := Class{kind, main.DType, s}

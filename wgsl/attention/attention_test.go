@@ -16,7 +16,8 @@ import (
 // the first must give its bits.
 func everyVariant(x head) (list []variant) {
 	for kind := range kinds {
-		for _, b := range []block{{1, 64, 0, true}, {2, 32, 0, true}, {4, 8, 0, false}, {8, 8, 0, false}, {1, 64, 16, true}, {2, 8, 5, false}} {
+		for _, b := range []block{{1, 64, 0, true}, {2, 32, 0, true}, {4, 8, 0, false}, {8, 8, 0, false},
+			{1, 64, 16, true}, {2, 8, 5, false}} {
 			v := variant{b.of(kernelKind(kind)), x, kernelKind(kind)}
 			if !slices.Contains(list, v) {
 				list = append(list, v)
@@ -31,7 +32,8 @@ func everyKernel() (list []*gpu.Kernel) {
 	for _, s := range wgsltest.PairStorages {
 		for _, d := range []int{4, 6, 64} {
 			for kind := range kinds {
-				list = append(list, variant{block{1, 64, 0, true}.of(kernelKind(kind)), head{d, s.Pair}, kernelKind(kind)}.kernel())
+				list = append(list, variant{block{1, 64, 0, true}.of(kernelKind(kind)), head{d, s.Pair},
+					kernelKind(kind)}.kernel())
 			}
 		}
 	}
@@ -88,7 +90,8 @@ func testShape(t *testing.T, dtype gpu.DType, s Shape) {
 		queries := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, dtype, name, s.B*s.T, s.H*s.D) }
 		keys := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, dtype, name, s.B*s.T, s.KV*s.D) }
 		stats := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, gpu.F32, name, s.B, s.H, s.T) }
-		out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"), keys("dv")
+		out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"),
+			keys("dv")
 		wgsltest.Run(t, d, func(p *gpu.Pass) {
 			Forward(p, out, lse, in["q"], in["k"], in["v"], s)
 			BackwardQuery(p, dq, delta, in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"], s)
@@ -132,9 +135,12 @@ type inputs struct {
 
 func newInputs(dtype gpu.DType, s Shape, stdQ, stdK float64) inputs {
 	nq, nk, ns := s.B*s.T*s.H*s.D, s.B*s.T*s.KV*s.D, s.B*s.H*s.T
-	q, k, v, dout := wgsltest.Stored(dtype, wgsltest.Random(1, nq, stdQ)), wgsltest.Stored(dtype, wgsltest.Random(2, nk, stdK)), wgsltest.Stored(dtype, wgsltest.Random(3, nk, 1)), wgsltest.Stored(dtype, wgsltest.Random(4, nq, 1))
+	q, k, v, dout := wgsltest.Stored(dtype, wgsltest.Random(1, nq, stdQ)), wgsltest.Stored(dtype,
+		wgsltest.Random(2, nk, stdK)), wgsltest.Stored(dtype, wgsltest.Random(3, nk, 1)), wgsltest.Stored(dtype,
+		wgsltest.Random(4, nq, 1))
 	lse, delta := make([]float32, ns), make([]float32, ns)
-	x := inputs{dtype: dtype, shape: s, exactOut: make([]float32, nq), dq: make([]float32, nq), dk: make([]float32, nk), dv: make([]float32, nk)}
+	x := inputs{dtype: dtype, shape: s, exactOut: make([]float32, nq), dq: make([]float32, nq), dk: make([]float32, nk),
+		dv: make([]float32, nk)}
 	ref.AttentionForward(x.exactOut, lse, q, k, v, s)
 	out := wgsltest.Stored(dtype, x.exactOut)
 	ref.AttentionBackwardQuery(x.dq, delta, dout, out, q, k, v, lse, s)
@@ -207,8 +213,10 @@ func TestAttentionBlocksAgree(t *testing.T) {
 		for _, c := range []struct {
 			got  gpu.Tensor
 			want []float32
-		}{{want[forward][0], x.exactOut}, {want[backwardQuery][0], x.dq}, {want[backwardKeyValue][0], x.dk}, {want[backwardKeyValue][1], x.dv}} {
-			wgsltest.Compare(t, c.got.Name, gputest.Read(t, d, c.got), c.want, wgsltest.Tolerance{Abs: 1e-4, Rel: 5e-5}.In(x.dtype))
+		}{{want[forward][0], x.exactOut}, {want[backwardQuery][0], x.dq}, {want[backwardKeyValue][0], x.dk},
+			{want[backwardKeyValue][1], x.dv}} {
+			wgsltest.Compare(t, c.got.Name, gputest.Read(t, d, c.got), c.want,
+				wgsltest.Tolerance{Abs: 1e-4, Rel: 5e-5}.In(x.dtype))
 		}
 	}
 }
@@ -222,8 +230,10 @@ func TestAttentionLargeScores(t *testing.T) {
 			in := x.tensors(t, d)
 			out, lse := wgsltest.Dirty(t, d, c.Pair, "out", s.T, s.D), wgsltest.Dirty(t, d, gpu.F32, "lse", 1, 1, s.T)
 			wgsltest.Run(t, d, func(p *gpu.Pass) { Forward(p, out, lse, in["q"], in["k"], in["v"], s) })
-			wgsltest.Compare(t, "out", gputest.Read(t, d, out), x.exactOut, wgsltest.Tolerance{Abs: 1e-3, Rel: 1e-3}.In(c.Pair))
-			wgsltest.Compare(t, "lse", gputest.Read(t, d, lse), x.values["lse"], wgsltest.Tolerance{Abs: 1e-3, Rel: 1e-6})
+			wgsltest.Compare(t, "out", gputest.Read(t, d, out), x.exactOut,
+				wgsltest.Tolerance{Abs: 1e-3, Rel: 1e-3}.In(c.Pair))
+			wgsltest.Compare(t, "lse", gputest.Read(t, d, lse), x.values["lse"],
+				wgsltest.Tolerance{Abs: 1e-3, Rel: 1e-6})
 		})
 	}
 }
@@ -242,7 +252,8 @@ func TestAttentionRoundsGroupsOnce(t *testing.T) {
 		}
 		keys := func(name string) gpu.Tensor { return gputest.TensorOf(t, d, gpu.BF16, name, nil, 1, s.D) }
 		stats := func(name string) gpu.Tensor { return gputest.Tensor(t, d, name, nil, 1, s.H, 1) }
-		q, g, k, v, dk, dv, lse, delta := queries("q", nil), queries("dout", dout), keys("k"), keys("v"), keys("dk"), keys("dv"), stats("lse"), stats("delta")
+		q, g, k, v, dk, dv, lse, delta := queries("q", nil), queries("dout", dout), keys("k"), keys("v"), keys("dk"),
+			keys("dv"), stats("lse"), stats("delta")
 		wgsltest.Run(t, d, func(p *gpu.Pass) { BackwardKeyValue(p, dk, dv, g, q, k, v, lse, delta, s) })
 		want := wgsltest.Stored(gpu.BF16, []float32{1 + 7.0/512, 1 + 7.0/512})
 		wgsltest.Compare(t, "dv", gputest.Read(t, d, dv), want, wgsltest.Equal)
@@ -254,23 +265,29 @@ func TestAttentionRefuses(t *testing.T) {
 	tensor := func(dtype gpu.DType, shape ...int) gpu.Tensor {
 		return gputest.TensorOf(t, d, dtype, "x", nil, shape...)
 	}
-	row, longer, narrow, bytes := tensor(gpu.F32, 2, 4), tensor(gpu.F32, 3, 4), tensor(gpu.BF16, 2, 4), wgsltest.NewI8(t, d, "x", 2, 4)
+	row, longer, narrow, bytes := tensor(gpu.F32, 2, 4), tensor(gpu.F32, 3, 4), tensor(gpu.BF16, 2,
+		4), wgsltest.NewI8(t, d, "x", 2, 4)
 	stat, none := tensor(gpu.F32, 1, 1, 2), gpu.Tensor{}
 	for want, c := range map[string]struct {
 		shape             Shape
 		out, lse, q, k, v gpu.Tensor
 	}{
-		"head size 258":                             {shape: Shape{B: 1, T: 2, H: 1, KV: 1, D: 258}},
-		"head size 0":                               {shape: Shape{B: 1, T: 2, H: 1, KV: 1}},
-		"head size 7 is odd":                        {shape: Shape{B: 1, T: 2, H: 1, KV: 1, D: 7}},
-		"3 query heads do not divide":               {shape: Shape{B: 1, T: 2, H: 3, KV: 2, D: 4}},
-		"among 0 key-value heads":                   {shape: Shape{B: 1, T: 2, H: 3, D: 4}},
-		"65536 positions, at most 65535":            {shape: Shape{B: 1, T: 65536, H: 1, KV: 1, D: 4}},
-		"no tensor where (2, 4) is needed":          {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, none, none, none, none, none},
-		"x is (2, 4) where (3, 4) is needed":        {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, row, longer},
-		"x is (1, 2) where (1, 3) is needed":        {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, longer, longer},
-		"tensor x is bf16, binding 3 takes f32":     {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, tensor(gpu.F32, 2, 4), stat, row, narrow, row},
-		"tensor x is i8, kernels take f32 and bf16": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, bytes, stat, bytes, bytes, bytes},
+		"head size 258":                  {shape: Shape{B: 1, T: 2, H: 1, KV: 1, D: 258}},
+		"head size 0":                    {shape: Shape{B: 1, T: 2, H: 1, KV: 1}},
+		"head size 7 is odd":             {shape: Shape{B: 1, T: 2, H: 1, KV: 1, D: 7}},
+		"3 query heads do not divide":    {shape: Shape{B: 1, T: 2, H: 3, KV: 2, D: 4}},
+		"among 0 key-value heads":        {shape: Shape{B: 1, T: 2, H: 3, D: 4}},
+		"65536 positions, at most 65535": {shape: Shape{B: 1, T: 65536, H: 1, KV: 1, D: 4}},
+		"no tensor where (2, 4) is needed": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, none, none, none, none,
+			none},
+		"x is (2, 4) where (3, 4) is needed": {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, row,
+			longer},
+		"x is (1, 2) where (1, 3) is needed": {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer,
+			longer, longer},
+		"tensor x is bf16, binding 3 takes f32": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, tensor(gpu.F32, 2, 4), stat,
+			row, narrow, row},
+		"tensor x is i8, kernels take f32 and bf16": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, bytes, stat, bytes, bytes,
+			bytes},
 	} {
 		p := d.Begin(want)
 		Forward(p, c.out, c.lse, c.q, c.k, c.v, c.shape)
@@ -280,7 +297,8 @@ func TestAttentionRefuses(t *testing.T) {
 	}
 	p := d.Begin("long groups")
 	BackwardKeyValue(p, row, row, row, row, row, row, stat, stat, Shape{B: 1, T: 16384, H: 4, KV: 1, D: 4})
-	if err, want := p.End(), "16384 positions, at most 16383 for 4 query heads"; err == nil || !strings.Contains(err.Error(), want) {
+	if err, want := p.End(), "16384 positions, at most 16383 for 4 query heads"; err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q in it", err, want)
 	}
 }
@@ -288,14 +306,16 @@ func TestAttentionRefuses(t *testing.T) {
 func BenchmarkAttention(b *testing.B) {
 	d := gputest.Adapter(b)
 	for _, s := range []Shape{
-		{B: 2, T: 128, H: 4, KV: 4, D: 24}, {B: 4, T: 256, H: 6, KV: 6, D: 48}, {B: 1, T: 256, H: 8, KV: 2, D: 64}, {B: 1, T: 1024, H: 12, KV: 12, D: 64},
+		{B: 2, T: 128, H: 4, KV: 4, D: 24}, {B: 4, T: 256, H: 6, KV: 6, D: 48}, {B: 1, T: 256, H: 8, KV: 2, D: 64},
+		{B: 1, T: 1024, H: 12, KV: 12, D: 64},
 	} {
 		for _, c := range wgsltest.PairStorages {
 			in := newInputs(c.Pair, s, 1, 1).tensors(b, d)
 			queries := func(name string) gpu.Tensor { return wgsltest.Dirty(b, d, c.Pair, name, s.B*s.T, s.H*s.D) }
 			keys := func(name string) gpu.Tensor { return wgsltest.Dirty(b, d, c.Pair, name, s.B*s.T, s.KV*s.D) }
 			stats := func(name string) gpu.Tensor { return wgsltest.Dirty(b, d, gpu.F32, name, s.B, s.H, s.T) }
-			out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"), keys("dv")
+			out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"),
+				keys("dv")
 			for _, k := range []struct {
 				name   string
 				ops    int

@@ -74,7 +74,8 @@ func (c Class) run(p *gpu.Pass, b block, tensors []gpu.Tensor) {
 	p.Run(gpu.Call{
 		Kernel: variant{b, c.head(), c.Kind}.kernel(),
 		Groups: [3]int{gpu.Groups(s.T, b.count()), heads, s.B},
-		Params: p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit), uint32(gpu.Padded(s.KV*s.D)/unit),
+		Params: p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit),
+			uint32(gpu.Padded(s.KV*s.D)/unit),
 			uint32(gpu.Padded(s.T)), gpu.Param(float32(1/math.Sqrt(float64(s.D)))), uint32(s.B)),
 		Tensors: tensors,
 		Work:    c.work(),
@@ -105,8 +106,10 @@ var cpuBlocks = []block{{8, 8, 0, false}, {4, 8, 0, false}, {2, 8, 0, false}, {1
 // gpuBlocks are what is tried on GPUs: first those without workgroup memory, which
 // compile everywhere.
 var gpuBlocks = []block{
-	{1, 64, 0, true}, {1, 32, 0, true}, {1, 128, 0, true}, {1, 256, 0, true}, {2, 32, 0, true}, {2, 64, 0, true}, {2, 128, 0, true}, {4, 32, 0, true}, {4, 64, 0, true},
-	{1, 32, 16, true}, {1, 64, 8, true}, {1, 64, 16, true}, {1, 64, 32, true}, {1, 128, 8, true}, {1, 128, 16, true}, {1, 128, 32, true}, {1, 256, 32, true},
+	{1, 64, 0, true}, {1, 32, 0, true}, {1, 128, 0, true}, {1, 256, 0, true}, {2, 32, 0, true}, {2, 64, 0, true},
+	{2, 128, 0, true}, {4, 32, 0, true}, {4, 64, 0, true},
+	{1, 32, 16, true}, {1, 64, 8, true}, {1, 64, 16, true}, {1, 64, 32, true}, {1, 128, 8, true}, {1, 128, 16, true},
+	{1, 128, 32, true}, {1, 256, 32, true},
 	{2, 32, 16, true}, {2, 64, 16, true}, {2, 128, 32, true}, {4, 32, 16, true}, {4, 64, 16, true},
 }
 

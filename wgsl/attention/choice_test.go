@@ -24,12 +24,18 @@ func TestAttentionBlocks(t *testing.T) {
 		{"a GPU", func(*gpu.Limits) {}, 1024, 64, forward, block{1, 64, 0, true}, true},
 		{"a GPU, backward", func(*gpu.Limits) {}, 1024, 64, backwardQuery, block{1, 64, 0, false}, true},
 		{"DX12", func(l *gpu.Limits) { l.Shared = false }, 1024, 64, forward, block{1, 64, 0, true}, false},
-		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 1024 }, 1024, 64, forward, block{1, 64, 0, true}, false},
-		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 64 }, 1024, 64, backwardKeyValue, block{1, 64, 0, false}, true},
-		{"a CPU", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, forward, block{8, 8, 0, false}, false},
-		{"a CPU, larger heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 64, backwardQuery, block{4, 8, 0, false}, false},
-		{"a CPU, the largest heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 256, backwardKeyValue, block{1, 8, 0, false}, false},
-		{"a CPU, few positions", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 64, 16, forward, block{2, 8, 0, false}, false},
+		{"little workgroup memory", func(l *gpu.Limits) { l.WorkgroupMemory = 1024 }, 1024, 64, forward,
+			block{1, 64, 0, true}, false},
+		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 64 }, 1024, 64, backwardKeyValue,
+			block{1, 64, 0, false}, true},
+		{"a CPU", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, forward, block{8, 8, 0, false},
+			false},
+		{"a CPU, larger heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 64, backwardQuery,
+			block{4, 8, 0, false}, false},
+		{"a CPU, the largest heads", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 256, backwardKeyValue,
+			block{1, 8, 0, false}, false},
+		{"a CPU, few positions", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 64, 16, forward,
+			block{2, 8, 0, false}, false},
 	} {
 		l := real
 		c.change(&l)
@@ -42,7 +48,8 @@ func TestAttentionBlocks(t *testing.T) {
 		for i, b := range list {
 			k := variant{b, class.head(), c.kind}.kernel()
 			if k.Invocations() > l.Invocations || k.Shared > l.WorkgroupMemory {
-				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name, k.Name, k.Invocations(), k.Shared)
+				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name,
+					k.Name, k.Invocations(), k.Shared)
 			}
 			if blockNames[b.String()] != b {
 				t.Errorf("%s: %v is not found by its name", c.name, b)
@@ -69,7 +76,8 @@ func TestAttentionClassIsCut(t *testing.T) {
 	if got, want := c.String(), "attention_backward_key_value bf16 d64 b1 h4 kv1 t256"; got != want {
 		t.Errorf("the class is %q, want %q", got, want)
 	}
-	if specs := c.specs(); len(specs) != 8 || specs[6].DType != gpu.F32 || specs[0].Cols() != 64 || specs[2].Cols() != 256 {
+	if specs := c.specs(); len(specs) != 8 || specs[6].DType != gpu.F32 || specs[0].Cols() != 64 ||
+		specs[2].Cols() != 256 {
 		t.Errorf("the tensors are %v", specs)
 	}
 }
@@ -77,7 +85,8 @@ func TestAttentionClassIsCut(t *testing.T) {
 // What a device was told to run is run, if it can, and noted.
 func TestAttentionChosen(t *testing.T) {
 	s := Shape{B: 1, T: 16, H: 2, KV: 2, D: 8}
-	d := gpu.NewDry(gpu.Limits{Invocations: 64, Binding: 1 << 20, Buffer: 1 << 20, StorageBuffers: gpu.MaxStorage, Budget: 1e9})
+	d := gpu.NewDry(gpu.Limits{Invocations: 64, Binding: 1 << 20, Buffer: 1 << 20, StorageBuffers: gpu.MaxStorage,
+		Budget: 1e9})
 	c := Class{forward, gpu.F32, s}
 	tensors := make([]gpu.Tensor, 0, 5)
 	for _, spec := range c.specs() {
@@ -87,14 +96,17 @@ func TestAttentionChosen(t *testing.T) {
 		}
 		tensors = append(tensors, x)
 	}
-	for _, v := range []struct{ chosen, want string }{{"", "1_64_branch"}, {"2_32_branch", "2_32_branch"}, {"1_128_branch", "1_64_branch"}, {"nonsense", "1_64_branch"}} {
+	for _, v := range []struct{ chosen, want string }{{"", "1_64_branch"}, {"2_32_branch", "2_32_branch"},
+		{"1_128_branch", "1_64_branch"}, {"nonsense", "1_64_branch"}} {
 		d.Choices().Set(c.String(), v.chosen)
 		wgsltest.Run(t, d, func(p *gpu.Pass) {
 			Forward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], s)
 		})
 		calls := d.Calls()
-		if used := d.Choices().Used()[c.String()].Variant; used != v.want || calls[len(calls)-1].Kernel.Name != "attention_forward_8_f32_"+v.want {
-			t.Errorf("told %q, %s ran and %q was noted, want %q", v.chosen, calls[len(calls)-1].Kernel.Name, used, v.want)
+		if used := d.Choices().Used()[c.String()].Variant; used != v.want ||
+			calls[len(calls)-1].Kernel.Name != "attention_forward_8_f32_"+v.want {
+			t.Errorf("told %q, %s ran and %q was noted, want %q", v.chosen, calls[len(calls)-1].Kernel.Name, used,
+				v.want)
 		}
 	}
 }

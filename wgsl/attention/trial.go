@@ -13,7 +13,9 @@ import (
 // heads of a type on a device with such limits.
 func Classes(t gpu.DType, s Shape, l gpu.Limits) ([]Class, error) {
 	if s.B < 1 || s.T < 1 || s.H < 1 || s.KV < 1 || s.Group() < 1 || s.D < 2 || s.D > maxHead || s.D%2 != 0 {
-		return nil, fmt.Errorf("attention of %d sequences of %d positions with %d heads over %d of size %d: sizes must be 1 or more, the heads divide, a head's size be even and at most %d", s.B, s.T, s.H, s.KV, s.D, maxHead)
+		return nil,
+			fmt.Errorf("attention of %d sequences of %d positions with %d heads over %d of size %d: sizes must be "+
+				"1 or more, the heads divide, a head's size be even and at most %d", s.B, s.T, s.H, s.KV, s.D, maxHead)
 	}
 	var list []Class
 	for kind := range kinds {
@@ -24,7 +26,8 @@ func Classes(t gpu.DType, s Shape, l gpu.Limits) ([]Class, error) {
 
 func ParseClass(word string) (c Class, ok bool) {
 	var name, dtype string
-	if n, err := fmt.Sscanf(word, "%s %s d%d b%d h%d kv%d t%d", &name, &dtype, &c.Shape.D, &c.Shape.B, &c.Shape.H, &c.Shape.KV, &c.Shape.T); n != 7 || err != nil {
+	if n, err := fmt.Sscanf(word, "%s %s d%d b%d h%d kv%d t%d", &name, &dtype, &c.Shape.D, &c.Shape.B, &c.Shape.H,
+		&c.Shape.KV, &c.Shape.T); n != 7 || err != nil {
 		return c, false
 	}
 	for kind, k := range kinds {
@@ -118,7 +121,8 @@ func (c Class) check(d gpu.Device, tensors []gpu.Tensor, values [][]float32) err
 			return err
 		}
 		for at, got := range window(layout[i], all) {
-			if want := floats[i][at]; !(math.Abs(float64(got-want)) <= 1e-4*math.Sqrt(float64(s.D))+rel*math.Abs(float64(want))) {
+			if want := floats[i][at]; !(math.Abs(float64(got-want)) <= 1e-4*math.Sqrt(
+				float64(s.D))+rel*math.Abs(float64(want))) {
 				return fmt.Errorf("%s: value %d of tensor %d is %g where %g is right", c, at, i, got, want)
 			}
 		}

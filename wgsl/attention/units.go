@@ -65,7 +65,9 @@ fn pack_octet(even: vec4<f32>, odd: vec4<f32>) -> vec4<u32> {
 			u.prelude = `fn unpack_quad(q: vec2<u32>) -> vec4<f32> { return vec4<f32>(unpack(q.x), unpack(q.y)); }
 fn pack_quad(v: vec4<f32>) -> vec2<u32> { return vec2<u32>(pack(v.xy), pack(v.zw)); }
 `
-			u.load = func(x, at string, part int) string { return fmt.Sprintf("unpack_quad(%s[%s + %du])", x, at, part) }
+			u.load = func(x, at string, part int) string {
+				return fmt.Sprintf("unpack_quad(%s[%s + %du])", x, at, part)
+			}
 			u.store = func(x, at string, part int, value string) string {
 				return fmt.Sprintf("%s[%s + %du] = pack_quad(%s%d);", x, at, part, value, part)
 			}

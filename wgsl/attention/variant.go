@@ -112,7 +112,8 @@ func (v variant) kernel() *gpu.Kernel {
 		return k
 	}
 	kind := kinds[v.kind]
-	access, types := []gpu.Access{gpu.Write, gpu.Write}, strings.NewReplacer("Q", "P", "K", "P", "S", "F").Replace(kind.tensors)
+	access, types := []gpu.Access{gpu.Write, gpu.Write},
+		strings.NewReplacer("Q", "P", "K", "P", "S", "F").Replace(kind.tensors)
 	for range types[len(access):] {
 		access = append(access, gpu.Read)
 	}
@@ -155,16 +156,21 @@ type templateData struct {
 func (v variant) source() string {
 	u := v.units()
 	data := templateData{
-		Element: u.element, Head: v.size / u.size, Parts: kernel.UpTo(gpu.Groups(v.size, 4)), Components: []string{"x", "y", "z", "w"},
-		Padding: kernel.UpTo((gpu.RowPadding - 1) / u.size), Rows: kernel.UpTo(v.Rows), Several: v.Rows > 1, Block: v.count(), Size: v.Size, Tile: v.Tile, Branch: v.Branch,
+		Element: u.element, Head: v.size / u.size, Parts: kernel.UpTo(gpu.Groups(v.size, 4)), Components: []string{"x",
+			"y", "z", "w"},
+		Padding: kernel.UpTo((gpu.RowPadding - 1) / u.size), Rows: kernel.UpTo(v.Rows), Several: v.Rows > 1,
+		Block: v.count(), Size: v.Size, Tile: v.Tile, Branch: v.Branch,
 	}
 	functions := template.FuncMap{
 		"load": u.load, "store": u.store, "mul": func(a, b int) int { return a * b },
-		"clear": func(x, at string, n int) string { return fmt.Sprintf("%s[%s + %du] = %s;", x, at, data.Head+n, u.zero) },
+		"clear": func(x, at string, n int) string {
+			return fmt.Sprintf("%s[%s + %du] = %s;", x, at, data.Head+n, u.zero)
+		},
 		"of": func(x templateData, first, second string) templateData {
 			x.First, x.Second = first, second
 			return x
 		},
 	}
-	return kernel.Storage{Pair: v.dtype, Grad: v.dtype}.Prelude() + u.prelude + kernel.Fill(library.Parse(kinds[v.kind].name, functions), data)
+	return kernel.Storage{Pair: v.dtype,
+		Grad: v.dtype}.Prelude() + u.prelude + kernel.Fill(library.Parse(kinds[v.kind].name, functions), data)
 }

@@ -27,8 +27,10 @@ func TestMatmulChoice(t *testing.T) {
 		{"small workgroups", func(l *gpu.Limits) { l.Invocations = 128 }, 128, 128, false, 8, 8, 8},
 		{"a CPU, large", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 128, 128, false, 16, 16, 1},
 		{"a CPU, eight columns", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1024, 8, false, 16, 8, 8},
-		{"a CPU, whole narrow blocks", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, false, 16, 16, 8},
-		{"a CPU, half the lanes' columns", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 64, false, 16, 16, 2},
+		{"a CPU, whole narrow blocks", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 48, false, 16, 16,
+			8},
+		{"a CPU, half the lanes' columns", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 64, false, 16,
+			16, 2},
 		{"a CPU, full but for 2 %", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 256, 1376, false, 16, 16, 1},
 		{"a CPU, few rows", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 8, 768, false, 8, 16, 1},
 		{"a CPU, a row", func(l *gpu.Limits) { l.Shared, l.CPU = false, true }, 1, 768, false, 4, 16, 1},
@@ -45,7 +47,8 @@ func TestMatmulChoice(t *testing.T) {
 			}
 			k := v.kernel()
 			if k.Shared > 0 != c.shared || k.Shared > l.WorkgroupMemory || k.Invocations() > l.Invocations {
-				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name, k.Name, k.Invocations(), k.Shared)
+				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name,
+					k.Name, k.Invocations(), k.Shared)
 			}
 		}
 	}
@@ -55,7 +58,8 @@ func TestMatmulChoice(t *testing.T) {
 func TestMatmulClassIsCut(t *testing.T) {
 	l := gpu.Limits{Budget: 4 * 2 * 512 * 512 * 512}
 	for _, c := range []struct{ m, n, k, wantM, wantN, wantK int }{
-		{512, 512, 512, 512, 512, 512}, {512, 1376, 512, 512, 1376, 128}, {1024, 1024, 1024, 1024, 1024, 128}, {128, 32000, 288, 128, 4000, 144}, {32000, 288, 128, 2000, 288, 128}, {1, 1 << 24, 1, 1, 1 << 24, 1},
+		{512, 512, 512, 512, 512, 512}, {512, 1376, 512, 512, 1376, 128}, {1024, 1024, 1024, 1024, 1024, 128},
+		{128, 32000, 288, 128, 4000, 144}, {32000, 288, 128, 2000, 288, 128}, {1, 1 << 24, 1, 1, 1 << 24, 1},
 	} {
 		got := Class{"nt", dtypes{}, c.m, c.n, c.k}.Cut(l)
 		if got.work() > kernel.TrialWork(l) || got.M != c.wantM || got.N != c.wantN || got.K != c.wantK {

@@ -25,9 +25,11 @@ func TestMatmulEpilogues(t *testing.T) {
 					u, v := pair(transpose, types, c.m, c.n, c.rank, 3)
 					residual := wgsltest.Stored(types[0], wgsltest.Random(5, c.m*c.n, 1))
 					s := Shape{M: c.m, N: c.n, K: c.k, Scale: 0.5}
-					want := exact(transpose, residual, a.values, b.values, Shape{M: c.m, N: c.n, K: c.k, Scale: 0.5, Accumulate: true})
+					want := exact(transpose, residual, a.values, b.values,
+						Shape{M: c.m, N: c.n, K: c.k, Scale: 0.5, Accumulate: true})
 					if low {
-						want = exact(transpose, want, u.values, v.values, Shape{M: c.m, N: c.n, K: c.rank, Scale: 1, Accumulate: true})
+						want = exact(transpose, want, u.values, v.values,
+							Shape{M: c.m, N: c.n, K: c.rank, Scale: 1, Accumulate: true})
 					}
 					t.Run(fmt.Sprintf("%s %s %v low rank %t", transpose, types, c, low), func(t *testing.T) {
 						gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
@@ -35,10 +37,12 @@ func TestMatmulEpilogues(t *testing.T) {
 							start := gputest.TensorOf(t, d, types[0], "residual", residual, c.m, c.n)
 							s := s
 							s.Residual = start
-							piece := piece{transposed: transposedOf(transpose), m: c.m, n: c.n, k: c.k, scale: 0.5, a: block{t: &x}, b: block{t: &y}, residual: block{t: &start}}
+							piece := piece{transposed: transposedOf(transpose), m: c.m, n: c.n, k: c.k, scale: 0.5,
+								a: block{t: &x}, b: block{t: &y}, residual: block{t: &start}}
 							if low {
 								s.Second = Product{u.on(t, d, "second a"), v.on(t, d, "second b"), c.rank}
-								piece.second, piece.secondA, piece.secondB = c.rank, block{t: &s.Second.A}, block{t: &s.Second.B}
+								piece.second, piece.secondA, piece.secondB = c.rank, block{t: &s.Second.A},
+									block{t: &s.Second.B}
 							}
 							out := wgsltest.Dirty(t, d, types[0], "out", c.m, c.n)
 							wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, out, x, y, s) })
@@ -73,7 +77,8 @@ func (x matrix) on(t *testing.T, d gpu.Device, name string) gpu.Tensor {
 // pair makes the operands of a product.
 func pair(transpose string, types dtypes, m, n, k int, seed uint64) (a, b matrix) {
 	sa, sb := shapesOf(transpose, Shape{M: m, N: n, K: k})
-	return matrix{wgsltest.Stored(types[1], wgsltest.Random(seed, m*k, 1)), sa[0], sa[1], types[1]}, matrix{wgsltest.Stored(types[2], wgsltest.Random(seed+1, k*n, 1)), sb[0], sb[1], types[2]}
+	return matrix{wgsltest.Stored(types[1], wgsltest.Random(seed, m*k, 1)), sa[0], sa[1], types[1]},
+		matrix{wgsltest.Stored(types[2], wgsltest.Random(seed+1, k*n, 1)), sb[0], sb[1], types[2]}
 }
 
 // A residual goes with slices too, and comes once; the second product comes last, by
@@ -87,9 +92,11 @@ func TestMatmulEpiloguesInSlices(t *testing.T) {
 			u, v := pair(transpose, types, m, n, second, 3)
 			t.Run(fmt.Sprint(transpose, second), func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					s := Shape{M: m, N: n, K: k, Residual: gputest.Tensor(t, d, "residual", wgsltest.Random(5, m*n, 1), m, n), Second: Product{u.on(t, d, "second a"), v.on(t, d, "second b"), second}}
+					s := Shape{M: m, N: n, K: k, Residual: gputest.Tensor(t, d, "residual", wgsltest.Random(5, m*n, 1),
+						m, n), Second: Product{u.on(t, d, "second a"), v.on(t, d, "second b"), second}}
 					x, y := a.on(t, d, "a"), b.on(t, d, "b")
-					whole, sliced := wgsltest.Dirty(t, d, gpu.F32, "whole", m, n), wgsltest.Dirty(t, d, gpu.F32, "slices", m, n)
+					whole, sliced := wgsltest.Dirty(t, d, gpu.F32, "whole", m, n), wgsltest.Dirty(t, d, gpu.F32,
+						"slices", m, n)
 					wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, whole, x, y, s) })
 					defer gpu.RestrictBinding(d, 4096)()
 					wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, sliced, x, y, s) })
@@ -102,7 +109,8 @@ func TestMatmulEpiloguesInSlices(t *testing.T) {
 
 // Products whose k is split, around the least slice.
 func TestMatmulSplit(t *testing.T) {
-	for _, c := range []struct{ m, n, k, slices int }{{9, 6, 255, 1}, {9, 6, 256, 2}, {70, 8, 520, 4}, {6, 70, 515, 4}} {
+	for _, c := range []struct{ m, n, k, slices int }{{9, 6, 255, 1}, {9, 6, 256, 2}, {70, 8, 520, 4},
+		{6, 70, 515, 4}} {
 		if n := slicesOf(c.m, c.n, c.k); n != c.slices {
 			t.Errorf("%v: %d slices", c, n)
 		}
@@ -111,18 +119,23 @@ func TestMatmulSplit(t *testing.T) {
 				types := dtypes{s.Grad, s.Pair, s.Pair}
 				a, b := pair("tn", types, c.m, c.n, c.k, 1)
 				before := wgsltest.Stored(s.Grad, wgsltest.Random(7, c.m*c.n, 1))
-				want := exact("tn", before, a.values, b.values, Shape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
+				want := exact("tn", before, a.values, b.values,
+					Shape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
 				t.Run(fmt.Sprint(c, s.Suffix(), accumulate), func(t *testing.T) {
 					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-						x, y, out := a.on(t, d, "a"), b.on(t, d, "b"), gputest.TensorOf(t, d, s.Grad, "out", before, c.m, c.n)
+						x, y, out := a.on(t, d, "a"), b.on(t, d, "b"), gputest.TensorOf(t, d, s.Grad, "out", before,
+							c.m, c.n)
 						scratch := gpu.Tensor{}
 						if spec := SplitSpec(c.m, c.n, c.k); spec.Name != "" {
 							scratch = wgsltest.Dirty(t, d, gpu.F32, "scratch", spec.Words())
 						}
 						wgsltest.Run(t, d, func(p *gpu.Pass) {
-							TNSplit(p, out, scratch, x, y, Shape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
+							TNSplit(p, out, scratch, x, y,
+								Shape{M: c.m, N: c.n, K: c.k, Scale: 2, Accumulate: accumulate})
 						})
-						wgsltest.Compare(t, "out", gputest.Read(t, d, out), want, wgsltest.Tolerance{Abs: 2.5e-6 * math.Sqrt(float64(c.k)), Rel: 1e-5}.In(s.Grad)) // of twice the products
+						// of twice the products
+						wgsltest.Compare(t, "out", gputest.Read(t, d, out), want,
+							wgsltest.Tolerance{Abs: 2.5e-6 * math.Sqrt(float64(c.k)), Rel: 1e-5}.In(s.Grad))
 						wgsltest.ZeroPadding(t, d, out)
 					})
 				})

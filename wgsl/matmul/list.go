@@ -40,11 +40,13 @@ func chosen(l gpu.Limits) []variant {
 		for _, aligned := range both {
 			for _, t := range tiles {
 				for _, x := range types {
-					list = append(list, variant{tile: t, Transpose: transpose, Types: dtypes{x, x, x}, Aligned: aligned})
+					list = append(list, variant{tile: t, Transpose: transpose, Types: dtypes{x, x, x},
+						Aligned: aligned})
 				}
 			}
 			for i := range 8 {
-				v := variant{tile: tiles[0], Transpose: transpose, Types: dtypes{types[i/4], types[i/2%2], types[i%2]}, Aligned: aligned}
+				v := variant{tile: tiles[0], Transpose: transpose, Types: dtypes{types[i/4], types[i/2%2], types[i%2]},
+					Aligned: aligned}
 				if transpose == "tn" {
 					v.Split = true
 					list = append(list, v)

@@ -151,7 +151,9 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 	for _, r := range [...]struct {
 		o  *operand
 		by *int
-	}{{&c.out, &dm}, {&c.residual, &dm}, {&c.a, along(c.transposed.a, &dm, &dk)}, {&c.b, along(c.transposed.b, &dk, &dn)}, {&c.secondA, along(c.transposed.a, &dm, &whole)}, {&c.secondB, along(c.transposed.b, &whole, &dn)}} {
+	}{{&c.out, &dm}, {&c.residual, &dm}, {&c.a, along(c.transposed.a, &dm, &dk)},
+		{&c.b, along(c.transposed.b, &dk, &dn)}, {&c.secondA, along(c.transposed.a, &dm, &whole)},
+		{&c.secondB, along(c.transposed.b, &whole, &dn)}} {
 		if !r.o.none() {
 			*r.by = min(*r.by, r.o.most(limit))
 		}
@@ -164,7 +166,8 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 			*d.slice = *d.slice / gpu.RowPadding * gpu.RowPadding
 		}
 		if *d.slice < 1 {
-			return fmt.Errorf("the device binds %d bytes, too few for %d rows of %s, %s or %s", limit, gpu.RowPadding, c.out.t.Name, c.a.t.Name, c.b.t.Name)
+			return fmt.Errorf("the device binds %d bytes, too few for %d rows of %s, %s or %s", limit, gpu.RowPadding,
+				c.out.t.Name, c.a.t.Name, c.b.t.Name)
 		}
 	}
 	scale := s.Scale
@@ -174,7 +177,8 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := piece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
+				piece := piece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k),
+					scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
 				piece.a, piece.b = blocks(c.transposed, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
 				if !c.residual.none() && k == 0 {
@@ -182,7 +186,8 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 				}
 				if s.Second.K > 0 && k+dk >= s.K { // after all the rest, as if in one
 					piece.second = s.Second.K
-					piece.secondA, piece.secondB = blocks(c.transposed, &c.secondA, &c.secondB, limit, m, n, 0, piece.m, piece.n, piece.second)
+					piece.secondA, piece.secondB = blocks(c.transposed, &c.secondA, &c.secondB, limit, m, n, 0, piece.m,
+						piece.n, piece.second)
 				}
 				piece.run(p)
 			}
@@ -197,7 +202,8 @@ func (c *call) apart(limit int64, s *Shape) bool {
 	if s.Second.K == 0 {
 		return false
 	}
-	return s.Second.K+min(s.K, kernel.MaxLoop) > kernel.MaxLoop || c.transposed.a && c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
+	return s.Second.K+min(s.K, kernel.MaxLoop) > kernel.MaxLoop || c.transposed.a &&
+		c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
 }
 
 // blocks are those of two operands for a slice of m, n and k.

@@ -17,8 +17,10 @@ import (
 // everyVariant lists variants of each kind, for tests and benchmarks.
 func everyVariant(transpose string, types dtypes) (list []variant) {
 	for _, t := range []tile{
-		{4, 4, 8, 1, 2, 0}, {8, 8, 8, 1, 2, 0}, {16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0}, {4, 16, 8, 1, 4, 0},
-		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8}, {8, 8, 1, 8, 4, 0}, {8, 8, 2, 4, 4, 0},
+		{4, 4, 8, 1, 2, 0}, {8, 8, 8, 1, 2, 0}, {16, 16, 8, 1, map[string]int{"nn": 2, "nt": 4, "tn": 2}[transpose], 0},
+		{4, 16, 8, 1, 4, 0},
+		{16, 4, 8, 1, 8, 0}, {8, 8, 8, 8, 2, 0}, {4, 4, 16, 16, 4, 16}, {8, 8, 8, 8, 2, 8}, {8, 8, 1, 8, 4, 0},
+		{8, 8, 2, 4, 4, 0},
 	} {
 		list = append(list, variant{tile: t, Transpose: transpose, Types: types})
 	}
@@ -66,7 +68,8 @@ func TestMatmulShaders(t *testing.T) { wgsltest.Shaders(t, everyKernel()) }
 func (t dtypes) String() string { return fmt.Sprintf("%s %s %s", t[0], t[1], t[2]) }
 
 var products = map[string]func(p *gpu.Pass, out, a, b gpu.Tensor, s Shape){"nn": NN, "nt": NT, "tn": TN}
-var refProducts = map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}
+var refProducts = map[string]func(out, a, b []float32, s ref.MatmulShape){
+	"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}
 
 // shapesOf are the rows and columns of a and b.
 func shapesOf(transpose string, s Shape) (a, b [2]int) {
@@ -115,11 +118,14 @@ func toleranceOf(k int, out gpu.DType) wgsltest.Tolerance {
 func TestMatmul(t *testing.T) {
 	small := []Shape{
 		{M: 1, N: 1, K: 1, Scale: 1}, {M: 2, N: 7, K: 1, Scale: 1, Accumulate: true}, {M: 7, N: 2, K: 2, Scale: 2},
-		{M: 8, N: 15, K: 7, Scale: 1}, {M: 15, N: 16, K: 8, Scale: 0.5, Accumulate: true}, {M: 16, N: 17, K: 15, Scale: 1, Accumulate: true},
-		{M: 17, N: 8, K: 16, Scale: 1}, {M: 64, N: 1, K: 63, Scale: 1}, {M: 33, N: 31, K: 257, Scale: 0.5, Accumulate: true},
+		{M: 8, N: 15, K: 7, Scale: 1}, {M: 15, N: 16, K: 8, Scale: 0.5, Accumulate: true},
+		{M: 16, N: 17, K: 15, Scale: 1, Accumulate: true},
+		{M: 17, N: 8, K: 16, Scale: 1}, {M: 64, N: 1, K: 63, Scale: 1},
+		{M: 33, N: 31, K: 257, Scale: 0.5, Accumulate: true},
 	}
 	large := []Shape{
-		{M: 65, N: 63, K: 17, Scale: -1, Accumulate: true}, {M: 63, N: 64, K: 64, Scale: 1}, {M: 16, N: 65, K: 33, Scale: 1},
+		{M: 65, N: 63, K: 17, Scale: -1, Accumulate: true}, {M: 63, N: 64, K: 64, Scale: 1},
+		{M: 16, N: 65, K: 33, Scale: 1},
 		{M: 65, N: 129, K: 65, Scale: 0.5, Accumulate: true}, {M: 128, N: 128, K: 128, Scale: 1},
 	}
 	for _, transpose := range everyTranspose {
@@ -130,14 +136,18 @@ func TestMatmul(t *testing.T) {
 			}
 			for _, s := range shapes {
 				sa, sb := shapesOf(transpose, s)
-				a, b := wgsltest.Stored(types[1], wgsltest.Random(1, s.M*s.K, 1)), wgsltest.Stored(types[2], wgsltest.Random(2, s.K*s.N, 1))
+				a, b := wgsltest.Stored(types[1], wgsltest.Random(1, s.M*s.K, 1)), wgsltest.Stored(types[2],
+					wgsltest.Random(2, s.K*s.N, 1))
 				c := wgsltest.Stored(types[0], wgsltest.Random(3, s.M*s.N, 1))
 				twin := slices.Clone(c)
-				refProducts[transpose](twin, a, b, ref.MatmulShape{M: s.M, N: s.N, K: s.K, OutCols: s.N, ACols: sa[1], BCols: sb[1], Accumulate: s.Accumulate, Scale: s.Scale})
+				refProducts[transpose](twin, a, b,
+					ref.MatmulShape{M: s.M, N: s.N, K: s.K, OutCols: s.N, ACols: sa[1], BCols: sb[1],
+						Accumulate: s.Accumulate, Scale: s.Scale})
 				wgsltest.Compare(t, "ref", twin, exact(transpose, c, a, b, s), toleranceOf(s.K, gpu.F32))
 				t.Run(fmt.Sprintf("%s %s %dx%dx%d", transpose, types, s.M, s.N, s.K), func(t *testing.T) {
 					gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-						x, y := gputest.TensorOf(t, d, types[1], "a", a, sa[0], sa[1]), gputest.TensorOf(t, d, types[2], "b", b, sb[0], sb[1])
+						x, y := gputest.TensorOf(t, d, types[1], "a", a, sa[0], sa[1]), gputest.TensorOf(t, d, types[2],
+							"b", b, sb[0], sb[1])
 						out := wgsltest.Dirty(t, d, types[0], "out", s.M, s.N)
 						if s.Accumulate {
 							out = gputest.TensorOf(t, d, types[0], "out", c, s.M, s.N)
@@ -163,14 +173,18 @@ func TestMatmulVariantsAgree(t *testing.T) {
 	for _, transpose := range everyTranspose {
 		for _, types := range uniformTypes {
 			sa, sb := shapesOf(transpose, s)
-			a, b := wgsltest.Stored(types[1], wgsltest.Random(1, (aRow+sa[0]+below)*sa[1], 1)), wgsltest.Stored(types[2], wgsltest.Random(2, (bRow+sb[0]+below)*sb[1], 1))
+			a, b := wgsltest.Stored(types[1], wgsltest.Random(1, (aRow+sa[0]+below)*sa[1], 1)),
+				wgsltest.Stored(types[2], wgsltest.Random(2, (bRow+sb[0]+below)*sb[1], 1))
 			c := wgsltest.Stored(types[0], wgsltest.Random(3, (outRow+s.M+below)*s.N, 1))
-			x, y := gputest.TensorOf(t, d, types[1], "a", a, aRow+sa[0]+below, sa[1]), gputest.TensorOf(t, d, types[2], "b", b, bRow+sb[0]+below, sb[1])
+			x, y := gputest.TensorOf(t, d, types[1], "a", a, aRow+sa[0]+below, sa[1]), gputest.TensorOf(t, d, types[2],
+				"b", b, bRow+sb[0]+below, sb[1])
 			var first gpu.Tensor
 			for i, v := range gputest.Sample(everyVariant(transpose, types)) {
 				out := gputest.TensorOf(t, d, types[0], v.name(), c, outRow+s.M+below, s.N)
 				wgsltest.Run(t, d, func(p *gpu.Pass) {
-					piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0}, b: block{&y, bRow, 0}}
+					piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale,
+						accumulate: s.Accumulate, out: block{&out, outRow, 0}, a: block{&x, aRow, 0},
+						b: block{&y, bRow, 0}}
 					piece.runTile(p, v.tile)
 				})
 				if i > 0 {
@@ -180,7 +194,8 @@ func TestMatmulVariantsAgree(t *testing.T) {
 				first = out
 				want := exact(transpose, c[outRow*s.N:], a[aRow*sa[1]:], b[bRow*sb[1]:], s)
 				want = slices.Concat(c[:outRow*s.N], want, c[(outRow+s.M)*s.N:])
-				wgsltest.Compare(t, v.name(), gputest.Read(t, d, out), want, wgsltest.Tolerance{Abs: 1e-5, Rel: 1e-5}.In(types[0]))
+				wgsltest.Compare(t, v.name(), gputest.Read(t, d, out), want,
+					wgsltest.Tolerance{Abs: 1e-5, Rel: 1e-5}.In(types[0]))
 				wgsltest.ZeroPadding(t, d, out)
 			}
 		}
@@ -197,7 +212,8 @@ func TestMatmulInSlices(t *testing.T) {
 		limit int64
 		types []dtypes
 	}{
-		{Shape{M: 70, N: 31, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 5120, everyTypes},
+		{Shape{M: 70, N: 31, K: 90, OutRow: outRow, ARow: aRow, BRow: bRow, Scale: 2, Accumulate: true}, 5120,
+			everyTypes},
 		{Shape{M: 41, N: 201, K: 37, OutRow: outRow, ARow: aRow, BRow: bRow}, 12288, uniformTypes},
 		{Shape{M: 9, N: 31, K: 700, OutRow: outRow, ARow: aRow, BRow: bRow}, 25600, uniformTypes},
 	} {
@@ -218,7 +234,8 @@ func TestMatmulInSlices(t *testing.T) {
 						x := gputest.TensorOf(t, d, types[1], "a", positive(1, (aRow+sa[0])*sa[1]), aRow+sa[0], sa[1])
 						y := gputest.TensorOf(t, d, types[2], "b", positive(2, (bRow+sb[0])*sb[1]), bRow+sb[0], sb[1])
 						whole := gputest.TensorOf(t, d, types[0], "out", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
-						sliced := gputest.TensorOf(t, d, types[0], "out in slices", positive(3, (outRow+s.M)*s.N), outRow+s.M, s.N)
+						sliced := gputest.TensorOf(t, d, types[0], "out in slices", positive(3, (outRow+s.M)*s.N),
+							outRow+s.M, s.N)
 						wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, whole, x, y, s) })
 						defer gpu.RestrictBinding(d, c.limit)()
 						calls := d.Begin("slices")
@@ -232,7 +249,8 @@ func TestMatmulInSlices(t *testing.T) {
 							return
 						}
 						// Slices of k have 8 rows and more; each rounds by 2^-9.
-						wgsltest.Compare(t, "slices", gputest.Read(t, d, sliced), gputest.Read(t, d, whole), wgsltest.Tolerance{Abs: 1e-30, Rel: float64(s.K/8+1) / 512})
+						wgsltest.Compare(t, "slices", gputest.Read(t, d, sliced), gputest.Read(t, d, whole),
+							wgsltest.Tolerance{Abs: 1e-30, Rel: float64(s.K/8+1) / 512})
 					})
 				})
 			}
@@ -249,7 +267,8 @@ func TestMatmulLongSum(t *testing.T) {
 		sa, sb := shapesOf(transpose, s)
 		t.Run(transpose, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				x, y, out := gputest.Tensor(t, d, "a", a, sa[0], sa[1]), gputest.Tensor(t, d, "b", b, sb[0], sb[1]), gputest.Tensor(t, d, "out", nil, 1)
+				x, y, out := gputest.Tensor(t, d, "a", a, sa[0], sa[1]), gputest.Tensor(t, d, "b", b, sb[0],
+					sb[1]), gputest.Tensor(t, d, "out", nil, 1)
 				wgsltest.Run(t, d, func(p *gpu.Pass) { products[transpose](p, out, x, y, s) })
 				wgsltest.Compare(t, "long sum", gputest.Read(t, d, out), want, wgsltest.Tolerance{Abs: 2e-2, Rel: 1e-4})
 			})
@@ -259,7 +278,8 @@ func TestMatmulLongSum(t *testing.T) {
 
 func TestMatmulRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	out, x, y := gputest.Tensor(t, d, "out", nil, 2, 3), gputest.Tensor(t, d, "x", nil, 2, 4), gputest.Tensor(t, d, "y", nil, 4, 3)
+	out, x, y := gputest.Tensor(t, d, "out", nil, 2, 3), gputest.Tensor(t, d, "x", nil, 2, 4), gputest.Tensor(t, d, "y",
+		nil, 4, 3)
 	wide, ids := gputest.Tensor(t, d, "wide", nil, 40, 1000), gputest.Indices(t, d, "ids", make([]uint32, 4))
 	for _, c := range []struct {
 		out, a, b gpu.Tensor
@@ -275,7 +295,8 @@ func TestMatmulRefuses(t *testing.T) {
 		{out, ids, y, Shape{M: 1, N: 3, K: 4}, `tensor ids is u32 where f32 or bf16 is needed`},
 		{out, gpu.Tensor{}, y, Shape{M: 2, N: 3, K: 4}, "no tensor where (2, 4) is needed"},
 		{wide, wide, wide, Shape{M: 40, N: 1000, K: 40}, "tensor wide has 1000 columns where 40 are needed"},
-		{wide, x, gputest.Tensor(t, d, "tall", nil, 4, 1000), Shape{M: 2, N: 1000, K: 4}, "the device binds 10000 bytes, too few for 8 rows of wide"},
+		{wide, x, gputest.Tensor(t, d, "tall", nil, 4, 1000), Shape{M: 2, N: 1000, K: 4},
+			"the device binds 10000 bytes, too few for 8 rows of wide"},
 	} {
 		restore := gpu.RestrictBinding(d, 10000)
 		p := d.Begin("bad")
@@ -289,17 +310,20 @@ func TestMatmulRefuses(t *testing.T) {
 
 func BenchmarkMatmul(b *testing.B) {
 	d := gputest.Adapter(b)
-	for _, s := range []Shape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1}, {M: 1024, N: 4096, K: 128, Scale: 1}} {
+	for _, s := range []Shape{{M: 1024, N: 1024, K: 1024, Scale: 1}, {M: 128, N: 4096, K: 1024, Scale: 1},
+		{M: 1024, N: 4096, K: 128, Scale: 1}} {
 		for _, transpose := range everyTranspose {
 			for _, types := range []dtypes{{gpu.F32, gpu.F32, gpu.F32}, {gpu.BF16, gpu.BF16, gpu.BF16}} {
 				sa, sb := shapesOf(transpose, s)
-				x, y := gputest.TensorOf(b, d, types[1], "a", wgsltest.Random(1, s.M*s.K, 1), sa[0], sa[1]), gputest.TensorOf(b, d, types[2], "b", wgsltest.Random(2, s.K*s.N, 1), sb[0], sb[1])
+				x, y := gputest.TensorOf(b, d, types[1], "a", wgsltest.Random(1, s.M*s.K, 1), sa[0],
+					sa[1]), gputest.TensorOf(b, d, types[2], "b", wgsltest.Random(2, s.K*s.N, 1), sb[0], sb[1])
 				out := gputest.TensorOf(b, d, types[0], "out", nil, s.M, s.N)
 				for _, v := range everyVariant(transpose, types) {
 					b.Run(fmt.Sprintf("%dx%dx%d/%s", s.M, s.N, s.K, v.name()), func(b *testing.B) {
 						for range b.N {
 							p := d.Begin("bench")
-							piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
+							piece := piece{transposed: transposedOf(transpose), m: s.M, n: s.N, k: s.K, scale: s.Scale,
+								out: block{&out, 0, 0}, a: block{&x, 0, 0}, b: block{&y, 0, 0}}
 							piece.runTile(p, v.tile)
 							if err := p.End(); err != nil {
 								b.Fatal(err)
@@ -308,7 +332,8 @@ func BenchmarkMatmul(b *testing.B) {
 								b.Fatal(err)
 							}
 						}
-						b.ReportMetric(2*float64(s.M)*float64(s.N)*float64(s.K)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+						b.ReportMetric(2*float64(s.M)*float64(s.N)*float64(s.K)*float64(b.N)/b.Elapsed().Seconds()/1e9,
+							"GFLOP/s")
 					})
 				}
 			}

@@ -40,8 +40,10 @@ func (x *piece) variant(t tile) variant {
 	bm, bn := t.block()
 	step := max(t.Step, t.Slab)
 	return variant{
-		tile: t, Transpose: x.transposed.String(), Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0, Split: x.slices > 0,
-		Aligned: !x.edges && x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 && x.second%step == 0,
+		tile: t, Transpose: x.transposed.String(), Types: x.types(), Residual: !x.residual.none(), Second: x.second > 0,
+		Split: x.slices > 0,
+		Aligned: !x.edges && x.m%bm == 0 && x.n%bn == 0 && x.slice()%step == 0 && x.k%x.slice() == 0 &&
+			x.second%step == 0,
 	}
 }
 
@@ -61,8 +63,10 @@ func (x *piece) runTile(p *gpu.Pass, t tile) {
 	p.Run(gpu.Call{
 		Kernel: x.variant(t).kernel(), Tensors: p.Tensors(tensors...),
 		Params: p.Params(uint32(x.m), uint32(x.n), uint32(x.k), accumulate, gpu.Param(x.scale), uint32(x.slice()),
-			uint32(x.out.row), uint32(x.out.col), uint32(x.out.cols()), uint32(x.a.row), uint32(x.a.col), uint32(x.a.cols()), uint32(x.b.row), uint32(x.b.col), uint32(x.b.cols()),
-			uint32(x.second), uint32(x.secondA.row), uint32(x.secondA.col), uint32(x.secondA.cols()), uint32(x.secondB.row), uint32(x.secondB.col), uint32(x.secondB.cols())),
+			uint32(x.out.row), uint32(x.out.col), uint32(x.out.cols()), uint32(x.a.row), uint32(x.a.col),
+			uint32(x.a.cols()), uint32(x.b.row), uint32(x.b.col), uint32(x.b.cols()),
+			uint32(x.second), uint32(x.secondA.row), uint32(x.secondA.col), uint32(x.secondA.cols()),
+			uint32(x.secondB.row), uint32(x.secondB.col), uint32(x.secondB.cols())),
 		Groups: [3]int{gpu.Groups(gpu.Padded(x.n), bn), gpu.Groups(x.m, bm), max(1, x.slices)},
 		Work:   x.work(),
 	})

@@ -33,9 +33,10 @@ func SplitSpec(m, n, k int) gpu.Spec {
 	return gpu.Spec{Name: "slices", Class: gpu.Scratch, Shape: []int{slices * m, n}}
 }
 
-var sumSlices = library.Typed("sum_slices", [3]int{64, 1, 1}, []gpu.Access{gpu.Write, gpu.Read}, "GF", func(a gpu.Args) {
-	ref.SumSlices(a.F(0), a.F(1), a.Int(1), a.Int(2) == 1)
-})
+var sumSlices = library.Typed("sum_slices", [3]int{64, 1, 1}, []gpu.Access{gpu.Write, gpu.Read}, "GF",
+	func(a gpu.Args) {
+		ref.SumSlices(a.F(0), a.F(1), a.Int(1), a.Int(2) == 1)
+	})
 
 // TNSplit is TN for few outputs and a long k. scratch has at least the
 // words of SplitSpec, of any type; whole tensors only.
@@ -47,7 +48,8 @@ func TNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s Shape) {
 		return
 	}
 	if scratch.None() || scratch.Words() < spec.Words() {
-		p.Fail(fmt.Errorf("matmul tn into %s: scratch %s has %d words where %d are needed", out.Name, scratch.Name, scratch.Words(), spec.Words()))
+		p.Fail(fmt.Errorf("matmul tn into %s: scratch %s has %d words where %d are needed", out.Name, scratch.Name,
+			scratch.Words(), spec.Words()))
 		return
 	}
 	x, y := operands(transposed{a: true}, &a, &b, 0, 0, s.M, s.N, s.K)
@@ -62,12 +64,15 @@ func TNSplit(p *gpu.Pass, out, scratch, a, b gpu.Tensor, s Shape) {
 	}
 	slices := slicesOf(s.M, s.N, s.K)
 	partials := scratch.As(spec, 0)
-	piece := piece{transposed: transposed{a: true}, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials}, a: block{t: &a}, b: block{t: &b}, slices: slices}
+	piece := piece{transposed: transposed{a: true}, m: s.M, n: s.N, k: s.K, scale: s.Scale, out: block{t: &partials},
+		a: block{t: &a}, b: block{t: &b}, slices: slices}
 	piece.run(p)
 	accumulate := uint32(0)
 	if s.Accumulate {
 		accumulate = 1
 	}
 	pairs := s.M * kernel.PairStride(out)
-	sumSlices.Run(p, gpu.Call{Groups: kernel.Groups1(pairs, 64), Params: p.Params(uint32(pairs), uint32(slices), accumulate), Tensors: p.Tensors(out, partials), Work: kernel.Traffic(4*(slices+1), 2*pairs)})
+	sumSlices.Run(p, gpu.Call{Groups: kernel.Groups1(pairs, 64),
+		Params: p.Params(uint32(pairs), uint32(slices), accumulate), Tensors: p.Tensors(out, partials),
+		Work: kernel.Traffic(4*(slices+1), 2*pairs)})
 }

@@ -24,7 +24,8 @@ func NewClass(transpose string, out, a, b gpu.DType, m, n, k int, l gpu.Limits) 
 func ParseClass(word string) (Class, bool) {
 	var c Class
 	var types [3]string
-	if n, err := fmt.Sscanf(word, "matmul %s %s %s %s %dx%dx%d", &c.Transpose, &types[0], &types[1], &types[2], &c.M, &c.N, &c.K); n != 7 || err != nil {
+	if n, err := fmt.Sscanf(word, "matmul %s %s %s %s %dx%dx%d", &c.Transpose, &types[0], &types[1], &types[2], &c.M,
+		&c.N, &c.K); n != 7 || err != nil {
 		return c, false
 	}
 	for i, name := range types {
@@ -53,7 +54,8 @@ func (c Class) Kernel(variant string) *gpu.Kernel {
 }
 
 func (c Class) piece(out, a, b *gpu.Tensor) piece {
-	return piece{transposed: transposedOf(c.Transpose), m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out}, a: block{t: a}, b: block{t: b}}
+	return piece{transposed: transposedOf(c.Transpose), m: c.M, n: c.N, k: c.K, scale: 1, out: block{t: out},
+		a: block{t: a}, b: block{t: b}}
 }
 
 // Trial makes a product of the class.

@@ -143,8 +143,10 @@ const (
 func (v variant) host(x gpu.Args) {
 	at := func(binding, param int) []float32 { return x.F(binding)[x.Int(param)*x.Int(param+2)+x.Int(param+1):] }
 	m, n, k := x.Int(paramM), x.Int(paramN), x.Int(paramK)
-	s := ref.MatmulShape{M: m, N: n, K: k, Accumulate: x.Int(paramAccumulate) == 1, Scale: x.Float(paramScale), OutCols: x.Int(paramOut + 2), ACols: x.Int(paramA + 2), BCols: x.Int(paramB + 2)}
-	product := map[string]func(out, a, b []float32, s ref.MatmulShape){"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}[v.Transpose]
+	s := ref.MatmulShape{M: m, N: n, K: k, Accumulate: x.Int(paramAccumulate) == 1, Scale: x.Float(paramScale),
+		OutCols: x.Int(paramOut + 2), ACols: x.Int(paramA + 2), BCols: x.Int(paramB + 2)}
+	product := map[string]func(out, a, b []float32, s ref.MatmulShape){
+		"nn": ref.MatmulNN, "nt": ref.MatmulNT, "tn": ref.MatmulTN}[v.Transpose]
 	out := at(0, paramOut)
 	if v.Residual {
 		residual := at(v.ResidualBinding(), paramOut)
@@ -156,13 +158,15 @@ func (v variant) host(x gpu.Args) {
 	if v.Split {
 		for first := 0; first < k; first += x.Int(paramSlice) {
 			s.K = min(x.Int(paramSlice), k-first)
-			product(out[first/x.Int(paramSlice)*m*s.OutCols:], at(1, paramA)[first*s.ACols:], at(2, paramB)[first*s.BCols:], s)
+			product(out[first/x.Int(paramSlice)*m*s.OutCols:], at(1, paramA)[first*s.ACols:],
+				at(2, paramB)[first*s.BCols:], s)
 		}
 		return
 	}
 	product(out, at(1, paramA), at(2, paramB), s)
 	if v.Second {
-		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(paramSecondK), true, 1, x.Int(paramSecondA+2), x.Int(paramSecondB+2)
+		s.K, s.Accumulate, s.Scale, s.ACols, s.BCols = x.Int(paramSecondK), true, 1, x.Int(paramSecondA+2),
+			x.Int(paramSecondB+2)
 		product(out, at(v.SecondBinding(), paramSecondA), at(v.SecondBinding()+1, paramSecondB), s)
 	}
 }
@@ -220,11 +224,14 @@ func (v variant) Clamp(index, most string) string {
 
 // prelude declares the vectors that are loaded and stored.
 func (v variant) prelude() string {
-	text := kernel.RoundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B", v.Types[2], v.BSize())
+	text := kernel.RoundBF16 + vector("Out", v.Types[0], 4) + vector("A", v.Types[1], v.ASize()) + vector("B",
+		v.Types[2], v.BSize())
 	if v.Types[0] == gpu.F32 {
 		return text + "fn pack_out(v: vec4<f32>) -> Out { return v; }\n"
 	}
-	return text + "fn pack_out(v: vec4<f32>) -> Out { return vec2<u32>(round_bf16(v.x) | (round_bf16(v.y) << 16u), round_bf16(v.z) | (round_bf16(v.w) << 16u)); }\n"
+	return text +
+		"fn pack_out(v: vec4<f32>) -> Out { return vec2<u32>(round_bf16(v.x) | (round_bf16(v.y) << 16u), " +
+		"round_bf16(v.z) | (round_bf16(v.w) << 16u)); }\n"
 }
 
 // vector declares a type of size elements of storage, 2, 4 or 8, and how it becomes
@@ -244,7 +251,8 @@ func vector(name string, t gpu.DType, size int) string {
 	alias := func(stored string) string { return fmt.Sprintf("alias %s = %s;\n", name, stored) }
 	switch {
 	case size == 8 && t == gpu.BF16:
-		return alias("vec4<u32>") + function("", "vec4<f32>", bf16("p.x", "p.y")) + function("1", "vec4<f32>", bf16("p.z", "p.w"))
+		return alias("vec4<u32>") + function("", "vec4<f32>", bf16("p.x", "p.y")) + function("1", "vec4<f32>",
+			bf16("p.z", "p.w"))
 	case size == 8:
 		return alias("mat2x4<f32>") + function("", "vec4<f32>", "p[0]") + function("1", "vec4<f32>", "p[1]")
 	case size == 4 && t == gpu.BF16:

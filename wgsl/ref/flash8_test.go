@@ -55,8 +55,10 @@ func TestCompandedKeepsSmallMoments(t *testing.T) {
 		return e
 	}
 	for _, c := range []struct{ most, companded, linear float64 }{{0.1, 0.0024, 0.0040}, {1, 0.0079, 0.0040}} {
-		if a, b := worst(Companded, c.most), worst(Linear, c.most); a > c.companded || b > c.linear || a < c.companded/2 || b < c.linear/2 {
-			t.Errorf("values to %g: errors to %g companded and %g linear, want about %g and %g", c.most, a, b, c.companded, c.linear)
+		if a, b := worst(Companded, c.most), worst(Linear, c.most); a > c.companded || b > c.linear ||
+			a < c.companded/2 || b < c.linear/2 {
+			t.Errorf("values to %g: errors to %g companded and %g linear, want about %g and %g", c.most, a, b,
+				c.companded, c.linear)
 		}
 	}
 	for _, v := range []float32{1, 1e-5, 1e-12, 1e-30, 1e-38} {
@@ -64,7 +66,8 @@ func TestCompandedKeepsSmallMoments(t *testing.T) {
 			t.Errorf("v %g of scale 1 gets code 0", v)
 		}
 	}
-	if Companded.EncodeV(0, 1) != 0 || Companded.EncodeM(0, 1) != 0 || Companded.DecodeV(0, 1) != 0 || Companded.DecodeM(0, 1) != 0 {
+	if Companded.EncodeV(0, 1) != 0 || Companded.EncodeM(0, 1) != 0 || Companded.DecodeV(0, 1) != 0 ||
+		Companded.DecodeM(0, 1) != 0 {
 		t.Error("zeros do not stay zeros")
 	}
 	if Linear.EncodeV(1e-3, 1) != 0 {
@@ -87,7 +90,8 @@ func TestScaleAbove(t *testing.T) {
 // 24 bits are the nearest, but where the byte ends, and keep what they can hold.
 func TestFlash8Bits(t *testing.T) {
 	for upper := range uint32(1 << 16) {
-		for _, lower := range []uint32{0, 1, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x7f00, 0x7f7f, 0x7f80, 0x7fff, 0x8000, 0x807f, 0x8080, 0xff7f, 0xff80, 0xffff} {
+		for _, lower := range []uint32{0, 1, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x7f00, 0x7f7f, 0x7f80, 0x7fff, 0x8000,
+			0x807f, 0x8080, 0xff7f, 0xff80, 0xffff} {
 			bits := upper<<16 | lower
 			f := math.Float32frombits(bits)
 			hi, lo := Flash8Bits(f)
@@ -109,7 +113,8 @@ func TestFlash8Bits(t *testing.T) {
 				t.Fatalf("%#x comes back as %#x", bits, math.Float32bits(back))
 			}
 			if again, rest := Flash8Bits(back); back-back == 0 && JoinFlash8Bits(again, rest) != back {
-				t.Fatalf("%#x comes back as %#x and then as %#x", bits, math.Float32bits(back), math.Float32bits(JoinFlash8Bits(again, rest)))
+				t.Fatalf("%#x comes back as %#x and then as %#x", bits, math.Float32bits(back),
+					math.Float32bits(JoinFlash8Bits(again, rest)))
 			}
 		}
 	}
@@ -136,7 +141,8 @@ func TestFlash8FollowsFallingGradients(t *testing.T) {
 		low, high float64 // of the mean ratio
 	}{{0.95, 0.75, 1.33}, {0.98, 0.75, 1.33}, {0.99, 0.75, 1.33}, {0.999, 10, 100}} {
 		g := rand.New(rand.NewPCG(1, 1))
-		weight, low, m, v, scales := make([]uint32, 16), make([]uint32, 8), make([]uint32, 8), make([]uint32, 8), []uint32{0}
+		weight, low, m, v, scales := make([]uint32, 16), make([]uint32, 8), make([]uint32, 8), make([]uint32,
+			8), []uint32{0}
 		full := [3][]float64{make([]float64, 32), make([]float64, 32), make([]float64, 32)}
 		o := AdamW{Beta1: 0.9, Beta2: c.beta2, Correction1: 1, Correction2: 1, Eps: 1e-8}
 		steps := int(4 / (1 - c.beta2))

@@ -36,7 +36,8 @@ func TestSplitBits(t *testing.T) {
 // Splitting loses nothing, whatever the upper half, at and beside every tie.
 func TestSplitBitsLosesNothing(t *testing.T) {
 	for upper := range uint32(1 << 16) {
-		for _, lower := range []uint32{0, 1, 0x7f, 0x80, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0x8002, 0xa5a5, 0xff7f, 0xff80, 0xffff} {
+		for _, lower := range []uint32{0, 1, 0x7f, 0x80, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0x8002, 0xa5a5, 0xff7f, 0xff80,
+			0xffff} {
 			bits := upper<<16 | lower
 			f := math.Float32frombits(bits)
 			hi, lo := SplitBits(f)

@@ -15,14 +15,17 @@ func TestQuantizeByHand(t *testing.T) {
 		scale float32
 		back  []float32
 	}{
-		"whole steps":         {[]float32{127, -127, 3, 0, -1}, []int8{127, -127, 3, 0, -1}, 1, []float32{127, -127, 3, 0, -1}},
-		"halves go away":      {[]float32{254, 1, -1, 3, -5, 0.999, 253}, []int8{127, 1, -1, 2, -3, 0, 127}, 2, []float32{254, 2, -2, 4, -6, 0, 254}},
-		"negative alone":      {[]float32{-127}, []int8{-127}, 1, []float32{-127}},
-		"zeros":               {[]float32{0, float32(math.Copysign(0, -1))}, []int8{0, 0}, 0, []float32{0, 0}},
-		"too small":           {[]float32{0x1.fffffep-119, -0x1p-149}, []int8{0, 0}, 0, []float32{0, 0}},
-		"infinity":            {[]float32{1, inf}, []int8{0, 0}, nan, []float32{nan, nan}},
-		"NaN":                 {[]float32{nan, 1}, []int8{0, 0}, nan, []float32{nan, nan}},
-		"the greatest number": {[]float32{-math.MaxFloat32, 1}, []int8{-127, 0}, 0x1.0204p+121, []float32{-127 * 0x1.0204p+121, 0}},
+		"whole steps": {[]float32{127, -127, 3, 0, -1}, []int8{127, -127, 3, 0, -1}, 1,
+			[]float32{127, -127, 3, 0, -1}},
+		"halves go away": {[]float32{254, 1, -1, 3, -5, 0.999, 253}, []int8{127, 1, -1, 2, -3, 0, 127}, 2,
+			[]float32{254, 2, -2, 4, -6, 0, 254}},
+		"negative alone": {[]float32{-127}, []int8{-127}, 1, []float32{-127}},
+		"zeros":          {[]float32{0, float32(math.Copysign(0, -1))}, []int8{0, 0}, 0, []float32{0, 0}},
+		"too small":      {[]float32{0x1.fffffep-119, -0x1p-149}, []int8{0, 0}, 0, []float32{0, 0}},
+		"infinity":       {[]float32{1, inf}, []int8{0, 0}, nan, []float32{nan, nan}},
+		"NaN":            {[]float32{nan, 1}, []int8{0, 0}, nan, []float32{nan, nan}},
+		"the greatest number": {[]float32{-math.MaxFloat32, 1}, []int8{-127, 0}, 0x1.0204p+121,
+			[]float32{-127 * 0x1.0204p+121, 0}},
 	} {
 		n := len(c.x)
 		q, scales, back := make([]int8, n), make([]float32, 1), make([]float32, n)
@@ -30,7 +33,8 @@ func TestQuantizeByHand(t *testing.T) {
 		Dequantize(back, q, scales, 1, n)
 		same := func(a, b float32) bool { return a == b || a != a && b != b }
 		if !slices.Equal(q, c.q) || !same(scales[0], c.scale) || !slices.EqualFunc(back, c.back, same) {
-			t.Errorf("%s: %v becomes %v times %x = %v, want %v times %x = %v", name, c.x, q, scales[0], back, c.q, c.scale, c.back)
+			t.Errorf("%s: %v becomes %v times %x = %v, want %v times %x = %v", name, c.x, q, scales[0], back, c.q,
+				c.scale, c.back)
 		}
 	}
 }

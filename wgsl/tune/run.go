@@ -17,7 +17,10 @@ const worthwhile = 30
 // Needed lists the classes, of a run that spends so many operations in each, that are
 // worth tuning and that nothing was chosen for, those with most work first.
 func Needed(d gpu.Device, work map[string]float64) []string {
-	list := slices.SortedFunc(maps.Keys(work), func(a, b string) int { return cmp.Or(cmp.Compare(work[b], work[a]), cmp.Compare(a, b)) })
+	list := slices.SortedFunc(maps.Keys(work), func(a,
+		b string) int {
+		return cmp.Or(cmp.Compare(work[b], work[a]), cmp.Compare(a, b))
+	})
 	return slices.DeleteFunc(list, func(class string) bool {
 		return work[class] < worthwhile*d.Limits().Budget || d.Choices().Chosen(class) != ""
 	})
@@ -25,7 +28,8 @@ func Needed(d gpu.Device, work map[string]float64) []string {
 
 // Run makes the device's choices for classes: as the cache has them, or by trials
 // whose results it then keeps. progress, unless nil, hears before each trial.
-func Run(ctx context.Context, d gpu.Device, classes []string, c *Cache, o Options, progress func(i, n int, class string)) ([]Result, error) {
+func Run(ctx context.Context, d gpu.Device, classes []string, c *Cache, o Options,
+	progress func(i, n int, class string)) ([]Result, error) {
 	var list []Result
 	var missing []string
 	for _, class := range classes {

@@ -174,7 +174,8 @@ func (r Rate) ratio() float64 {
 // race times the variants in turns within the budget, each right after the default,
 // which is the first, and drops those that are far behind the best. It returns the
 // default's best seconds. Every variant has at least one turn.
-func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate, budget time.Duration) (seconds float64, err error) {
+func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate,
+	budget time.Duration) (seconds float64, err error) {
 	base := rates[0].Variant
 	if seconds, err = timed(d, t, base, 1); err != nil {
 		return 0, err

@@ -31,7 +31,8 @@ func TestMatmulClass(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) || !(r.GFLOPS > 0) || r.GFLOPS < r.Default {
+		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) ||
+			!(r.GFLOPS > 0) || r.GFLOPS < r.Default {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -50,7 +51,8 @@ type fake struct {
 func (f fake) String() string               { return "fake" }
 func (f fake) Variants(gpu.Limits) []string { return f.names }
 func (f fake) Kernel(v string) *gpu.Kernel {
-	return &gpu.Kernel{Name: "fake_" + v, Workgroup: [3]int{1, 1, 1}, Access: []gpu.Access{gpu.Write}, Host: func(a gpu.Args) { a.U(0)[0] = f.values[v] }}
+	return &gpu.Kernel{Name: "fake_" + v, Workgroup: [3]int{1, 1, 1}, Access: []gpu.Access{gpu.Write},
+		Host: func(a gpu.Args) { a.U(0)[0] = f.values[v] }}
 }
 
 func (f fake) Trial(d gpu.Device) (*wgsl.Trial, error) {
@@ -68,7 +70,8 @@ func (f fake) Trial(d gpu.Device) (*wgsl.Trial, error) {
 }
 
 func TestWrongVariantsAreLeftOut(t *testing.T) {
-	f := fake{values: map[string]uint32{"a": 7, "b": 8, "broken": 7, "c": 7}, names: []string{"a", "b", "broken", "c", "refused"}}
+	f := fake{values: map[string]uint32{"a": 7, "b": 8, "broken": 7, "c": 7},
+		names: []string{"a", "b", "broken", "c", "refused"}}
 	o := quick
 	o.Compiles = func(k *gpu.Kernel) error {
 		if k.Name == "fake_refused" {
@@ -85,7 +88,8 @@ func TestWrongVariantsAreLeftOut(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	f.check = errors.New("output 0 is 7 where 9 is right")
-	if _, err := Class(context.Background(), gpu.NewHost(), f, quick); err == nil || !strings.Contains(err.Error(), "cannot compute fake: output 0 is 7 where 9 is right") {
+	if _, err := Class(context.Background(), gpu.NewHost(), f, quick); err == nil ||
+		!strings.Contains(err.Error(), "cannot compute fake: output 0 is 7 where 9 is right") {
 		t.Errorf("error %v", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -137,7 +141,7 @@ func (f slow) Trial(d gpu.Device) (*wgsl.Trial, error) {
 	run := t.Run
 	t.Run = func(p *gpu.Pass, v string) {
 		f.runs[v]++
-		time.Sleep(map[string]time.Duration{"a": time.Millisecond, "spills": 500 * time.Millisecond, "c": time.Millisecond}[v])
+		time.Sleep(map[string]time.Duration{"a": time.Millisecond, "c": time.Millisecond, "spills": time.Second / 2}[v])
 		run(p, v)
 	}
 	return t, nil

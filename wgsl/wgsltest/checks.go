@@ -23,7 +23,8 @@ func Declared(t *testing.T, kernels []*gpu.Kernel) {
 		}
 		seen[k.Name] = true
 		if len(k.Access) > gpu.MaxStorage {
-			t.Errorf("kernel %s binds %d storage buffers, at most %d are everywhere", k.Name, len(k.Access), gpu.MaxStorage)
+			t.Errorf("kernel %s binds %d storage buffers, at most %d are everywhere", k.Name, len(k.Access),
+				gpu.MaxStorage)
 		}
 		if k.DTypes != nil && len(k.DTypes) != len(k.Access) {
 			t.Errorf("kernel %s: types of %d bindings of %d", k.Name, len(k.DTypes), len(k.Access))
@@ -40,14 +41,16 @@ func Declared(t *testing.T, kernels []*gpu.Kernel) {
 		if got := strings.Count(k.Source, "var<storage"); got != len(k.Access) {
 			t.Errorf("kernel %s: %d storage bindings in its source, %d declared", k.Name, got, len(k.Access))
 		}
-		if want := fmt.Sprintf("@binding(%d) var<uniform> params: Params", len(k.Access)); !strings.Contains(k.Source, want) {
+		if want := fmt.Sprintf("@binding(%d) var<uniform> params: Params", len(k.Access)); !strings.Contains(k.Source,
+			want) {
 			t.Errorf("kernel %s: no %q in its source", k.Name, want)
 		}
 		entry := k.Entry
 		if entry == "" {
 			entry = k.Name
 		}
-		if want := fmt.Sprintf("@workgroup_size(%d, %d, %d)\nfn %s(", k.Workgroup[0], k.Workgroup[1], k.Workgroup[2], entry); !strings.Contains(k.Source, want) {
+		if want := fmt.Sprintf("@workgroup_size(%d, %d, %d)\nfn %s(", k.Workgroup[0], k.Workgroup[1], k.Workgroup[2],
+			entry); !strings.Contains(k.Source, want) {
 			t.Errorf("kernel %s: no %q in its source", k.Name, want)
 		}
 		if !strings.Contains(k.Source, "struct Params { origin: vec3<u32>,") {
@@ -60,8 +63,10 @@ func Declared(t *testing.T, kernels []*gpu.Kernel) {
 // compiler renames some words that a target reserves, yet not these (gfx-rs/wgpu
 // issues 4545 and 5347), so that a kernel which uses one compiles on Vulkan and
 // DX12 and not on a Mac.
-var metalWords = strings.Fields("assert half bfloat short uchar ushort ulong size_t ptrdiff_t int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t " +
-	"thread object_data metal vec packed_vec matrix atomic atomic_int atomic_uint atomic_bool atomic_float char16_t char32_t noexcept static_assert thread_local")
+var metalWords = strings.Fields("assert half bfloat short uchar ushort ulong size_t ptrdiff_t int8_t uint8_t " +
+	"int16_t uint16_t int32_t uint32_t int64_t uint64_t " +
+	"thread object_data metal vec packed_vec matrix atomic atomic_int atomic_uint atomic_bool atomic_float " +
+	"char16_t char32_t noexcept static_assert thread_local")
 
 // NoWordOfMetal fails for a kernel that uses one of them.
 func NoWordOfMetal(t *testing.T, kernels []*gpu.Kernel) {
@@ -125,7 +130,8 @@ func Golden(t *testing.T, k *gpu.Kernel, update bool) {
 		t.Fatal(err)
 	}
 	if got := strings.ReplaceAll(string(text), "\r\n", "\n"); got != k.Source {
-		t.Errorf("%s is not what the template gives: if that was meant, run the test with -update and review the difference", path)
+		t.Errorf("%s is not what the template gives: if that was meant, run the test with -update and review the "+
+			"difference", path)
 	}
 	written := *k
 	written.Source = string(text)

@@ -112,7 +112,8 @@ func Compare(t *testing.T, name string, got, want []float32, tol Tolerance) {
 		}
 	}
 	if worst > 1 {
-		t.Errorf("%s: element %d of %d is %g, want %g: %.0f%% of the allowance", name, at, len(got), got[at], want[at], 100*worst)
+		t.Errorf("%s: element %d of %d is %g, want %g: %.0f%% of the allowance", name, at, len(got), got[at], want[at],
+			100*worst)
 	}
 }
 

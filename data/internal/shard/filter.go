@@ -36,7 +36,8 @@ func (f Filter) Check() error {
 	case f.MinScore != nil && (math.IsNaN(*f.MinScore) || math.IsInf(*f.MinScore, 0)):
 		return fmt.Errorf("a minimum score of %v", *f.MinScore)
 	case f.MinChars < 0 || f.MaxChars < 0:
-		return fmt.Errorf("a minimum of %d characters and a maximum of %d; both must be 0 or more", f.MinChars, f.MaxChars)
+		return fmt.Errorf("a minimum of %d characters and a maximum of %d; both must be 0 or more", f.MinChars,
+			f.MaxChars)
 	case f.MaxChars > 0 && f.MaxChars < f.MinChars:
 		return fmt.Errorf("a maximum of %d characters is below the minimum of %d", f.MaxChars, f.MinChars)
 	case !(f.Holdout >= 0 && f.Holdout < 1) || f.HeldOut && f.Holdout == 0:
@@ -150,8 +151,10 @@ func (d Dropped) Total() int64 { return d.Nulls + d.Skipped + d.Filtered() }
 // Plus is the sum of two counts.
 func (d Dropped) Plus(o Dropped) Dropped {
 	return Dropped{
-		Nulls: d.Nulls + o.Nulls, Skipped: d.Skipped + o.Skipped, LowScore: d.LowScore + o.LowScore, Language: d.Language + o.Language,
-		Short: d.Short + o.Short, Long: d.Long + o.Long, HeldOut: d.HeldOut + o.HeldOut, Duplicate: d.Duplicate + o.Duplicate,
+		Nulls: d.Nulls + o.Nulls, Skipped: d.Skipped + o.Skipped, LowScore: d.LowScore + o.LowScore,
+		Language: d.Language + o.Language,
+		Short:    d.Short + o.Short, Long: d.Long + o.Long, HeldOut: d.HeldOut + o.HeldOut,
+		Duplicate: d.Duplicate + o.Duplicate,
 	}
 }
 

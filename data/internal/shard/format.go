@@ -82,7 +82,8 @@ func (d Damage) Unwrap() error { return d.Err }
 
 // Changed says that a file is not what it was.
 func Changed(path string, size int64, known Layout) error {
-	return fmt.Errorf("%s: the file changed while in use: it has %d bytes, had %d bytes and %d rows", path, size, known.Size, known.Rows())
+	return fmt.Errorf("%s: the file changed while in use: it has %d bytes, had %d bytes and %d rows", path, size,
+		known.Size, known.Rows())
 }
 
 // Request is what is wrong with what was asked of a file, not with the file.

@@ -26,7 +26,8 @@ func TestVariants(t *testing.T) {
 		f := &Family{Name: "x", types: c.types, variants: map[Storage]*gpu.Kernel{}}
 		got := ""
 		for _, s := range Storages {
-			f.variants[s] = &gpu.Kernel{Name: "x" + s.Suffix(), Access: make([]gpu.Access, len(c.in)), DTypes: s.DTypes(c.types), Host: func(gpu.Args) { got = "x" + s.Suffix() }}
+			f.variants[s] = &gpu.Kernel{Name: "x" + s.Suffix(), Access: make([]gpu.Access, len(c.in)),
+				DTypes: s.DTypes(c.types), Host: func(gpu.Args) { got = "x" + s.Suffix() }}
 		}
 		d := gpu.NewHost()
 		var tensors []gpu.Tensor

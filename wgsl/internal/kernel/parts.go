@@ -13,7 +13,8 @@ func Shaped(p *gpu.Pass, name string, t gpu.Tensor, rows, columns int) bool {
 		return false
 	}
 	if t.Rows() != rows || t.Cols() != columns {
-		p.Fail(fmt.Errorf("%s: tensor %s is (%d, %d) where (%d, %d) is needed", name, t.Name, t.Rows(), t.Cols(), rows, columns))
+		p.Fail(fmt.Errorf("%s: tensor %s is (%d, %d) where (%d, %d) is needed", name, t.Name, t.Rows(), t.Cols(), rows,
+			columns))
 		return false
 	}
 	return true
@@ -44,7 +45,8 @@ func EachRows(p *gpu.Pass, name string, t gpu.Tensor, do func(first int, part gp
 	}
 	most := t.PartRows(limit)
 	if most == 0 {
-		p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for rows of tensor %s (%d bytes)", name, limit, t.Name, t.Bytes()/int64(t.Rows())))
+		p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for rows of tensor %s (%d bytes)", name, limit,
+			t.Name, t.Bytes()/int64(t.Rows())))
 		return
 	}
 	for first := 0; first < t.Rows(); first += most {
@@ -82,7 +84,8 @@ func (f *Family) Flat(p *gpu.Pass, bytes int, params []uint32, first gpu.Tensor,
 		return
 	}
 	EachFlat(p, func(n int, views []gpu.Tensor) {
-		f.Run(p, gpu.Call{Groups: Groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: views, Work: Traffic(bytes, n)})
+		f.Run(p, gpu.Call{Groups: Groups1(n/8, 64), Params: append(p.Params(uint32(n/8)), params...), Tensors: views,
+			Work: Traffic(bytes, n)})
 	}, append([]gpu.Tensor{first}, others...)...)
 }
 

@@ -107,12 +107,14 @@ func (l *Library) Typed(name string, workgroup [3]int, access []gpu.Access, type
 
 // TypedWith puts prelude before the text of the file; shared is the bytes of
 // workgroup memory. Without both P and G there is nothing to combine.
-func (l *Library) TypedWith(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int, host func(gpu.Args)) *Family {
+func (l *Library) TypedWith(name string, workgroup [3]int, access []gpu.Access, types, prelude string, shared int,
+	host func(gpu.Args)) *Family {
 	among := Storages
 	if !strings.Contains(types, "P") || !strings.Contains(types, "G") {
 		among = Storages[:2]
 	}
-	return l.Family(gpu.Kernel{Name: name, Entry: name, Source: prelude + l.Text(name), Workgroup: workgroup, Shared: shared, Access: access, Host: host}, types, among)
+	return l.Family(gpu.Kernel{Name: name, Entry: name, Source: prelude + l.Text(name), Workgroup: workgroup,
+		Shared: shared, Access: access, Host: host}, types, among)
 }
 
 // Family declares a kernel for a list of storage types, of which each adds to

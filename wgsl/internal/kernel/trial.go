@@ -30,7 +30,8 @@ func (t *Trial) Tensor(name string, dtype gpu.DType, seed uint64, rows, cols int
 	if t.err != nil {
 		return x, nil
 	}
-	if x, t.err = t.dev.New(gpu.Spec{Name: "trial." + name, Class: gpu.Scratch, DType: dtype, Shape: []int{rows, cols}}); t.err != nil {
+	if x, t.err = t.dev.New(gpu.Spec{Name: "trial." + name, Class: gpu.Scratch, DType: dtype,
+		Shape: []int{rows, cols}}); t.err != nil {
 		return x, nil
 	}
 	t.tensors = append(t.tensors, x)
