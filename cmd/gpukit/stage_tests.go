@@ -161,9 +161,17 @@ func (k *kit) testFolder(name string) string {
 	return k.work
 }
 
+// testEnv is the environment of tests. The data that they share with other projects are not in the kit, and
+// tests of them skip, saying so.
 func (k *kit) testEnv() []string {
-	return []string{"STEPLM_GPU=require", "STEPLM_DEVICE=" + k.Device,
-		"XDG_CACHE_HOME=" + filepath.Join(k.work, "cache"), "TMPDIR=" + tempFolder(k.work)}
+	env := []string{
+		"STEPLM_GPU=require", "STEPLM_DEVICE=" + k.Device,
+		"XDG_CACHE_HOME=" + filepath.Join(k.work, "cache"), "TMPDIR=" + tempFolder(k.work),
+	}
+	if os.Getenv("STEPLM_DATA") == "" {
+		env = append(env, "STEPLM_DATA="+k.path("shared-data"))
+	}
+	return env
 }
 
 // tempFolder is a folder of the kit's for what tests write, which goes with the kit's.
