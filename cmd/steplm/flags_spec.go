@@ -135,15 +135,7 @@ func asUsage(err error) error {
 		}
 		return usageError{errors.New(text)}
 	case errors.As(err, &missing):
-		var list []string
-		for _, any := range missing.Options {
-			var flags []string
-			for _, o := range any {
-				flags = append(flags, flagOf(o))
-			}
-			list = append(list, strings.Join(flags, " or "))
-		}
-		return usagef("missing flags: %s%s", strings.Join(list, ", "), missing.Hint)
+		return usagef("missing flags: %s", missing.Words(flagOf))
 	case errors.As(err, &differ):
 		runs := differ.Runs
 		if runs == "null" || runs == `""` {

@@ -21,16 +21,11 @@ type DataFlags struct {
 func sessionUI(json bool) session.UI {
 	return session.UI{
 		Progress: func(what string, total int64, unit string) session.Progress {
-			return sessionProgress{view.NewProgress(view.ProgressOutput(json), what, total, unit)}
+			return view.NewProgress(view.ProgressOutput(json), what, total, unit)
 		},
 		Warn: func(text string) { fmt.Fprintln(os.Stderr, "steplm: warning:", text) },
 	}
 }
-
-// sessionProgress is a bar as a session sees it.
-type sessionProgress struct{ *view.Progress }
-
-func (p sessionProgress) Note(text string) { p.Describe(text) }
 
 // describeSources is a line for each source, and where its ids are from.
 func describeSources(s *session.Session) (lines []string) {

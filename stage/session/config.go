@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,15 +63,20 @@ type Missing struct {
 }
 
 func (e *Missing) Error() string {
+	return "missing: " + e.Words(func(o advice.Option) string { return string(o) })
+}
+
+// Words lists what is missing, each option as name spells it.
+func (e *Missing) Words(name func(advice.Option) string) string {
 	var list []string
-	for _, any := range e.Options {
+	for _, options := range e.Options {
 		var words []string
-		for _, o := range any {
-			words = append(words, string(o))
+		for _, o := range options {
+			words = append(words, name(o))
 		}
 		list = append(list, strings.Join(words, " or "))
 	}
-	return fmt.Sprintf("missing: %s%s", strings.Join(list, ", "), e.Hint)
+	return strings.Join(list, ", ") + e.Hint
 }
 
 // base is the model before its dimensions are replaced.

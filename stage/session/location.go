@@ -26,8 +26,8 @@ type Location struct {
 	ended  chan struct{}
 }
 
-// CheckSources refuses options that say nothing of the paths.
-func CheckSources(shards int, stream bool, paths ...string) error {
+// checkSources refuses options that say nothing of the paths.
+func checkSources(shards int, stream bool, paths ...string) error {
 	if shards < 0 {
 		return badOption("shards", shards, "at least 0")
 	}

@@ -57,14 +57,23 @@ func Options() (names []advice.Option) {
 // Known reports whether an option is one of a Spec's.
 func Known(o advice.Option) bool { return slices.Contains(Options(), o) }
 
-// Get is an option's value, as JSON has it.
-func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
+// field is an option's.
+func (s *Spec) field(o advice.Option) (field, error) {
 	for _, f := range s.fields() {
 		if f.option == o {
-			return json.Marshal(f.value.Interface())
+			return f, nil
 		}
 	}
-	return nil, fmt.Errorf("no option %q", o)
+	return field{}, fmt.Errorf("no option %q", o)
+}
+
+// Get is an option's value, as JSON has it.
+func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
+	f, err := s.field(o)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(f.value.Interface())
 }
 
 // Set gives an option a value, which must be one of its type. Of a run's two lengths the one that is
@@ -74,24 +83,22 @@ func (s *Spec) Set(o advice.Option, value any) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range s.fields() {
-		if f.option != o {
-			continue
-		}
-		fresh := reflect.New(f.value.Type())
-		if err := json.Unmarshal(text, fresh.Interface()); err != nil {
-			return &OptionError{o, string(text), "it is no value of this option"}
-		}
-		f.value.Set(fresh.Elem())
-		switch o {
-		case optionSteps:
-			s.Schedule.Tokens = 0
-		case optionTokens:
-			s.Schedule.Steps = 0
-		}
-		return nil
+	f, err := s.field(o)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("no option %q", o)
+	fresh := reflect.New(f.value.Type())
+	if err := json.Unmarshal(text, fresh.Interface()); err != nil {
+		return &OptionError{o, string(text), "it is no value of this option"}
+	}
+	f.value.Set(fresh.Elem())
+	switch o {
+	case optionSteps:
+		s.Schedule.Tokens = 0
+	case optionTokens:
+		s.Schedule.Steps = 0
+	}
+	return nil
 }
 
 const (

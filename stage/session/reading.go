@@ -22,8 +22,8 @@ type reading struct {
 	sources   []data.Source
 }
 
-// SplitWeight reads PATH or PATH=WEIGHT. What exists under its whole name is a path.
-func SplitWeight(s string) (path string, weight float64, given bool) {
+// splitWeight reads PATH or PATH=WEIGHT. What exists under its whole name is a path.
+func splitWeight(s string) (path string, weight float64, given bool) {
 	at := strings.LastIndexByte(s, '=')
 	if at < 0 {
 		return s, 1, false
@@ -84,7 +84,7 @@ func (d Data) Check() error {
 	if d.Workers < 0 {
 		return badOption("workers", d.Workers, "it must be 1 or more")
 	}
-	return CheckSources(d.Shards, d.Stream, d.Train...)
+	return checkSources(d.Shards, d.Stream, d.Train...)
 }
 
 // read opens what Train names, with its caches. The seed is that of the order.
@@ -96,7 +96,7 @@ func (d Data) read(ctx context.Context, seed uint64, tok *tokenizer.Tokenizer, u
 		}
 	}()
 	for _, arg := range d.Train {
-		path, weight, given := SplitWeight(arg)
+		path, weight, given := splitWeight(arg)
 		switch {
 		case path == "":
 			return nil, &OptionError{Option: "data", Why: "it is empty"}

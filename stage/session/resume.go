@@ -112,7 +112,7 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		}
 	}
 	own.Output.Out = s.Output.Out
-	if slices.Contains(given, "data") && CheckSources(own.Data.Shards, own.Data.Stream, own.Data.Train...) != nil {
+	if slices.Contains(given, "data") && checkSources(own.Data.Shards, own.Data.Stream, own.Data.Train...) != nil {
 		own.Data.Shards, own.Data.Stream = 0, false // They were of what was on the hub and is here now.
 	}
 	return own, nil

@@ -194,7 +194,8 @@ func (s *Session) folder() (*stage.Folder, error) {
 		return nil, err
 	}
 	if s.longer {
-		f, _, err := stage.LengthenFolder(out, s.Recipe.Steps(), spec)
+		f, longer, err := stage.LengthenFolder(out, s.Recipe.Steps(), spec)
+		s.Recipe = longer // As the folder has it, which knows what its checkpoints name.
 		return f, err
 	}
 	return stage.CreateFolder(out, s.Recipe, spec)

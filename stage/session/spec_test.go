@@ -123,7 +123,7 @@ func TestWeights(t *testing.T) {
 		weight float64
 		given  bool
 	}{"a": {"a", 1, false}, "a=0.5": {"a", 0.5, true}, "a=b": {"a=b", 1, false}, odd: {odd, 1, false}, odd + "=2": {odd, 2, true}} {
-		if path, weight, given := SplitWeight(text); path != want.path || weight != want.weight || given != want.given {
+		if path, weight, given := splitWeight(text); path != want.path || weight != want.weight || given != want.given {
 			t.Errorf("%s: %s %g %t", text, path, weight, given)
 		}
 	}

@@ -8,9 +8,8 @@ type UI struct {
 	Warn     func(text string)
 }
 
-// Progress is slow work. Note says what it is at; Done ends it.
+// Progress is slow work; Done ends it.
 type Progress interface {
 	Set(done int64)
-	Note(text string)
 	Done()
 }
