@@ -49,7 +49,8 @@ func CreateFolder(dir string, r recipe.Recipe, spec any) (*Folder, error) {
 			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
 	}
 	for _, e := range entries {
-		if !slices.Contains([]string{lockFile, recipeFile + temporary, SpecFile, SpecFile + temporary}, e.Name()) { // a killed beginning
+		// a killed beginning
+		if !slices.Contains([]string{lockFile, recipeFile + temporary, SpecFile, SpecFile + temporary}, e.Name()) {
 			return nil, advice.With(fmt.Errorf("%s is not empty and holds no run (found %s)", dir, e.Name()),
 				advice.Way{{How: advice.Another, Option: advice.Out}})
 		}

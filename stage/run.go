@@ -70,7 +70,8 @@ func (r *Run) Resume(ctx context.Context) error {
 	at := filepath.Join(r.Folder.checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
-		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err, filepath.Join(r.Folder.checkpoints(), "LATEST"))
+		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err,
+			filepath.Join(r.Folder.checkpoints(), "LATEST"))
 	}
 	defer t.Free()
 	if err := r.Folder.openMetrics(metrics); err != nil {

@@ -82,7 +82,8 @@ func LoadTrainer(dev gpu.Device, r recipe.Recipe, b Batches, dir string) (t *Tra
 
 // loadTrainer is LoadTrainer of a recipe that its checkpoints know by another hash, as that of an
 // older format is.
-func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64,
+	err error) {
 	s, err := readState(dir, r, hash)
 	if err != nil {
 		return nil, 0, err
@@ -150,7 +151,8 @@ func parseState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 		s.Optimizer = fmt.Appendf(nil, `{"updates": %s}`, s.Updates)
 	}
 	if s.Stage < 0 || s.Stage >= len(r.Stages) || s.Step < 0 || s.Step > r.Steps() {
-		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1, s.Step, len(r.Stages), r.Steps())
+		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1,
+			s.Step, len(r.Stages), r.Steps())
 	}
 	return s, nil
 }

@@ -73,7 +73,8 @@ func TestOpenedCheckpointComputesAsTheTrainer(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got, want := openedLogits(t, tr, m), logits(t, tr, randomBatches(1, o.Batch, o.Model.Vocab, 9).list[0])
+					got, want := openedLogits(t, tr, m), logits(t, tr, randomBatches(1, o.Batch, o.Model.Vocab,
+						9).list[0])
 					if !sameBits(got, want) {
 						t.Errorf("step %d: logits differ by up to %g", step, largestGap(got, want))
 					}

@@ -62,13 +62,16 @@ func newStory(t testing.TB) story {
 	for shard := range 2 {
 		var rows []datatest.Row
 		for i := range 20 {
-			rows = append(rows, datatest.Row{Text: fmt.Sprintf("document %d of shard %d, %s", i, shard, strings.Repeat("abc ", i%5))})
+			rows = append(rows, datatest.Row{Text: fmt.Sprintf("document %d of shard %d, %s", i, shard,
+				strings.Repeat("abc ", i%5))})
 		}
-		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows, datatest.WriteOptions{RowGroup: 7}); err != nil {
+		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows,
+			datatest.WriteOptions{RowGroup: 7}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return story{Recipe: recipetest.Must(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(), "run"), Keep: 2, Eval: 1}
+	return story{Recipe: recipetest.Must(t, "step", storyOptions()), Shards: dir, Dir: filepath.Join(t.TempDir(),
+		"run"), Keep: 2, Eval: 1}
 }
 
 // in is the same story in another folder.
@@ -135,7 +138,9 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		return err
 	}
 	// Small blocks, so that the cursor crosses some.
-	l, err := data.NewMixture([]data.Source{{Shards: shards, Weight: 1}}, byteTokenizer{}, data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed, BlockWindows: 6, Shuffle: true})
+	l, err := data.NewMixture([]data.Source{{Shards: shards, Weight: 1}}, byteTokenizer{},
+		data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed,
+			BlockWindows: 6, Shuffle: true})
 	if err != nil {
 		return err
 	}

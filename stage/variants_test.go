@@ -37,7 +37,8 @@ func force(t *testing.T, d gpu.Device, r recipe.Recipe, last bool) {
 func TestVariantsTrainAlike(t *testing.T) {
 	d := gputest.Adapter(t)
 	o := recipetest.Tiny()
-	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+		Frozen: model.BF16}
 	r := recipetest.Must(t, "step", o)
 	var runs [2]whole
 	var used [2]map[string]gpu.Use
@@ -73,7 +74,8 @@ func TestCheckpointKeepsVariants(t *testing.T) {
 	}
 	again := gpu.NewHost()
 	force(t, again, r, false) // what this machine's cache says now
-	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3), filepath.Join(dir, checkpointsDir, "step-1"))
+	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3),
+		filepath.Join(dir, checkpointsDir, "step-1"))
 	if err != nil {
 		t.Fatal(err)
 	}

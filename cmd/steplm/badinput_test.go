@@ -138,8 +138,10 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{2, []string{"--out is empty"}, []string{"--out="}},
 		{2, []string{"--gpu-share 0", "above 0", "at most 1"}, []string{"--gpu-share", "0"}},
 		{2, []string{"--gpu-share 1.5", "at most 1"}, []string{"--gpu-share", "1.5"}},
-		{2, []string{"--trace-steps 0", "1 or more"}, []string{"--trace", filepath.Join(notEmpty, "t.json"), "--trace-steps", "0"}},
-		{1, []string{"--trace", filepath.Join(file, "t.json"), "no directory"}, []string{"--trace", filepath.Join(file, "t.json")}},
+		{2, []string{"--trace-steps 0", "1 or more"}, []string{"--trace", filepath.Join(notEmpty, "t.json"),
+			"--trace-steps", "0"}},
+		{1, []string{"--trace", filepath.Join(file, "t.json"), "no directory"},
+			[]string{"--trace", filepath.Join(file, "t.json")}},
 		{1, []string{"--trace", notEmpty, "no file"}, []string{"--trace", notEmpty}},
 		{2, []string{"--precision", "f32", "f17"}, []string{"--precision", "f17"}},
 		{1, []string{"flash8", "f32"}, []string{"--precision", "f32", "--states", "flash8"}},
@@ -151,7 +153,8 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{2, []string{"--split a,b", "13,11", "real"}, []string{"--split", "a,b"}},
 		{2, []string{"--memory-limit", `"6 apples"`, "6GiB"}, []string{"--memory-limit", "6 apples"}},
 		{2, []string{"--memory-limit", `"-1GiB"`}, []string{"--memory-limit=-1GiB"}},
-		{1, []string{"--memory-limit", "does not fit into 2.0 KiB", "smallest arrangement", "MiB more", "--states flash8"}, []string{"--memory-limit", "2KiB"}},
+		{1, []string{"--memory-limit", "does not fit into 2.0 KiB", "smallest arrangement", "MiB more",
+			"--states flash8"}, []string{"--memory-limit", "2KiB"}},
 	} {
 		refused(t, m, c.code, c.parts, append(c.flags, "--device", "host")...)
 	}
@@ -185,11 +188,13 @@ func TestPretrainRefusesWhatDoesNotFit(t *testing.T) {
 	m := newMaterial(t)
 	for _, device := range devices(t) {
 		refused(t, m, 1, []string{
-			"stage 1 of 2", "does not fit", "TiB more", "are free (weights", "gradients", "optimizer", "activations", "scratch", "total", "choose a smaller model",
+			"stage 1 of 2", "does not fit", "TiB more", "are free (weights", "gradients", "optimizer", "activations",
+			"scratch", "total", "choose a smaller model",
 		}, "--hidden", "65536", "--ffn", "262144", "--layers", "64", "--split", "32,32", "--device", device)
 	}
 	// Only the last stage is too large: found before the first begins.
-	refused(t, m, 1, []string{"stage 2 of 2", "does not fit"}, "--hidden", "4096", "--ffn", "16384", "--layers", "5001", "--split", "1,5000", "--device", "host")
+	refused(t, m, 1, []string{"stage 2 of 2", "does not fit"}, "--hidden", "4096", "--ffn", "16384", "--layers", "5001",
+		"--split", "1,5000", "--device", "host")
 }
 
 func TestPretrainRefusesUnknownDevice(t *testing.T) {
@@ -273,7 +278,8 @@ func TestDiskFullWhileSaving(t *testing.T) {
 	straight := newRun(t)
 	flags := func(out string) []string {
 		// The second stage's checkpoints are more than twice as large as the first's.
-		return m.pretrain(out, "--hidden", "64", "--ffn", "256", "--split", "1,3", "--rank", "4", "--save-every", "2", "--device", "host")
+		return m.pretrain(out, "--hidden", "64", "--ffn", "256", "--split", "1,3", "--rank", "4", "--save-every", "2",
+			"--device", "host")
 	}
 	succeed(t, "", flags(straight)...)
 	size := func(step string) int64 {
@@ -290,7 +296,8 @@ func TestDiskFullWhileSaving(t *testing.T) {
 			if runtime.GOOS == "windows" {
 				t.Skip("Windows does not limit a process's files")
 			}
-			blocks := int64(len(clitest.Contents(t, straight, "checkpoints", "step-8", "optimizer.safetensors"))) / 512 / 2
+			blocks := int64(len(clitest.Contents(t, straight, "checkpoints", "step-8",
+				"optimizer.safetensors"))) / 512 / 2
 			return shell(t, "ulimit -f "+jsonOf(t, blocks), args)
 		},
 		"full disk": func(t *testing.T, dir string, args []string) *exec.Cmd {
@@ -310,11 +317,13 @@ func TestDiskFullWhileSaving(t *testing.T) {
 			dir := t.TempDir()
 			run := filepath.Join(dir, "run")
 			_, stderr, code := finish(t, limited(t, dir, flags(run)), "")
-			checkFailure(t, name, stderr, code, 1, "saving", "step-4", "safetensors", "bytes of", "nothing was changed", "the unfinished files were removed")
+			checkFailure(t, name, stderr, code, 1, "saving", "step-4", "safetensors", "bytes of", "nothing was changed",
+				"the unfinished files were removed")
 			if name == "full disk" && !strings.Contains(stderr, "make room") {
 				t.Errorf("not told what to do: %s", stderr)
 			}
-			if left := clitest.Entries(t, filepath.Join(run, "checkpoints")); !slices.Equal(left, []string{"LATEST", "step-2", "step-3"}) {
+			if left := clitest.Entries(t, filepath.Join(run, "checkpoints")); !slices.Equal(left,
+				[]string{"LATEST", "step-2", "step-3"}) {
 				t.Errorf("checkpoints are %q", left)
 			}
 			if name == "full disk" {

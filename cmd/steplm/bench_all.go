@@ -56,7 +56,8 @@ func (c *benchAllCmd) Run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, io.Writer, gpu.Device) ([]claim, error)
-	}{{"matmul", c.matmul}, {"shapes", c.shapes}, {"attention", c.attention}, {"step", c.step}, {"stages", c.stages}, {"readme", c.readme}} {
+	}{{"matmul", c.matmul}, {"shapes", c.shapes}, {"attention", c.attention}, {"step", c.step}, {"stages",
+		c.stages}, {"readme", c.readme}} {
 		if slices.Contains(c.Skip, part.name) {
 			continue
 		}
@@ -97,7 +98,8 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 				return nil, err
 			}
 			cut := wgsl.Cut(class, dev.Limits())
-			if _, err := c.TuneFlags.tune(ctx, dev, map[string]float64{cut.String(): math.Inf(1)}, precision, c.JSON); err != nil {
+			if _, err := c.TuneFlags.tune(ctx, dev, map[string]float64{cut.String(): math.Inf(1)}, precision,
+				c.JSON); err != nil {
 				return nil, err
 			}
 			names[i] = chosen(dev, class)
@@ -119,11 +121,13 @@ func (c *benchAllCmd) matmul(ctx context.Context, w io.Writer, dev gpu.Device) (
 		}
 		for i, x := range list {
 			what := transpose + " " + []string{"f32, baseline", "f32", "bf16"}[i]
-			got := claim{What: what + " at 1024^3 of the baseline", Asked: []string{"", ">= 1", ">= 1.2"}[i], Time: overTurns(list[0].wall, x.wall)}
+			got := claim{What: what + " at 1024^3 of the baseline", Asked: []string{"", ">= 1", ">= 1.2"}[i],
+				Time: overTurns(list[0].wall, x.wall)}
 			if dev.Limits().CPU {
 				got.CPU = overTurns(list[0].cpu, x.cpu)
 			}
-			rows = append(rows, []string{what, names[i], view.Figure(2 * 1024 * 1024 * 1024 / x.median() / 1e9), view.Figure(got.Time), view.Figure(got.CPU)})
+			rows = append(rows, []string{what, names[i], view.Figure(2 * 1024 * 1024 * 1024 / x.median() / 1e9),
+				view.Figure(got.Time), view.Figure(got.CPU)})
 			if i > 0 {
 				claims = append(claims, got)
 			}
@@ -148,7 +152,8 @@ func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) (
 	if _, err := c.TuneFlags.tune(ctx, dev, work, r.Storage.Precision, c.JSON); err != nil {
 		return nil, err
 	}
-	worst := claim{What: "tuner's choice of the best variant, worst shape of 60m at 512 rows", Asked: ">= 0.9", Time: math.Inf(1)}
+	worst := claim{What: "tuner's choice of the best variant, worst shape of 60m at 512 rows", Asked: ">= 0.9",
+		Time: math.Inf(1)}
 	rows := [][]string{{"class", "chosen", "GFLOP/s", "best", "chosen / best", "by CPU time"}}
 	for _, word := range slices.Sorted(maps.Keys(work)) {
 		class, err := wgsl.ParseClass(word)
@@ -170,7 +175,8 @@ func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) (
 }
 
 // shape times all variants of a class in turns, each beside the chosen one.
-func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Class) (row []string, got claim, err error) {
+func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Class) (row []string, got claim,
+	err error) {
 	trial, err := class.Trial(dev)
 	if err != nil {
 		return nil, got, err
@@ -200,7 +206,8 @@ func (c *benchAllCmd) shape(ctx context.Context, dev gpu.Device, class wgsl.Clas
 	if dev.Limits().CPU {
 		got.CPU = cpu
 	}
-	return []string{class.String(), choice, view.Figure(trial.Work / list[0].median() / 1e9), best, view.Figure(got.Time), view.Figure(got.CPU)}, got, nil
+	return []string{class.String(), choice, view.Figure(trial.Work / list[0].median() / 1e9), best,
+		view.Figure(got.Time), view.Figure(got.CPU)}, got, nil
 }
 
 func (c *benchAllCmd) attention(ctx context.Context, w io.Writer, dev gpu.Device) (claims []claim, err error) {
@@ -266,7 +273,8 @@ func readmeSpec() session.Spec {
 	number := func(n int) *int { return &n }
 	tied := true
 	spec.Model = session.Model{
-		Hidden: number(96), FFN: number(336), Layers: number(8), Heads: number(4), Vocab: number(4096), Tied: &tied, MaxSeqLen: number(128), SeqLen: number(128),
+		Hidden: number(96), FFN: number(336), Layers: number(8), Heads: number(4), Vocab: number(
+			4096), Tied: &tied, MaxSeqLen: number(128), SeqLen: number(128),
 	}
 	spec.Method.Rank = number(8)
 	return spec
@@ -281,7 +289,8 @@ func (c *benchAllCmd) readme(ctx context.Context, w io.Writer, dev gpu.Device) (
 func (b stepBench) claims(name string) (list []claim) {
 	for _, s := range b.Stages {
 		if s.TimeRatio > 0 {
-			list = append(list, claim{fmt.Sprintf("%s, %s: time / operations, both of vanilla's", name, s.Name), "0.9 to 1.1", s.TimeRatio / s.FLOPRatio, s.CPURatio / s.FLOPRatio})
+			list = append(list, claim{fmt.Sprintf("%s, %s: time / operations, both of vanilla's", name, s.Name),
+				"0.9 to 1.1", s.TimeRatio / s.FLOPRatio, s.CPURatio / s.FLOPRatio})
 		}
 	}
 	return list

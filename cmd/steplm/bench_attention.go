@@ -29,21 +29,23 @@ type benchAttentionCmd struct {
 
 // attentionBench is one shape's measurement.
 type attentionBench struct {
-	Device    string            `json:"device"`
-	Precision string            `json:"precision"`
-	Batch     int               `json:"batch"`
-	Heads     int               `json:"heads"`
-	KVHeads   int               `json:"kv_heads"`
-	SeqLen    int               `json:"seq_len"`
-	HeadSize  int               `json:"head_size"`
-	GFLOPS    float64           `json:"gflops"` // both ways
-	Tokens    float64           `json:"tokens_per_second"`
-	Forward   attentionTiming   `json:"forward"`
-	Backward  attentionTiming   `json:"backward"`
-	Ratio     float64           `json:"backward_to_forward"`               // of their seconds
-	CPURatio  float64           `json:"backward_to_forward_cpu,omitempty"` // of their seconds on CPUs, where the device computes there
-	Variant   map[string]string `json:"variant,omitempty"`                 // by class of kernels, where there is a choice
-	Peak      float64           `json:"peak_gflops,omitempty"`
+	Device    string          `json:"device"`
+	Precision string          `json:"precision"`
+	Batch     int             `json:"batch"`
+	Heads     int             `json:"heads"`
+	KVHeads   int             `json:"kv_heads"`
+	SeqLen    int             `json:"seq_len"`
+	HeadSize  int             `json:"head_size"`
+	GFLOPS    float64         `json:"gflops"` // both ways
+	Tokens    float64         `json:"tokens_per_second"`
+	Forward   attentionTiming `json:"forward"`
+	Backward  attentionTiming `json:"backward"`
+	Ratio     float64         `json:"backward_to_forward"` // of their seconds
+	// of their seconds on CPUs, where the device computes there
+	CPURatio float64 `json:"backward_to_forward_cpu,omitempty"`
+	// by class of kernels, where there is a choice
+	Variant map[string]string `json:"variant,omitempty"`
+	Peak    float64           `json:"peak_gflops,omitempty"`
 }
 
 type attentionTiming struct {
@@ -85,7 +87,8 @@ func newAttentionTensors(d gpu.Device, dtype gpu.DType, s attention.Shape) (*att
 		dtype gpu.DType
 		shape []int
 	}{
-		{&x.q, "q", dtype, rows}, {&x.out, "out", dtype, rows}, {&x.dout, "dout", dtype, rows}, {&x.dq, "dq", dtype, rows},
+		{&x.q, "q", dtype, rows}, {&x.out, "out", dtype, rows}, {&x.dout, "dout", dtype, rows}, {&x.dq, "dq", dtype,
+			rows},
 		{&x.k, "k", dtype, keys}, {&x.v, "v", dtype, keys}, {&x.dk, "dk", dtype, keys}, {&x.dv, "dv", dtype, keys},
 		{&x.lse, "lse", gpu.F32, stats}, {&x.delta, "delta", gpu.F32, stats},
 	} {
@@ -155,7 +158,8 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	if err != nil {
 		return attentionBench{}, err
 	}
-	b := attentionBench{Device: dev.Name(), Precision: c.Precision, Batch: s.B, Heads: s.H, KVHeads: s.KV, SeqLen: s.T, HeadSize: s.D}
+	b := attentionBench{Device: dev.Name(), Precision: c.Precision, Batch: s.B, Heads: s.H, KVHeads: s.KV, SeqLen: s.T,
+		HeadSize: s.D}
 	dtype := types(c.Precision)
 	// What there is a choice for, and whether kernels exist at all.
 	dry := gpu.NewDry(dev.Limits())
@@ -183,7 +187,8 @@ func (c *benchAttentionCmd) measure(ctx context.Context, dev gpu.Device) (attent
 	}
 	defer x.free(dev)
 	forward, backward := timedPass(dev, x.lse, x.forward), timedPass(dev, x.dk, x.backward)
-	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, view.ProgressOutput(c.JSON), "attention"); err != nil {
+	if err := takeTurns(ctx, []*timed{forward, backward}, c.Steps, view.ProgressOutput(c.JSON),
+		"attention"); err != nil {
 		return b, err
 	}
 	b.Variant = variants(dev, classes)
@@ -206,21 +211,26 @@ func (x *attentionTensors) timing(t *timed, flops float64, operands ...gpu.Tenso
 	for _, o := range operands {
 		bytes += o.Bytes()
 	}
-	return attentionTiming{Seconds: s, GFLOPS: flops / s / 1e9, GBPerSecond: float64(bytes) / s / 1e9, Tokens: float64(x.shape.B*x.shape.T) / s, Spread: t.spread()}
+	return attentionTiming{Seconds: s, GFLOPS: flops / s / 1e9, GBPerSecond: float64(bytes) / s / 1e9,
+		Tokens: float64(x.shape.B*x.shape.T) / s, Spread: t.spread()}
 }
 
 func (b attentionBench) name() string {
-	return fmt.Sprintf("%s, %d sequences of %d, %d heads (%d key-value) of %d", b.Precision, b.Batch, b.SeqLen, b.Heads, b.KVHeads, b.HeadSize)
+	return fmt.Sprintf("%s, %d sequences of %d, %d heads (%d key-value) of %d", b.Precision, b.Batch, b.SeqLen, b.Heads,
+		b.KVHeads, b.HeadSize)
 }
 
 func (b attentionBench) print(w io.Writer) {
-	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device, view.Figure(b.Ratio), view.Figure(b.CPURatio))
+	fmt.Fprintf(w, "attention %s on %s: backward takes %s times forward (CPU time: %s)\n", b.name(), b.Device,
+		view.Figure(b.Ratio), view.Figure(b.CPURatio))
 	rows := [][]string{{"", "ms", "spread", "GFLOP/s", "of the products' best", "GB/s", "tokens/s"}}
 	for _, t := range []struct {
 		name string
 		attentionTiming
 	}{{"forward", b.Forward}, {"backward", b.Backward}} {
-		rows = append(rows, []string{t.name, view.Figure(1e3 * t.Seconds), view.PerCent(t.Spread), view.Figure(t.GFLOPS), view.PerCent(view.Ratio(t.GFLOPS, b.Peak)), view.Figure(t.GBPerSecond), view.Figure(t.Tokens)})
+		rows = append(rows, []string{t.name, view.Figure(1e3 * t.Seconds), view.PerCent(t.Spread),
+			view.Figure(t.GFLOPS), view.PerCent(view.Ratio(t.GFLOPS, b.Peak)), view.Figure(t.GBPerSecond), view.Figure(
+				t.Tokens)})
 	}
 	view.Table(w, 1, rows)
 	for _, class := range slices.Sorted(maps.Keys(b.Variant)) {

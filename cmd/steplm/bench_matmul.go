@@ -133,7 +133,8 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 	if !slices.Contains(list, b.Chosen) {
 		list = append(list, b.Chosen)
 	}
-	r, err := tune.Class(ctx, dev, only{class, list}, tune.Options{Budget: time.Duration(c.Seconds * float64(time.Second))})
+	r, err := tune.Class(ctx, dev, only{class, list},
+		tune.Options{Budget: time.Duration(c.Seconds * float64(time.Second))})
 	if err != nil {
 		return b, err
 	}
@@ -150,7 +151,8 @@ func (c *benchMatmulCmd) measure(ctx context.Context, dev gpu.Device) (matmulBen
 	flops := 2 * float64(c.M) * float64(c.N) * float64(c.K)
 	b.Seconds = flops / b.GFLOPS / 1e9
 	size := map[string]float64{model.F32: 4, model.BF16: 2}[c.Precision]
-	b.GBPerSecond = size * (float64(c.M)*float64(c.K) + float64(c.K)*float64(c.N) + float64(c.M)*float64(c.N)) / b.Seconds / 1e9
+	b.GBPerSecond = size * (float64(c.M)*float64(c.K) + float64(c.K)*float64(c.N) +
+		float64(c.M)*float64(c.N)) / b.Seconds / 1e9
 	b.Peak = peak / 1e9
 	b.PeakShare = view.Ratio(b.GFLOPS, b.Peak)
 	return b, nil
@@ -171,14 +173,17 @@ func (b matmulBench) name() string {
 }
 
 func (b matmulBench) print(w io.Writer) {
-	fmt.Fprintf(w, "%s on %s: %s GFLOP/s, %s GB/s, %s ms, %s of the products' best (%s)\n", b.name(), b.Device, view.Figure(b.GFLOPS), view.Figure(b.GBPerSecond), view.Figure(1e3*b.Seconds), view.PerCent(view.Ratio(b.GFLOPS, b.Peak)), b.Variant)
+	fmt.Fprintf(w, "%s on %s: %s GFLOP/s, %s GB/s, %s ms, %s of the products' best (%s)\n", b.name(), b.Device,
+		view.Figure(b.GFLOPS), view.Figure(b.GBPerSecond), view.Figure(1e3*b.Seconds), view.PerCent(view.Ratio(b.GFLOPS,
+			b.Peak)), b.Variant)
 	rows := [][]string{{"variant", "GFLOP/s", "of the best", ""}}
 	for _, r := range b.Variants {
 		note := ""
 		if r.Variant == b.Chosen {
 			note = "the device's choice"
 		}
-		rows = append(rows, []string{r.Variant, view.Figure(r.GFLOPS), view.PerCent(view.Ratio(r.GFLOPS, b.Variants[0].GFLOPS)), note})
+		rows = append(rows, []string{r.Variant, view.Figure(r.GFLOPS),
+			view.PerCent(view.Ratio(r.GFLOPS, b.Variants[0].GFLOPS)), note})
 	}
 	view.Table(w, 1, rows)
 	for _, why := range b.Excluded {

@@ -37,7 +37,8 @@ func newReplays(dev gpu.Device, rp *gpu.Replay, calls []gpu.Call) ([]replayed, e
 			return nil, err
 		}
 		at[key] = len(list)
-		list = append(list, replayed{timedPass(dev, own.Tensors[0], func(p *gpu.Pass) { p.Run(own) }), c.Kernel.Name, 1, c.Work})
+		list = append(list, replayed{timedPass(dev, own.Tensors[0], func(p *gpu.Pass) { p.Run(own) }), c.Kernel.Name, 1,
+			c.Work})
 	}
 	return list, nil
 }

@@ -161,7 +161,7 @@ func (d *handed) Read(t gpu.Tensor, at int, words []uint32) error {
 func trainable(r recipe.Recipe) recipe.Recipe {
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
-		r.Stages[i].LR, r.Stages[i].AdapterLR = 1e-6, 1e-6
+		r.Stages[i].LR, r.Stages[i].LoRALR = 1e-6, 1e-6
 	}
 	r.Optimizer.MaxNorm = 1
 	return r
@@ -177,10 +177,12 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 	var list []*stepRunner
 	for i, l := range layouts {
 		f := l.FLOPs(r.Batch)
-		for _, part := range []*float64{&f.Forward, &f.Backward, &f.WeightGradients, &f.Adapters, &f.Attention, &f.Head, &f.Recomputation} {
+		for _, part := range []*float64{&f.Forward, &f.Backward, &f.WeightGradients, &f.LoRA, &f.Attention, &f.Head,
+			&f.Recomputation} {
 			*part *= float64(r.GradAccum)
 		}
-		x := &stepRunner{recipe: r, stage: i, specs: r.Specs(l), stageBench: stageBench{Name: r.Method, Layers: len(l.Blocks), FLOPs: f, Total: f.Total()}}
+		x := &stepRunner{recipe: r, stage: i, specs: r.Specs(l), stageBench: stageBench{Name: r.Method,
+			Layers: len(l.Blocks), FLOPs: f, Total: f.Total()}}
 		if len(layouts) > 1 {
 			x.Name = fmt.Sprintf("%s: %d", r.Method, i+1)
 		}
@@ -192,7 +194,8 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 // begin allocates the stage and prepares what there is to time.
 func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) (err error) {
 	d := &handed{Device: dev}
-	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1), x.stage); err != nil {
+	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1),
+		x.stage); err != nil {
 		return err
 	}
 	x.step = &timed{once: func() (spent, error) {
@@ -230,7 +233,8 @@ func (x *stepRunner) sum(dev gpu.Device, peak float64) {
 // measureSteps times the steps of every stage in turns with its products and attention by
 // themselves and with the device's best product. Where memory does not suffice for
 // all stages at once, one stage follows another.
-func measureSteps(ctx context.Context, dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe, steps int, tuning TuneFlags, quiet bool) (stepBench, error) {
+func measureSteps(ctx context.Context, dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe, steps int,
+	tuning TuneFlags, quiet bool) (stepBench, error) {
 	b := stepBench{Device: dev.Name(), Method: r.Method, Model: r.Model, Batch: r.Batch, Accum: r.GradAccum}
 	runners, work, err := runnersOf(dev, r, beside)
 	if err != nil {
@@ -284,7 +288,8 @@ func measureSteps(ctx context.Context, dev gpu.Device, r recipe.Recipe, beside *
 
 // runnersOf lists the stages, vanilla's before STEP's, and what they spend in classes of
 // kernels.
-func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*stepRunner, work map[string]float64, err error) {
+func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*stepRunner, work map[string]float64,
+	err error) {
 	recipes := []recipe.Recipe{r}
 	if beside != nil {
 		recipes = []recipe.Recipe{*beside, r}
@@ -307,7 +312,8 @@ func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*
 
 // measureGroup measures stages that are on the device together, and the rate of its best
 // product meanwhile, in GFLOP/s; 0 on the host, which is nothing to judge.
-func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, steps int, quiet bool) (peak float64, err error) {
+func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, steps int, quiet bool) (peak float64,
+	err error) {
 	rp := gpu.NewReplay(dev)
 	defer rp.Free()
 	defer func() {
@@ -350,21 +356,28 @@ func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, step
 
 func (b stepBench) print(w io.Writer) {
 	c := b.Model
-	fmt.Fprintf(w, "steps of %d x %d tokens, %d micro-batches; hidden %d, FFN %d, %d layers, vocabulary %d; on %s\n", b.Batch.Batch, b.Batch.SeqLen, b.Accum, c.Hidden, c.FFN, c.Layers, c.Vocab, b.Device)
+	fmt.Fprintf(w, "steps of %d x %d tokens, %d micro-batches; hidden %d, FFN %d, %d layers, vocabulary %d; on %s\n",
+		b.Batch.Batch, b.Batch.SeqLen, b.Accum, c.Hidden, c.FFN, c.Layers, c.Vocab, b.Device)
 	if b.Peak > 0 {
 		fmt.Fprintf(w, "the device's best product, between the steps: %s GFLOP/s\n", view.Figure(b.Peak))
 	}
 	rows := [][]string{{"", "layers", "s/step", "spread", "handed over in", "tokens/s", "GFLOP/step", "GFLOP/s", "MFU"}}
-	alone := [][]string{{"alone, of the step", "matmuls, GFLOP", "seconds", "time", "CPU time", "attention, GFLOP", "seconds", "time", "CPU time"}}
-	parts := [][]string{{"GFLOP/step", "forward", "backward", "of both: dW", "adapters", "attention", "head", "recomputation"}}
+	alone := [][]string{{"alone, of the step", "matmuls, GFLOP", "seconds", "time", "CPU time", "attention, GFLOP",
+		"seconds", "time", "CPU time"}}
+	parts := [][]string{{"GFLOP/step", "forward", "backward", "of both: dW", "adapters", "attention", "head",
+		"recomputation"}}
 	for _, s := range b.Stages {
-		rows = append(rows, []string{s.Name, fmt.Sprint(s.Layers), view.Figure(s.Seconds), view.PerCent(s.Spread), view.Figure(1e3*s.Handing) + " ms", view.Figure(s.Tokens), view.Figure(s.Total / 1e9), view.Figure(s.GFLOPS), view.PerCent(view.Ratio(s.GFLOPS, b.Peak))})
+		rows = append(rows, []string{s.Name, fmt.Sprint(s.Layers), view.Figure(s.Seconds), view.PerCent(s.Spread),
+			view.Figure(1e3*s.Handing) + " ms", view.Figure(s.Tokens), view.Figure(s.Total / 1e9), view.Figure(
+				s.GFLOPS), view.PerCent(view.Ratio(s.GFLOPS, b.Peak))})
 		row, part := []string{s.Name}, []string{s.Name}
 		for _, k := range []kernels{s.Products, s.Attend} {
-			row = append(row, view.Figure(k.FLOPs/1e9), view.Figure(k.Seconds), view.PerCent(k.Share), view.PerCent(k.CPUShare))
+			row = append(row, view.Figure(k.FLOPs/1e9), view.Figure(k.Seconds), view.PerCent(k.Share),
+				view.PerCent(k.CPUShare))
 		}
 		alone = append(alone, row)
-		for _, f := range []float64{s.FLOPs.Forward, s.FLOPs.Backward, s.FLOPs.WeightGradients, s.FLOPs.Adapters, s.FLOPs.Attention, s.FLOPs.Head, s.FLOPs.Recomputation} {
+		for _, f := range []float64{s.FLOPs.Forward, s.FLOPs.Backward, s.FLOPs.WeightGradients, s.FLOPs.LoRA,
+			s.FLOPs.Attention, s.FLOPs.Head, s.FLOPs.Recomputation} {
 			part = append(part, view.Figure(f/1e9))
 		}
 		parts = append(parts, part)
@@ -380,7 +393,8 @@ func (b stepBench) print(w io.Writer) {
 	fmt.Fprintln(w)
 	against := [][]string{{"against vanilla", "operations", "time", "more than operations say", "CPU time", "more"}}
 	for _, s := range b.Stages[1:] {
-		row := []string{s.Name, view.Figure(s.FLOPRatio), view.Figure(s.TimeRatio), more(s.TimeRatio, s.FLOPRatio), "-", "-"}
+		row := []string{s.Name, view.Figure(s.FLOPRatio), view.Figure(s.TimeRatio), more(s.TimeRatio, s.FLOPRatio), "-",
+			"-"}
 		if s.CPURatio > 0 {
 			row[4], row[5] = view.Figure(s.CPURatio), more(s.CPURatio, s.FLOPRatio)
 		}

@@ -25,8 +25,10 @@ func TestBenchMatmul(t *testing.T) {
 	for _, dev := range devices(t) {
 		for _, transpose := range []string{"nn", "nt", "tn"} {
 			var b matmulBench
-			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--precision", "bf16", "--all", "--seconds", "2", "--no-tune", "--device", dev)
-			if b.Transpose != transpose || b.M != 24 || b.N != 40 || b.K != 16 || len(b.Variants) < 2 || len(b.Excluded) > 0 || b.Variant != b.Chosen || b.GFLOPS != b.rate(b.Variant) || !(b.GFLOPS > 0) {
+			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--precision",
+				"bf16", "--all", "--seconds", "2", "--no-tune", "--device", dev)
+			if b.Transpose != transpose || b.M != 24 || b.N != 40 || b.K != 16 || len(b.Variants) < 2 ||
+				len(b.Excluded) > 0 || b.Variant != b.Chosen || b.GFLOPS != b.rate(b.Variant) || !(b.GFLOPS > 0) {
 				t.Errorf("%s: %+v", dev, b)
 			}
 			// bf16: 2 bytes an element.
@@ -37,13 +39,15 @@ func TestBenchMatmul(t *testing.T) {
 			if other == b.Chosen {
 				other = b.Variants[1].Variant
 			}
-			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--variant", other, "--seconds", "2", "--no-tune", "--device", dev)
+			benched(t, &b, "matmul", "--m", "24", "--n", "40", "--k", "16", "--transpose", transpose, "--variant",
+				other, "--seconds", "2", "--no-tune", "--device", dev)
 			if b.Variant != other || b.GFLOPS != b.rate(other) || b.ChosenGFLOPS != b.rate(b.Chosen) {
 				t.Errorf("%s: asked for %s: %+v", dev, other, b)
 			}
 		}
 	}
-	out := succeed(t, "", "bench", "matmul", "--m", "8", "--n", "8", "--k", "8", "--seconds", "2", "--no-tune", "--device", "host", "--tune-cache", t.TempDir())
+	out := succeed(t, "", "bench", "matmul", "--m", "8", "--n", "8", "--k", "8", "--seconds", "2", "--no-tune",
+		"--device", "host", "--tune-cache", t.TempDir())
 	if !strings.Contains(out, "nt f32 8 x 8 x 8 on host") || !strings.Contains(out, "the device's choice") {
 		t.Errorf("%s", out)
 	}
@@ -52,7 +56,8 @@ func TestBenchMatmul(t *testing.T) {
 func TestBenchAttention(t *testing.T) {
 	for _, dev := range devices(t) {
 		var b attentionBench
-		args := []string{"--batch", "2", "--heads", "4", "--kv-heads", "2", "--seq-len", "9", "--head-size", "6", "--steps", "2", "--no-tune", "--device", dev}
+		args := []string{"--batch", "2", "--heads", "4", "--kv-heads", "2", "--seq-len", "9", "--head-size", "6",
+			"--steps", "2", "--no-tune", "--device", dev}
 		benched(t, &b, append([]string{"attention"}, args...)...)
 		pairs := 6.0 * 2 * 4 * 9 * 10 / 2
 		for _, d := range []struct {
@@ -74,17 +79,20 @@ func TestBenchAttention(t *testing.T) {
 }
 
 // smallSteps are the flags of a model of which a step takes no time.
-var smallSteps = strings.Fields("step --hidden 16 --ffn 24 --layers 4 --heads 2 --vocab 48 --seq-len 8 --batch-size 2 --steps 2 --rank 2 --no-tune")
+var smallSteps = strings.Fields(
+	"step --hidden 16 --ffn 24 --layers 4 --heads 2 --vocab 48 --seq-len 8 --batch-size 2 --steps 2 --rank 2 --no-tune")
 
 func TestBenchStep(t *testing.T) {
 	for _, dev := range devices(t) {
 		var b stepBench
 		benched(t, &b, append(slices.Clone(smallSteps), "--grad-accum", "2", "--device", dev)...)
-		if len(b.Stages) != 3 || b.Stages[0].Name != "vanilla" || b.Stages[2].Name != "step: 2" || b.Stages[2].Layers != 4 || !(b.Tokens > 0) || !(b.GFLOPS > 0) || len(b.Variant) == 0 || !b.Turns {
+		if len(b.Stages) != 3 || b.Stages[0].Name != "vanilla" || b.Stages[2].Name != "step: 2" ||
+			b.Stages[2].Layers != 4 || !(b.Tokens > 0) || !(b.GFLOPS > 0) || len(b.Variant) == 0 || !b.Turns {
 			t.Fatalf("%s: %+v", dev, b)
 		}
 		// Two micro-batches of the whole model.
-		c := model.Config{Hidden: 16, FFN: 24, Layers: 4, Heads: 2, KVHeads: 2, Vocab: 48, MaxSeqLen: 2048, NormEps: 1e-5, RopeTheta: 1e4}
+		c := model.Config{Hidden: 16, FFN: 24, Layers: 4, Heads: 2, KVHeads: 2, Vocab: 48, MaxSeqLen: 2048,
+			NormEps: 1e-5, RopeTheta: 1e4}
 		want := 2 * model.Plain(c, 4).FLOPs(model.Size{Batch: 2, SeqLen: 8}).Total()
 		for i, s := range b.Stages {
 			if i == 0 && s.Total != want {
@@ -94,19 +102,22 @@ func TestBenchStep(t *testing.T) {
 			if got := s.Products.FLOPs + s.Attend.FLOPs; got != s.Total {
 				t.Errorf("%s, %s: %g operations replayed, %g counted", dev, s.Name, got, s.Total)
 			}
-			if !(s.Products.Seconds > 0) || !(s.Attend.Share > 0) || !(s.Seconds > 0) || !(s.Handing > 0) || s.Handing > 10*s.Seconds {
+			if !(s.Products.Seconds > 0) || !(s.Attend.Share > 0) || !(s.Seconds > 0) || !(s.Handing > 0) ||
+				s.Handing > 10*s.Seconds {
 				t.Errorf("%s: %+v", dev, s)
 			}
 			// Of two turns the median and the spread tell both times, though not which was first.
 			low, high := s.Seconds*(1-s.Spread/2), s.Seconds*(1+s.Spread/2)
 			v := b.Stages[0]
 			least, most := low/(v.Seconds*(1+v.Spread/2)), high/(v.Seconds*(1-v.Spread/2))
-			if i > 0 && (!(s.TimeRatio > least*(1-1e-9) && s.TimeRatio < most*(1+1e-9)) || s.FLOPRatio != s.Total/v.Total) {
+			if i > 0 && (!(s.TimeRatio > least*(1-1e-9) && s.TimeRatio < most*(1+1e-9)) ||
+				s.FLOPRatio != s.Total/v.Total) {
 				t.Errorf("%s: %+v", dev, s)
 			}
 		}
 	}
-	out := succeed(t, "", append(append([]string{"bench"}, smallSteps...), "--device", "host", "--tune-cache", t.TempDir())...)
+	out := succeed(t, "", append(append([]string{"bench"}, smallSteps...), "--device", "host", "--tune-cache",
+		t.TempDir())...)
 	for _, part := range []string{"against vanilla", "of both: dW", "matmuls, GFLOP", "step: 2"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in\n%s", part, out)
@@ -114,7 +125,8 @@ func TestBenchStep(t *testing.T) {
 	}
 	// Other storage: what is frozen and released steps too, and vanilla beside it.
 	var b stepBench
-	benched(t, &b, append(slices.Clone(smallSteps), "--release", "--states", "flash8", "--frozen", "int8", "--recompute", "block", "--device", "host")...)
+	benched(t, &b, append(slices.Clone(smallSteps), "--release", "--states", "flash8", "--frozen", "int8",
+		"--recompute", "block", "--device", "host")...)
 	if len(b.Stages) != 3 || b.Stages[0].FLOPs.Recomputation == 0 {
 		t.Errorf("%+v", b)
 	}
@@ -188,7 +200,8 @@ func TestBenchSet(t *testing.T) {
 	var set struct {
 		Claims []claim `json:"claims"`
 	}
-	benched(t, &set, "all", "--skip", "matmul,shapes,step,stages,readme", "--steps", "1", "--no-tune", "--device", devices(t)[1])
+	benched(t, &set, "all", "--skip", "matmul,shapes,step,stages,readme", "--steps", "1", "--no-tune", "--device",
+		devices(t)[1])
 	if len(set.Claims) != 2 || !(set.Claims[0].Time > 0) || set.Claims[0].Asked != "<= 4.5" {
 		t.Errorf("%+v", set)
 	}

@@ -35,7 +35,8 @@ func TestFlagsAreOptions(t *testing.T) {
 		delete(flags, string(o))
 	}
 	for _, own := range []string{
-		"config", "write_config", "resume", "json", "device", "gpu_share", "no_tune", "seconds_per_class", "tune_cache", "trace", "trace_steps",
+		"config", "write_config", "resume", "json", "device", "gpu_share", "no_tune", "seconds_per_class", "tune_cache",
+		"trace", "trace_steps",
 	} {
 		delete(flags, own)
 	}
@@ -86,17 +87,21 @@ func TestPretrainByConfig(t *testing.T) {
 	}
 
 	broken := writeFile(t, "broken.json", strings.Replace(text, `"batch_size"`, `"batchsize"`, 1))
-	fail(t, 1, []string{"broken.json", "schedule.batchsize", "did you mean schedule.batch_size?"}, "pretrain", "--config", broken)
+	fail(t, 1, []string{"broken.json", "schedule.batchsize", "did you mean schedule.batch_size?"}, "pretrain",
+		"--config", broken)
 	fail(t, 1, []string{"no-such.json"}, "pretrain", "--config", "no-such.json")
-	fail(t, 2, []string{"missing flags: --data, --tokenizer, --out, --steps or --tokens"}, "pretrain", "--model", "tiny")
+	fail(t, 2, []string{"missing flags: --data, --tokenizer, --out, --steps or --tokens"}, "pretrain", "--model",
+		"tiny")
 	fail(t, 2, []string{"--config", "--resume"}, "pretrain", "--config", config, "--resume", moved)
 
 	// A run of a version that kept no Spec says so, and goes on with its flags.
 	if err := os.Remove(filepath.Join(moved, "spec.json")); err != nil {
 		t.Fatal(err)
 	}
-	fail(t, 1, []string{moved, "earlier version", "repeat the flags"}, "pretrain", "--resume", moved, "--device", "host")
-	succeed(t, "", append(m.pretrain(moved, "--device", "host", "--save-every", "3", "--keep", "1"), "--resume", moved)...)
+	fail(t, 1, []string{moved, "earlier version", "repeat the flags"}, "pretrain", "--resume", moved, "--device",
+		"host")
+	succeed(t, "", append(m.pretrain(moved, "--device", "host", "--save-every", "3", "--keep", "1"), "--resume",
+		moved)...)
 }
 
 // A run whose learning rate stays can be made longer, and is then the run that was as long from the start.
@@ -105,7 +110,8 @@ func TestExtend(t *testing.T) {
 	const host = "--device=host"
 	for method, flags := range map[string][]string{
 		"vanilla": {"--method", "vanilla", "--warmup", "2", "--schedule", "constant", host},
-		"step":    {"--warmup", "2", "--rewarm", "1", "--schedule", "constant", "--split", "2,2", "--save-every", "3", host},
+		"step": {"--warmup", "2", "--rewarm", "1", "--schedule", "constant", "--split", "2,2", "--save-every", "3",
+			host},
 	} {
 		short, long := newRun(t), newRun(t)
 		succeed(t, "", m.pretrain(short, flags...)...)
@@ -132,6 +138,7 @@ func TestExtend(t *testing.T) {
 	}
 	cosine := newRun(t)
 	succeed(t, "", m.pretrain(cosine, host)...)
-	fail(t, 1, []string{"cosine", "8 steps", "4 more", "--schedule constant from the start"}, "pretrain", "--resume", cosine, "--steps", "12", host)
+	fail(t, 1, []string{"cosine", "8 steps", "4 more", "--schedule constant from the start"}, "pretrain", "--resume",
+		cosine, "--steps", "12", host)
 	succeed(t, "", "pretrain", "--resume", cosine, "--steps", "8", host)
 }

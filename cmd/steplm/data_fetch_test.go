@@ -27,7 +27,8 @@ func TestDataFetch(t *testing.T) {
 		case "/api/datasets/o/n/revision/main":
 			fmt.Fprintf(w, `{"sha":%q}`, commit)
 		case "/api/datasets/o/n/tree/" + commit + "/sample":
-			fmt.Fprintf(w, `[{"type":"file","path":"sample/0.parquet","oid":"","size":9,"lfs":{"oid":"%x","size":%d}}]`, sha256.Sum256(shard), len(shard))
+			fmt.Fprintf(w, `[{"type":"file","path":"sample/0.parquet","oid":"","size":9,"lfs":{"oid":"%x","size":%d}}]`,
+				sha256.Sum256(shard), len(shard))
 		case "/datasets/o/n/resolve/" + commit + "/sample/0.parquet":
 			downloads++
 			w.Write(shard)
@@ -58,10 +59,12 @@ func TestDataFetch(t *testing.T) {
 		Bytes  int
 		Reused int `json:"reused_files"`
 	}
-	if err := json.Unmarshal([]byte(succeed(t, "", "data", "fetch", "--json", "hf://datasets/o/n/sample")), &printed); err != nil {
+	if err := json.Unmarshal([]byte(succeed(t, "", "data", "fetch", "--json", "hf://datasets/o/n/sample")),
+		&printed); err != nil {
 		t.Fatal(err)
 	}
-	if printed.Dir != want || printed.Commit != commit || printed.Bytes != len(shard) || printed.Reused != 1 || downloads != 1 {
+	if printed.Dir != want || printed.Commit != commit || printed.Bytes != len(shard) || printed.Reused != 1 ||
+		downloads != 1 {
 		t.Errorf("%+v after %d downloads", printed, downloads)
 	}
 
@@ -69,9 +72,11 @@ func TestDataFetch(t *testing.T) {
 	tok := filepath.Join(t.TempDir(), "tokenizer.json")
 	succeed(t, "", "tokenizer", "train", "--data", "hf://datasets/o/n/sample", "--vocab", "300", "--out", tok)
 	run := newRun(t)
-	succeed(t, "", "pretrain", "--method", "vanilla", "--hidden", "16", "--ffn", "24", "--layers", "1", "--heads", "2", "--max-seq-len", "64", "--steps", "1", "--batch-size", "2",
+	succeed(t, "", "pretrain", "--method", "vanilla", "--hidden", "16", "--ffn", "24", "--layers", "1", "--heads", "2",
+		"--max-seq-len", "64", "--steps", "1", "--batch-size", "2",
 		"--seq-len", "16", "--tokenizer", tok, "--data", "hf://datasets/o/n/sample", "--out", run, "--device", "host")
-	if p := perplexity(t, "--model", run, "--data", "hf://datasets/o/n/sample", "--max-tokens", "64", "--device", "host"); p.Results[0].Tokens != 64 {
+	if p := perplexity(t, "--model", run, "--data", "hf://datasets/o/n/sample", "--max-tokens", "64", "--device",
+		"host"); p.Results[0].Tokens != 64 {
 		t.Errorf("%+v", p)
 	}
 	if downloads != 1 {

@@ -48,7 +48,8 @@ func (c *dataInspectCmd) Run() error {
 
 func printInspection(in *parquet.Inspection) {
 	w := os.Stdout
-	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), view.Count(in.Rows), view.Count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
+	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), view.Count(in.Rows),
+		view.Count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
 	files := [][]string{{"file", "rows", "groups", "bytes"}}
 	for i, f := range in.Files {
 		if i == maxFilesShown {
@@ -65,11 +66,13 @@ func printInspection(in *parquet.Inspection) {
 		if k.Files < len(in.Files) {
 			name += fmt.Sprintf(" (%d files)", k.Files)
 		}
-		columns = append(columns, []string{name, k.Type, strings.Join(k.Codecs, " "), gpu.Bytes(k.Compressed), gpu.Bytes(k.Uncompressed)})
+		columns = append(columns, []string{name, k.Type, strings.Join(k.Codecs, " "), gpu.Bytes(k.Compressed),
+			gpu.Bytes(k.Uncompressed)})
 	}
 	view.Table(w, 3, columns)
 
-	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", view.Count(in.RowsRead), view.Count(in.Rows), gpu.Bytes(in.TextBytes), view.Count(in.Nulls))
+	fmt.Fprintf(w, "\n%s of %s rows read: %s of text, %s null\n", view.Count(in.RowsRead), view.Count(in.Rows),
+		gpu.Bytes(in.TextBytes), view.Count(in.Nulls))
 	for _, d := range []struct {
 		what string
 		*parquet.Distribution
@@ -80,7 +83,8 @@ func printInspection(in *parquet.Inspection) {
 		}
 	}
 	if in.Tokens != nil && in.Tokens.Sum > 0 {
-		fmt.Fprintf(w, "\n%s tokens, %.4g bytes of text each\n", view.Count(int64(in.Tokens.Sum)), float64(in.TextBytes)/in.Tokens.Sum)
+		fmt.Fprintf(w, "\n%s tokens, %.4g bytes of text each\n", view.Count(int64(in.Tokens.Sum)),
+			float64(in.TextBytes)/in.Tokens.Sum)
 	}
 	if len(in.Languages) > 0 {
 		fmt.Fprintln(w, "\nlanguage")
@@ -90,7 +94,8 @@ func printInspection(in *parquet.Inspection) {
 				rows = append(rows, []string{fmt.Sprintf("and %d more", len(in.Languages)-i)})
 				break
 			}
-			rows = append(rows, []string{"  " + plainText(l.Value), view.Count(l.Rows), fmt.Sprintf("%.1f %%", 100*float64(l.Rows)/float64(in.RowsRead))})
+			rows = append(rows, []string{"  " + plainText(l.Value), view.Count(l.Rows),
+				fmt.Sprintf("%.1f %%", 100*float64(l.Rows)/float64(in.RowsRead))})
 		}
 		view.Table(w, 1, rows)
 	}
@@ -122,7 +127,8 @@ func histogram(d parquet.Distribution) [][]string {
 	for _, b := range d.Bins {
 		bar := strings.Repeat("#", int((b.Count*histogramWidth+most-1)/most))
 		rows = append(rows, []string{
-			fmt.Sprintf("  %.7g up to %.7g", b.From, b.To), view.Count(b.Count), bar + strings.Repeat(" ", histogramWidth-len(bar)),
+			fmt.Sprintf("  %.7g up to %.7g", b.From, b.To), view.Count(b.Count), bar +
+				strings.Repeat(" ", histogramWidth-len(bar)),
 		})
 	}
 	return rows

@@ -20,7 +20,8 @@ func TestDataInspect(t *testing.T) {
 	m := newMaterial(t)
 	out := succeed(t, "", "data", "inspect", dir, "--tokenizer", m.tokenizer)
 	for _, part := range []string{
-		"1 files, 40 rows in 10 row groups", "0.parquet", "UNCOMPRESSED", "DOUBLE", "40 of 40 rows read", "characters per document: mean",
+		"1 files, 40 rows in 10 row groups", "0.parquet", "UNCOMPRESSED", "DOUBLE", "40 of 40 rows read",
+		"characters per document: mean",
 		"128 up to 256", "tokens per document", "bytes of text each", "score: mean 2, from 0 to 4", "fr", "50.0 %",
 		"text 1: document 0. The cat", "text 3:", "missing", "1.parquet: not a readable Parquet file",
 	} {
@@ -33,7 +34,8 @@ func TestDataInspect(t *testing.T) {
 	}
 
 	var in parquet.Inspection
-	if err := json.Unmarshal([]byte(succeed(t, "", "data", "inspect", dir, "--json", "--first", "1", "--documents", "5")), &in); err != nil {
+	if err := json.Unmarshal([]byte(succeed(t, "", "data", "inspect", dir, "--json", "--first", "1", "--documents",
+		"5")), &in); err != nil {
 		t.Fatal(err)
 	}
 	if in.Rows != 40 || in.RowsRead != 8 || len(in.First) != 1 || in.Tokens != nil || len(in.Missing) != 1 {
@@ -49,7 +51,8 @@ func TestDataInspect(t *testing.T) {
 func TestDataInspectWithoutText(t *testing.T) {
 	path := datatest.Path(t, "parquet/good/alltypes_plain.snappy.parquet")
 	out := succeed(t, "", "data", "inspect", path)
-	for _, part := range []string{"bigint_col", "SNAPPY", `no column "text"`, `no column "score"`, `no column "language"`} {
+	for _, part := range []string{"bigint_col", "SNAPPY", `no column "text"`, `no column "score"`,
+		`no column "language"`} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in\n%s", part, out)
 		}

@@ -24,8 +24,10 @@ type dataTokenizeCmd struct {
 
 // Help says what it is good for.
 func (c *dataTokenizeCmd) Help() string {
-	return "Writes the ids of all documents into a cache, which pretrain with the same data, filters and tokenizer then uses instead of tokenizing. " +
-		"The batches are the same. Interrupted, it goes on where it stopped; of a complete cache it checks every byte and makes damaged parts again."
+	return "Writes the ids of all documents into a cache, which pretrain with the same data, filters and tokenizer " +
+		"then uses instead of tokenizing. " +
+		"The batches are the same. Interrupted, it goes on where it stopped; of a complete cache it checks every " +
+		"byte and makes damaged parts again."
 }
 
 func (c *dataTokenizeCmd) Run(ctx context.Context) error {
@@ -58,7 +60,8 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), cache.Options{
 		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
-			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))
+			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
+				float64(tokens)/time.Since(start).Seconds()))
 			bar.Set(rows)
 		},
 	})
@@ -81,10 +84,12 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 			Reused    int     `json:"reused_parts"`
 			Seconds   float64 `json:"seconds"`
 			data.Dropped
-		}{done.Dir, i.Data, i.Tokenizer, i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(i.Parts), done.Reused, time.Since(start).Seconds(), i.Dropped})
+		}{done.Dir, i.Data, i.Tokenizer, i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(
+			i.Parts), done.Reused, time.Since(start).Seconds(), i.Dropped})
 	}
 	fmt.Println(describeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
-	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens), gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
+	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens),
+		gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
 	if done.Reused > 0 {
 		fmt.Printf(" (%d were there)", done.Reused)
 	}

@@ -42,7 +42,8 @@ func TestTokenizeAndPretrain(t *testing.T) {
 	cache := t.TempDir()
 	filters := []string{"--min-chars", "500", "--dedupe", "--holdout", "0.02"}
 	flags := func(run string, more ...string) []string {
-		return m.pretrain(run, append(append([]string{"--cache", cache, "--device", "host", "--workers", "2"}, filters...), more...)...)
+		return m.pretrain(run, append(append([]string{"--cache", cache, "--device", "host", "--workers", "2"},
+			filters...), more...)...)
 	}
 	straight, stopped := newRun(t), newRun(t)
 	out := succeed(t, "", flags(straight, "--steps", "8")...)
@@ -76,7 +77,8 @@ func TestTokenizeAndPretrain(t *testing.T) {
 	if err := json.Unmarshal([]byte(succeed(t, "", append(args, "--json")...)), &again); err != nil {
 		t.Fatal(err)
 	}
-	if again.Reused != 2 || again.Documents == 0 || again.HeldOut == 0 || again.Tokens < again.Documents || filepath.Dir(again.Dir) != cache {
+	if again.Reused != 2 || again.Documents == 0 || again.HeldOut == 0 || again.Tokens < again.Documents ||
+		filepath.Dir(again.Dir) != cache {
 		t.Errorf("%+v", again)
 	}
 
@@ -128,20 +130,24 @@ func TestPretrainOnOtherSources(t *testing.T) {
 	run := newRun(t)
 	mixed := []string{"--data", file + "=3", "--data", m.train + "=1"}
 	out = succeed(t, "", host(run, mixed...)...)
-	for _, part := range []string{file + ": weight 3, 1 shards, 1 rows", file + ": 1 rows read", "192 tokens seen", m.train + ": ", "64 tokens seen"} {
+	for _, part := range []string{file + ": weight 3, 1 shards, 1 rows", file + ": 1 rows read", "192 tokens seen",
+		m.train + ": ", "64 tokens seen"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in %q", part, out)
 		}
 	}
 	succeed(t, "", host(run, append(mixed, "--resume", run)...)...)
-	fail(t, 1, []string{"--data", "3 of ", "2 of "}, host(run, "--data", file+"=2", "--data", m.train+"=1", "--resume", run)...)
+	fail(t, 1, []string{"--data", "3 of ", "2 of "}, host(run, "--data", file+"=2", "--data", m.train+"=1", "--resume",
+		run)...)
 	refused(t, m, 2, []string{"each has a weight"}, "--data", file, "--data", m.train, "--device", "host")
 	refused(t, m, 2, []string{"must be above 0"}, "--data", file+"=0", "--device", "host")
 	refused(t, m, 1, []string{lines, `no field "text"`, "content"}, "--data", lines, "--device", "host")
 
-	succeed(t, "", "tokenizer", "train", "--data", lines, "--text-column", "content", "--vocab", "280", "--out", filepath.Join(dir, "t.json"))
+	succeed(t, "", "tokenizer", "train", "--data", lines, "--text-column", "content", "--vocab", "280", "--out",
+		filepath.Join(dir, "t.json"))
 	model := randomModel(t, 280)
-	if p := perplexity(t, "--model", model, "--data", lines, "--text-column", "content", "--max-tokens", "64", "--device", "host"); p.Results[0].Tokens != 64 {
+	if p := perplexity(t, "--model", model, "--data", lines, "--text-column", "content", "--max-tokens", "64",
+		"--device", "host"); p.Results[0].Tokens != 64 {
 		t.Errorf("%+v", p)
 	}
 }

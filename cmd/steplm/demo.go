@@ -146,14 +146,18 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		if i+1 < len(r.Stages) {
 			when = "before growth"
 		}
-		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps), view.Count(trains), view.Count(frozen),
-			fmt.Sprintf("%.3f -> %.3f", res.first[i].Loss, res.last[i].Loss), fmt.Sprintf("%.2f", perplexity[when]), fmt.Sprintf("%.0f", res.rate(i))})
+		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps),
+			view.Count(trains), view.Count(frozen),
+			fmt.Sprintf("%.3f -> %.3f", res.first[i].Loss, res.last[i].Loss), fmt.Sprintf("%.2f",
+				perplexity[when]), fmt.Sprintf("%.0f", res.rate(i))})
 	}
 	view.Table(w, 1, rows)
 	for _, e := range res.events {
 		if g, ok := e.(record.Growth); ok {
-			fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank %d;\nperplexity %.2f before and %.2f right after growth.\n",
-				g.Step, places(g.New), g.From, r.Adapter.Rank, perplexity["before growth"], perplexity["after growth"])
+			fmt.Fprintf(w,
+				"\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank "+
+					"%d;\nperplexity %.2f before and %.2f right after growth.\n",
+				g.Step, places(g.New), g.From, r.LoRA.Rank, perplexity["before growth"], perplexity["after growth"])
 		}
 	}
 
@@ -171,7 +175,8 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		for _, class := range gpu.Classes() {
 			cells = append(cells, gpu.Bytes(bytes(class)))
 		}
-		rows = append(rows, append(cells, gpu.Bytes(all), fmt.Sprintf("%.0f %%", 100*float64(all)/float64(whole.Total()))))
+		rows = append(rows, append(cells, gpu.Bytes(all),
+			fmt.Sprintf("%.0f %%", 100*float64(all)/float64(whole.Total()))))
 	}
 	for i, m := range res.last {
 		row(fmt.Sprintf("stage %d", i+1), func(c gpu.Class) int64 { return m.Bytes[c.String()] }, total(m.Bytes))
@@ -179,8 +184,11 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	row("vanilla", whole.Live, whole.Total())
 	view.Table(w, 1, rows)
 
-	fmt.Fprintf(w, "\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in %s,\nthe corpus and the tokenizer in %s.\n",
-		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out, stage.FinalDir), filepath.Join(dir, "demo-data"))
+	fmt.Fprintf(w,
+		"\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in "+
+			"%s,\nthe corpus and the tokenizer in %s.\n",
+		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out,
+			stage.FinalDir), filepath.Join(dir, "demo-data"))
 	return nil
 }
 

@@ -26,7 +26,8 @@ import (
 // startDemo runs the demo until its training begins, then presses Ctrl-C.
 func startDemo(t *testing.T, c *exec.Cmd) (stdout, stderr string) {
 	t.Helper()
-	stdout, stderr, code := stopAt(t, c, os.Interrupt, func(line string) bool { return strings.HasPrefix(line, "optimizer") })
+	stdout, stderr, code := stopAt(t, c, os.Interrupt,
+		func(line string) bool { return strings.HasPrefix(line, "optimizer") })
 	if code != 1 {
 		t.Fatalf("the demo ended with %d: %s%s", code, stdout, stderr)
 	}
@@ -84,7 +85,8 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the demo's data are %v", before)
 	}
 	_, stderr := startDemo(t, callOf(t.Context(), append([]string{"demo"}, args...)...))
-	if lines := strings.Split(strings.TrimSpace(stderr), "\n"); !strings.HasPrefix(lines[len(lines)-1], "steplm: error: stopped") || !strings.Contains(stderr, run+"-2") {
+	if lines := strings.Split(strings.TrimSpace(stderr), "\n"); !strings.HasPrefix(lines[len(lines)-1],
+		"steplm: error: stopped") || !strings.Contains(stderr, run+"-2") {
 		t.Errorf("an interrupted demo said %q", stderr)
 	}
 	if _, err := stage.ReadRecipe(run + "-2"); err != nil {
@@ -113,7 +115,8 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 			perplexity[l.text("when")] = strconv.FormatFloat(r.Perplexity, 'f', 2, 64)
 		}
 	}
-	if want := "perplexity " + perplexity["before growth"] + " before and " + perplexity["after growth"] + " right after growth"; !strings.Contains(summary, want) {
+	if want := "perplexity " + perplexity["before growth"] + " before and " + perplexity["after growth"] +
+		" right after growth"; !strings.Contains(summary, want) {
 		t.Errorf("the summary does not say %q:\n%s", want, summary)
 	}
 	for i, s := range recipe.Stages {
@@ -128,8 +131,10 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 		}
 		trained, frozen := layouts[i].Count()
 		want := strings.Join([]string{
-			"stage " + strconv.Itoa(i+1), strconv.Itoa(s.Layers), strconv.Itoa(s.Steps), view.Count(trained), view.Count(frozen),
-			strconv.FormatFloat(first.number(t, "loss"), 'f', 3, 64) + " -> " + strconv.FormatFloat(last.number(t, "loss"), 'f', 3, 64),
+			"stage " + strconv.Itoa(i+1), strconv.Itoa(s.Layers), strconv.Itoa(s.Steps), view.Count(
+				trained), view.Count(frozen),
+			strconv.FormatFloat(first.number(t, "loss"), 'f', 3, 64) + " -> " +
+				strconv.FormatFloat(last.number(t, "loss"), 'f', 3, 64),
 			perplexity[[]string{"before growth", "end"}[i]], `[1-9]\d*`,
 		}, `\s+`)
 		if !regexp.MustCompile(`(?m)^` + want + `\s*$`).MatchString(summary) {
@@ -228,7 +233,8 @@ func TestDemoWithoutAdapter(t *testing.T) {
 	if !strings.Contains(stdout, "host (plain Go)") {
 		t.Errorf("the demo said %s", stdout)
 	}
-	if !strings.HasPrefix(stderr, "WARNING: ") || !strings.Contains(stderr, "mesa-vulkan-drivers") || !strings.Contains(stderr, "plain Go: many times slower") {
+	if !strings.HasPrefix(stderr, "WARNING: ") || !strings.Contains(stderr, "mesa-vulkan-drivers") ||
+		!strings.Contains(stderr, "plain Go: many times slower") {
 		t.Errorf("no loud warning: %q", stderr)
 	}
 }

@@ -80,7 +80,8 @@ func (c *devicesCmd) print(list []device) error {
 	if c.JSON {
 		return view.JSON(map[string]any{"devices": list})
 	}
-	rows := [][]string{{"--device", "name", "backend", "kind", "self-test", "binding", "buffer", "workgroups", "invocations", "storage buffers"}}
+	rows := [][]string{{"--device", "name", "backend", "kind", "self-test", "binding", "buffer", "workgroups",
+		"invocations", "storage buffers"}}
 	for _, d := range list {
 		choice, result := "host", "passed"
 		if d.Index != nil {
@@ -94,7 +95,8 @@ func (c *devicesCmd) print(list []device) error {
 		}
 		row := []string{choice, d.Name, d.Backend, d.Kind, result}
 		if d.Index != nil { // the host has no limits worth reading
-			row = append(row, gpu.Bytes(d.Binding), gpu.Bytes(d.Buffer), strconv.Itoa(d.Groups), strconv.Itoa(d.Invocations), strconv.Itoa(d.StorageBuffers))
+			row = append(row, gpu.Bytes(d.Binding), gpu.Bytes(d.Buffer), strconv.Itoa(d.Groups),
+				strconv.Itoa(d.Invocations), strconv.Itoa(d.StorageBuffers))
 		}
 		rows = append(rows, row)
 	}

@@ -39,7 +39,9 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 	}
 	defer dev.Close()
 	if !gpu.Tunable(dev) {
-		return fmt.Errorf("%s has nothing to tune: its kernels have one variant; choose a device that `steplm devices` lists", dev.Name())
+		return fmt.Errorf(
+			"%s has nothing to tune: its kernels have one variant; choose a device that `steplm devices` lists",
+			dev.Name())
 	}
 	list, err := c.tune(ctx, dev, r, options)
 	if err != nil {
@@ -50,7 +52,8 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 	}
 	rows := [][]string{{"class", "variant", "GFLOP/s", "default", "tried", "left out"}}
 	for _, r := range list {
-		rows = append(rows, []string{r.Class, r.Variant, fmt.Sprintf("%.3g", r.GFLOPS), fmt.Sprintf("%.3g", r.Default), strconv.Itoa(r.Tried), strconv.Itoa(len(r.Excluded))})
+		rows = append(rows, []string{r.Class, r.Variant, fmt.Sprintf("%.3g", r.GFLOPS), fmt.Sprintf("%.3g", r.Default),
+			strconv.Itoa(r.Tried), strconv.Itoa(len(r.Excluded))})
 	}
 	view.Table(os.Stdout, 2, rows)
 	for _, r := range list {
@@ -62,7 +65,8 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 }
 
 // tune tries out every class of the recipe, however little is spent in it.
-func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r recipe.Recipe, o tune.Options) ([]tune.Result, error) {
+func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r recipe.Recipe, o tune.Options) ([]tune.Result,
+	error) {
 	work, err := stage.Classes(r, dev.Limits())
 	if err != nil {
 		return nil, err

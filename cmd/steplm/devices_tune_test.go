@@ -20,7 +20,8 @@ type tunedDevice struct {
 func TestDevicesTune(t *testing.T) {
 	cache := filepath.Join(t.TempDir(), "tune")
 	for _, dev := range devices(t) {
-		args := []string{"devices", "tune", "--device", dev, "--hidden", "16", "--ffn", "24", "--layers", "2", "--heads", "2", "--vocab", "32", "--max-seq-len", "8", "--tied",
+		args := []string{"devices", "tune", "--device", dev, "--hidden", "16", "--ffn", "24", "--layers", "2",
+			"--heads", "2", "--vocab", "32", "--max-seq-len", "8", "--tied",
 			"--rank", "4", "--batch-size", "2", "--seq-len", "8", "--seconds-per-class", "0.02", "--tune-cache", cache}
 		if dev == "host" {
 			fail(t, 1, []string{"host (plain Go) has nothing to tune", "steplm devices"}, args...)
@@ -28,7 +29,8 @@ func TestDevicesTune(t *testing.T) {
 		}
 		tuned := func(more ...string) (d tunedDevice) {
 			t.Helper()
-			if err := json.Unmarshal([]byte(succeed(t, "", append(append(args, "--json"), more...)...)), &d); err != nil {
+			if err := json.Unmarshal([]byte(succeed(t, "", append(append(args, "--json"), more...)...)),
+				&d); err != nil {
 				t.Fatal(err)
 			}
 			return d
@@ -44,15 +46,18 @@ func TestDevicesTune(t *testing.T) {
 				t.Errorf("found %+v, known as %+v", r, s)
 			}
 		}
-		for _, kind := range []string{"matmul", "attention_forward", "attention_backward_query", "attention_backward_key_value"} {
+		for _, kind := range []string{"matmul", "attention_forward", "attention_backward_query",
+			"attention_backward_key_value"} {
 			if !kinds[kind] {
 				t.Errorf("nothing of %s was tuned", kind)
 			}
 		}
-		if again := tuned("--again"); slices.EqualFunc(again.Classes, first.Classes, func(a, b tune.Result) bool { return a.GFLOPS == b.GFLOPS }) {
+		if again := tuned("--again"); slices.EqualFunc(again.Classes, first.Classes,
+			func(a, b tune.Result) bool { return a.GFLOPS == b.GFLOPS }) {
 			t.Error("--again took what was known")
 		}
-		if table := succeed(t, "", args...); !strings.Contains(table, "GFLOP/s") || !strings.Contains(table, first.Classes[0].Class) {
+		if table := succeed(t, "", args...); !strings.Contains(table, "GFLOP/s") ||
+			!strings.Contains(table, first.Classes[0].Class) {
 			t.Errorf("%s", table)
 		}
 		files, err := os.ReadDir(cache)
@@ -62,11 +67,13 @@ func TestDevicesTune(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(cache, files[0].Name()), []byte("damaged"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr, code := call(t, "", append(args, "--json")...); code != 0 || !strings.Contains(stderr, "warning: what tuning found before is not used") {
+		if _, stderr, code := call(t, "", append(args, "--json")...); code != 0 ||
+			!strings.Contains(stderr, "warning: what tuning found before is not used") {
 			t.Errorf("with a damaged cache: exit code %d, %s", code, stderr)
 		}
 	}
 	fail(t, 2, []string{"--seconds-per-class 0"}, "devices", "tune", "--model", "tiny", "--seconds-per-class", "0")
 	fail(t, 2, []string{"--seconds-per-class -1"}, "bench", "step", "--model", "tiny", "--seconds-per-class=-1")
-	fail(t, 2, []string{"--stages and --split say nothing with --method vanilla"}, "devices", "tune", "--model", "tiny", "--method", "vanilla", "--stages", "2")
+	fail(t, 2, []string{"--stages and --split say nothing with --method vanilla"}, "devices", "tune", "--model", "tiny",
+		"--method", "vanilla", "--stages", "2")
 }

@@ -53,6 +53,7 @@ func TestDocumentsFlags(t *testing.T) {
 		}
 	}
 	if commands < 10 || named < 60 {
-		t.Errorf("found %d commands and %d flags in the documents: the patterns look for the wrong thing", commands, named)
+		t.Errorf("found %d commands and %d flags in the documents: the patterns look for the wrong thing", commands,
+			named)
 	}
 }

@@ -36,7 +36,8 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		return usagef("--stride is for --data and --text: WikiText has its own windows")
 	}
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
-		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride, c.MaxTokens)
+		return usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride,
+			c.MaxTokens)
 	}
 	if err := local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
 		return err
@@ -116,7 +117,8 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) 
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens), float64(tokens)/time.Since(start).Seconds()))
+		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
+			float64(tokens)/time.Since(start).Seconds()))
 		p.Set(int64(share * shareUnits))
 	}
 	return task.Run(ctx, m, o)
@@ -165,7 +167,8 @@ func printResult(r eval.Result) {
 // for.
 func checkVocabulary(ids int, c model.Config) error {
 	if ids > c.Vocab {
-		return fmt.Errorf("the tokenizer has %d ids, the model's vocabulary only %d: they do not belong together", ids, c.Vocab)
+		return fmt.Errorf("the tokenizer has %d ids, the model's vocabulary only %d: they do not belong together", ids,
+			c.Vocab)
 	}
 	return nil
 }

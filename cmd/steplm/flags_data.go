@@ -32,10 +32,12 @@ type TokenFlags struct {
 
 // describeDropped says what became of rows.
 func describeDropped(rows, documents int64, d data.Dropped, badFiles int) string {
-	text := fmt.Sprintf("%s rows read: %s documents, %s null, %s skipped, %s filtered", view.Count(rows), view.Count(documents), view.Count(d.Nulls), view.Count(d.Skipped), view.Count(d.Filtered()))
+	text := fmt.Sprintf("%s rows read: %s documents, %s null, %s skipped, %s filtered", view.Count(rows),
+		view.Count(documents), view.Count(d.Nulls), view.Count(d.Skipped), view.Count(d.Filtered()))
 	if d.Filtered() > 0 {
 		text += fmt.Sprintf(" (%s by score, %s by language, %s short, %s long, %s held out, %s duplicates)",
-			view.Count(d.LowScore), view.Count(d.Language), view.Count(d.Short), view.Count(d.Long), view.Count(d.HeldOut), view.Count(d.Duplicate))
+			view.Count(d.LowScore), view.Count(d.Language), view.Count(d.Short), view.Count(d.Long), view.Count(
+				d.HeldOut), view.Count(d.Duplicate))
 	}
 	if badFiles > 0 {
 		text += fmt.Sprintf("; %d files skipped", badFiles)
@@ -45,5 +47,6 @@ func describeDropped(rows, documents int64, d data.Dropped, badFiles int) string
 
 // describeRows says what became of the rows that a run read.
 func describeRows(s data.Stats, badFiles int) string {
-	return describeDropped(s.Rows, s.Documents, s.Dropped, badFiles) + fmt.Sprintf("; %s tokens seen, in epoch %d", view.Count(s.Tokens), s.Epoch+1)
+	return describeDropped(s.Rows, s.Documents, s.Dropped, badFiles) + fmt.Sprintf("; %s tokens seen, in epoch %d",
+		view.Count(s.Tokens), s.Epoch+1)
 }

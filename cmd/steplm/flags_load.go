@@ -79,7 +79,8 @@ func (f LoadFlags) load(at found, size model.Size) (*loaded, error) {
 func (l *loaded) fill(at found, size model.Size) (err error) {
 	layout := at.Layout.ForInference()
 	if size.Batch > 0 && size.SeqLen > 0 { // others are refused below
-		if err := gpu.CheckFits(l.dev, gpu.Plan(l.dev.Own(), layout.Specs(), model.ActivationSpecs(layout, size))); err != nil {
+		if err := gpu.CheckFits(l.dev, gpu.Plan(l.dev.Own(), layout.Specs(),
+			model.ActivationSpecs(layout, size))); err != nil {
 			return err
 		}
 	}

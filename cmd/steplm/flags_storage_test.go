@@ -4,7 +4,8 @@ import "testing"
 
 func TestByteSize(t *testing.T) {
 	for text, want := range map[string]byteSize{
-		"6GiB": 6 << 30, "6gib": 6 << 30, "1.5 GiB": 3 << 29, "500MB": 5e8, "500M": 500 << 20, "2k": 2048, "17": 17, "17B": 17, "1TiB": 1 << 40,
+		"6GiB": 6 << 30, "6gib": 6 << 30, "1.5 GiB": 3 << 29, "500MB": 5e8, "500M": 500 << 20, "2k": 2048, "17": 17,
+		"17B": 17, "1TiB": 1 << 40,
 	} {
 		var b byteSize
 		if err := b.UnmarshalText([]byte(text)); err != nil || b != want {

@@ -51,7 +51,8 @@ func (f TrialFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 // tune makes the device's choices for a run that spends so many operations in each
 // class, and returns the rate of its products at their best, in operations per
 // second: 0 where it was not measured.
-func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]float64, precision string, quiet bool) (peak float64, err error) {
+func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]float64, precision string,
+	quiet bool) (peak float64, err error) {
 	options, err := f.options()
 	if err != nil {
 		return 0, err
@@ -86,7 +87,8 @@ func (f TuneFlags) tune(ctx context.Context, dev gpu.Device, work map[string]flo
 }
 
 // runTrials shows how far it has got.
-func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, o tune.Options, quiet bool) ([]tune.Result, error) {
+func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Cache, o tune.Options,
+	quiet bool) ([]tune.Result, error) {
 	var bar *view.Progress
 	if gpu.CompilerMayAbort(dev) {
 		o.Compiles = func(k *gpu.Kernel) error {

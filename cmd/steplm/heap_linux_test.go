@@ -28,7 +28,8 @@ func smallHeap(t *testing.T, mib int) []string {
 		t.Fatal(err)
 	}
 	real := regexp.MustCompile(`/\S*/libvulkan\.so\S*`).Find(maps)
-	return []string{fmt.Sprintf("FAULTVK_HEAP=%d", mib<<20), "LD_LIBRARY_PATH=" + filepath.Dir(lib), "FAULTVK_REAL=" + string(real)}
+	return []string{fmt.Sprintf("FAULTVK_HEAP=%d", mib<<20), "LD_LIBRARY_PATH=" + filepath.Dir(lib), "FAULTVK_REAL=" +
+		string(real)}
 }
 
 // A GPU tells that it is too small by refusing a tensor: a run ends with one line that has the bytes by
@@ -47,7 +48,8 @@ func TestPretrainOnASmallHeap(t *testing.T) {
 
 // Stages that do not fit beside each other are measured one after another.
 func TestBenchStepOnASmallHeap(t *testing.T) {
-	args := "bench step --hidden 64 --ffn 128 --layers 2 --heads 2 --vocab 2048 --seq-len 32 --batch-size 2 --steps 1 --rank 4 --no-tune"
+	args := "bench step --hidden 64 --ffn 128 --layers 2 --heads 2 --vocab 2048 --seq-len 32 --batch-size 2 --steps " +
+		"1 --rank 4 --no-tune"
 	for mib, want := range map[int]bool{100: false, 8000: true} {
 		c := callOf(t.Context(), strings.Fields(args)...)
 		c.Env = append(c.Env, smallHeap(t, mib)...)

@@ -27,12 +27,15 @@ func TestExplain(t *testing.T) {
 	use := func(option advice.Option, value string) advice.Remedy {
 		return advice.Remedy{How: advice.Use, Option: option, Value: value}
 	}
-	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
-	unfit := &plan.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32}, Recompute: "block", Changes: []plan.Fitting{
-		{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
-		{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
-	}}
-	const least = "--memory-limit: the run does not fit into 2.0 KiB: its smallest arrangement (micro-batch 1 x 8, recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
+	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")},
+		advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	unfit := &plan.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32},
+		Recompute: "block", Changes: []plan.Fitting{
+			{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
+			{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
+		}}
+	const least = "--memory-limit: the run does not fit into 2.0 KiB: its smallest arrangement (micro-batch 1 x 8, " +
+		"recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
 	none := *unfit
 	none.Changes = unfit.Changes[:1]
 	for want, err := range map[string]error{
@@ -139,7 +142,8 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 		t.Errorf("only %d files were read", files)
 	}
 	for source, want := range map[string]int{
-		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0, "package p; var x = `--lr`": 1,
+		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0,
+		"package p; var x = `--lr`": 1,
 	} {
 		if found, err := flagStrings("p.go", source); err != nil || len(found) != want {
 			t.Errorf("%s: found %v (%v), want %d", source, found, err, want)

@@ -122,13 +122,15 @@ func (r kernelsCheck) verdict() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d kernels do not compile on %s: %s", len(names), len(r.Kernels), r.Device, strings.Join(names, ", "))
+	return fmt.Errorf("%d of %d kernels do not compile on %s: %s", len(names), len(r.Kernels), r.Device,
+		strings.Join(names, ", "))
 }
 
 // print shows the slowest kernels and all that failed.
 func (r kernelsCheck) print(w io.Writer) {
 	failed := r.failed()
-	fmt.Fprintf(w, "%d kernels on %s in %.0f s: %d compiled, %d failed\n\n", len(r.Kernels), r.Device, r.Seconds, len(r.Kernels)-len(failed), len(failed))
+	fmt.Fprintf(w, "%d kernels on %s in %.0f s: %d compiled, %d failed\n\n", len(r.Kernels), r.Device, r.Seconds,
+		len(r.Kernels)-len(failed), len(failed))
 	slowest := slices.Clone(r.Kernels)
 	slices.SortStableFunc(slowest, func(a, b compilation) int { return cmp.Compare(b.Seconds, a.Seconds) })
 	rows := [][]string{{"slowest", "seconds"}}

@@ -47,7 +47,8 @@ func tryInChild(ctx context.Context, device string, k *gpu.Kernel) (seconds floa
 	case answered && err == nil:
 		return line.Seconds, nil
 	case ctx.Err() != nil:
-		return 0, fmt.Errorf("kernel %s: stopped after %s of compiling: %w", k.Name, time.Since(start).Round(time.Millisecond), ctx.Err())
+		return 0, fmt.Errorf("kernel %s: stopped after %s of compiling: %w", k.Name,
+			time.Since(start).Round(time.Millisecond), ctx.Err())
 	case bounded.Err() != nil:
 		return 0, fmt.Errorf("kernel %s: not compiled within %s", k.Name, compileLimit)
 	case err == nil:

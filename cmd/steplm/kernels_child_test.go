@@ -19,15 +19,21 @@ const (
 )
 
 // refusal is what FXC says of a barrier that not every invocation reaches.
-const refusal = "Validation Error\n\nCaused by:\n    In wgpuDeviceCreateComputePipeline\n      note: label = `k`\n    Internal error: FXC D3DCompile error (0x80004005): " +
-	"Z:\\somewhere\\k(115,13-45): error X3663: thread sync operation found in varying flow control, consider reformulating\n" +
+const refusal = "Validation Error\n\nCaused by:\n    In wgpuDeviceCreateComputePipeline\n      note: label = `k`\n   " +
+	" Internal error: FXC D3DCompile error (0x80004005): " +
+	"Z:\\somewhere\\k(115,13-45): error X3663: thread sync operation found in varying flow control, consider " +
+	"reformulating\n" +
 	"Z:\\somewhere\\k(109,44-52): error X3663: this variable dependent on potentially varying data: local\n\x00\n"
 
 // panicOver is how the native library prints a message with a zero byte.
 func panicOver(message string) string {
 	numbers := strings.Join(strings.Fields(strings.Trim(fmt.Sprint([]byte(message)), "[]")), ", ")
-	return fmt.Sprintf("[wgpu] [Error] something else\nthread '<unnamed>' panicked at 'called `Result::unwrap()` on an `Err` value: NulError(%d, [%s])', src\\lib.rs:2577:55\n"+
-		"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n", strings.IndexByte(message, 0), numbers)
+	return fmt.Sprintf(
+		"[wgpu] [Error] something else\nthread '<unnamed>' panicked at 'called `Result::unwrap()` on an `Err` value: "+
+			"NulError(%d, [%s])', src\\lib.rs:2577:55\n"+
+			"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n", strings.IndexByte(
+			message,
+			0), numbers)
 }
 
 // abort ends the process as the native library does.
@@ -61,7 +67,8 @@ func TestTryInChild(t *testing.T) {
 
 	t.Setenv(asCommand, childAborts)
 	_, err := tryInChild(t.Context(), "host", good)
-	oneError(t, err, "kernel "+good.Name, "ended the process", "error X3663: thread sync operation found in varying flow control")
+	oneError(t, err, "kernel "+good.Name, "ended the process",
+		"error X3663: thread sync operation found in varying flow control")
 
 	t.Setenv(asCommand, childHangs)
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -86,7 +93,8 @@ func oneError(t *testing.T, err error, parts ...string) {
 
 func TestLastWords(t *testing.T) {
 	for stderr, want := range map[string]string{
-		panicOver(refusal):               "error X3663: thread sync operation found in varying flow control, consider reformulating",
+		panicOver(refusal): "error X3663: thread sync operation found in varying flow control, " +
+			"consider reformulating",
 		panicOver("out of\n memory\x00"): "out of memory",
 		"noise\nthread '<unnamed>' panicked at 'no', lib.rs:1:2\nsteplm: error: the GPU library gave up\n": "thread '<unnamed>' panicked at 'no', lib.rs:1:2",
 		"noise\nsteplm: error: device lost\n\n": "device lost",

@@ -30,7 +30,8 @@ func textOf(k *gpu.Kernel) kernelText {
 }
 
 func (t kernelText) kernel() *gpu.Kernel {
-	return &gpu.Kernel{Name: t.Name, Entry: t.Entry, Source: t.Source, Workgroup: t.Workgroup, Shared: t.Shared, Access: t.Access}
+	return &gpu.Kernel{Name: t.Name, Entry: t.Entry, Source: t.Source, Workgroup: t.Workgroup, Shared: t.Shared,
+		Access: t.Access}
 }
 
 // compilation is the line that kernelsCompileCmd prints.
@@ -70,7 +71,8 @@ func (c *kernelsCompileCmd) compile() (line compilation, err error) {
 		list := kernelsOf(d.Limits())
 		i := slices.IndexFunc(list, func(k *gpu.Kernel) bool { return k.Name == c.Kernel })
 		if i < 0 {
-			return line, fmt.Errorf("no kernel %q among the %d of %s; `steplm kernels list` names them", c.Kernel, len(list), d.Name())
+			return line, fmt.Errorf("no kernel %q among the %d of %s; `steplm kernels list` names them", c.Kernel,
+				len(list), d.Name())
 		}
 		k = list[i]
 	}

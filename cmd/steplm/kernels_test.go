@@ -38,7 +38,8 @@ func TestKernels(t *testing.T) {
 			seen[k.Name] = true
 			matmul = matmul || strings.Contains(k.Name, c.matmul)
 			if k.Shared > c.memory || k.Invocations() > l.Invocations || len(k.Access) > l.StorageBuffers {
-				t.Errorf("%s: kernel %s of %d invocations, %d buffers and %d bytes of workgroup memory", c.name, k.Name, k.Invocations(), len(k.Access), k.Shared)
+				t.Errorf("%s: kernel %s of %d invocations, %d buffers and %d bytes of workgroup memory", c.name, k.Name,
+					k.Invocations(), len(k.Access), k.Shared)
 			}
 		}
 		if !matmul {
@@ -51,7 +52,8 @@ func TestKernels(t *testing.T) {
 			}
 			for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
 				name := fmt.Sprintf("attention_forward_%d_%s_", config.HeadDim(), dtype) // and a block
-				if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)), func(k string) bool { return strings.HasPrefix(k, name) }) {
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(seen)),
+					func(k string) bool { return strings.HasPrefix(k, name) }) {
 					t.Errorf("%s: preset %s needs kernel %s", c.name, preset, name)
 				}
 			}
@@ -72,7 +74,9 @@ func TestKernelsCheck(t *testing.T) {
 		oneError(t, r.verdict(), "1 of 3 kernels do not compile on the device: wrong")
 		var out strings.Builder
 		r.print(&out)
-		if text := out.String(); !strings.Contains(text, "2 compiled, 1 failed") || !strings.Contains(text, "\nfailed\nkernel wrong") || !strings.Contains(text, "workgroups of") || strings.Count(text, "\n"+list[0].Name+" ") != 1 {
+		if text := out.String(); !strings.Contains(text, "2 compiled, 1 failed") ||
+			!strings.Contains(text, "\nfailed\nkernel wrong") || !strings.Contains(text, "workgroups of") ||
+			strings.Count(text, "\n"+list[0].Name+" ") != 1 {
 			t.Errorf("device %q: the check prints %q", device, text)
 		}
 		r.Kernels = slices.Delete(r.Kernels, 1, 2)

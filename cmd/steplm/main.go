@@ -85,7 +85,8 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 
 	parser := kong.Must(&cli{}, kong.Name("steplm"),
-		kong.Description("Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
+		kong.Description(
+			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
 		flagVars,
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))

@@ -85,7 +85,8 @@ func checkFailure(t *testing.T, what, stderr string, got, code int, parts ...str
 	if got != code {
 		t.Errorf("steplm %s: exit code %d, want %d: %s", what, got, code, stderr)
 	}
-	if !strings.HasPrefix(stderr, "steplm: error: ") || strings.Count(stderr, "\n") != 1 || !strings.HasSuffix(stderr, "\n") {
+	if !strings.HasPrefix(stderr, "steplm: error: ") || strings.Count(stderr, "\n") != 1 ||
+		!strings.HasSuffix(stderr, "\n") {
 		t.Errorf("steplm %s: want one line on standard error, got %q", what, stderr)
 	}
 	for _, part := range parts {
@@ -108,7 +109,8 @@ func devices(t *testing.T) []string {
 }
 
 // text is something for a small tokenizer and a small model.
-const text = "The cat sat on the mat. The dog sat on the log. Where did the cat go? The cat ran to the dog; the dog ran to the cat.\n"
+const text = "The cat sat on the mat. The dog sat on the log. Where did the cat go? The cat ran to the dog; the dog " +
+	"ran to the cat.\n"
 
 // randomModel is a directory with an untrained model of 32 positions and, for
 // its ids, a tokenizer of 270 to 280 of them.
@@ -119,7 +121,8 @@ func randomModel(t *testing.T, vocab int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := model.Config{Hidden: 16, FFN: 24, Layers: 2, Heads: 4, KVHeads: 2, Vocab: vocab, MaxSeqLen: 32, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
+	c := model.Config{Hidden: 16, FFN: 24, Layers: 2, Heads: 4, KVHeads: 2, Vocab: vocab, MaxSeqLen: 32, NormEps: 1e-5,
+		RopeTheta: 10000, Tied: true}
 	m, err := model.New(gpu.NewHost(), model.Plain(c, c.Layers).ForInference())
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +139,8 @@ func randomModel(t *testing.T, vocab int) string {
 	}
 	dir := filepath.Join(parent, "model")
 	corpus := writeFile(t, "corpus.txt", text)
-	succeed(t, "", "tokenizer", "train", "--data", corpus, "--vocab", "280", "--out", filepath.Join(dir, "tokenizer.json"))
+	succeed(t, "", "tokenizer", "train", "--data", corpus, "--vocab", "280", "--out",
+		filepath.Join(dir, "tokenizer.json"))
 	return dir
 }
 
@@ -158,21 +162,26 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"paln"}, []string{"plan", "run `steplm --help`"}},
 		{[]string{"plan", "--modle", "tiny"}, []string{"--modle", "--model", "run `steplm plan --help`"}},
 		{[]string{"plan", "--layers", "many"}, []string{"--layers", "run `steplm plan --help`"}},
-		{[]string{"plan", "--hidden", "64"}, []string{"--ffn, --layers, --heads, --vocab", "tiny", "run `steplm plan --help`"}},
+		{[]string{"plan", "--hidden", "64"}, []string{"--ffn, --layers, --heads, --vocab", "tiny",
+			"run `steplm plan --help`"}},
 		{[]string{"tokenizer", "encode"}, []string{"--tokenizer", "run `steplm tokenizer encode --help`"}},
 		{[]string{"score", "--model", "x"}, []string{"--ids", "--text", "run `steplm score --help`"}},
 		{[]string{"score", "--model", "x", "--ids", "1", "--text", "a"}, []string{"--ids", "--text", "together"}},
 		{[]string{"score", "--model", "x", "--ids", "1", "--add-special"}, []string{"--add-special", "--text"}},
 		{[]string{"score", "--model", "x", "--ids", "1,-2"}, []string{"-2"}},
-		{[]string{"eval", "ppl", "--model", "x", "--wikitext", "y", "--stride", "8"}, []string{"--stride", "WikiText has its own"}},
-		{[]string{"eval", "ppl", "--model", "x"}, []string{"--data", "--text", "--wikitext", "run `steplm eval ppl --help`"}},
+		{[]string{"eval", "ppl", "--model", "x", "--wikitext", "y", "--stride", "8"},
+			[]string{"--stride", "WikiText has its own"}},
+		{[]string{"eval", "ppl", "--model", "x"}, []string{"--data", "--text", "--wikitext",
+			"run `steplm eval ppl --help`"}},
 	} {
 		fail(t, 2, c.parts, c.args...)
 	}
 }
 
 func TestHelpSucceeds(t *testing.T) {
-	for _, command := range []string{"", "demo", "pretrain", "plan", "plot", "devices", "score", "eval ppl", "bench matmul", "bench attention", "bench step", "bench all", "tokenizer train", "tokenizer encode", "tokenizer decode"} {
+	for _, command := range []string{"", "demo", "pretrain", "plan", "plot", "devices", "score", "eval ppl",
+		"bench matmul", "bench attention", "bench step", "bench all", "tokenizer train", "tokenizer encode",
+		"tokenizer decode"} {
 		args := append(strings.Fields(command), "--help")
 		if out := succeed(t, "", args...); !strings.Contains(out, "Usage: steplm "+command) {
 			t.Errorf("steplm %s --help: %q", command, out)
@@ -184,15 +193,18 @@ func TestUnknownDevice(t *testing.T) {
 	if len(devices(t)) == 1 {
 		t.Skip(gpu.NoAdapterHelp)
 	}
-	fail(t, 1, []string{`"no such GPU"`, "host"}, "score", "--model", randomModel(t, 280), "--ids", "1,2", "--device", "no such GPU")
+	fail(t, 1, []string{`"no such GPU"`, "host"}, "score", "--model", randomModel(t, 280), "--ids", "1,2", "--device",
+		"no such GPU")
 }
 
 // What other programs and scripts give to pretrain stays there.
 func TestPretrainFlags(t *testing.T) {
 	help := succeed(t, "", "pretrain", "--help")
 	for _, flag := range []string{
-		"method", "stages", "rank", "model", "vocab", "data", "validation", "wikitext", "tokenizer", "tokens", "steps", "batch-size", "seq-len",
-		"grad-accum", "lr", "seed", "out", "save-every", "keep", "eval-every", "eval-tokens", "resume", "device", "precision", "json",
+		"method", "stages", "rank", "model", "vocab", "data", "validation", "wikitext", "tokenizer", "tokens", "steps",
+		"batch-size", "seq-len",
+		"grad-accum", "lr", "seed", "out", "save-every", "keep", "eval-every", "eval-tokens", "resume", "device",
+		"precision", "json",
 	} {
 		if !regexp.MustCompile(`(?m)^ +--` + flag + `(=| |$)`).MatchString(help) {
 			t.Errorf("pretrain has no --%s", flag)
@@ -208,10 +220,12 @@ func TestPretrainNamesUnusedFlags(t *testing.T) {
 		given  []string
 		want   string
 	}{
-		{"vanilla", []string{"--stages", "1", "--operator", "copy", "--lr", "1e-3", "--no-train-norms"}, "steplm: warning: --rank, --operator, --train-norms: of no effect with --method vanilla\n"},
+		{"vanilla", []string{"--stages", "1", "--operator", "copy", "--lr", "1e-3", "--no-train-norms"},
+			"steplm: warning: --rank, --operator, --train-norms: of no effect with --method vanilla\n"},
 		{"step", []string{"--operator", "copy", "--no-train-norms"}, ""},
 	} {
-		args := m.pretrain(filepath.Join(run, c.method), append([]string{"--method", c.method, "--device", "host"}, c.given...)...)
+		args := m.pretrain(filepath.Join(run, c.method), append([]string{"--method", c.method, "--device", "host"},
+			c.given...)...)
 		if _, stderr, code := call(t, "", args...); code != 0 || stderr != c.want {
 			t.Errorf("%s: exit code %d, standard error %q, want %q", c.method, code, stderr, c.want)
 		}

@@ -60,7 +60,8 @@ func readMetrics(t *testing.T, run string) []metricsLine {
 func losses(list []metricsLine) (out []string) {
 	for _, l := range list {
 		if l.step() {
-			out = append(out, fmt.Sprintf("step %s stage %s loss %s lr %s norm %s tokens %s", l["step"], l["stage"], l["loss"], l["lr"], l["grad_norm"], l["tokens"]))
+			out = append(out, fmt.Sprintf("step %s stage %s loss %s lr %s norm %s tokens %s", l["step"], l["stage"],
+				l["loss"], l["lr"], l["grad_norm"], l["tokens"]))
 		}
 	}
 	return out
@@ -85,8 +86,10 @@ func story(list []metricsLine) (out []string) {
 
 // Other programs read these keys: a change here breaks them.
 var frozenKeys = map[string]string{
-	"":           "bytes flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second",
-	"growth":     "event from_layers frozen_parameters new_blocks peak_bytes process_peak_bytes seconds stage step to_layers trainable_parameters",
+	"": "bytes flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens " +
+		"tokens_per_second",
+	"growth": "event from_layers frozen_parameters new_blocks peak_bytes process_peak_bytes seconds stage step " +
+		"to_layers trainable_parameters",
 	"eval":       "event peak_bytes process_peak_bytes result seconds set stage step when",
 	"checkpoint": "checkpoint event peak_bytes process_peak_bytes seconds stage step",
 	"resume":     "checkpoint device event peak_bytes process_peak_bytes stage step",
@@ -98,7 +101,8 @@ const (
 	frozenTokenDetail   = "context documents nll perplexity stride tokens unit"
 	frozenWordDetail    = "bits_per_byte byte_perplexity bytes context nll pages tokens unit word_perplexity words"
 	frozenBytes         = "activations adapters gradients optimizer scratch weights"
-	frozenNumbersOfStep = "flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens tokens_per_second"
+	frozenNumbersOfStep = "flops_per_second grad_norm loss lr peak_bytes process_peak_bytes stage step tokens " +
+		"tokens_per_second"
 )
 
 func keysOf[V any](m map[string]V) string {
@@ -140,7 +144,8 @@ func checkSchema(t *testing.T, list []metricsLine) {
 				detail = frozenWordDetail
 			}
 			if keysOf(r.metricsLine) != frozenResult || keysOf(r.Detail) != detail {
-				t.Errorf("line %d: result %s, want the keys %s and in detail %s", i+1, l["result"], frozenResult, detail)
+				t.Errorf("line %d: result %s, want the keys %s and in detail %s", i+1, l["result"], frozenResult,
+					detail)
 			}
 		}
 	}

@@ -100,11 +100,13 @@ func TestScoreAndPerplexityAgree(t *testing.T) {
 func TestPerplexityOfAllKinds(t *testing.T) {
 	dir := randomModel(t, 280)
 	shards := t.TempDir()
-	if err := datatest.WriteShard(filepath.Join(shards, "a.parquet"), []datatest.Row{{Text: text}, {Text: text}}, datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(filepath.Join(shards, "a.parquet"), []datatest.Row{{Text: text}, {Text: text}},
+		datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	wiki := writeFile(t, "wiki.raw", " \n = One = \n \n The cat sat . \n = Two = \n \n The dog sat , too . \n")
-	args := []string{"--model", dir, "--device", "host", "--data", shards, "--text", writeFile(t, "a.txt", text), "--wikitext", wiki,
+	args := []string{"--model", dir, "--device", "host", "--data", shards, "--text", writeFile(t, "a.txt", text),
+		"--wikitext", wiki,
 		"--context", "16", "--stride", "8", "--batch-size", "3", "--max-tokens", "40"}
 	p := perplexity(t, args...)
 	for i, want := range []struct {
@@ -112,7 +114,8 @@ func TestPerplexityOfAllKinds(t *testing.T) {
 		value           float64
 	}{{"data", "token", "documents", 1}, {"text", "token", "stride", 8}, {"wikitext", "word", "pages", 2}} {
 		r := p.Results[i]
-		if r.Name != want.name || r.Unit != want.unit || r.Detail[want.key] != want.value || r.Detail["context"] != 16.0 || r.Perplexity <= 1 {
+		if r.Name != want.name || r.Unit != want.unit || r.Detail[want.key] != want.value ||
+			r.Detail["context"] != 16.0 || r.Perplexity <= 1 {
 			t.Errorf("result %d is %+v, want %+v", i, r, want)
 		}
 	}
@@ -120,7 +123,8 @@ func TestPerplexityOfAllKinds(t *testing.T) {
 		t.Errorf("40 tokens of the same text: %+v", p.Results[:2])
 	}
 	lines := strings.Split(strings.TrimSpace(succeed(t, "", append([]string{"eval", "ppl"}, args...)...)), "\n")
-	for i, want := range []string{"data: perplexity", "per token (context 16, stride 8; 40 tokens, 1 documents)", "per word (whole pages, context 16; 2 pages,"} {
+	for i, want := range []string{"data: perplexity", "per token (context 16, stride 8; 40 tokens, 1 documents)",
+		"per word (whole pages, context 16; 2 pages,"} {
 		if len(lines) != 3 || !strings.Contains(lines[i], want) {
 			t.Errorf("line %d of %q, want %q", i, lines, want)
 		}
@@ -135,8 +139,10 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := recipe.NewRecipe("vanilla", recipe.Options{
-		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 1, Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
-		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1, Schedule: "constant",
+		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 1,
+		Batch: model.Size{Batch: 1, SeqLen: 24}, GradAccum: 1, Stages: 1,
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95,
+			Eps: 1e-8}}, LR: []float64{1}, Decay: []float64{0}, LoRALR: 1, LoRADecay: 1, Schedule: "constant",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +167,8 @@ func TestScoreTable(t *testing.T) {
 	dir := randomModel(t, 280)
 	out := succeed(t, "", "score", "--model", dir, "--device", "host", "--text", "The cat.")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if !slices.Equal(strings.Fields(lines[0]), []string{"position", "id", "log", "p", "token"}) || !strings.Contains(lines[1], " - ") || !strings.Contains(out, "sum of ") {
+	if !slices.Equal(strings.Fields(lines[0]), []string{"position", "id", "log", "p", "token"}) ||
+		!strings.Contains(lines[1], " - ") || !strings.Contains(out, "sum of ") {
 		t.Errorf("got %s", out)
 	}
 }
@@ -237,12 +244,14 @@ func TestPerplexityStories260K(t *testing.T) {
 	succeed(t, "", "tokenizer", "train", "--data", file, "--vocab", "500", "--out", tok)
 	var first perplexities
 	for i, device := range devices(t) {
-		p := perplexity(t, "--model", dir, "--tokenizer", tok, "--text", file, "--wikitext", wiki, "--context", "128", "--max-tokens", "1000", "--device", device)
+		p := perplexity(t, "--model", dir, "--tokenizer", tok, "--text", file, "--wikitext", wiki, "--context", "128",
+			"--max-tokens", "1000", "--device", device)
 		if i == 0 {
 			first = p
 		}
 		for j, r := range p.Results {
-			if want := first.Results[j]; r.Tokens != want.Tokens || math.Abs(math.Log(r.Perplexity/want.Perplexity)) > 1e-3 {
+			if want := first.Results[j]; r.Tokens != want.Tokens ||
+				math.Abs(math.Log(r.Perplexity/want.Perplexity)) > 1e-3 {
 				t.Errorf("device %q: %s %+v, on the host %+v", device, r.Name, r, want)
 			}
 		}

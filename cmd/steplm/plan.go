@@ -135,10 +135,11 @@ func stageLabel(m plan.MethodPlan, i int) string {
 }
 
 func adapters(p plan.Plan) string {
-	if p.Adapter.Rank == 0 {
+	if p.LoRA.Rank == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; LoRA of rank %d (alpha %g) on %s of frozen layers", p.Adapter.Rank, p.Adapter.Alpha, strings.Join(p.Adapter.Targets, ", "))
+	return fmt.Sprintf("; LoRA of rank %d (alpha %g) on %s of frozen layers", p.LoRA.Rank, p.LoRA.Alpha,
+		strings.Join(p.LoRA.Targets, ", "))
 }
 
 // less compares with vanilla training.

@@ -25,19 +25,24 @@ func TestPlanText(t *testing.T) {
 		}
 		return m
 	}
-	vanilla := plan.MethodPlan{Method: recipe.PlanVanilla, Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, PaperBytes: 5 << 30, Bytes: classes(2 << 20), PeakBytes: 2730 << 20}}}
+	vanilla := plan.MethodPlan{Method: recipe.PlanVanilla,
+		Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, PaperBytes: 5 << 30, Bytes: classes(2 << 20),
+			PeakBytes: 2730 << 20}}}
 	step := plan.MethodPlan{
-		Method: recipe.PlanStep, Split: []int{13, 11}, Reduction: 0.5, StateReduction: 0.45, PaperBytes: 3 << 30, PaperReduction: 0.4,
+		Method: recipe.PlanStep, Split: []int{13,
+			11}, Reduction: 0.5, StateReduction: 0.45, PaperBytes: 3 << 30, PaperReduction: 0.4,
 		Stages: []plan.StagePlan{
 			{NewLayers: 13, Layers: 13, PaperBytes: 1 << 31, Bytes: classes(1000), PeakBytes: 1365000},
 			{NewLayers: 11, Layers: 24, PaperBytes: 3 << 30, Bytes: classes(1 << 20), PeakBytes: 1365 << 20},
 		},
 	}
-	other := plan.MethodPlan{Method: "other", Reduction: -0.1, Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
+	other := plan.MethodPlan{Method: "other", Reduction: -0.1,
+		Stages: []plan.StagePlan{{NewLayers: 24, Layers: 24, Bytes: classes(1 << 19), PeakBytes: 1365 << 19}}}
 	p := plan.Plan{
 		Model:      model.Config{Hidden: 1024, FFN: 2736, Layers: 24, Heads: 16, KVHeads: 8, Vocab: 32000},
-		Parameters: 367969280, Batch: model.Size{Batch: 8, SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage, Optimizer: "AdamW", TrainableBytes: 16,
-		Adapter: model.LoRALayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
+		Parameters: 367969280, Batch: model.Size{Batch: 8,
+			SeqLen: 256}, GradAccum: 2, Storage: model.FullStorage, Optimizer: "AdamW", TrainableBytes: 16,
+		LoRA:    model.LoRALayout{Rank: 64, Alpha: 128, Targets: []string{"wq", "up"}},
 		Methods: []plan.MethodPlan{vanilla, step, other}, PaperVanillaBytes: 5 << 30,
 	}
 	var b bytes.Buffer
@@ -47,7 +52,7 @@ func TestPlanText(t *testing.T) {
 		}
 	}
 	show()
-	p.Model.Tied, p.Methods, p.Adapter = true, p.Methods[:1], model.LoRALayout{}
+	p.Model.Tied, p.Methods, p.LoRA = true, p.Methods[:1], model.LoRALayout{}
 	fmt.Fprintln(&b)
 	show()
 	clitest.Golden(t, *update, "plan.txt", b.String())
@@ -100,7 +105,8 @@ func TestPlanJSON(t *testing.T) {
 // A preset, its dimensions one by one, and its config.json are one plan.
 func TestPlanOfDimensionsAndFile(t *testing.T) {
 	want := succeed(t, "", "plan", "--model", "15m", "--rank", "8", "--stages", "3", "--json")
-	flags := []string{"plan", "--hidden", "288", "--ffn", "768", "--layers", "6", "--heads", "6", "--kv-heads", "6", "--vocab", "32000",
+	flags := []string{"plan", "--hidden", "288", "--ffn", "768", "--layers", "6", "--heads", "6", "--kv-heads", "6",
+		"--vocab", "32000",
 		"--tied", "--max-seq-len", "256", "--rank", "8", "--stages", "3", "--json"}
 	if got := succeed(t, "", flags...); got != want {
 		t.Errorf("by flags: got\n%s\nwant\n%s", got, want)

@@ -49,7 +49,10 @@ func (c *plotCmd) Run() error {
 	if grown {
 		title += "; a tick marks growth"
 	}
-	if err := chart.Save(c.SVG, func(w io.Writer) error { return chart.WriteLines(w, title, c.X, ylabel, list) }); err != nil {
+	if err := chart.Save(c.SVG, func(w io.Writer) error {
+		return chart.WriteLines(w, title, c.X, ylabel,
+			list)
+	}); err != nil {
 		return err
 	}
 	fmt.Printf("the loss of %s is in %s\n", strings.Join(names, ", "), c.SVG)

@@ -21,9 +21,11 @@ func metricsRun(t *testing.T, name string, steps int) string {
 	}
 	var b strings.Builder
 	for i := 1; i <= steps; i++ {
-		fmt.Fprintf(&b, `{"step":%d,"stage":1,"loss":%g,"lr":0.001,"grad_norm":1,"tokens":%d,"tokens_per_second":9,"bytes":{"weights":4},"peak_bytes":4}`+"\n", i, 2+4/float64(i), 64*i)
+		fmt.Fprintf(&b,
+			`{"step":%d,"stage":1,"loss":%g,"lr":0.001,"grad_norm":1,"tokens":%d,"tokens_per_second":9,"bytes":{"weights":4},"peak_bytes":4}`+"\n", i, 2+4/float64(i), 64*i)
 		if i == steps/2 {
-			fmt.Fprintf(&b, `{"event":"growth","step":%d,"stage":2,"from_layers":1,"to_layers":2,"new_blocks":[1]}`+"\n", i)
+			fmt.Fprintf(&b,
+				`{"event":"growth","step":%d,"stage":2,"from_layers":1,"to_layers":2,"new_blocks":[1]}`+"\n", i)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "metrics.jsonl"), []byte(b.String()), 0o644); err != nil {
@@ -56,7 +58,8 @@ func TestPlot(t *testing.T) {
 	for what, args := range map[string][]string{
 		">tokens<": {"--x", "tokens"}, ">2,000<": {"--x", "tokens"}, "(mean of the last 5 steps)": {"--smooth", "5"},
 	} {
-		if other := plot(append(args, long, short)...); !strings.Contains(other, what) || strings.Contains(steps, what) {
+		if other := plot(append(args, long, short)...); !strings.Contains(other, what) ||
+			strings.Contains(steps, what) {
 			t.Errorf("plot %q does not show %q, or it does without", args, what)
 		}
 	}

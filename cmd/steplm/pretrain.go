@@ -131,7 +131,8 @@ func (c *pretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 		return asked, err
 	}
 	if c.Config != "" {
-		return asked, usagef("--config and --resume: the run in %s has its own configuration; leave --config out", c.Resume)
+		return asked, usagef("--config and --resume: the run in %s has its own configuration; leave --config out",
+			c.Resume)
 	}
 	own, err := session.Saved(c.Resume)
 	if errors.Is(err, session.ErrNoSpec) {
@@ -204,7 +205,8 @@ func (c *pretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 			describeRun(os.Stdout, s)
 		}
 		if len(c.unused) > 0 {
-			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "), s.Recipe.Method)
+			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
+				s.Recipe.Method)
 		}
 	})
 	if err != nil {

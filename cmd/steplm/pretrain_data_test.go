@@ -59,10 +59,12 @@ func TestPretrainBadShard(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	if !strings.Contains(stderr, "steplm: warning: skipped 4 rows: "+shard+": row group 2") || strings.Count(stderr, "skipped 4 rows") != 1 {
+	if !strings.Contains(stderr, "steplm: warning: skipped 4 rows: "+shard+": row group 2") ||
+		strings.Count(stderr, "skipped 4 rows") != 1 {
 		t.Errorf("standard error %q", stderr)
 	}
-	for _, part := range []string{"rows read", "40 rows read", " 4 skipped", " 0 filtered", "256 tokens seen, in epoch 1"} {
+	for _, part := range []string{"rows read", "40 rows read", " 4 skipped", " 0 filtered",
+		"256 tokens seen, in epoch 1"} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("no %q in %q", part, stdout)
 		}
@@ -88,13 +90,17 @@ func TestPretrainFilters(t *testing.T) {
 			t.Errorf("no %q in %q", part, out)
 		}
 	}
-	fail(t, 1, []string{"--min-score 3", "begun with 2"}, flags("--steps", "64", "--resume", run, "--min-score", "3")...)
+	fail(t, 1, []string{"--min-score 3", "begun with 2"}, flags("--steps", "64", "--resume", run, "--min-score",
+		"3")...)
 	succeed(t, "", "pretrain", "--resume", run, "--device", "host")
 
-	refused(t, m, 1, []string{"filter", "maximum of 1 characters", "minimum of 2"}, "--min-chars", "2", "--max-chars", "1", "--device", "host")
-	refused(t, m, 1, []string{"fewer than one batch", "40 of 40 rows were left out"}, "--data", shard, "--min-score", "99", "--device", "host")
+	refused(t, m, 1, []string{"filter", "maximum of 1 characters", "minimum of 2"}, "--min-chars", "2", "--max-chars",
+		"1", "--device", "host")
+	refused(t, m, 1, []string{"fewer than one batch", "40 of 40 rows were left out"}, "--data", shard, "--min-score",
+		"99", "--device", "host")
 	t.Run("without the column", func(t *testing.T) {
 		rows := datatest.Path(t, "parquet/fineweb_rows/gneissweb_test_01.parquet")
-		refused(t, m, 1, []string{`no column "score"`, "min-score 3", "language"}, "--data", rows, "--min-score", "3", "--device", "host")
+		refused(t, m, 1, []string{`no column "score"`, "min-score 3", "language"}, "--data", rows, "--min-score", "3",
+			"--device", "host")
 	})
 }

@@ -56,7 +56,8 @@ func writeMemory(w io.Writer, res *result, dev gpu.Device) error {
 			growth = gpu.Bytes(m.growth.PeakBytes)
 		}
 		planned := gpu.Plan(dev.Own(), res.recipe.Specs(l)).Peak()
-		row := []string{fmt.Sprintf("stage %d", i+1), gpu.Bytes(planned), gpu.Bytes(m.PeakBytes), gpu.Bytes(m.PeakBytes - planned), growth}
+		row := []string{fmt.Sprintf("stage %d", i+1), gpu.Bytes(planned), gpu.Bytes(m.PeakBytes),
+			gpu.Bytes(m.PeakBytes - planned), growth}
 		if process {
 			row = append(row, gpu.Bytes(m.ProcessPeak), gpu.Bytes(m.ProcessPeak-m.PeakBytes))
 		}

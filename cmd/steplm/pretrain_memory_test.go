@@ -40,11 +40,14 @@ func (d elsewhere) Limits() gpu.Limits {
 // the process only where its memory is the device's and known.
 func TestMemoryTable(t *testing.T) {
 	r, err := recipe.NewRecipe("step", recipe.Options{
-		Model:   model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000},
-		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
-		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}}, LR: []float64{1e-2}, Decay: []float64{0}, AdapterLR: 1, AdapterDecay: 1,
+		Model: model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16,
+			NormEps: 1e-5, RopeTheta: 10000},
+		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Steps: 12,
+		Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: 0.9, Beta2: 0.95,
+			Eps: 1e-8}}, LR: []float64{1e-2}, Decay: []float64{0}, LoRALR: 1, LoRADecay: 1,
 		Schedule: optim.Constant, Stages: 3, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()}, TrainEmbedding: true,
+		LoRA: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()}, TrainEmbedding: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +72,8 @@ func TestMemoryTable(t *testing.T) {
 			}
 		}
 		step := func(n int, bytes, process int64) {
-			res.step(record.Metrics{Stage: n, TokensPerSecond: 1, Peaks: record.Peaks{PeakBytes: bytes, ProcessPeak: process * mib}})
+			res.step(record.Metrics{Stage: n, TokensPerSecond: 1, Peaks: record.Peaks{PeakBytes: bytes,
+				ProcessPeak: process * mib}})
 		}
 		event(2, false, plan(2), 90)
 		step(2, plan(2), 100)
@@ -131,12 +135,15 @@ func TestProcessTakesPlanAndConstant(t *testing.T) {
 		return stages
 	}
 	tiny := run()
-	large := run("--hidden", "384", "--ffn", "1024", "--layers", "8", "--heads", "6", "--kv-heads", "6", "--vocab", "6144",
+	large := run("--hidden", "384", "--ffn", "1024", "--layers", "8", "--heads", "6", "--kv-heads", "6", "--vocab",
+		"6144",
 		"--seq-len", "64", "--batch-size", "1", "--steps", "5", "--rank", "8")
 	for i := range large {
 		// What the larger model has more was touched: it is in the process too.
-		if more, device := large[i].process-tiny[i].process, large[i].planned-tiny[i].planned; more < device*9/10 || device < 150<<20 {
-			t.Errorf("stage %d: the device takes %s more than with the tiny model, the process %s more", i+1, gpu.Bytes(device), gpu.Bytes(more))
+		if more, device := large[i].process-tiny[i].process, large[i].planned-tiny[i].planned; more < device*9/10 ||
+			device < 150<<20 {
+			t.Errorf("stage %d: the device takes %s more than with the tiny model, the process %s more", i+1,
+				gpu.Bytes(device), gpu.Bytes(more))
 		}
 	}
 }
@@ -186,7 +193,8 @@ func checkMemory(t *testing.T, run, out string) []measuredStage {
 	want := []string{"planned on the device difference growing into it process process - device"}
 	for i, s := range stages {
 		if s.process > 0 {
-			want = append(want, strings.Join([]string{"stage", strconv.Itoa(i + 1), gpu.Bytes(s.planned), gpu.Bytes(s.planned), "0 B",
+			want = append(want, strings.Join([]string{"stage", strconv.Itoa(i + 1), gpu.Bytes(s.planned),
+				gpu.Bytes(s.planned), "0 B",
 				growth[i], gpu.Bytes(s.process), gpu.Bytes(s.process - s.planned)}, " "))
 		}
 	}

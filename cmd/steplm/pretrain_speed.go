@@ -22,7 +22,8 @@ func writeSpeed(w io.Writer, res *result) error {
 		}
 		seconds := res.seconds[i] / float64(res.steps[i])
 		flops := l.FLOPs(res.recipe.Batch).Total() * float64(res.recipe.GradAccum)
-		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(res.steps[i]), view.Figure(seconds), view.Figure(res.rate(i)), view.Figure(flops / 1e9),
+		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(res.steps[i]), view.Figure(seconds),
+			view.Figure(res.rate(i)), view.Figure(flops / 1e9),
 			view.Figure(flops / seconds / 1e9), view.PerCent(view.Ratio(flops/seconds, res.peak))})
 	}
 	if len(rows) == 1 {
@@ -31,7 +32,8 @@ func writeSpeed(w io.Writer, res *result) error {
 	fmt.Fprintf(w, "\nSpeed\n\n")
 	view.Table(w, 1, rows)
 	if res.peak > 0 {
-		fmt.Fprintf(w, "MFU is of %s GFLOP/s, the rate of the device's products at their best when it was tuned\n", view.Figure(res.peak/1e9))
+		fmt.Fprintf(w, "MFU is of %s GFLOP/s, the rate of the device's products at their best when it was tuned\n",
+			view.Figure(res.peak/1e9))
 	}
 	return nil
 }

@@ -17,9 +17,11 @@ import (
 // the device's best rate is known.
 func TestSpeedTable(t *testing.T) {
 	o := recipe.Options{
-		Model:   model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000},
-		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 3,
-		Stages: 2, Adapter: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()},
+		Model: model.Config{Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16,
+			NormEps: 1e-5, RopeTheta: 10000},
+		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper,
+		Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 3,
+		Stages: 2, LoRA: model.LoRALayout{Rank: 2, Alpha: 2, Targets: model.LinearNames()},
 	}
 	r, err := plan.ShapeRecipe("step", o)
 	if err != nil {

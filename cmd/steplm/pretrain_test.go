@@ -29,7 +29,8 @@ import (
 // trained on it, four held-out documents and two pages of WikiText.
 type material struct{ train, validation, wikitext, tokenizer string }
 
-const wikiPages = " \n = One = \n \n The cat sat on the mat . \n It was warm there . \n \n = Two = \n \n The dog sat on the log , too . \n"
+const wikiPages = " \n = One = \n \n The cat sat on the mat . \n It was warm there . \n \n = Two = \n \n The dog sat " +
+	"on the log , too . \n"
 
 func newMaterial(t *testing.T) material {
 	t.Helper()
@@ -71,7 +72,8 @@ func (m material) pretrain(out string, flags ...string) []string {
 	}
 	for _, f := range [][2]string{
 		{"--stages", "2"}, {"--method", "step"}, {"--rank", "2"},
-		{"--hidden", "16"}, {"--ffn", "24"}, {"--layers", "4"}, {"--heads", "2"}, {"--kv-heads", "1"}, {"--max-seq-len", "64"},
+		{"--hidden", "16"}, {"--ffn", "24"}, {"--layers", "4"}, {"--heads", "2"}, {"--kv-heads", "1"}, {"--max-seq-len",
+			"64"},
 		{"--data", m.train}, {"--tokenizer", m.tokenizer}, {"--out", out},
 		{"--steps", "8"}, {"--batch-size", "2"}, {"--seq-len", "16"}, {"--lr", "1e-2"},
 	} {
@@ -96,7 +98,8 @@ func TestPretrain(t *testing.T) {
 	for _, device := range devices(t) {
 		t.Run(device, func(t *testing.T) {
 			run := newRun(t)
-			out := succeed(t, "", m.pretrain(run, m.evaluated("--eval-every", "2", "--save-every", "2", "--keep", "2", "--device", device, "--json")...)...)
+			out := succeed(t, "", m.pretrain(run, m.evaluated("--eval-every", "2", "--save-every", "2", "--keep", "2",
+				"--device", device, "--json")...)...)
 			if out != clitest.Contents(t, run, "metrics.jsonl") {
 				t.Errorf("--json does not print the lines of metrics.jsonl but\n%s", out)
 			}
@@ -148,7 +151,9 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 		if l.text("event") == "growth" {
 			trainable, frozen := layouts[1].Count()
 			want := fmt.Sprintf("2 to 4, new [1 2], %d trainable, %d frozen", trainable, frozen)
-			if got := fmt.Sprintf("%s to %s, new %s, %s trainable, %s frozen", l["from_layers"], l["to_layers"], strings.ReplaceAll(string(l["new_blocks"]), ",", " "), l["trainable_parameters"], l["frozen_parameters"]); got != want {
+			if got := fmt.Sprintf("%s to %s, new %s, %s trainable, %s frozen", l["from_layers"], l["to_layers"],
+				strings.ReplaceAll(string(l["new_blocks"]), ",",
+					" "), l["trainable_parameters"], l["frozen_parameters"]); got != want {
 				t.Errorf("growth %s, want %s", got, want)
 			}
 		}
@@ -160,7 +165,8 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 		if n > 3 {
 			stage = 2
 		}
-		if l.number(t, "stage") != float64(stage) || l.number(t, "tokens") != float64(n*2*16) || l.number(t, "tokens_per_second") <= 0 {
+		if l.number(t, "stage") != float64(stage) || l.number(t, "tokens") != float64(n*2*16) ||
+			l.number(t, "tokens_per_second") <= 0 {
 			t.Errorf("step %d: %s", n, l)
 		}
 		// An untrained model knows nothing: ln(300). Eight steps change little.
@@ -185,7 +191,7 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 		}
 		largest = max(largest, l.number(t, "peak_bytes"))
 	}
-	if n != 8 || recipe.Steps() != 8 || recipe.Method != "step" || recipe.Adapter.Rank != 2 {
+	if n != 8 || recipe.Steps() != 8 || recipe.Method != "step" || recipe.LoRA.Rank != 2 {
 		t.Errorf("%d steps by the recipe %+v", n, recipe)
 	}
 }
@@ -193,12 +199,14 @@ func checkSteps(t *testing.T, run string, lines []metricsLine) {
 func checkFolder(t *testing.T, run string, m material) {
 	t.Helper()
 	for dir, want := range map[string][]string{
-		"":                   {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
-		"checkpoints":        {"LATEST", "step-6", "step-8"},
-		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors", "state.json"},
-		"final":              {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
+		"":            {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
+		"checkpoints": {"LATEST", "step-6", "step-8"},
+		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors",
+			"state.json"},
+		"final": {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
 	} {
-		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)), func(name string) bool { return name == "generation_config.json" })
+		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)),
+			func(name string) bool { return name == "generation_config.json" })
 		if !slices.Equal(got, want) {
 			t.Errorf("%q holds %q, want %q", dir, got, want)
 		}
@@ -228,7 +236,8 @@ func checkFinal(t *testing.T, run string, m material, device string, lines []met
 		}
 	}
 	for _, model := range []string{run, filepath.Join(run, "final")} {
-		p := perplexity(t, "--model", model, "--data", m.validation, "--wikitext", m.wikitext, "--context", "16", "--device", device)
+		p := perplexity(t, "--model", model, "--data", m.validation, "--wikitext", m.wikitext, "--context", "16",
+			"--device", device)
 		for i, set := range []string{"validation", "wikitext"} {
 			if got := p.Results[i].Perplexity; math.Abs(got/last[set]-1) > 1e-3 { // the run's activations are bf16
 				t.Errorf("%s: eval ppl says %.6f for %s, the run's end %.6f", model, got, set, last[set])
@@ -239,12 +248,14 @@ func checkFinal(t *testing.T, run string, m material, device string, lines []met
 	// The first window of 16, token by token.
 	text := `"` + strings.ReplaceAll(wikiPages, "\n", `\n`) + `"`
 	var ids []uint32
-	if err := json.Unmarshal([]byte(succeed(t, text, "tokenizer", "encode", "--tokenizer", m.tokenizer)), &ids); err != nil {
+	if err := json.Unmarshal([]byte(succeed(t, text, "tokenizer", "encode", "--tokenizer", m.tokenizer)),
+		&ids); err != nil {
 		t.Fatal(err)
 	}
 	sum := score(t, "--model", run, "--ids", commas(ids[:17]), "--device", device).nll()
 	p := perplexity(t, "--model", run, "--text", m.wikitext, "--max-tokens", "16", "--device", device)
-	if got, want := p.Results[0].Perplexity, math.Exp(sum/16); p.Results[0].Tokens != 16 || math.Abs(got/want-1) > 1e-4 {
+	if got, want := p.Results[0].Perplexity, math.Exp(sum/16); p.Results[0].Tokens != 16 ||
+		math.Abs(got/want-1) > 1e-4 {
 		t.Errorf("perplexity of 16 tokens %+v, their scores make %.6f", p.Results[0], want)
 	}
 }
@@ -291,7 +302,8 @@ func TestPretrainTokens(t *testing.T) {
 	args = slices.Delete(args, i, i+2)
 	succeed(t, "", append(args, "--tokens", "97")...)
 	lines := readMetrics(t, run)
-	if got := story(lines); !slices.Equal(got, []string{"step 1", "step 2", "step 3", "step 4", "checkpoint step-4", "end final"}) {
+	if got := story(lines); !slices.Equal(got, []string{"step 1", "step 2", "step 3", "step 4", "checkpoint step-4",
+		"end final"}) {
 		t.Errorf("97 tokens in steps of 32: %q", got)
 	}
 }
@@ -337,14 +349,16 @@ func TestInterruptAndResume(t *testing.T) {
 			// Growth after 9 of 21 steps, each so large that the signal arrives in time.
 			run := newRun(t)
 			flags := func(out string) []string {
-				return m.pretrain(out, m.evaluated("--steps", "21", "--batch-size", "4", "--seq-len", "64", "--grad-accum", "2", "--save-every", "4", "--device", device)...)
+				return m.pretrain(out, m.evaluated("--steps", "21", "--batch-size", "4", "--seq-len", "64",
+					"--grad-accum", "2", "--save-every", "4", "--device", device)...)
 			}
 			stop := func(args []string, signal os.Signal, key, value string) (stderr string, code int) {
 				t.Helper()
-				_, stderr, code = stopAt(t, callOf(t.Context(), append(args, "--json")...), signal, func(line string) bool {
-					l := parseMetrics(t, []byte(line))[0]
-					return l.text(key) == value && (key == "event" || l.step())
-				})
+				_, stderr, code = stopAt(t, callOf(t.Context(), append(args, "--json")...), signal,
+					func(line string) bool {
+						l := parseMetrics(t, []byte(line))[0]
+						return l.text(key) == value && (key == "event" || l.step())
+					})
 				return stderr, code
 			}
 			interrupted := func(args []string, step string) {
@@ -357,7 +371,8 @@ func TestInterruptAndResume(t *testing.T) {
 						last = l
 					}
 				}
-				if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints", "LATEST")); latest != "step-"+last.text("step") {
+				if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints",
+					"LATEST")); latest != "step-"+last.text("step") {
 					t.Errorf("the last step is %s, LATEST is %s", last.text("step"), latest)
 				}
 			}

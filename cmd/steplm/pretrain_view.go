@@ -29,12 +29,14 @@ func describeRun(w io.Writer, s *session.Session) {
 	if c.Tied {
 		tied = "tied head"
 	}
-	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s", view.Count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
+	line("model", "%s parameters: %d layers, hidden %d, FFN %d, %d heads (%d key-value), vocabulary %d, %s",
+		view.Count(c.TotalParams()), c.Layers, c.Hidden, c.FFN, c.Heads, c.KVHeads, c.Vocab, tied)
 	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
 	line("tokenizer", "%d ids", s.Tokenizer.VocabSize())
-	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(), r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
+	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(),
+		r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
 	line("memory", "%s", describeStorage(r.Storage, r.Batch, r.Optimizer.TrainableBytes(r.Storage)))
 	line("device", "%s", dev.Name())
 	layouts, err := r.Layouts()
@@ -46,13 +48,15 @@ func describeRun(w io.Writer, s *session.Session) {
 		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
 		line(fmt.Sprintf("stage %d", i+1),
 			"%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
-			x.Layers, x.Steps, view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(x), x.Entry.Warmup(), x.Decay)
+			x.Layers, x.Steps, view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(
+				x), x.Entry.Warmup(), x.Decay)
 		if verbs := describeVerbs(r, x); i > 0 && len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
 	}
 	if len(r.Stages) > 1 {
-		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
+		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up "+
+			"after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
@@ -79,7 +83,7 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
 		case v.Do == recipe.Wrap:
 			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)",
-				r.Adapter.Rank, r.Adapter.Alpha, strings.Join(r.Adapter.Targets, " "), s.AdapterLR, s.AdapterDecay)
+				r.LoRA.Rank, r.LoRA.Alpha, strings.Join(r.LoRA.Targets, " "), s.LoRALR, s.LoRADecay)
 		case v.Do == recipe.Reset && v.Keep > 0:
 			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
 		case v.Do == recipe.Reset && v.Params != recipe.AllParams:
@@ -140,7 +144,8 @@ func (v *runView) step(m record.Metrics) {
 	if v.bar == nil {
 		v.bar = view.NewProgress(view.ProgressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
 	}
-	v.bar.Describe(fmt.Sprintf("%d/%d loss %.3f %.0f tok/s %s", m.Stage, len(v.recipe.Stages), m.Loss, m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
+	v.bar.Describe(fmt.Sprintf("%d/%d loss %.3f %.0f tok/s %s", m.Stage, len(v.recipe.Stages), m.Loss,
+		m.TokensPerSecond, gpu.Bytes(total(m.Bytes))))
 	v.bar.Set(int64(m.Step))
 	if m.Step == v.recipe.Steps() { // before what the end prints
 		v.close()
@@ -232,7 +237,8 @@ func (v *runView) event(e record.Event) {
 			e.Step, e.Stage, view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
 	case record.Evaluation:
 		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n",
-			e.Step, e.Set, e.Result.Perplexity(), e.Result.Protocol.Unit, e.When, e.Result.Tokens(), duration(e.Seconds))
+			e.Step, e.Set, e.Result.Perplexity(), e.Result.Protocol.Unit, e.When, e.Result.Tokens(), duration(
+				e.Seconds))
 	case record.Checkpoint:
 		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:

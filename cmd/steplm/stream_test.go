@@ -30,7 +30,9 @@ func TestStream(t *testing.T) {
 		b := []byte(clitest.Contents(t, p))
 		name := "sample/" + filepath.Base(p)
 		content[name] = b
-		listing = append(listing, fmt.Sprintf(`{"type":"file","path":%q,"oid":"","size":9,"lfs":{"oid":"%x","size":%d}}`, name, sha256.Sum256(b), len(b)))
+		listing = append(listing,
+			fmt.Sprintf(`{"type":"file","path":%q,"oid":"","size":9,"lfs":{"oid":"%x","size":%d}}`, name,
+				sha256.Sum256(b), len(b)))
 	}
 	const commit = "0123456789abcdef0123456789abcdef01234567"
 	run := newRun(t)

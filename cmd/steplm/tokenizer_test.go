@@ -28,11 +28,13 @@ func jsonLines[T any](t *testing.T, values ...T) string {
 
 func TestTokenizerTrainEncodeDecode(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "tokenizer.json")
-	report := succeed(t, "", "tokenizer", "train", "--data", writeFile(t, "a.txt", text), "--vocab", "270", "--out", out)
+	report := succeed(t, "", "tokenizer", "train", "--data", writeFile(t, "a.txt", text), "--vocab", "270", "--out",
+		out)
 	if !strings.Contains(report, "270 tokens, learnt from 1 documents") {
 		t.Errorf("train said %q", report)
 	}
-	texts := []string{text, "", "caf\u00e9 <&> \u2028 \x00\n\t\"quoted\"", "<|endoftext|>", strings.Repeat("the cat and ", 200_000)}
+	texts := []string{text, "", "caf\u00e9 <&> \u2028 \x00\n\t\"quoted\"", "<|endoftext|>",
+		strings.Repeat("the cat and ", 200_000)}
 	ids := succeed(t, jsonLines(t, texts...), "tokenizer", "encode", "--tokenizer", out)
 	if n := strings.Count(ids, "\n"); n != len(texts) {
 		t.Fatalf("%d lines for %d texts", n, len(texts))
@@ -41,7 +43,8 @@ func TestTokenizerTrainEncodeDecode(t *testing.T) {
 		t.Errorf("the empty text is %s, the end of text %s", lines[1], lines[3])
 	}
 	// The last line needs no line break, and Windows' is one.
-	back := succeed(t, strings.ReplaceAll(strings.TrimSuffix(ids, "\n"), "\n", "\r\n"), "tokenizer", "decode", "--tokenizer", out)
+	back := succeed(t, strings.ReplaceAll(strings.TrimSuffix(ids, "\n"), "\n", "\r\n"), "tokenizer", "decode",
+		"--tokenizer", out)
 	for i, line := range strings.Split(strings.TrimSuffix(back, "\n"), "\n") {
 		var got string
 		if err := json.Unmarshal([]byte(line), &got); err != nil || got != texts[i] {
@@ -61,7 +64,8 @@ func TestTokenizerTrainReadsShards(t *testing.T) {
 		t.Fatal(err)
 	}
 	for limit, want := range map[string]string{"0": "from 50 documents", "300": "from 3 documents"} {
-		report := succeed(t, "", "tokenizer", "train", "--data", dir, "--vocab", "5000", "--out", out, "--max-bytes", limit)
+		report := succeed(t, "", "tokenizer", "train", "--data", dir, "--vocab", "5000", "--out", out, "--max-bytes",
+			limit)
 		if !strings.Contains(report, want) || !strings.Contains(report, "no more pairs") {
 			t.Errorf("--max-bytes %s: %q, want %q and a smaller vocabulary explained", limit, report, want)
 		}
@@ -79,9 +83,11 @@ func TestTokenizerAddsSpecialTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	file["post_processor"] = map[string]any{
-		"type":   "TemplateProcessing",
-		"single": []any{map[string]any{"SpecialToken": map[string]any{"id": "<|endoftext|>", "type_id": 0}}, map[string]any{"Sequence": map[string]any{"id": "A", "type_id": 0}}},
-		"pair":   []any{map[string]any{"Sequence": map[string]any{"id": "A", "type_id": 0}}, map[string]any{"Sequence": map[string]any{"id": "B", "type_id": 1}}},
+		"type": "TemplateProcessing",
+		"single": []any{map[string]any{"SpecialToken": map[string]any{"id": "<|endoftext|>", "type_id": 0}},
+			map[string]any{"Sequence": map[string]any{"id": "A", "type_id": 0}}},
+		"pair": []any{map[string]any{"Sequence": map[string]any{"id": "A", "type_id": 0}},
+			map[string]any{"Sequence": map[string]any{"id": "B", "type_id": 1}}},
 		"special_tokens": map[string]any{"<|endoftext|>": map[string]any{
 			"id": "<|endoftext|>", "ids": []any{0}, "tokens": []any{"<|endoftext|>"}}},
 	}
@@ -125,8 +131,10 @@ func TestTokenizerErrors(t *testing.T) {
 	fail(t, 1, []string{missing}, "tokenizer", "train", "--data", missing, "--vocab", "300", "--out", out)
 	fail(t, 1, []string{"no *.parquet"}, "tokenizer", "train", "--data", t.TempDir(), "--vocab", "300", "--out", out)
 	fail(t, 1, []string{"200", "257"}, "tokenizer", "train", "--data", corpus, "--vocab", "200", "--out", out)
-	fail(t, 1, []string{missing}, "tokenizer", "train", "--data", corpus, "--vocab", "300", "--out", filepath.Join(missing, "t.json"))
-	fail(t, 2, []string{"--max-bytes"}, "tokenizer", "train", "--data", corpus, "--vocab", "300", "--out", out, "--max-bytes", "-1")
+	fail(t, 1, []string{missing}, "tokenizer", "train", "--data", corpus, "--vocab", "300", "--out",
+		filepath.Join(missing, "t.json"))
+	fail(t, 2, []string{"--max-bytes"}, "tokenizer", "train", "--data", corpus, "--vocab", "300", "--out", out,
+		"--max-bytes", "-1")
 	fail(t, 1, []string{missing}, "tokenizer", "encode", "--tokenizer", missing)
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a training that failed left a tokenizer")

@@ -48,9 +48,11 @@ func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 	if err := t.Save(c.Out); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d tokens, learnt from %d documents, %s of text\n", c.Out, t.VocabSize(), read.documents, gpu.Bytes(read.bytes))
+	fmt.Printf("%s: %d tokens, learnt from %d documents, %s of text\n", c.Out, t.VocabSize(), read.documents,
+		gpu.Bytes(read.bytes))
 	if t.VocabSize() < c.Vocab {
-		fmt.Printf("the text has no more pairs to merge: the vocabulary is %d below the %d asked for\n", c.Vocab-t.VocabSize(), c.Vocab)
+		fmt.Printf("the text has no more pairs to merge: the vocabulary is %d below the %d asked for\n",
+			c.Vocab-t.VocabSize(), c.Vocab)
 	}
 	return nil
 }
@@ -60,7 +62,8 @@ type sample struct{ documents, bytes int64 }
 
 // limit ends texts after the one that reaches maxBytes (0: never), or with the
 // context.
-func (s *sample) limit(ctx context.Context, texts iter.Seq2[string, error], maxBytes int64, p *view.Progress) iter.Seq2[string, error] {
+func (s *sample) limit(ctx context.Context, texts iter.Seq2[string, error], maxBytes int64,
+	p *view.Progress) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		defer p.Done()
 		for text, err := range texts {

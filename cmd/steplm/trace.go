@@ -96,11 +96,16 @@ func (t *tracer) finish(json bool, w io.Writer, dev gpu.Device, err error) error
 	spans := t.trace.Spans()
 	if err = cmp.Or(err, t.failed); len(spans) == 0 {
 		if err == nil {
-			fmt.Fprintf(os.Stderr, "steplm: warning: --trace %s: nothing was traced or written, for no stage got to a second step here\n", t.Trace)
+			fmt.Fprintf(os.Stderr,
+				"steplm: warning: --trace %s: nothing was traced or written, for no stage got to a second step here\n",
+				t.Trace)
 		}
 		return err
 	}
-	if e := chart.Save(t.Trace, func(w io.Writer) error { return writeTrace(w, dev.Name(), t.trace.Clock(), spans) }); e != nil {
+	if e := chart.Save(t.Trace, func(w io.Writer) error {
+		return writeTrace(w, dev.Name(), t.trace.Clock(),
+			spans)
+	}); e != nil {
 		return cmp.Or(err, e)
 	}
 	if !json {
@@ -153,7 +158,10 @@ func writeKernels(w io.Writer, spans []gpu.Span) {
 	for _, k := range by {
 		list = append(list, k)
 	}
-	slices.SortFunc(list, func(a, b *sum) int { return cmp.Or(cmp.Compare(b.took, a.took), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(list, func(a, b *sum) int {
+		return cmp.Or(cmp.Compare(b.took, a.took),
+			cmp.Compare(a.name, b.name))
+	})
 	rows := [][]string{{"kernel", "calls", "ms", "share", "GFLOP/s"}}
 	for _, k := range append(list, &all) {
 		rate := "-"
@@ -164,12 +172,17 @@ func writeKernels(w io.Writer, spans []gpu.Span) {
 		if all.took > 0 {
 			share = 100 * float64(k.took) / float64(all.took)
 		}
-		rows = append(rows, []string{k.name, fmt.Sprint(k.calls), milliseconds(k.took), fmt.Sprintf("%.1f %%", share), rate})
+		rows = append(rows, []string{k.name, fmt.Sprint(k.calls), milliseconds(k.took), fmt.Sprintf("%.1f %%", share),
+			rate})
 	}
 	fmt.Fprintf(w, "\nTime by kernel, while traced\n\n")
 	view.Table(w, 1, rows)
-	fmt.Fprintf(w, "\nGFLOP/s by the estimates that size submissions: operations of products, elsewhere two for each byte moved\n")
-	fmt.Fprintf(w, "the CPU was in passes for %s ms; in them and elsewhere it spent %s ms on handing over %d submissions and %s ms on waiting\n", milliseconds(cpu["record"]), milliseconds(cpu["submit"]), submissions, milliseconds(cpu["wait"]))
+	fmt.Fprintf(w,
+		"\nGFLOP/s by the estimates that size submissions: operations of products, elsewhere two for each byte moved\n")
+	fmt.Fprintf(w,
+		"the CPU was in passes for %s ms; in them and elsewhere it spent %s ms on handing over %d submissions and %s "+
+			"ms on waiting\n", milliseconds(cpu["record"]), milliseconds(cpu["submit"]), submissions, milliseconds(
+			cpu["wait"]))
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/1e6) }
@@ -190,7 +203,8 @@ type traceEvent struct {
 func writeTrace(w io.Writer, device, clock string, spans []gpu.Span) error {
 	events := []traceEvent{{Name: "process_name", Phase: "M", Process: 1, Args: map[string]any{"name": device}}}
 	for i, name := range []string{gpu.Dispatches: "dispatches", gpu.Submissions: "submissions", gpu.CPU: "CPU"} {
-		events = append(events, traceEvent{Name: "thread_name", Phase: "M", Process: 1, Track: i + 1, Args: map[string]any{"name": name}})
+		events = append(events, traceEvent{Name: "thread_name", Phase: "M", Process: 1, Track: i + 1,
+			Args: map[string]any{"name": name}})
 	}
 	for _, s := range spans {
 		e := traceEvent{

@@ -37,7 +37,8 @@ func TestTraceOfARun(t *testing.T) {
 			flags := []string{"--device", device, "--save-every", "0", "--eval-tokens", "0"}
 			succeed(t, "", m.pretrain(plain, flags...)...)
 			// Stage 1 has 3 steps, of which the second is traced, stage 2 has 5.
-			out := succeed(t, "", m.pretrain(run, append(flags, "--trace", file, "--trace-steps", "1", "--gpu-share", "0.9")...)...)
+			out := succeed(t, "", m.pretrain(run, append(flags, "--trace", file, "--trace-steps", "1", "--gpu-share",
+				"0.9")...)...)
 			if diff := cmp.Diff(losses(readMetrics(t, plain)), losses(readMetrics(t, run))); diff != "" {
 				t.Errorf("a trace and a share changed the losses (-without +with):\n%s", diff)
 			}
@@ -56,7 +57,8 @@ func TestTraceOfARun(t *testing.T) {
 					tracks[e.Track] = e.Args["name"].(string)
 				case e.Phase == "X" && tracks[e.Track] == "dispatches":
 					calls[e.Name]++
-					if _, ok := e.Args["work"].(float64); !ok || len(e.Args["groups"].([]any)) != 3 || *e.Took < 0 || *e.Start < 0 {
+					if _, ok := e.Args["work"].(float64); !ok || len(e.Args["groups"].([]any)) != 3 || *e.Took < 0 ||
+						*e.Start < 0 {
 						t.Fatalf("dispatch %+v", e)
 					}
 				case e.Phase == "X" && tracks[e.Track] == "CPU":
@@ -76,7 +78,8 @@ func TestTraceOfARun(t *testing.T) {
 				}
 			}
 			for kernel := range calls {
-				if row := regexp.MustCompile(`(?m)^` + kernel + ` +(\d+) `).FindStringSubmatch(out); row == nil || row[1] != jsonOf(t, calls[kernel]) {
+				if row := regexp.MustCompile(`(?m)^` + kernel + ` +(\d+) `).FindStringSubmatch(out); row == nil ||
+					row[1] != jsonOf(t, calls[kernel]) {
 					t.Errorf("%d calls of %s in the file, the table says %v", calls[kernel], kernel, row)
 				}
 			}
@@ -88,7 +91,8 @@ func TestTraceOfARun(t *testing.T) {
 func TestTraceOfNothing(t *testing.T) {
 	m, run := newMaterial(t), newRun(t)
 	file := filepath.Join(t.TempDir(), "trace.json")
-	_, stderr, code := call(t, "", m.pretrain(run, "--device", "host", "--stages", "1", "--steps", "1", "--trace", file)...)
+	_, stderr, code := call(t, "", m.pretrain(run, "--device", "host", "--stages", "1", "--steps", "1", "--trace",
+		file)...)
 	if code != 0 || !strings.Contains(stderr, "warning: --trace "+file+": nothing was traced or written") {
 		t.Errorf("exit code %d, standard error %q", code, stderr)
 	}

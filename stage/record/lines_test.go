@@ -19,8 +19,9 @@ var one = []struct {
 }{
 	{
 		Metrics{
-			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5, FLOPsPerSecond: 2e9,
-			Bytes: map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
+			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5,
+			FLOPsPerSecond: 2e9,
+			Bytes:          map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
 		},
 		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,` +
 			`"bytes":{"scratch":16,"weights":8},"peak_bytes":24,"process_peak_bytes":1024}`,
@@ -48,7 +49,8 @@ var one = []struct {
 		Resume{At{4, 2, Peaks{32, 2048}}, "step-4", "a device"},
 		`{"event":"resume","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","device":"a device"}`,
 	},
-	{End{At{4, 2, Peaks{32, 2048}}, "final"}, `{"event":"end","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"final"}`},
+	{End{At{4, 2, Peaks{32, 2048}}, "final"},
+		`{"event":"end","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"final"}`},
 }
 
 // What was written is read back with its type and every value, from a file as from a line.

@@ -21,7 +21,8 @@ import (
 // absolute is the same Spec with absolute paths.
 func (s Spec) absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
-	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext, &s.Output.Out}
+	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
+		&s.Output.Out}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}
