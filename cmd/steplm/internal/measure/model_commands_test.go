@@ -15,6 +15,7 @@ import (
 	"steplm/model/optim"
 	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // Scores and perplexities of the same tokens are one number.
@@ -103,7 +104,7 @@ func TestRunFolderStandsForItsModel(t *testing.T) {
 	file := clitest.WriteFile(t, "a.txt", clitest.Text)
 	clitest.Fail(t, 1, []string{run, "has not ended"}, "eval", "ppl", "--model", run, "--text", file, "--device",
 		"host")
-	if err := os.Rename(dir, filepath.Join(run, stage.FinalDir)); err != nil {
+	if err := os.Rename(dir, filepath.Join(run, record.FinalDir)); err != nil {
 		t.Fatal(err)
 	}
 	if p := clitest.Perplexity(t, "--model", run, "--text", file, "--device",

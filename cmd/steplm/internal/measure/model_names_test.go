@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/stage/eval"
 	"steplm/stage/record"
 )
 
@@ -33,13 +34,17 @@ func TestModelNames(t *testing.T) {
 		if !ok || name == "step-" || v.When == "after growth" {
 			continue
 		}
+		var ran eval.Result
+		if err := v.Result.Into(&ran); err != nil {
+			t.Fatal(err)
+		}
 		i := map[string]int{"validation": 0, "wikitext": 1}[v.Set]
 		for _, model := range []string{run + "@" + name, checkpoint(name)} {
 			p := measure(model)
 			r := p.Results[i]
-			if r.Perplexity != v.Result.Perplexity() || r.Tokens != v.Result.Tokens() ||
+			if r.Perplexity != ran.Perplexity() || r.Tokens != ran.Tokens() ||
 				p.Model != checkpoint(name) || r.Detail["context"] != 16.0 {
-				t.Errorf("%s: %+v, the run had %+v", model, r, v.Result)
+				t.Errorf("%s: %+v, the run had %+v", model, r, ran)
 			}
 			compared++
 		}

@@ -135,7 +135,11 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 	perplexity := map[string]float64{}
 	for _, e := range res.events {
 		if e, ok := e.(record.Evaluation); ok {
-			perplexity[e.When] = e.Result.Perplexity()
+			var found eval.Result
+			if err := e.Result.Into(&found); err != nil {
+				return err
+			}
+			perplexity[e.When] = found.Perplexity()
 		}
 	}
 	layouts, err := r.Layouts()
@@ -192,7 +196,7 @@ func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took 
 		"\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in "+
 			"%s,\nthe corpus and the tokenizer in %s.\n",
 		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out,
-			stage.FinalDir), filepath.Join(dir, "demo-data"))
+			record.FinalDir), filepath.Join(dir, "demo-data"))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/session"
@@ -224,9 +225,13 @@ func (v *runView) event(e record.Event) {
 		fmt.Fprintf(w, "step %d: stage %d begins; %s parameters train, %s are frozen; peak %s\n",
 			e.Step, e.Stage, view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
 	case record.Evaluation:
+		var r eval.Result
+		if err := e.Result.Into(&r); err != nil {
+			fmt.Fprintf(w, "step %d: %s: %v\n", e.Step, e.Set, err)
+			return
+		}
 		fmt.Fprintf(w, "step %d: %s perplexity %.3f per %s (%s, %d tokens, %s)\n",
-			e.Step, e.Set, e.Result.Perplexity(), e.Result.Protocol.Unit, e.When, e.Result.Tokens(), duration(
-				e.Seconds))
+			e.Step, e.Set, r.Perplexity(), r.Protocol.Unit, e.When, r.Tokens(), duration(e.Seconds))
 	case record.Checkpoint:
 		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:
