@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/gpu"},
 	"model/checkpoint": {},
 	"data":             {"steplm/data/parquet", "steplm/data/text", "steplm/data/cache", "steplm/data/tokenizer"},
-	"data/parquet":     {"github.com/apache/arrow/...", "steplm/data/internal/shard"},
+	"data/parquet":     {"github.com/apache/arrow/...", "github.com/pierrec/lz4/v4", "steplm/data/internal/shard"},
 	"data/text":        {"github.com/klauspost/compress/zstd", "steplm/data/internal/shard"},
 	"data/cache":       {"steplm/data/internal/shard"},
 	"data/tokenizer":   {},

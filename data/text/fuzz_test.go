@@ -1,10 +1,11 @@
-package data
+package text_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
+	"steplm/data"
 	"steplm/data/datatest"
 )
 
@@ -28,19 +29,19 @@ func FuzzShards(f *testing.F) {
 	for i, name := range []string{"a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.txt.gz"} {
 		f.Add(datatest.Packed(f, name, lines), uint8(1+i))
 	}
-	names := []string{"f.parquet", "f.jsonl", "f.jsonl.gz", "f.jsonl.zst", "f.txt.gz"}
+	names := []string{"f.parquet", "f.jsonl", "f.jsonl.gz", "f.jsonl.zst", "f.txt.gz", "f.json"}
 	f.Fuzz(func(t *testing.T, content []byte, kind uint8) {
 		path := filepath.Join(t.TempDir(), names[int(kind)%len(names)])
 		if err := os.WriteFile(path, content, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		for _, skip := range []bool{false, true} {
-			s, err := OpenWith(path, OpenOptions{SkipBad: skip})
+			s, err := data.OpenWith(path, data.OpenOptions{SkipBad: skip})
 			if err != nil {
 				continue
 			}
 			n := int64(0)
-			for _, e := range s.Documents(Position{}) {
+			for _, e := range s.Documents(data.Position{}) {
 				if err = e; err == nil {
 					n++
 				}
