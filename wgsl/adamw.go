@@ -62,7 +62,8 @@ func adamwParams(p *gpu.Pass, first, n int, o *AdamW) []uint32 {
 
 func adamwArgs(a gpu.Args) AdamW {
 	return AdamW{LR: a.Float(1), Beta1: a.Float(2), Beta2: a.Float(3), Eps: a.Float(4), Decay: a.Float(5),
-		Correction1: a.Float(6), Correction2: a.Float(7), Draw: ref.Draw{Key: uint32(a.Int(9)), Count: uint32(a.Int(10))}}
+		Correction1: a.Float(6), Correction2: a.Float(7),
+		Draw: ref.Draw{Key: uint32(a.Int(9)), Count: uint32(a.Int(10))}}
 }
 
 // AdamWF32 updates weight and its moments m and v, F32 of one shape, from grad (F32)

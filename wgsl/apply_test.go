@@ -111,7 +111,7 @@ func TestStochastic(t *testing.T) {
 			})
 			return gputest.Read(t, d, w)
 		}
-		first := rounded(Draw{1, 1})
+		first := rounded(Draw{Key: 1, Count: 1})
 		ups := 0
 		for i, w := range first {
 			if w != 1 && w != 1.0078125 {
@@ -120,21 +120,22 @@ func TestStochastic(t *testing.T) {
 			if w > 1 {
 				ups++
 			}
-			if want := gpu.FromBF16(ref.Stochastic(value, uint16(ref.Drawn(uint32(i/8), Draw{1, 1})[i%4]>>(i%8/4*16)))); w != want {
+			draw := uint16(ref.Drawn(uint32(i/8), Draw{Key: 1, Count: 1})[i%4] >> (i % 8 / 4 * 16))
+			if want := gpu.FromBF16(ref.Stochastic(value, draw)); w != want {
 				t.Fatalf("weight %d is %g, want %g", i, w, want)
 			}
 		}
 		if share := float64(ups) / n; math.Abs(share-1.0/16) > 0.004 { // four standard deviations
 			t.Errorf("%g of the weights went up, want a sixteenth", share)
 		}
-		for _, draw := range []Draw{{1, 1}, {2, 1}, {1, 2}} {
+		for _, draw := range []Draw{{Key: 1, Count: 1}, {Key: 2, Count: 1}, {Key: 1, Count: 2}} {
 			same := 0
 			for i, w := range rounded(draw) {
 				if w == first[i] {
 					same++
 				}
 			}
-			if again := draw == (Draw{1, 1}); again != (same == n) || !again && same < n*8/10 {
+			if again := draw == (Draw{Key: 1, Count: 1}); again != (same == n) || !again && same < n*8/10 {
 				t.Errorf("%+v: %d of %d weights are the same", draw, same, n)
 			}
 		}

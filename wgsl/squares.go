@@ -66,7 +66,8 @@ func ColumnSquares(p *gpu.Pass, out, partials, x gpu.Tensor) {
 	}
 	step, stride := x.Rows(), kernel.EightStride(x)
 	if x.Bytes() > p.Limits().Binding {
-		if step = x.PartRows(p.Limits().Binding) / 512 * 512; step == 0 { // 8 rows of partial sums are 256 bytes or more
+		// 8 rows of partial sums are 256 bytes or more.
+		if step = x.PartRows(p.Limits().Binding) / 512 * 512; step == 0 {
 			p.Fail(fmt.Errorf("%s: the device binds %d bytes, too few for 512 rows of tensor %s", name,
 				p.Limits().Binding, x.Name))
 			return

@@ -30,7 +30,8 @@ func TestSquares(t *testing.T) {
 				ref.SumRows(byColumn, partials, ColumnChunks(rows))
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 					tx := gputest.TensorOf(t, d, dtype, "x", x, rows, cols)
-					tr, tc := wgsltest.Dirty(t, d, gpu.F32, "rows", rows), wgsltest.Dirty(t, d, gpu.F32, "columns", cols)
+					tr := wgsltest.Dirty(t, d, gpu.F32, "rows", rows)
+					tc := wgsltest.Dirty(t, d, gpu.F32, "columns", cols)
 					tp := wgsltest.Dirty(t, d, gpu.F32, "partials", ColumnChunks(rows), cols)
 					run := func(p *gpu.Pass) { RowSquares(p, tr, tx); ColumnSquares(p, tc, tp, tx) }
 					wgsltest.Run(t, d, run)

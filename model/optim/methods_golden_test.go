@@ -24,7 +24,8 @@ type lone struct {
 }
 
 // newLone makes a parameter of values, its gradient and what its rule keeps.
-func newLone(t *testing.T, d gpu.Device, r Rule, s model.Storage, role model.Role, values []float32, shape ...int) *lone {
+func newLone(t *testing.T, d gpu.Device, r Rule, s model.Storage, role model.Role, values []float32,
+	shape ...int) *lone {
 	t.Helper()
 	dtype, grads := gpu.F32, gpu.F32
 	if s.Precision == model.BF16 {
@@ -53,7 +54,8 @@ func newLone(t *testing.T, d gpu.Device, r Rule, s model.Storage, role model.Rol
 		p.Master = gputest.Indices(t, d, "w.low", low)
 	}
 	l := &lone{dev: d, rule: r, u: Update{Storage: s, Param: p}}
-	spec := model.ParamSpec{Role: role, Block: model.NoBlock, Weight: weight.Spec, Grad: p.Grad.Spec, Master: p.Master.Spec}
+	spec := model.ParamSpec{Role: role, Block: model.NoBlock, Weight: weight.Spec, Grad: p.Grad.Spec,
+		Master: p.Master.Spec}
 	made := func(x gpu.Spec) gpu.Tensor {
 		if x.DType == gpu.U32 {
 			return gputest.Indices(t, d, x.Name, make([]uint32, x.Words()))
@@ -215,7 +217,8 @@ func TestScaleGolden(t *testing.T) {
 	readGolden(t, "scale.json", &f)
 	for _, c := range f.Cases {
 		h := c.Hyper
-		r := Scale{Momentum: h.Momentum, NormRate: h.AdamLR / h.LR, Beta1: h.Betas[0], Beta2: h.Betas[1], Eps: h.Eps}.rules()
+		r := Scale{Momentum: h.Momentum, NormRate: h.AdamLR / h.LR, Beta1: h.Betas[0], Beta2: h.Betas[1],
+			Eps: h.Eps}.rules()
 		goldenSteps(t, c, map[string]goldenParam{
 			"W1": {r, model.RoleLinear, 1, h.WeightDecay, 1e-4}, "W2": {r, model.RoleHead, 1, h.WeightDecay, 1e-4},
 			"E": {r, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
