@@ -133,7 +133,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{1, []string{"--trace", notEmpty, "no file"}, []string{"--trace", notEmpty}},
 		{2, []string{"--precision", "f32", "f17"}, []string{"--precision", "f17"}},
 		{1, []string{"flash8", "f32"}, []string{"--precision", "f32", "--states", "flash8"}},
-		{1, []string{`"tiny"`, "paper, split, flash8"}, []string{"--states", "tiny"}},
+		{1, []string{`"tiny"`, "paper, split, stochastic, flash8"}, []string{"--states", "tiny"}},
 		{1, []string{"2 micro-batches", "--grad-accum 1", "--release"}, []string{"--release", "--grad-accum", "2"}},
 		{1, []string{"int8", "vanilla", "freezes nothing"}, []string{"--frozen", "int8", "--method", "vanilla"}},
 		{2, []string{"--recompute", "block", "some"}, []string{"--recompute", "some"}},
