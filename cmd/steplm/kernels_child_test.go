@@ -96,7 +96,7 @@ func TestLastWords(t *testing.T) {
 		panicOver(refusal): "error X3663: thread sync operation found in varying flow control, " +
 			"consider reformulating",
 		panicOver("out of\n memory\x00"): "out of memory",
-		"noise\nthread '<unnamed>' panicked at 'no', lib.rs:1:2\nsteplm: error: the GPU library gave up\n": "thread '<unnamed>' panicked at 'no', lib.rs:1:2",
+		"noise\nthread 'a' panicked at b:1\nsteplm: error: it gave up\n": "thread 'a' panicked at b:1",
 		"noise\nsteplm: error: device lost\n\n": "device lost",
 		"":                                      "it said nothing",
 	} {
