@@ -213,7 +213,8 @@ func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
 
 // inFiles is a tensor's name in Hugging Face's files; only a block's needs a layer.
 func inFiles(layer int, tensor string) string {
-	whole := map[string]string{"embed": "model.embed_tokens.weight", "norm": "model.norm.weight", "head": "lm_head.weight"}
+	whole := map[string]string{"embed": "model.embed_tokens.weight", "norm": "model.norm.weight",
+		"head": "lm_head.weight"}
 	if name, ok := whole[tensor]; ok {
 		return name
 	}
