@@ -247,7 +247,7 @@ func TestDamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := read(); err == nil || !strings.Contains(err.Error(), path) ||
-				!strings.Contains(err.Error(), "steplm data tokenize") {
+				!errors.Is(err, cache.ErrDamaged) || !strings.Contains(err.Error(), "tokenize the data again") {
 				t.Fatalf("byte %d %s: error %v", i, what, err)
 			}
 		}
