@@ -57,7 +57,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, stage.SpecFile)) {
+	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()
@@ -67,7 +67,8 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	}
 	r := s.Recipe
 	s.loader, err = data.NewMixture(s.read.sources, s.Tokenizer, data.Options{
-		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true, Workers: s.Spec.Data.Threads(),
+		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true,
+		Workers: s.Spec.Data.Threads(),
 	})
 	if err != nil {
 		return nil, err
@@ -92,7 +93,8 @@ func (s Spec) complete() error {
 		any   []advice.Option
 		there bool
 	}{
-		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"}, s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
+		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
+			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
 		{[]advice.Option{optionSteps, optionTokens}, s.Schedule.Steps != 0 || s.Schedule.Tokens != 0},
 	} {
 		if !need.there {
@@ -168,8 +170,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	}
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
-		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery, EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
+		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
+		EvalTokens: s.Spec.Evaluation.EvalTokens,
+		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
 	}
 	if s.Resumed {
 		return run.Resume(ctx)
