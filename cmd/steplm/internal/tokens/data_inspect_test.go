@@ -64,7 +64,8 @@ func TestDataInspectWithoutText(t *testing.T) {
 // JSON Lines are inspected as Parquet is.
 func TestDataInspectLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.json.gz")
-	datatest.WritePacked(t, path, `{"text":"one","score":1.5,"language":"en"}`+"\n"+`{"text":"two","score":NaN}`+"\n")
+	datatest.WritePacked(t, path, `{"text":"one","score":1.5,"language":"en"}`+"\n"+
+		`{"text":"two","score":NaN}`+"\n")
 	out := clitest.Succeed(t, "", "data", "inspect", path)
 	for _, part := range []string{"1 files, 2 rows", "gzip", "string", "number", "2 of 2 rows read: 6 B of text, 0 null",
 		"score: mean 1.5", "en", "text 2: two"} {
