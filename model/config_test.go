@@ -134,7 +134,7 @@ func TestLinearShapes(t *testing.T) {
 	}
 }
 
-func TestAdapterParams(t *testing.T) {
+func TestLoRAParams(t *testing.T) {
 	large, err := Preset("368m")
 	if err != nil {
 		t.Fatal(err)

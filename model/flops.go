@@ -9,7 +9,7 @@ type FLOPs struct {
 	Backward float64 // the rest of Backward
 	// Parts of both:
 	WeightGradients float64 // dW of blocks' linears
-	Adapters        float64 // both ways, their own gradients too
+	LoRA            float64 // both ways, their own gradients too
 	Attention       float64
 	Head            float64 // logits and both gradients
 	Recomputation   float64 // what is computed a second time
@@ -49,13 +49,13 @@ func (l Layout) FLOPs(s Size) FLOPs {
 			}
 		}
 		f.Forward += linears + lora + 4*pair
-		f.Adapters += lora
+		f.LoRA += lora
 		f.Attention += 4 * pair
 		if l.Inference || i < lowest {
 			continue
 		}
 		f.Backward += linears + 2*lora + 14*pair
-		f.Adapters += 2 * lora
+		f.LoRA += 2 * lora
 		f.Attention += 14 * pair
 		if s.Recompute && i < len(l.Blocks)-1 {
 			again := linears + lora + 4*pair - l.outputFLOPs(b, rows)

@@ -60,7 +60,7 @@ func TestFLOPsParts(t *testing.T) {
 	l.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// By the numbers of TestFLOPsByHand; the first block is run again but for down and its
 	// adapter's B.
-	want := FLOPs{WeightGradients: 720, Adapters: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120,
+	want := FLOPs{WeightGradients: 720, LoRA: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120,
 		Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
 	got := l.FLOPs(Size{Batch: 1, SeqLen: 3, Recompute: true})
 	want.Forward, want.Backward = got.Forward, got.Backward
@@ -68,7 +68,7 @@ func TestFLOPsParts(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if sum :=
-		4*720 + got.WeightGradients + got.Adapters + got.Attention + got.Head + got.Recomputation; got.Total() != sum {
+		4*720 + got.WeightGradients + got.LoRA + got.Attention + got.Head + got.Recomputation; got.Total() != sum {
 		t.Errorf("the parts and two linears each way are %g, all is %g", sum, got.Total())
 	}
 }

@@ -27,7 +27,8 @@ func randomRun(g *rand.Rand) recipe.Options {
 	o.Model.FFN, o.Model.Vocab, o.Model.Tied = 3+pick(40), 9+pick(60), coin()
 	o.Batch = model.Size{Batch: 1 + pick(2), SeqLen: 1 + pick(8), HeadRows: pick(4)}
 	states := model.StateNames()[pick(4)]
-	o.Storage = model.Storage{Precision: model.BF16, States: states, Gradients: []string{model.F32, model.BF16}[pick(2)], Release: coin()}
+	o.Storage = model.Storage{Precision: model.BF16, States: states, Gradients: []string{model.F32,
+		model.BF16}[pick(2)], Release: coin()}
 	if states == model.FullStates {
 		o.Storage.Precision, o.Storage.Gradients = model.F32, model.F32
 	}
@@ -38,7 +39,7 @@ func randomRun(g *rand.Rand) recipe.Options {
 	if !o.Storage.Release {
 		o.GradAccum = 1 + pick(2)
 	}
-	o.KeepAdapters = coin()
+	o.KeepLoRA = coin()
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = coin(), coin(), coin()
 	splits := [][]int{{1, 5}, {5, 1}, {3, 3}, {2, 2, 2}, {4, 1, 1}, {1, 1, 4}, {1, 4, 1}, {1, 1}, {1, 1, 1}}
 	o.Split = splits[pick(len(splits))]
@@ -47,15 +48,15 @@ func randomRun(g *rand.Rand) recipe.Options {
 		o.Model.Layers += n
 	}
 	o.Stages, o.Steps = len(o.Split), 9
-	o.Adapter.Rank = 1 + pick(min(o.Model.Hidden/o.Model.Heads, o.Model.FFN))
-	o.Adapter.Targets = nil
+	o.LoRA.Rank = 1 + pick(min(o.Model.Hidden/o.Model.Heads, o.Model.FFN))
+	o.LoRA.Targets = nil
 	for _, name := range model.LinearNames() {
 		if coin() {
-			o.Adapter.Targets = append(o.Adapter.Targets, name)
+			o.LoRA.Targets = append(o.LoRA.Targets, name)
 		}
 	}
-	if o.Adapter.Targets == nil {
-		o.Adapter.Targets = []string{"wq"}
+	if o.LoRA.Targets == nil {
+		o.LoRA.Targets = []string{"wq"}
 	}
 	return o
 }
@@ -75,7 +76,8 @@ func TestAnyRunHoldsItsPlan(t *testing.T) {
 				if i > 0 {
 					most := max(plans[i-1].Total(), plans[i].Total())
 					if e := advance(t, tr); e.PeakBytes > most {
-						t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d: %+v", i+1, e.PeakBytes, most, o)
+						t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d: %+v", i+1, e.PeakBytes,
+							most, o)
 					}
 				}
 				if diff := cmp.Diff(plans[i].ByClass(), d.Ledger().ByClass()); diff != "" {
@@ -83,7 +85,8 @@ func TestAnyRunHoldsItsPlan(t *testing.T) {
 				}
 				for _, m := range trainStage(t, tr) {
 					if m.PeakBytes != plans[i].Total() {
-						t.Errorf("step %d peaks at %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1, plans[i].Total())
+						t.Errorf("step %d peaks at %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1,
+							plans[i].Total())
 					}
 				}
 			}
@@ -96,10 +99,11 @@ func TestAnyRunHoldsItsPlan(t *testing.T) {
 func TestTransitionPeakOfTheLeanest(t *testing.T) {
 	o := recipetest.Tiny()
 	o.Model.Heads, o.Model.Hidden, o.Model.FFN, o.Model.Vocab, o.Model.Layers = 1, 96, 197, 9, 3
-	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8}
-	o.Recompute, o.Batch, o.KeepAdapters = recipe.RecomputeBlock, model.Size{Batch: 1, SeqLen: 1}, true
+	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true,
+		Frozen: model.Int8}
+	o.Recompute, o.Batch, o.KeepLoRA = recipe.RecomputeBlock, model.Size{Batch: 1, SeqLen: 1}, true
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false
-	o.Adapter = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk"}}
+	o.LoRA = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk"}}
 	o.Stages, o.Split, o.Steps = 3, []int{1, 1, 1}, 9
 	d := gpu.NewHost()
 	tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
@@ -169,7 +173,8 @@ func TestAnyRunResumes(t *testing.T) {
 				t.Fatal(err)
 			}
 			tr.Free()
-			tr, _, err := LoadTrainer(d, tr.Recipe, randomBatches(5, o.Batch, o.Model.Vocab, 3), filepath.Join(dir, "here"))
+			tr, _, err := LoadTrainer(d, tr.Recipe, randomBatches(5, o.Batch, o.Model.Vocab, 3),
+				filepath.Join(dir, "here"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +184,8 @@ func TestAnyRunResumes(t *testing.T) {
 			tr.Free()
 
 			other := o
-			other.Recompute = map[string]string{recipe.RecomputeNone: recipe.RecomputeBlock, recipe.RecomputeBlock: recipe.RecomputeNone}[o.Recompute]
+			other.Recompute = map[string]string{recipe.RecomputeNone: recipe.RecomputeBlock,
+				recipe.RecomputeBlock: recipe.RecomputeNone}[o.Recompute]
 			tr = begin(other)
 			if got := takeTo(t, tr, tr.Recipe.Steps()); !slices.Equal(got, losses) {
 				t.Errorf("losses %v, recomputation %s: %v", losses, other.Recompute, got)

@@ -52,7 +52,12 @@ func TestTrainerAtLaterStage(t *testing.T) {
 
 // Calls are recorded with the device's choices.
 func TestCallsHeedChoices(t *testing.T) {
-	r, d := recipetest.Must(t, "vanilla", func() recipe.Options { o := recipetest.Tiny(); o.Stages = 1; return o }()), gpu.NewHost()
+	r, d := recipetest.Must(t, "vanilla", func() recipe.Options {
+		o :=
+			recipetest.Tiny()
+		o.Stages = 1
+		return o
+	}()), gpu.NewHost()
 	names := func() (list []string) {
 		calls, err := Calls(d, r, 0)
 		if err != nil {

@@ -95,7 +95,9 @@ func fixtureBatches(t *testing.T) (train *listed, held data.Batch, size model.Si
 func (f fixtureRun) stageOf(layers int, entry ...recipe.Verb) recipe.Stage {
 	o := f.Optimizer
 	return recipe.Stage{
-		Entry: recipe.Transition{Verbs: append(entry, recipe.RewarmOver(f.Schedule.Warmup)...)}, Layers: layers, Steps: len(f.Losses), LR: o.LR, Decay: o.Decay, AdapterLR: o.LR, AdapterDecay: o.Decay,
+		Entry: recipe.Transition{Verbs: append(entry,
+			recipe.RewarmOver(f.Schedule.Warmup)...)}, Layers: layers, Steps: len(
+			f.Losses), LR: o.LR, Decay: o.Decay, LoRALR: o.LR, LoRADecay: o.Decay,
 		Schedule: &optim.Course{Kind: optim.Cosine, Steps: f.Schedule.Steps, MinRatio: f.Schedule.MinRatio},
 	}
 }
@@ -117,7 +119,8 @@ func (f fixtureRun) recipe(c model.Config, s model.Size, stages ...recipe.Stage)
 	o := f.Optimizer
 	return recipe.Recipe{
 		Format: recipe.Format, Method: "step", Model: c, Storage: model.FullStorage, Seed: 1, Batch: s, GradAccum: 1,
-		Optimizer:      optim.Config{Settings: optim.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}, MaxNorm: o.MaxNorm},
+		Optimizer: optim.Config{Settings: optim.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps},
+			MaxNorm: o.MaxNorm},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true, Stages: stages,
 	}
 }
@@ -194,9 +197,11 @@ func TestIndependentFixture(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches, held, size := fixtureBatches(t)
 		r := vanilla.recipe(c, size, vanilla.stageOf(depth), growth.stageOf(c.Layers,
-			recipe.Verb{Do: recipe.Grow, Layers: c.Layers, Operator: "mean", Position: "upper"}, recipe.Verb{Do: recipe.Merge}, recipe.Verb{Do: recipe.Freeze}, recipe.Verb{Do: recipe.Wrap}, recipe.Verb{Do: recipe.Reset, Params: recipe.AllParams},
+			recipe.Verb{Do: recipe.Grow, Layers: c.Layers, Operator: "mean",
+				Position: "upper"}, recipe.Verb{Do: recipe.Merge}, recipe.Verb{Do: recipe.Freeze},
+			recipe.Verb{Do: recipe.Wrap}, recipe.Verb{Do: recipe.Reset, Params: recipe.AllParams},
 		))
-		r.Adapter = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
+		r.LoRA = model.LoRALayout{Rank: growth.LoRA.Rank, Alpha: growth.LoRA.Alpha, Targets: model.LinearNames()}
 		tr := fixtureTrainer(t, d, r, batches, "initial")
 
 		vanilla.follow(t, tr, func(step int) {
@@ -218,8 +223,9 @@ func TestIndependentFixture(t *testing.T) {
 			t.Errorf("new blocks at %v, want %v", event.New, want)
 		}
 		compareGrown(t, tr, growth, old, oldBlocks)
-		useAdapters(t, tr)
-		relative(t, "held-out loss after growth", heldLoss(t, tr, held), growth.HeldLosses["after_growth"], lossTolerance)
+		useLoRA(t, tr)
+		relative(t, "held-out loss after growth", heldLoss(t, tr, held), growth.HeldLosses["after_growth"],
+			lossTolerance)
 		var frozen, trainable []string
 		for _, p := range tr.Model.Params() {
 			if p.Trainable() {
@@ -280,14 +286,15 @@ func compareGrown(t *testing.T, tr *Trainer, growth fixtureRun, old map[string][
 				want[j] = float32((1-o.Weight)*float64(below[j]) + o.Weight*float64(above[j]))
 			}
 			if gap := largestGap(got, want); !(gap <= 1e-6) {
-				t.Errorf("block %d: %s is off by %.2g from %g of block %d and %g of block %d", i, tensor, gap, 1-o.Weight, o.Below, o.Weight, o.Above)
+				t.Errorf("block %d: %s is off by %.2g from %g of block %d and %g of block %d", i, tensor, gap,
+					1-o.Weight, o.Below, o.Weight, o.Above)
 			}
 		}
 	}
 }
 
-// useAdapters overwrites the fresh A with the fixture's; B must be zero.
-func useAdapters(t *testing.T, tr *Trainer) {
+// useLoRA overwrites the fresh A with the fixture's; B must be zero.
+func useLoRA(t *testing.T, tr *Trainer) {
 	t.Helper()
 	want := tensorsOf(t, fixture, "lora_a.safetensors")
 	written := 0

@@ -19,7 +19,7 @@ import (
 func TestLedgerIsThePlan(t *testing.T) {
 	for name, change := range map[string]func(*recipe.Options){
 		"merge":  func(*recipe.Options) {},
-		"keep":   func(o *recipe.Options) { o.KeepAdapters = true },
+		"keep":   func(o *recipe.Options) { o.KeepLoRA = true },
 		"tied":   func(o *recipe.Options) { o.Model.Tied = true },
 		"frozen": func(o *recipe.Options) { o.TrainEmbedding, o.TrainHead, o.TrainNorms = false, false, false },
 		"paper": func(o *recipe.Options) {
@@ -27,19 +27,20 @@ func TestLedgerIsThePlan(t *testing.T) {
 		},
 		"split": func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "f32"}
-			o.KeepAdapters = true
+			o.KeepLoRA = true
 		},
 		"flash8, int8": func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: "bf16", States: "flash8", Gradients: "bf16", Frozen: "int8"}
 		},
 		"released, int8, recomputed": func(o *recipe.Options) {
-			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "bf16", Release: true, Frozen: "int8"}
+			o.Storage = model.Storage{Precision: "bf16", States: "split", Gradients: "bf16", Release: true,
+				Frozen: "int8"}
 			o.Recompute = recipe.RecomputeBlock
 		},
 		"released, tied":    func(o *recipe.Options) { o.Storage.Release, o.Model.Tied = true, true },
 		"recomputed, heads": func(o *recipe.Options) { o.Recompute, o.Batch.HeadRows = recipe.RecomputeBlock, 3 },
 		"few targets, large first stage": func(o *recipe.Options) {
-			o.Adapter.Targets, o.Split = []string{"wq", "down"}, []int{4, 1, 1}
+			o.LoRA.Targets, o.Split = []string{"wq", "down"}, []int{4, 1, 1}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +75,8 @@ func checkLedger(t *testing.T, d gpu.Device, o recipe.Options) {
 				t.Errorf("step %d (-plan +metrics):\n%s", m.Step, diff)
 			}
 			if m.PeakBytes != plan.Total() {
-				t.Errorf("step %d: peak of %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1, plan.Total())
+				t.Errorf("step %d: peak of %d bytes, stage %d is planned with %d", m.Step, m.PeakBytes, i+1,
+					plan.Total())
 			}
 		}
 		heldLoss(t, tr, tr.batches.from.(*listed).list[0]) // evaluation borrows
@@ -85,7 +87,8 @@ func checkLedger(t *testing.T, d gpu.Device, o recipe.Options) {
 		if i+1 < len(layouts) {
 			next := gpu.Plan(d.Own(), r.Specs(layouts[i+1]))
 			if e := advance(t, tr); e.PeakBytes > max(plan.Total(), next.Total()) {
-				t.Errorf("growth to stage %d: peak of %d bytes, the stages are planned with %d and %d", i+2, e.PeakBytes, plan.Total(), next.Total())
+				t.Errorf("growth to stage %d: peak of %d bytes, the stages are planned with %d and %d", i+2,
+					e.PeakBytes, plan.Total(), next.Total())
 			}
 		}
 	}
@@ -111,7 +114,8 @@ func TestPlanIsWhatAGPUHolds(t *testing.T) {
 		}
 		m := trainStage(t, tr)[0]
 		if diff := cmp.Diff(s.Bytes, m.Bytes); diff != "" || s.PeakBytes != m.PeakBytes {
-			t.Errorf("stage %d: planned peak %d, measured %d (-plan +metrics):\n%s", i+1, s.PeakBytes, m.PeakBytes, diff)
+			t.Errorf("stage %d: planned peak %d, measured %d (-plan +metrics):\n%s", i+1, s.PeakBytes, m.PeakBytes,
+				diff)
 		}
 	}
 	tr.Free()
@@ -128,7 +132,7 @@ func TestTransitionPeaks(t *testing.T) {
 		for _, rank := range []int{1, 8} {
 			t.Run(fmt.Sprint(split, rank), func(t *testing.T) {
 				o := recipetest.Tiny()
-				o.Stages, o.Split, o.Steps, o.Adapter.Rank = len(split), split, 9, rank
+				o.Stages, o.Split, o.Steps, o.LoRA.Rank = len(split), split, 9, rank
 				o.Batch = model.Size{Batch: 1, SeqLen: 4}
 				d := gpu.NewHost()
 				tr := newTrainer(t, d, recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
@@ -137,7 +141,8 @@ func TestTransitionPeaks(t *testing.T) {
 					trainStage(t, tr)
 					e := advance(t, tr)
 					if most := max(before, d.Ledger().Total()); e.PeakBytes > most {
-						t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d", e.Stage, e.PeakBytes, most)
+						t.Errorf("growth to stage %d peaks at %d bytes, its two stages at %d", e.Stage, e.PeakBytes,
+							most)
 					}
 				}
 			})

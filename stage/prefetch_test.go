@@ -71,8 +71,10 @@ func TestPrefetchTellsErrorsLater(t *testing.T) {
 			if _, err := tr.Step(context.Background()); !errors.Is(err, damage) {
 				t.Errorf("step 3: %v, want %v", err, damage)
 			}
-			if at := tr.batches.Cursor().Windows; at != int64(2*c.accum) || tr.step != 2 || numbers(tr) != `{"updates":2}` {
-				t.Errorf("after the error the cursor is at batch %d, %d steps and %s are done, want %d and 2", at, tr.step, numbers(tr), 2*c.accum)
+			if at := tr.batches.Cursor().Windows; at != int64(2*c.accum) || tr.step != 2 ||
+				numbers(tr) != `{"updates":2}` {
+				t.Errorf("after the error the cursor is at batch %d, %d steps and %s are done, want %d and 2", at,
+					tr.step, numbers(tr), 2*c.accum)
 			}
 			for i, m := range append(got, takeSteps(t, tr, 1)...) {
 				if m.Loss != want[i].Loss || m.GradNorm != want[i].GradNorm {

@@ -85,7 +85,8 @@ func scoredBatches(n int, s model.Size, vocab int) []data.Batch {
 // with twice the accumulation: the same losses, norms and weights, though the batches score
 // different numbers of targets; and the two have the same bits.
 func TestTwoTrainersAreOne(t *testing.T) {
-	for _, storage := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.F32}} {
+	for _, storage := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates,
+		Gradients: model.F32}} {
 		for _, accum := range []int{1, 2} {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				// A growth accounts for all of a device, so that those that grow have one each.

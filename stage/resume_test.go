@@ -21,6 +21,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // straight runs a story without interruption and says what it told, and at
@@ -113,10 +114,12 @@ func TestStopAndResume(t *testing.T) {
 			}
 			err := s.run(ctx, d)
 			// After the last evaluation there is nothing to stop any more.
-			if over := stop == "export" || strings.HasSuffix(stop, "after step 8 in stage 2") && !strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
+			if over := stop == "export" || strings.HasSuffix(stop, "after step 8 in stage 2") &&
+				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
 				t.Fatalf("stopped at %q: %v, want %v", stop, err, ErrStopped)
 			}
-			if name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir)); name != fmt.Sprintf("step-%d", last) {
+			if name, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
+				last) {
 				t.Errorf("stopped at %q: the last checkpoint is %q, %v", stop, name, err)
 			}
 			if err := s.run(ctx, d); !errors.Is(err, ErrStopped) { // at once
@@ -137,9 +140,10 @@ func TestStopAndResume(t *testing.T) {
 // weights, masters, moments of 8 bits, int8 weights and their scales.
 func TestResumeInEveryStorage(t *testing.T) {
 	for name, st := range map[string]model.Storage{
-		"paper":                {Precision: model.BF16, States: model.PaperStates, Gradients: recipe.GradientsAuto},
-		"split":                {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
-		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8},
+		"paper": {Precision: model.BF16, States: model.PaperStates, Gradients: recipe.GradientsAuto},
+		"split": {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
+		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16,
+			Release: true, Frozen: model.Int8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
@@ -184,7 +188,7 @@ func TestResumeFinished(t *testing.T) {
 	}
 	want, _ := straight(t, s, d)
 	checkTold(t, s, want)
-	if err := checkpoint.Verify(filepath.Join(s.Dir, FinalDir)); err != nil {
+	if err := checkpoint.Verify(filepath.Join(s.Dir, record.FinalDir)); err != nil {
 		t.Error(err)
 	}
 }

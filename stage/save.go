@@ -14,6 +14,7 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -32,11 +33,8 @@ type state struct {
 	Updates   json.Number     `json:"updates,omitempty"`
 }
 
-// Files of a checkpoint, besides the model's.
-const (
-	stateFile     = "state.json"
-	optimizerFile = "optimizer.safetensors"
-)
+// optimizerFile has the tensors of a checkpoint besides the model's.
+const optimizerFile = "optimizer.safetensors"
 
 // Save writes a checkpoint under parent/name, whole or not at all. metrics is
 // the length of metrics.jsonl up to the last step's line.
@@ -57,7 +55,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	for class, use := range t.dev.Choices().Used() {
 		s.Variants[class] = use.Variant
 	}
-	err = d.WriteJSON(stateFile, s)
+	err = d.WriteJSON(record.StateFile, s)
 	if err == nil {
 		err = t.Model.Save(d)
 	}
@@ -82,7 +80,8 @@ func LoadTrainer(dev gpu.Device, r recipe.Recipe, b Batches, dir string) (t *Tra
 
 // loadTrainer is LoadTrainer of a recipe that its checkpoints know by another hash, as that of an
 // older format is.
-func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64, err error) {
+func loadTrainer(dev gpu.Device, r recipe.Recipe, hash string, b Batches, dir string) (t *Trainer, metrics int64,
+	err error) {
 	s, err := readState(dir, r, hash)
 	if err != nil {
 		return nil, 0, err
@@ -113,12 +112,11 @@ func (s state) choose(dev gpu.Device) {
 // without one, or of another device, says nothing; one that cannot be read is for
 // Resume to complain of.
 func RestoreChoices(dev gpu.Device, runDir string) {
-	parent := filepath.Join(runDir, checkpointsDir)
-	name, err := checkpoint.Latest(parent)
+	name, err := record.LastCheckpoint(runDir)
 	if err != nil {
 		return
 	}
-	raw, err := os.ReadFile(filepath.Join(parent, name, stateFile))
+	raw, err := os.ReadFile(filepath.Join(record.CheckpointAt(runDir, name), record.StateFile))
 	var s state
 	if err == nil && json.Unmarshal(raw, &s) == nil {
 		s.choose(dev)
@@ -135,12 +133,12 @@ func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 
 // parseState reads a checkpoint's state of a run.
 func parseState(dir string, r recipe.Recipe, hash string) (s state, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
+	raw, err := os.ReadFile(filepath.Join(dir, record.StateFile))
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, record.StateFile), err)
 	}
 	if s.Recipe != hash && !slices.Contains(r.Earlier, s.Recipe) {
 		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)",
@@ -150,7 +148,8 @@ func parseState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 		s.Optimizer = fmt.Appendf(nil, `{"updates": %s}`, s.Updates)
 	}
 	if s.Stage < 0 || s.Stage >= len(r.Stages) || s.Step < 0 || s.Step > r.Steps() {
-		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1, s.Step, len(r.Stages), r.Steps())
+		return s, fmt.Errorf("checkpoint %s: stage %d and step %d of a run with %d stages and %d steps", dir, s.Stage+1,
+			s.Step, len(r.Stages), r.Steps())
 	}
 	return s, nil
 }
@@ -185,7 +184,7 @@ func SavedLayout(dir string) (model.Layout, error) {
 	if !errors.Is(err, fs.ErrNotExist) || checkpoint.Lists(dir, model.LayoutFile) {
 		return l, err
 	}
-	run, err := RunOf(dir)
+	run, err := record.RunOf(dir)
 	if err != nil {
 		return l, err
 	}
@@ -193,7 +192,7 @@ func SavedLayout(dir string) (model.Layout, error) {
 	if err != nil {
 		return l, fmt.Errorf("%s has no %s, as early ones do not: %w", dir, model.LayoutFile, err)
 	}
-	if err := checkpoint.Verify(dir, stateFile); err != nil {
+	if err := checkpoint.Verify(dir, record.StateFile); err != nil {
 		return l, err
 	}
 	s, err := parseState(dir, r, hash)

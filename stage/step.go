@@ -84,7 +84,8 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	}
 	s.targets, s.tokens, s.rates = counts[0], counts[1], t.ratesOf()
 	if s.targets == 0 {
-		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1, s.tokens)
+		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1,
+			s.tokens)
 	}
 	return s, nil
 }
@@ -95,7 +96,7 @@ func (t *Trainer) ratesOf() optim.RatesOf {
 	return func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
 		if q.Role.LoRA() {
-			r = optim.Rates{LR: s.AdapterLR * rate, Decay: s.AdapterDecay}
+			r = optim.Rates{LR: s.LoRALR * rate, Decay: s.LoRADecay}
 		}
 		if !q.Role.Decays() {
 			r.Decay = 0

@@ -41,7 +41,8 @@ func sameRun(t *testing.T, what string, a, b whole, norms bool) {
 	t.Helper()
 	for i, m := range a.metrics {
 		if n := b.metrics[i]; m.Loss != n.Loss || norms && m.GradNorm != n.GradNorm {
-			t.Errorf("%s, step %d: loss %.9g and %.9g, norm %.9g and %.9g", what, i+1, m.Loss, n.Loss, m.GradNorm, n.GradNorm)
+			t.Errorf("%s, step %d: loss %.9g and %.9g, norm %.9g and %.9g", what, i+1, m.Loss, n.Loss, m.GradNorm,
+				n.GradNorm)
 			break
 		}
 	}
@@ -98,7 +99,8 @@ func injectTies(t *testing.T, tr *Trainer) {
 // Without clipping, updating each parameter as soon as its gradient is there
 // changes nothing but the memory.
 func TestReleaseIsExactWithoutClipping(t *testing.T) {
-	for _, s := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16}} {
+	for _, s := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates,
+		Gradients: model.BF16}} {
 		for _, tied := range []bool{false, true} {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				var runs [2]whole
@@ -113,7 +115,8 @@ func TestReleaseIsExactWithoutClipping(t *testing.T) {
 					released := runs[1].metrics[i]
 					relative(t, "norm", released.GradNorm, m.GradNorm, 1e-5) // summed in another order
 					if released.Bytes["gradients"] >= m.Bytes["gradients"] {
-						t.Errorf("released gradients take %d bytes, kept ones %d", released.Bytes["gradients"], m.Bytes["gradients"])
+						t.Errorf("released gradients take %d bytes, kept ones %d", released.Bytes["gradients"],
+							m.Bytes["gradients"])
 					}
 				}
 			})
@@ -178,12 +181,15 @@ func TestReleaseStopsAtABadLoss(t *testing.T) {
 // growth does not undo it.
 func TestStoragesTrain(t *testing.T) {
 	for name, s := range map[string]model.Storage{
-		"paper":                {Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16},
-		"split":                {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
-		"flash8":               {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16},
-		"split release":        {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Release: true},
-		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true, Frozen: model.Int8},
-		"f32, int8":            {Precision: model.F32, States: model.FullStates, Gradients: model.F32, Frozen: model.Int8},
+		"paper":  {Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16},
+		"split":  {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16},
+		"flash8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16},
+		"split release": {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+			Release: true},
+		"flash8 release, int8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16,
+			Release: true, Frozen: model.Int8},
+		"f32, int8": {Precision: model.F32, States: model.FullStates, Gradients: model.F32,
+			Frozen: model.Int8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := gputest.Adapter(t)
@@ -215,16 +221,22 @@ func TestStorageOfRecipes(t *testing.T) {
 		spoil  func(*recipe.Options)
 		want   []string
 	}{
-		"release with accumulation":  {"step", func(o *recipe.Options) { o.Storage.Release, o.GradAccum = true, 4 }, []string{"4 micro-batches", "[use grad_accum 1]", "[leave out release]"}},
-		"int8 where nothing freezes": {"vanilla", func(o *recipe.Options) { o.Storage.Frozen = model.Int8 }, []string{"int8", "vanilla", "freezes nothing"}},
-		"flash8 with f32":            {"step", func(o *recipe.Options) { o.Storage.States = model.Flash8States }, []string{"flash8", "f32"}},
+		"release with accumulation": {"step", func(o *recipe.Options) { o.Storage.Release, o.GradAccum = true, 4 },
+			[]string{"4 micro-batches", "[use grad_accum 1]", "[leave out release]"}},
+		"int8 where nothing freezes": {"vanilla", func(o *recipe.Options) { o.Storage.Frozen = model.Int8 },
+			[]string{"int8", "vanilla", "freezes nothing"}},
+		"flash8 with f32": {"step", func(o *recipe.Options) { o.Storage.States = model.Flash8States },
+			[]string{"flash8", "f32"}},
 		"flash8 with moments that stick": {"step", func(o *recipe.Options) {
 			o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16}
 			o.Optimizer.Settings = recipetest.AdamW(0.9, 0.999)
 		}, []string{"flash8", "0.999", "[use beta2 0.99 or less]", "[use states split]"}},
-		"recomputation of another kind": {"step", func(o *recipe.Options) { o.Recompute = "half" }, []string{`"half"`, "block"}},
-		"rows of logits":                {"step", func(o *recipe.Options) { o.Batch.HeadRows = -1 }, []string{"-1 rows"}},
-		"split by":                      {"step", func(o *recipe.Options) { o.SplitBy = "luck" }, []string{`"luck"`, "real", "paper"}},
+		"recomputation of another kind": {"step", func(o *recipe.Options) { o.Recompute = "half" },
+			[]string{`"half"`, "block"}},
+		"rows of logits": {"step", func(o *recipe.Options) { o.Batch.HeadRows = -1 },
+			[]string{"-1 rows"}},
+		"split by": {"step", func(o *recipe.Options) { o.SplitBy = "luck" },
+			[]string{`"luck"`, "real", "paper"}},
 	} {
 		o := recipetest.Tiny()
 		c.spoil(&o)
@@ -236,7 +248,8 @@ func TestStorageOfRecipes(t *testing.T) {
 	for accum, want := range map[int]string{1: model.BF16, 4: model.F32} {
 		o.GradAccum = accum
 		if r := recipetest.Must(t, "step", o); r.Storage.Gradients != want || r.Storage.Frozen != model.BF16 {
-			t.Errorf("%d micro-batches: gradients of %s, frozen weights of %s", accum, r.Storage.Gradients, r.Storage.Frozen)
+			t.Errorf("%d micro-batches: gradients of %s, frozen weights of %s", accum, r.Storage.Gradients,
+				r.Storage.Frozen)
 		}
 	}
 }

@@ -31,7 +31,7 @@ import (
 // evaluates.
 func restarts(o recipe.Options) (recipe.Recipe, error) {
 	r := o.Base("restarts")
-	r.Adapter = o.Adapter
+	r.LoRA = o.LoRA
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
 	o.Stages = 1
 	s, err := o.NewStage(0, o.Model.Layers, 5, o.Steps)
@@ -41,7 +41,8 @@ func restarts(o recipe.Options) (recipe.Recipe, error) {
 	r.Stages = append(r.Stages, s)
 	s.Schedule = nil
 	for at := 5; at < o.Steps; at += 5 {
-		verbs := []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.LoRAParams, Keep: 0.9}}
+		verbs := []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.LoRAParams,
+			Keep: 0.9}}
 		if at == 5 {
 			verbs = []recipe.Verb{{Do: recipe.Freeze}, {Do: recipe.Wrap}}
 		}
@@ -55,10 +56,11 @@ func restarts(o recipe.Options) (recipe.Recipe, error) {
 func restartOptions(t *testing.T) recipe.Options {
 	t.Helper()
 	before := recipe.Methods
-	recipe.Methods = append(slices.Clone(before), recipe.Method{Name: "restarts", Build: restarts, Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
+	recipe.Methods = append(slices.Clone(before), recipe.Method{Name: "restarts", Build: restarts,
+		Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
 	t.Cleanup(func() { recipe.Methods = before })
 	o := storyOptions()
-	o.Steps, o.Adapter.Rank = 17, 3
+	o.Steps, o.LoRA.Rank = 17, 3
 	return o
 }
 
@@ -109,7 +111,8 @@ func TestToyMethodTells(t *testing.T) {
 		}
 		step++
 	}
-	want := []string{"2 saved", "4 saved", "5 transition ", "6 saved", "8 saved", "10 saved", "10 transition ", "12 saved", "14 saved",
+	want := []string{"2 saved", "4 saved", "5 transition ", "6 saved", "8 saved", "10 saved", "10 transition ",
+		"12 saved", "14 saved",
 		"15 transition ", "16 saved", "17 saved", "17 eval end", "17 end "}
 	if diff := cmp.Diff(want, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
@@ -143,7 +146,8 @@ func TestToyMethodResumes(t *testing.T) {
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		want, _ := straight(t, s, d)
-		for _, stop := range []string{"step 5", "transition after step 5 in stage 2", "step 10", "transition after step 15 in stage 4"} {
+		for _, stop := range []string{"step 5", "transition after step 5 in stage 2", "step 10",
+			"transition after step 15 in stage 4"} {
 			s := s.in(filepath.Join(t.TempDir(), "run"))
 			ctx, cancel := context.WithCancel(context.Background())
 			s.Hook = func(p string) {
@@ -184,7 +188,8 @@ func TestToyMethodRestarts(t *testing.T) {
 				was := logits(t, tr, batches().list[0])
 				most := d.Ledger().Total()
 				e := advance(t, tr)
-				if off := d.Ledger().Difference(gpu.Plan(d.Own(), r.Specs(tr.layout()))); off != "" || e.PeakBytes > most {
+				if off := d.Ledger().Difference(gpu.Plan(d.Own(), r.Specs(tr.layout()))); off != "" ||
+					e.PeakBytes > most {
 					t.Errorf("peak %d of %d bytes; %s", e.PeakBytes, most, off)
 				}
 				tolerance := 1e-5
@@ -217,9 +222,16 @@ func TestToyMethodRestarts(t *testing.T) {
 				tr.Free()
 				for what, edit := range map[string]func(*recipe.Transition){
 					"without merging and wrapping": func(t *recipe.Transition) { t.Verbs = t.Verbs[2:] },
-					"without a reset":              func(t *recipe.Transition) { t.Verbs = slices.Delete(slices.Clone(t.Verbs), 2, 3) },
-					"with a whole reset":           func(t *recipe.Transition) { t.Verbs = slices.Clone(t.Verbs); t.Verbs[2].Keep = 0 },
-					"without a warm-up":            func(t *recipe.Transition) { t.Verbs = t.Verbs[:3] },
+					"without a reset": func(t *recipe.Transition) {
+						t.Verbs = slices.Delete(
+							slices.Clone(t.Verbs), 2, 3)
+					},
+					"with a whole reset": func(t *recipe.Transition) {
+						t.Verbs = slices.Clone(
+							t.Verbs)
+						t.Verbs[2].Keep = 0
+					},
+					"without a warm-up": func(t *recipe.Transition) { t.Verbs = t.Verbs[:3] },
 				} {
 					other := r
 					other.Stages = slices.Clone(r.Stages)
@@ -242,7 +254,8 @@ func TestGrowthKeepsMomentsWithoutReset(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		o := recipetest.Tiny()
 		r := recipetest.Must(t, "step", o)
-		r.Stages[1].Entry.Verbs = slices.DeleteFunc(slices.Clone(r.Stages[1].Entry.Verbs), func(v recipe.Verb) bool { return v.Do == recipe.Reset })
+		r.Stages[1].Entry.Verbs = slices.DeleteFunc(slices.Clone(r.Stages[1].Entry.Verbs),
+			func(v recipe.Verb) bool { return v.Do == recipe.Reset })
 		tr := newTrainer(t, d, r, randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		trainStage(t, tr)
 		before, done := contents(t, tr), tr.step

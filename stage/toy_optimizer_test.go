@@ -57,7 +57,8 @@ func (s rowSGD) Update(p *gpu.Pass, u optim.Update) {
 	lr := u.Rates.LR * math.Exp(-s.Cooling*float64(s.count.Times))
 	w := u.Param.Weight
 	p.Run(gpu.Call{Kernel: rowSGDKernel, Groups: [3]int{w.Rows(), 1, 1}, Work: float64(8 * w.Elements()),
-		Params:  p.Params(uint32(w.Cols()), uint32(w.Stride()), gpu.Param(float32(lr)), gpu.Param(float32(s.Momentum)), gpu.Param(float32(u.Rates.Decay))),
+		Params: p.Params(uint32(w.Cols()), uint32(w.Stride()), gpu.Param(float32(lr)), gpu.Param(float32(s.Momentum)),
+			gpu.Param(float32(u.Rates.Decay))),
 		Tensors: p.Tensors(w, u.Planes[0], u.Param.Grad, u.Stats)})
 }
 

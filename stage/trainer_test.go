@@ -70,7 +70,8 @@ func TestGradientAccumulation(t *testing.T) {
 	whole := &listed{}
 	for i := 0; i < len(half.list); i += 2 {
 		a, b := half.list[i], half.list[i+1]
-		whole.list = append(whole.list, data.NewBatch(append(a.Inputs[:len(a.Inputs):len(a.Inputs)], b.Inputs...), append(a.Targets[:len(a.Targets):len(a.Targets)], b.Targets...)))
+		whole.list = append(whole.list, data.NewBatch(append(a.Inputs[:len(a.Inputs):len(a.Inputs)], b.Inputs...),
+			append(a.Targets[:len(a.Targets):len(a.Targets)], b.Targets...)))
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		run := func(batch, accum int, b *listed) []record.Metrics {
@@ -88,7 +89,8 @@ func TestGradientAccumulation(t *testing.T) {
 			relative(t, fmt.Sprintf("loss of step %d", i+1), two[i].Loss, one[i].Loss, 1e-5)
 			relative(t, fmt.Sprintf("gradient norm of step %d", i+1), two[i].GradNorm, one[i].GradNorm, 1e-4)
 			if one[i].Tokens != two[i].Tokens || one[i].Tokens != int64((i+1)*4*o.Batch.SeqLen) {
-				t.Errorf("step %d: %d and %d tokens, want %d", i+1, one[i].Tokens, two[i].Tokens, (i+1)*4*o.Batch.SeqLen)
+				t.Errorf("step %d: %d and %d tokens, want %d", i+1, one[i].Tokens, two[i].Tokens,
+					(i+1)*4*o.Batch.SeqLen)
 			}
 		}
 	})
@@ -179,16 +181,17 @@ func TestFrozenByRecipe(t *testing.T) {
 }
 
 // Adapters learn and decay at rates of their own.
-func TestAdapterRates(t *testing.T) {
+func TestLoRARates(t *testing.T) {
 	o := recipetest.Tiny()
-	o.AdapterLR, o.AdapterDecay = 1e-30, 0
+	o.LoRALR, o.LoRADecay = 1e-30, 0
 	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 	trainStage(t, tr)
 	advance(t, tr)
 	before := snapshot(t, tr)
 	trainStage(t, tr)
 	for _, p := range tr.Model.Params() {
-		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() && (gap < 1e-20) != p.Role.LoRA() {
+		if gap := largestGap(read(t, tr.dev, p.Weight), before[p.Name]); p.Trainable() &&
+			(gap < 1e-20) != p.Role.LoRA() {
 			t.Errorf("%s moved by %g; only adapters have a rate near 0", p.Name, gap)
 		}
 	}
@@ -196,10 +199,10 @@ func TestAdapterRates(t *testing.T) {
 
 // Adapters have a decay of their own: B is zero in the first step after growth, so
 // that A has no gradient and moves by decay alone.
-func TestAdapterDecay(t *testing.T) {
+func TestLoRADecay(t *testing.T) {
 	for _, factor := range []float64{0, 1, 40} {
 		o := recipetest.Tiny()
-		o.AdapterDecay, o.Rewarm = factor, 0
+		o.LoRADecay, o.Rewarm = factor, 0
 		tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o), randomBatches(3, o.Batch, o.Model.Vocab, 3))
 		trainStage(t, tr)
 		advance(t, tr)
@@ -214,7 +217,8 @@ func TestAdapterDecay(t *testing.T) {
 			adapters++
 			for i, a := range read(t, tr.dev, p.Weight) {
 				if want := float64(before[p.Name][i]) * keep; math.Abs(float64(a)-want) > 1e-6*math.Abs(want) {
-					t.Fatalf("factor %g: %s[%d] went from %g to %g, want %g", factor, p.Name, i, before[p.Name][i], a, want)
+					t.Fatalf("factor %g: %s[%d] went from %g to %g, want %g", factor, p.Name, i, before[p.Name][i], a,
+						want)
 				}
 			}
 		}
@@ -229,7 +233,8 @@ func TestDecayLeavesNorms(t *testing.T) {
 	after := func(decay float64) (*Trainer, map[string][]float32) {
 		o := recipetest.Tiny()
 		o.Decay, o.Warmup = []float64{decay}, 0
-		tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+		tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab,
+			3))
 		takeSteps(t, tr, 1)
 		return tr, snapshot(t, tr)
 	}

@@ -12,8 +12,10 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // effective is W + (alpha/r) B A of every linear, in float64, by block ID and
@@ -77,7 +79,7 @@ func trainedTo(t *testing.T, d gpu.Device, o recipe.Options, stage int) *Trainer
 
 func threeStages(keep bool) recipe.Options {
 	o := recipetest.Tiny()
-	o.Stages, o.Split, o.Steps, o.KeepAdapters = 3, []int{2, 2, 2}, 18, keep
+	o.Stages, o.Split, o.Steps, o.KeepLoRA = 3, []int{2, 2, 2}, 18, keep
 	o.Position, o.LR = "intermediate", []float64{3e-2}
 	return o
 }
@@ -96,7 +98,8 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 				tr := trainedTo(t, d, o, 1)
 				before, want, oldBlocks := snapshot(t, tr), effective(t, tr), tr.layout().Blocks
 				event := advance(t, tr)
-				after, origins := snapshot(t, tr), recipetest.Grow(t, event.From, event.To, "intermediate", "mean", tr.Recipe.Seed).Origins
+				after, origins := snapshot(t, tr), recipetest.Grow(t, event.From, event.To, "intermediate", "mean",
+					tr.Recipe.Seed).Origins
 				if len(event.New) != 5 {
 					t.Fatalf("new blocks %v, want five", event.New)
 				}
@@ -134,7 +137,8 @@ func TestGrowthReadsEffectiveWeights(t *testing.T) {
 					}
 				}
 				if belowWrapped == 0 || aboveWrapped == 0 {
-					t.Errorf("%d linears have a wrapped lower neighbour, %d an upper one: this test shows little", belowWrapped, aboveWrapped)
+					t.Errorf("%d linears have a wrapped lower neighbour, %d an upper one: this test shows little",
+						belowWrapped, aboveWrapped)
 				}
 			})
 		})
@@ -164,7 +168,8 @@ func checkOldLinear(t *testing.T, name string, keep, wrapped bool, before, after
 		t.Errorf("%s had no adapter, but changed", name)
 	}
 	if largest(after[b]) != 0 || largest(after[a]) == 0 {
-		t.Errorf("the fresh adapter of %s has A up to %g and B up to %g, want above 0 and 0", name, largest(after[a]), largest(after[b]))
+		t.Errorf("the fresh adapter of %s has A up to %g and B up to %g, want above 0 and 0", name, largest(after[a]),
+			largest(after[b]))
 	}
 	if wrapped && slices.Equal(before[a], after[a]) {
 		t.Errorf("%s did not begin anew", a)
@@ -179,7 +184,8 @@ func TestMergeLeavesLogits(t *testing.T) {
 	r.Stages = r.Stages[:2]
 	r.Model.Layers = r.Stages[1].Layers
 	again := r.Stages[1]
-	again.Entry = recipe.Transition{Verbs: []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.AllParams}}}
+	again.Entry = recipe.Transition{Verbs: []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap},
+		{Do: recipe.Reset, Params: recipe.AllParams}}}
 	r.Stages = append(r.Stages, again)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		batches := randomBatches(4, o.Batch, o.Model.Vocab, 3)
@@ -247,7 +253,8 @@ func TestExportMerges(t *testing.T) {
 			before := logits(t, tr, batch)
 			parent := t.TempDir()
 			exportTo(t, tr, parent)
-			if gap := largestGap(exportedLogits(t, d, filepath.Join(parent, FinalDir), batch, o.Batch), before); !(gap <= 2e-5) {
+			if gap := largestGap(exportedLogits(t, d, filepath.Join(parent, record.FinalDir), batch, o.Batch),
+				before); !(gap <= 2e-5) {
 				t.Errorf("logits moved by %g", gap)
 			}
 			tr.Free()
@@ -258,11 +265,11 @@ func TestExportMerges(t *testing.T) {
 // exportTo writes the trained model under parent.
 func exportTo(t *testing.T, tr *Trainer, parent string) {
 	t.Helper()
-	dir, err := checkpoint.Begin(parent, FinalDir)
+	dir, err := checkpoint.Begin(parent, record.FinalDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Model.WriteHF(dir, nil, nil); err != nil {
+	if err := (export.HuggingFace{}).Write(dir, tr.Model, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.Commit(); err != nil {
@@ -348,7 +355,8 @@ func TestLayouts(t *testing.T) {
 		}
 		for _, b := range l.Blocks {
 			if b.Frozen != old[b.ID] || b.Wrapped != old[b.ID] {
-				t.Errorf("stage %d, block %d: frozen %v, wrapped %v, want both %v", i+1, b.ID, b.Frozen, b.Wrapped, old[b.ID])
+				t.Errorf("stage %d, block %d: frozen %v, wrapped %v, want both %v", i+1, b.ID, b.Frozen, b.Wrapped,
+					old[b.ID])
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"steplm/model"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 	"steplm/wgsl"
 )
 
@@ -37,7 +38,8 @@ func force(t *testing.T, d gpu.Device, r recipe.Recipe, last bool) {
 func TestVariantsTrainAlike(t *testing.T) {
 	d := gputest.Adapter(t)
 	o := recipetest.Tiny()
-	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+		Frozen: model.BF16}
 	r := recipetest.Must(t, "step", o)
 	var runs [2]whole
 	var used [2]map[string]gpu.Use
@@ -68,12 +70,13 @@ func TestCheckpointKeepsVariants(t *testing.T) {
 	tr := newTrainer(t, d, r, randomBatches(5, o.Batch, o.Model.Vocab, 3))
 	takeSteps(t, tr, 1)
 	dir := t.TempDir()
-	if err := tr.Save(filepath.Join(dir, checkpointsDir), "step-1", 0); err != nil {
+	if err := tr.Save(filepath.Dir(record.CheckpointAt(dir, "step-1")), "step-1", 0); err != nil {
 		t.Fatal(err)
 	}
 	again := gpu.NewHost()
 	force(t, again, r, false) // what this machine's cache says now
-	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3), filepath.Join(dir, checkpointsDir, "step-1"))
+	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3),
+		record.CheckpointAt(dir, "step-1"))
 	if err != nil {
 		t.Fatal(err)
 	}

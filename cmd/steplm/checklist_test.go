@@ -12,7 +12,8 @@ import (
 
 // The tests that the checklist for GPUs names are there.
 func TestChecklistNamesTests(t *testing.T) {
-	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(clitest.Contents(t, "../../docs/gpu/checklist.md"), -1)
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(clitest.Contents(t,
+		"../../docs/gpu/checklist.md"), -1)
 	if len(named) < 10 {
 		t.Fatalf("it names %d tests", len(named))
 	}

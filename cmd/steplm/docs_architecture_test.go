@@ -49,7 +49,8 @@ func TestArchitecturePicture(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)[ (]((?:stage|data|model|wgsl|gpu)/\w+)`).FindAllStringSubmatch(picture, -1) {
+	for _, m := range regexp.MustCompile(`(?m)[ (]((?:stage|data|model|wgsl|gpu)/\w+)`).FindAllStringSubmatch(picture,
+		-1) {
 		if _, known := mayImport[m[1]]; !known {
 			t.Errorf("%s shows %s, of which nothing says what it may import", architecturePage, m[1])
 		}
@@ -67,11 +68,11 @@ var newThings = []struct {
 	{"kernel", `(?i)swiglu`, `^wgsl/(ref/)?swiglu`, ""},
 	{"optimizer", `(?i)muon`, `^model/optim/muon\.go$`, `^wgsl/`},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
-	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench_all\.go$`},
+	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench/all\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
-	{"export format", `^WriteHF$`, `^model/[^/]+\.go$`, ""},
+	{"export format", `^HuggingFace$`, `^model/export/hf\.go$`, ""},
 }
 
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.
@@ -176,7 +177,8 @@ func TestDocumentsIdentifiers(t *testing.T) {
 			declared[file.Name.Name+"."+name] = true
 		}
 	})
-	named := regexp.MustCompile("`((" + strings.Join(slices.Sorted(maps.Keys(packages)), "|") + `)\.[A-Z]\w*(\.\w+)?)` + "`")
+	named := regexp.MustCompile("`((" + strings.Join(slices.Sorted(maps.Keys(packages)), "|") + `)\.[A-Z]\w*(\.\w+)?)` +
+		"`")
 	n := 0
 	for _, page := range documents(t) {
 		for _, m := range named.FindAllStringSubmatch(clitest.Contents(t, "../../"+page), -1) {

@@ -27,15 +27,19 @@ var commandPages = []struct {
 }{
 	{"README.md", []string{"--vocab 4096", "--vocab 512"}},
 	{"docs/running.md", []string{
-		"--vocab 4096", "--vocab 512", "--steps 300", "--steps 8", "--steps 40 --save-every 20", "--steps 8 --save-every 4",
-		"bench matmul", "bench matmul --no-tune --seconds 0.1", "bench attention --batch 8", "bench attention --no-tune --steps 1 --batch 1",
+		"--vocab 4096", "--vocab 512", "--steps 300", "--steps 8", "--steps 40 --save-every 20",
+		"--steps 8 --save-every 4",
+		"bench matmul", "bench matmul --no-tune --seconds 0.1", "bench attention --batch 8", "bench attention " +
+			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
 	{"docs/data.md", nil},
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{
-		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300", "--steps 4",
-		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64", "--rank 4",
+		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300",
+		"--steps 4",
+		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64",
+		"--rank 4",
 	}},
 	{"docs/benchmarks.md", nil},
 	{"docs/architecture.md", nil},
@@ -80,7 +84,7 @@ func TestDocumentsCommands(t *testing.T) {
 		t.Fatalf("found %d uses of bin/steplm in the README's sh blocks", n)
 	}
 
-	if len(devices(t)) == 1 {
+	if len(clitest.Devices(t)) == 1 {
 		t.Skip("the commands name no device: ", gpu.NoAdapterHelp)
 	}
 	dir := commandFolder(t)
@@ -100,7 +104,7 @@ func TestDocumentsCommands(t *testing.T) {
 
 // The plan that a page shows is the program's.
 func TestDocumentsPlan(t *testing.T) {
-	plan := succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64")
+	plan := clitest.Succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64")
 	if !strings.Contains(clitest.Contents(t, "../../docs/running.md"), plan) {
 		t.Errorf("docs/running.md does not show what plan prints:\n%s", plan)
 	}
@@ -151,7 +155,7 @@ func commandFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCommand, self)
+	wrapper := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", clitest.AsCommand, self)
 	if err := os.WriteFile(filepath.Join(dir, "bin", "steplm"), []byte(wrapper), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +186,8 @@ func readmeData(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := datatest.WriteShard(filepath.Join(dir, "validation", "0.parquet"), docs, datatest.WriteOptions{}); err != nil {
+	if err := datatest.WriteShard(filepath.Join(dir, "validation", "0.parquet"), docs,
+		datatest.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	train, err := filepath.Glob(filepath.Join(dir, corpus.Train))

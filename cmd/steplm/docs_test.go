@@ -66,8 +66,9 @@ func TestDocumentsLines(t *testing.T) {
 
 // What a document may name: links to files, paths of the tree, and recipes of the justfile.
 var (
-	linked     = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
-	inTree     = regexp.MustCompile(`(?:^|[\s(` + "`" + `])\.?/?((?:wgsl|gpu|model|data|stage|cmd|docs|\.ci)(?:/[\w\-]+(?:\.[a-z]\w*)*)+)`)
+	linked = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	inTree = regexp.MustCompile(`(?:^|[\s(` + "`" +
+		`])\.?/?((?:wgsl|gpu|model|data|stage|cmd|docs|\.ci)(?:/[\w\-]+(?:\.[a-z]\w*)*)+)`)
 	justRecipe = regexp.MustCompile("`(?:just|\\./justw) ([a-z][a-z0-9-]*)")
 )
 
@@ -102,7 +103,8 @@ func TestDocumentsPaths(t *testing.T) {
 		}
 	}
 	if links < 50 || paths < 30 || recipes < 30 {
-		t.Errorf("found %d links, %d paths and %d recipes in the documents: the patterns look for the wrong thing", links, paths, recipes)
+		t.Errorf("found %d links, %d paths and %d recipes in the documents: the patterns look for the wrong thing",
+			links, paths, recipes)
 	}
 }
 
@@ -115,7 +117,8 @@ func TestDecisions(t *testing.T) {
 			continue
 		}
 		n++
-		m := regexp.MustCompile(`^# (\d+)\. (.+)\n\nDate: (\d{4}-\d\d-\d\d)\n\n## Context\n\n[^#]+\n\n## Decision\n\n[^#]+\n\n## Consequences\n\n[^#]+\n$`).
+		m := regexp.MustCompile(
+			`^# (\d+)\. (.+)\n\nDate: (\d{4}-\d\d-\d\d)\n\n## Context\n\n[^#]+\n\n## Decision\n\n[^#]+\n\n## Consequences\n\n[^#]+\n$`).
 			FindStringSubmatch(clitest.Contents(t, "../../"+page))
 		if m == nil {
 			t.Errorf("%s lacks number, title, date, context, decision or consequences", page)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/train"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
@@ -27,12 +29,15 @@ func TestExplain(t *testing.T) {
 	use := func(option advice.Option, value string) advice.Remedy {
 		return advice.Remedy{How: advice.Use, Option: option, Value: value}
 	}
-	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")}, advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
-	unfit := &plan.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32}, Recompute: "block", Changes: []plan.Fitting{
-		{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
-		{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
-	}}
-	const least = "--memory-limit: the run does not fit into 2.0 KiB: its smallest arrangement (micro-batch 1 x 8, recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
+	fact := advice.With(errors.New("no room"), advice.Way{use(advice.GradAccum, "1")},
+		advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	unfit := &plan.Unfit{Limit: 2048, Need: 4096, Batch: model.Size{Batch: 1, SeqLen: 8, HeadRows: 32},
+		Recompute: "block", Changes: []plan.Fitting{
+			{Way: advice.Way{use(advice.States, "flash8")}, Bytes: 3000},
+			{Way: advice.Way{use(advice.Stages, "3"), use(advice.Split, "real")}, Bytes: 1000},
+		}}
+	const least = "--memory-limit: the run does not fit into 2.0 KiB: its smallest arrangement (micro-batch 1 x 8, " +
+		"recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
 	none := *unfit
 	none.Changes = unfit.Changes[:1]
 	for want, err := range map[string]error{
@@ -44,7 +49,7 @@ func TestExplain(t *testing.T) {
 		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
 		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly":     gpu.ErrNoAdapter,
 	} {
-		if got := explain(err); got != want {
+		if got := flags.Explain(err); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -52,19 +57,19 @@ func TestExplain(t *testing.T) {
 
 // Every option that advice names is a flag of pretrain, and so is every one that a method has.
 func TestOptionsAreFlags(t *testing.T) {
-	parser, err := kong.New(&pretrainCmd{}, flagVars)
+	parser, err := kong.New(&train.PretrainCmd{}, flags.Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var flags []string
+	var known []string
 	for _, f := range parser.Model.Flags {
-		flags = append(flags, "--"+f.Name)
+		known = append(known, "--"+f.Name)
 	}
 	named := 0
 	for name, value := range constants(t, "../../model/advice/advice.go", "Option") {
 		named++
-		if !slices.Contains(flags, flagOf(advice.Option(value))) {
-			t.Errorf("option %s: pretrain has no flag %s", name, flagOf(advice.Option(value)))
+		if !slices.Contains(known, flags.Of(advice.Option(value))) {
+			t.Errorf("option %s: pretrain has no flag %s", name, flags.Of(advice.Option(value)))
 		}
 	}
 	if named < 25 {
@@ -72,8 +77,8 @@ func TestOptionsAreFlags(t *testing.T) {
 	}
 	for _, m := range recipe.Methods {
 		for _, o := range m.Uses {
-			if !slices.Contains(flags, flagOf(o)) {
-				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flagOf(o))
+			if !slices.Contains(known, flags.Of(o)) {
+				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flags.Of(o))
 			}
 		}
 	}
@@ -139,7 +144,8 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 		t.Errorf("only %d files were read", files)
 	}
 	for source, want := range map[string]int{
-		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0, "package p; var x = `--lr`": 1,
+		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0,
+		"package p; var x = `--lr`": 1,
 	} {
 		if found, err := flagStrings("p.go", source); err != nil || len(found) != want {
 			t.Errorf("%s: found %v (%v), want %d", source, found, err, want)

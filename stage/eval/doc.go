@@ -72,19 +72,22 @@ func (o Options) hear(tokens int64) {
 // resolve fills in what was left at zero and refuses what the model cannot do.
 func (o Options) resolve(m Model) (Options, error) {
 	if m.Batch() < 1 || m.SeqLen() < 1 {
-		return o, fmt.Errorf("eval: the model scores %d windows of %d positions; both must be at least 1", m.Batch(), m.SeqLen())
+		return o, fmt.Errorf("eval: the model scores %d windows of %d positions; both must be at least 1", m.Batch(),
+			m.SeqLen())
 	}
 	if o.Context == 0 {
 		o.Context = m.SeqLen()
 	}
 	if o.Context < 1 || o.Context > m.SeqLen() {
-		return o, fmt.Errorf("eval: context %d is not within 1..%d, the positions of the model's windows", o.Context, m.SeqLen())
+		return o, fmt.Errorf("eval: context %d is not within 1..%d, the positions of the model's windows", o.Context,
+			m.SeqLen())
 	}
 	if o.Stride == 0 {
 		o.Stride = o.Context
 	}
 	if o.Stride < 1 || o.Stride > o.Context {
-		return o, fmt.Errorf("eval: stride %d is not within 1..%d, the context; a longer one would leave tokens out", o.Stride, o.Context)
+		return o, fmt.Errorf("eval: stride %d is not within 1..%d, the context; a longer one would leave tokens out",
+			o.Stride, o.Context)
 	}
 	if o.MaxTokens < 0 {
 		return o, fmt.Errorf("eval: %d tokens to score; want 0 (all) or more", o.MaxTokens)

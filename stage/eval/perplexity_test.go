@@ -37,7 +37,8 @@ func TestPerplexityAgainstBruteForce(t *testing.T) {
 				for _, limit := range []int64{0, 1, 4, 5, 6, 17, int64(len(stream)) - 1, int64(len(stream)) + 5} {
 					m := newBigram(t, batch, 8, 7)
 					name := fmt.Sprintf("batch %d context %d stride %d limit %d", batch, context, stride, limit)
-					r, err := Perplexity(t.Context(), m, each(docs, nil), Options{Context: context, Stride: stride, MaxTokens: limit})
+					r, err := Perplexity(t.Context(), m, each(docs, nil), Options{Context: context, Stride: stride,
+						MaxTokens: limit})
 					if err != nil {
 						t.Fatalf("%s: %v", name, err)
 					}
@@ -95,7 +96,8 @@ func TestPerplexityProgress(t *testing.T) {
 	var heard []int64
 	m := newBigram(t, 2, 4, 7)
 	docs := [][]uint32{make([]uint32, 20)} // 19 targets: windows of 4 4 4 4 3
-	if _, err := Perplexity(t.Context(), m, each(docs, nil), Options{Progress: func(n int64, _ float64) { heard = append(heard, n) }}); err != nil {
+	if _, err := Perplexity(t.Context(), m, each(docs, nil),
+		Options{Progress: func(n int64, _ float64) { heard = append(heard, n) }}); err != nil {
 		t.Fatal(err)
 	}
 	if want := []int64{8, 16, 19}; !slices.Equal(heard, want) {
@@ -151,15 +153,19 @@ func TestPerplexityErrors(t *testing.T) {
 		want   string
 		is     error
 	}{
-		{name: "context beyond the model", answer: ok, docs: docs, o: Options{Context: 9}, want: "context 9 is not within 1..8"},
+		{name: "context beyond the model", answer: ok, docs: docs, o: Options{Context: 9},
+			want: "context 9 is not within 1..8"},
 		{name: "negative context", answer: ok, docs: docs, o: Options{Context: -1}, want: "context -1"},
-		{name: "stride beyond the context", answer: ok, docs: docs, o: Options{Context: 4, Stride: 5}, want: "stride 5 is not within 1..4"},
+		{name: "stride beyond the context", answer: ok, docs: docs, o: Options{Context: 4, Stride: 5},
+			want: "stride 5 is not within 1..4"},
 		{name: "negative limit", answer: ok, docs: docs, o: Options{MaxTokens: -2}, want: "-2 tokens"},
 		{name: "empty", answer: ok, want: "fewer than two tokens"},
 		{name: "one token", answer: ok, docs: [][]uint32{{1}}, want: "fewer than two tokens"},
 		{name: "shard unreadable", answer: ok, docs: docs, read: damaged, want: "shard damaged", is: damaged},
-		{name: "device", answer: func([]float32) ([]float32, error) { return nil, lost }, docs: docs, want: "device lost", is: lost},
-		{name: "too few losses", answer: func(l []float32) ([]float32, error) { return l[1:], nil }, docs: docs, want: "15 losses for 16 targets"},
+		{name: "device", answer: func([]float32) ([]float32, error) { return nil, lost }, docs: docs,
+			want: "device lost", is: lost},
+		{name: "too few losses", answer: func(l []float32) ([]float32, error) { return l[1:], nil }, docs: docs,
+			want: "15 losses for 16 targets"},
 		{name: "NaN", answer: set(float32(math.NaN())), docs: docs, want: "scored token 5", is: ErrNotFinite},
 		{name: "infinite", answer: set(float32(math.Inf(1))), docs: docs, want: "+Inf", is: ErrNotFinite},
 		{name: "overflow", answer: set(math.MaxFloat32), docs: docs, want: "diverged", is: ErrNotFinite},

@@ -40,7 +40,8 @@ func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	case len(ids) == 0:
 		return nil, fmt.Errorf("eval: no tokens to score; give at least one")
 	case len(ids) > m.SeqLen():
-		return nil, fmt.Errorf("eval: %d tokens do not fit the model's context of %d; shorten the text", len(ids), m.SeqLen())
+		return nil, fmt.Errorf("eval: %d tokens do not fit the model's context of %d; shorten the text", len(ids),
+			m.SeqLen())
 	}
 	n := m.Batch() * m.SeqLen()
 	inputs, targets := make([]uint32, n), make([]uint32, n)

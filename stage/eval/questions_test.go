@@ -49,9 +49,19 @@ func TestScoreErrors(t *testing.T) {
 	}{
 		{name: "nothing", want: "no tokens"},
 		{name: "too long", want: "7 tokens do not fit the model's context of 6", ids: make([]uint32, 7)},
-		{name: "NaN", want: "token 2", ids: make([]uint32, 4), answer: func(l []float32) ([]float32, error) { l[1] = float32(math.NaN()); return l, nil }},
-		{name: "too few", want: "11 losses for 12", ids: make([]uint32, 4), answer: func(l []float32) ([]float32, error) { return l[1:], nil }},
-		{name: "device", want: "device lost", ids: make([]uint32, 4), answer: func([]float32) ([]float32, error) { return nil, errors.New("device lost") }},
+		{name: "NaN", want: "token 2", ids: make([]uint32, 4), answer: func(l []float32) ([]float32,
+			error) {
+			l[1] = float32(math.NaN())
+			return l, nil
+		}},
+		{name: "too few", want: "11 losses for 12", ids: make([]uint32, 4), answer: func(l []float32) ([]float32,
+			error) {
+			return l[1:], nil
+		}},
+		{name: "device", want: "device lost", ids: make([]uint32, 4), answer: func([]float32) ([]float32,
+			error) {
+			return nil, errors.New("device lost")
+		}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,7 +69,8 @@ func (s *scorer) flush() error {
 		}
 		loss := float64(losses[i])
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return fmt.Errorf("%w: the loss of scored token %d (id %d) is %v; the model has diverged", ErrNotFinite, s.tokens, target, loss)
+			return fmt.Errorf("%w: the loss of scored token %d (id %d) is %v; the model has diverged", ErrNotFinite,
+				s.tokens, target, loss)
 		}
 		s.nll += loss
 		s.tokens++

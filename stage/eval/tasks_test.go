@@ -114,7 +114,8 @@ func TestDocumentsTaskIsPerplexity(t *testing.T) {
 
 func TestTextTaskIsOneDocument(t *testing.T) {
 	text := strings.Repeat("No line of it ends a document.\n", 9)
-	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), letters, 6), Options{})
+	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), letters, 6),
+		Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,12 +135,14 @@ func TestRollingGolden(t *testing.T) {
 					c.Length, c.Context, n, inputs, targets[skip:], want.Inputs, want.Predicted)
 			}
 			if len(inputs) != len(targets) {
-				t.Errorf("length %d context %d window %d: %d inputs, %d targets", c.Length, c.Context, n, len(inputs), len(targets))
+				t.Errorf("length %d context %d window %d: %d inputs, %d targets", c.Length, c.Context, n, len(inputs),
+					len(targets))
 			}
 			return nil
 		})
 		if err != nil || n != len(c.Windows) {
-			t.Errorf("length %d context %d: %d windows, want %d (error %v)", c.Length, c.Context, n, len(c.Windows), err)
+			t.Errorf("length %d context %d: %d windows, want %d (error %v)", c.Length, c.Context, n, len(c.Windows),
+				err)
 		}
 	}
 }
@@ -168,7 +170,8 @@ func TestPagesByHand(t *testing.T) {
 	for _, row := range rows {
 		bare = append(bare, strings.TrimSuffix(row, "\n"))
 	}
-	for name, rows := range map[string][]string{"file": {text}, "Parquet rows": rows, "bare lines": bare, "pages": want} {
+	for name, rows := range map[string][]string{"file": {text}, "Parquet rows": rows, "bare lines": bare,
+		"pages": want} {
 		if got := collect(t, rows); !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 		}
@@ -217,7 +220,8 @@ func TestWikiTextTestSplit(t *testing.T) {
 		t.Errorf("%d pages and %d words, want 62 and 241335", len(pages), words)
 	}
 	if len(pages) != want.Pages || words != want.Words || bytes != want.Bytes {
-		t.Errorf("%d pages, %d words, %d bytes; lm-evaluation-harness has %d, %d, %d", len(pages), words, bytes, want.Pages, want.Words, want.Bytes)
+		t.Errorf("%d pages, %d words, %d bytes; lm-evaluation-harness has %d, %d, %d", len(pages), words, bytes,
+			want.Pages, want.Words, want.Bytes)
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != want.Detokenized {
 		t.Errorf("detokenized pages hash to %s, lm-evaluation-harness's to %s", got, want.Detokenized)
@@ -277,7 +281,8 @@ func TestWikiTextAgainstBruteForce(t *testing.T) {
 			near(t, "byte perplexity", r.BytePerplexity, math.Exp(nll/float64(bytes)))
 			near(t, "bits per byte", r.BitsPerByte, nll/float64(bytes)*math.Log2E)
 			if r.Pages != 3 || r.Words != int64(words) || r.Bytes != int64(bytes) || r.Tokens != int64(tokens) {
-				t.Errorf("%d pages, %d words, %d bytes, %d tokens; want 3, %d, %d, %d", r.Pages, r.Words, r.Bytes, r.Tokens, words, bytes, tokens)
+				t.Errorf("%d pages, %d words, %d bytes, %d tokens; want 3, %d, %d, %d", r.Pages, r.Words, r.Bytes,
+					r.Tokens, words, bytes, tokens)
 			}
 			if r.Context != context {
 				t.Errorf("context %d, want %d", r.Context, context)
@@ -304,21 +309,25 @@ func TestWikiTextLimitEndsWithAPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.Pages != want || r.Tokens != 4*want || r.Words != want {
-			t.Errorf("limit %d: %d pages, %d tokens, %d words; want %d, %d, %d", limit, r.Pages, r.Tokens, r.Words, want, 4*want, want)
+			t.Errorf("limit %d: %d pages, %d tokens, %d words; want %d, %d, %d", limit, r.Pages, r.Tokens, r.Words,
+				want, 4*want, want)
 		}
 	}
 }
 
 func TestWikiTextErrors(t *testing.T) {
 	m := newBigram(t, 2, 8, 7)
-	if _, err := WikiText(t.Context(), m, each([]string{}, nil), letters, 6, Options{}); err == nil || !strings.Contains(err.Error(), "no page") {
+	if _, err := WikiText(t.Context(), m, each([]string{}, nil), letters, 6, Options{}); err == nil ||
+		!strings.Contains(err.Error(), "no page") {
 		t.Errorf("no pages: %v", err)
 	}
-	if _, err := WikiText(t.Context(), m, each([]string{"a"}, nil), letters, 6, Options{Context: 9}); err == nil || !strings.Contains(err.Error(), "1..8") {
+	if _, err := WikiText(t.Context(), m, each([]string{"a"}, nil), letters, 6, Options{Context: 9}); err == nil ||
+		!strings.Contains(err.Error(), "1..8") {
 		t.Errorf("context 9 of 8: %v", err)
 	}
 	damaged := errors.New("row 7 is damaged")
-	if _, err := WikiText(t.Context(), m, Pages(each([]string{" = A = \n", "text"}, damaged)), letters, 6, Options{}); !errors.Is(err, damaged) {
+	if _, err := WikiText(t.Context(), m, Pages(each([]string{" = A = \n", "text"}, damaged)), letters, 6,
+		Options{}); !errors.Is(err, damaged) {
 		t.Errorf("got %v, want %v", err, damaged)
 	}
 }

@@ -32,8 +32,11 @@ func (f Fitted) String() string {
 	if f.Batch.Recompute {
 		recompute = "blocks recomputed in backward"
 	}
-	return fmt.Sprintf("micro-batch %d x %d, %d per step, %s, %d rows of logits at once: at most %s of %s; the cheapest of the %d arrangements that fit, of %d",
-		f.Batch.Batch, f.Batch.SeqLen, f.GradAccum, recompute, f.Batch.HeadRows, gpu.Bytes(f.PeakBytes), gpu.Bytes(f.Limit), f.Fitting, f.Tried)
+	return fmt.Sprintf(
+		"micro-batch %d x %d, %d per step, %s, %d rows of logits at once: at most %s of %s; the cheapest of the %d "+
+			"arrangements that fit, of %d",
+		f.Batch.Batch, f.Batch.SeqLen, f.GradAccum, recompute, f.Batch.HeadRows, gpu.Bytes(f.PeakBytes), gpu.Bytes(
+			f.Limit), f.Fitting, f.Tried)
 }
 
 // arrangement is one way to compute a step, with what its largest stage takes.
@@ -70,7 +73,8 @@ func Fit(method string, o recipe.Options, limit, overhead int64) (recipe.Options
 	if err != nil {
 		return o, Fitted{}, err
 	}
-	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead, Limit: limit, Fitting: len(fit), Tried: len(all)}
+	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead,
+		Limit: limit, Fitting: len(fit), Tried: len(all)}
 	if m.Heeds(advice.Split) {
 		f.Split = best.recipe.LayersAdded()
 	}
@@ -131,7 +135,8 @@ func validSize(o recipe.Options) error {
 		return err
 	}
 	if b := o.Batch.Batch; b < 1 || b > maxGlobalBatch/o.GradAccum {
-		return fmt.Errorf("%d micro-batches of %d windows: together they must be 1 to %d", o.GradAccum, b, maxGlobalBatch)
+		return fmt.Errorf("%d micro-batches of %d windows: together they must be 1 to %d", o.GradAccum, b,
+			maxGlobalBatch)
 	}
 	return nil
 }
@@ -199,8 +204,9 @@ type Fitting struct {
 }
 
 func (u *Unfit) Error() string {
-	return fmt.Sprintf("the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, "+
-		"%d rows of logits) takes %s in the largest stage, %s more", gpu.Bytes(u.Limit),
+	return fmt.Sprintf(
+		"the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, "+
+			"%d rows of logits) takes %s in the largest stage, %s more", gpu.Bytes(u.Limit),
 		u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
 }
 

@@ -80,7 +80,8 @@ func TestFitKeepsTheLimitAndTheBatch(t *testing.T) {
 		if len(chosen) < 4 {
 			t.Errorf("%s: only %d arrangements were chosen: %q", method, len(chosen), chosen)
 		}
-		if _, f, err := Fit(method, o, least, 0); err != nil || !f.Batch.Recompute || !strings.Contains(f.String(), "blocks recomputed") {
+		if _, f, err := Fit(method, o, least, 0); err != nil || !f.Batch.Recompute ||
+			!strings.Contains(f.String(), "blocks recomputed") {
 			t.Errorf("%s: with the least memory, %v (%v)", method, f, err)
 		}
 		if _, f, err := Fit(method, o, most, 0); err != nil || f.Batch.Recompute || f.Fitting != f.Tried {
@@ -176,7 +177,8 @@ func TestFitRefusesBatches(t *testing.T) {
 		{-2, -2, false, []string{"gradient accumulation -2"}},
 		{-2, 2, false, []string{"2 micro-batches of -2 windows"}},
 		{1 << 40, 1 << 40, false, []string{"windows", "1 to 1073741824"}},
-		{1 << 20, 2, true, []string{"2097152 windows of 64 tokens", "[lower batch_size]", "[lower grad_accum]", "[leave out release]"}},
+		{1 << 20, 2, true, []string{"2097152 windows of 64 tokens", "[lower batch_size]", "[lower grad_accum]",
+			"[leave out release]"}},
 	} {
 		o := limited()
 		o.Batch.Batch, o.GradAccum, o.Storage.Release = c.batch, c.accum, c.release
@@ -185,7 +187,8 @@ func TestFitRefusesBatches(t *testing.T) {
 	}
 	o := limited()
 	o.Batch.Batch, o.GradAccum, o.Batch.HeadRows, o.Recompute = 1<<19, 1, 8, recipe.RecomputeNone
-	if fit, _, err := Fit("step", o, 1<<50, 0); err != nil || fit.GradAccum*fit.Batch.Batch != 1<<19 || fit.GradAccum < 2 {
+	if fit, _, err := Fit("step", o, 1<<50, 0); err != nil || fit.GradAccum*fit.Batch.Batch != 1<<19 ||
+		fit.GradAccum < 2 {
 		t.Errorf("%+v, %v", fit.Batch, err)
 	}
 }

@@ -19,7 +19,7 @@ type Plan struct {
 	Batch      model.Size       `json:"micro_batch"`
 	GradAccum  int              `json:"grad_accum"`
 	Storage    model.Storage    `json:"storage"`
-	Adapter    model.LoRALayout `json:"adapter"`
+	LoRA       model.LoRALayout `json:"adapter"`
 	Optimizer  string           `json:"optimizer"`
 	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
@@ -87,13 +87,13 @@ func Make(o recipe.Options) (Plan, error) {
 	}
 	p := Plan{
 		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum,
-		Storage: o.Storage, Adapter: o.Adapter, Optimizer: o.Optimizer.Settings.Title(),
+		Storage: o.Storage, LoRA: o.LoRA, Optimizer: o.Optimizer.Settings.Title(),
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
 		PaperVanillaBytes: recipe.PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
 	rows := planRows(o)
 	base := recipe.Row{Name: recipe.PlanVanilla, Method: recipe.VanillaName, Options: o}
-	base.Options.Adapter = model.LoRALayout{}
+	base.Options.LoRA = model.LoRALayout{}
 	if len(rows) > 0 { // alone it refuses what freezes nothing
 		base.Options.Storage.Frozen = o.Storage.Precision
 	}
@@ -155,7 +155,10 @@ func FitPlan(o recipe.Options, limit int64) (recipe.Options, Fitted, error) {
 // planned completes a method by its largest stage.
 func planned(method string, split []int, stages []StagePlan) MethodPlan {
 	m := MethodPlan{Method: method, Split: split, Stages: stages}
-	m.PeakBytes = slices.MaxFunc(stages, func(a, b StagePlan) int { return cmp.Compare(a.PeakBytes, b.PeakBytes) }).PeakBytes
+	m.PeakBytes = slices.MaxFunc(stages, func(a, b StagePlan) int {
+		return cmp.Compare(a.PeakBytes,
+			b.PeakBytes)
+	}).PeakBytes
 	for _, s := range stages {
 		m.StateBytes = max(m.StateBytes, s.StateBytes())
 		m.PaperBytes = max(m.PaperBytes, s.PaperBytes)
@@ -165,7 +168,8 @@ func planned(method string, split []int, stages []StagePlan) MethodPlan {
 
 func stagePlan(added, layers int, paper int64, specs []gpu.Spec) StagePlan {
 	ledger := gpu.Plan(gpu.OwnSpecs(), specs)
-	return StagePlan{NewLayers: added, Layers: layers, PaperBytes: paper, Bytes: ledger.ByClass(), PeakBytes: ledger.Total()}
+	return StagePlan{NewLayers: added, Layers: layers, PaperBytes: paper, Bytes: ledger.ByClass(),
+		PeakBytes: ledger.Total()}
 }
 
 // planRecipe plans a run.
@@ -234,9 +238,9 @@ func anyTraining(o recipe.Options) recipe.Options {
 	if o.Optimizer.Settings == nil {
 		o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}
 	}
-	o.LR, o.Decay, o.AdapterLR, o.AdapterDecay = []float64{1}, []float64{0}, 1, 1
+	o.LR, o.Decay, o.LoRALR, o.LoRADecay = []float64{1}, []float64{0}, 1, 1
 	if o.Stages == 1 {
-		o.Adapter = model.LoRALayout{} // nothing is ever frozen
+		o.LoRA = model.LoRALayout{} // nothing is ever frozen
 	}
 	return o
 }

@@ -12,13 +12,16 @@ import (
 )
 
 // plannedModel has grouped-query attention and a tied head.
-var plannedModel = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256, NormEps: 1e-5, RopeTheta: 10000, Tied: true}
+var plannedModel = model.Config{Hidden: 128, FFN: 352, Layers: 8, Heads: 4, KVHeads: 2, Vocab: 2048, MaxSeqLen: 256,
+	NormEps: 1e-5, RopeTheta: 10000, Tied: true}
 
 // planOptions are the options of a plan, nothing else.
 func planOptions(c model.Config, rank, stages int) recipe.Options {
 	return recipe.Options{
-		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
-		Adapter: model.LoRALayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
+		Model: c, Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper,
+		Batch: model.Size{Batch: 2, SeqLen: 32}, Stages: stages, TrainEmbedding: true, TrainHead: true,
+		TrainNorms: true,
+		LoRA:       model.LoRALayout{Rank: rank, Alpha: 1, Targets: model.LinearNames()},
 	}
 }
 
@@ -82,7 +85,8 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 		for _, class := range []struct {
 			class gpu.Class
 			want  int64
-		}{{gpu.Weights, 4 * s.weights}, {gpu.LoRA, 4 * s.lora}, {gpu.Gradients, 4 * s.grad}, {gpu.Optimizer, 8 * s.grad}} {
+		}{{gpu.Weights, 4 * s.weights}, {gpu.LoRA, 4 * s.lora}, {gpu.Gradients, 4 * s.grad}, {gpu.Optimizer,
+			8 * s.grad}} {
 			if got := s.bytes[class.class.String()]; got != class.want {
 				t.Errorf("%s: %s take %d bytes, want %d", s.name, class.class, got, class.want)
 			}
@@ -101,8 +105,10 @@ func TestPlanCountsWhatIsAllocated(t *testing.T) {
 		if sum != s.PeakBytes || len(s.Bytes) != len(gpu.Classes()) {
 			t.Errorf("stage %d: %d classes add up to %d bytes, the peak is %d", i+1, len(s.Bytes), sum, s.PeakBytes)
 		}
-		if paper := recipe.PaperStageBytes(block, adapter)(o.Split[i], s.Layers-o.Split[i]); s.PaperBytes != paper || s.NewLayers != o.Split[i] {
-			t.Errorf("stage %d: %d new layers, %d bytes by the paper, want %d and %d", i+1, s.NewLayers, s.PaperBytes, o.Split[i], paper)
+		if paper := recipe.PaperStageBytes(block, adapter)(o.Split[i], s.Layers-o.Split[i]); s.PaperBytes != paper ||
+			s.NewLayers != o.Split[i] {
+			t.Errorf("stage %d: %d new layers, %d bytes by the paper, want %d and %d", i+1, s.NewLayers, s.PaperBytes,
+				o.Split[i], paper)
 		}
 	}
 	largest := max(p.Stages[0].PeakBytes, p.Stages[1].PeakBytes)
@@ -127,14 +133,16 @@ func TestPlanErrors(t *testing.T) {
 	}{
 		{"more stages than layers", func(o *recipe.Options) { o.Stages = 9 }, []string{"8 layers", "9 stages"}},
 		{"no stages", func(o *recipe.Options) { o.Stages = 0 }, []string{"0 stages"}},
-		{"rank 0", func(o *recipe.Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
-		{"rank above the smallest matrix", func(o *recipe.Options) { o.Adapter.Rank = 65 }, []string{"rank 65", "wk", "64"}},
+		{"rank 0", func(o *recipe.Options) { o.LoRA.Rank = 0 }, []string{"rank 0"}},
+		{"rank above the smallest matrix", func(o *recipe.Options) { o.LoRA.Rank = 65 },
+			[]string{"rank 65", "wk", "64"}},
 		{"heads", func(o *recipe.Options) { o.Model.Heads = 3 }, []string{"128", "3", "divisible"}},
 		{"window", func(o *recipe.Options) { o.Batch.SeqLen = 257 }, []string{"257", "256"}},
 		{"batch", func(o *recipe.Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
-		{"int8 of nothing", func(o *recipe.Options) { o.Stages, o.Storage.Frozen = 1, model.Int8 }, []string{"int8", "freezes nothing", "[leave out frozen]"}},
+		{"int8 of nothing", func(o *recipe.Options) { o.Stages, o.Storage.Frozen = 1, model.Int8 },
+			[]string{"int8", "freezes nothing", "[leave out frozen]"}},
 		{"split", func(o *recipe.Options) { o.Split = []int{4, 5} }, []string{"9 layers", "8 layers"}},
-		{"target", func(o *recipe.Options) { o.Adapter.Targets = []string{"wx"} }, []string{"wx", "gate"}},
+		{"target", func(o *recipe.Options) { o.LoRA.Targets = []string{"wx"} }, []string{"wx", "gate"}},
 	} {
 		o := planOptions(plannedModel, 4, 2)
 		c.spoil(&o)

@@ -19,7 +19,9 @@ func (r Recipe) Extend(steps int, hash string) (Recipe, error) {
 	courses := r.Schedule().Courses
 	if last := courses[len(courses)-1].What; last.Kind != optim.Constant {
 		return r, advice.With(
-			fmt.Errorf("the run's learning rate follows a %s that ends after its %d steps, so that %d more would be another run", last.Kind, r.Steps(), more),
+			fmt.Errorf(
+				"the run's learning rate follows a %s that ends after its %d steps, so that %d more would be another "+
+					"run", last.Kind, r.Steps(), more),
 			advice.Way{{How: advice.Use, Option: advice.Schedule, Value: optim.Constant + " from the start"}})
 	}
 	r.Stages = slices.Clone(r.Stages)

@@ -38,15 +38,18 @@ type Growth struct {
 // "random" alone.
 func PlanGrowth(before, after int, position, operator string, seed uint64) (Growth, error) {
 	if before < 1 || after <= before {
-		return Growth{}, fmt.Errorf("cannot grow from %d to %d layers: growth starts from at least 1 layer and adds at least 1", before, after)
+		return Growth{}, fmt.Errorf(
+			"cannot grow from %d to %d layers: growth starts from at least 1 layer and adds at least 1", before, after)
 	}
 	at := slices.Index(Positions(), position)
 	if at < 0 {
-		return Growth{}, fmt.Errorf("unknown growth position %q: choose one of %s", position, strings.Join(Positions(), ", "))
+		return Growth{}, fmt.Errorf("unknown growth position %q: choose one of %s", position,
+			strings.Join(Positions(), ", "))
 	}
 	by := slices.Index(Operators(), operator)
 	if by < 0 {
-		return Growth{}, fmt.Errorf("unknown growth operator %q: choose one of %s", operator, strings.Join(Operators(), ", "))
+		return Growth{}, fmt.Errorf("unknown growth operator %q: choose one of %s", operator,
+			strings.Join(Operators(), ", "))
 	}
 
 	if before == 1 {
@@ -54,7 +57,9 @@ func PlanGrowth(before, after int, position, operator string, seed uint64) (Grow
 		for i := range origins[1:] {
 			origins[1+i].New = true
 		}
-		return Growth{origins, fmt.Sprintf("a single layer has no gap: all new layers (%d) start as copies of it, placed above it", after-before)}, nil
+		return Growth{origins,
+			fmt.Sprintf("a single layer has no gap: all new layers (%d) start as copies of it, placed above it",
+				after-before)}, nil
 	}
 
 	counts := make([]int, before-1)

@@ -79,9 +79,12 @@ func TestPlanGrowthByHand(t *testing.T) {
 		before, after      int
 		want               []Origin
 	}{
-		{"upper", "mean", 4, 8, []Origin{old(0), mix(0, half), old(1), mix(1, half), old(2), mix(2, third), mix(2, 2*third), old(3)}},
-		{"lower", "mean", 4, 8, []Origin{old(0), mix(0, third), mix(0, 2*third), old(1), mix(1, half), old(2), mix(2, half), old(3)}},
-		{"intermediate", "mean", 4, 8, []Origin{old(0), mix(0, half), old(1), mix(1, third), mix(1, 2*third), old(2), mix(2, half), old(3)}},
+		{"upper", "mean", 4, 8, []Origin{old(0), mix(0, half), old(1), mix(1, half), old(2), mix(2, third),
+			mix(2, 2*third), old(3)}},
+		{"lower", "mean", 4, 8, []Origin{old(0), mix(0, third), mix(0, 2*third), old(1), mix(1, half), old(2),
+			mix(2, half), old(3)}},
+		{"intermediate", "mean", 4, 8, []Origin{old(0), mix(0, half), old(1), mix(1, third), mix(1, 2*third), old(2),
+			mix(2, half), old(3)}},
 		{"upper", "copy", 4, 8, []Origin{old(0), twin(0), old(1), twin(1), old(2), twin(2), twin(2), old(3)}},
 		{"upper", "mean", 4, 5, []Origin{old(0), old(1), old(2), mix(2, half), old(3)}},
 		{"lower", "mean", 4, 5, []Origin{old(0), mix(0, half), old(1), old(2), old(3)}},
@@ -166,7 +169,8 @@ func TestPlanGrowthProperties(t *testing.T) {
 				for after := before + 1; after <= 40; after++ {
 					g := recipetest.Grow(t, before, after, position, operator, uint64(after))
 					if len(g.Origins) != after || g.Note != "" {
-						t.Fatalf("%d -> %d, %s, %s: %d blocks, note %q", before, after, operator, position, len(g.Origins), g.Note)
+						t.Fatalf("%d -> %d, %s, %s: %d blocks, note %q", before, after, operator, position,
+							len(g.Origins), g.Note)
 					}
 					counts := gapCounts(t, before, g)
 					if slices.Max(counts)-slices.Min(counts) > 1 {
@@ -177,7 +181,8 @@ func TestPlanGrowthProperties(t *testing.T) {
 							t.Fatalf("%d -> %d, %s, %s: block %d: %+v", before, after, operator, position, i, o)
 						}
 						if operator == "mean" && o.New && o.Weight <= g.Origins[i-1].Weight {
-							t.Fatalf("%d -> %d, %s: weights do not rise at block %d: %+v", before, after, position, i, o)
+							t.Fatalf("%d -> %d, %s: weights do not rise at block %d: %+v", before, after, position, i,
+								o)
 						}
 					}
 				}
@@ -204,7 +209,8 @@ func TestRandomPositionDependsOnSeed(t *testing.T) {
 }
 
 func TestSingleLayerIsReported(t *testing.T) {
-	if g := recipetest.Grow(t, 1, 3, "upper", "mean", 1); !strings.Contains(g.Note, "copies") || !strings.Contains(g.Note, "(2)") {
+	if g := recipetest.Grow(t, 1, 3, "upper", "mean", 1); !strings.Contains(g.Note, "copies") ||
+		!strings.Contains(g.Note, "(2)") {
 		t.Errorf("note %q", g.Note)
 	}
 }
@@ -225,7 +231,8 @@ func TestPlanGrowthErrors(t *testing.T) {
 	} {
 		g, err := PlanGrowth(c.before, c.after, c.position, c.operator, 1)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("PlanGrowth(%d, %d, %q, %q) = %v, %v, want an error with %q", c.before, c.after, c.position, c.operator, g, err, c.want)
+			t.Errorf("PlanGrowth(%d, %d, %q, %q) = %v, %v, want an error with %q", c.before, c.after, c.position,
+				c.operator, g, err, c.want)
 		}
 	}
 }

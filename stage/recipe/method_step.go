@@ -28,10 +28,10 @@ var stepMethod = Method{
 // Options.SplitBy.
 func step(o Options) (Recipe, error) {
 	r := o.Base(stepName)
-	r.Adapter = o.Adapter
+	r.LoRA = o.LoRA
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
 	if o.Stages > 1 {
-		if err := o.Adapter.Validate(o.Model); err != nil {
+		if err := o.LoRA.Validate(o.Model); err != nil {
 			return r, err
 		}
 	}
@@ -52,7 +52,7 @@ func step(o Options) (Recipe, error) {
 		}
 		if i > 0 {
 			verbs := []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
-			if !o.KeepAdapters {
+			if !o.KeepLoRA {
 				verbs = append(verbs, Verb{Do: Merge})
 			}
 			verbs = append(verbs, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams})

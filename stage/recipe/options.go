@@ -27,8 +27,8 @@ type Options struct {
 	Optimizer      optim.Config
 	LR             []float64 // per stage, or one for all
 	Decay          []float64 // likewise
-	AdapterLR      float64   // factor on the stage's rate
-	AdapterDecay   float64   // factor on the stage's decay
+	LoRALR         float64   // factor on the stage's rate
+	LoRADecay      float64   // factor on the stage's decay
 	Schedule       string    // cosine or constant
 	Warmup         int       // steps at the start of the run; below 0: 5 % of the stage's schedule
 	Rewarm         int       // steps after each growth; likewise
@@ -39,8 +39,8 @@ type Options struct {
 	GrowAt         float64
 	Operator       string
 	Position       string
-	Adapter        model.LoRALayout
-	KeepAdapters   bool // at the next growth, instead of merging them
+	LoRA           model.LoRALayout
+	KeepLoRA       bool // at the next growth, instead of merging them
 	TrainEmbedding bool
 	TrainHead      bool
 	TrainNorms     bool
@@ -72,7 +72,8 @@ func (o Options) Resolved() (Options, error) {
 	case RecomputeBlock:
 		o.Batch.Recompute = true
 	default:
-		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock, RecomputeAuto)
+		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock,
+			RecomputeAuto)
 	}
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
@@ -83,7 +84,8 @@ func (o Options) Resolved() (Options, error) {
 // Base is what all methods share.
 func (o Options) Base(method string) Recipe {
 	return Recipe{
-		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch, GradAccum: o.GradAccum,
+		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch,
+		GradAccum: o.GradAccum,
 		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
 	}
 }
@@ -108,7 +110,7 @@ func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 	}
 	s := Stage{
 		Entry: Transition{Verbs: RewarmOver(warmup)}, Layers: layers, Steps: steps,
-		LR: lr, Decay: decay, AdapterLR: lr * o.AdapterLR, AdapterDecay: decay * o.AdapterDecay,
+		LR: lr, Decay: decay, LoRALR: lr * o.LoRALR, LoRADecay: decay * o.LoRADecay,
 		Schedule: &optim.Course{Kind: o.Schedule, Steps: schedule, MinRatio: o.MinRatio},
 	}
 	return s, nil
@@ -139,11 +141,11 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if o, err = o.Resolved(); err != nil {
 		return Recipe{}, err
 	}
-	if !(o.AdapterLR > 0) || math.IsInf(o.AdapterLR, 1) {
-		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.AdapterLR)
+	if !(o.LoRALR > 0) || math.IsInf(o.LoRALR, 1) {
+		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.LoRALR)
 	}
-	if !(o.AdapterDecay >= 0) || math.IsInf(o.AdapterDecay, 1) {
-		return Recipe{}, fmt.Errorf("factor %g on the adapters' weight decay: it must be 0 or more", o.AdapterDecay)
+	if !(o.LoRADecay >= 0) || math.IsInf(o.LoRADecay, 1) {
+		return Recipe{}, fmt.Errorf("factor %g on the adapters' weight decay: it must be 0 or more", o.LoRADecay)
 	}
 	r, err := m.Build(o)
 	if err != nil {

@@ -58,7 +58,8 @@ func TestPaperSplits(t *testing.T) {
 				}
 			}
 			check("blocks", PaperStageBytes(p, e), PaperVanillaBytes(p, layers), c.blocks)
-			check("with embedding and head", StatesBytes(16, 2, p, e, outer), PaperVanillaBytes(p, layers)+16*outer, c.all)
+			check("with embedding and head", StatesBytes(16, 2, p, e, outer), PaperVanillaBytes(p, layers)+16*outer,
+				c.all)
 		})
 	}
 }
@@ -88,7 +89,8 @@ func TestPaperContinuousOptimum(t *testing.T) {
 			}
 			got := float64(slices.Max(splitBytes(split, PaperStageBytes(p, e)))) / float64(PaperVanillaBytes(p, layers))
 			if limit := continuousSplit(float64(e)/p, stages); got < limit-1e-12 || got > limit+1.0/layers {
-				t.Errorf("K=%d, E/P=%g: the largest stage of %v takes %.4f of vanilla, the continuous optimum %.4f", stages, float64(e)/p, split, got, limit)
+				t.Errorf("K=%d, E/P=%g: the largest stage of %v takes %.4f of vanilla, the continuous optimum %.4f",
+					stages, float64(e)/p, split, got, limit)
 			}
 		}
 	}

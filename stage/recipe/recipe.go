@@ -32,7 +32,7 @@ type Recipe struct {
 	GradAccum int           `json:"grad_accum"`
 	Optimizer optim.Config  `json:"optimizer"`
 
-	Adapter model.LoRALayout `json:"adapter"` // of frozen blocks
+	LoRA model.LoRALayout `json:"adapter"` // of frozen blocks
 	// What trains after stage 1 besides new blocks and adapters.
 	TrainEmbedding bool `json:"train_embedding"`
 	TrainHead      bool `json:"train_head"`
@@ -60,9 +60,9 @@ type Stage struct {
 	Schedule *optim.Course `json:"schedule,omitempty"`
 	LR       float64       `json:"lr"` // peak
 	Decay    float64       `json:"weight_decay"`
-	// Adapters have their own.
-	AdapterLR    float64 `json:"adapter_lr"`
-	AdapterDecay float64 `json:"adapter_weight_decay"`
+	// LoRA has its own.
+	LoRALR    float64 `json:"adapter_lr"`
+	LoRADecay float64 `json:"adapter_weight_decay"`
 }
 
 // Schedule is the learning rate's over the whole run, in multiples of each stage's peak.
@@ -137,12 +137,12 @@ func (r Recipe) Validate() error {
 		if err := s.Entry.validate(i == 0); err != nil {
 			return fmt.Errorf("stage %d: %w", i+1, err)
 		}
-		for _, x := range []float64{s.LR, s.AdapterLR} {
+		for _, x := range []float64{s.LR, s.LoRALR} {
 			if !(x > 0) || math.IsInf(x, 1) {
 				return fmt.Errorf("stage %d: learning rate %g must be above 0", i+1, x)
 			}
 		}
-		for _, x := range []float64{s.Decay, s.AdapterDecay} {
+		for _, x := range []float64{s.Decay, s.LoRADecay} {
 			if !(x >= 0) || math.IsInf(x, 1) {
 				return fmt.Errorf("stage %d: weight decay %g must be 0 or more", i+1, x)
 			}
@@ -199,10 +199,12 @@ func (r Recipe) ValidSize() error {
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}})
 	}
 	if r.Batch.HeadRows < 0 {
-		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more", r.Batch.HeadRows)
+		return fmt.Errorf("%d rows of logits at once: it must be 0 (as many as fit into 16 MiB) or more",
+			r.Batch.HeadRows)
 	}
 	if r.Batch.Batch < 1 || r.Batch.SeqLen < 1 || r.GradAccum < 1 {
-		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more", r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
+		return fmt.Errorf("batch size %d, sequence length %d and gradient accumulation %d must be 1 or more",
+			r.Batch.Batch, r.Batch.SeqLen, r.GradAccum)
 	}
 	return nil
 }

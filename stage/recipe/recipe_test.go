@@ -34,7 +34,7 @@ func recipes(t *testing.T) map[string]Recipe {
 		{"step_3_keep", "step", 3, true},
 	} {
 		o := recipetest.Tiny()
-		o.Stages, o.Steps, o.Warmup, o.Rewarm, o.KeepAdapters = c.stages, 400, -1, -1, c.keep
+		o.Stages, o.Steps, o.Warmup, o.Rewarm, o.KeepLoRA = c.stages, 400, -1, -1, c.keep
 		o.Data = Data{Train: "t", Tokenizer: "k"}
 		list[c.name] = recipetest.Must(t, c.method, o)
 	}
@@ -87,7 +87,8 @@ func TestRecipeGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("the recipe changed (-golden +now); if that is meant, raise Format and run go test -update:\n%s", diff)
+				t.Errorf("the recipe changed (-golden +now); if that is meant, raise Format and run go test "+
+					"-update:\n%s", diff)
 			}
 
 			var again Recipe
@@ -110,7 +111,8 @@ func TestRecipeSteps(t *testing.T) {
 		t.Errorf("%d steps of %d tokens, want 25 of 48", r.Steps(), r.TokensPerStep())
 	}
 	// T = round(25/2.5) = 10: 7, 7 and the other 11.
-	for _, c := range []struct{ step, stage, in int }{{0, 0, 0}, {6, 0, 6}, {7, 1, 0}, {13, 1, 6}, {14, 2, 0}, {24, 2, 10}} {
+	for _, c := range []struct{ step, stage, in int }{{0, 0, 0}, {6, 0, 6}, {7, 1, 0}, {13, 1, 6}, {14, 2, 0},
+		{24, 2, 10}} {
 		if stage, in := r.StageOf(c.step); stage != c.stage || in != c.in {
 			t.Errorf("step %d is step %d of stage %d, want %d of %d", c.step, in, stage, c.in, c.stage)
 		}
@@ -129,8 +131,8 @@ func TestRecipeHashSeesEveryOption(t *testing.T) {
 		"optimizer":       func(o *Options) { o.Optimizer.Settings = recipetest.AdamW(0.9, 0.99) },
 		"lr":              func(o *Options) { o.LR = []float64{1e-2, 2e-2} },
 		"decay":           func(o *Options) { o.Decay = []float64{0, 0.1} },
-		"adapter lr":      func(o *Options) { o.AdapterLR = 2 },
-		"adapter decay":   func(o *Options) { o.AdapterDecay = 0 },
+		"adapter lr":      func(o *Options) { o.LoRALR = 2 },
+		"adapter decay":   func(o *Options) { o.LoRADecay = 0 },
 		"schedule":        func(o *Options) { o.Schedule = "constant" },
 		"warmup":          func(o *Options) { o.Warmup = 0 },
 		"rewarm":          func(o *Options) { o.Rewarm = 0 },
@@ -140,10 +142,10 @@ func TestRecipeHashSeesEveryOption(t *testing.T) {
 		"grow at":         func(o *Options) { o.GrowAt = 0.5 },
 		"operator":        func(o *Options) { o.Operator = "copy" },
 		"position":        func(o *Options) { o.Position = "lower" },
-		"rank":            func(o *Options) { o.Adapter.Rank = 3 },
-		"alpha":           func(o *Options) { o.Adapter.Alpha = 3 },
-		"targets":         func(o *Options) { o.Adapter.Targets = []string{"wq"} },
-		"keep":            func(o *Options) { o.KeepAdapters = true },
+		"rank":            func(o *Options) { o.LoRA.Rank = 3 },
+		"alpha":           func(o *Options) { o.LoRA.Alpha = 3 },
+		"targets":         func(o *Options) { o.LoRA.Targets = []string{"wq"} },
+		"keep":            func(o *Options) { o.KeepLoRA = true },
 		"train embedding": func(o *Options) { o.TrainEmbedding = false },
 		"train head":      func(o *Options) { o.TrainHead = false },
 		"train norms":     func(o *Options) { o.TrainNorms = false },
@@ -167,7 +169,8 @@ func TestRecipeDifferences(t *testing.T) {
 	b := recipetest.Must(t, "step", recipetest.Tiny())
 	b.Seed = 1<<60 + 1
 	a.Seed, a.Stages[1].Steps = 1<<60, 1_000_000
-	want := fmt.Sprintf("seed is %d there and %d here; stages[1].steps is 1000000 there and %d here", a.Seed, b.Seed, b.Stages[1].Steps)
+	want := fmt.Sprintf("seed is %d there and %d here; stages[1].steps is 1000000 there and %d here", a.Seed, b.Seed,
+		b.Stages[1].Steps)
 	if d := b.Differences(a); d != want {
 		t.Errorf("differences %q\nwant %q", d, want)
 	}
@@ -188,39 +191,52 @@ func TestOptionsErrors(t *testing.T) {
 		{"unknown method", "stpe", nil, []string{`"stpe"`, "step", "vanilla"}},
 		{"no steps", "vanilla", func(o *Options) { o.Steps = 0 }, []string{"0 steps"}},
 		{"more stages than layers", "step", func(o *Options) { o.Stages = 7 }, []string{"6 layers", "7 stages"}},
-		{"a micro-batch that overflows", "vanilla", func(o *Options) { o.Batch.Batch = 1 << 62 }, []string{"4611686018427387904", "16777216"}},
+		{"a micro-batch that overflows", "vanilla", func(o *Options) { o.Batch.Batch = 1 << 62 },
+			[]string{"4611686018427387904", "16777216"}},
 		{"no stages", "step", func(o *Options) { o.Stages = 0 }, []string{"0"}},
-		{"rank 0", "step", func(o *Options) { o.Adapter.Rank = 0 }, []string{"rank 0"}},
-		{"rank above the matrix", "step", func(o *Options) { o.Adapter.Rank = 9 }, []string{"rank 9", "wk", "8"}},
-		{"no target", "step", func(o *Options) { o.Adapter.Targets = nil }, []string{"target", "wq"}},
-		{"unknown target", "step", func(o *Options) { o.Adapter.Targets = []string{"q_proj"} }, []string{`"q_proj"`, "wq"}},
-		{"target twice", "step", func(o *Options) { o.Adapter.Targets = []string{"wq", "wq"} }, []string{`"wq"`, "twice"}},
-		{"alpha 0", "step", func(o *Options) { o.Adapter.Alpha = 0 }, []string{"alpha", "0"}},
-		{"alpha not a number", "step", func(o *Options) { o.Adapter.Alpha = math.NaN() }, []string{"alpha", "NaN"}},
-		{"three rates for two stages", "step", func(o *Options) { o.LR = []float64{1, 1, 1} }, []string{"3 learning rates", "2 stages"}},
+		{"rank 0", "step", func(o *Options) { o.LoRA.Rank = 0 }, []string{"rank 0"}},
+		{"rank above the matrix", "step", func(o *Options) { o.LoRA.Rank = 9 }, []string{"rank 9", "wk", "8"}},
+		{"no target", "step", func(o *Options) { o.LoRA.Targets = nil }, []string{"target", "wq"}},
+		{"unknown target", "step", func(o *Options) { o.LoRA.Targets = []string{"q_proj"} },
+			[]string{`"q_proj"`, "wq"}},
+		{"target twice", "step", func(o *Options) { o.LoRA.Targets = []string{"wq", "wq"} },
+			[]string{`"wq"`, "twice"}},
+		{"alpha 0", "step", func(o *Options) { o.LoRA.Alpha = 0 }, []string{"alpha", "0"}},
+		{"alpha not a number", "step", func(o *Options) { o.LoRA.Alpha = math.NaN() }, []string{"alpha", "NaN"}},
+		{"three rates for two stages", "step", func(o *Options) { o.LR = []float64{1, 1, 1} },
+			[]string{"3 learning rates", "2 stages"}},
 		{"no rate", "step", func(o *Options) { o.LR = nil }, []string{"0 learning rates"}},
-		{"three decays for two stages", "step", func(o *Options) { o.Decay = []float64{1, 1, 1} }, []string{"3 weight decays", "2 stages"}},
+		{"three decays for two stages", "step", func(o *Options) { o.Decay = []float64{1, 1, 1} },
+			[]string{"3 weight decays", "2 stages"}},
 		{"rate 0", "vanilla", func(o *Options) { o.LR = []float64{0} }, []string{"stage 1", "learning rate 0"}},
-		{"rate not a number", "vanilla", func(o *Options) { o.LR = []float64{math.NaN()} }, []string{"learning rate NaN"}},
+		{"rate not a number", "vanilla", func(o *Options) { o.LR = []float64{math.NaN()} },
+			[]string{"learning rate NaN"}},
 		{"negative decay", "vanilla", func(o *Options) { o.Decay = []float64{-0.1} }, []string{"weight decay -0.1"}},
-		{"adapter rate 0", "step", func(o *Options) { o.AdapterLR = 0 }, []string{"adapter", "0"}},
-		{"negative adapter decay", "step", func(o *Options) { o.AdapterDecay = -1 }, []string{"adapter", "-1"}},
-		{"split of another sum", "step", func(o *Options) { o.Split = []int{3, 4} }, []string{"[3 4]", "7 layers", "6 layers"}},
-		{"split of other stages", "step", func(o *Options) { o.Split = []int{2, 2, 2} }, []string{"[2 2 2]", "3 stages", "2 stages"}},
+		{"adapter rate 0", "step", func(o *Options) { o.LoRALR = 0 }, []string{"adapter", "0"}},
+		{"negative adapter decay", "step", func(o *Options) { o.LoRADecay = -1 }, []string{"adapter", "-1"}},
+		{"split of another sum", "step", func(o *Options) { o.Split = []int{3, 4} },
+			[]string{"[3 4]", "7 layers", "6 layers"}},
+		{"split of other stages", "step", func(o *Options) { o.Split = []int{2, 2, 2} }, []string{"[2 2 2]", "3 stages",
+			"2 stages"}},
 		{"split with nothing", "step", func(o *Options) { o.Split = []int{0, 6} }, []string{"[0 6]", "at least one"}},
-		{"less than one step per stage", "step", func(o *Options) { o.Stages, o.Steps = 3, 2 }, []string{"2 steps", "3 stages"}},
+		{"less than one step per stage", "step", func(o *Options) { o.Stages, o.Steps = 3, 2 },
+			[]string{"2 steps", "3 stages"}},
 		{"growth at 0", "step", func(o *Options) { o.GrowAt = 0 }, []string{"fraction 0"}},
-		{"unknown operator", "step", func(o *Options) { o.Operator = "average" }, []string{`"average"`, "mean", "copy"}},
+		{"unknown operator", "step", func(o *Options) { o.Operator = "average" },
+			[]string{`"average"`, "mean", "copy"}},
 		{"unknown position", "step", func(o *Options) { o.Position = "top" }, []string{`"top"`, "upper", "random"}},
 		{"unknown schedule", "step", func(o *Options) { o.Schedule = "linear" }, []string{`"linear"`, "cosine"}},
 		{"warm-up longer than the stage", "vanilla", func(o *Options) { o.Warmup = 13 }, []string{"13", "12"}},
 		{"minimum ratio above 1", "vanilla", func(o *Options) { o.MinRatio = 2 }, []string{"ratio 2"}},
-		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 }, []string{"17", "16", "[lower seq_len]", "[raise max_seq_len]"}},
+		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 },
+			[]string{"17", "16", "[lower seq_len]", "[raise max_seq_len]"}},
 		{"no batch", "vanilla", func(o *Options) { o.Batch.Batch = 0 }, []string{"batch size 0"}},
 		{"no accumulation", "vanilla", func(o *Options) { o.GradAccum = 0 }, []string{"accumulation 0"}},
 		{"precision", "vanilla", func(o *Options) { o.Storage.Precision = "f16" }, []string{`"f16"`, "f32"}},
-		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Settings = recipetest.AdamW(0.9, 1) }, []string{"betas", "1"}},
-		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95} }, []string{"epsilon 0"}},
+		{"beta 1", "vanilla", func(o *Options) { o.Optimizer.Settings = recipetest.AdamW(0.9, 1) },
+			[]string{"betas", "1"}},
+		{"epsilon 0", "vanilla", func(o *Options) { o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95} },
+			[]string{"epsilon 0"}},
 		{"negative norm", "vanilla", func(o *Options) { o.Optimizer.MaxNorm = -1 }, []string{"norm -1"}},
 		{"heads do not divide", "step", func(o *Options) { o.Model.Heads = 3 }, []string{"16", "3"}},
 		{"no heads", "step", func(o *Options) { o.Model.Heads = 0 }, []string{"num_attention_heads is 0"}},
@@ -238,9 +254,9 @@ func TestOptionsErrors(t *testing.T) {
 }
 
 // One stage needs no adapters.
-func TestOneStageNeedsNoAdapters(t *testing.T) {
+func TestOneStageNeedsNoLoRA(t *testing.T) {
 	o := recipetest.Tiny()
-	o.Stages, o.Adapter = 1, model.LoRALayout{}
+	o.Stages, o.LoRA = 1, model.LoRALayout{}
 	r := recipetest.Must(t, "step", o)
 	if len(r.Stages) != 1 || r.Stages[0].Layers != 6 || r.Stages[0].Steps != 12 {
 		t.Errorf("stages %+v", r.Stages)
@@ -260,16 +276,21 @@ func TestRecipeValidate(t *testing.T) {
 		{"no stages", func(r *Recipe) { r.Stages = nil }, []string{"no stages"}},
 		{"no steps", func(r *Recipe) { r.Stages[1].Steps = 0 }, []string{"stage 2 of 2", "0 steps"}},
 		{"unknown verb", func(r *Recipe) { verb(r, 0).Do = "shrink" }, []string{"stage 2", `"shrink"`}},
-		{"operands of another verb", func(r *Recipe) { verb(r, 2).Keep = 0.5 }, []string{"stage 2", "freeze has operands", "Keep:0.5"}},
-		{"reset of nothing", func(r *Recipe) { verb(r, 4).Params = "norms" }, []string{"stage 2", `"norms"`, "all", "lora"}},
+		{"operands of another verb", func(r *Recipe) { verb(r, 2).Keep = 0.5 },
+			[]string{"stage 2", "freeze has operands", "Keep:0.5"}},
+		{"reset of nothing", func(r *Recipe) { verb(r, 4).Params = "norms" }, []string{"stage 2", `"norms"`, "all",
+			"lora"}},
 		{"reset that keeps all", func(r *Recipe) { verb(r, 4).Keep = 1 }, []string{"stage 2", "share 1", "below 1"}},
 		{"reset that keeps nonsense", func(r *Recipe) { verb(r, 4).Keep = math.NaN() }, []string{"share NaN"}},
 		{"warm-up of no steps", func(r *Recipe) { verb(r, 5).Steps = 0 }, []string{"stage 2", "warm-up of 0 steps"}},
 		{"two warm-ups", func(r *Recipe) { *verb(r, 4) = *verb(r, 5) }, []string{"stage 2", "rewarm twice"}},
 		{"two growths", func(r *Recipe) { *verb(r, 1) = *verb(r, 0) }, []string{"stage 2", "grow twice"}},
-		{"a longer warm-up than the schedule", func(r *Recipe) { verb(r, 5).Steps = 99 }, []string{"warm-up of 99 steps in a schedule of 7"}},
-		{"growth at the beginning", func(r *Recipe) { r.Stages[0].Entry.Verbs = []Verb{{Do: Merge}} }, []string{"stage 1", "cannot begin with merge"}},
-		{"evaluation before the beginning", func(r *Recipe) { r.Stages[0].Entry.Evaluate = true }, []string{"stage 1", "before it begins"}},
+		{"a longer warm-up than the schedule", func(r *Recipe) { verb(r, 5).Steps = 99 },
+			[]string{"warm-up of 99 steps in a schedule of 7"}},
+		{"growth at the beginning", func(r *Recipe) { r.Stages[0].Entry.Verbs = []Verb{{Do: Merge}} },
+			[]string{"stage 1", "cannot begin with merge"}},
+		{"evaluation before the beginning", func(r *Recipe) { r.Stages[0].Entry.Evaluate = true },
+			[]string{"stage 1", "before it begins"}},
 		{"no schedule", func(r *Recipe) { r.Stages[0].Schedule = nil }, []string{"no learning-rate schedule"}},
 		{"wrong depth", func(r *Recipe) { r.Stages[1].Layers = 5 }, []string{"stage 2", "6 layers", "5"}},
 		{"another target", func(r *Recipe) { r.Model.Layers = 7 }, []string{"6 layers", "7"}},

@@ -25,7 +25,9 @@ func Split(layers, stages int, stageBytes func(added, before int) int64) ([]int,
 	case layers < 1 || stages < 1:
 		return nil, fmt.Errorf("cannot split %d layers into %d stages: both must be at least 1", layers, stages)
 	case stages > layers:
-		return nil, fmt.Errorf("cannot split %d layers into %d stages: every stage adds at least one layer, so use at most %d stages", layers, stages, layers)
+		return nil, fmt.Errorf(
+			"cannot split %d layers into %d stages: every stage adds at least one layer, so use at most %d stages",
+			layers, stages, layers)
 	}
 
 	// The search takes stages * layers^2 steps: a second or two at the limit.

@@ -17,7 +17,7 @@ const (
 // stageLayout is a STEP stage that adds layers on top of before older ones.
 func (o Options) stageLayout(added, before int) model.Layout {
 	l := model.Plain(o.Model, added+before)
-	l.Storage, l.LoRA = o.Storage, o.Adapter
+	l.Storage, l.LoRA = o.Storage, o.LoRA
 	for i := range before {
 		l.Blocks[i].Frozen, l.Blocks[i].Wrapped, l.Blocks[i].Int8 = true, true, o.Storage.Frozen == model.Int8
 	}
@@ -51,7 +51,7 @@ func (o Options) RealStageBytes() func(added, before int) int64 {
 
 // PaperBytes is the paper's formula for the model, norms included.
 func (o Options) PaperBytes() (func(added, before int) int64, error) {
-	e, err := o.Model.LoRAParams(o.Adapter.Rank, o.Adapter.Targets)
+	e, err := o.Model.LoRAParams(o.LoRA.Rank, o.LoRA.Targets)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,8 @@ func (o Options) givenSplit() ([]int, error) {
 		sum += n
 	}
 	if sum != o.Model.Layers || len(o.Split) != o.Stages {
-		return nil, fmt.Errorf("split %v adds %d layers in %d stages; the model has %d layers and the run %d stages", o.Split, sum, len(o.Split), o.Model.Layers, o.Stages)
+		return nil, fmt.Errorf("split %v adds %d layers in %d stages; the model has %d layers and the run %d stages",
+			o.Split, sum, len(o.Split), o.Model.Layers, o.Stages)
 	}
 	return o.Split, nil
 }

@@ -14,7 +14,8 @@ import (
 func TestRealStageBytesIsThePlan(t *testing.T) {
 	g := rand.New(rand.NewPCG(1, 1))
 	for _, s := range []model.Storage{
-		model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16},
+		model.FullStorage, {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+			Frozen: model.BF16},
 		{Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Frozen: model.Int8, Release: true},
 	} {
 		for _, change := range []func(*Options){
@@ -27,7 +28,8 @@ func TestRealStageBytesIsThePlan(t *testing.T) {
 			bytes := o.RealStageBytes()
 			for range 20 {
 				added, before := 1+g.IntN(12), g.IntN(12)
-				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch, Optimizer: o.Optimizer}.Specs(o.StageLayout(added, before))).Total()
+				want := gpu.Plan(gpu.OwnSpecs(), Recipe{Batch: o.Batch, Optimizer: o.Optimizer}.Specs(
+					o.StageLayout(added, before))).Total()
 				if got := bytes(added, before); got != want {
 					t.Fatalf("%+v: %d layers on %d: %d bytes, planned are %d", s, added, before, got, want)
 				}

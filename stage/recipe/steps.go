@@ -22,7 +22,8 @@ func StageSteps(total, stages int, growAt float64) (run, schedule []int, err err
 		return nil, nil, fmt.Errorf("cannot share %d steps among %d stages: both must be at least 1", total, stages)
 	}
 	if !(growAt > 0 && growAt <= 1) { // so that NaN fails
-		return nil, nil, fmt.Errorf("growth at fraction %g of a stage's schedule: it must be above 0 and at most 1", growAt)
+		return nil, nil, fmt.Errorf("growth at fraction %g of a stage's schedule: it must be above 0 and at most 1",
+			growAt)
 	}
 	// The conversions forbid fused multiply-adds, which would round differently
 	// from machine to machine; the small term makes 0.29 of 100 steps 29, not 28.
@@ -37,7 +38,9 @@ func StageSteps(total, stages int, growAt float64) (run, schedule []int, err err
 	schedule = append(schedule, last)
 	for i, n := range run {
 		if n < 1 {
-			return nil, nil, fmt.Errorf("%d steps are too few for %d stages that grow at %g: stage %d would get %d steps; use more steps or fewer stages", total, stages, growAt, i+1, n)
+			return nil, nil, fmt.Errorf(
+				"%d steps are too few for %d stages that grow at %g: stage %d would get %d steps; use more steps or "+
+					"fewer stages", total, stages, growAt, i+1, n)
 		}
 	}
 	return run, schedule, nil

@@ -47,10 +47,12 @@ func TestStageStepsUseTheWholeBudget(t *testing.T) {
 				for i := range run {
 					sum += run[i]
 					if run[i] < 1 || run[i] > schedule[i] {
-						t.Fatalf("StageSteps(%d, %d, %g): stage %d runs %d of %d", total, stages, growAt, i+1, run[i], schedule[i])
+						t.Fatalf("StageSteps(%d, %d, %g): stage %d runs %d of %d", total, stages, growAt, i+1, run[i],
+							schedule[i])
 					}
 				}
-				if len(run) != stages || len(schedule) != stages || sum != total || run[stages-1] != schedule[stages-1] {
+				if len(run) != stages || len(schedule) != stages || sum != total ||
+					run[stages-1] != schedule[stages-1] {
 					t.Fatalf("StageSteps(%d, %d, %g) = %v, %v", total, stages, growAt, run, schedule)
 				}
 			}
@@ -76,7 +78,8 @@ func TestStageStepsErrors(t *testing.T) {
 	} {
 		run, schedule, err := StageSteps(c.total, c.stages, c.growAt)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("StageSteps(%d, %d, %g) = %v, %v, %v, want an error with %q", c.total, c.stages, c.growAt, run, schedule, err, c.want)
+			t.Errorf("StageSteps(%d, %d, %g) = %v, %v, %v, want an error with %q", c.total, c.stages, c.growAt, run,
+				schedule, err, c.want)
 		}
 	}
 }

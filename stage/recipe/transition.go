@@ -10,7 +10,7 @@ import (
 // Layouts is what the model consists of in every stage.
 func (r Recipe) Layouts() ([]model.Layout, error) {
 	l := model.Plain(r.Model, r.Stages[0].Layers)
-	l.LoRA, l.Storage = r.Adapter, r.Storage
+	l.LoRA, l.Storage = r.LoRA, r.Storage
 	list := []model.Layout{l}
 	for i, s := range r.Stages[1:] {
 		t, err := r.Effect(list[i], s.Entry.Verbs)

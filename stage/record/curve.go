@@ -42,7 +42,8 @@ func (c *Curve) add(e Event) error {
 		}
 	case Metrics:
 		if last >= 0 && (e.Step <= c.Steps[last] || e.Tokens <= c.Tokens[last]) {
-			return fmt.Errorf("step %d (%d tokens) follows step %d (%d tokens)", e.Step, e.Tokens, c.Steps[last], c.Tokens[last])
+			return fmt.Errorf("step %d (%d tokens) follows step %d (%d tokens)", e.Step, e.Tokens, c.Steps[last],
+				c.Tokens[last])
 		}
 		c.Steps, c.Tokens, c.Loss = append(c.Steps, e.Step), append(c.Tokens, e.Tokens), append(c.Loss, e.Loss)
 	}

@@ -26,7 +26,8 @@ func TestReadCurve(t *testing.T) {
 		}
 	}
 	write(metrics)
-	want := Curve{Steps: []int{1, 2, 3}, Tokens: []int64{64, 128, 192}, Loss: []float64{6.5, 6.25, 6.75}, Growths: []int{1}}
+	want := Curve{Steps: []int{1, 2, 3}, Tokens: []int64{64, 128, 192}, Loss: []float64{6.5, 6.25, 6.75},
+		Growths: []int{1}}
 	for _, path := range []string{dir, file} {
 		got, err := ReadCurve(path)
 		if err != nil {
@@ -38,24 +39,27 @@ func TestReadCurve(t *testing.T) {
 	}
 
 	for name, c := range map[string]struct{ content, want string }{
-		"empty":          {"", "metrics.jsonl has no step yet"},
-		"events alone":   {`{"event":"resume","step":0}` + "\n", "has no step yet"},
-		"cut off":        {metrics[:150], "line 3: the line is cut off"},
-		"not JSON":       {metrics + "Killed\n", "line 7: not a line of metrics"},
-		"a wrong type":   {strings.Replace(metrics, "6.25", `"low"`, 1), "line 3: not a line of metrics"},
-		"out of range":   {strings.Replace(metrics, "6.25", "1e999", 1), "line 3: not a line of metrics"},
-		"no loss":        {strings.Replace(metrics, `"loss":6.25,`, "", 1), "line 3: neither an event nor a step"},
-		"a blank line":   {metrics + "\n", "line 7: not a line of metrics"},
-		"other JSON":     {`{"a":1}` + "\n", "line 1: neither an event nor a step"},
-		"twice":          {metrics + metrics, "line 7: step 1 (64 tokens) follows step 3 (192 tokens)"},
-		"tokens go back": {strings.Replace(metrics, "192", "100", 1), "line 5: step 3 (100 tokens) follows step 2 (128 tokens)"},
+		"empty":        {"", "metrics.jsonl has no step yet"},
+		"events alone": {`{"event":"resume","step":0}` + "\n", "has no step yet"},
+		"cut off":      {metrics[:150], "line 3: the line is cut off"},
+		"not JSON":     {metrics + "Killed\n", "line 7: not a line of metrics"},
+		"a wrong type": {strings.Replace(metrics, "6.25", `"low"`, 1), "line 3: not a line of metrics"},
+		"out of range": {strings.Replace(metrics, "6.25", "1e999", 1), "line 3: not a line of metrics"},
+		"no loss":      {strings.Replace(metrics, `"loss":6.25,`, "", 1), "line 3: neither an event nor a step"},
+		"a blank line": {metrics + "\n", "line 7: not a line of metrics"},
+		"other JSON":   {`{"a":1}` + "\n", "line 1: neither an event nor a step"},
+		"twice":        {metrics + metrics, "line 7: step 1 (64 tokens) follows step 3 (192 tokens)"},
+		"tokens go back": {strings.Replace(metrics, "192", "100", 1),
+			"line 5: step 3 (100 tokens) follows step 2 (128 tokens)"},
 	} {
 		write(c.content)
-		if _, err := ReadCurve(dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), file) {
+		if _, err := ReadCurve(dir); err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.Contains(err.Error(), file) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
 	}
-	for path, want := range map[string]string{t.TempDir(): "holds no run: there is no metrics.jsonl", filepath.Join(dir, "none"): "none: no such file"} {
+	for path, want := range map[string]string{t.TempDir(): "holds no run: there is no metrics.jsonl",
+		filepath.Join(dir, "none"): "none: no such file"} {
 		if _, err := ReadCurve(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", path, err, want)
 		}

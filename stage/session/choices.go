@@ -31,7 +31,8 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 		states = map[string]string{model.F32: model.FullStates, model.BF16: model.SplitStates}[s.Memory.Precision]
 	}
 	o.Storage = model.Storage{
-		Precision: s.Memory.Precision, States: states, Gradients: s.Memory.Gradients, Release: s.Memory.Release, Frozen: s.Memory.Frozen,
+		Precision: s.Memory.Precision, States: states, Gradients: s.Memory.Gradients, Release: s.Memory.Release,
+		Frozen: s.Memory.Frozen,
 	}
 	return o, s.Method.set(&o)
 }
@@ -46,7 +47,8 @@ func (m Method) set(o *recipe.Options) error {
 		for _, word := range strings.Split(m.Split, ",") {
 			n, err := strconv.Atoi(strings.TrimSpace(word))
 			if err != nil {
-				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s", recipe.SplitReal, recipe.SplitPaper)
+				return badOption("split", m.Split, "give the layers of each stage, such as 13,11, or %s or %s",
+					recipe.SplitReal, recipe.SplitPaper)
 			}
 			o.Split = append(o.Split, n)
 		}
@@ -55,17 +57,17 @@ func (m Method) set(o *recipe.Options) error {
 	if m.Stages != nil {
 		o.Stages = *m.Stages
 	}
-	o.Adapter = model.LoRALayout{Rank: recipe.DefaultRank(o.Model), Targets: m.LoRATargets}
+	o.LoRA = model.LoRALayout{Rank: recipe.DefaultRank(o.Model), Targets: m.LoRATargets}
 	if m.Rank != nil {
-		o.Adapter.Rank = *m.Rank
+		o.LoRA.Rank = *m.Rank
 	}
-	o.Adapter.Alpha = float64(o.Adapter.Rank)
+	o.LoRA.Alpha = float64(o.LoRA.Rank)
 	if m.Alpha != nil {
-		o.Adapter.Alpha = *m.Alpha
+		o.LoRA.Alpha = *m.Alpha
 	}
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = m.TrainEmbedding, m.TrainHead, m.TrainNorms
 	o.GrowAt, o.Operator, o.Position = m.GrowAt, m.Operator, m.Position
-	o.AdapterLR, o.AdapterDecay, o.KeepAdapters = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
+	o.LoRALR, o.LoRADecay, o.KeepLoRA = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
 	return nil
 }
 
@@ -87,9 +89,11 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
-	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2, Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
+	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2,
+		Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
 	o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay
-	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm, s.Schedule.MinLRRatio
+	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm,
+		s.Schedule.MinLRRatio
 	return o, nil
 }
 

@@ -39,7 +39,8 @@ func checkSources(shards int, stream bool, paths ...string) error {
 	names := strings.Join(paths, ", ")
 	switch {
 	case shards > 0:
-		return badOption("shards", shards, "only hf:// sources have shards to choose from, %s is none; give a pattern", names)
+		return badOption("shards", shards, "only hf:// sources have shards to choose from, %s is none; give a pattern",
+			names)
 	case stream:
 		return &OptionError{Option: "stream", Why: fmt.Sprintf("only hf:// sources are fetched, %s is none", names)}
 	}

@@ -30,7 +30,8 @@ func (s *Spec) fields() (list []field) {
 		group := groups.Field(i)
 		for j := range group.NumField() {
 			at := group.Type().Field(j)
-			f := field{group: jsonName(groups.Type().Field(i)), name: jsonName(at), value: group.Field(j), free: at.Tag.Get("resume") == "free"}
+			f := field{group: jsonName(groups.Type().Field(i)), name: jsonName(at), value: group.Field(j),
+				free: at.Tag.Get("resume") == "free"}
 			f.option = advice.Option(f.name)
 			if option := at.Tag.Get("option"); option != "" {
 				f.option = advice.Option(option)

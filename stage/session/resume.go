@@ -16,12 +16,14 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/record"
 )
 
 // absolute is the same Spec with absolute paths.
 func (s Spec) absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
-	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext, &s.Output.Out}
+	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
+		&s.Output.Out}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}
@@ -49,7 +51,7 @@ func Saved(dir string) (Spec, error) {
 	if _, err := stage.ReadRecipe(dir); err != nil {
 		return Spec{}, err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, stage.SpecFile))
+	b, err := os.ReadFile(filepath.Join(dir, record.SpecFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Spec{}, fmt.Errorf("%s: %w", dir, ErrNoSpec)
 	}
@@ -58,7 +60,7 @@ func Saved(dir string) (Spec, error) {
 	}
 	s, err := Read(bytes.NewReader(b))
 	if err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stage.SpecFile), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, record.SpecFile), err)
 	}
 	s.Output.Out = dir // The folder may have moved.
 	return s, nil

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"steplm/data"
@@ -11,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/plan"
@@ -36,6 +38,9 @@ type Session struct {
 	longer bool // the run gets more steps than its folder says
 }
 
+// final is how a run's trained model is written.
+var final export.Format = export.HuggingFace{}
+
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
 func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
@@ -57,7 +62,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, stage.SpecFile)) {
+	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()
@@ -67,7 +72,8 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	}
 	r := s.Recipe
 	s.loader, err = data.NewMixture(s.read.sources, s.Tokenizer, data.Options{
-		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true, Workers: s.Spec.Data.Threads(),
+		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true,
+		Workers: s.Spec.Data.Threads(),
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +84,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	// Before the folder: what cannot be run leaves no trace.
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
+	}
+	if err := final.Check(r.Model, s.Tokenizer); err != nil {
+		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
 	}
 	if s.Resumed {
 		stage.RestoreChoices(dev, s.Spec.Output.Out)
@@ -92,7 +101,8 @@ func (s Spec) complete() error {
 		any   []advice.Option
 		there bool
 	}{
-		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"}, s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
+		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
+			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
 		{[]advice.Option{optionSteps, optionTokens}, s.Schedule.Steps != 0 || s.Schedule.Tokens != 0},
 	} {
 		if !need.there {
@@ -168,8 +178,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	}
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
-		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery, EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
+		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
+		EvalTokens: s.Spec.Evaluation.EvalTokens,
+		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.Tokenizer) },
 	}
 	if s.Resumed {
 		return run.Resume(ctx)

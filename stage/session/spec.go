@@ -125,11 +125,13 @@ func Default() Spec {
 	return Spec{
 		Data: Data{TextColumn: "text"},
 		Method: Method{
-			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper", LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
+			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper",
+			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer:  Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule:   Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1, MinLRRatio: 0.1, Seed: 1},
+		Optimizer: Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1,
+			MinLRRatio: 0.1, Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768},
 		Output:     Output{SaveEvery: 200, Keep: 2},

@@ -89,11 +89,13 @@ func TestOptionsByName(t *testing.T) {
 // A run's own Spec takes of what is given what may change, and refuses the rest.
 func TestMerge(t *testing.T) {
 	own := Default()
-	own.Data.Train, own.Data.Tokenizer, own.Output.Out, own.Data.Stream, own.Data.Shards = []string{"hf://datasets/o/n"}, "t.json", "run", true, 3
+	own.Data.Train, own.Data.Tokenizer, own.Output.Out, own.Data.Stream,
+		own.Data.Shards = []string{"hf://datasets/o/n"}, "t.json", "run", true, 3
 	asked := Default()
 	asked.Data.Train, asked.Schedule.Seed, asked.Output.Keep, asked.Schedule.LR = []string{"here"}, 2, 9, []float64{7}
 	got, err := own.Merge(asked, []advice.Option{"data", "keep"})
-	if err != nil || got.Output.Keep != 9 || got.Schedule.Seed != 1 || got.Output.Out != "run" || got.Data.Stream || got.Data.Shards != 0 {
+	if err != nil || got.Output.Keep != 9 || got.Schedule.Seed != 1 || got.Output.Out != "run" || got.Data.Stream ||
+		got.Data.Shards != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if !filepath.IsAbs(got.Data.Train[0]) || filepath.Base(got.Data.Train[0]) != "here" {
@@ -101,7 +103,8 @@ func TestMerge(t *testing.T) {
 	}
 	_, err = own.Merge(asked, []advice.Option{"keep", "seed"})
 	var differ *Disagreement
-	if !errors.As(err, &differ) || differ.Option != "seed" || differ.Runs != "1" || differ.Asked != "2" || differ.Dir != "run" {
+	if !errors.As(err, &differ) || differ.Option != "seed" || differ.Runs != "1" || differ.Asked != "2" ||
+		differ.Dir != "run" {
 		t.Errorf("error %v", err)
 	}
 	if _, err := own.Merge(asked, []advice.Option{"lr"}); err == nil || own.Output.Keep != 2 {
@@ -122,7 +125,8 @@ func TestWeights(t *testing.T) {
 		path   string
 		weight float64
 		given  bool
-	}{"a": {"a", 1, false}, "a=0.5": {"a", 0.5, true}, "a=b": {"a=b", 1, false}, odd: {odd, 1, false}, odd + "=2": {odd, 2, true}} {
+	}{"a": {"a", 1, false}, "a=0.5": {"a", 0.5, true}, "a=b": {"a=b", 1, false}, odd: {odd, 1, false}, odd +
+		"=2": {odd, 2, true}} {
 		if path, weight, given := splitWeight(text); path != want.path || weight != want.weight || given != want.given {
 			t.Errorf("%s: %s %g %t", text, path, weight, given)
 		}

@@ -18,14 +18,16 @@ import (
 func Tiny() recipe.Options {
 	return recipe.Options{
 		Model: model.Config{
-			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5, RopeTheta: 10000,
+			Hidden: 16, FFN: 24, Layers: 6, Heads: 2, KVHeads: 1, Vocab: 32, MaxSeqLen: 16, NormEps: 1e-5,
+			RopeTheta: 10000,
 		},
-		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Seed: 7, Steps: 12, Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
+		Storage: model.FullStorage, Recompute: recipe.RecomputeNone, SplitBy: recipe.SplitPaper, Seed: 7, Steps: 12,
+		Batch: model.Size{Batch: 2, SeqLen: 8}, GradAccum: 1,
 		Optimizer: optim.Config{Settings: AdamW(0.9, 0.95), MaxNorm: 1},
-		LR:        []float64{1e-2}, Decay: []float64{0.1}, AdapterLR: 1, AdapterDecay: 1,
+		LR:        []float64{1e-2}, Decay: []float64{0.1}, LoRALR: 1, LoRADecay: 1,
 		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
 		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		Adapter:        model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		LoRA:           model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 	}
 }

@@ -46,7 +46,8 @@ func (c Chart) check() error {
 	}
 	for _, b := range c.Bars {
 		if len(b.Parts) != len(c.Parts) {
-			return fmt.Errorf("chart %q: the bar %q has %d parts, %d are named", c.Title, b.Label, len(b.Parts), len(c.Parts))
+			return fmt.Errorf("chart %q: the bar %q has %d parts, %d are named", c.Title, b.Label, len(b.Parts),
+				len(c.Parts))
 		}
 		for i, n := range b.Parts {
 			if n < 0 {
@@ -143,7 +144,8 @@ func writeChart(w io.Writer, c Chart, columns int, unicode bool) error {
 		for i, cells := range share(length, b.Parts) {
 			line.WriteString(strings.Repeat(string(fill[i]), cells))
 		}
-		fmt.Fprintf(&out, "%s  %s  %*s %s\n", pad(b.Label, labels), pad(line.String(), room), numbers, amount(b.total(), unit), name)
+		fmt.Fprintf(&out, "%s  %s  %*s %s\n", pad(b.Label, labels), pad(line.String(), room), numbers,
+			amount(b.total(), unit), name)
 	}
 	var entries []string
 	for _, i := range c.shown() {

@@ -62,7 +62,8 @@ func TestChartOffTerminal(t *testing.T) {
 	if err := errors.Join(writeChart(&want, c, 80, false), Draw(&got, c), Draw(file, c)); err != nil {
 		t.Fatal(err)
 	}
-	if got.String() != want.String() || clitest.Contents(t, file.Name()) != want.String() || strings.ContainsFunc(want.String(), func(r rune) bool { return r > '~' }) {
+	if got.String() != want.String() || clitest.Contents(t, file.Name()) != want.String() ||
+		strings.ContainsFunc(want.String(), func(r rune) bool { return r > '~' }) {
 		t.Errorf("got\n%s and\n%s, want\n%s", got.String(), clitest.Contents(t, file.Name()), want.String())
 	}
 }
@@ -84,7 +85,8 @@ func TestChartWidths(t *testing.T) {
 			lengths = append(lengths, len(cells)-len(strings.TrimLeft(cells, "WAGOCS")))
 		}
 		full := float64(lengths[0])
-		want := []int{lengths[0], int(math.Round(full * 10.875 / 21.375)), int(math.Round(full * (9.875 + 1000.0/(1<<30)) / 21.375)), 0}
+		want := []int{lengths[0], int(math.Round(full * 10.875 / 21.375)),
+			int(math.Round(full * (9.875 + 1000.0/(1<<30)) / 21.375)), 0}
 		if !slices.Equal(lengths, want) {
 			t.Errorf("%d columns: bars of %v, want %v", columns, lengths, want)
 		}
@@ -114,7 +116,8 @@ func TestShare(t *testing.T) {
 		total, sum := float64(Bar{Parts: parts}.total()), 0
 		for i, n := range share(cells, parts) {
 			sum += n
-			if exact := float64(cells) * float64(parts[i]) / max(1, total); math.Abs(float64(n)-exact) >= 1+1e-9 || parts[i] == 0 && n > 0 {
+			if exact := float64(cells) * float64(parts[i]) / max(1, total); math.Abs(float64(n)-exact) >= 1+1e-9 ||
+				parts[i] == 0 && n > 0 {
 				t.Errorf("%d cells for %d, which is %g", n, parts[i], exact)
 			}
 		}
@@ -201,7 +204,8 @@ func curve(name string, y ...float64) Series {
 func TestLinesSVG(t *testing.T) {
 	first := curve("step <8> & co", 6.9, 6.1, 5.25, 5.75, 5, 4.875)
 	first.Marks = []int{2}
-	list := []Series{first, curve("vanilla", 6.9, 6, 5.5, 5.3, 5.2), {Name: "two points", X: []float64{2, 6}, Y: []float64{5, 4.3}}}
+	list := []Series{first, curve("vanilla", 6.9, 6, 5.5, 5.3, 5.2), {Name: "two points", X: []float64{2, 6},
+		Y: []float64{5, 4.3}}}
 	var b bytes.Buffer
 	if err := WriteLines(&b, "Loss\x00 \"of\" runs", "step", "nats > 0", list); err != nil {
 		t.Fatal(err)
@@ -235,7 +239,8 @@ func TestLinesRefuse(t *testing.T) {
 		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []int{2}}}, "a mark at point 3 of 2"},
 	} {
 		var b bytes.Buffer
-		if err := WriteLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) || b.Len() > 0 {
+		if err := WriteLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) ||
+			b.Len() > 0 {
 			t.Errorf("error %v and %d bytes, want one with %q and none", err, b.Len(), c.want)
 		}
 	}
@@ -308,10 +313,12 @@ func TestSaveFile(t *testing.T) {
 		}
 	}
 	broken := errors.New("no ink")
-	if err := Save(path, func(w io.Writer) error { say("half")(w); return broken }); !errors.Is(err, broken) || !strings.Contains(err.Error(), path) {
+	if err := Save(path, func(w io.Writer) error { say("half")(w); return broken }); !errors.Is(err, broken) ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
-	if err := Save(filepath.Join(dir, "none", "a.svg"), say("x")); err == nil || !strings.Contains(err.Error(), "cannot be written") {
+	if err := Save(filepath.Join(dir, "none", "a.svg"), say("x")); err == nil ||
+		!strings.Contains(err.Error(), "cannot be written") {
 		t.Errorf("error %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
@@ -320,7 +327,8 @@ func TestSaveFile(t *testing.T) {
 	if err := Save(filepath.Join(dir, "d"), say("x")); err == nil {
 		t.Error("a directory was replaced")
 	}
-	if got := clitest.Entries(t, dir); !slices.Equal(got, []string{"a.svg", "d"}) || clitest.Contents(t, path) != "two" {
+	if got := clitest.Entries(t, dir); !slices.Equal(got, []string{"a.svg", "d"}) ||
+		clitest.Contents(t, path) != "two" {
 		t.Errorf("%q are there, a.svg holds %q", got, clitest.Contents(t, path))
 	}
 }

@@ -54,7 +54,8 @@ func (s *svg) rect(x, y, width, height float64, fill, tip string) {
 }
 
 func (s *svg) line(x1, y1, x2, y2 float64, stroke string, width float64, dash string) {
-	fmt.Fprintf(&s.body, "<line x1=%q y1=%q x2=%q y2=%q stroke=%q stroke-width=%q%s/>\n", px(x1), px(y1), px(x2), px(y2), stroke, px(width), dashed(dash))
+	fmt.Fprintf(&s.body, "<line x1=%q y1=%q x2=%q y2=%q stroke=%q stroke-width=%q%s/>\n", px(x1), px(y1), px(x2),
+		px(y2), stroke, px(width), dashed(dash))
 }
 
 func dashed(pattern string) string {
@@ -70,7 +71,8 @@ func (s *svg) text(x, y float64, anchor, text string) {
 }
 
 func (s *svg) title(text string) {
-	fmt.Fprintf(&s.body, "<text x=%q y=%q font-size=\"16\" font-weight=\"bold\">%s</text>\n", px(margin), px(titleRoom-12), escape(text))
+	fmt.Fprintf(&s.body, "<text x=%q y=%q font-size=\"16\" font-weight=\"bold\">%s</text>\n", px(margin),
+		px(titleRoom-12), escape(text))
 }
 
 // textWidth is about what a text takes. No font is at hand to measure with, so
@@ -97,7 +99,9 @@ func (s *svg) legend(names []string, sampleWidth float64, sample func(entry int,
 // writeTo writes the whole image.
 func (s *svg) writeTo(w io.Writer, title string, height float64) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=%q height=%q viewBox=\"0 0 %s %s\" role=\"img\" font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" font-size=%q fill=%q>\n",
+	fmt.Fprintf(&b,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=%q height=%q viewBox=\"0 0 %s %s\" role=\"img\" "+
+			"font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\" font-size=%q fill=%q>\n",
 		px(imageWidth), px(height), px(imageWidth), px(height), px(fontSize), ink)
 	fmt.Fprintf(&b, "<title>%s</title>\n", escape(title))
 	fmt.Fprintf(&b, "<rect width=\"100%%\" height=\"100%%\" fill=\"#FFFFFF\"/>\n")

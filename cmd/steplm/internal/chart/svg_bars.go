@@ -53,7 +53,8 @@ func writeBars(w io.Writer, c Chart) error {
 		s.text(left-8, middle, "end", b.Label)
 		for j, n := range b.Parts {
 			if n > 0 {
-				tip := fmt.Sprintf("%s, %s: %s %s (%s bytes)", b.Label, c.Parts[j], amount(n, unit), name, view.Count(n))
+				tip := fmt.Sprintf("%s, %s: %s %s (%s bytes)", b.Label, c.Parts[j], amount(n, unit), name,
+					view.Count(n))
 				s.rect(at(float64(before)), y, at(float64(before+n))-at(float64(before)), bar, palette[j], tip)
 			}
 			before += n

@@ -33,7 +33,8 @@ func (s Series) check() error {
 			return fmt.Errorf("curve %q: point %d is (%g, %g), which cannot be drawn", s.Name, i+1, x, y)
 		}
 		if i > 0 && s.X[i] <= s.X[i-1] {
-			return fmt.Errorf("curve %q: x is %g at point %d and %g after it; it must ascend", s.Name, s.X[i-1], i, s.X[i])
+			return fmt.Errorf("curve %q: x is %g at point %d and %g after it; it must ascend", s.Name, s.X[i-1], i,
+				s.X[i])
 		}
 	}
 	for _, m := range s.Marks {
@@ -94,7 +95,9 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 		for _, at := range c.visible(low[0], high[0], int(plotWidth)) {
 			points = append(points, px(atX(c.X[at]))+","+px(atY(c.Y[at])))
 		}
-		fmt.Fprintf(&s.body, "<polyline points=%q fill=\"none\" stroke=%q stroke-width=\"1.5\" stroke-linejoin=\"round\"%s/>\n", strings.Join(points, " "), palette[i], dashed(dashes[i]))
+		fmt.Fprintf(&s.body,
+			"<polyline points=%q fill=\"none\" stroke=%q stroke-width=\"1.5\" stroke-linejoin=\"round\"%s/>\n",
+			strings.Join(points, " "), palette[i], dashed(dashes[i]))
 		for _, m := range c.Marks {
 			x, y := atX(c.X[m]), atY(c.Y[m])
 			s.line(x, max(top, y-12), x, min(bottom, y+12), palette[i], 2.5, "")

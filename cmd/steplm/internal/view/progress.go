@@ -55,8 +55,10 @@ func NewProgressEvery(w io.Writer, label string, total int64, unit string, every
 			p.room = max(8, columns-34-bar)
 		}
 		options := []progressbar.Option{
-			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(p.fit(label)), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionSetWidth(bar), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(
+				p.fit(label)), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionSetWidth(
+				bar), progressbar.OptionClearOnFinish(),
 		}
 		if unit != "" {
 			options = append(options, progressbar.OptionShowCount())
