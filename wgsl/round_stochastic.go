@@ -6,9 +6,6 @@ import (
 	"steplm/wgsl/ref"
 )
 
-// Draw is what a counter-based generator draws by: a key and a count. The same give the same.
-type Draw = ref.Draw
-
 var roundStochastic = library.Family(gpu.Kernel{
 	Name: "round_stochastic", Entry: "round_stochastic",
 	Source:    library.Text("random") + "\n" + library.Text("round_stochastic"),
