@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"steplm/model"
 	"steplm/model/advice"
 )
 
@@ -140,9 +139,10 @@ func besides(r Recipe) (text string) {
 
 // loraRow is the run that a plan shows of a method with LoRA on all layers.
 func loraRow(method string, o Options) []Row {
-	if o.LoRA.Rank == 0 || !o.wraps() || o.Storage.Frozen == model.Int8 {
+	if o.LoRA.Rank == 0 || !o.wraps() {
 		return nil
 	}
+	o.Storage.Frozen = o.Storage.Precision
 	return []Row{{method, method, o}}
 }
 
