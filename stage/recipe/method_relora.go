@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -126,31 +127,10 @@ func aboutReLoRA(r Recipe) string {
 	if s := r.Stages[len(r.Stages)-merges-1]; merges == 1 {
 		every = s.Steps - 1
 	}
-	return warmStartText(
-		"ReLoRA",
-		r,
-	) + fmt.Sprintf(
-		"the linears of all %d layers freeze%s under LoRA of rank %d (scale "+
-			"%.3g), which trains%s; %d times, first after step %d and then every %d steps, it is merged into them%s and "+
-			"begins "+
-			"anew, %g of its moments are kept (%s), and the learning rate rises from 0 again",
-		r.Model.Layers,
-		asTheyBegan(r),
-		r.LoRA.Rank,
-		r.LoRA.Scale(),
-		besides(r),
-		merges,
-		first,
-		every,
-		rounds,
-		last[2].Keep,
-		keptBy(last[2]),
-	)
-}
-
-func keptBy(v Verb) string {
-	if v.By == "" {
-		return optim.ByMagnitude
-	}
-	return v.By
+	lora := fmt.Sprintf("the linears of all %d layers freeze%s under LoRA of rank %d (scale %.3g), which trains%s",
+		r.Model.Layers, asTheyBegan(r), r.LoRA.Rank, r.LoRA.Scale(), besides(r))
+	return warmStartText("ReLoRA", r) + lora + fmt.Sprintf("; %d times, first after step %d and then every %d "+
+		"steps, it is merged into them%s and begins anew, %g of its moments are kept (%s), and the learning rate "+
+		"rises from 0 again",
+		merges, first, every, rounds, last[2].Keep, cmp.Or(last[2].By, optim.ByMagnitude))
 }

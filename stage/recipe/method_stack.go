@@ -23,7 +23,7 @@ var stackMethod = Method{
 		if o.Stages == 1 || o.Model.Layers < 2 {
 			return nil
 		}
-		o.Split, o.Operator, o.Storage.Frozen = nil, "", o.Storage.Precision
+		o.Split, o.SplitBy, o.Operator, o.Storage.Frozen = nil, "", "", o.Storage.Precision
 		return []Row{{stackName, stackName, o}}
 	},
 }
@@ -35,6 +35,11 @@ var stackMethod = Method{
 func stack(o Options) (Recipe, error) {
 	r := o.Base(stackName)
 	from := max(1, o.Model.Layers/4)
+	if o.Split == nil && o.SplitBy == SplitReal {
+		err := fmt.Errorf("split by %q: method %s begins with a quarter of the layers, or with as many as a split of "+
+			"numbers says", o.SplitBy, stackName)
+		return r, advice.With(err, advice.Way{{How: advice.LeaveOut, Option: advice.Split}})
+	}
 	if o.Split != nil {
 		o.Stages = 2
 		split, err := o.givenSplit()
@@ -95,14 +100,8 @@ func stack(o Options) (Recipe, error) {
 
 func aboutStack(r Recipe) string {
 	grow := r.Stages[1].Entry.Verbs[0]
-	text := fmt.Sprintf(
-		"one-shot growth: %d layers train for %d steps; then the model grows to %d (operator %s) and all of it "+
-			"trains, nothing is frozen",
-		r.Stages[0].Layers,
-		r.Stages[0].Steps,
-		r.Stages[1].Layers,
-		grow.Operator,
-	)
+	text := fmt.Sprintf("one-shot growth: %d layers train for %d steps; then the model grows to %d (operator %s), and "+
+		"all of it trains, nothing is frozen", r.Stages[0].Layers, r.Stages[0].Steps, r.Stages[1].Layers, grow.Operator)
 	if r.Stages[1].Schedule == nil {
 		text += ", the learning rate goes on as it was"
 	}

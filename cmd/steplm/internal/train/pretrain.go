@@ -46,18 +46,26 @@ type PretrainCmd struct {
 
 	flags.StepFlags `group:"STEP"`
 	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
-	Operator        string  `group:"STEP" default:"${operator}" help:"Growth operator: mean or copy."`
+	Operator        string  `group:"STEP" placeholder:"NAME" help:"Growth operator: mean of the neighbours, copy (of the lower one), copy_upper, stack (the whole stack again), zero (a copy that adds nothing at first) or random. Default: mean; with --method stack, stack."`
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
+
+	MergeEvery  *int    `group:"ReLoRA" placeholder:"R" help:"Steps between merges. Default: a quarter of the run."`
+	MergeKeep   float64 `group:"ReLoRA" default:"${merge_keep}" placeholder:"SHARE" help:"Share of the adapters' moments that a merge keeps. Default: ${default}."`
+	MergeKeepBy string  `group:"ReLoRA" default:"${merge_keep_by}" enum:"magnitude,each_magnitude,random" help:"Which: ${enum}; magnitude is the first moment's, each_magnitude each one's, as ReLoRA's program has it. Default: ${default}."`
 
 	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
 	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
 	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
+	Schedule           string    `placeholder:"NAME" help:"Learning-rate schedule: cosine (with --method relora, with its restarts), linear, constant, or wsd (warm-up, stable, decay). Default: cosine; with --method stack, wsd."`
+	ScheduleOver       string    `placeholder:"SPAN" help:"What one schedule spans: each stage or the run. Default: stage; with wsd or --method stack, run."`
+	DecayShare         float64   `default:"${decay_share}" placeholder:"SHARE" help:"Share of a wsd schedule, at its end, in which it decays. Default: ${default}."`
+	DecayShape         string    `default:"${decay_shape}" enum:"linear,1-sqrt,cosine" help:"How wsd decays: ${enum}. Default: ${default}."`
 	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
-	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
+	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	MinLRRatio         *float64  `name:"min-lr-ratio" placeholder:"RATIO" help:"Where the schedule ends, relative to its peak. Default: 0.1 of cosine, 0 of linear and wsd."`
 	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
 	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
 	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
