@@ -1,10 +1,12 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
@@ -39,6 +42,7 @@ func describeRun(w io.Writer, s *session.Session) {
 	line("tokenizer", "%d ids", s.Tokenizer.VocabSize())
 	line("run", "%s, %d steps of %d tokens (%d x %d, %d micro-batches), seed %d", r.Method, r.Steps(),
 		r.TokensPerStep(), r.Batch.Batch, r.Batch.SeqLen, r.GradAccum, r.Seed)
+	line("method", "%s", r.About())
 	line("memory", "%s", measure.DescribeStorage(r.Storage, r.Batch, r.Optimizer.TrainableBytes(r.Storage)))
 	line("device", "%s", dev.Name())
 	layouts, err := r.Layouts()
@@ -46,19 +50,25 @@ func describeRun(w io.Writer, s *session.Session) {
 		return // validated before
 	}
 	for i, x := range r.Stages {
+		if i > 0 && alike(x, r.Stages[i-1]) {
+			if i == len(r.Stages)-1 || !alike(x, r.Stages[i+1]) {
+				line("", "and so on to stage %d, of %d steps", i+1, x.Steps)
+			}
+			continue
+		}
 		trains, frozen := layouts[i].Count()
 		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
 		line(fmt.Sprintf("stage %d", i+1),
 			"%d layers, %d steps: %s trainable, %s frozen, %s on the device; %s, warm-up %d, weight decay %g",
 			x.Layers, x.Steps, view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(
 				x), x.Entry.Warmup(), x.Decay)
-		if verbs := describeVerbs(r, x); i > 0 && len(verbs) > 0 {
+		if verbs := describeVerbs(r, x); len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
 	}
-	if len(r.Stages) > 1 {
-		line("", "after stage 1 also trained: embedding %v, head %v, norms of old layers %v; new state, new warm-up "+
-			"after growth", r.TrainEmbedding, r.TrainHead, r.TrainNorms)
+	if len(r.Stages) > 1 && layouts[len(layouts)-1].Blocks[0].Frozen {
+		line("", "beside new layers and adapters also trained: embedding %v, head %v, norms of frozen layers %v",
+			r.TrainEmbedding, r.TrainHead, r.TrainNorms)
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
@@ -68,12 +78,26 @@ func describeRun(w io.Writer, s *session.Session) {
 	}
 }
 
+// alike reports whether a stage only repeats the one before, as after ReLoRA's merges.
+func alike(s, before recipe.Stage) bool {
+	before.Steps = s.Steps
+	return reflect.DeepEqual(s, before)
+}
+
 // describeCourse says how the learning rate goes in a stage.
 func describeCourse(s recipe.Stage) string {
 	if s.Schedule == nil {
 		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
 	}
-	return fmt.Sprintf("%s to %.3g over %d steps", s.Schedule.Kind, s.LR, s.Schedule.Steps)
+	c := s.Schedule
+	text := fmt.Sprintf("%s to %.3g over %d steps", c.Kind, s.LR, c.Steps)
+	switch c.Kind {
+	case optim.WSD:
+		text += fmt.Sprintf(", of which the last %d decay (%s)", c.Decay, c.Shape)
+	case optim.Jagged:
+		text += fmt.Sprintf(", warm-up %d, restarts every %d with a warm-up of %d", c.First, c.Every, c.Rewarm)
+	}
+	return text
 }
 
 // describeVerbs says what a stage begins with.
@@ -81,13 +105,17 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 	for _, v := range s.Entry.Verbs {
 		text := v.Do
 		switch {
+		case v.Do == recipe.Rewarm: // is told as a warm-up
+			continue
+		case v.Do == recipe.Merge && v.Round != "":
+			text = fmt.Sprintf("merge (%s rounding)", v.Round)
 		case v.Do == recipe.Grow:
 			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
 		case v.Do == recipe.Wrap:
-			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)",
-				r.LoRA.Rank, r.LoRA.Alpha, strings.Join(r.LoRA.Targets, " "), s.LoRALR, s.LoRADecay)
+			text = fmt.Sprintf("wrap (LoRA rank %d, scale %.3g on %s; rate %.3g, decay %.3g)",
+				r.LoRA.Rank, r.LoRA.Scale(), strings.Join(r.LoRA.Targets, " "), s.LoRALR, s.LoRADecay)
 		case v.Do == recipe.Reset && v.Keep > 0:
-			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
+			text = fmt.Sprintf("reset (%s, keeping %g by %s)", v.Params, v.Keep, cmp.Or(v.By, optim.ByMagnitude))
 		case v.Do == recipe.Reset && v.Params != recipe.AllParams:
 			text = fmt.Sprintf("reset (%s)", v.Params)
 		}
