@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"steplm/disk"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
@@ -138,7 +139,7 @@ func ReadRecipe(dir string) (recipe.Recipe, error) {
 func readRecipe(dir string) (r recipe.Recipe, hash string, err error) {
 	path := filepath.Join(dir, recipeFile)
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if disk.Missing(err) {
 		return r, "", fmt.Errorf("%s holds no run: there is no %s", dir, recipeFile)
 	}
 	if err != nil {

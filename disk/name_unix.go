@@ -1,0 +1,11 @@
+//go:build unix
+
+package disk
+
+import (
+	"errors"
+	"syscall"
+)
+
+// noName knows the errors over a name that is too long.
+func noName(err error) bool { return errors.Is(err, syscall.ENAMETOOLONG) }
