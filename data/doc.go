@@ -1,9 +1,10 @@
 // Package data turns text into token batches: Parquet shards in FineWeb-Edu's
 // layout (or any file with a text column), JSON Lines or text files are streamed
 // as documents, tokenized in the background, packed into windows, shuffled block by
-// block and handed out with a cursor that says exactly where the run stands. How files
-// of a format are read is data/parquet's and data/text's; data/cache keeps ids that were
-// made before.
+// block and handed out with a cursor that says exactly where the run stands. What a file
+// is, its content says (data/internal/kind); how files of a format are read is
+// data/parquet's and data/text's; data/cache keeps ids that were made before, and no id of
+// it is beyond the vocabulary.
 //
 // # Order
 //
@@ -19,8 +20,12 @@
 // Each document's ids are followed by one end-of-text id; the documents, in the
 // epoch's order, form one stream. A window is T inputs and T targets cut from it
 // with stride T: a window's last target is the next window's first input, so that
-// every id is an input once and a target once. Attention crosses documents inside a
-// window; nothing masks it.
+// every id is an input once and a target once.
+//
+// A document is its ids and the end-of-text id behind them. A Batch says where the
+// documents of its windows begin: by rows, not by ids, since a text may hold an
+// end-of-text id. Whether attention crosses documents is the model's (model.Size). A
+// document's last target is the first id of the next one, and counts.
 //
 // A block is up to BlockWindows consecutive windows; it is cut short where an
 // epoch ends, so that no window of an epoch is seen twice before another is

@@ -3,6 +3,8 @@ package data
 import (
 	"errors"
 
+	"steplm/data/internal/kind"
+	"steplm/data/internal/shard"
 	"steplm/data/parquet"
 )
 
@@ -16,7 +18,15 @@ func Inspect(pattern string, o parquet.InspectOptions) (*parquet.Inspection, err
 	}
 	in := parquet.NewInspector(o)
 	for _, path := range paths {
-		if _, isParquet := formatOf(path).(parquet.Format); !isParquet {
+		f, err := kind.Of(path)
+		if errors.As(err, new(shard.Damage)) {
+			in.Miss("%v", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, isParquet := f.(parquet.Format); !isParquet {
 			in.Miss("%s: only Parquet files are inspected", path)
 			continue
 		}

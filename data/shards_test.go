@@ -418,3 +418,22 @@ func TestRawText(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkDocuments reads the real shards' text without tokenizing it.
+func BenchmarkDocuments(b *testing.B) {
+	s, err := Open(datatest.Path(b, "fineweb_edu/train"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		size := int64(0)
+		for d, err := range s.Documents(Position{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			size += int64(len(d.Text))
+		}
+		b.SetBytes(size)
+	}
+}

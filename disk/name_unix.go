@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// noName knows the errors over a name that is too long.
+// noName reports whether an error is over a name that is too long.
 func noName(err error) bool { return errors.Is(err, syscall.ENAMETOOLONG) }

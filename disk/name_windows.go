@@ -2,10 +2,14 @@ package disk
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 )
 
-// noName knows ERROR_INVALID_NAME, ERROR_BAD_PATHNAME and ERROR_FILENAME_EXCED_RANGE.
+// noNames are ERROR_INVALID_NAME, ERROR_BAD_PATHNAME and ERROR_FILENAME_EXCED_RANGE.
+var noNames = []syscall.Errno{123, 161, 206}
+
 func noName(err error) bool {
-	return errors.Is(err, syscall.Errno(123)) || errors.Is(err, syscall.Errno(161)) || errors.Is(err, syscall.Errno(206))
+	var number syscall.Errno
+	return errors.As(err, &number) && slices.Contains(noNames, number)
 }

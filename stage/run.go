@@ -57,9 +57,9 @@ func (r *Run) Start(ctx context.Context) error {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, err := checkpoint.Latest(r.Folder.checkpoints())
+	name, err := checkpoint.Latest(r.Folder.Checkpoints())
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := r.Folder.openMetrics(0); err != nil {
+		if err := r.Folder.OpenMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
@@ -67,14 +67,14 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := filepath.Join(r.Folder.checkpoints(), name)
+	at := filepath.Join(r.Folder.Checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
 		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err,
-			filepath.Join(r.Folder.checkpoints(), "LATEST"))
+			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	if err := r.Folder.openMetrics(metrics); err != nil {
+	if err := r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
@@ -114,7 +114,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 			var m record.Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.metrics.Write(m), r.Folder.metrics.Keep())
+				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
@@ -134,7 +134,7 @@ func (t *Trainer) at() record.At {
 }
 
 func (r *Run) event(e record.Event) error {
-	if err := r.Folder.metrics.Write(e); err != nil {
+	if err := r.Folder.Metrics.Write(e); err != nil {
 		return err
 	}
 	if r.Report.Event != nil {
@@ -147,14 +147,14 @@ func (r *Run) event(e record.Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.metrics.Kept()
+	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err
 	}
-	if err := t.Save(r.Folder.checkpoints(), name, n); err != nil {
+	if err := t.Save(r.Folder.Checkpoints(), name, n); err != nil {
 		return err
 	}
-	if _, err := checkpoint.Prune(r.Folder.checkpoints(), "step-", r.Keep); err != nil {
+	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep); err != nil {
 		return err
 	}
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
@@ -186,7 +186,7 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.metrics.Keep(); err != nil {
+	if err := r.Folder.Metrics.Keep(); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -215,8 +215,12 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		if err != nil {
 			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
+		plain, err := record.Plain(res)
+		if err != nil {
+			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+		}
 		err = r.event(record.Evaluation{
-			At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds(),
+			At: t.at(), When: when, Set: task.Name(), Result: plain, Seconds: time.Since(start).Seconds(),
 		})
 		if err != nil {
 			return err
@@ -235,7 +239,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 	}
 	if r.Export != nil {
 		t.freeState()
-		d, err := checkpoint.Begin(r.Folder.Dir, FinalDir)
+		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
 		if err != nil {
 			return err
 		}
@@ -247,5 +251,5 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 			return err
 		}
 	}
-	return r.event(record.End{At: t.at(), Checkpoint: FinalDir})
+	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
 }

@@ -146,7 +146,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	defer l.Close()
 	open, begin := func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }, (*Run).Start
-	if _, err := os.Stat(filepath.Join(s.Dir, recipeFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, record.RecipeFile)); err == nil {
 		open, begin = OpenFolder, (*Run).Resume
 	}
 	f, err := open(s.Dir, s.Recipe)
@@ -196,10 +196,10 @@ func (s story) told(t testing.TB) (lines []string) {
 		lines = append(lines, string(b))
 	}
 	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
-	if name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir)); err != nil || name != last {
+	if name, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
 		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
 	}
-	sums, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, "checksums.json"))
+	sums, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), "checksums.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func (s story) told(t testing.TB) (lines []string) {
 	for _, name := range []string{model.WeightsFile, optimizerFile} {
 		lines = append(lines, name+" "+files[name].SHA256)
 	}
-	saved, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, stateFile))
+	saved, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), record.StateFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,5 +220,5 @@ func (s story) told(t testing.TB) (lines []string) {
 	}
 	now.Metrics = 0 // times have differing numbers of digits
 	b, _ := json.Marshal(now)
-	return append(lines, stateFile+" "+string(b))
+	return append(lines, record.StateFile+" "+string(b))
 }

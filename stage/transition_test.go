@@ -14,6 +14,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // effective is W + (alpha/r) B A of every linear, in float64, by block ID and
@@ -251,7 +252,7 @@ func TestExportMerges(t *testing.T) {
 			before := logits(t, tr, batch)
 			parent := t.TempDir()
 			exportTo(t, tr, parent)
-			if gap := largestGap(exportedLogits(t, d, filepath.Join(parent, FinalDir), batch, o.Batch),
+			if gap := largestGap(exportedLogits(t, d, filepath.Join(parent, record.FinalDir), batch, o.Batch),
 				before); !(gap <= 2e-5) {
 				t.Errorf("logits moved by %g", gap)
 			}
@@ -263,7 +264,7 @@ func TestExportMerges(t *testing.T) {
 // exportTo writes the trained model under parent.
 func exportTo(t *testing.T, tr *Trainer, parent string) {
 	t.Helper()
-	dir, err := checkpoint.Begin(parent, FinalDir)
+	dir, err := checkpoint.Begin(parent, record.FinalDir)
 	if err != nil {
 		t.Fatal(err)
 	}

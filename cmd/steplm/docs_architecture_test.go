@@ -68,7 +68,7 @@ var newThings = []struct {
 	{"kernel", `(?i)swiglu`, `^wgsl/(ref/)?swiglu`, ""},
 	{"optimizer", `(?i)adamw`, `/(adamw|flash8|companded)[^/]*$`, ""},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
-	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench_all\.go$`},
+	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench/all\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/train"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
@@ -47,7 +49,7 @@ func TestExplain(t *testing.T) {
 		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
 		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly":     gpu.ErrNoAdapter,
 	} {
-		if got := explain(err); got != want {
+		if got := flags.Explain(err); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -55,19 +57,19 @@ func TestExplain(t *testing.T) {
 
 // Every option that advice names is a flag of pretrain, and so is every one that a method has.
 func TestOptionsAreFlags(t *testing.T) {
-	parser, err := kong.New(&pretrainCmd{}, flagVars)
+	parser, err := kong.New(&train.PretrainCmd{}, flags.Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var flags []string
+	var known []string
 	for _, f := range parser.Model.Flags {
-		flags = append(flags, "--"+f.Name)
+		known = append(known, "--"+f.Name)
 	}
 	named := 0
 	for name, value := range constants(t, "../../model/advice/advice.go", "Option") {
 		named++
-		if !slices.Contains(flags, flagOf(advice.Option(value))) {
-			t.Errorf("option %s: pretrain has no flag %s", name, flagOf(advice.Option(value)))
+		if !slices.Contains(known, flags.Of(advice.Option(value))) {
+			t.Errorf("option %s: pretrain has no flag %s", name, flags.Of(advice.Option(value)))
 		}
 	}
 	if named < 25 {
@@ -75,8 +77,8 @@ func TestOptionsAreFlags(t *testing.T) {
 	}
 	for _, m := range recipe.Methods {
 		for _, o := range m.Uses {
-			if !slices.Contains(flags, flagOf(o)) {
-				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flagOf(o))
+			if !slices.Contains(known, flags.Of(o)) {
+				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flags.Of(o))
 			}
 		}
 	}

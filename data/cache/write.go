@@ -202,7 +202,7 @@ func (w *writer) keep(p *PartInfo) (bool, error) {
 	}
 	offset := int64(0)
 	for i, g := range found.Part.Groups {
-		if g.Rows != p.Groups[i].Rows || checkGroup(f, offset, g, w.info.Width) != nil {
+		if g.Rows != p.Groups[i].Rows || checkGroup(f, offset, g, w.info) != nil {
 			return false, nil
 		}
 		offset += g.Size(w.info.Width)

@@ -52,7 +52,7 @@ func KindOf[S Settings]() Kind {
 
 // Kinds lists the optimizers, each in a file of its own. A program that has another one
 // adds it before it reads recipes.
-var Kinds = []Kind{KindOf[AdamW]()}
+var Kinds = []Kind{KindOf[AdamW](), KindOf[Scale]()}
 
 // New makes the optimizer, without memory: enough for a plan.
 func (c Config) New() Optimizer { return c.Settings.New(c.MaxNorm) }

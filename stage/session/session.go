@@ -57,7 +57,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, stage.SpecFile)) {
+	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"iter"
@@ -15,7 +16,15 @@ type Ask struct {
 	Column  string // the text's
 	Filter  Filter // by columns
 	SkipBad bool   // a row that is damaged by itself is left out, where a format has such
+	// MaxLine bounds a line and a text file, in bytes, as data/parquet does a page; 0 = DefaultMaxLine.
+	MaxLine int64
 }
+
+// DefaultMaxLine is the most bytes of a line where nothing else is asked for.
+const DefaultMaxLine = 256 << 20
+
+// Longest is the most bytes that a line may have.
+func (a Ask) Longest() int64 { return cmp.Or(a.MaxLine, DefaultMaxLine) }
 
 // Format reads files of one kind.
 type Format interface {
@@ -32,6 +41,7 @@ type Layout struct {
 	Groups  []int64           // rows of each row group
 	Firsts  []int64           // the first row of each
 	Offsets []int64           // where each begins, in formats without a footer
+	Longest int64             // bytes of the longest line or text, likewise: what reading takes at once
 	Sum     [sha256.Size]byte // of the footer, or of all bytes in formats without one
 }
 
