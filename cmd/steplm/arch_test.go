@@ -13,7 +13,7 @@ import (
 // that ends in "/..." stands for a path and all below it. A package's internal packages are parts of
 // it: what holds for it holds for them. Tests may import what they like.
 var mayImport = map[string][]string{
-	"disk":           {"github.com/rogpeppe/go-internal/robustio"},
+	"disk":           {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
 	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/..."},
 	"gpu/gputest":    {"steplm/gpu"},
 	"wgsl":           {"steplm/gpu", "steplm/wgsl/ref", "steplm/wgsl/matmul", "steplm/wgsl/attention"},
@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
-	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice", "github.com/gofrs/flock"},
+	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce": {"steplm/gpu"},
 }
 

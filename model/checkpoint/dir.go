@@ -192,7 +192,7 @@ func (d *Dir) Commit() error {
 	if err := writeAll(list, append(text, '\n')); err != nil {
 		return err
 	}
-	if err := syncDir(d.temporary); err != nil {
+	if err := disk.SyncDir(d.temporary); err != nil {
 		return d.fail(nil, err)
 	}
 	aside, err := d.rename()
@@ -200,7 +200,7 @@ func (d *Dir) Commit() error {
 		return d.fail(nil, err)
 	}
 	d.err = errors.New("checkpoint: already committed")
-	if err := syncDir(filepath.Dir(d.target)); err != nil {
+	if err := disk.SyncDir(filepath.Dir(d.target)); err != nil {
 		return fmt.Errorf("%s is saved, but the disk did not confirm its name: %w", d.target, err)
 	}
 	disk.Remove(aside) // what cannot go now is Prune's, or Clean's
@@ -300,7 +300,7 @@ func (f *dirFile) Close() error {
 	if _, open := f.dir.open[f]; !open {
 		return f.dir.err
 	}
-	if err := f.out.Sync(); err != nil {
+	if err := disk.Synced(f.out.Sync()); err != nil {
 		return f.dir.fail(f, err)
 	}
 	delete(f.dir.open, f)

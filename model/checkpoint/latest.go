@@ -13,24 +13,31 @@ import (
 // latestName is the pointer: one line with the name of a sibling directory.
 const latestName = "LATEST"
 
+// ErrNotReplaced is that LATEST stayed as it was, because the system refused its
+// replacement, as Windows does while another program has it open. A later save may
+// have more luck; what it points at is whole.
+var ErrNotReplaced = errors.New("what it pointed at before is still whole")
+
 // SetLatest points LATEST at parent/name, which must be committed. The file is
-// replaced by a rename: a reader sees the old name or the new one.
+// replaced by a rename: a reader sees the old name or the new one. Where that is
+// refused the error is ErrNotReplaced.
 func SetLatest(parent, name string) error {
 	if !plain(name) || !exists(filepath.Join(parent, name, checksumsName)) {
 		return fmt.Errorf("%s cannot point at %q: there is no such finished checkpoint in %s", latestName, name, parent)
 	}
 	temporary := filepath.Join(parent, hidden(latestName, saving))
+	target := filepath.Join(parent, latestName)
 	err := writeSynced(temporary, name+"\n")
 	if err == nil {
-		err = disk.Rename(temporary, filepath.Join(parent, latestName))
-	}
-	if err == nil {
-		err = syncDir(parent)
+		if err = disk.Rename(temporary, target); err != nil {
+			os.Remove(temporary)
+			return fmt.Errorf("pointing %s at %s: %w; %w", target, name, err, ErrNotReplaced)
+		}
+		err = disk.SyncDir(parent)
 	}
 	if err != nil {
 		os.Remove(temporary)
-		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole",
-			filepath.Join(parent, latestName), name, err)
+		return fmt.Errorf("pointing %s at %s: %w", target, name, err)
 	}
 	return nil
 }
@@ -41,7 +48,7 @@ func writeSynced(path, text string) error {
 		return err
 	}
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, disk.Synced(f.Sync()), f.Close())
 }
 
 // Latest is the name of the directory that LATEST points at. Where nothing was

@@ -19,8 +19,8 @@ import (
 // keep 0 keeps all. It returns what it removed.
 //
 // What the system does not let go stays, or is hidden until a later Prune or
-// Clean, and the error says so; all else is removed all the same. What stays is
-// not replaced by the removal of a newer one.
+// Clean, and the error names the first of it; all else is removed all the same. What
+// stays is not replaced by the removal of a newer one.
 func Prune(parent, prefix string, keep int) ([]string, error) {
 	if keep < 0 {
 		return nil, fmt.Errorf("keep %d checkpoints: it must be 0 (all) or more", keep)
@@ -34,20 +34,43 @@ func Prune(parent, prefix string, keep int) ([]string, error) {
 		return nil, err
 	}
 	var removed []string
-	var refused []error
+	var refused refusals
 	for _, e := range entries { // What could not be removed before.
 		if match := leftover.FindStringSubmatch(e.Name()); match != nil && useless(parent, match) {
-			refused = append(refused, disk.Remove(filepath.Join(parent, e.Name())))
+			refused.add(disk.Remove(filepath.Join(parent, e.Name())))
 		}
 	}
 	for _, name := range surplus(entries, prefix, keep, latest) {
 		if err := removeDir(parent, name, name); err != nil {
-			refused = append(refused, err)
+			refused.add(err)
 			continue
 		}
 		removed = append(removed, name)
 	}
-	return removed, errors.Join(refused...)
+	return removed, refused.err()
+}
+
+// refusals counts errors and keeps the first.
+type refusals struct {
+	first error
+	more  int
+}
+
+func (r *refusals) add(err error) {
+	switch {
+	case err == nil:
+	case r.first == nil:
+		r.first = err
+	default:
+		r.more++
+	}
+}
+
+func (r *refusals) err() error {
+	if r.more == 0 {
+		return r.first
+	}
+	return fmt.Errorf("%w (and %d more)", r.first, r.more)
 }
 
 // surplus is what is to go of numbered directories, oldest first.

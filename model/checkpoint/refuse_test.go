@@ -146,7 +146,7 @@ func TestSetLatestWhereRenamingIsRefused(t *testing.T) {
 	parent := steps(t, 1)
 	save(t, parent, "step-2", 2)
 	refuse(t, "rename", "LATEST")
-	if err := SetLatest(parent, "step-2"); !errors.Is(err, syscall.EPERM) {
+	if err := SetLatest(parent, "step-2"); !errors.Is(err, syscall.EPERM) || !errors.Is(err, ErrNotReplaced) {
 		t.Error(err)
 	}
 	if name, err := Latest(parent); name != "step-1" || err != nil {
