@@ -12,6 +12,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -268,7 +269,7 @@ func exportTo(t *testing.T, tr *Trainer, parent string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.Model.WriteHF(dir, nil, nil); err != nil {
+	if err := (export.HuggingFace{}).Write(dir, tr.Model, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.Commit(); err != nil {

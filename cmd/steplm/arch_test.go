@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"model/advice":     {},
 	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/gpu"},
 	"model/checkpoint": {},
+	"model/export":     {"steplm/model", "steplm/model/checkpoint", "steplm/data/tokenizer"},
 	"data":             {"steplm/data/parquet", "steplm/data/text", "steplm/data/cache", "steplm/data/tokenizer"},
 	"data/parquet":     {"github.com/apache/arrow/...", "github.com/pierrec/lz4/v4", "steplm/data/internal/shard"},
 	"data/text":        {"github.com/klauspost/compress/zstd", "steplm/data/internal/shard"},
@@ -48,6 +49,7 @@ var mayImport = map[string][]string{
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/model/export",
 		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},

@@ -118,7 +118,8 @@ func (s Schedule) Validate() error {
 		}
 		w := s.warmup(c)
 		if w > 0 && c.What.Kind == Jagged {
-			return fmt.Errorf("learning-rate schedule %s has a warm-up of its own: it cannot begin with one of %d steps",
+			return fmt.Errorf(
+				"learning-rate schedule %s has a warm-up of its own: it cannot begin with one of %d steps",
 				Jagged, w)
 		}
 		if w > c.What.Steps-c.What.Decay {

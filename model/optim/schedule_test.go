@@ -53,7 +53,8 @@ func TestScheduleAt(t *testing.T) {
 		{"WSD by the root", Schedule{Courses: []Begun[Course]{{0, wsd(5, 4, "1-sqrt")}}},
 			[]float64{1, 1, 0.5, 0.2928932188, 0.1339745962, 0}},
 		// 1, (1 + cos(π/3))/2, (1 + cos(2π/3))/2
-		{"WSD by a cosine", Schedule{Courses: []Begun[Course]{{0, wsd(4, 3, "cosine")}}}, []float64{1, 1, 0.75, 0.25, 0}},
+		{"WSD by a cosine", Schedule{Courses: []Begun[Course]{{0, wsd(4, 3, "cosine")}}},
+			[]float64{1, 1, 0.75, 0.25, 0}},
 		// Restarts at 4 and 8: cosm(4+2-1) and cosm(8+2-1), of 11, times 0 and 1/2.
 		{"jagged", Schedule{Courses: []Begun[Course]{{0, jagged}}}, []float64{0, 1, 0.9797464868, 0.9206267665,
 			0, 0.5711574192 / 2, 0.5711574192, 0.4288425808, 0, 0.0793732335 / 2, 0.0793732335, 0.0202535132, 0, 0}},

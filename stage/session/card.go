@@ -43,7 +43,8 @@ func newCard(s *Session, metrics string) (*card, error) {
 		return nil, err
 	}
 	c := &card{
-		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(), Optimizer: fmt.Sprint(r.Optimizer.Settings),
+		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(),
+		Optimizer: fmt.Sprint(r.Optimizer.Settings),
 		Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
 	}
 	for _, l := range s.read.locations {

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"steplm/data"
@@ -11,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/plan"
@@ -35,6 +37,9 @@ type Session struct {
 	tasks  []eval.Task
 	longer bool // the run gets more steps than its folder says
 }
+
+// final is how a run's trained model is written.
+var final export.Format = export.HuggingFace{}
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
 func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
@@ -79,6 +84,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	// Before the folder: what cannot be run leaves no trace.
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
+	}
+	if err := final.Check(r.Model, s.Tokenizer); err != nil {
+		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
 	}
 	if s.Resumed {
 		stage.RestoreChoices(dev, s.Spec.Output.Out)
@@ -172,7 +180,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
+		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.Tokenizer) },
 	}
 	if s.Resumed {
 		return run.Resume(ctx)

@@ -38,8 +38,9 @@ type tokenizerConfig struct {
 	specialTokens
 }
 
-// tokenizerFiles are a tokenizer as transformers reads it. The ids, of which EOS fills up batches where there is no token
-// for that, are completed: they are what the model's own files must say. maxLength is the context that was trained.
+// tokenizerFiles are a tokenizer as transformers reads it. The ids, of which EOS fills up batches where there is no
+// token for that, are completed: they are what the model's own files must say. maxLength is the context that was
+// trained.
 func tokenizerFiles(t *tokenizer.Tokenizer, ids *model.SpecialIDs, maxLength int) ([]textFile, error) {
 	content, err := t.JSON()
 	if err != nil {
