@@ -23,16 +23,15 @@ func TestRefusalsEndNoRun(t *testing.T) {
 	if err := plain.run(t.Context(), gpu.NewHost()); err != nil {
 		t.Fatal(err)
 	}
+	step2 := func(o, path string) bool { return o == "remove" && strings.Contains(path, "step-2") }
 	for name, c := range map[string]struct {
 		refuses func(operation, path string) bool
 		until   string // the point at which it is over; "": never
 		warned  string
 		left    int // that the checkpoints' folder has besides the last and LATEST
 	}{
-		"a removal, for a while": {func(o, path string) bool { return o == "remove" && strings.Contains(path, "step-2") },
-			"step 7", "old checkpoints take room until they can be removed", 0},
-		"a removal, to the end": {func(o, path string) bool { return o == "remove" && strings.Contains(path, "step-2") },
-			"", "old checkpoints take room until they can be removed", 1},
+		"a removal, for a while": {step2, "step 7", "old checkpoints take room until they can be removed", 0},
+		"a removal, to the end": {step2, "", "old checkpoints take room until they can be removed", 1},
 		"every removal, until the export": {func(o, path string) bool { return o == "remove" }, "export", " more)", 0},
 		"a directory's renaming": {func(o, path string) bool { return strings.Contains(path, ".step-2.removing") },
 			"step 5", "old checkpoints", 0},

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
