@@ -30,8 +30,8 @@ func TestRefusalsEndNoRun(t *testing.T) {
 		warned  string
 		left    int // that the checkpoints' folder has besides the last and LATEST
 	}{
-		"a removal, for a while": {step2, "step 7", "old checkpoints take room until they can be removed", 0},
-		"a removal, to the end": {step2, "", "old checkpoints take room until they can be removed", 1},
+		"a removal, for a while":          {step2, "step 7", "old checkpoints take room until they can be removed", 0},
+		"a removal, to the end":           {step2, "", "old checkpoints take room until they can be removed", 1},
 		"every removal, until the export": {func(o, path string) bool { return o == "remove" }, "export", " more)", 0},
 		"a directory's renaming": {func(o, path string) bool { return strings.Contains(path, ".step-2.removing") },
 			"step 5", "old checkpoints", 0},
