@@ -52,5 +52,6 @@ func tryInChild(ctx context.Context, device string, k *gpu.Kernel) (seconds floa
 	case err == nil:
 		return 0, fmt.Errorf("kernel %s: the process that compiled it answered %q", k.Name, child.Fold(stdout.String()))
 	}
-	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", k.Name, err, child.LastWords(stderr.String()))
+	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", k.Name, err,
+		child.LastWords(stderr.String()))
 }

@@ -57,8 +57,8 @@ func firstThatPasses(adapters []gpu.Adapter, test func(a gpu.Adapter, others boo
 	return "", fmt.Errorf("none of %d devices passes its self-test; %s", len(adapters), choose)
 }
 
-// SelfTest opens an adapter and runs gpu.SelfTest. Where there are others, or its compiler may end a process, it does so
-// in a process of its own, so that a driver that ends or holds it up is an error of one line.
+// SelfTest opens an adapter and runs gpu.SelfTest. Where there are others, or its compiler may end a process,
+// it does so in a process of its own, so that a driver that ends or holds it up is an error of one line.
 func SelfTest(a gpu.Adapter, others bool) (note string, err error) {
 	choice := strconv.Itoa(a.Index)
 	if others || a.Backend == "dx12" {
