@@ -56,7 +56,7 @@ func ofText(head []byte, class Class, c text.Compression) (shard.Format, error) 
 	}
 	body := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n")
 	switch {
-	case class == Text || len(head) == 0 && class == Unknown: // an empty file is no damaged Parquet
+	case class == Text:
 		return text.Whole{Compression: c}, nil
 	case class == Lines || class == JSON:
 		if bytes.HasPrefix(body, []byte("[")) {
