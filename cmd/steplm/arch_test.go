@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"data/parquet":     {"github.com/apache/arrow/...", "github.com/pierrec/lz4/v4", "steplm/data/internal/shard"},
 	"data/text":        {"github.com/klauspost/compress/zstd", "steplm/data/internal/shard"},
 	"data/cache":       {"steplm/data/internal/shard"},
-	"data/tokenizer":   {},
+	"data/tokenizer":   {"github.com/dlclark/regexp2/..."},
 	"data/datatest":    {"github.com/apache/arrow/..."},
 	"data/corpus":      {},
 	"data/hub":         {"github.com/gofrs/flock"},

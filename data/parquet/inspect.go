@@ -18,7 +18,7 @@ type InspectOptions struct {
 	Column    string                                    // the text's; "" = "text"
 	Documents int64                                     // rows to read, rounded up to whole row groups; 0 = all
 	First     int                                       // how many first texts are kept
-	Tokenizer interface{ Encode(text string) []uint32 } // nil: no token statistics
+	Tokenizer interface{ Encode(text string) ([]uint32, error) } // nil: no token statistics
 }
 
 // Inspection is what is in a set of Parquet files.
@@ -271,7 +271,11 @@ func (in *Inspector) texts(f *columnFile, group, column int) error {
 		in.TextBytes += int64(len(v.Text))
 		addLength(&in.Characters, utf8.RuneCountInString(v.Text))
 		if in.options.Tokenizer != nil {
-			addLength(&in.Tokens, len(in.options.Tokenizer.Encode(v.Text)))
+			ids, err := in.options.Tokenizer.Encode(v.Text)
+			if err != nil {
+				return err
+			}
+			addLength(&in.Tokens, len(ids))
 		}
 		if len(in.First) < in.options.First {
 			in.First = append(in.First, v.Text)
