@@ -33,12 +33,17 @@ func (c choices) Run(ctx context.Context, m Model, o Options) (Result, error) {
 			return Result{}, err
 		}
 		parts := strings.Split(text, "|")
-		prompt := c.Tokenizer.Encode(parts[0])
-		good, err := ScoreContinuation(m, prompt, c.Tokenizer.Encode(parts[1]))
+		var ids [3][]uint32
+		for i := range ids {
+			if ids[i], err = c.Tokenizer.Encode(parts[i]); err != nil {
+				return Result{}, err
+			}
+		}
+		good, err := ScoreContinuation(m, ids[0], ids[1])
 		if err != nil {
 			return Result{}, err
 		}
-		bad, err := ScoreContinuation(m, prompt, c.Tokenizer.Encode(parts[2]))
+		bad, err := ScoreContinuation(m, ids[0], ids[2])
 		if err != nil {
 			return Result{}, err
 		}

@@ -79,9 +79,11 @@ func (c *ScoreCmd) input(at flags.Found) ([]uint32, *tokenizer.Tokenizer, error)
 	case c.Text == nil:
 		return c.IDs, tok, nil
 	case c.AddSpecial:
-		return tok.EncodeWithSpecial(*c.Text), tok, nil
+		ids, err := tok.EncodeWithSpecial(*c.Text)
+		return ids, tok, err
 	}
-	return tok.Encode(*c.Text), tok, nil
+	ids, err := tok.Encode(*c.Text)
+	return ids, tok, err
 }
 
 func printScores(ids []uint32, logprobs eval.LogProbs, tok *tokenizer.Tokenizer) error {
