@@ -10,9 +10,12 @@ const Ignored = 0xFFFFFFFF
 // workgroup per id, from Tokens, Starts and Order.
 type Batch struct {
 	Inputs, Targets []uint32 // (B*T)
-	Tokens          []uint32 // (n) the distinct input ids, ascending
-	Starts          []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
-	Order           []uint32 // (B*T) row numbers by id, ascending within an id
+	// Begins (B*T) is where each row's document begins: the position in its window, 0 also where the
+	// document began before the window. nil: every window is of one document.
+	Begins []uint32
+	Tokens []uint32 // (n) the distinct input ids, ascending
+	Starts []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
+	Order  []uint32 // (B*T) row numbers by id, ascending within an id
 }
 
 // Scored is the number of targets that count.

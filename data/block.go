@@ -31,7 +31,33 @@ type block struct {
 	rows    int64 // read when it was cut, over all epochs; at an epoch's end all of it
 	dropped Dropped
 	tokens  []uint32
+	begins  []int // tokens with which a document begins, ascending
 	windows []int // permuted; window i is tokens[i*T : i*T+T+1]
+}
+
+// window is T inputs and, one further, T targets.
+type window struct {
+	ids    []uint32 // (T+1)
+	from   int      // its first input's number in the block
+	begins []int    // tokens of the block with which a document begins, from the first after from on
+}
+
+// window is number i of those that are handed out.
+func (b *block) window(i, seqLen int) window {
+	from := b.windows[i] * seqLen
+	return window{b.tokens[from:][:seqLen+1], from, b.begins[sort.SearchInts(b.begins, from+1):]}
+}
+
+// appendBegins appends where the document of each input begins, as a Batch has it.
+func (w window) appendBegins(to []uint32) []uint32 {
+	begin, left := 0, w.begins
+	for i := range len(w.ids) - 1 {
+		if len(left) > 0 && left[0] == w.from+i {
+			begin, left = i, left[1:]
+		}
+		to = append(to, uint32(begin))
+	}
+	return to
 }
 
 // packer cuts the token stream into blocks. What it sends depends on the
@@ -149,6 +175,11 @@ func (p *packer) cut(n int, send func(*block) error) error {
 		end:    p.markAt(used),
 		rows:   p.rows, dropped: p.dropped,
 		tokens: p.tokens[:used+1],
+	}
+	for _, x := range p.pieces {
+		if x.from.offset == 0 && x.index < used { // not the rest of a document that was cut or sought
+			b.begins = append(b.begins, x.index)
+		}
 	}
 	if p.options.Shuffle {
 		b.windows = permutation(p.options.Seed, b.start.epoch, b.number, n)

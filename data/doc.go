@@ -20,8 +20,12 @@
 // Each document's ids are followed by one end-of-text id; the documents, in the
 // epoch's order, form one stream. A window is T inputs and T targets cut from it
 // with stride T: a window's last target is the next window's first input, so that
-// every id is an input once and a target once. Attention crosses documents inside a
-// window; nothing masks it.
+// every id is an input once and a target once.
+//
+// A document is its ids and the end-of-text id behind them. A Batch says where the
+// documents of its windows begin: by rows, not by ids, since a text may hold an
+// end-of-text id. Whether attention crosses documents is the model's (model.Size). A
+// document's last target is the first id of the next one, and counts.
 //
 // A block is up to BlockWindows consecutive windows; it is cut short where an
 // epoch ends, so that no window of an epoch is seen twice before another is

@@ -44,10 +44,10 @@ type Loader struct {
 	streams []*sourceReader
 	cursor  Cursor // after the last batch handed out; its Sources are the streams'
 
-	taken           int      // windows of all processes' next batches gathered
-	inputs, targets []uint32 // of this process's; these three survive a cancelled Next
-	err             error    // sticks until Seek
-	closed          bool
+	taken                   int      // windows of all processes' next batches gathered
+	inputs, targets, begins []uint32 // of this process's; these four survive a cancelled Next
+	err                     error    // sticks until Seek
+	closed                  bool
 }
 
 // Stats counts over the whole run, also what was read before a Seek. Rows,
@@ -141,19 +141,24 @@ func (l *Loader) Next(ctx context.Context) (Batch, error) {
 			return Batch{}, err
 		}
 		if l.taken/o.BatchSize == o.Rank {
-			l.inputs = append(l.inputs, window[:o.SeqLen]...)
-			l.targets = append(l.targets, window[1:1+o.SeqLen]...)
+			l.inputs = append(l.inputs, window.ids[:o.SeqLen]...)
+			l.targets = append(l.targets, window.ids[1:]...)
+			l.begins = window.appendBegins(l.begins)
 		}
 		l.taken++
 	}
 	b := NewBatch(l.inputs, l.targets)
+	b.Begins = l.begins
 	l.cursor.Windows += int64(l.taken)
-	l.taken, l.inputs, l.targets = 0, nil, nil
+	l.forget()
 	for _, s := range l.streams {
 		s.commit()
 	}
 	return b, nil
 }
+
+// forget drops the windows that are gathered.
+func (l *Loader) forget() { l.taken, l.inputs, l.targets, l.begins = 0, nil, nil, nil }
 
 // due is the stream that the next window is from.
 func (l *Loader) due() *sourceReader {
@@ -222,7 +227,8 @@ func (l *Loader) Seek(c Cursor) error {
 	for i, s := range l.streams {
 		s.seek(c.Sources[i])
 	}
-	l.taken, l.inputs, l.targets, l.err = 0, nil, nil, nil
+	l.forget()
+	l.err = nil
 	l.cursor = c
 	l.cursor.Sources = nil
 	return nil

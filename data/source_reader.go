@@ -30,20 +30,20 @@ type reading struct {
 	err    error // why it ended; valid once blocks is closed
 }
 
-// next is the next window, T+1 ids: T inputs and, one further, T targets.
-func (s *sourceReader) next(ctx context.Context) ([]uint32, error) {
+// next is the next window.
+func (s *sourceReader) next(ctx context.Context) (window, error) {
 	if s.running == nil {
 		s.running = s.read()
 	}
 	for s.current == nil || s.used == len(s.current.windows) {
 		if err := s.receive(ctx); err != nil {
-			return nil, err
+			return window{}, err
 		}
 	}
-	window := s.current.tokens[s.current.windows[s.used]*s.options.SeqLen:]
+	w := s.current.window(s.used, s.options.SeqLen)
 	s.used++
 	s.taken++
-	return window[:s.options.SeqLen+1], nil
+	return w, nil
 }
 
 // receive waits for the next block.

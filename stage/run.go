@@ -14,6 +14,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -29,9 +30,16 @@ type Run struct {
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
-	Report          Report
+	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
+	Reducer reduce.Reducer
+	Report  Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
+
+	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
+	warned  []string // what Warn heard
+	// unpruned says that something old could not be removed.
+	unpruned bool
 }
 
 // Report hears what happens; nil functions are not called.
@@ -44,6 +52,8 @@ type Report struct {
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.
 	Exported func(dir string)
+	// Warn hears, once, of what the system refused and the run goes on without.
+	Warn func(text string)
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -56,7 +66,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash = r.Folder.hash
+	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
 }
 
@@ -81,6 +91,7 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
+	t.Reducer = r.Reducer
 	if err := r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
@@ -92,6 +103,9 @@ func (r *Run) Resume(ctx context.Context) error {
 
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
+	if err := r.Folder.NoLock; err != nil {
+		r.warn("nothing keeps another process out of %s: %v", r.Folder.Dir, err)
+	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	saved, evaluated := t.step, -1
@@ -105,7 +119,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			return ErrStopped
+			return r.stopped()
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -138,6 +152,25 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
+// stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
+func (r *Run) stopped() error {
+	if r.unnamed != "" {
+		if err := checkpoint.SetLatest(r.Folder.Checkpoints(), r.unnamed); err != nil {
+			return fmt.Errorf("stopped; the last step is saved as %s, but not for a resume: %w", r.unnamed, err)
+		}
+	}
+	return ErrStopped
+}
+
+// warn tells of what the system refused, unless it was told already.
+func (r *Run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if r.Report.Warn != nil && !slices.Contains(r.warned, text) {
+		r.Report.Warn(text)
+	}
+	r.warned = append(r.warned, text)
+}
+
 // at is the moment that the trainer is at.
 func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
@@ -161,13 +194,25 @@ func (r *Run) save(t *Trainer) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Save(r.Folder.Checkpoints(), name, n); err != nil {
+	err = t.Save(r.Folder.Checkpoints(), name, n)
+	r.unnamed = ""
+	if errors.Is(err, checkpoint.ErrNotReplaced) {
+		r.unnamed = name
+		r.warn("%v: until a later save a resume goes on from there", err)
+	} else if err != nil {
 		return err
 	}
-	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep); err != nil {
-		return err
-	}
+	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
+// later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
+func (r *Run) prune() {
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep)
+	if r.unpruned = err != nil; r.unpruned {
+		r.warn("old checkpoints take room until they can be removed: %v", err)
+	}
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -310,11 +355,14 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", ErrStopped,
+			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(),
 				filepath.Join(r.Folder.Dir, record.FinalDir))
 		case err != nil:
 			return err
 		}
+	}
+	if r.unpruned {
+		r.prune()
 	}
 	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
 }

@@ -1,14 +1,17 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
@@ -35,6 +38,7 @@ func describeRun(w io.Writer, s *session.Session) {
 	line("run", "%s, %s of %s tokens (%d x %d, %s), seed %d", r.Method, view.Plural(int64(r.Steps()), "step", "steps"),
 		view.Count(r.TokensPerStep()), r.Batch.Batch, r.Batch.SeqLen,
 		view.Plural(int64(r.GradAccum), "micro-batch", "micro-batches"), r.Seed)
+	line("method", "%s", r.About())
 	line("memory", "%s", measure.DescribeStorage(r.Storage, r.Batch, r.Optimizer.TrainableBytes(r.Storage)))
 	line("device", "%s", dev.Name())
 	layouts, err := r.Layouts()
@@ -42,6 +46,12 @@ func describeRun(w io.Writer, s *session.Session) {
 		return // validated before
 	}
 	for i, x := range r.Stages {
+		if i > 0 && alike(x, r.Stages[i-1]) {
+			if i == len(r.Stages)-1 || !alike(x, r.Stages[i+1]) {
+				line("", "and so on to stage %d, of %s", i+1, view.Plural(int64(x.Steps), "step", "steps"))
+			}
+			continue
+		}
 		trains, frozen := layouts[i].Count()
 		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
 		line(fmt.Sprintf("stage %d", i+1),
@@ -49,12 +59,12 @@ func describeRun(w io.Writer, s *session.Session) {
 			view.Plural(int64(x.Layers), "layer", "layers"), view.Plural(int64(x.Steps), "step", "steps"),
 			view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(x),
 			view.Plural(int64(x.Entry.Warmup()), "step", "steps"), x.Decay)
-		if verbs := describeVerbs(r, x); i > 0 && len(verbs) > 0 {
+		if verbs := describeVerbs(r, x); len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
 	}
-	if len(r.Stages) > 1 {
-		line("", "%s; optimizer state and warm-up begin anew after growth", describeOutside(r))
+	if len(r.Stages) > 1 && layouts[len(layouts)-1].Blocks[0].Frozen {
+		line("", "%s", describeOutside(r))
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
 	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
@@ -64,35 +74,49 @@ func describeRun(w io.Writer, s *session.Session) {
 	}
 }
 
+// alike reports whether a stage only repeats the one before, as after ReLoRA's merges.
+func alike(s, before recipe.Stage) bool {
+	before.Steps = s.Steps
+	return reflect.DeepEqual(s, before)
+}
+
 // describeCourse says how the learning rate goes in a stage.
 func describeCourse(s recipe.Stage) string {
 	if s.Schedule == nil {
 		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
 	}
-	return fmt.Sprintf("%s to %.3g over %s", s.Schedule.Kind, s.LR,
-		view.Plural(int64(s.Schedule.Steps), "step", "steps"))
+	c := s.Schedule
+	text := fmt.Sprintf("%s to %.3g over %s", c.Kind, s.LR, view.Plural(int64(c.Steps), "step", "steps"))
+	switch c.Kind {
+	case optim.WSD:
+		text += fmt.Sprintf(", of which the last %d decay (%s)", c.Decay, c.Shape)
+	case optim.Jagged:
+		text += fmt.Sprintf(", warm-up %d, restarts every %d with a warm-up of %d", c.First, c.Every, c.Rewarm)
+	}
+	return text
 }
 
-// describeOutside says which parameters outside new layers and LoRA train on after stage 1, and which do not.
+// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which do not.
 func describeOutside(r recipe.Recipe) string {
 	var on, off []string
 	for _, x := range []struct {
 		name   string
 		trains bool
-	}{{"the embedding", r.TrainEmbedding}, {"the head", r.TrainHead}, {"the norms of old layers", r.TrainNorms}} {
+	}{{"the embedding", r.TrainEmbedding}, {"the head", r.TrainHead}, {"the norms of frozen layers", r.TrainNorms}} {
 		if x.trains {
 			on = append(on, x.name)
 		} else {
 			off = append(off, x.name)
 		}
 	}
+	const beside = "beside new layers and adapters "
 	switch {
 	case len(off) == 0:
-		return "after stage 1 " + listed(on) + " train on"
+		return beside + listed(on) + " train on"
 	case len(on) == 0:
-		return "after stage 1 " + listed(off) + " are frozen"
+		return beside + "nothing trains on: " + listed(off) + " are frozen"
 	}
-	return "after stage 1 " + listed(on) + " train on, frozen: " + listed(off)
+	return beside + listed(on) + " train on, and frozen is " + listed(off)
 }
 
 // listed is a list in prose.
@@ -108,13 +132,17 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 	for _, v := range s.Entry.Verbs {
 		text := v.Do
 		switch {
+		case v.Do == recipe.Rewarm: // is told as a warm-up
+			continue
+		case v.Do == recipe.Merge && v.Round != "":
+			text = fmt.Sprintf("merge (%s rounding)", v.Round)
 		case v.Do == recipe.Grow:
 			text = fmt.Sprintf("grow (%s, %s)", v.Operator, v.Position)
 		case v.Do == recipe.Wrap:
-			text = fmt.Sprintf("wrap (LoRA rank %d, alpha %g on %s; rate %.3g, decay %.3g)",
-				r.LoRA.Rank, r.LoRA.Alpha, strings.Join(r.LoRA.Targets, " "), s.LoRALR, s.LoRADecay)
+			text = fmt.Sprintf("wrap (LoRA rank %d, scale %.3g on %s; rate %.3g, decay %.3g)",
+				r.LoRA.Rank, r.LoRA.Scale(), strings.Join(r.LoRA.Targets, " "), s.LoRALR, s.LoRADecay)
 		case v.Do == recipe.Reset && v.Keep > 0:
-			text = fmt.Sprintf("reset (%s, keeping %g)", v.Params, v.Keep)
+			text = fmt.Sprintf("reset (%s, keeping %g by %s)", v.Params, v.Keep, cmp.Or(v.By, optim.ByMagnitude))
 		case v.Do == recipe.Reset && v.Params != recipe.AllParams:
 			text = fmt.Sprintf("reset (%s)", v.Params)
 		}

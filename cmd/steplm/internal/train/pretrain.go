@@ -44,26 +44,21 @@ type PretrainCmd struct {
 
 	DataFlags          `group:"Data"`
 	flags.StorageFlags `group:"Memory"`
+	OptimizerFlags     `group:"Optimizer"`
+	ScheduleFlags      `group:"Schedule"`
+	ReLoRAFlags        `group:"ReLoRA"`
 
 	flags.StepFlags `group:"STEP"`
 	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
-	Operator        string  `group:"STEP" default:"${operator}" help:"Growth operator: mean or copy."`
+	Operator        string  `group:"STEP" placeholder:"NAME" help:"Growth operator: mean of the neighbours, copy (of the lower one), copy_upper, stack (the whole stack again), zero (a copy that adds nothing at first) or random. Default: mean; with --method stack, stack."`
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
 
-	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
-	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
-	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
-	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
-	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
-	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
-	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
-	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
-	ClipNorm           float64   `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
-	Seed               uint64    `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
+	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
+	Rewarm             int     `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery       int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
 	Keep            int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`

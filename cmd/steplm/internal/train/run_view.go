@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage"
@@ -38,7 +39,7 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 
 func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Compiling: v.compiling,
-		Exported: v.exported}
+		Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
 }
 
 // begin shows that training begins, after so many steps.
