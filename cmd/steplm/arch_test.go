@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"model": {"steplm/wgsl", "steplm/wgsl/matmul", "steplm/wgsl/attention", "steplm/gpu",
 		"steplm/model/checkpoint"},
 	"model/advice":     {},
-	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/gpu"},
+	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/wgsl/matmul", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/export":     {"steplm/model", "steplm/model/checkpoint", "steplm/data/tokenizer"},
 	"data":             {"steplm/data/parquet", "steplm/data/text", "steplm/data/cache", "steplm/data/tokenizer"},

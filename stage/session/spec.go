@@ -70,13 +70,21 @@ type Method struct {
 	TrainNorms         bool     `json:"train_norms"`
 }
 
-// Optimizer is AdamW's settings.
+// Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
+// their names are those of optim's settings, and an optimizer that has none of the name refuses it.
 type Optimizer struct {
-	Beta1       float64   `json:"beta1"`
-	Beta2       float64   `json:"beta2"`
-	Eps         float64   `json:"eps"`
-	ClipNorm    float64   `json:"clip_norm"`
-	WeightDecay []float64 `json:"weight_decay"` // of all stages or of each
+	Name            string    `json:"name" option:"optimizer"`
+	Beta1           *float64  `json:"beta1,omitempty"`
+	Beta2           *float64  `json:"beta2,omitempty"`
+	Eps             *float64  `json:"eps,omitempty"`
+	Momentum        *float64  `json:"momentum,omitempty"`
+	ProjectionRank  *int      `json:"projection_rank,omitempty"`
+	ProjectionEvery *int      `json:"projection_every,omitempty"`
+	UpdateScale     *float64  `json:"update_scale,omitempty"`
+	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdamRate        *float64  `json:"adam_rate,omitempty"`
+	ClipNorm        float64   `json:"clip_norm"`
+	WeightDecay     []float64 `json:"weight_decay"` // of all stages or of each
 }
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
@@ -85,7 +93,7 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr"` // of all stages or of each
+	LR         []float64 `json:"lr,omitempty"` // of all stages or of each; none: as the optimizer was published
 	Name       string    `json:"name" option:"schedule"`
 	Warmup     int       `json:"warmup"` // steps; below 0: 5 % of the stage's
 	Rewarm     int       `json:"rewarm"` // likewise
@@ -129,8 +137,8 @@ func Default() Spec {
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer: Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1,
+		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Name: "cosine", Warmup: -1, Rewarm: -1,
 			MinLRRatio: 0.1, Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768},

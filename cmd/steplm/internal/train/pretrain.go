@@ -50,7 +50,7 @@ type PretrainCmd struct {
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 
-	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
+	LR                 []float64 `placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo and apollo-mini 0.01, muon 0.02."`
 	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
 	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
@@ -58,11 +58,18 @@ type PretrainCmd struct {
 	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
 	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
 	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
-	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
-	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
-	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
-	ClipNorm           float64   `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
-	Seed               uint64    `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
+
+	flags.OptimizerFlags `group:"Optimizer"`
+	Beta1                *float64 `name:"beta1" group:"Optimizer" placeholder:"B" help:"Adam's first beta. Default: the optimizer's published one, of AdamW 0.9."`
+	Beta2                *float64 `name:"beta2" group:"Optimizer" placeholder:"B" help:"Adam's second beta. Default: the published one, of AdamW 0.95."`
+	Eps                  *float64 `group:"Optimizer" placeholder:"E" help:"Adam's epsilon. Default: the published one, of AdamW 1e-8."`
+	Momentum             *float64 `group:"Optimizer" placeholder:"B" help:"Momentum of muon's linears or of scale's head. Default: the published one, 0.95 or 0.9."`
+	UpdateScale          *float64 `group:"Optimizer" placeholder:"X" help:"What scales apollo's updates, by its root. Default: 1, of apollo-mini 128."`
+	NormRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of scale's norms. Default: 20."`
+	AdamRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
+
+	ClipNorm float64 `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
+	Seed     uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
 	Keep       int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
