@@ -13,6 +13,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -26,7 +27,9 @@ type Run struct {
 	Keep       int         // checkpoints kept; 0: all
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
-	Report     Report
+	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
+	Reducer reduce.Reducer
+	Report  Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 }
@@ -49,7 +52,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash = r.Folder.hash
+	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
 }
 
@@ -74,6 +77,7 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
+	t.Reducer = r.Reducer
 	if err := r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}

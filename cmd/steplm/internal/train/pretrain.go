@@ -50,14 +50,14 @@ type PretrainCmd struct {
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 
-	LR                 []float64 `placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo and apollo-mini 0.01, muon 0.02."`
-	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
+	LR                 []float64 `group:"Optimizer" placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo and apollo-mini 0.01, muon 0.02."`
+	WeightDecay        []float64 `group:"Optimizer" default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
 	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
-	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
+	Schedule           string    `group:"Optimizer" default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
+	Warmup             int       `group:"Optimizer" default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
 	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
-	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
+	MinLRRatio         float64   `group:"Optimizer" name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
 
 	flags.OptimizerFlags `group:"Optimizer"`
 	Beta1                *float64 `name:"beta1" group:"Optimizer" placeholder:"B" help:"Adam's first beta. Default: the optimizer's published one, of AdamW 0.9."`
@@ -68,7 +68,7 @@ type PretrainCmd struct {
 	NormRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of scale's norms. Default: 20."`
 	AdamRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
 
-	ClipNorm float64 `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
+	ClipNorm float64 `group:"Optimizer" default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
 	Seed     uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
