@@ -127,6 +127,9 @@ func (r Recipe) Validate() error {
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
 		return err
 	}
+	if err := r.Optimizer.Fits(r.Model); err != nil {
+		return err
+	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
 	}
