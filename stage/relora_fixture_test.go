@@ -142,8 +142,10 @@ func TestReLoRAOfAnotherProgram(t *testing.T) {
 func TestReLoRAFixtureNotices(t *testing.T) {
 	f := readReLoRA(t)
 	for name, spoil := range map[string]func(*recipe.Recipe){
-		"nothing is merged": func(r *recipe.Recipe) { edit(r, 2,
-			func(v []recipe.Verb) []recipe.Verb { return v[2:] }) },
+		"nothing is merged": func(r *recipe.Recipe) {
+			edit(r, 2,
+				func(v []recipe.Verb) []recipe.Verb { return v[2:] })
+		},
 		"all moments are reset": func(r *recipe.Recipe) {
 			edit(r, 2, func(v []recipe.Verb) []recipe.Verb { v[2].Keep = 0; return v })
 		},

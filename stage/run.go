@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"steplm/gpu"
@@ -13,6 +14,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -26,9 +28,16 @@ type Run struct {
 	Keep       int         // checkpoints kept; 0: all
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
-	Report     Report
+	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
+	Reducer reduce.Reducer
+	Report  Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
+
+	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
+	warned  []string // what Warn heard
+	// unpruned says that something old could not be removed.
+	unpruned bool
 }
 
 // Report hears what happens; nil functions are not called.
@@ -37,6 +46,8 @@ type Report struct {
 	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored.
 	Evaluating func(task string, tokens int64)
+	// Warn hears, once, of what the system refused and the run goes on without.
+	Warn func(text string)
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -49,7 +60,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash = r.Folder.hash
+	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
 }
 
@@ -74,6 +85,7 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
+	t.Reducer = r.Reducer
 	if err := r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
@@ -85,6 +97,9 @@ func (r *Run) Resume(ctx context.Context) error {
 
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
+	if err := r.Folder.NoLock; err != nil {
+		r.warn("nothing keeps another process out of %s: %v", r.Folder.Dir, err)
+	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	saved, evaluated := t.step, -1
@@ -95,7 +110,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			return ErrStopped
+			return r.stopped()
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -128,6 +143,25 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
+// stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
+func (r *Run) stopped() error {
+	if r.unnamed != "" {
+		if err := checkpoint.SetLatest(r.Folder.Checkpoints(), r.unnamed); err != nil {
+			return fmt.Errorf("stopped; the last step is saved as %s, but not for a resume: %w", r.unnamed, err)
+		}
+	}
+	return ErrStopped
+}
+
+// warn tells of what the system refused, unless it was told already.
+func (r *Run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if r.Report.Warn != nil && !slices.Contains(r.warned, text) {
+		r.Report.Warn(text)
+	}
+	r.warned = append(r.warned, text)
+}
+
 // at is the moment that the trainer is at.
 func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
@@ -151,13 +185,25 @@ func (r *Run) save(t *Trainer) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Save(r.Folder.Checkpoints(), name, n); err != nil {
+	err = t.Save(r.Folder.Checkpoints(), name, n)
+	r.unnamed = ""
+	if errors.Is(err, checkpoint.ErrNotReplaced) {
+		r.unnamed = name
+		r.warn("%v: until a later save a resume goes on from there", err)
+	} else if err != nil {
 		return err
 	}
-	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep); err != nil {
-		return err
-	}
+	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
+// later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
+func (r *Run) prune() {
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep)
+	if r.unpruned = err != nil; r.unpruned {
+		r.warn("old checkpoints take room until they can be removed: %v", err)
+	}
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -233,7 +279,7 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {
-			return ErrStopped
+			return r.stopped()
 		}
 		return err
 	}
@@ -250,6 +296,9 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		if err := d.Commit(); err != nil {
 			return err
 		}
+	}
+	if r.unpruned {
+		r.prune()
 	}
 	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
 }

@@ -46,7 +46,8 @@ type Data struct {
 	Dedupe     bool     `json:"dedupe,omitempty"`
 	Holdout    float64  `json:"holdout,omitempty"` // share of the documents kept apart
 	SkipBad    bool     `json:"skip_bad,omitempty"`
-	Shards     int      `json:"shards,omitempty"` // of what the hub has, the first so many; 0: all
+	MaxLine    int64    `json:"max_line,omitempty" resume:"free"` // bytes; 0: data.DefaultMaxLine
+	Shards     int      `json:"shards,omitempty"`                 // of what the hub has, the first so many; 0: all
 	Stream     bool     `json:"stream,omitempty" resume:"free"`
 	Cache      string   `json:"cache,omitempty" resume:"free"`   // of tokens; "": the user's
 	Workers    int      `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core

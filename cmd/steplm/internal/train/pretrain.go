@@ -43,6 +43,9 @@ type PretrainCmd struct {
 
 	DataFlags          `group:"Data"`
 	flags.StorageFlags `group:"Memory"`
+	OptimizerFlags     `group:"Optimizer"`
+	ScheduleFlags      `group:"Schedule"`
+	ReLoRAFlags        `group:"ReLoRA"`
 
 	flags.StepFlags `group:"STEP"`
 	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
@@ -51,26 +54,10 @@ type PretrainCmd struct {
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
 
-	MergeEvery  *int    `group:"ReLoRA" placeholder:"R" help:"Steps between merges. Default: a quarter of the run."`
-	MergeKeep   float64 `group:"ReLoRA" default:"${merge_keep}" placeholder:"SHARE" help:"Share of the adapters' moments that a merge keeps. Default: ${default}."`
-	MergeKeepBy string  `group:"ReLoRA" default:"${merge_keep_by}" enum:"magnitude,each_magnitude,random" help:"Which: ${enum}; magnitude is the first moment's, each_magnitude each one's, as ReLoRA's program has it. Default: ${default}."`
-
-	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
-	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
-	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `placeholder:"NAME" help:"Learning-rate schedule: cosine (with --method relora, with its restarts), linear, constant, or wsd (warm-up, stable, decay). Default: cosine; with --method stack, wsd."`
-	ScheduleOver       string    `placeholder:"SPAN" help:"What one schedule spans: each stage or the run. Default: stage; with wsd or --method stack, run."`
-	DecayShare         float64   `default:"${decay_share}" placeholder:"SHARE" help:"Share of a wsd schedule, at its end, in which it decays. Default: ${default}."`
-	DecayShape         string    `default:"${decay_shape}" enum:"linear,1-sqrt,cosine" help:"How wsd decays: ${enum}. Default: ${default}."`
-	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
-	MinLRRatio         *float64  `name:"min-lr-ratio" placeholder:"RATIO" help:"Where the schedule ends, relative to its peak. Default: 0.1 of cosine, 0 of linear and wsd."`
-	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
-	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
-	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
-	ClipNorm           float64   `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
-	Seed               uint64    `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
+	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
+	Rewarm             int     `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
 	Keep       int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`

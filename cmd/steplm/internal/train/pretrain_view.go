@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
@@ -148,7 +149,15 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 }
 
 func (v *runView) report() stage.Report {
-	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating}
+	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Warn: v.warn}
+}
+
+// warn prints beside the bars.
+func (v *runView) warn(text string) {
+	if !v.json {
+		v.clear()
+	}
+	flags.SessionUI(v.json).Warn(text)
 }
 
 func (v *runView) step(m record.Metrics) {
