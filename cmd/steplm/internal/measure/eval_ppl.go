@@ -3,8 +3,8 @@ package measure
 import (
 	"context"
 	"fmt"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
@@ -112,14 +112,14 @@ func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
 func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
 	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
-	start := time.Now()
+	start := clock.Now()
 	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
 	o.Progress = func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
 		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
-			float64(tokens)/time.Since(start).Seconds()))
+			float64(tokens)/clock.Since(start).Seconds()))
 		p.Set(int64(share * shareUnits))
 	}
 	return task.Run(ctx, m, o)
