@@ -3,8 +3,8 @@ package measure
 import (
 	"context"
 	"fmt"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
@@ -112,13 +112,13 @@ func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
 func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
 	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
-	start := time.Now()
+	start := clock.Now()
 	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
 	o.Progress = func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		rate := view.Rate(float64(tokens) / time.Since(start).Seconds())
+		rate := view.Rate(float64(tokens) / clock.Since(start).Seconds())
 		p.Say(view.Item{Long: rate + " tokens/s", Short: rate + "/s"}, view.Item{Long: view.Count(tokens) + " tokens"})
 		p.Set(int64(share * shareUnits))
 	}
