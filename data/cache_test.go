@@ -36,10 +36,10 @@ func (h hashed) VocabSize() int {
 // difficult is shards with filters, nulls, repeated and damaged rows.
 func difficult(t testing.TB) *Shards {
 	t.Helper()
-	dir, _ := mixed(t)
+	dir, _ := datatest.Mixed(t)
 	datatest.WriteColumn(t, filepath.Join(dir, "nulls.parquet"),
 		append([]string{datatest.Null, datatest.Null}, append(datatest.Texts("null", 20), datatest.Null)...))
-	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
+	datatest.DamageGroup(t, filepath.Join(dir, "0.parquet"), 4)
 	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Filter: Filter{Dedupe: true, MaxChars: 120, Holdout: 0.1}})
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestDamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := read(); err == nil || !strings.Contains(err.Error(), path) ||
-				!strings.Contains(err.Error(), "steplm data tokenize") {
+				!errors.Is(err, cache.ErrDamaged) || !strings.Contains(err.Error(), "tokenize the data again") {
 				t.Fatalf("byte %d %s: error %v", i, what, err)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 // The same rows give the same documents, counts and, unshuffled, batches as
 // Parquet's, with every filter.
 func TestLinesAreReadAsParquetIs(t *testing.T) {
-	parquet, rows := mixed(t)
+	parquet, rows := datatest.Mixed(t)
 	two := 2.0
 	for _, suffix := range []string{"", ".gz", ".zst"} {
 		dir := t.TempDir()

@@ -321,7 +321,7 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.WriteHF(dir, nil, nil); err != nil {
+			if err := m.writeHF(dir, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := dir.Commit(); err != nil {

@@ -28,7 +28,7 @@ const (
 type Lines struct{ Compression }
 
 func (k Lines) Scan(path string, o shard.Ask) (shard.Layout, error) {
-	l, err := k.scan(path, o)
+	l, err := k.scan(path, o.Longest(), func(line []byte) error { return firstLine(line, o) })
 	if err != nil {
 		if !errors.As(err, new(shard.ReadError)) && !errors.As(err, new(shard.Request)) {
 			err = shard.Damage{Err: err}
@@ -38,7 +38,8 @@ func (k Lines) Scan(path string, o shard.Ask) (shard.Layout, error) {
 	return l, nil
 }
 
-func (k Lines) scan(path string, o shard.Ask) (l shard.Layout, err error) {
+// scan reads a file of lines of so many bytes at most, and has the first one checked.
+func (k Lines) scan(path string, most int64, check func(first []byte) error) (l shard.Layout, err error) {
 	var start, at, lines int64
 	cut := func() {
 		l.Add(lines)
@@ -46,13 +47,13 @@ func (k Lines) scan(path string, o shard.Ask) (l shard.Layout, err error) {
 		start, lines = at, 0
 	}
 	hash := sha256.New()
-	r := lineReader{path: path, compression: k.Compression, most: o.Longest(), hash: hash, skip: true}
+	r := lineReader{path: path, compression: k.Compression, most: most, hash: hash, skip: true}
 	first := false // whether the first line was looked at
 	err = r.each(func(line []byte, size int64) error {
 		l.Longest = max(l.Longest, size)
 		if at == 0 && line != nil {
 			first = true
-			if err := firstLine(line, o); err != nil {
+			if err := check(line); err != nil {
 				return fmt.Errorf("line 1: %w", err)
 			}
 		}
@@ -67,8 +68,8 @@ func (k Lines) scan(path string, o shard.Ask) (l shard.Layout, err error) {
 		return l, err
 	}
 	if at > 0 && !first {
-		r = lineReader{path: path, compression: k.Compression, most: o.Longest(), longest: l.Longest}
-		err = r.each(func(line []byte, _ int64) error { return cmp.Or(firstLine(line, o), errEnough) })
+		r = lineReader{path: path, compression: k.Compression, most: most, longest: l.Longest}
+		err = r.each(func(line []byte, _ int64) error { return cmp.Or(check(line), errEnough) })
 		if err != errEnough {
 			return l, fmt.Errorf("line 1: %w", err)
 		}

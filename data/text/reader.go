@@ -56,7 +56,8 @@ func (l lineReader) each(do func(line []byte, size int64) error) error {
 	for n := int64(1); ; n++ {
 		line, size, err := l.next(r, &long)
 		if err == errLong {
-			return fmt.Errorf("line %d is longer than the %d bytes that are allowed", n, l.most)
+			return fmt.Errorf("line %d is longer than the %d bytes that are allowed; allow longer ones, or split it", n,
+				l.most)
 		}
 		if err != nil && err != io.EOF {
 			return firstOf(disk.err, fmt.Errorf("after %d lines: %w", n-1, err))

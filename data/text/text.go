@@ -102,7 +102,8 @@ func (c Compression) copy(to io.Writer, path string, most int64) (n, size int64,
 	case err != nil:
 		return 0, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
 	case n > most:
-		return 0, 0, sum, fmt.Errorf("a text of more than the %d bytes that are allowed; split the file", most)
+		return 0, 0, sum,
+			fmt.Errorf("a text of more than the %d bytes that are allowed; allow longer ones, or split it", most)
 	}
 	info, err := f.Stat()
 	if err != nil {

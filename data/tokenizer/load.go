@@ -12,6 +12,7 @@ import (
 	"steplm/data/tokenizer/internal/part"
 	"steplm/data/tokenizer/internal/runes"
 	"steplm/data/tokenizer/internal/subword"
+	"steplm/disk"
 )
 
 // Load reads a tokenizer: a Hugging Face tokenizer.json, a SentencePiece .model, or a directory that holds a
@@ -157,11 +158,11 @@ func writeWhole(path string, content []byte) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := disk.Synced(f.Sync()); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return disk.Rename(f.Name(), path)
 }

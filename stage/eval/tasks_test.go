@@ -167,7 +167,7 @@ func TestTaskErrors(t *testing.T) {
 		"missing":                    {"wikitext", missing, tokenizer, true, missing},
 		"missing text":               {"text", missing, tokenizer, true, missing},
 		"missing rows":               {"documents", missing, tokenizer, true, missing},
-		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, false, "empty"},
+		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, true, "empty.raw"},
 		"empty Parquet":              {"wikitext", writeFile(t, "a.parquet", ""), tokenizer, true, "a.parquet"},
 		"Parquet cut short":          {"wikitext", writeFile(t, "b.parquet", cut), tokenizer, true, "b.parquet"},
 		"Parquet cut short, no name": {"wikitext", writeFile(t, "shard", cut), tokenizer, true, "shard"},

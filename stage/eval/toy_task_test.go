@@ -106,7 +106,7 @@ func TestScoreContinuation(t *testing.T) {
 	for want, c := range map[string][2][]uint32{
 		"0 tokens after a prompt of 2": {{3, 1}, {}},
 		"2 tokens after a prompt of 0": {{}, {3, 1}},
-		"7 tokens do not fit":          {{1, 2, 3}, {4, 5, 6, 0}},
+		"8 tokens do not fit":          {{1, 2, 3}, {4, 5, 6, 0, 1}},
 	} {
 		if _, err := ScoreContinuation(m, c[0], c[1]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", c, err, want)

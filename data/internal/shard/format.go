@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"sort"
+
+	"steplm/data/inspect"
 )
 
 // TextColumn is the column that is read where no other is asked for.
@@ -33,6 +35,8 @@ type Format interface {
 	// Open opens a file that was scanned before. One that has changed since is an
 	// error, there or when its rows are read.
 	Open(path string, o Ask, known Layout) (File, error)
+	// Inspect adds up what a file holds, asked for or not.
+	Inspect(path string, in *inspect.Inspector) error
 }
 
 // Layout is what a scan learns of a file.

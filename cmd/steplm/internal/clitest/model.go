@@ -8,6 +8,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 )
 
 // Text is something for a small tokenizer and a small model.
@@ -33,7 +34,7 @@ func RandomModel(t *testing.T, vocab int) string {
 	if err := m.Init(1, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.WriteHF(d, nil, nil); err != nil {
+	if err := (export.HuggingFace{}).Write(d, m, export.Text{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Commit(); err != nil {

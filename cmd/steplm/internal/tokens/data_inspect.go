@@ -9,13 +9,13 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
-	"steplm/data/parquet"
+	"steplm/data/inspect"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 )
 
 type dataInspectCmd struct {
-	Path      string `arg:"" help:"Parquet files: a directory, a glob or a file."`
+	Path      string `arg:"" help:"Parquet, JSON Lines or text files: a directory, a glob or a file."`
 	Column    string `name:"text-column" default:"text" placeholder:"NAME" help:"The text's column. Default: ${default}."`
 	Documents int64  `default:"100000" placeholder:"N" help:"Rows to read, rounded up to whole row groups; 0: all. Default: ${default}."`
 	First     int    `default:"3" placeholder:"N" help:"First texts to show. Default: ${default}."`
@@ -28,7 +28,7 @@ func (c *dataInspectCmd) Run() error {
 	if c.Documents < 0 || c.First < 0 {
 		return flags.Usagef("--documents %d and --first %d must be 0 or more", c.Documents, c.First)
 	}
-	o := parquet.InspectOptions{Column: c.Column, Documents: c.Documents, First: c.First}
+	o := inspect.Options{Column: c.Column, Documents: c.Documents, First: c.First}
 	if c.Tokenizer != "" {
 		tok, err := tokenizer.Load(c.Tokenizer)
 		if err != nil {
@@ -47,7 +47,7 @@ func (c *dataInspectCmd) Run() error {
 	return nil
 }
 
-func printInspection(in *parquet.Inspection) {
+func printInspection(in *inspect.Inspection) {
 	w := os.Stdout
 	fmt.Fprintf(w, "%d files, %s rows in %s row groups, %s\n\n", len(in.Files), view.Count(in.Rows),
 		view.Count(int64(in.RowGroups)), gpu.Bytes(in.Bytes))
@@ -67,7 +67,11 @@ func printInspection(in *parquet.Inspection) {
 		if k.Files < len(in.Files) {
 			name += fmt.Sprintf(" (%d files)", k.Files)
 		}
-		columns = append(columns, []string{name, k.Type, strings.Join(k.Codecs, " "), gpu.Bytes(k.Compressed),
+		compressed := "-" // where columns are not stored by themselves
+		if k.Compressed > 0 {
+			compressed = gpu.Bytes(k.Compressed)
+		}
+		columns = append(columns, []string{name, k.Type, strings.Join(k.Codecs, " "), compressed,
 			gpu.Bytes(k.Uncompressed)})
 	}
 	view.Table(w, 3, columns)
@@ -76,7 +80,7 @@ func printInspection(in *parquet.Inspection) {
 		gpu.Bytes(in.TextBytes), view.Count(in.Nulls))
 	for _, d := range []struct {
 		what string
-		*parquet.Distribution
+		*inspect.Distribution
 	}{{"characters per document", in.Characters}, {"tokens per document", in.Tokens}, {data.ScoreColumn, in.Scores}} {
 		if d.Distribution != nil {
 			fmt.Fprintf(w, "\n%s: mean %.4g, from %.4g to %.4g\n", d.what, d.Mean(), d.Min, d.Max)
@@ -119,7 +123,7 @@ const (
 )
 
 // histogram is a row per bin with a bar.
-func histogram(d parquet.Distribution) [][]string {
+func histogram(d inspect.Distribution) [][]string {
 	most := int64(1)
 	for _, b := range d.Bins {
 		most = max(most, b.Count)

@@ -9,7 +9,7 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
-	"steplm/data/parquet"
+	"steplm/data/inspect"
 )
 
 func TestDataInspect(t *testing.T) {
@@ -34,7 +34,7 @@ func TestDataInspect(t *testing.T) {
 		t.Errorf("printed\n%s", out)
 	}
 
-	var in parquet.Inspection
+	var in inspect.Inspection
 	if err := json.Unmarshal([]byte(clitest.Succeed(t, "", "data", "inspect", dir, "--json", "--first", "1",
 		"--documents",
 		"5")), &in); err != nil {
@@ -59,4 +59,29 @@ func TestDataInspectWithoutText(t *testing.T) {
 			t.Errorf("no %q in\n%s", part, out)
 		}
 	}
+}
+
+// JSON Lines are inspected as Parquet is.
+func TestDataInspectLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json.gz")
+	datatest.WritePacked(t, path, `{"text":"one","score":1.5,"language":"en"}`+"\n"+
+		`{"text":"two","score":NaN}`+"\n")
+	out := clitest.Succeed(t, "", "data", "inspect", path)
+	for _, part := range []string{"1 files, 2 rows", "gzip", "string", "number",
+		"2 of 2 rows read: 6 B of text, 0 null",
+		"score: mean 1.5", "en", "text 2: two"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("no %q in\n%s", part, out)
+		}
+	}
+}
+
+// The longest line that is read is bounded by a flag.
+func TestDataTokenizeMaxLine(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	datatest.WritePacked(t, path, `{"text":"`+strings.Repeat("x", 3000)+`"}`+"\n")
+	args := []string{"data", "tokenize", path, "--tokenizer", m.Tokenizer, "--cache", t.TempDir()}
+	clitest.Fail(t, 1, []string{"line 1 is longer than the 2048 bytes"}, append(args, "--max-line", "2KiB")...)
+	clitest.Succeed(t, "", append(args, "--max-line", "4KiB")...)
 }

@@ -1,6 +1,7 @@
-package session
+package export
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -103,11 +104,14 @@ func tokenizerFiles(t *tokenizer.Tokenizer, ids *model.SpecialIDs, maxLength int
 		name  string
 		value any
 	}{{"tokenizer_config.json", config}, {"special_tokens_map.json", config.specialTokens}} {
-		text, err := json.MarshalIndent(x.value, "", "  ")
-		if err != nil {
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false) // <|endoftext|> as people write it
+		e.SetIndent("", "  ")
+		if err := e.Encode(x.value); err != nil {
 			return nil, fmt.Errorf("%s: %w", x.name, err)
 		}
-		files = append(files, textFile{x.name, append(text, '\n')})
+		files = append(files, textFile{x.name, text.Bytes()})
 	}
 	return files, nil
 }

@@ -2,8 +2,9 @@
 
 Usage: python check_export.py FOLDER
 
-Run with transformers 4.51.x and with 5.24.x (and torch); TestExportInTransformers compares what they print with the
-goldens beside this file, which are made by `STEPLM_PYTHON=... go test ./stage/session -run InTransformers -update`.
+Run with transformers 4.51 and with 5.24 (and torch). TestExportInTransformers runs it where STEPLM_TRANSFORMERS names
+two Pythons that have these, the older first, as /a/bin/python:/b/bin/python, and says how the goldens beside this file
+are made.
 """
 
 import json
@@ -27,7 +28,8 @@ def main(folder):
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     one = tokenizer(texts[0], return_tensors="pt")
     long = model.generate(**one)  # as far as generation_config.json lets it
-    eos = model.generate(**one, max_new_tokens=1, forced_eos_token_id=None)
+    together = model.generate(**tokenizer(texts[:2], return_tensors="pt", padding=True, padding_side="left"),
+                              max_new_tokens=4)
     with torch.no_grad():
         logits = model(**one).logits[0, -1]
     print(json.dumps({
@@ -46,11 +48,9 @@ def main(folder):
         "mask": batch["attention_mask"].tolist(),
         "back": [tokenizer.decode(ids, skip_special_tokens=True) for ids in batch["input_ids"]],
         "generated": long.shape[1],
-        "ended": bool(long[0, -1] == model.generation_config.eos_token_id) or long.shape[1],
-        "one_more": eos.shape[1] - one["input_ids"].shape[1],
+        "together": together.shape[1],
         "best": int(logits.argmax()),
-        "logit": round(float(logits.max()), 3),
-    }, indent=1, sort_keys=True))
+    }, sort_keys=True))
 
 
 main(sys.argv[1])
