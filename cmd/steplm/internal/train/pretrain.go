@@ -50,7 +50,7 @@ type PretrainCmd struct {
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 
-	LR                 []float64 `group:"Optimizer" placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo and apollo-mini 0.01, muon 0.02."`
+	LR                 []float64 `group:"Optimizer" placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo, apollo-mini, fira and galore 0.01, muon 0.02."`
 	WeightDecay        []float64 `group:"Optimizer" default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
 	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
@@ -64,7 +64,7 @@ type PretrainCmd struct {
 	Beta2                *float64 `name:"beta2" group:"Optimizer" placeholder:"B" help:"Adam's second beta. Default: the published one, of AdamW 0.95."`
 	Eps                  *float64 `group:"Optimizer" placeholder:"E" help:"Adam's epsilon. Default: the published one, of AdamW 1e-8."`
 	Momentum             *float64 `group:"Optimizer" placeholder:"B" help:"Momentum of muon's linears or of scale's head. Default: the published one, 0.95 or 0.9."`
-	UpdateScale          *float64 `group:"Optimizer" placeholder:"X" help:"What scales apollo's updates, by its root. Default: 1, of apollo-mini 128."`
+	UpdateScale          *float64 `group:"Optimizer" placeholder:"X" help:"What scales updates: of galore and fira, by default 0.25; its root those of apollo, 1, and apollo-mini, 128."`
 	NormRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of scale's norms. Default: 20."`
 	AdamRate             *float64 `group:"Optimizer" placeholder:"X" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
 
