@@ -3,14 +3,14 @@ package model
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"steplm/disk"
 )
 
 const configName = "config.json"
@@ -151,7 +151,7 @@ func (f hfConfig) supported() error {
 // configFile finds config.json where a directory was named.
 func configFile(path string) (string, error) {
 	stat, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if disk.Missing(err) {
 		return "", fmt.Errorf("%s: there is no such model configuration: %w", path, err)
 	}
 	if err != nil {

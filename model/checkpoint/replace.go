@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"steplm/disk"
 )
 
 // Replace writes a file that lies beside what a directory lists, whole or not at all: a reader sees the old content or
@@ -19,13 +21,13 @@ func Replace(path string, content []byte) error {
 		}
 		temporary = f.Name()
 		_, err = f.Write(content)
-		if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		if err = errors.Join(err, f.Chmod(0o644), disk.Synced(f.Sync()), f.Close()); err != nil {
 			return err
 		}
-		return os.Rename(temporary, path)
+		return disk.Rename(temporary, path)
 	}()
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = disk.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		if temporary != "" {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,6 +97,11 @@ func (m Method) set(o *recipe.Options) error {
 	}
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = m.TrainEmbedding, m.TrainHead, m.TrainNorms
 	o.GrowAt, o.Operator, o.Position = m.GrowAt, m.Operator, m.Position
+	o.LoRA.RankStabilized, o.NoLoRA, o.NoFreeze, o.State = m.RankStabilized, m.NoLoRA, m.NoFreeze, m.GrownState
+	o.WarmStart, o.MergeEvery, o.MergeKeep, o.MergeKeepBy = m.WarmStart, m.MergeEvery, m.MergeKeep, m.MergeKeepBy
+	if o.MergeKeepBy == optim.ByMagnitude { // as recipes have the default
+		o.MergeKeepBy = ""
+	}
 	o.LoRALR, o.LoRADecay, o.KeepLoRA = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
 	return nil
 }
@@ -125,9 +131,25 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
 		o.LR = []float64{lr}
 	}
-	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm,
-		s.Schedule.MinLRRatio
-	return o, nil
+	return o, s.setCourse(&o)
+}
+
+// setCourse writes the learning rate's course into options.
+func (s Spec) setCourse(o *recipe.Options) error {
+	m, err := recipe.FindMethod(s.Method.Name)
+	if err != nil {
+		return err
+	}
+	c := s.Schedule
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	if o.Schedule == optim.Jagged {
+		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
+	}
+	o.Over, o.DecayShare, o.DecayShape, o.MinRatio = c.Over, c.DecayShare, c.DecayShape, optim.MinRatio(o.Schedule)
+	if c.MinLRRatio != nil {
+		o.MinRatio = *c.MinLRRatio
+	}
+	return nil
 }
 
 // steps is the run's length: as it is given, or as many as its tokens fill, of so many in each step.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
 
@@ -58,7 +59,7 @@ type Method struct {
 	Stages             *int     `json:"stages,omitempty"`
 	Split              string   `json:"split,omitempty"` // layers of each stage, or recipe.SplitPaper, recipe.SplitReal
 	GrowAt             float64  `json:"grow_at"`
-	Operator           string   `json:"operator"`
+	Operator           string   `json:"operator,omitempty"` // "": the method's
 	Position           string   `json:"position"`
 	Rank               *int     `json:"rank,omitempty"`
 	Alpha              *float64 `json:"alpha,omitempty"`
@@ -69,6 +70,14 @@ type Method struct {
 	TrainEmbedding     bool     `json:"train_embedding"`
 	TrainHead          bool     `json:"train_head"`
 	TrainNorms         bool     `json:"train_norms"`
+	RankStabilized     bool     `json:"rank_stabilized,omitempty"`
+	NoLoRA             bool     `json:"no_lora,omitempty"`
+	NoFreeze           bool     `json:"no_freeze,omitempty"`
+	GrownState         string   `json:"grown_state,omitempty"` // of the optimizer; "": the method's
+	WarmStart          *float64 `json:"warm_start,omitempty"`  // share of the steps; the method's
+	MergeEvery         *int     `json:"merge_every,omitempty"` // steps; a quarter of the run
+	MergeKeep          float64  `json:"merge_keep"`            // share of LoRA's moments
+	MergeKeepBy        string   `json:"merge_keep_by"`         // one of optim.KeptBy
 }
 
 // Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
@@ -94,11 +103,14 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr,omitempty"` // of all stages or of each; none: as the optimizer was published
-	Name       string    `json:"name" option:"schedule"`
-	Warmup     int       `json:"warmup"` // steps; below 0: 5 % of the stage's
-	Rewarm     int       `json:"rewarm"` // likewise
-	MinLRRatio float64   `json:"min_lr_ratio"`
+	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as the optimizer was published
+	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
+	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
+	DecayShare float64   `json:"decay_share"`                      // of a wsd course
+	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
+	Warmup     int       `json:"warmup"`                           // steps; below 0: 5 % of the stage's
+	Rewarm     int       `json:"rewarm"`                           // likewise
+	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
 	Seed       uint64    `json:"seed"`
 }
 
@@ -119,7 +131,9 @@ type Evaluation struct {
 	Validation string `json:"validation,omitempty" resume:"free"`
 	Wikitext   string `json:"wikitext,omitempty" resume:"free"`
 	EvalEvery  int    `json:"eval_every,omitempty" resume:"free"`
-	EvalTokens int64  `json:"eval_tokens" resume:"free"`
+	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
+	// FinalEvalTokens are scored of each set at the end; 0: none.
+	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
 }
 
 // Output is where the run is kept, and how often it is saved.
@@ -134,15 +148,16 @@ func Default() Spec {
 	return Spec{
 		Data: Data{TextColumn: "text"},
 		Method: Method{
-			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper",
+			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
+			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
 		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Name: "cosine", Warmup: -1, Rewarm: -1,
-			MinLRRatio: 0.1, Seed: 1},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Warmup: -1, Rewarm: -1,
+			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
-		Evaluation: Evaluation{EvalTokens: 32768},
+		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
 }
