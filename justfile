@@ -9,6 +9,8 @@ export CGO_ENABLED := "1"
 # `test` names lavapipe's adapter, so that it computes the same beside a GPU; macOS and Windows have none.
 lavapipe := if os() == "linux" { "llvmpipe" } else { "" }
 
+swiftshader := "/usr/lib/chromium/vk_swiftshader_icd.json"
+
 staticcheck := "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 
 # list the recipes
@@ -37,6 +39,11 @@ test-host *args:
 # run the tests that use a device, on the GPU (or on the adapter that STEPLM_DEVICE names)
 test-gpu *args: setup
     STEPLM_GPU=require go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./model/...
+
+# run the tests of the device, of kernels and of training on a third Vulkan driver, Chromium's SwiftShader (Debian)
+test-swiftshader *args: (setup "swiftshader")
+    STEPLM_GPU=require STEPLM_DEVICE=swiftshader VK_DRIVER_FILES={{ swiftshader }} VK_ICD_FILENAMES={{ swiftshader }} \
+        go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./stage
 
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")

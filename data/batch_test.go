@@ -57,3 +57,14 @@ func TestNewBatchSegments(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkNewBatch sorts 16 windows of 1024 ids.
+func BenchmarkNewBatch(b *testing.B) {
+	inputs := make([]uint32, 16*1024)
+	for i := range inputs {
+		inputs[i] = uint32(mix(uint64(i)) % 32000)
+	}
+	for b.Loop() {
+		NewBatch(inputs, inputs)
+	}
+}

@@ -2,8 +2,10 @@ package data
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,10 +36,10 @@ func (h hashed) VocabSize() int {
 // difficult is shards with filters, nulls, repeated and damaged rows.
 func difficult(t testing.TB) *Shards {
 	t.Helper()
-	dir, _ := mixed(t)
+	dir, _ := datatest.Mixed(t)
 	datatest.WriteColumn(t, filepath.Join(dir, "nulls.parquet"),
 		append([]string{datatest.Null, datatest.Null}, append(datatest.Texts("null", 20), datatest.Null)...))
-	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
+	datatest.DamageGroup(t, filepath.Join(dir, "0.parquet"), 4)
 	s, err := OpenWith(dir, OpenOptions{SkipBad: true, Filter: Filter{Dedupe: true, MaxChars: 120, Holdout: 0.1}})
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +247,7 @@ func TestDamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := read(); err == nil || !strings.Contains(err.Error(), path) ||
-				!strings.Contains(err.Error(), "steplm data tokenize") {
+				!errors.Is(err, cache.ErrDamaged) || !strings.Contains(err.Error(), "tokenize the data again") {
 				t.Fatalf("byte %d %s: error %v", i, what, err)
 			}
 		}
@@ -262,6 +264,48 @@ func TestDamagedCache(t *testing.T) {
 		}
 		if err := read(); err == nil || !strings.Contains(err.Error(), "remove the directory") {
 			t.Errorf("index %q: error %v", index, err)
+		}
+	}
+}
+
+// An id beyond the vocabulary is an error although the checksum is right: what made the cache
+// was wrong, not the disk.
+func TestCacheOfForeignIDs(t *testing.T) {
+	for _, wide := range []bool{false, true} {
+		s, dir := oneGroup(t, datatest.Texts("doc", 30)), t.TempDir()
+		tok := hashed{name: "h", wide: wide}
+		c := tokenizeAll(t, s, tok, dir, 1)
+		path := filepath.Join(dir, c.Info.Parts[0].File)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &c.Info.Parts[0].Groups[0]
+		for i := range g.Tokens * int64(c.Info.Width) {
+			content[i] = 0xFF
+		}
+		g.CRC = crc32.Checksum(content[:g.Size(c.Info.Width)], crc32.MakeTable(crc32.Castagnoli))
+		index, err := json.Marshal(c.Info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.WriteFile(path, content, 0o644),
+			os.WriteFile(filepath.Join(dir, cache.Index), index, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := cache.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := NewMixture([]Source{{Shards: s, Weight: 1, Cache: again}}, tok,
+			Options{BatchSize: 1, SeqLen: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		want := fmt.Sprintf("beyond the vocabulary of %d", tok.VocabSize())
+		if _, err := l.Next(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
 }

@@ -1,9 +1,10 @@
 // Package data turns text into token batches: Parquet shards in FineWeb-Edu's
 // layout (or any file with a text column), JSON Lines or text files are streamed
 // as documents, tokenized in the background, packed into windows, shuffled block by
-// block and handed out with a cursor that says exactly where the run stands. How files
-// of a format are read is data/parquet's and data/text's; data/cache keeps ids that were
-// made before.
+// block and handed out with a cursor that says exactly where the run stands. What a file
+// is, its content says (data/internal/kind); how files of a format are read is
+// data/parquet's and data/text's; data/cache keeps ids that were made before, and no id of
+// it is beyond the vocabulary.
 //
 // # Order
 //

@@ -9,59 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow/go/v17/parquet/file"
-
 	"steplm/data/datatest"
 )
 
-// damageGroup overwrites the start of the text's first page in a row group.
-func damageGroup(t testing.TB, path string, group int) {
-	t.Helper()
-	r, err := file.OpenParquetFile(path, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := r.MetaData().RowGroup(group).ColumnChunk(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Close()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt([]byte{0xFF, 0xFF, 0xFF}, c.DataPageOffset()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// mixed writes two shards of 40 rows in row groups of 4 with scores 0 to 4.5,
-// two languages and repeated texts, and returns their directory and rows.
-func mixed(t testing.TB) (string, []datatest.Row) {
-	t.Helper()
-	dir := t.TempDir()
-	var all []datatest.Row
-	for shard := range 2 {
-		rows := datatest.RowsOf(datatest.Texts(fmt.Sprintf("s%d-", shard), 40))
-		for i := range rows {
-			rows[i].Score = float64(i%10) / 2
-			rows[i].Language = []string{"en", "fr", "de"}[i%3]
-			if i%8 == 7 {
-				rows[i].Text = "again and again"
-			}
-		}
-		if err := datatest.WriteShard(filepath.Join(dir, fmt.Sprintf("%d.parquet", shard)), rows,
-			datatest.WriteOptions{RowGroup: 4}); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, rows...)
-	}
-	return dir, all
-}
-
 func TestFilters(t *testing.T) {
-	dir, rows := mixed(t)
+	dir, rows := datatest.Mixed(t)
 	two := 2.0
 	for _, tt := range []struct {
 		filter Filter
@@ -130,9 +82,9 @@ func TestFiltersRefuse(t *testing.T) {
 }
 
 func TestSkipBad(t *testing.T) {
-	dir, rows := mixed(t)
-	damageGroup(t, filepath.Join(dir, "0.parquet"), 3)
-	damageGroup(t, filepath.Join(dir, "1.parquet"), 9)
+	dir, rows := datatest.Mixed(t)
+	datatest.DamageGroup(t, filepath.Join(dir, "0.parquet"), 3)
+	datatest.DamageGroup(t, filepath.Join(dir, "1.parquet"), 9)
 	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -173,8 +125,8 @@ func TestSkipBad(t *testing.T) {
 // A cursor taken anywhere restores the sequence, the counts too, with filters
 // and damage.
 func TestSeekIsExactWithFiltersAndDamage(t *testing.T) {
-	dir, _ := mixed(t)
-	damageGroup(t, filepath.Join(dir, "0.parquet"), 4)
+	dir, _ := datatest.Mixed(t)
+	datatest.DamageGroup(t, filepath.Join(dir, "0.parquet"), 4)
 	half := 0.5
 	open := func(skip bool, f Filter) *Shards {
 		s, err := OpenWith(dir, OpenOptions{SkipBad: skip, Filter: f})

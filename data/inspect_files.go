@@ -3,24 +3,30 @@ package data
 import (
 	"errors"
 
-	"steplm/data/parquet"
+	"steplm/data/inspect"
+	"steplm/data/internal/kind"
+	"steplm/data/internal/shard"
 )
 
-// Inspect reads the footers of all files that pattern names, as Open has it, and
-// then rows. What is damaged or not there is told in Missing; it is an error
-// only if no file is readable.
-func Inspect(pattern string, o parquet.InspectOptions) (*parquet.Inspection, error) {
+// Inspect adds up what is in all files that pattern names, as Open has it, of any kind that is
+// read. What is damaged or not there is told in Missing; it is an error only if no file is
+// readable.
+func Inspect(pattern string, o inspect.Options) (*inspect.Inspection, error) {
 	paths, err := find(pattern)
 	if err != nil {
 		return nil, err
 	}
-	in := parquet.NewInspector(o)
+	in := inspect.New(o)
 	for _, path := range paths {
-		if _, isParquet := formatOf(path).(parquet.Format); !isParquet {
-			in.Miss("%s: only Parquet files are inspected", path)
+		f, err := kind.Of(path)
+		if err == nil {
+			err = f.Inspect(path, in)
+		}
+		if errors.As(err, new(shard.Damage)) {
+			in.Miss("%v", err)
 			continue
 		}
-		if err := in.File(path); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

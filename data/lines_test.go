@@ -14,7 +14,7 @@ import (
 // The same rows give the same documents, counts and, unshuffled, batches as
 // Parquet's, with every filter.
 func TestLinesAreReadAsParquetIs(t *testing.T) {
-	parquet, rows := mixed(t)
+	parquet, rows := datatest.Mixed(t)
 	two := 2.0
 	for _, suffix := range []string{"", ".gz", ".zst"} {
 		dir := t.TempDir()
@@ -181,7 +181,7 @@ func TestTextFiles(t *testing.T) {
 		o       OpenOptions
 		want    string
 	}{
-		{"", OpenOptions{}, "empty"},
+		{"", OpenOptions{}, "no rows"},
 		{"\xff", OpenOptions{}, "not a UTF-8"},
 		{"a", OpenOptions{Column: "content"}, `no column "content"`},
 		{"a", OpenOptions{Filter: Filter{MinScore: &score}}, "min-score 1) cannot work"},
@@ -222,4 +222,29 @@ func TestKindsOfFiles(t *testing.T) {
 	}
 	count(at("*.parquet"), 1)
 	count(at("[ab]*"), 2)
+}
+
+// Files about the data, which are often JSON, do not stand beside rows; where nothing else is,
+// they are the rows.
+func TestFoldersWithJSON(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	datatest.WritePacked(t, at("dataset_info.json"), "{\n \"rows\": 1\n}\n")
+	datatest.WritePacked(t, at("b.ndjson.gz"), `{"text":"two"}`)
+	datatest.WritePacked(t, at("a.json.zst"), `{"text":"one"}`)
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := textsOf(collect(t, s.Documents(Position{}))); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("%q", got)
+	}
+	dir = t.TempDir()
+	datatest.WritePacked(t, at("a.json"), `{"text":"three"}`+"\n")
+	if s, err = Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := textsOf(collect(t, s.Documents(Position{}))); !slices.Equal(got, []string{"three"}) {
+		t.Errorf("%q", got)
+	}
 }

@@ -166,7 +166,7 @@ func (s *Shards) openShard(ctx context.Context, i int) (shard.File, error) {
 			return nil, err
 		}
 	}
-	return formatOf(path).Open(path, s.options.ask(), s.shards[i])
+	return s.formats[i].Open(path, s.options.ask(), s.shards[i])
 }
 
 // isBad tells whether a row group is to be skipped. It reads all of it the first

@@ -13,9 +13,10 @@ import (
 	"strings"
 	"sync"
 
+	"steplm/data/internal/kind"
 	"steplm/data/internal/shard"
-	"steplm/data/parquet"
 	"steplm/data/text"
+	"steplm/disk"
 )
 
 // Columns that are read, as FineWeb-Edu names them: that of Open, and those of filters.
@@ -24,6 +25,10 @@ const (
 	ScoreColumn    = shard.ScoreColumn
 	LanguageColumn = shard.LanguageColumn
 )
+
+// DefaultMaxLine is the most bytes of a line of JSON Lines, and of a text file, where
+// OpenOptions do not say.
+const DefaultMaxLine = shard.DefaultMaxLine
 
 // What is asked of shards and found in them, which the packages of formats know too.
 type (
@@ -43,7 +48,8 @@ type Shards struct {
 
 	pattern  string // as it was asked for
 	options  OpenOptions
-	shards   []shard.Layout
+	formats  []shard.Format // of Files
+	shards   []shard.Layout // likewise
 	rows     int64
 	badFiles int
 
@@ -73,6 +79,8 @@ type OpenOptions struct {
 	// group is then read twice the first time, once to see whether all of it is
 	// good. Without it damage is an error.
 	SkipBad bool
+	// MaxLine bounds a line of JSON Lines and a text file, in bytes; 0 = DefaultMaxLine.
+	MaxLine int64
 	Log     func(message string) // told what is skipped, once for each; nil = nobody
 	// Of files that are yet to come: a file with the same size and footer, and what
 	// waits for the file itself before its rows are read. nil: all are there.
@@ -84,7 +92,7 @@ type OpenOptions struct {
 
 // ask is what is asked of each file.
 func (o OpenOptions) ask() shard.Ask {
-	return shard.Ask{Column: o.Column, Filter: o.Filter, SkipBad: o.SkipBad}
+	return shard.Ask{Column: o.Column, Filter: o.Filter, SkipBad: o.SkipBad, MaxLine: o.MaxLine}
 }
 
 // Open finds the files that pattern names (one file, a directory with all
@@ -124,6 +132,7 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	}
 	s := &Shards{Column: o.Column, pattern: name, options: o, verdicts: map[shard.Unit]bool{},
 		told: map[Position]bool{}}
+	var empty []string
 	for _, path := range files {
 		known, err := path, error(nil)
 		if o.StandIn != nil {
@@ -131,10 +140,7 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 				return nil, err
 			}
 		}
-		l, err := formatOf(known).Scan(known, o.ask())
-		if err == nil && l.Rows() == 0 {
-			err = shard.Damage{Err: fmt.Errorf("%s: the file has no rows; remove it", path)}
-		}
+		f, l, err := scan(known, o.ask())
 		if o.SkipBad && errors.As(err, new(shard.Damage)) {
 			s.badFiles++
 			s.log("skipped a file: %v", err)
@@ -143,14 +149,48 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 		if err != nil {
 			return nil, err
 		}
+		if l.Rows() == 0 {
+			s.log("%s: a file of 0 rows", path)
+			empty = append(empty, path)
+			continue
+		}
 		s.Files = append(s.Files, path)
+		s.formats = append(s.formats, f)
 		s.shards = append(s.shards, l)
 		s.rows += l.Rows()
 	}
-	if len(s.Files) == 0 {
-		return nil, fmt.Errorf("%s: none of %d files is readable", name, s.badFiles)
+	switch {
+	case len(s.Files) > 0:
+		return s, nil
+	case s.badFiles == 0:
+		return nil, fmt.Errorf("%s: no rows%s", empty[0], andOthers(len(empty)-1))
 	}
-	return s, nil
+	return nil, fmt.Errorf("%s: none of %d files is readable", name, s.badFiles)
+}
+
+// scan learns what a file is and what it holds.
+func scan(path string, o shard.Ask) (shard.Format, shard.Layout, error) {
+	f, err := kind.Of(path)
+	if err != nil {
+		return nil, shard.Layout{}, err
+	}
+	if class, _ := kind.ByName(path); class != kind.Text && f == (text.Whole{}) {
+		return nil, shard.Layout{}, shard.Damage{Err: fmt.Errorf("%s: not a readable Parquet file, but plain text; a "+
+			"name that ends in .txt says that it is one document", path)}
+	}
+	l, err := f.Scan(path, o)
+	return f, l, err
+}
+
+// andOthers ends a sentence about one of some files.
+func andOthers(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", as in another file"
+	}
+	return fmt.Sprintf(", as in %d others", n)
 }
 
 // log tells who wants to know.
@@ -165,7 +205,7 @@ func find(pattern string) ([]string, error) {
 	// A path that exists is taken as it is, so that brackets in it need no escape.
 	matches := []string{pattern}
 	if _, err := os.Stat(pattern); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !disk.Missing(err) { // Windows takes no pattern for a name.
 			return nil, err
 		}
 		if matches, err = filepath.Glob(pattern); err != nil {
@@ -195,11 +235,12 @@ func find(pattern string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// walk lists the files of one kind below dir: Parquet or JSON Lines, or text
-// files if there are neither. Links to files count (a hub cache consists of
-// them), links to directories below dir do not; nor do hidden files and directories.
+// walk lists the files of one kind below dir: Parquet or JSON Lines, or text files if there
+// are neither. Plain .json files, which are often about the data, count as JSON Lines where no
+// other kind is. Links to files count (a hub cache consists of them), links to directories
+// below dir do not; nor do hidden files and directories.
 func walk(dir string) ([]string, error) {
-	var columns, lines, whole []string
+	found := map[kind.Class][]string{}
 	root := dir + string(filepath.Separator) // so that dir may be a link itself
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -211,39 +252,25 @@ func walk(dir string) ([]string, error) {
 			}
 			return nil
 		}
-		if d.IsDir() {
-			return nil
-		}
-		switch formatByName(path).(type) {
-		case parquet.Format:
-			columns = append(columns, path)
-		case text.Lines:
-			lines = append(lines, path)
-		case text.Whole:
-			whole = append(whole, path)
+		if !d.IsDir() {
+			class, _ := kind.ByName(path)
+			found[class] = append(found[class], path)
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case len(columns) > 0 && len(lines) > 0:
-		return nil,
-			fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a "+
-				"pattern, such as %s",
-				dir, len(columns), len(lines), filepath.Join(dir, "*.parquet"))
-	case len(columns) > 0:
-		return columns, nil
-	case len(lines) > 0:
-		return lines, nil
-	case len(whole) > 0:
-		return whole, nil
 	}
-	var names []string
-	for _, s := range suffixes {
-		names = append(names, "*"+s.suffix)
+	if c, l := len(found[kind.Columns]), len(found[kind.Lines]); c > 0 && l > 0 {
+		return nil, fmt.Errorf("%s: %d Parquet and %d JSON Lines files below this directory; say which are meant by a "+
+			"pattern, such as %s", dir, c, l, filepath.Join(dir, "*.parquet"))
 	}
-	return nil, fmt.Errorf("%s: no %s file below this directory", dir, strings.Join(names, ", "))
+	for _, class := range []kind.Class{kind.Columns, kind.Lines, kind.JSON, kind.Text} {
+		if len(found[class]) > 0 {
+			return found[class], nil
+		}
+	}
+	return nil, fmt.Errorf("%s: no *%s file below this directory", dir, strings.Join(kind.Suffixes(), ", *"))
 }
 
 // Rows is the number of rows of all shards, dropped ones included.

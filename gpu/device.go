@@ -52,6 +52,7 @@ type Device interface {
 // Limits is what a device can do, in bytes, workgroups and invocations.
 type Limits struct {
 	CPU             bool  // computes on the CPU: memory is the machine's
+	Backed          bool  // a CPU whose buffers take memory before anything is written to them
 	Shared          bool  // has workgroup memory worth using
 	Binding         int64 // largest bytes bound as one storage buffer
 	Buffer          int64 // largest bytes of one buffer

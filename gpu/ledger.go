@@ -13,6 +13,8 @@ type Ledger struct {
 	peak  [classes]int64 // by class, when the total peaked
 	total int64
 	max   int64
+	// What the tensors take in blocks of the library's chunks, now and at most.
+	blocks, maxBlocks int64
 }
 
 // Plan is the ledger that allocating all specs at once would leave.
@@ -34,6 +36,8 @@ func (l *Ledger) add(s Spec) {
 	if l.total > l.max {
 		l.max, l.peak = l.total, l.live
 	}
+	l.blocks += block(s.Bytes())
+	l.maxBlocks = max(l.maxBlocks, l.blocks)
 }
 
 func (l *Ledger) remove(s Spec) {
@@ -41,6 +45,7 @@ func (l *Ledger) remove(s Spec) {
 	defer l.mu.Unlock()
 	l.live[s.Class] -= s.Bytes()
 	l.total -= s.Bytes()
+	l.blocks -= block(s.Bytes())
 }
 
 // Live is the bytes allocated now, by class.
@@ -59,7 +64,28 @@ func (l *Ledger) AtPeak(c Class) int64 { l.mu.Lock(); defer l.mu.Unlock(); retur
 func (l *Ledger) ResetPeak() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.max, l.peak = l.total, l.live
+	l.max, l.peak, l.maxBlocks = l.total, l.live, l.blocks
+}
+
+// PeakOn is the most memory that the tensors took of a device since the last ResetPeak:
+// Peak, or what the library's blocks make of it where a device backs every byte of them.
+func (l *Ledger) PeakOn(limits Limits) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if limits.Backed {
+		return l.maxBlocks
+	}
+	return l.max
+}
+
+// TotalOn is PeakOn of what is allocated now.
+func (l *Ledger) TotalOn(limits Limits) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if limits.Backed {
+		return l.blocks
+	}
+	return l.total
 }
 
 // ByClass is the live bytes under their class's name.

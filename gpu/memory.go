@@ -130,7 +130,7 @@ func CheckFits(d Device, plan *Ledger) error {
 }
 
 func checkFits(d Device, plan *Ledger, free int64) error {
-	need := plan.Peak() - d.Ledger().Total()
+	need := plan.PeakOn(d.Limits()) - d.Ledger().TotalOn(d.Limits())
 	over := need + ProcessOverhead - free
 	if need <= 0 || over <= 0 {
 		return nil

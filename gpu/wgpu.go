@@ -137,6 +137,9 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 			return nil, err
 		}
 	}
+	if a.Limits.CPU {
+		d.adapter.Limits.Backed = !untouchedIsFree() || d.backsUntouched()
+	}
 	return d, nil
 }
 
@@ -198,28 +201,6 @@ type AllocateError struct {
 func (e *AllocateError) Error() string {
 	return fmt.Sprintf("allocate %s (%s): %s; on the device now: %s", e.Spec.Name, Bytes(e.Spec.Bytes()), e.cause,
 		e.live)
-}
-
-// The library cuts buffers of up to sharedBytes out of chunks of memory, in blocks
-// rounded up to a power of two, and gives a chunk back when all of it is free. On a
-// CPU that keeps the pages of freed tensors resident: after freeing every second
-// tensor of 1 GiB and filling up again, the process held 1.3 GiB. A larger buffer is
-// memory of its own, and what of it is never touched costs no more than addresses.
-// Tensors below ownBytes are few bytes in all and stay in chunks.
-const (
-	sharedBytes = 32 << 20
-	ownBytes    = 64 << 10
-)
-
-// tensorBuffer makes the buffer of a tensor; on a CPU one that has its memory to
-// itself, where the system grants the addresses.
-func (d *wdevice) tensorBuffer(s Spec) (*wgpu.Buffer, error) {
-	if n := s.Bytes(); d.Limits().CPU && untouchedIsFree() && n >= ownBytes && n <= sharedBytes {
-		if b, err := d.buffer(s, sharedBytes+4, tensorUsage); err == nil {
-			return b, nil
-		}
-	}
-	return d.buffer(s, s.Bytes(), tensorUsage)
 }
 
 func (d *wdevice) New(s Spec) (Tensor, error) {

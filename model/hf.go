@@ -12,22 +12,6 @@ import (
 
 const layerPrefix = "model.layers."
 
-// HFName is the name in files of a block's tensor, or of embed, norm and head,
-// for which layer does not matter. It is "" for a tensor that no model has.
-func HFName(layer int, tensor string) string {
-	for _, t := range blockTensors {
-		if t.name == tensor {
-			return t.inFiles(layer)
-		}
-	}
-	for _, t := range []tensorRow{embedTensor, normTensor, headTensor} {
-		if t.name == tensor {
-			return t.hf
-		}
-	}
-	return ""
-}
-
 // inFiles is the name in files of a block's tensor.
 func (t tensorRow) inFiles(layer int) string {
 	return layerPrefix + strconv.Itoa(layer) + "." + t.hf
@@ -141,25 +125,11 @@ func Unused(c Config, w Weights) []string {
 // rows: 4 MiB of float32.
 const pieceElements = 1 << 20
 
-// WriteHF writes config.json and the safetensors of a model into d, streaming
-// from w, rounded to dtype (F32, F16 or BF16), in shards of at most shardBytes
-// (0: one file). bos and eos are token ids, nil where there is none. The caller
-// commits.
-func WriteHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, shardBytes int64, bos, eos *int) error {
-	torch, ok := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.F16: "float16",
-		checkpoint.BF16: "bfloat16"}[dtype]
-	if !ok {
+// WriteTensors writes the safetensors of a model into d, streaming from w, rounded to dtype (F32, F16 or BF16), in
+// shards of at most shardBytes (0: one file). The caller commits.
+func (c Config) WriteTensors(d *checkpoint.Dir, w Weights, dtype checkpoint.DType, shardBytes int64) error {
+	if !slices.Contains([]checkpoint.DType{checkpoint.F32, checkpoint.F16, checkpoint.BF16}, dtype) {
 		return fmt.Errorf("a model cannot be written as %q: choose F32, F16 or BF16", dtype)
-	}
-	config, err := d.Create(configName)
-	if err != nil {
-		return err
-	}
-	if err := WriteConfig(config, c, torch, bos, eos); err != nil {
-		return err
-	}
-	if err := config.Close(); err != nil {
-		return err
 	}
 	infos := c.HFTensors(dtype)
 	out, err := checkpoint.CreateTensors(d, infos, shardBytes)

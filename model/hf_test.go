@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -13,6 +14,21 @@ import (
 	"steplm/data/datatest"
 	"steplm/model/checkpoint"
 )
+
+// hfName is the name in files of a block's tensor, or of embed, norm and head; "" of a tensor that no model has.
+func hfName(layer int, tensor string) string {
+	for _, t := range blockTensors {
+		if t.name == tensor {
+			return t.inFiles(layer)
+		}
+	}
+	for _, t := range []tensorRow{embedTensor, normTensor, headTensor} {
+		if t.name == tensor {
+			return t.hf
+		}
+	}
+	return ""
+}
 
 func TestHFNames(t *testing.T) {
 	for _, c := range []struct {
@@ -32,11 +48,11 @@ func TestHFNames(t *testing.T) {
 		{1, "up", "model.layers.1.mlp.up_proj.weight"},
 		{1, "down", "model.layers.1.mlp.down_proj.weight"},
 	} {
-		if got := HFName(c.layer, c.tensor); got != c.hf {
+		if got := hfName(c.layer, c.tensor); got != c.hf {
 			t.Errorf("layer %d %s = %q, want %q", c.layer, c.tensor, got, c.hf)
 		}
 	}
-	if got := HFName(0, "wz"); got != "" {
+	if got := hfName(0, "wz"); got != "" {
 		t.Errorf("wz = %q", got)
 	}
 }
@@ -83,6 +99,27 @@ var (
 	_ Weights = (*checkpoint.Tensors)(nil)
 )
 
+// writeHF writes config.json and safetensors.
+func writeHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, shardBytes int64, bos, eos *int) error {
+	config, err := d.Create(configName)
+	if err != nil {
+		return err
+	}
+	torch := map[checkpoint.DType]string{checkpoint.F16: "float16", checkpoint.BF16: "bfloat16"}[dtype]
+	return errors.Join(WriteConfig(config, c, cmp.Or(torch, "float32"), SpecialIDs{BOS: bos, EOS: eos}), config.Close(),
+		c.WriteTensors(d, w, dtype, shardBytes))
+}
+
+// writeHF writes a model as it is now.
+func (m *Model) writeHF(d *checkpoint.Dir, eos *int) error {
+	w, err := m.Merged()
+	if err != nil {
+		return err
+	}
+	defer w.Free()
+	return writeHF(d, w.Config, w, w.DType, 0, nil, eos)
+}
+
 // writeModel saves a model as a Hugging Face directory and returns where.
 func writeModel(t *testing.T, c Config, w Weights, dtype checkpoint.DType, shardBytes int64) string {
 	t.Helper()
@@ -93,7 +130,7 @@ func writeModel(t *testing.T, c Config, w Weights, dtype checkpoint.DType, shard
 	}
 	defer d.Abort()
 	one, two := 1, 2
-	if err := errors.Join(WriteHF(d, c, w, dtype, shardBytes, &one, &two), d.Commit()); err != nil {
+	if err := errors.Join(writeHF(d, c, w, dtype, shardBytes, &one, &two), d.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(parent, "model")
@@ -141,7 +178,7 @@ func TestWriteThenOpenHF(t *testing.T) {
 	}
 }
 
-func TestWriteHFRefuses(t *testing.T) {
+func TestWriteTensorsRefuses(t *testing.T) {
 	c := smallConfig(false)
 	for _, bad := range []struct {
 		dtype checkpoint.DType
@@ -157,7 +194,7 @@ func TestWriteHFRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteHF(d, c, bad.w, bad.dtype, 0, nil, nil); err == nil || !strings.Contains(err.Error(), bad.want) {
+		if err := c.WriteTensors(d, bad.w, bad.dtype, 0); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%v, want %q", err, bad.want)
 		}
 		if err := d.Abort(); err != nil {
@@ -191,7 +228,7 @@ func writeTensors(t *testing.T, c Config, infos []checkpoint.Info) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", nil, nil),
+	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", SpecialIDs{}),
 		config.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func export(t *testing.T, m *Model) (dir string, err error) {
 	}
 	defer d.Abort()
 	eos := 3
-	if err := m.WriteHF(d, nil, &eos); err != nil {
+	if err := m.writeHF(d, &eos); err != nil {
 		return "", err
 	}
 	return filepath.Join(parent, "final"), d.Commit()

@@ -25,6 +25,9 @@ const (
 	PaperStates  = "paper"  // f32, and an f32 master
 	SplitStates  = "split"  // f32, and the master's lower half (its upper one is the weight)
 	Flash8States = "flash8" // 8 bits, and the master's third byte
+	// StochasticStates are f32 and no master: the bf16 weight is all there is, and every
+	// update rounds it up or down at random, so that on average nothing is lost.
+	StochasticStates = "stochastic"
 )
 
 // Storage is how a training run keeps its numbers. Computation is in f32
@@ -52,10 +55,11 @@ type master struct {
 
 // masters lists them by states. The optimizer's planes are its own, see package optim.
 var masters = map[string]master{
-	FullStates:   {F32, "", 0},
-	PaperStates:  {BF16, "master", 32},
-	SplitStates:  {BF16, "low", 16},
-	Flash8States: {BF16, "low", 8},
+	FullStates:       {F32, "", 0},
+	PaperStates:      {BF16, "master", 32},
+	SplitStates:      {BF16, "low", 16},
+	StochasticStates: {BF16, "", 0},
+	Flash8States:     {BF16, "low", 8},
 }
 
 // spec is the master's plane of a weight; no name: nothing.
@@ -76,8 +80,10 @@ func (m master) spec(w gpu.Spec) gpu.Spec {
 	return s
 }
 
-// StateNames lists the states, smallest last.
-func StateNames() []string { return []string{FullStates, PaperStates, SplitStates, Flash8States} }
+// StateNames lists the states, those first that take the most bytes with AdamW.
+func StateNames() []string {
+	return []string{FullStates, PaperStates, SplitStates, StochasticStates, Flash8States}
+}
 
 // SmallerStates lists the states that take fewer bytes and go with the same
 // precision.

@@ -321,7 +321,7 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.WriteHF(dir, nil, nil); err != nil {
+			if err := m.writeHF(dir, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := dir.Commit(); err != nil {
@@ -384,9 +384,9 @@ func TestStorageRefuses(t *testing.T) {
 	}{
 		"precision": {func(s *Storage) { s.Precision = "f16" }, []string{`"f16"`, "bf16"}},
 		"states": {func(s *Storage) { s.States = "none" },
-			[]string{`"none"`, "paper, split, flash8"}},
+			[]string{`"none"`, "paper, split, stochastic, flash8"}},
 		"f32 states with bf16": {func(s *Storage) { s.States = FullStates },
-			[]string{`"f32"`, "bf16", "paper, split, flash8"}},
+			[]string{`"f32"`, "bf16", "paper, split, stochastic, flash8"}},
 		"flash8 with f32": {func(s *Storage) { *s = FullStorage; s.States = Flash8States },
 			[]string{"flash8", "f32"}},
 		"gradients": {func(s *Storage) { s.Gradients = "f16" }, []string{`"f16"`}},

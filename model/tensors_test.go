@@ -103,7 +103,7 @@ func TestOneRowIsEnough(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer out.Abort()
-		if err := errors.Join(m.WriteHF(out, nil, nil), out.Commit()); err != nil {
+		if err := errors.Join(m.writeHF(out, nil), out.Commit()); err != nil {
 			t.Fatal(err)
 		}
 		again, err := LoadHF(d, parent+"/model")
@@ -140,7 +140,7 @@ func TestTensorsOutsideTheTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Abort()
-		if err := errors.Join(WriteHF(d, c, inMemory{c.HFTensors("F32")}, "F32", 0, nil, nil), d.Commit()); err != nil {
+		if err := errors.Join(writeHF(d, c, inMemory{c.HFTensors("F32")}, "F32", 0, nil, nil), d.Commit()); err != nil {
 			t.Fatal(err)
 		}
 	})

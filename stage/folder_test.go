@@ -10,14 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gofrs/flock"
-
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 func write(t testing.TB, path, text string) {
@@ -30,69 +29,14 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-func TestCreateFolderRefuses(t *testing.T) {
-	r := recipetest.Must(t, "step", recipetest.Tiny())
-	t.Run("not empty", func(t *testing.T) {
-		dir := t.TempDir()
-		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
-		_, err := CreateFolder(dir, r, nil)
-		recipetest.WantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
-		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-			t.Errorf("the folder was touched: %v", entries)
-		}
-	})
-	t.Run("a run", func(t *testing.T) {
-		dir := t.TempDir()
-		f, err := CreateFolder(dir, r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		_, err = CreateFolder(dir, r, nil)
-		recipetest.WantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
-	})
-	t.Run("a file", func(t *testing.T) {
-		file := filepath.Join(t.TempDir(), "run")
-		write(t, file, "")
-		_, err := CreateFolder(file, r, nil)
-		recipetest.WantError(t, err, file)
-		_, err = CreateFolder(filepath.Join(file, "below"), r, nil)
-		recipetest.WantError(t, err, file)
-	})
-	t.Run("locked", func(t *testing.T) {
-		dir := t.TempDir()
-		defer hold(t, dir)()
-		_, err := CreateFolder(dir, r, nil)
-		recipetest.WantError(t, err, dir, "another process")
-	})
-}
-
 // hold locks a folder as another process would.
 func hold(t *testing.T, dir string) (release func() error) {
 	t.Helper()
-	lock := flock.New(filepath.Join(dir, lockFile))
-	if ok, err := lock.TryLock(); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	return lock.Unlock
-}
-
-// A beginning that was killed before its recipe was whole is no run, and in
-// nobody's way.
-func TestCreateFolderAfterKilledBeginning(t *testing.T) {
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, lockFile), "")
-	write(t, filepath.Join(dir, recipeFile+temporary), "{")
-	r := recipetest.Must(t, "step", recipetest.Tiny())
-	f, err := CreateFolder(dir, r, nil)
+	f, err := record.Lock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
-	again, err := ReadRecipe(dir)
-	if err != nil || again.Hash() != r.Hash() {
-		t.Errorf("recipe with hash %s, %v, want %s", again.Hash(), err, r.Hash())
-	}
+	return f.Close
 }
 
 func TestOpenFolderRefuses(t *testing.T) {
@@ -109,7 +53,7 @@ func TestOpenFolderRefuses(t *testing.T) {
 	t.Run("no run", func(t *testing.T) {
 		for _, dir := range []string{t.TempDir(), filepath.Join(t.TempDir(), "nothing")} {
 			_, err := OpenFolder(dir, r)
-			recipetest.WantError(t, err, dir, "holds no run", recipeFile)
+			recipetest.WantError(t, err, dir, "holds no run", record.RecipeFile)
 		}
 	})
 	t.Run("another recipe", func(t *testing.T) {
@@ -162,9 +106,9 @@ func TestOpenFolderRefuses(t *testing.T) {
 			`{"format": 2, "optimizer": {"name": "adamw", "beta1": 0.5}}`: `"name"`,
 		} {
 			dir := t.TempDir()
-			write(t, filepath.Join(dir, recipeFile), text)
+			write(t, filepath.Join(dir, record.RecipeFile), text)
 			_, err := OpenFolder(dir, r)
-			recipetest.WantError(t, err, filepath.Join(dir, recipeFile), want)
+			recipetest.WantError(t, err, filepath.Join(dir, record.RecipeFile), want)
 		}
 	})
 }
@@ -184,11 +128,11 @@ func ended(t *testing.T, change func(*story)) story {
 
 func (s story) checkpoint(t testing.TB) string {
 	t.Helper()
-	name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir))
+	name, err := record.LastCheckpoint(s.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(s.Dir, checkpointsDir, name)
+	return record.CheckpointAt(s.Dir, name)
 }
 
 func TestKeep(t *testing.T) {
@@ -198,7 +142,7 @@ func TestKeep(t *testing.T) {
 		2: {"step-6", "step-8"},
 	} {
 		s := ended(t, func(s *story) { s.Keep = keep })
-		entries, err := os.ReadDir(filepath.Join(s.Dir, checkpointsDir))
+		entries, err := os.ReadDir(filepath.Join(s.Dir, "checkpoints"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +159,7 @@ func TestKeep(t *testing.T) {
 // One flipped bit in any file of the checkpoint is found and named.
 func TestResumeFlippedByte(t *testing.T) {
 	s := ended(t, nil)
-	for _, file := range []string{stateFile, model.LayoutFile, model.WeightsFile, optimizerFile} {
+	for _, file := range []string{record.StateFile, model.LayoutFile, model.WeightsFile, optimizerFile} {
 		path := filepath.Join(s.checkpoint(t), file)
 		good, err := os.ReadFile(path)
 		if err != nil {
@@ -261,7 +205,7 @@ func TestResumeRefuses(t *testing.T) {
 		if err := os.RemoveAll(s.checkpoint(t)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Rename(other.checkpoint(t), filepath.Join(s.Dir, checkpointsDir, "step-8")); err != nil {
+		if err := os.Rename(other.checkpoint(t), record.CheckpointAt(s.Dir, "step-8")); err != nil {
 			t.Fatal(err)
 		}
 		recipetest.WantError(t, resume(s), "another recipe", s.Recipe.Hash()[:12], other.Recipe.Hash()[:12])
@@ -279,7 +223,7 @@ func TestResumeRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ended(t, nil)
 			rewrite(t, s.checkpoint(t), func(name string, text []byte) []byte {
-				if name != stateFile {
+				if name != record.StateFile {
 					return text
 				}
 				var st state
@@ -316,7 +260,7 @@ func rewrite(t *testing.T, dir string, change func(name string, text []byte) []b
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{stateFile, model.WeightsFile, optimizerFile} {
+	for _, name := range []string{record.StateFile, model.WeightsFile, optimizerFile} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -343,17 +287,17 @@ func TestFailedSave(t *testing.T) {
 	want, _ := straight(t, newStory(t), gpu.NewHost())
 	for name, block := range map[string]func(t *testing.T, s story) (path string){
 		"a file in a checkpoint's place": func(t *testing.T, s story) string {
-			path := filepath.Join(s.Dir, checkpointsDir, "step-6")
+			path := record.CheckpointAt(s.Dir, "step-6")
 			write(t, path, "precious")
 			return path
 		},
 		"a directory in a checkpoint's place": func(t *testing.T, s story) string {
-			path := filepath.Join(s.Dir, checkpointsDir, "step-6")
+			path := record.CheckpointAt(s.Dir, "step-6")
 			write(t, filepath.Join(path, "file"), "precious")
 			return path
 		},
 		"a file in the final model's place": func(t *testing.T, s story) string {
-			path := filepath.Join(s.Dir, FinalDir)
+			path := filepath.Join(s.Dir, record.FinalDir)
 			write(t, path, "precious")
 			return path
 		},

@@ -211,6 +211,20 @@ func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
 	return all
 }
 
+// inFiles is a tensor's name in Hugging Face's files; only a block's needs a layer.
+func inFiles(layer int, tensor string) string {
+	whole := map[string]string{"embed": "model.embed_tokens.weight", "norm": "model.norm.weight",
+		"head": "lm_head.weight"}
+	if name, ok := whole[tensor]; ok {
+		return name
+	}
+	return fmt.Sprintf("model.layers.%d.%s.weight", layer, map[string]string{
+		"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+		"wq": "self_attn.q_proj", "wk": "self_attn.k_proj", "wv": "self_attn.v_proj", "wo": "self_attn.o_proj",
+		"gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
+	}[tensor])
+}
+
 // fileName is a parameter's name in Hugging Face's files, adapters included;
 // layers are numbered as they stand now.
 func fileName(m *model.Model, p *model.Param) string {
@@ -218,10 +232,10 @@ func fileName(m *model.Model, p *model.Param) string {
 	tensor := strings.TrimPrefix(p.Name, fmt.Sprintf("blocks.%d.", id))
 	layer := slices.IndexFunc(m.Blocks, func(b *model.Block) bool { return b.ID == id })
 	if linear, ok := strings.CutSuffix(tensor, ".lora_a"); ok {
-		return strings.TrimSuffix(model.HFName(layer, linear), "weight") + "lora_A.weight"
+		return strings.TrimSuffix(inFiles(layer, linear), "weight") + "lora_A.weight"
 	}
 	if linear, ok := strings.CutSuffix(tensor, ".lora_b"); ok {
-		return strings.TrimSuffix(model.HFName(layer, linear), "weight") + "lora_B.weight"
+		return strings.TrimSuffix(inFiles(layer, linear), "weight") + "lora_B.weight"
 	}
-	return model.HFName(layer, tensor)
+	return inFiles(layer, tensor)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/stage/eval"
 	"steplm/stage/record"
 )
 
@@ -42,9 +43,13 @@ func TestRecordOfARun(t *testing.T) {
 		case record.Growth:
 			told = append(told, fmt.Sprintf("%d to %d layers after step %d, new are %v", e.From, e.To, e.Step, e.New))
 		case record.Evaluation:
-			if e.Set != "held" || e.Result.Task != "held" ||
-				!(e.Result.Perplexity() > 1) || e.Result.Tokens() != int64(s.Recipe.Batch.Rows()) {
-				t.Errorf("evaluation %+v", e)
+			var r eval.Result
+			if err := e.Result.Into(&r); err != nil {
+				t.Fatal(err)
+			}
+			if e.Set != "held" || r.Task != "held" || !(r.Perplexity() > 1) ||
+				r.Tokens() != int64(s.Recipe.Batch.Rows()) {
+				t.Errorf("evaluation %+v: %+v", e, r)
 			}
 			if e.When != "every" {
 				told = append(told, e.When)

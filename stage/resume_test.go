@@ -21,6 +21,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // straight runs a story without interruption and says what it told, and at
@@ -117,7 +118,7 @@ func TestStopAndResume(t *testing.T) {
 				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
 				t.Fatalf("stopped at %q: %v, want %v", stop, err, ErrStopped)
 			}
-			if name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir)); name != fmt.Sprintf("step-%d",
+			if name, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
 				last) {
 				t.Errorf("stopped at %q: the last checkpoint is %q, %v", stop, name, err)
 			}
@@ -187,7 +188,7 @@ func TestResumeFinished(t *testing.T) {
 	}
 	want, _ := straight(t, s, d)
 	checkTold(t, s, want)
-	if err := checkpoint.Verify(filepath.Join(s.Dir, FinalDir)); err != nil {
+	if err := checkpoint.Verify(filepath.Join(s.Dir, record.FinalDir)); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"steplm/gpu"
@@ -13,6 +14,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -26,9 +28,16 @@ type Run struct {
 	Keep       int         // checkpoints kept; 0: all
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
-	Report     Report
+	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
+	Reducer reduce.Reducer
+	Report  Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
+
+	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
+	warned  []string // what Warn heard
+	// unpruned says that something old could not be removed.
+	unpruned bool
 }
 
 // Report hears what happens; nil functions are not called.
@@ -37,6 +46,8 @@ type Report struct {
 	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored.
 	Evaluating func(task string, tokens int64)
+	// Warn hears, once, of what the system refused and the run goes on without.
+	Warn func(text string)
 }
 
 // ErrStopped is returned when the context ended the run after a save.
@@ -49,7 +60,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash = r.Folder.hash
+	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
 }
 
@@ -57,9 +68,9 @@ func (r *Run) Start(ctx context.Context) error {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, err := checkpoint.Latest(r.Folder.checkpoints())
+	name, err := checkpoint.Latest(r.Folder.Checkpoints())
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := r.Folder.openMetrics(0); err != nil {
+		if err := r.Folder.OpenMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
@@ -67,14 +78,15 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := filepath.Join(r.Folder.checkpoints(), name)
+	at := filepath.Join(r.Folder.Checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
 		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err,
-			filepath.Join(r.Folder.checkpoints(), "LATEST"))
+			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	if err := r.Folder.openMetrics(metrics); err != nil {
+	t.Reducer = r.Reducer
+	if err := r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
@@ -85,6 +97,9 @@ func (r *Run) Resume(ctx context.Context) error {
 
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
+	if err := r.Folder.NoLock; err != nil {
+		r.warn("nothing keeps another process out of %s: %v", r.Folder.Dir, err)
+	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	saved, evaluated := t.step, -1
@@ -95,7 +110,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			return ErrStopped
+			return r.stopped()
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -114,7 +129,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 			var m record.Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.metrics.Write(m), r.Folder.metrics.Keep())
+				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
@@ -128,13 +143,32 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
+// stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
+func (r *Run) stopped() error {
+	if r.unnamed != "" {
+		if err := checkpoint.SetLatest(r.Folder.Checkpoints(), r.unnamed); err != nil {
+			return fmt.Errorf("stopped; the last step is saved as %s, but not for a resume: %w", r.unnamed, err)
+		}
+	}
+	return ErrStopped
+}
+
+// warn tells of what the system refused, unless it was told already.
+func (r *Run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if r.Report.Warn != nil && !slices.Contains(r.warned, text) {
+		r.Report.Warn(text)
+	}
+	r.warned = append(r.warned, text)
+}
+
 // at is the moment that the trainer is at.
 func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
 }
 
 func (r *Run) event(e record.Event) error {
-	if err := r.Folder.metrics.Write(e); err != nil {
+	if err := r.Folder.Metrics.Write(e); err != nil {
 		return err
 	}
 	if r.Report.Event != nil {
@@ -147,17 +181,29 @@ func (r *Run) event(e record.Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
-	n, err := r.Folder.metrics.Kept()
+	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err
 	}
-	if err := t.Save(r.Folder.checkpoints(), name, n); err != nil {
+	err = t.Save(r.Folder.Checkpoints(), name, n)
+	r.unnamed = ""
+	if errors.Is(err, checkpoint.ErrNotReplaced) {
+		r.unnamed = name
+		r.warn("%v: until a later save a resume goes on from there", err)
+	} else if err != nil {
 		return err
 	}
-	if _, err := checkpoint.Prune(r.Folder.checkpoints(), "step-", r.Keep); err != nil {
-		return err
-	}
+	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
+// later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
+func (r *Run) prune() {
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep)
+	if r.unpruned = err != nil; r.unpruned {
+		r.warn("old checkpoints take room until they can be removed: %v", err)
+	}
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -186,7 +232,7 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.metrics.Keep(); err != nil {
+	if err := r.Folder.Metrics.Keep(); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -215,8 +261,12 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		if err != nil {
 			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
+		plain, err := record.Plain(res)
+		if err != nil {
+			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+		}
 		err = r.event(record.Evaluation{
-			At: t.at(), When: when, Set: task.Name(), Result: res, Seconds: time.Since(start).Seconds(),
+			At: t.at(), When: when, Set: task.Name(), Result: plain, Seconds: time.Since(start).Seconds(),
 		})
 		if err != nil {
 			return err
@@ -229,13 +279,13 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {
-			return ErrStopped
+			return r.stopped()
 		}
 		return err
 	}
 	if r.Export != nil {
 		t.freeState()
-		d, err := checkpoint.Begin(r.Folder.Dir, FinalDir)
+		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
 		if err != nil {
 			return err
 		}
@@ -247,5 +297,8 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 			return err
 		}
 	}
-	return r.event(record.End{At: t.at(), Checkpoint: FinalDir})
+	if r.unpruned {
+		r.prune()
+	}
+	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
 }

@@ -14,6 +14,7 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -32,11 +33,8 @@ type state struct {
 	Updates   json.Number     `json:"updates,omitempty"`
 }
 
-// Files of a checkpoint, besides the model's.
-const (
-	stateFile     = "state.json"
-	optimizerFile = "optimizer.safetensors"
-)
+// optimizerFile has the tensors of a checkpoint besides the model's.
+const optimizerFile = "optimizer.safetensors"
 
 // Save writes a checkpoint under parent/name, whole or not at all. metrics is
 // the length of metrics.jsonl up to the last step's line.
@@ -57,7 +55,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	for class, use := range t.dev.Choices().Used() {
 		s.Variants[class] = use.Variant
 	}
-	err = d.WriteJSON(stateFile, s)
+	err = d.WriteJSON(record.StateFile, s)
 	if err == nil {
 		err = t.Model.Save(d)
 	}
@@ -114,12 +112,11 @@ func (s state) choose(dev gpu.Device) {
 // without one, or of another device, says nothing; one that cannot be read is for
 // Resume to complain of.
 func RestoreChoices(dev gpu.Device, runDir string) {
-	parent := filepath.Join(runDir, checkpointsDir)
-	name, err := checkpoint.Latest(parent)
+	name, err := record.LastCheckpoint(runDir)
 	if err != nil {
 		return
 	}
-	raw, err := os.ReadFile(filepath.Join(parent, name, stateFile))
+	raw, err := os.ReadFile(filepath.Join(record.CheckpointAt(runDir, name), record.StateFile))
 	var s state
 	if err == nil && json.Unmarshal(raw, &s) == nil {
 		s.choose(dev)
@@ -136,12 +133,12 @@ func readState(dir string, r recipe.Recipe, hash string) (s state, err error) {
 
 // parseState reads a checkpoint's state of a run.
 func parseState(dir string, r recipe.Recipe, hash string) (s state, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
+	raw, err := os.ReadFile(filepath.Join(dir, record.StateFile))
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stateFile), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, record.StateFile), err)
 	}
 	if s.Recipe != hash && !slices.Contains(r.Earlier, s.Recipe) {
 		return s, fmt.Errorf("checkpoint %s was saved under another recipe (hash %.12s, this run's is %.12s)",
@@ -187,7 +184,7 @@ func SavedLayout(dir string) (model.Layout, error) {
 	if !errors.Is(err, fs.ErrNotExist) || checkpoint.Lists(dir, model.LayoutFile) {
 		return l, err
 	}
-	run, err := RunOf(dir)
+	run, err := record.RunOf(dir)
 	if err != nil {
 		return l, err
 	}
@@ -195,7 +192,7 @@ func SavedLayout(dir string) (model.Layout, error) {
 	if err != nil {
 		return l, fmt.Errorf("%s has no %s, as early ones do not: %w", dir, model.LayoutFile, err)
 	}
-	if err := checkpoint.Verify(dir, stateFile); err != nil {
+	if err := checkpoint.Verify(dir, record.StateFile); err != nil {
 		return l, err
 	}
 	s, err := parseState(dir, r, hash)

@@ -12,6 +12,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 )
 
 // openedLogits are those of a checkpoint's model, opened for inference with the layout that is known
@@ -63,7 +64,7 @@ func TestOpenedCheckpointComputesAsTheTrainer(t *testing.T) {
 					}
 					dir := filepath.Join(parent, "here")
 					// Who opens a model needs no state of training.
-					for _, file := range []string{optimizerFile, stateFile} {
+					for _, file := range []string{optimizerFile, record.StateFile} {
 						if err := os.Remove(filepath.Join(dir, file)); err != nil {
 							t.Fatal(err)
 						}
@@ -117,7 +118,7 @@ func TestOpenEarlyCheckpoint(t *testing.T) {
 		t.Errorf("opened as %+v, written as %+v", m.Layout, want)
 	}
 	m.Free()
-	if err := os.Rename(filepath.Join(s.Dir, recipeFile), filepath.Join(s.Dir, "lost.json")); err != nil {
+	if err := os.Rename(filepath.Join(s.Dir, record.RecipeFile), filepath.Join(s.Dir, "lost.json")); err != nil {
 		t.Fatal(err)
 	}
 	_, err = SavedLayout(dir)

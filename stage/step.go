@@ -157,14 +157,20 @@ func (t *Trainer) update(s stepData) error {
 	return p.End()
 }
 
-// result reads the mean loss and the gradients' norm. Where they are not finite the step was
-// none.
+// result reads the mean loss and the gradients' norm. Where they are not finite, or the loss is
+// exactly 0, the step was none.
 func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	stats, err := gpu.ReadF32(t.dev, t.acts.Stats)
 	if err != nil {
 		return 0, 0, err
 	}
 	loss, norm = float64(stats[wgsl.StatLoss])/float64(s.targets), float64(stats[wgsl.StatNorm])
+	if loss == 0 {
+		return 0, 0, fmt.Errorf("step %d: the loss is exactly 0 over all %d targets, which no model reaches by "+
+			"learning: ids that are not the vocabulary's, or a device that computes nothing; the last checkpoint is "+
+			"whole: "+
+			"look at data and tokenizer, make token caches again, and test the device", t.step+1, s.targets)
+	}
 	if x := loss + norm; !math.IsNaN(x) && !math.IsInf(x, 0) {
 		return loss, norm, nil
 	}

@@ -46,6 +46,7 @@ type story struct {
 	Eval   int64 // tokens of each evaluation
 	// Hook hears of every batch, cursor, step, event and export.
 	Hook func(point string)
+	Warn func(text string) // as Report has it
 }
 
 // storyOptions is STEP from 2 to 4 layers: 3 steps, growth, 5 steps.
@@ -146,7 +147,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	defer l.Close()
 	open, begin := func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }, (*Run).Start
-	if _, err := os.Stat(filepath.Join(s.Dir, recipeFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, record.RecipeFile)); err == nil {
 		open, begin = OpenFolder, (*Run).Resume
 	}
 	f, err := open(s.Dir, s.Recipe)
@@ -159,6 +160,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
+			Warn: s.Warn,
 			Event: func(e record.Event) {
 				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
 			},
@@ -196,10 +198,10 @@ func (s story) told(t testing.TB) (lines []string) {
 		lines = append(lines, string(b))
 	}
 	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
-	if name, err := checkpoint.Latest(filepath.Join(s.Dir, checkpointsDir)); err != nil || name != last {
+	if name, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
 		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
 	}
-	sums, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, "checksums.json"))
+	sums, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), "checksums.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +212,7 @@ func (s story) told(t testing.TB) (lines []string) {
 	for _, name := range []string{model.WeightsFile, optimizerFile} {
 		lines = append(lines, name+" "+files[name].SHA256)
 	}
-	saved, err := os.ReadFile(filepath.Join(s.Dir, checkpointsDir, last, stateFile))
+	saved, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), record.StateFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,5 +222,5 @@ func (s story) told(t testing.TB) (lines []string) {
 	}
 	now.Metrics = 0 // times have differing numbers of digits
 	b, _ := json.Marshal(now)
-	return append(lines, stateFile+" "+string(b))
+	return append(lines, record.StateFile+" "+string(b))
 }

@@ -62,7 +62,7 @@ func (s rowSGD) Update(p *gpu.Pass, u optim.Update) {
 		Tensors: p.Tensors(w, u.Planes[0], u.Param.Grad, u.Stats)})
 }
 
-func (rowSGD) Prune(gpu.Device, optim.Update, float64) error { return fmt.Errorf("not in part") }
+func (rowSGD) Prune(gpu.Device, optim.Update, optim.Kept) error { return fmt.Errorf("not in part") }
 
 var rowSGDKernel = &gpu.Kernel{
 	Name: "row_sgd", Workgroup: [3]int{1, 1, 1}, Access: []gpu.Access{gpu.Write, gpu.Write, gpu.Read, gpu.Read},

@@ -96,6 +96,23 @@ func TestGradientAccumulation(t *testing.T) {
 	})
 }
 
+// A loss of exactly 0 over a whole step is no success: here the targets are no ids of the vocabulary.
+func TestLossOfExactlyZeroStops(t *testing.T) {
+	o := recipetest.Tiny()
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		b := randomBatches(2, o.Batch, o.Model.Vocab, 3)
+		for i := range b.list[1].Targets {
+			b.list[1].Targets[i] = 65535
+		}
+		tr := newTrainer(t, d, recipetest.Must(t, "step", o), b)
+		takeSteps(t, tr, 1)
+		if _, err := tr.Step(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), "step 2: the loss is exactly 0") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 // Whatever is not finite must not reach the weights, nor the optimizer.
 func TestNonFiniteUpdatesNothing(t *testing.T) {
 	o := recipetest.Tiny()

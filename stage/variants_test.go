@@ -9,6 +9,7 @@ import (
 	"steplm/model"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 	"steplm/wgsl"
 )
 
@@ -69,13 +70,13 @@ func TestCheckpointKeepsVariants(t *testing.T) {
 	tr := newTrainer(t, d, r, randomBatches(5, o.Batch, o.Model.Vocab, 3))
 	takeSteps(t, tr, 1)
 	dir := t.TempDir()
-	if err := tr.Save(filepath.Join(dir, checkpointsDir), "step-1", 0); err != nil {
+	if err := tr.Save(filepath.Dir(record.CheckpointAt(dir, "step-1")), "step-1", 0); err != nil {
 		t.Fatal(err)
 	}
 	again := gpu.NewHost()
 	force(t, again, r, false) // what this machine's cache says now
 	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3),
-		filepath.Join(dir, checkpointsDir, "step-1"))
+		record.CheckpointAt(dir, "step-1"))
 	if err != nil {
 		t.Fatal(err)
 	}

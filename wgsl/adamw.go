@@ -29,6 +29,11 @@ var adamwSplit = adamw("adamw_split", "", "", kernel.Storages[1:], []gpu.Access{
 		ref.AdamWSplit(a.U(0), a.U(1), a.F(2), a.F(3), a.F(4), a.F(5), adamwArgs(a))
 	})
 
+var adamwStochastic = adamw("adamw_stochastic", "", library.Text("random")+"\n", kernel.Storages[1:],
+	[]gpu.Access{w, w, w, r, r}, "PFFGF", func(a gpu.Args) {
+		ref.AdamWStochastic(a.U(0), a.F(1), a.F(2), a.F(3), a.F(4), a.Int(8), adamwArgs(a))
+	})
+
 var adamwFlash8 = flash8("", library.Text("companded"), ref.Companded)
 
 // flash8 declares adamw_flash8, with a suffix to its name, with a codec's functions.
@@ -44,20 +49,21 @@ func flash8(suffix, codec string, c ref.Codec) *kernel.Family {
 func adamw(name, suffix, prelude string, list []kernel.Storage, access []gpu.Access, types string,
 	host func(gpu.Args)) *kernel.Family {
 	return library.Family(gpu.Kernel{
-		Name: name + suffix, Entry: name, Source: library.Text("adamw") +
+		Name: name + suffix, Entry: name, Source: library.Text("masters") + "\n" + library.Text("adamw") +
 			"\n" + prelude + library.Text(name), Workgroup: [3]int{64, 1, 1}, Access: access, Host: host,
 	}, types, list)
 }
 
-// adamwParams are those for n eights; adamwArgs reads them.
-func adamwParams(p *gpu.Pass, n int, o *AdamW) []uint32 {
+// adamwParams are those for n eights from the first-th of the weight's; adamwArgs reads them.
+func adamwParams(p *gpu.Pass, first, n int, o *AdamW) []uint32 {
 	return p.Params(uint32(n), gpu.Param(o.LR), gpu.Param(o.Beta1), gpu.Param(o.Beta2), gpu.Param(o.Eps),
-		gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2))
+		gpu.Param(o.Decay), gpu.Param(o.Correction1), gpu.Param(o.Correction2), uint32(first), o.Draw.Key, o.Draw.Count)
 }
 
 func adamwArgs(a gpu.Args) AdamW {
 	return AdamW{LR: a.Float(1), Beta1: a.Float(2), Beta2: a.Float(3), Eps: a.Float(4), Decay: a.Float(5),
-		Correction1: a.Float(6), Correction2: a.Float(7)}
+		Correction1: a.Float(6), Correction2: a.Float(7),
+		Draw: ref.Draw{Key: uint32(a.Int(9)), Count: uint32(a.Int(10))}}
 }
 
 // AdamWF32 updates weight and its moments m and v, F32 of one shape, from grad (F32)
@@ -79,6 +85,17 @@ func AdamWSplit(p *gpu.Pass, weight, low, m, v, grad, stats gpu.Tensor, o AdamW)
 	update(adamwSplit, p, 1, 0, stats, o, floats(weight), plane{low, 16, gpu.RowPadding}, floats(m), floats(v),
 		floats(grad))
 }
+
+// AdamWStochastic updates a weight (BF16) that has no master, with F32 moments of its shape:
+// the new weight is rounded up or down at random, up by the chance of its distance from the
+// lower one, so that on average nothing is lost. What is drawn follows from o.Draw and the
+// element's place alone.
+func AdamWStochastic(p *gpu.Pass, weight, m, v, grad, stats gpu.Tensor, o AdamW) {
+	update(adamwStochastic, p, 1, 0, stats, o, floats(weight), floats(m), floats(v), floats(grad))
+}
+
+// Draw is what a counter-based generator draws by: a key and a count. The same give the same.
+type Draw = ref.Draw
 
 // AdamWFlash8 updates a weight (BF16) whose master has 24 bits and whose moments have
 // 8, after FlashOptim (arXiv 2602.23349): 5.125 bytes per parameter, weight included.
@@ -155,6 +172,13 @@ func (x *plane) part(at, n int, shape []int) gpu.Tensor {
 // first is the weight. An invocation takes so many eights; ops is the operations per
 // element that memory does not hide.
 func update(f *kernel.Family, p *gpu.Pass, eights, ops int, stats gpu.Tensor, o AdamW, planes ...plane) {
+	updateBy(f, p, eights, ops, planes, func(first, n int) []uint32 { return adamwParams(p, first, n, &o) }, stats)
+}
+
+// updateBy is update of any rule: params are those for n eights from the first-th on, rest are
+// the bindings after the planes, whole in every call.
+func updateBy(f *kernel.Family, p *gpu.Pass, eights, ops int, planes []plane, params func(first, n int) []uint32,
+	rest ...gpu.Tensor) {
 	weight := planes[0]
 	if !kernel.Alike(p, f.Name, weight.Tensor) {
 		return
@@ -182,8 +206,8 @@ func update(f *kernel.Family, p *gpu.Pass, eights, ops int, stats gpu.Tensor, o 
 			tensors = append(tensors, planes[i].part(at, n, shape))
 		}
 		f.Run(p, gpu.Call{
-			Groups: kernel.Groups1(gpu.Groups(n/8, eights), 64), Params: adamwParams(p, n/8, &o),
-			Tensors: p.Tensors(append(tensors, stats)...), Work: kernel.Traffic(moved, n) + float64(ops*n),
+			Groups: kernel.Groups1(gpu.Groups(n/8, eights), 64), Params: params(at/8, n/8),
+			Tensors: p.Tensors(append(tensors, rest...)...), Work: kernel.Traffic(moved, n) + float64(ops*n),
 		})
 	}
 }

@@ -9,11 +9,6 @@
 @group(0) @binding(5) var<storage, read> stats: array<f32>;           // see stats.go
 @group(0) @binding(6) var<uniform> params: Params;
 
-// joined is the masters of two words of weights and two of the rest.
-fn joined(hi: vec2<u32>, lo: vec2<u32>) -> vec4<f32> {
-	return bitcast<vec4<f32>>(upper_halves(hi) + bitcast<vec4<u32>>(bitcast<vec4<i32>>(upper_halves(lo)) >> vec4<u32>(16u)));
-}
-
 @compute @workgroup_size(64, 1, 1)
 fn adamw_split(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
 	let i = (group.x + params.origin.x) * 64u + local.x;

@@ -66,6 +66,19 @@ var states = map[string]func(t *testing.T, d gpu.Device, values []float32, rows,
 			moments: plainMoments(m, v),
 		}
 	},
+	"adamw_stochastic": func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained {
+		weight := gputest.TensorOf(t, d, gpu.BF16, "weight", values, rows, c)
+		m, v := gputest.Tensor(t, d, "m", nil, rows, c), gputest.Tensor(t, d, "v", nil, rows, c)
+		return trained{
+			planes: []gpu.Tensor{weight, m, v},
+			step: func(p *gpu.Pass, grad, stats gpu.Tensor, o AdamW) {
+				o.Draw = Draw{Key: 3, Count: gpu.Param(o.Correction2)}
+				AdamWStochastic(p, weight, m, v, grad, stats, o)
+			},
+			master:  func(t *testing.T, d gpu.Device) []float32 { return gputest.Read(t, d, weight) },
+			moments: plainMoments(m, v),
+		}
+	},
 	"adamw_flash8": func(t *testing.T, d gpu.Device, values []float32, rows, c int) trained {
 		return flash8State(t, d, values, rows, c, AdamWFlash8, ref.Companded)
 	},
@@ -148,6 +161,8 @@ var stateTolerance = map[string][3]wgsltest.Tolerance{
 	"adamw_f32":   {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
 	"adamw_paper": {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
 	"adamw_split": {{Abs: 1e-6, Rel: 1e-6}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
+	// Five roundings, each to one of the two values next to it.
+	"adamw_stochastic": {{Abs: 1e-4, Rel: 5.0 / 128}, {Abs: 1e-7, Rel: 2e-6}, {Abs: 1e-9, Rel: 2e-6}},
 	// Half a code of the greatest m and v of these tests, some steps' worth.
 	"adamw_flash8": {{Abs: 1e-3, Rel: 2e-5}, {Abs: 2e-3, Rel: 2e-2}, {Abs: 1e-4, Rel: 4e-2}},
 }

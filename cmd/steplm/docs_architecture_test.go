@@ -66,13 +66,13 @@ var newThings = []struct {
 	other string // of paths that mean something else by one of the names
 }{
 	{"kernel", `(?i)swiglu`, `^wgsl/(ref/)?swiglu`, ""},
-	{"optimizer", `(?i)adamw`, `/(adamw|flash8|companded)[^/]*$`, ""},
+	{"optimizer", `(?i)muon`, `^model/optim/muon\.go$`, `^wgsl/`},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
-	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench_all\.go$`},
+	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench/all\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
-	{"export format", `^WriteHF$`, `^model/[^/]+\.go$`, ""},
+	{"export format", `^HuggingFace$`, `^model/export/hf\.go$`, ""},
 }
 
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.

@@ -84,7 +84,7 @@ func TestDocumentsCommands(t *testing.T) {
 		t.Fatalf("found %d uses of bin/steplm in the README's sh blocks", n)
 	}
 
-	if len(devices(t)) == 1 {
+	if len(clitest.Devices(t)) == 1 {
 		t.Skip("the commands name no device: ", gpu.NoAdapterHelp)
 	}
 	dir := commandFolder(t)
@@ -104,7 +104,7 @@ func TestDocumentsCommands(t *testing.T) {
 
 // The plan that a page shows is the program's.
 func TestDocumentsPlan(t *testing.T) {
-	plan := succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64")
+	plan := clitest.Succeed(t, "", "plan", "--model", "368m", "--stages", "2", "--rank", "64")
 	if !strings.Contains(clitest.Contents(t, "../../docs/running.md"), plan) {
 		t.Errorf("docs/running.md does not show what plan prints:\n%s", plan)
 	}
@@ -155,7 +155,7 @@ func commandFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", asCommand, self)
+	wrapper := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", clitest.AsCommand, self)
 	if err := os.WriteFile(filepath.Join(dir, "bin", "steplm"), []byte(wrapper), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,14 @@ import (
 	"github.com/alecthomas/kong"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/cmd/steplm/internal/command"
+	"steplm/cmd/steplm/internal/flags"
 )
 
 // TestDocumentsFlags: each command line of steplm that the documents name in their text is one that it understands,
 // and each flag that they name there by itself is one of a command's.
 func TestDocumentsFlags(t *testing.T) {
-	parser, err := kong.New(&cli{}, kong.Name("steplm"), flagVars)
+	parser, err := kong.New(&command.CLI{}, kong.Name("steplm"), flags.Vars)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/train"
+	"steplm/data/cache"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
@@ -45,9 +48,13 @@ func TestExplain(t *testing.T) {
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}}),
 		least + "; it would fit with --stages 3 --split real (1000 B)":         unfit,
 		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
-		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly":     gpu.ErrNoAdapter,
+		"device 9: no such device; `steplm devices` lists them": fmt.Errorf("device 9: %w",
+			gpu.ErrNoSuchDevice),
+		"row 1: tokenize the data again: `steplm data tokenize` makes the cache anew": fmt.Errorf("row 1: %w",
+			cache.ErrDamaged),
+		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly": gpu.ErrNoAdapter,
 	} {
-		if got := explain(err); got != want {
+		if got := flags.Explain(err); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -55,19 +62,19 @@ func TestExplain(t *testing.T) {
 
 // Every option that advice names is a flag of pretrain, and so is every one that a method has.
 func TestOptionsAreFlags(t *testing.T) {
-	parser, err := kong.New(&pretrainCmd{}, flagVars)
+	parser, err := kong.New(&train.PretrainCmd{}, flags.Vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var flags []string
+	var known []string
 	for _, f := range parser.Model.Flags {
-		flags = append(flags, "--"+f.Name)
+		known = append(known, "--"+f.Name)
 	}
 	named := 0
 	for name, value := range constants(t, "../../model/advice/advice.go", "Option") {
 		named++
-		if !slices.Contains(flags, flagOf(advice.Option(value))) {
-			t.Errorf("option %s: pretrain has no flag %s", name, flagOf(advice.Option(value)))
+		if !slices.Contains(known, flags.Of(advice.Option(value))) {
+			t.Errorf("option %s: pretrain has no flag %s", name, flags.Of(advice.Option(value)))
 		}
 	}
 	if named < 25 {
@@ -75,8 +82,8 @@ func TestOptionsAreFlags(t *testing.T) {
 	}
 	for _, m := range recipe.Methods {
 		for _, o := range m.Uses {
-			if !slices.Contains(flags, flagOf(o)) {
-				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flagOf(o))
+			if !slices.Contains(known, flags.Of(o)) {
+				t.Errorf("method %s uses %s, pretrain has no flag %s", m.Name, o, flags.Of(o))
 			}
 		}
 	}
@@ -102,7 +109,7 @@ func constants(t *testing.T, path, typeName string) map[string]string {
 	return list
 }
 
-var flagText = regexp.MustCompile(`(^|[^-\w])--[a-z]`)
+var flagText = regexp.MustCompile("(^|[^-\\w])--[a-z]|`steplm ")
 
 // flagStrings are the string literals of a file that spell a flag.
 func flagStrings(path string, source any) (list []string, err error) {
@@ -143,7 +150,7 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 	}
 	for source, want := range map[string]int{
 		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0,
-		"package p; var x = `--lr`": 1,
+		"package p; var x = `--lr`": 1, "package p; var x = \"see `steplm plan`\"": 1,
 	} {
 		if found, err := flagStrings("p.go", source); err != nil || len(found) != want {
 			t.Errorf("%s: found %v (%v), want %d", source, found, err, want)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -168,6 +169,9 @@ func (c *Cache) Matches(key Key, layouts []shard.Layout) error {
 	return nil
 }
 
+// ErrDamaged is of a cache whose ids cannot be read, and says what to do.
+var ErrDamaged = errors.New("tokenize the data again")
+
 // Tokens reads what tokenizing the same row groups would give.
 func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter.Seq2[shard.Tokenized, error] {
 	return func(yield func(shard.Tokenized, error) bool) {
@@ -183,8 +187,8 @@ func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter
 			more, err := c.group(u, begin, yield)
 			if err != nil {
 				yield(shard.Tokenized{},
-					fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again",
-						c.places[u].file, u.Group, u.Shard, err))
+					fmt.Errorf("token cache %s: row group %d of shard %d: %w; %w",
+						c.places[u].file, u.Group, u.Shard, err, ErrDamaged))
 				return
 			}
 			if !more {
@@ -261,7 +265,7 @@ func (c *Cache) verify(u shard.Unit, f *os.File, at place) error {
 	if known {
 		return nil
 	}
-	if err := checkGroup(f, at.offset, at.GroupInfo, c.Info.Width); err != nil {
+	if err := checkGroup(f, at.offset, at.GroupInfo, c.Info); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -270,10 +274,10 @@ func (c *Cache) verify(u shard.Unit, f *os.File, at place) error {
 	return nil
 }
 
-// checkGroup compares a row group's bytes with its checksum, and its rows with
-// its number of ids.
-func checkGroup(f *os.File, offset int64, g GroupInfo, width int) error {
-	size := g.Size(width)
+// checkGroup compares a row group's bytes with its checksum, its ids with the vocabulary, and
+// its rows with its number of ids.
+func checkGroup(f *os.File, offset int64, g GroupInfo, of Info) error {
+	size := g.Size(of.Width)
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -284,7 +288,11 @@ func checkGroup(f *os.File, offset int64, g GroupInfo, width int) error {
 	sum := crc32.New(castagnoli)
 	r := newMapped(f, offset, size)
 	defer r.close()
-	if _, err := io.CopyN(sum, r, size-4*g.Rows); err != nil {
+	foreign, err := checkIDs(io.TeeReader(r, sum), g.Tokens, of)
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(sum, r, size-4*g.Rows-g.Tokens*int64(of.Width)); err != nil {
 		return err
 	}
 	total := int64(0)
@@ -296,6 +304,9 @@ func checkGroup(f *os.File, offset int64, g GroupInfo, width int) error {
 	if got := sum.Sum32(); got != g.CRC {
 		return fmt.Errorf("its checksum is %08x, its bytes give %08x", g.CRC, got)
 	}
+	if foreign != nil {
+		return foreign
+	}
 	for i := range g.Rows {
 		if n := binary.LittleEndian.Uint32(table[4*i:]); n&droppedRow == 0 {
 			total += int64(n)
@@ -305,4 +316,27 @@ func checkGroup(f *os.File, offset int64, g GroupInfo, width int) error {
 		return fmt.Errorf("%d ids of %d", total, g.Tokens)
 	}
 	return nil
+}
+
+// checkIDs reads ids and says which is the first beyond the vocabulary, if one is: its
+// checksum was right when something wrote it.
+func checkIDs(r io.Reader, n int64, of Info) (foreign, err error) {
+	buffer := make([]byte, 64<<10)
+	for at := int64(0); at < n; {
+		some := buffer[:min(int64(len(buffer)), (n-at)*int64(of.Width))]
+		if _, err := io.ReadFull(r, some); err != nil {
+			return nil, err
+		}
+		for ; len(some) > 0; at++ {
+			id := uint32(binary.LittleEndian.Uint16(some))
+			if of.Width == 4 {
+				id = binary.LittleEndian.Uint32(some)
+			}
+			if int64(id) >= int64(of.Vocab) && foreign == nil {
+				foreign = fmt.Errorf("id %d at %d of %d is beyond the vocabulary of %d", id, at, n, of.Vocab)
+			}
+			some = some[of.Width:]
+		}
+	}
+	return foreign, nil
 }

@@ -272,6 +272,35 @@ func TestListFails(t *testing.T) {
 	}
 }
 
+// A listing whose pages lead back to one of them ends at once, and says so.
+func TestListEndsWhereItLinksToItself(t *testing.T) {
+	for again, want := range map[string]string{"1": "after page 2 comes page 2 again",
+		"": "after page 2 comes page 1 again"} {
+		f := newFakeHub(t, nil)
+		pages := 0
+		f.api = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/tree/") {
+				return false
+			}
+			if pages++; pages > 10 {
+				t.Error("the listing is asked for ever")
+				return false
+			}
+			next := r.URL.Path + "?recursive=1&cursor=1"
+			if again == "" && r.URL.Query().Get("cursor") == "1" {
+				next = r.URL.Path + "?recursive=1"
+			}
+			w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, next))
+			fmt.Fprintf(w, "[%s]", lfsEntry("a.parquet", "x"))
+			return true
+		}
+		_, _, err := f.client(t).List(t.Context(), Source{Owner: "o", Name: "n", Revision: "main"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+}
+
 // No name in a listing leads out of the cache.
 func TestListHostileNames(t *testing.T) {
 	for _, entry := range []string{

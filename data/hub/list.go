@@ -88,10 +88,16 @@ func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, err
 	}
 	address += "?recursive=1"
 	var files []File
-	for pages := 0; address != ""; pages++ {
-		if pages == maxPages {
+	seen := map[string]int{} // the numbers of pages
+	for address != "" {
+		if earlier, again := seen[address]; again {
+			return nil, fmt.Errorf("the hub's listing does not end: after page %d comes page %d again", len(seen),
+				earlier)
+		}
+		if len(seen) == maxPages {
 			return nil, fmt.Errorf("the listing does not end after %d pages", maxPages)
 		}
+		seen[address] = len(seen) + 1
 		var entries []entry
 		next, err := c.getJSON(ctx, address, &entries)
 		if err != nil {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/arrow/go/v17/parquet"
-	"github.com/apache/arrow/go/v17/parquet/compress"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/metadata"
 	"github.com/apache/arrow/go/v17/parquet/schema"
@@ -200,6 +199,16 @@ func (f *columnFile) leaf(name string) (*schema.Column, error) {
 		}
 		return nil, fmt.Errorf("no column %q; the file has %s", name, strings.Join(names, ", "))
 	}
+	var places []string
+	for i := range root.NumFields() {
+		if root.Field(i).Name() == name {
+			places = append(places, fmt.Sprint(i+1))
+		}
+	}
+	if len(places) > 1 {
+		return nil, fmt.Errorf("columns %s of %d are all called %q; give the one that is meant a name of its own",
+			strings.Join(places, " and "), root.NumFields(), name)
+	}
 	i := sc.ColumnIndexByName(name)
 	if i < 0 {
 		return nil, fmt.Errorf("column %q is a group, not text", name)
@@ -372,7 +381,7 @@ func (f *columnFile) chunk(group, column int) (file.ColumnChunkReader, *pages, e
 	if err != nil {
 		return nil, nil, err
 	}
-	codec, err := compress.GetCodec(meta.Compression())
+	codec, err := codecOf(meta.Compression())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,7 +8,28 @@ import (
 	"io"
 
 	"github.com/apache/arrow/go/v17/parquet/compress"
+	"github.com/pierrec/lz4/v4"
 )
+
+// lz4Raw is the codec LZ4_RAW of Parquet's specification: blocks of LZ4 without a frame.
+// https://parquet.apache.org/docs/file-format/data-pages/compression/
+const lz4Raw compress.Compression = 7
+
+// maxLZ4Ratio is how many bytes one of an LZ4 block stands for at most: a byte of a match's
+// length says 255.
+const maxLZ4Ratio = 255
+
+// codecOf is Arrow's codec of a kind; nil for LZ4_RAW, which Arrow does not know.
+func codecOf(kind compress.Compression) (compress.Codec, error) {
+	switch kind {
+	case lz4Raw:
+		return nil, nil
+	case compress.Codecs.Lz4:
+		return nil, errors.New("the codec LZ4, which writers framed in different ways, is not read; LZ4_RAW, zstd " +
+			"and snappy are")
+	}
+	return compress.GetCodec(kind)
+}
 
 // decompress decodes a page to the size that its header declares. Codecs
 // that would allocate by what the compressed bytes claim, or go on beyond that
@@ -37,6 +58,19 @@ func decompress(codec compress.Codec, kind compress.Compression, src []byte, siz
 			return nil, fmt.Errorf("zstd data of %d bytes in a page that declares %d", n, size)
 		}
 		stream = !known
+	case lz4Raw:
+		if size > maxLZ4Ratio*int64(len(src)) {
+			return nil, fmt.Errorf("LZ4 data of %d bytes in a page that declares %d", len(src), size)
+		}
+		out := make([]byte, size)
+		n, err := lz4.UncompressBlock(src, out)
+		if err != nil {
+			return nil, err
+		}
+		if int64(n) != size {
+			return nil, fmt.Errorf("%d bytes in a page that declares %d", n, size)
+		}
+		return out, nil
 	default:
 		stream = true
 	}

@@ -1,22 +1,15 @@
 package text
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
+	"cmp"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"maps"
 	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/klauspost/compress/zstd"
 
 	"steplm/data/internal/shard"
 )
@@ -26,33 +19,7 @@ const (
 	// compressed, whichever comes first.
 	linesPerGroup = 1000
 	bytesPerGroup = 8 << 20
-	// maxLine bounds a line and a text file, in bytes, as data/parquet does a page.
-	maxLine = 256 << 20
 )
-
-// Compression is how a whole file is compressed.
-type Compression int
-
-const (
-	Plain Compression = iota
-	Gzipped
-	Zstandard
-)
-
-// reader decompresses.
-func (c Compression) reader(r io.Reader) (io.ReadCloser, error) {
-	switch c {
-	case Gzipped:
-		return gzip.NewReader(r)
-	case Zstandard:
-		d, err := zstd.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
-	}
-	return io.NopCloser(r), nil
-}
 
 // Lines reads JSON Lines: an object a line, of which the text is one
 // field. Every line is a row; one that is blank or without the field has no text.
@@ -61,55 +28,74 @@ func (c Compression) reader(r io.Reader) (io.ReadCloser, error) {
 type Lines struct{ Compression }
 
 func (k Lines) Scan(path string, o shard.Ask) (shard.Layout, error) {
-	var l shard.Layout
-	var start, at, lines int64
-	cut := func() {
-		l.Add(lines)
-		l.Offsets = append(l.Offsets, start)
-		start, lines = at, 0
-	}
-	n := int64(0)
-	sum, err := k.eachLine(path, 0, func(line []byte, size int64) error {
-		at += size
-		lines++
-		if n++; n == 1 {
-			if err := firstLine(line, o); err != nil {
-				return fmt.Errorf("line 1: %w", err)
-			}
-		}
-		if k.Compression == Plain && (lines == linesPerGroup || at-start >= bytesPerGroup) {
-			cut()
-		}
-		return nil
-	})
+	l, err := k.scan(path, o.Longest(), func(line []byte) error { return firstLine(line, o) })
 	if err != nil {
 		if !errors.As(err, new(shard.ReadError)) && !errors.As(err, new(shard.Request)) {
 			err = shard.Damage{Err: err}
 		}
 		return shard.Layout{}, fmt.Errorf("%s: %w", path, err)
 	}
+	return l, nil
+}
+
+// scan reads a file of lines of so many bytes at most, and has the first one checked.
+func (k Lines) scan(path string, most int64, check func(first []byte) error) (l shard.Layout, err error) {
+	var start, at, lines int64
+	cut := func() {
+		l.Add(lines)
+		l.Offsets = append(l.Offsets, start)
+		start, lines = at, 0
+	}
+	hash := sha256.New()
+	r := lineReader{path: path, compression: k.Compression, most: most, hash: hash, skip: true}
+	first := false // whether the first line was looked at
+	err = r.each(func(line []byte, size int64) error {
+		l.Longest = max(l.Longest, size)
+		if at == 0 && line != nil {
+			first = true
+			if err := check(line); err != nil {
+				return fmt.Errorf("line 1: %w", err)
+			}
+		}
+		at += size
+		lines++
+		if k.Compression == Plain && (lines == linesPerGroup || at-start >= bytesPerGroup) {
+			cut()
+		}
+		return nil
+	})
+	if err != nil {
+		return l, err
+	}
+	if at > 0 && !first {
+		r = lineReader{path: path, compression: k.Compression, most: most, longest: l.Longest}
+		err = r.each(func(line []byte, _ int64) error { return cmp.Or(check(line), errEnough) })
+		if err != errEnough {
+			return l, fmt.Errorf("line 1: %w", err)
+		}
+	}
 	if lines > 0 {
 		cut()
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return shard.Layout{}, err
+		return l, err
 	}
-	l.Size, l.Sum = info.Size(), sum
+	l.Size, l.Sum = info.Size(), [sha256.Size]byte(hash.Sum(nil))
 	return l, nil
 }
 
 // firstLine refuses a file without the fields that are asked for.
 func firstLine(line []byte, o shard.Ask) error {
-	fields, err := object(line)
+	fields, err := parseObject(line)
 	if err != nil {
 		return nil // its row says so
 	}
 	for i, name := range append([]string{o.Column}, o.Filter.Columns()...) {
-		if _, ok := fields[name]; ok {
+		if slices.Contains(fields.names(), name) {
 			continue
 		}
-		err := fmt.Errorf("no field %q; the line has %s", name, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+		err := fmt.Errorf("no field %q; the line has %s", name, strings.Join(fields.names(), ", "))
 		if i > 0 {
 			err = fmt.Errorf("the filter (%s) cannot work: %w", o.Filter, err)
 		}
@@ -118,92 +104,8 @@ func firstLine(line []byte, o shard.Ask) error {
 	return nil
 }
 
-// object reads the fields of a line.
-func object(line []byte) (map[string]json.RawMessage, error) {
-	if !utf8.Valid(line) {
-		return nil, errors.New("not UTF-8 text")
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(line, &fields); err != nil {
-		return nil, fmt.Errorf("not a JSON object: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if fields == nil {
-		return nil, errors.New("not a JSON object: null")
-	}
-	return fields, nil
-}
-
-// eachLine calls do with every line from an offset on, without its line break,
-// and with the bytes that it takes in the file with it. It returns the file's
-// SHA-256, from that offset.
-func (c Compression) eachLine(path string, offset int64,
-	do func(line []byte, size int64) error) (sum [sha256.Size]byte, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return sum, shard.ReadError{Err: err}
-	}
-	defer f.Close()
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return sum, shard.ReadError{Err: err}
-	}
-	hash := sha256.New()
-	disk := &diskReader{r: f}
-	source := io.TeeReader(disk, hash)
-	decompressed, err := c.reader(source)
-	if err != nil {
-		return sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
-	}
-	defer decompressed.Close()
-	r := bufio.NewReaderSize(decompressed, 1<<18)
-	var long []byte // of a line beyond the buffer
-	for n := int64(1); ; n++ {
-		long = long[:0]
-		line, err := r.ReadSlice('\n')
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if long = append(long, line...); len(long) > maxLine {
-				return sum, fmt.Errorf("line %d is longer than %d bytes", n, maxLine)
-			}
-			line, err = r.ReadSlice('\n')
-		}
-		if len(long) > 0 {
-			long = append(long, line...)
-			line = long
-		}
-		if err != nil && err != io.EOF {
-			return sum, firstOf(disk.err, fmt.Errorf("after %d lines: %w", n-1, err))
-		}
-		if len(line) > 0 {
-			if e := do(bytes.TrimRight(line, "\r\n"), int64(len(line))); e != nil {
-				return sum, e
-			}
-		}
-		if err == io.EOF {
-			return [sha256.Size]byte(hash.Sum(nil)), nil
-		}
-	}
-}
-
-// diskReader remembers what the disk refused, which is not the data's fault.
-type diskReader struct {
-	r   io.Reader
-	err error
-}
-
-func (d *diskReader) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	if err != nil && err != io.EOF {
-		d.err = shard.ReadError{Err: err}
-	}
-	return n, err
-}
-
-// firstOf is the disk's error, if it has one.
-func firstOf(disk, other error) error {
-	if disk != nil {
-		return disk
-	}
-	return other
-}
+// errEnough ends a reading before the file does.
+var errEnough = errors.New("enough")
 
 func (k Lines) Open(path string, o shard.Ask, known shard.Layout) (shard.File, error) {
 	info, err := os.Stat(path)
@@ -230,8 +132,9 @@ func (f *linesFile) Rows(group int) iter.Seq2[shard.Value, error] {
 	return func(yield func(shard.Value, error) bool) {
 		first := f.layout.Firsts[group]
 		row, rows := int64(0), f.layout.Groups[group]
-		stop := errors.New("enough")
-		_, err := f.format.eachLine(f.path, f.layout.Offsets[group], func(line []byte, _ int64) error {
+		r := lineReader{path: f.path, compression: f.format.Compression, offset: f.layout.Offsets[group],
+			most: f.options.Longest(), longest: f.layout.Longest}
+		err := r.each(func(line []byte, _ int64) error {
 			v, err := f.value(line)
 			v.Row = row
 			if err != nil {
@@ -242,12 +145,12 @@ func (f *linesFile) Rows(group int) iter.Seq2[shard.Value, error] {
 			}
 			row++
 			if !yield(v, nil) || row == rows {
-				return stop
+				return errEnough
 			}
 			return nil
 		})
 		switch {
-		case err == stop:
+		case err == errEnough:
 		case err != nil:
 			yield(shard.Value{}, err)
 		case row < rows:
@@ -258,27 +161,16 @@ func (f *linesFile) Rows(group int) iter.Seq2[shard.Value, error] {
 }
 
 // value reads a line.
-func (f *linesFile) value(line []byte) (shard.Value, error) {
+func (f *linesFile) value(line []byte) (v shard.Value, err error) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return shard.Value{Dropped: shard.NoText}, nil
 	}
-	fields, err := object(line)
+	fields, err := parseObject(line)
 	if err != nil {
-		return shard.Value{}, err
+		return v, err
 	}
-	var v shard.Value
-	field := func(name string, to any) (found bool, err error) {
-		raw, ok := fields[name]
-		if !ok || string(raw) == "null" {
-			return false, nil
-		}
-		if err := json.Unmarshal(raw, to); err != nil {
-			return false, fmt.Errorf("field %q: %s", name, strings.TrimPrefix(err.Error(), "json: "))
-		}
-		return true, nil
-	}
-	found, err := field(f.options.Column, &v.Text)
-	if err != nil {
+	found := false
+	if v.Text, found, err = fields.text(f.options.Column); err != nil {
 		return v, err
 	}
 	if !found {
@@ -287,8 +179,7 @@ func (f *linesFile) value(line []byte) (shard.Value, error) {
 	}
 	filter := f.options.Filter
 	if filter.MinScore != nil {
-		var score float64
-		found, err := field(shard.ScoreColumn, &score)
+		score, found, err := fields.number(shard.ScoreColumn)
 		if err != nil {
 			return v, err
 		}
@@ -297,8 +188,7 @@ func (f *linesFile) value(line []byte) (shard.Value, error) {
 		}
 	}
 	if len(filter.Languages) > 0 && v.Dropped == shard.Kept {
-		var code string
-		found, err := field(shard.LanguageColumn, &code)
+		code, found, err := fields.text(shard.LanguageColumn)
 		if err != nil {
 			return v, err
 		}

@@ -1,13 +1,13 @@
 package text
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
+	"strings"
 	"unicode/utf8"
 
 	"steplm/data/internal/shard"
@@ -24,70 +24,123 @@ func (k Whole) Scan(path string, o shard.Ask) (shard.Layout, error) {
 	if o.Column != shard.TextColumn {
 		return shard.Layout{}, fmt.Errorf("%s: no column %q: a text file has no columns", path, o.Column)
 	}
-	text, size, sum, err := k.Read(path)
-	if err == nil && len(text) == 0 {
-		err = errors.New("the file is empty")
-	}
-	if err != nil {
+	l := shard.Layout{}
+	var err error
+	if l.Longest, l.Size, l.Sum, err = k.copy(io.Discard, path, o.Longest()); err != nil {
 		if !errors.As(err, new(shard.ReadError)) {
 			err = shard.Damage{Err: err}
 		}
 		return shard.Layout{}, fmt.Errorf("%s: %w", path, err)
 	}
-	l := shard.Layout{Size: size, Offsets: []int64{0}, Sum: sum}
-	l.Add(1)
+	if l.Longest > 0 {
+		l.Offsets = []int64{0}
+		l.Add(1)
+	}
 	return l, nil
 }
 
-func (k Whole) Open(path string, _ shard.Ask, known shard.Layout) (shard.File, error) {
-	return &textFile{path, k, known}, nil
+func (k Whole) Open(path string, o shard.Ask, known shard.Layout) (shard.File, error) {
+	return &textFile{path, k, o, known}, nil
 }
 
 type textFile struct {
-	path   string
-	format Whole
-	layout shard.Layout
+	path    string
+	format  Whole
+	options shard.Ask
+	layout  shard.Layout
 }
 
 func (f *textFile) Close() error { return nil }
 
 func (f *textFile) Rows(int) iter.Seq2[shard.Value, error] {
 	return func(yield func(shard.Value, error) bool) {
-		text, _, sum, err := f.format.Read(f.path)
+		text, sum, err := f.format.read(f.path, f.layout.Longest, f.options.Longest())
 		if err == nil && sum != f.layout.Sum {
 			err = errors.New("the file changed while in use")
 		}
-		yield(shard.Value{Text: string(text)}, err)
+		yield(shard.Value{Text: text}, err)
 	}
 }
 
-// Read reads all of a file: its text, its size on the disk and its SHA-256.
-func (c Compression) Read(path string) (text []byte, size int64, sum [sha256.Size]byte, err error) {
+// Read reads all of a file of at most so many bytes.
+func (c Compression) Read(path string, most int64) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", shard.ReadError{Err: err}
+	}
+	text, _, err := c.read(path, info.Size(), most)
+	return text, err
+}
+
+// read is a file's text and SHA-256. Its memory is taken once, where its length is known.
+func (c Compression) read(path string, length, most int64) (string, [sha256.Size]byte, error) {
+	var b strings.Builder
+	b.Grow(int(min(length, most)))
+	_, _, sum, err := c.copy(&b, path, most)
+	return b.String(), sum, err
+}
+
+// copy writes a file's text, and gives its length, its size on the disk and its SHA-256.
+func (c Compression) copy(to io.Writer, path string, most int64) (n, size int64, sum [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, sum, shard.ReadError{Err: err}
+		return 0, 0, sum, shard.ReadError{Err: err}
 	}
 	defer f.Close()
 	hash := sha256.New()
 	disk := &diskReader{r: f}
-	r, err := c.reader(io.TeeReader(disk, hash))
+	r, err := c.NewReader(io.TeeReader(disk, hash))
 	if err != nil {
-		return nil, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
+		return 0, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
 	}
 	defer r.Close()
-	var b bytes.Buffer
-	n, err := io.Copy(&b, io.LimitReader(r, maxLine+1))
+	checked := &utf8Writer{to: to}
+	n, err = io.Copy(checked, io.LimitReader(r, most+1))
 	switch {
+	case checked.bad || err == nil && n <= most && len(checked.left) > 0:
+		return 0, 0, sum, errors.New("not a UTF-8 text file")
 	case err != nil:
-		return nil, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
-	case n > maxLine:
-		return nil, 0, sum, fmt.Errorf("a text of more than %d bytes; split the file", maxLine)
-	case !utf8.Valid(b.Bytes()):
-		return nil, 0, sum, errors.New("not a UTF-8 text file")
+		return 0, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
+	case n > most:
+		return 0, 0, sum,
+			fmt.Errorf("a text of more than the %d bytes that are allowed; allow longer ones, or split it", most)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, sum, shard.ReadError{Err: err}
+		return 0, 0, sum, shard.ReadError{Err: err}
 	}
-	return b.Bytes(), info.Size(), [sha256.Size]byte(hash.Sum(nil)), nil
+	return n, info.Size(), [sha256.Size]byte(hash.Sum(nil)), nil
+}
+
+// utf8Writer passes UTF-8 on and refuses everything else.
+type utf8Writer struct {
+	to   io.Writer
+	left []byte // of a character whose end has not come yet
+	bad  bool
+}
+
+func (w *utf8Writer) Write(p []byte) (int, error) {
+	rest := p
+	for len(w.left) > 0 && len(rest) > 0 && !utf8.FullRune(w.left) {
+		w.left, rest = append(w.left, rest[0]), rest[1:]
+	}
+	end := len(rest)
+	for i := 1; i < utf8.UTFMax && i <= len(rest); i++ {
+		if last := rest[len(rest)-i:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				end -= i
+			}
+			break
+		}
+	}
+	if utf8.FullRune(w.left) {
+		if w.bad = !utf8.Valid(w.left); !w.bad {
+			w.left = w.left[:0]
+		}
+	}
+	if w.bad = w.bad || !utf8.Valid(rest[:end]); w.bad {
+		return 0, errors.New("not UTF-8")
+	}
+	w.left = append(w.left, rest[end:]...)
+	return w.to.Write(p)
 }

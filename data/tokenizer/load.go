@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"steplm/disk"
 )
 
 // Load reads a tokenizer: a Hugging Face tokenizer.json, a SentencePiece .model, or a directory that holds a
@@ -169,11 +171,11 @@ func writeWhole(path string, content []byte) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := disk.Synced(f.Sync()); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return disk.Rename(f.Name(), path)
 }

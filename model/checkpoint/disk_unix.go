@@ -4,22 +4,8 @@ package checkpoint
 
 import (
 	"errors"
-	"os"
 	"syscall"
 )
-
-// syncDir makes renames and new names in a directory survive a power cut.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil // some network file systems cannot sync a directory
-	}
-	return errors.Join(err, d.Close())
-}
 
 func diskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

@@ -86,14 +86,6 @@ func (w *TensorsWriter) WriteF32(name string, values []float32) error {
 	return w.writer.WriteF32(name, values)
 }
 
-// WriteRaw is Writer.WriteRaw, in the shard that is due.
-func (w *TensorsWriter) WriteRaw(name string, b []byte) error {
-	if err := w.turn(name); err != nil {
-		return err
-	}
-	return w.writer.WriteRaw(name, b)
-}
-
 // Close checks that everything declared was written and closes the last file.
 func (w *TensorsWriter) Close() error {
 	if err := w.goTo(len(w.shards) - 1); err != nil {

@@ -69,9 +69,11 @@ func (AdamW) Specs(s model.Storage, p model.ParamSpec) []gpu.Spec {
 }
 
 // Update records the kernel of the storage's states.
-func (c AdamW) Update(p *gpu.Pass, u Update) {
+func (c AdamW) Update(p *gpu.Pass, u Update) { recordAdamW(p, u, c.numbers(u)) }
+
+// recordAdamW records AdamW's kernel of the storage's states with such numbers.
+func recordAdamW(p *gpu.Pass, u Update, o wgsl.AdamW) {
 	q, m := u.Param, u.Planes
-	o := c.numbers(u)
 	switch u.Storage.States {
 	case model.PaperStates:
 		wgsl.AdamWPaper(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
@@ -79,6 +81,9 @@ func (c AdamW) Update(p *gpu.Pass, u Update) {
 		wgsl.AdamWSplit(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
 	case model.Flash8States:
 		wgsl.AdamWFlash8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, u.Stats, o)
+	case model.StochasticStates:
+		o.Draw = u.draw()
+		wgsl.AdamWStochastic(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
 	default:
 		wgsl.AdamWF32(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
 	}
@@ -94,12 +99,11 @@ func (c AdamW) numbers(u Update) wgsl.AdamW {
 	}
 }
 
-// Prune keeps both moments of the elements whose first one is largest: a first moment
-// without its second would be an update of m / eps.
-func (AdamW) Prune(d gpu.Device, u Update, keep float64) error {
-	n := int(math.Ceil(keep * float64(u.Param.Weight.Elements())))
+// Prune keeps both moments of the elements whose first one is kept: a first moment
+// without its second would be an update of m / eps. By EachMagnitude they are kept apart.
+func (AdamW) Prune(d gpu.Device, u Update, keep Kept) error {
 	if u.Storage.States == model.Flash8States {
-		return pruneCodes(d, u.Planes[0], u.Planes[1], u.Planes[2], n)
+		return pruneCodes(d, u.Param.Weight, keep, u.Planes[0], u.Planes[1], u.Planes[2])
 	}
-	return pruneFloats(d, n, u.Planes...)
+	return pruneFloats(d, u.Param.Name, keep, u.Planes...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math"
 
 	"steplm/gpu"
@@ -21,9 +22,15 @@ type Rule interface {
 	// Update records the update of one parameter by its gradient times stats'
 	// wgsl.StatScale, which writes nothing where wgsl.StatNorm is not finite.
 	Update(p *gpu.Pass, u Update)
-	// Prune zeroes all of a parameter's moments but those of the share keep, above 0 and
-	// below 1, of its elements.
-	Prune(d gpu.Device, u Update, keep float64) error
+	// Prune zeroes all of a parameter's moments but those of the elements that keep says, of
+	// a share above 0 and below 1.
+	Prune(d gpu.Device, u Update, keep Kept) error
+}
+
+// Scratched is a Rule that needs room to compute in besides: float tensors, for one parameter
+// at a time. What has the same name shares memory, as much as the largest needs.
+type Scratched interface {
+	Scratch(p model.ParamSpec) []gpu.Spec
 }
 
 // Numbered is a Rule with numbers on the host. Numbers is a pointer to them, of a type that
@@ -35,9 +42,18 @@ type Update struct {
 	Storage model.Storage
 	Param   *model.Param
 	Planes  []gpu.Tensor // as the rule's specs list them
+	Scratch []gpu.Tensor // as the rule lists it for the parameter; it holds anything
 	Stats   gpu.Tensor
 	Rates   Rates
 	Count   int // of updates since the planes were zero, this one included
+}
+
+// draw is what an update draws random numbers by: the same update of a parameter always draws
+// the same.
+func (u Update) draw() wgsl.Draw {
+	h := fnv.New32a()
+	h.Write([]byte(u.Param.Name))
+	return wgsl.Draw{Key: h.Sum32(), Count: uint32(u.Count)}
 }
 
 // ByParameter makes an optimizer of a rule: it allocates and resets the planes, clips the
@@ -57,8 +73,10 @@ type byParameter struct {
 	params   []*model.Param // that train
 	grads    []gpu.Tensor   // theirs
 	planes   map[string][]gpu.Tensor
-	partials gpu.Tensor // of the gradients' squared norm
-	elements int        // that train
+	specs    map[string]model.ParamSpec
+	partials gpu.Tensor            // of the gradients' squared norm
+	room     map[string]gpu.Tensor // the rule's scratch
+	elements int                   // that train
 }
 
 // numbers are those on the host, as checkpoints have them.
@@ -71,7 +89,7 @@ type numbers struct {
 
 func (o *byParameter) Specs(s model.Storage, p model.ParamSpec) []gpu.Spec { return o.rule.Specs(s, p) }
 
-// Scratch is the partial sums of the gradients' squared norm.
+// Scratch is the partial sums of the gradients' squared norm, and the rule's.
 func (o *byParameter) Scratch(l model.Layout) []gpu.Spec {
 	parts := 0
 	for _, p := range l.Params() {
@@ -88,15 +106,39 @@ func (o *byParameter) Scratch(l model.Layout) []gpu.Spec {
 	if parts == 0 {
 		return nil
 	}
-	return []gpu.Spec{{Name: "norm.partials", Class: gpu.Scratch, Shape: []int{parts}}}
+	return append([]gpu.Spec{{Name: "norm.partials", Class: gpu.Scratch, Shape: []int{parts}}}, o.ruleScratch(l)...)
+}
+
+// ruleScratch is of each of the rule's tensors as much as one parameter needs.
+func (o *byParameter) ruleScratch(l model.Layout) (list []gpu.Spec) {
+	r, ok := o.rule.(Scratched)
+	if !ok {
+		return nil
+	}
+	at := map[string]int{}
+	for _, p := range l.Params() {
+		if !p.Trains() {
+			continue
+		}
+		for _, s := range r.Scratch(p) {
+			i, known := at[s.Name]
+			if !known {
+				i = len(list)
+				at[s.Name] = i
+				list = append(list, gpu.Spec{Name: s.Name, Class: gpu.Scratch, Shape: []int{0}})
+			}
+			list[i].Shape[0] = max(list[i].Shape[0], s.Words())
+		}
+	}
+	return list
 }
 
 func (o *byParameter) Allocate(m *model.Model) error {
 	o.dev, o.storage = m.Device(), m.Storage
 	o.params, o.grads, o.elements = nil, nil, 0
-	specs := map[string]model.ParamSpec{}
+	o.specs, o.room = map[string]model.ParamSpec{}, map[string]gpu.Tensor{}
 	for _, p := range m.Layout.Params() {
-		specs[p.Weight.Name] = p
+		o.specs[p.Weight.Name] = p
 	}
 	for _, p := range m.Params() {
 		if !p.Trainable() {
@@ -114,7 +156,7 @@ func (o *byParameter) Allocate(m *model.Model) error {
 			}
 			o.Began[p.Name] = o.Updates
 		}
-		for _, s := range o.rule.Specs(m.Storage, specs[p.Name]) {
+		for _, s := range o.rule.Specs(m.Storage, o.specs[p.Name]) {
 			t, err := o.dev.New(s)
 			if err != nil {
 				o.Free()
@@ -126,22 +168,30 @@ func (o *byParameter) Allocate(m *model.Model) error {
 	if len(o.params) == 0 {
 		return fmt.Errorf("nothing trains: every parameter is frozen")
 	}
-	var err error
-	if o.partials, err = o.dev.New(o.Scratch(m.Layout)[0]); err != nil {
-		o.Free()
+	for i, s := range o.Scratch(m.Layout) {
+		t, err := o.dev.New(s)
+		if err != nil {
+			o.Free()
+			return err
+		}
+		if i == 0 {
+			o.partials = t
+		} else {
+			o.room[s.Name] = t
+		}
 	}
-	return err
+	return nil
 }
 
-func (o *byParameter) Reset(which func(name string) bool, keep float64) error {
+func (o *byParameter) Reset(which func(name string) bool, keep Kept) error {
 	o.freeScratch()
 	for _, q := range o.params {
 		list, ok := o.planes[q.Name]
 		switch {
 		case !ok || !which(q.Name):
-		case keep > 0:
+		case keep.Share > 0:
 			if err := o.rule.Prune(o.dev, Update{Storage: o.storage, Param: q, Planes: list}, keep); err != nil {
-				return fmt.Errorf("reset %s, keeping %g of it: %w", q.Name, keep, err)
+				return fmt.Errorf("reset %s, keeping %g of it: %w", q.Name, keep.Share, err)
 			}
 		default:
 			for _, t := range list {
@@ -161,6 +211,10 @@ func (o *byParameter) freeScratch() {
 	if o.dev != nil {
 		o.dev.Free(o.partials)
 		o.partials = gpu.Tensor{}
+		for _, t := range o.room {
+			o.dev.Free(t)
+		}
+		clear(o.room)
 	}
 }
 
@@ -202,7 +256,14 @@ func (o *byParameter) begin() {
 }
 
 func (o *byParameter) update(p *gpu.Pass, q *model.Param, stats gpu.Tensor, rates RatesOf) {
-	o.rule.Update(p, Update{o.storage, q, o.planes[q.Name], stats, rates(q), o.Updates - o.Began[q.Name]})
+	u := Update{Storage: o.storage, Param: q, Planes: o.planes[q.Name], Stats: stats, Rates: rates(q),
+		Count: o.Updates - o.Began[q.Name]}
+	if r, ok := o.rule.(Scratched); ok {
+		for _, s := range r.Scratch(o.specs[q.Name]) {
+			u.Scratch = append(u.Scratch, o.room[s.Name].As(s, 0))
+		}
+	}
+	o.rule.Update(p, u)
 }
 
 func (o *byParameter) Undo() {

@@ -32,6 +32,12 @@ type Settings interface {
 	New(maxNorm float64) Optimizer
 }
 
+// Fitted are Settings that ask something of the model.
+type Fitted interface {
+	// Fits refuses a model for which the optimizer is not defined.
+	Fits(model.Config) error
+}
+
 // Kind is an optimizer that recipes may name.
 type Kind struct {
 	Name string
@@ -52,7 +58,7 @@ func KindOf[S Settings]() Kind {
 
 // Kinds lists the optimizers, each in a file of its own. A program that has another one
 // adds it before it reads recipes.
-var Kinds = []Kind{KindOf[AdamW]()}
+var Kinds = []Kind{KindOf[AdamW](), KindOf[Apollo](), KindOf[ApolloMini](), KindOf[Muon](), KindOf[Scale]()}
 
 // New makes the optimizer, without memory: enough for a plan.
 func (c Config) New() Optimizer { return c.Settings.New(c.MaxNorm) }
@@ -67,6 +73,14 @@ func (c Config) Validate(s model.Storage) error {
 	}
 	if !(c.MaxNorm >= 0) || math.IsInf(c.MaxNorm, 1) {
 		return fmt.Errorf("maximum gradient norm %g: it must be 0 (no clipping) or more", c.MaxNorm)
+	}
+	return nil
+}
+
+// Fits refuses a model for which the optimizer is not defined.
+func (c Config) Fits(m model.Config) error {
+	if f, ok := c.Settings.(Fitted); ok {
+		return f.Fits(m)
 	}
 	return nil
 }

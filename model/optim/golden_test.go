@@ -146,39 +146,3 @@ func goldenDistance(a, b, initial []float32) float64 {
 	}
 	return gap / change
 }
-
-// The cosine of the shared data's schedules, from step to step. Its warm-ups begin at 0,
-// ours a step further, so that no step has rate 0: they meet where the decay begins.
-func TestCosineGolden(t *testing.T) {
-	var golden struct {
-		Schedules []struct {
-			Name, Kind string
-			T, Warmup  int
-			MinRatio   float64 `json:"min_ratio"`
-			Factor     []float64
-		}
-	}
-	readGolden(t, "schedules.json", &golden)
-	compared := 0
-	for _, c := range golden.Schedules {
-		if c.Kind != Cosine {
-			continue
-		}
-		s := Schedule{Courses: []Begun[Course]{{0, Course{Cosine, c.T, c.MinRatio}}}}
-		if c.Warmup > 0 {
-			s.Warmups = []Begun[Warmup]{{0, Warmup(c.Warmup)}}
-		}
-		for step, want := range c.Factor[:c.T] { // what follows is a run that goes on
-			if step < c.Warmup {
-				want = c.Factor[step+1]
-			}
-			if got := s.At(step); !(math.Abs(got-want) <= 1e-6) {
-				t.Errorf("%s, step %d: %g, want %g", c.Name, step, got, want)
-			}
-			compared++
-		}
-	}
-	if compared != 264 {
-		t.Errorf("%d steps were compared, want 264", compared)
-	}
-}

@@ -4,21 +4,62 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
-// The kinds of course, as recipes spell them.
-const (
-	Cosine   = "cosine"
-	Constant = "constant"
-)
-
-// Course is how the learning rate goes on from its peak: half a cosine down to MinRatio of
-// it, or no decay. Steps is the length of the full decay, with the warm-up that begins it;
-// the run may end it sooner, by its end or by another course.
+// Course is how the learning rate goes on from its peak. Kind says how, and which of the other
+// fields it reads, see Courses; the rest must be zero.
 type Course struct {
-	Kind     string  `json:"kind"`      // Cosine or Constant
-	Steps    int     `json:"steps"`     // at least 1
-	MinRatio float64 `json:"min_ratio"` // in [0, 1]; Constant never decays to it
+	Kind string `json:"kind"`
+	// Steps is the length of the whole course, with the warm-up that begins it, at least 1; the
+	// run may end it sooner, by its end or by another course.
+	Steps    int     `json:"steps"`
+	MinRatio float64 `json:"min_ratio"` // what it decays to, in [0, 1]
+
+	Decay int    `json:"decay,omitempty"` // WSD's: in how many of its last steps it decays
+	Shape string `json:"shape,omitempty"` // WSD's: how
+
+	First  int `json:"first_warmup,omitempty"`   // Jagged's: steps of the warm-up at its beginning
+	Every  int `json:"restart_every,omitempty"`  // Jagged's: steps between restarts
+	Rewarm int `json:"restart_warmup,omitempty"` // Jagged's: steps of the warm-up after each
+	Shift  int `json:"restart_shift,omitempty"`  // Jagged's: by how many steps restarts come sooner
+}
+
+// kind is one sort of course.
+type kind struct {
+	name string
+	// floor is what it decays to where nothing is said.
+	floor float64
+	// own is the course without the fields that this kind alone reads, and what is wrong with them.
+	own func(c Course) (Course, error)
+	// at is the multiplier in step n of the course, counted from 0, of which the first warmup are
+	// a warm-up that is over.
+	at func(c Course, n, warmup int) float64
+}
+
+// kinds lists the courses, each in a file of its own, course_<name>.go.
+var kinds = []kind{cosineCourse, linearCourse, constantCourse, wsdCourse, jaggedCourse}
+
+// Courses are the kinds' names.
+func Courses() (names []string) {
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// MinRatio is what a kind of course decays to where nothing is said, as a share of its peak.
+func MinRatio(name string) float64 {
+	k, _ := findKind(name)
+	return k.floor
+}
+
+func findKind(name string) (kind, bool) {
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+	if i < 0 {
+		return kind{}, false
+	}
+	return kinds[i], true
 }
 
 // Schedule is the learning rate over a run, as a multiplier of its peak: courses, the first
@@ -41,16 +82,30 @@ type Begun[T any] struct {
 
 // Validate reports the first field that is out of range.
 func (c Course) Validate() error {
+	k, ok := findKind(c.Kind)
 	switch {
-	case c.Kind != Cosine && c.Kind != Constant:
-		return fmt.Errorf("unknown learning-rate schedule %q: choose one of %s, %s", c.Kind, Cosine, Constant)
+	case !ok:
+		return fmt.Errorf("unknown learning-rate schedule %q: choose one of %s", c.Kind, strings.Join(Courses(), ", "))
 	case c.Steps < 1:
 		return fmt.Errorf("learning-rate schedule of %d steps: it needs at least 1", c.Steps)
 	case !(c.MinRatio >= 0 && c.MinRatio <= 1): // so that NaN fails
 		return fmt.Errorf("learning-rate minimum ratio %g: it must be between 0 and 1", c.MinRatio)
 	}
-	return nil
+	rest, err := k.own(c)
+	if err == nil && rest != (Course{Kind: c.Kind, Steps: c.Steps, MinRatio: c.MinRatio}) {
+		err = fmt.Errorf("learning-rate schedule %s has fields of another one: %+v", c.Kind, c)
+	}
+	return err
 }
+
+// plain is own of a kind that reads no field alone.
+func plain(c Course) (Course, error) { return c, nil }
+
+// down is the peak where x is 1, and the minimum where it is 0.
+func (c Course) down(x float64) float64 { return c.MinRatio + (1-c.MinRatio)*x }
+
+// halfCosine falls from 1 to 0 while p goes from 0 to 1.
+func halfCosine(p float64) float64 { return (1 + math.Cos(math.Pi*p)) / 2 }
 
 // Validate reports the first thing that is out of range. At relies on it.
 func (s Schedule) Validate() error {
@@ -61,9 +116,14 @@ func (s Schedule) Validate() error {
 		if err := c.What.Validate(); err != nil {
 			return err
 		}
-		if w := s.warmup(c); w > c.What.Steps {
+		w := s.warmup(c)
+		if w > 0 && c.What.Kind == Jagged {
+			return fmt.Errorf("learning-rate schedule %s has a warm-up of its own: it cannot begin with one of %d "+
+				"steps", Jagged, w)
+		}
+		if w > c.What.Steps-c.What.Decay {
 			return fmt.Errorf("learning-rate warm-up of %d steps in a schedule of %d: it must be between 0 and %d",
-				w, c.What.Steps, c.What.Steps)
+				w, c.What.Steps, c.What.Steps-c.What.Decay)
 		}
 	}
 	for _, w := range s.Warmups {
@@ -75,12 +135,7 @@ func (s Schedule) Validate() error {
 }
 
 // At is the multiplier for 0-based step: of the course that is running, n steps after it
-// began with a warm-up of w,
-//
-//	n < w        (n+1) / w
-//	otherwise    MinRatio + (1-MinRatio)·(1 + cos(π·(n-w)/(Steps-w)))/2
-//
-// for Cosine, with MinRatio from n = Steps on, and 1 after the warm-up for Constant; times
+// began with a warm-up of w, (n+1)/w for n < w, and what the course says from then on; times
 // (k+1)/v in step k of a warm-up of v that began later.
 func (s Schedule) At(step int) float64 {
 	c, _ := running(s.Courses, step)
@@ -92,16 +147,11 @@ func (s Schedule) At(step int) float64 {
 }
 
 func (c Course) at(step, warmup int) float64 {
-	switch {
-	case step < warmup:
+	if step < warmup {
 		return float64(step+1) / float64(warmup)
-	case c.Kind == Constant:
-		return 1
-	case step >= c.Steps:
-		return c.MinRatio
 	}
-	progress := float64(step-warmup) / float64(c.Steps-warmup)
-	return c.MinRatio + (1-c.MinRatio)*(1+math.Cos(math.Pi*progress))/2
+	k, _ := findKind(c.Kind)
+	return k.at(c, step, warmup)
 }
 
 // warmup is the length of that with which a course begins.

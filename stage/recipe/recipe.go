@@ -160,6 +160,12 @@ func (r Recipe) Validate() error {
 			return err
 		}
 	}
+	if r.Storage.Frozen == model.Int8 && slices.ContainsFunc(layouts[0].Blocks,
+		func(b model.BlockLayout) bool { return b.Frozen }) {
+		return advice.With(
+			fmt.Errorf("frozen weights in %s: this run freezes initial weights, which are drawn in %s", model.Int8,
+				r.Storage.Precision), advice.Way{{How: advice.LeaveOut, Option: advice.Frozen}})
+	}
 	if r.Storage.Frozen == model.Int8 && !slices.ContainsFunc(layouts, func(l model.Layout) bool {
 		return slices.ContainsFunc(l.Blocks, func(b model.BlockLayout) bool { return b.Frozen })
 	}) {

@@ -1,7 +1,5 @@
 package record
 
-import "steplm/stage/eval"
-
 // Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
@@ -73,10 +71,10 @@ func (Growth) Kind() string { return "growth" }
 // Evaluation is what a task found out.
 type Evaluation struct {
 	At
-	When    string      `json:"when,omitempty"` // every, before or after growth or transition, end
-	Set     string      `json:"set,omitempty"`  // the task's name
-	Result  eval.Result `json:"result"`
-	Seconds float64     `json:"seconds,omitempty"`
+	When    string  `json:"when,omitempty"` // every, before or after growth or transition, end
+	Set     string  `json:"set,omitempty"`  // the task's name
+	Result  Result  `json:"result"`
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // Kind is an evaluation's.

@@ -12,6 +12,15 @@ import (
 	"steplm/stage/eval"
 )
 
+// plain is a result in its plain form.
+func plain(r eval.Result) Result {
+	p, err := Plain(r)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
 // one has one event of each kind, every field of it set, with its line.
 var one = []struct {
 	event Event
@@ -37,7 +46,7 @@ var one = []struct {
 			`"trainable_parameters":500,"frozen_parameters":600,"seconds":0.25}`,
 	},
 	{
-		Evaluation{At{4, 2, Peaks{32, 2048}}, "every", "unigram", eval.PerplexityOf("unigram", 9, 8), 0.5},
+		Evaluation{At{4, 2, Peaks{32, 2048}}, "every", "unigram", plain(eval.PerplexityOf("unigram", 9, 8)), 0.5},
 		`{"event":"eval","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"when":"every","set":"unigram",` +
 			`"result":{"name":"unigram","perplexity":9,"unit":"token","tokens":8,"detail":null},"seconds":0.5}`,
 	},
@@ -102,6 +111,32 @@ func TestEveryEventIsReadBack(t *testing.T) {
 		if at := e.Moment(); at.Step < 3 || at.Stage < 1 || at.PeakBytes == 0 || at.ProcessPeak == 0 {
 			t.Errorf("%T happened at %+v", e, at)
 		}
+	}
+}
+
+// A result is what it was, number by number, once it is decoded into its type; and only an object is one.
+func TestResultIsReadBack(t *testing.T) {
+	want := eval.Result{
+		Task: "choices", Metrics: map[string]eval.Metric{"accuracy": {Value: 0.1 + 0.2, StdErr: 1. / 3}},
+		Protocol: eval.Protocol{Unit: "choice", Context: 16},
+	}
+	line, err := Encode(Evaluation{Set: "choices", Result: plain(want)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Decode(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got eval.Result
+	if err := e.(Evaluation).Result.Into(&got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := Plain(3); err == nil {
+		t.Error("a number is a result")
 	}
 }
 

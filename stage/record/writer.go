@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"steplm/disk"
 )
 
 // Writer appends to a run's metrics.
@@ -49,7 +51,7 @@ func (w *Writer) Keep() (err error) {
 
 // Kept is the length up to the last line that Keep was called after, which is safely on disk: where
 // a resumed run goes on. The events after it follow from those and will be there again.
-func (w *Writer) Kept() (int64, error) { return w.kept, w.file.Sync() }
+func (w *Writer) Kept() (int64, error) { return w.kept, disk.Synced(w.file.Sync()) }
 
 // Close ends the writing.
 func (w *Writer) Close() error { return w.file.Close() }

@@ -1,11 +1,13 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -67,6 +69,11 @@ func (m Method) set(o *recipe.Options) error {
 	}
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = m.TrainEmbedding, m.TrainHead, m.TrainNorms
 	o.GrowAt, o.Operator, o.Position = m.GrowAt, m.Operator, m.Position
+	o.LoRA.RankStabilized, o.NoLoRA, o.NoFreeze, o.State = m.RankStabilized, m.NoLoRA, m.NoFreeze, m.GrownState
+	o.WarmStart, o.MergeEvery, o.MergeKeep, o.MergeKeepBy = m.WarmStart, m.MergeEvery, m.MergeKeep, m.MergeKeepBy
+	if o.MergeKeepBy == optim.ByMagnitude { // as recipes have the default
+		o.MergeKeepBy = ""
+	}
 	o.LoRALR, o.LoRADecay, o.KeepLoRA = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
 	return nil
 }
@@ -92,9 +99,25 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2,
 		Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
 	o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay
-	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm,
-		s.Schedule.MinLRRatio
-	return o, nil
+	return o, s.setCourse(&o)
+}
+
+// setCourse writes the learning rate's course into options.
+func (s Spec) setCourse(o *recipe.Options) error {
+	m, err := recipe.FindMethod(s.Method.Name)
+	if err != nil {
+		return err
+	}
+	c := s.Schedule
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	if o.Schedule == optim.Jagged {
+		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
+	}
+	o.Over, o.DecayShare, o.DecayShape, o.MinRatio = c.Over, c.DecayShare, c.DecayShape, optim.MinRatio(o.Schedule)
+	if c.MinLRRatio != nil {
+		o.MinRatio = *c.MinLRRatio
+	}
+	return nil
 }
 
 // steps is the run's length: as it is given, or as many as its tokens fill, of so many in each step.

@@ -48,7 +48,8 @@ func (d Data) filter() data.Filter {
 
 // Open opens data with the filters.
 func (d Data) Open(at *Location) (*data.Shards, error) {
-	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: d.filter(), SkipBad: d.SkipBad, Log: at.ui.Warn})
+	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: d.filter(), SkipBad: d.SkipBad, MaxLine: d.MaxLine,
+		Log: at.ui.Warn})
 }
 
 // openHeldOut opens what the filters keep apart. What is skipped of it is skipped of the rest, which
@@ -56,7 +57,7 @@ func (d Data) Open(at *Location) (*data.Shards, error) {
 func (d Data) openHeldOut(at *Location) (*data.Shards, error) {
 	filter := d.filter()
 	filter.HeldOut = true
-	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: filter, SkipBad: d.SkipBad})
+	return at.Open(data.OpenOptions{Column: d.TextColumn, Filter: filter, SkipBad: d.SkipBad, MaxLine: d.MaxLine})
 }
 
 // CacheRoot is the directory of all token caches; "" where there is none.
@@ -81,6 +82,9 @@ func (d Data) Threads() int {
 
 // Check refuses what says nothing of the paths, and numbers that are none.
 func (d Data) Check() error {
+	if d.MaxLine < 0 {
+		return badOption("max_line", d.MaxLine, "it must be 1 byte or more")
+	}
 	if d.Workers < 0 {
 		return badOption("workers", d.Workers, "it must be 1 or more")
 	}

@@ -16,6 +16,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/record"
 )
 
 // absolute is the same Spec with absolute paths.
@@ -50,7 +51,7 @@ func Saved(dir string) (Spec, error) {
 	if _, err := stage.ReadRecipe(dir); err != nil {
 		return Spec{}, err
 	}
-	b, err := os.ReadFile(filepath.Join(dir, stage.SpecFile))
+	b, err := os.ReadFile(filepath.Join(dir, record.SpecFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Spec{}, fmt.Errorf("%s: %w", dir, ErrNoSpec)
 	}
@@ -59,7 +60,7 @@ func Saved(dir string) (Spec, error) {
 	}
 	s, err := Read(bytes.NewReader(b))
 	if err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir, stage.SpecFile), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, record.SpecFile), err)
 	}
 	s.Output.Out = dir // The folder may have moved.
 	return s, nil

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"steplm/data"
@@ -11,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/plan"
@@ -36,6 +38,19 @@ type Session struct {
 	longer bool // the run gets more steps than its folder says
 }
 
+// final is how a run's trained model is written.
+var final export.Format = export.HuggingFace{}
+
+// text is what the run trains with on the side of text. What ends a document also begins the next.
+func (s *Session) text() export.Text {
+	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if id, ok := s.Tokenizer.EndOfText(); ok {
+		n := int(id)
+		text.BOS, text.EOS = &n, &n
+	}
+	return text
+}
+
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
 func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
@@ -57,7 +72,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, stage.SpecFile)) {
+	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()
@@ -79,6 +94,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	// Before the folder: what cannot be run leaves no trace.
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
+	}
+	if err := final.Check(r.Model, s.text()); err != nil {
+		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
 	}
 	if s.Resumed {
 		stage.RestoreChoices(dev, s.Spec.Output.Out)
@@ -168,16 +186,24 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 			step(m)
 		}
 	}
+	var carded error
+	event := report.Event
+	report.Event = func(e record.Event) {
+		if event != nil {
+			event(e)
+		}
+		carded = errors.Join(carded, s.keepCard(e))
+	}
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return export(t.Model, s.Tokenizer, d) },
+		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
 	}
 	if s.Resumed {
-		return run.Resume(ctx)
+		return errors.Join(run.Resume(ctx), carded)
 	}
-	if err = run.Start(ctx); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
+	if err = errors.Join(run.Start(ctx), carded); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
 		err = errors.Join(err, folder.Discard())
 	}
 	return err

@@ -2,6 +2,7 @@ package session
 
 import (
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
 
@@ -45,7 +46,8 @@ type Data struct {
 	Dedupe     bool     `json:"dedupe,omitempty"`
 	Holdout    float64  `json:"holdout,omitempty"` // share of the documents kept apart
 	SkipBad    bool     `json:"skip_bad,omitempty"`
-	Shards     int      `json:"shards,omitempty"` // of what the hub has, the first so many; 0: all
+	MaxLine    int64    `json:"max_line,omitempty" resume:"free"` // bytes; 0: data.DefaultMaxLine
+	Shards     int      `json:"shards,omitempty"`                 // of what the hub has, the first so many; 0: all
 	Stream     bool     `json:"stream,omitempty" resume:"free"`
 	Cache      string   `json:"cache,omitempty" resume:"free"`   // of tokens; "": the user's
 	Workers    int      `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
@@ -57,7 +59,7 @@ type Method struct {
 	Stages             *int     `json:"stages,omitempty"`
 	Split              string   `json:"split,omitempty"` // layers of each stage, or recipe.SplitPaper, recipe.SplitReal
 	GrowAt             float64  `json:"grow_at"`
-	Operator           string   `json:"operator"`
+	Operator           string   `json:"operator,omitempty"` // "": the method's
 	Position           string   `json:"position"`
 	Rank               *int     `json:"rank,omitempty"`
 	Alpha              *float64 `json:"alpha,omitempty"`
@@ -68,6 +70,14 @@ type Method struct {
 	TrainEmbedding     bool     `json:"train_embedding"`
 	TrainHead          bool     `json:"train_head"`
 	TrainNorms         bool     `json:"train_norms"`
+	RankStabilized     bool     `json:"rank_stabilized,omitempty"`
+	NoLoRA             bool     `json:"no_lora,omitempty"`
+	NoFreeze           bool     `json:"no_freeze,omitempty"`
+	GrownState         string   `json:"grown_state,omitempty"` // of the optimizer; "": the method's
+	WarmStart          *float64 `json:"warm_start,omitempty"`  // share of the steps; the method's
+	MergeEvery         *int     `json:"merge_every,omitempty"` // steps; a quarter of the run
+	MergeKeep          float64  `json:"merge_keep"`            // share of LoRA's moments
+	MergeKeepBy        string   `json:"merge_keep_by"`         // one of optim.KeptBy
 }
 
 // Optimizer is AdamW's settings.
@@ -85,11 +95,14 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr"` // of all stages or of each
-	Name       string    `json:"name" option:"schedule"`
-	Warmup     int       `json:"warmup"` // steps; below 0: 5 % of the stage's
-	Rewarm     int       `json:"rewarm"` // likewise
-	MinLRRatio float64   `json:"min_lr_ratio"`
+	LR         []float64 `json:"lr"`                               // of all stages or of each
+	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
+	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
+	DecayShare float64   `json:"decay_share"`                      // of a wsd course
+	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
+	Warmup     int       `json:"warmup"`                           // steps; below 0: 5 % of the stage's
+	Rewarm     int       `json:"rewarm"`                           // likewise
+	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
 	Seed       uint64    `json:"seed"`
 }
 
@@ -125,13 +138,14 @@ func Default() Spec {
 	return Spec{
 		Data: Data{TextColumn: "text"},
 		Method: Method{
-			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper",
+			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
+			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
 		Optimizer: Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1,
-			MinLRRatio: 0.1, Seed: 1},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Warmup: -1, Rewarm: -1,
+			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768},
 		Output:     Output{SaveEvery: 200, Keep: 2},

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"steplm/disk"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
+	"steplm/stage/record"
 )
 
 // Trained is a model on disk.
@@ -28,18 +30,18 @@ type Trained struct {
 func FindModel(name string) (Trained, error) {
 	info, err := os.Stat(name)
 	switch at := strings.LastIndexByte(name, '@'); {
-	case errors.Is(err, fs.ErrNotExist) && at >= 0:
+	case disk.Missing(err) && at >= 0:
 		return findCheckpoint(name[:at], name[at+1:])
-	case errors.Is(err, fs.ErrNotExist):
+	case disk.Missing(err):
 		return Trained{}, fmt.Errorf("%s: there is no such run or model: %w", name, err)
 	case err != nil:
 		return Trained{}, err
 	case !info.IsDir():
 		return Trained{}, fmt.Errorf("%s is a file: name the folder that it lies in", name)
-	case stage.HoldsRun(name):
+	case record.HoldsRun(name):
 		return findFinal(name)
-	case stage.HoldsCheckpoint(name):
-		run, err := stage.RunOf(name)
+	case record.HoldsCheckpoint(name):
+		run, err := record.RunOf(name)
 		if err != nil {
 			return Trained{}, err
 		}
@@ -58,10 +60,10 @@ func findFinal(run string) (Trained, error) {
 	if err != nil {
 		return Trained{}, err
 	}
-	dir := filepath.Join(run, stage.FinalDir)
+	dir := filepath.Join(run, record.FinalDir)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
-			run, stage.FinalDir, checkpointsOf(run))
+			run, record.FinalDir, checkpointsOf(run))
 	}
 	l, err := model.ReadLayout(dir)
 	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Tokenizer: dir}, err
@@ -69,7 +71,7 @@ func findFinal(run string) (Trained, error) {
 
 // checkpointsOf says how a run's checkpoints are named.
 func checkpointsOf(run string) string {
-	names := stage.CheckpointNames(run)
+	names := record.CheckpointNames(run)
 	if len(names) == 0 {
 		return ", and no checkpoint"
 	}
@@ -78,13 +80,13 @@ func checkpointsOf(run string) string {
 
 // findCheckpoint is a checkpoint of a run, by its name.
 func findCheckpoint(run, name string) (Trained, error) {
-	if !stage.HoldsRun(run) {
+	if !record.HoldsRun(run) {
 		_, err := stage.ReadRecipe(run)
 		return Trained{}, fmt.Errorf("%s@%s: %w", run, name, err)
 	}
-	for _, has := range stage.CheckpointNames(run) {
+	for _, has := range record.CheckpointNames(run) {
 		if has == name {
-			return readCheckpoint(stage.CheckpointAt(run, name), run)
+			return readCheckpoint(record.CheckpointAt(run, name), run)
 		}
 	}
 	return Trained{}, fmt.Errorf("%s has no checkpoint %q%s", run, name, checkpointsOf(run))
@@ -94,7 +96,7 @@ func findCheckpoint(run, name string) (Trained, error) {
 func readCheckpoint(dir, run string) (Trained, error) {
 	l, err := stage.SavedLayout(dir)
 	t := Trained{Dir: dir, Layout: l, checkpoint: true}
-	if err != nil || !stage.HoldsRun(run) {
+	if err != nil || !record.HoldsRun(run) {
 		return t, err
 	}
 	r, err := stage.ReadRecipe(run)
@@ -103,7 +105,7 @@ func readCheckpoint(dir, run string) (Trained, error) {
 	}
 	t.SeqLen = r.Batch.SeqLen
 	// The tokenizer is what the run left with the model, or what it began with, if that is there still.
-	if final := filepath.Join(run, stage.FinalDir); holds(final, "tokenizer.json") {
+	if final := filepath.Join(run, record.FinalDir); holds(final, "tokenizer.json") {
 		t.Tokenizer = final
 	} else if s, err := Saved(run); err == nil {
 		t.Tokenizer, t.TokenizerHash = s.Data.Tokenizer, r.Data.Tokenizer

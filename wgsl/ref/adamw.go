@@ -3,8 +3,11 @@ package ref
 import "math"
 
 // AdamW is the numbers of one AdamW step. Correction1 and Correction2 are
-// 1 - Beta^t of step t = 1, 2, ...
-type AdamW struct{ LR, Beta1, Beta2, Eps, Decay, Correction1, Correction2 float32 }
+// 1 - Beta^t of step t = 1, 2, ... Draw is for stochastic rounding alone.
+type AdamW struct {
+	LR, Beta1, Beta2, Eps, Decay, Correction1, Correction2 float32
+	Draw                                                   Draw
+}
 
 func (o AdamW) moments(m, v, g float64) (first, second float64) {
 	b1, b2 := float64(o.Beta1), float64(o.Beta2)
@@ -63,4 +66,18 @@ func AdamWSplit(weight, low []uint32, m, v, grad, stats []float32, o AdamW) {
 		setHalf(weight, i, hi)
 		setHalf(low, i, uint16(lo))
 	}
+}
+
+// AdamWStochastic is AdamWF32 of bfloat16 weights, two to a word, without a master, which
+// Stochastic rounds; first is the number of the first eight.
+func AdamWStochastic(weight []uint32, m, v, grad, stats []float32, first int, o AdamW) {
+	if !finiteNorm(stats) {
+		return
+	}
+	wide := make([]float32, len(m))
+	for i := range wide {
+		wide[i] = math.Float32frombits(uint32(half(weight, i)) << 16)
+	}
+	AdamWF32(wide, m, v, grad, stats, o)
+	storeStochastic(weight, wide, first, o.Draw)
 }

@@ -1,10 +1,13 @@
 package shard
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"iter"
 	"sort"
+
+	"steplm/data/inspect"
 )
 
 // TextColumn is the column that is read where no other is asked for.
@@ -15,7 +18,15 @@ type Ask struct {
 	Column  string // the text's
 	Filter  Filter // by columns
 	SkipBad bool   // a row that is damaged by itself is left out, where a format has such
+	// MaxLine bounds a line and a text file, in bytes, as data/parquet does a page; 0 = DefaultMaxLine.
+	MaxLine int64
 }
+
+// DefaultMaxLine is the most bytes of a line where nothing else is asked for.
+const DefaultMaxLine = 256 << 20
+
+// Longest is the most bytes that a line may have.
+func (a Ask) Longest() int64 { return cmp.Or(a.MaxLine, DefaultMaxLine) }
 
 // Format reads files of one kind.
 type Format interface {
@@ -24,6 +35,8 @@ type Format interface {
 	// Open opens a file that was scanned before. One that has changed since is an
 	// error, there or when its rows are read.
 	Open(path string, o Ask, known Layout) (File, error)
+	// Inspect adds up what a file holds, asked for or not.
+	Inspect(path string, in *inspect.Inspector) error
 }
 
 // Layout is what a scan learns of a file.
@@ -32,6 +45,7 @@ type Layout struct {
 	Groups  []int64           // rows of each row group
 	Firsts  []int64           // the first row of each
 	Offsets []int64           // where each begins, in formats without a footer
+	Longest int64             // bytes of the longest line or text, likewise: what reading takes at once
 	Sum     [sha256.Size]byte // of the footer, or of all bytes in formats without one
 }
 

@@ -1,0 +1,95 @@
+// Package command is the command line as a whole: which commands there are, how one that was given is run, and how its
+// error is told. A package of its own, so that the tests of each room's commands can be the command.
+//
+// Exit codes: 0, 1 after an error, 2 after a command line that cannot be understood. Either way one line on standard
+// error says what to do.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/cmd/steplm/internal/bench"
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/tokens"
+	"steplm/cmd/steplm/internal/train"
+)
+
+// CLI has a field for each command.
+type CLI struct {
+	Demo      train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
+	Pretrain  train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	Plan      measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
+	Plot      measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Eval      measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	Score     measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Devices   devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
+	Bench     bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
+	Tokenizer tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
+	Data      tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
+	Kernels   devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
+}
+
+// Run runs a command line, without the program's name, and returns the exit code.
+func Run(args []string) int {
+	// Between collections Go's heap would otherwise double, and the process's peak
+	// memory with it; what lives there is small, so collecting more often costs little.
+	debug.SetGCPercent(25)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+
+	parser := kong.Must(&CLI{}, kong.Name("steplm"),
+		kong.Description(
+			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
+		flags.Vars,
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	parsed, err := parser.Parse(args)
+	if err == nil {
+		err = parsed.Run()
+	} else {
+		err = flags.UsageError{Err: err}
+	}
+	switch usage := (flags.UsageError{}); {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		complain("%s; run `%s --help`", flags.Explain(err), command(parsed, err))
+		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		complain("interrupted")
+	default:
+		complain("%s", flags.Explain(err))
+	}
+	return 1
+}
+
+// complain prints the one line of an error.
+func complain(format string, args ...any) {
+	lines := strings.FieldsFunc(fmt.Sprintf(format, args...), func(r rune) bool { return r == '\n' || r == '\r' })
+	fmt.Fprintln(os.Stderr, "steplm: error:", strings.Join(lines, "; "))
+}
+
+// command is as much of the command as was understood.
+func command(parsed *kong.Context, err error) string {
+	if p := (*kong.ParseError)(nil); errors.As(err, &p) {
+		parsed = p.Context
+	}
+	if parsed != nil {
+		if node := parsed.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return "steplm"
+}

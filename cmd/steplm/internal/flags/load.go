@@ -1,0 +1,114 @@
+package flags
+
+import (
+	"fmt"
+
+	"steplm/data/tokenizer"
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/stage/eval"
+	"steplm/stage/session"
+)
+
+// LoadFlags say which trained model to use, and where.
+type LoadFlags struct {
+	Model      string `required:"" placeholder:"DIR|RUN@step-N" help:"A run's folder, for its final model; RUN@step-N, for a checkpoint of it; a checkpoint's folder; or a model directory as Hugging Face has it."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
+	DeviceFlag `embed:""`
+}
+
+// Found is a model on disk.
+type Found struct {
+	session.Trained
+	named bool // the tokenizer, by a flag
+}
+
+// Find finds the model that is meant.
+func (f LoadFlags) Find() (at Found, err error) {
+	at.named = f.Tokenizer != ""
+	if at.Trained, err = session.FindModel(f.Model); err == nil && at.named {
+		at.Trained.Tokenizer = f.Tokenizer
+	}
+	return at, err
+}
+
+// LoadTokenizer loads the one that was named or the model's.
+func (at Found) LoadTokenizer() (*tokenizer.Tokenizer, error) {
+	if at.Tokenizer == "" {
+		return nil, fmt.Errorf("%s does not say which tokenizer it was trained with: give --tokenizer", at.Dir)
+	}
+	t, err := tokenizer.Load(at.Tokenizer)
+	if err != nil && !at.named {
+		return nil, fmt.Errorf("%w; the model brings no tokenizer that can be read: give --tokenizer", err)
+	}
+	if err == nil && !at.named && at.TokenizerHash != "" && t.Hash() != at.TokenizerHash {
+		return nil, fmt.Errorf("%s is no longer the tokenizer that %s was trained with "+
+			"(hash %.12s, it was %.12s): give that by --tokenizer",
+			at.Tokenizer, at.Dir, t.Hash(), at.TokenizerHash)
+	}
+	return t, err
+}
+
+// Window is the number of positions to score at once: what is asked for, what a
+// Run trained with, or all.
+func (at Found) Window(asked int) int {
+	switch {
+	case asked > 0:
+		return asked
+	case at.SeqLen > 0:
+		return min(at.SeqLen, at.Layout.MaxSeqLen)
+	}
+	return at.Layout.MaxSeqLen
+}
+
+// Load opens the device and puts the model there, with room for windows of a
+// size.
+func (f LoadFlags) Load(at Found, size model.Size) (*loaded, error) {
+	dev, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{Dev: dev}
+	if err := l.fill(at, size); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loaded) fill(at Found, size model.Size) (err error) {
+	layout := at.Layout.ForInference()
+	if size.Batch > 0 && size.SeqLen > 0 { // others are refused below
+		if err := gpu.CheckFits(l.Dev, gpu.Plan(l.Dev.Own(), layout.Specs(),
+			model.ActivationSpecs(layout, size))); err != nil {
+			return err
+		}
+	}
+	if l.model, err = at.Open(l.Dev); err != nil {
+		return err
+	}
+	if l.acts, err = model.NewActivations(l.Dev, l.model.Layout, size); err != nil {
+		return err
+	}
+	l.Eval = eval.OnDevice(l.model, l.acts)
+	return nil
+}
+
+// loaded is a model on a device, ready for windows of one size.
+type loaded struct {
+	Dev   gpu.Device
+	model *model.Model
+	acts  *model.Activations
+	Eval  eval.Model
+}
+
+// Close frees everything; parts that were not made are left out.
+func (l *loaded) Close() {
+	if l.acts != nil {
+		l.acts.Free()
+	}
+	if l.model != nil {
+		l.model.Free()
+	}
+	l.Dev.Close()
+}

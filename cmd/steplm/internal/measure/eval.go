@@ -1,0 +1,7 @@
+// Package measure has the commands that tell something of a model or a run and train nothing: perplexity, scores of
+// tokens, plans in bytes, curves of losses.
+package measure
+
+type EvalCmd struct {
+	Ppl evalPplCmd `cmd:"" help:"Perplexity on Parquet shards, text or WikiText."`
+}

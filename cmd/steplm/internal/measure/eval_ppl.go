@@ -1,0 +1,175 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/data"
+	"steplm/model"
+	"steplm/stage/eval"
+)
+
+type evalPplCmd struct {
+	flags.LoadFlags `embed:""`
+	Data            string `placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines or text files: token perplexity."`
+	TextColumn      string `default:"text" placeholder:"NAME" help:"The column, or field, of --data and --unigram that holds the text. Default: ${default}."`
+	Text            string `placeholder:"FILE" help:"A text file: token perplexity."`
+	Wikitext        string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
+	Unigram         string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
+	Context         int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
+	Stride          int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
+	BatchSize       int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	MaxTokens       int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
+	JSON            bool   `help:"Print JSON."`
+}
+
+func (c *evalPplCmd) Run(ctx context.Context) error {
+	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
+		return flags.Usagef("nothing to measure on: give --data, --text or --wikitext")
+	}
+	if c.Unigram != "" && c.Data == "" {
+		return flags.Usagef("--unigram is measured on --data: give both")
+	}
+	if c.Stride > 0 && c.Data == "" && c.Text == "" {
+		return flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
+	}
+	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
+		return flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride,
+			c.MaxTokens)
+	}
+	if err := flags.Local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
+		return err
+	}
+	at, err := c.Find()
+	if err != nil {
+		return err
+	}
+	tok, err := at.LoadTokenizer()
+	if err != nil {
+		return err
+	}
+	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {
+		return err
+	}
+	tasks, err := c.tasks(tok)
+	if err != nil {
+		return err
+	}
+	size := model.Size{Batch: c.BatchSize, SeqLen: at.Window(c.Context)}
+	loaded, err := c.Load(at, size)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+
+	var results []eval.Result
+	for _, task := range tasks {
+		r, err := c.measure(ctx, loaded.Eval, task)
+		if err != nil {
+			return fmt.Errorf("%s: %w", task.Name(), err)
+		}
+		results = append(results, r)
+	}
+	if c.Unigram != "" {
+		r, err := Unigram(c.Unigram, c.Data, c.TextColumn, tok)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	if c.JSON {
+		return view.JSON(map[string]any{"model": at.Dir, "device": loaded.Dev.Name(), "results": results})
+	}
+	for _, r := range results {
+		printResult(r)
+	}
+	return nil
+}
+
+// tasks opens what is measured on, so that a wrong path shows before a model is
+// loaded.
+func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
+	for _, m := range []struct{ kind, name, path, column string }{
+		{"documents", "data", c.Data, c.TextColumn},
+		{"text", "text", c.Text, ""},
+		{"wikitext", "wikitext", c.Wikitext, ""},
+	} {
+		if m.path == "" {
+			continue
+		}
+		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: m.path, Column: m.column, Tokenizer: t})
+		if err != nil {
+			return nil, err
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks, nil
+}
+
+func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
+	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
+	defer p.Done()
+	start := time.Now()
+	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
+	o.Progress = func(tokens int64, share float64) {
+		if c.MaxTokens > 0 {
+			share = max(share, float64(tokens)/float64(c.MaxTokens))
+		}
+		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
+			float64(tokens)/time.Since(start).Seconds()))
+		p.Set(int64(share * shareUnits))
+	}
+	return task.Run(ctx, m, o)
+}
+
+// Unigram is the perplexity that the token frequencies of training shards get
+// on held-out ones: what a model must beat.
+func Unigram(train, held, column string, t data.Tokenizer) (eval.Result, error) {
+	a, err := data.OpenColumn(train, column)
+	if err != nil {
+		return eval.Result{}, err
+	}
+	b, err := data.OpenColumn(held, column)
+	if err != nil {
+		return eval.Result{}, err
+	}
+	counts, err := data.CountTokens(a.Documents(data.Position{}), t)
+	if err != nil {
+		return eval.Result{}, err
+	}
+	p, tokens, err := data.UnigramPerplexity(counts, b.Documents(data.Position{}), t)
+	return eval.PerplexityOf("unigram", p, tokens), err
+}
+
+// shareUnits is how finely a share of a set is shown.
+const shareUnits = 1000
+
+// printResult prints a perplexity with its protocol.
+func printResult(r eval.Result) {
+	n := func(metric string) string { return view.Count(r.Count(metric)) }
+	switch p := r.Protocol; {
+	case p.Unit == "word":
+		fmt.Printf("%s: perplexity %.6g per word (whole pages, context %d; %s pages, %s words, %s tokens), "+
+			"%.6g per byte, %.6g bits per byte\n",
+			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"),
+			r.Value("byte_perplexity"), r.Value("bits_per_byte"))
+	case p.Context > 0:
+		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d; %s tokens, %s documents)\n",
+			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, n("tokens"), n("documents"))
+	default:
+		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Task, r.Perplexity(), p.Unit, n("tokens"))
+	}
+}
+
+// checkVocabulary refuses a tokenizer with ids that the model has no embedding
+// for.
+func checkVocabulary(ids int, c model.Config) error {
+	if ids > c.Vocab {
+		return fmt.Errorf("the tokenizer has %d ids, the model's vocabulary only %d: they do not belong together", ids,
+			c.Vocab)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package measure
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+)
+
+// metricsRun is a run folder with made-up metrics of so many steps, 64 tokens
+// each, that grew in the middle.
+func metricsRun(t *testing.T, name string, steps int) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i := 1; i <= steps; i++ {
+		fmt.Fprintf(&b,
+			`{"step":%d,"stage":1,"loss":%g,"lr":0.001,"grad_norm":1,"tokens":%d,"tokens_per_second":9,"bytes":{"weights":4},"peak_bytes":4}`+"\n", i, 2+4/float64(i), 64*i)
+		if i == steps/2 {
+			fmt.Fprintf(&b,
+				`{"event":"growth","step":%d,"stage":2,"from_layers":1,"to_layers":2,"new_blocks":[1]}`+"\n", i)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "metrics.jsonl"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestPlot(t *testing.T) {
+	long, short := metricsRun(t, "long", 40), metricsRun(t, "short", 9)
+	image := filepath.Join(t.TempDir(), "loss.svg")
+	plot := func(args ...string) string {
+		t.Helper()
+		out := clitest.Succeed(t, "", append([]string{"plot", "--svg", image}, args...)...)
+		if want := "the loss of long, short is in " + image + "\n"; out != want {
+			t.Errorf("printed %q, want %q", out, want)
+		}
+		svg := clitest.Contents(t, image)
+		clitest.WellFormed(t, []byte(svg))
+		return svg
+	}
+	steps := plot(long, filepath.Join(short, "metrics.jsonl"))
+	clitest.Golden(t, *update, "plot.svg", steps)
+	if again := plot(long, short); again != steps {
+		t.Error("the same runs gave another image")
+	}
+	if got := clitest.Entries(t, filepath.Dir(image)); !slices.Equal(got, []string{"loss.svg"}) {
+		t.Errorf("%q are there", got)
+	}
+	for what, args := range map[string][]string{
+		">tokens<": {"--x", "tokens"}, ">2,000<": {"--x", "tokens"}, "(mean of the last 5 steps)": {"--smooth", "5"},
+	} {
+		if other := plot(append(args, long, short)...); !strings.Contains(other, what) ||
+			strings.Contains(steps, what) {
+			t.Errorf("plot %q does not show %q, or it does without", args, what)
+		}
+	}
+}
+
+func TestPlotErrors(t *testing.T) {
+	run := metricsRun(t, "run", 4)
+	dir := t.TempDir()
+	image := filepath.Join(dir, "loss.svg")
+	damaged := metricsRun(t, "damaged", 4)
+	text := clitest.Contents(t, damaged, "metrics.jsonl")
+	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text[:len(text)-9]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code  int
+		parts []string
+		args  []string
+	}{
+		{2, []string{"<run>"}, []string{"--svg", image}},
+		{2, []string{"--svg"}, []string{run}},
+		{2, []string{"--smooth 0", "1 or more"}, []string{run, "--svg", image, "--smooth", "0"}},
+		{2, []string{"--x", "step", "tokens", "hours"}, []string{run, "--svg", image, "--x", "hours"}},
+		{2, []string{run, "given twice"}, []string{run, run + "/", "--svg", image}},
+		{1, []string{"missing", "no such"}, []string{run, filepath.Join(dir, "missing"), "--svg", image}},
+		{1, []string{dir, "holds no run", "metrics.jsonl"}, []string{dir, "--svg", image}},
+		{1, []string{"no step yet"}, []string{clitest.WriteFile(t, "metrics.jsonl", ""), "--svg", image}},
+		{1, []string{"damaged", "metrics.jsonl, line 5", "cut off"}, []string{damaged, "--svg", image}},
+		{1, []string{`curve "one"`, "1 points", "at least 2"}, []string{metricsRun(t, "one", 1), "--svg", image}},
+		{1, []string{"loss.svg", "cannot be written"}, []string{run, "--svg", filepath.Join(dir, "none", "loss.svg")}},
+	} {
+		clitest.Fail(t, c.code, c.parts, append([]string{"plot"}, c.args...)...)
+	}
+	if got := clitest.Entries(t, dir); len(got) > 0 {
+		t.Errorf("%q are left", got)
+	}
+}
+
+func TestRunNames(t *testing.T) {
+	for _, c := range []struct{ paths, want string }{
+		{"runs/a runs/b/", "a b"},
+		{"runs/a/metrics.jsonl runs/b/metrics.jsonl", "a b"},
+		{"1/step 2/step 2/vanilla", "1/step 2/step vanilla"},
+		{"../a/.", "a"},
+	} {
+		got, err := runNames(strings.Fields(c.paths))
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, %v, want %s", c.paths, got, err, c.want)
+		}
+	}
+}
+
+func TestSmooth(t *testing.T) {
+	for n, want := range map[int][]float64{1: {4, 2, 6, 0}, 2: {4, 3, 4, 3}, 3: {4, 3, 4, 8. / 3}, 9: {4, 3, 4, 3}} {
+		got := smooth([]float64{4, 2, 6, 0}, n)
+		for i := range want {
+			if d := got[i] - want[i]; d < -1e-12 || d > 1e-12 {
+				t.Errorf("over %d: %v, want %v", n, got, want)
+			}
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite golden files")

@@ -1,0 +1,108 @@
+package tokens
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+	"steplm/data"
+)
+
+// What is fetched is found where the command says, by what reads training data.
+func TestDataFetch(t *testing.T) {
+	shard, err := os.ReadFile("../../../../data/corpus/validation.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	downloads := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/datasets/o/n/revision/main":
+			fmt.Fprintf(w, `{"sha":%q}`, commit)
+		case "/api/datasets/o/n/tree/" + commit + "/sample":
+			fmt.Fprintf(w, `[{"type":"file","path":"sample/0.parquet","oid":"","size":9,"lfs":{"oid":"%x","size":%d}}]`,
+				sha256.Sum256(shard), len(shard))
+		case "/datasets/o/n/resolve/" + commit + "/sample/0.parquet":
+			downloads++
+			w.Write(shard)
+		default:
+			http.Error(w, "", http.StatusUnauthorized)
+		}
+	}))
+	defer server.Close()
+	home := t.TempDir()
+	t.Setenv("HF_ENDPOINT", server.URL)
+	t.Setenv("HF_HOME", home)
+	for _, name := range []string{"HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"} {
+		t.Setenv(name, "")
+	}
+
+	want := filepath.Join(home, "hub/datasets--o--n/snapshots", commit, "sample")
+	if got := clitest.Succeed(t, "", "data", "fetch", "hf://datasets/o/n/sample"); got != want+"\n" {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+	shards, err := data.Open(want)
+	if err != nil || len(shards.Files) != 1 {
+		t.Errorf("%v, %v", shards, err)
+	}
+
+	var printed struct {
+		Dir    string
+		Commit string
+		Bytes  int
+		Reused int `json:"reused_files"`
+	}
+	if err := json.Unmarshal([]byte(clitest.Succeed(t, "", "data", "fetch", "--json", "hf://datasets/o/n/sample")),
+		&printed); err != nil {
+		t.Fatal(err)
+	}
+	if printed.Dir != want || printed.Commit != commit || printed.Bytes != len(shard) || printed.Reused != 1 ||
+		downloads != 1 {
+		t.Errorf("%+v after %d downloads", printed, downloads)
+	}
+
+	// Wherever shards are asked for, a source stands for its directory.
+	tok := filepath.Join(t.TempDir(), "tokenizer.json")
+	clitest.Succeed(t, "", "tokenizer", "train", "--data", "hf://datasets/o/n/sample", "--vocab", "300", "--out", tok)
+	run := clitest.NewRun(t)
+	clitest.Succeed(t, "", "pretrain", "--method", "vanilla", "--hidden", "16", "--ffn", "24", "--layers", "1",
+		"--heads", "2",
+		"--max-seq-len", "64", "--steps", "1", "--batch-size", "2",
+		"--seq-len", "16", "--tokenizer", tok, "--data", "hf://datasets/o/n/sample", "--out", run, "--device", "host")
+	if p := clitest.Perplexity(t, "--model", run, "--data", "hf://datasets/o/n/sample", "--max-tokens", "64",
+		"--device",
+		"host"); p.Results[0].Tokens != 64 {
+		t.Errorf("%+v", p)
+	}
+	if downloads != 1 {
+		t.Errorf("%d downloads", downloads)
+	}
+	_, stderr, code := clitest.Call(t, "", "tokenizer", "train", "--data", "hf://models/o/n", "--vocab", "300", "--out",
+		tok)
+	clitest.CheckFailure(t, "a source of another kind", stderr, code, 2, "hf://datasets/OWNER/NAME")
+
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"hf://datasets/o/other", 1, "set HF_TOKEN"},
+		{"/some/directory", 2, "hf://datasets/OWNER/NAME"},
+		{"hf://datasets/o/n/sample --text-column content", 1, `no column "content"; the file has text`},
+		{"hf://datasets/o/n --shards -1", 2, "--shards"},
+		{"hf://datasets/o/n --parallel 0", 2, "--parallel"},
+	} {
+		stdout, stderr, code := clitest.Call(t, "", append([]string{"data", "fetch"}, strings.Fields(c.args)...)...)
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			t.Errorf("%s: code %d, %q", c.args, code, stderr)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+// Package train has the commands that train a model, pretrain and demo, and what they show of it: progress, speed,
+// memory, a trace.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/gpu"
+	"steplm/model/advice"
+	"steplm/stage"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
+	"steplm/stage/session"
+)
+
+// PretrainCmd trains a model. Its defaults are what the paper leaves open.
+type PretrainCmd struct {
+	Method      string `default:"${method}" enum:"${methods}" help:"Training method: ${enum}."`
+	Config      string `placeholder:"FILE" help:"Take what is asked for from a JSON file; flags that are given count more."`
+	WriteConfig bool   `help:"Print what is asked for as --config takes it, and do nothing else."`
+	flags.ModelFlags
+
+	Validation string `placeholder:"PATH" help:"Validation data, for token perplexity."`
+	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
+	Out        string `placeholder:"DIR" help:"Run folder to begin."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+
+	Steps     int   `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
+	Tokens    int64 `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
+	BatchSize int   `default:"${batch_size}" help:"Sequences per micro-batch."`
+	GradAccum int   `default:"${grad_accum}" help:"Micro-batches per optimizer step."`
+
+	DataFlags          `group:"Data"`
+	flags.StorageFlags `group:"Memory"`
+	OptimizerFlags     `group:"Optimizer"`
+	ScheduleFlags      `group:"Schedule"`
+	ReLoRAFlags        `group:"ReLoRA"`
+
+	flags.StepFlags `group:"STEP"`
+	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
+	Operator        string  `group:"STEP" placeholder:"NAME" help:"Growth operator: mean of the neighbours, copy (of the lower one), copy_upper, stack (the whole stack again), zero (a copy that adds nothing at first) or random. Default: mean; with --method stack, stack."`
+	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
+	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
+
+	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
+	Rewarm             int     `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
+
+	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep       int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
+	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens int64 `default:"${eval_tokens}" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
+	flags.DeviceFlag
+	devices.TuneFlags
+	TraceFlags
+	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
+
+	unused []string // flags that were given and that the method does not heed
+	tracer *tracer
+}
+
+// Run is the command.
+func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
+	given := flags.Given(line)
+	spec, err := c.spec(given)
+	if err != nil {
+		return flags.AsUsage(err)
+	}
+	if c.WriteConfig {
+		return view.JSON(spec)
+	}
+	if err := c.warnUnused(spec, given); err != nil {
+		return err
+	}
+	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	c.tracer = tracer
+	res, err := c.train(ctx, dev, spec)
+	if errors.Is(err, stage.ErrStopped) {
+		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
+	}
+	if err == nil && !c.JSON {
+		if err = writeSpeed(os.Stdout, res); err == nil {
+			err = writeMemory(os.Stdout, res, dev)
+		}
+	}
+	return tracer.finish(c.JSON, os.Stdout, dev, err)
+}
+
+// Spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
+func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
+	for _, f := range []struct {
+		flag  string
+		value string
+	}{{"--tokenizer", c.Tokenizer}, {"--out", c.Out}} { // An unset variable of a shell.
+		if f.value == "" && slices.Contains(given, flags.OptionOf(strings.TrimPrefix(f.flag, "--"))) {
+			return session.Spec{}, flags.Usagef("%s is empty", f.flag)
+		}
+	}
+	if c.Steps == 0 && slices.Contains(given, "steps") {
+		return session.Spec{}, flags.Usagef("--steps 0: it must be 1 or more")
+	}
+	if err := c.StepFlags.Check(c.Method); err != nil {
+		return session.Spec{}, err
+	}
+	var asked session.Spec
+	var err error
+	if c.Config != "" {
+		asked, err = flags.ReadConfig(c.Config, c, given)
+	} else {
+		asked, err = flags.SpecOf(c)
+	}
+	if err != nil || c.Resume == "" {
+		return asked, err
+	}
+	if c.Config != "" {
+		return asked, flags.Usagef("--config and --resume: the run in %s has its own configuration; leave --config out",
+			c.Resume)
+	}
+	own, err := session.Saved(c.Resume)
+	if errors.Is(err, session.ErrNoSpec) {
+		// Its recipe is compared with what the flags make.
+		if asked.Output.Out == "" {
+			asked.Output.Out = c.Resume
+		}
+		if len(asked.Data.Train) == 0 || asked.Data.Tokenizer == "" {
+			return asked, fmt.Errorf("%w: repeat the flags that it was begun with beside --resume", err)
+		}
+		return asked, nil
+	}
+	if err != nil {
+		return asked, err
+	}
+	return own.Merge(asked, given)
+}
+
+// warnUnused names flags that are given and that the method does not heed.
+func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error {
+	method, err := recipe.FindMethod(spec.Method.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range given {
+		if !method.Heeds(o) && o != advice.Stages { // One stage is true of every method; others are refused.
+			c.unused = append(c.unused, flags.Of(o))
+		}
+	}
+	return nil
+}
+
+// result is what a run leaves for a summary.
+type result struct {
+	recipe recipe.Recipe
+	peak   float64 // operations per second of the device's products at their best; 0: not measured
+	events []record.Event
+	memory map[int]stageMemory // by stage, from 1 on
+	// Of each stage:
+	first, last []record.Metrics
+	steps       []int
+	seconds     []float64 // spent in steps
+}
+
+// Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
+// folder.
+func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (*result, error) {
+	open := session.Open
+	if c.Resume != "" {
+		open = session.Resume
+	}
+	s, err := open(ctx, dev, spec, flags.SessionUI(c.JSON))
+	if err != nil {
+		return nil, flags.AsUsage(err)
+	}
+	defer s.Close()
+	work, err := stage.Classes(s.Recipe, dev.Limits())
+	if err != nil {
+		return nil, err
+	}
+	peak, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
+	if err != nil {
+		return nil, err
+	}
+	res := &result{recipe: s.Recipe, peak: peak}
+	v := newRunView(c.JSON, spec.Output.Out, s.Recipe, res)
+	defer v.close()
+	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
+		if !c.JSON {
+			describeRun(os.Stdout, s)
+		}
+		if len(c.unused) > 0 {
+			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
+				s.Recipe.Method)
+		}
+	})
+	if err != nil {
+		return nil, flags.AsUsage(err)
+	}
+	for _, line := range describeRead(s) {
+		v.note("%s", line)
+	}
+	return res, nil
+}

@@ -1,0 +1,53 @@
+package train
+
+import (
+	"fmt"
+
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/stage/session"
+)
+
+// DataFlags say what a run reads, and how.
+type DataFlags struct {
+	Data []string `sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data: a directory, a glob or a file of Parquet, JSON Lines (.jsonl, .gz, .zst) or text, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched. Several are mixed by their weights."`
+	flags.FilterFlags
+	flags.SourceFlags
+	Stream bool `help:"Begin when the first file of an hf:// source is there, and fetch the others meanwhile."`
+	flags.TokenFlags
+}
+
+// describeSources is a line for each source, and where its ids are from.
+func describeSources(s *session.Session) (lines []string) {
+	sources := s.Sources()
+	for _, x := range sources {
+		line := fmt.Sprintf("%d shards, %d rows", len(x.Shards.Files), x.Shards.Rows())
+		if len(sources) > 1 {
+			line = fmt.Sprintf("%s: weight %g, %s", x.Name, x.Weight, line)
+		}
+		if x.Cache != nil {
+			line += fmt.Sprintf("; %s tokens from the cache %s", view.Count(x.Cache.Info.Tokens), x.Cache.Dir)
+		} else {
+			line += "; tokenized on the fly (`steplm data tokenize` would keep the ids)"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// describeRead says what became of the rows of each source.
+func describeRead(s *session.Session) []string {
+	sources := s.Sources()
+	all, each := s.Stats()
+	bad := 0
+	for _, x := range sources {
+		bad += x.Shards.BadFiles()
+	}
+	lines := []string{flags.DescribeRows(all, bad)}
+	if len(sources) > 1 {
+		for i, x := range each {
+			lines = append(lines, sources[i].Name+": "+flags.DescribeRows(x, sources[i].Shards.BadFiles()))
+		}
+	}
+	return lines
+}

@@ -1,0 +1,78 @@
+package train
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+)
+
+// What a flag says is what the recipe holds, and so what the run does.
+func TestFlagsReachTheRecipe(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	out := filepath.Join(t.TempDir(), "run")
+	clitest.Succeed(t, "", m.Pretrain(out, "--device", "host", "--steps", "16", "--grad-accum", "2", "--seed", "9",
+		"--lr", "0.01,0.02", "--weight-decay", "0.5,0.25", "--adapter-lr", "4", "--adapter-weight-decay", "0.5",
+		"--beta1", "0.8", "--beta2", "0.875", "--eps", "1e-6", "--clip-norm", "0.75",
+		"--warmup", "2", "--rewarm", "3", "--min-lr-ratio", "0.375",
+		"--schedule", "cosine", "--operator", "copy", "--position", "lower",
+		"--rank", "3", "--alpha", "5", "--lora-targets", "wq,down",
+		"--no-train-embedding", "--no-train-head", "--no-train-norms", "--head-rows", "7")...)
+	text, err := os.ReadFile(filepath.Join(out, "recipe.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recipe any
+	if err := json.Unmarshal(text, &recipe); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path []any
+		want any
+	}{
+		{[]any{"grad_accum"}, 2.0},
+		{[]any{"seed"}, 9.0},
+		{[]any{"micro_batch", "head_rows"}, 7.0},
+		{[]any{"optimizer", "beta1"}, 0.8},
+		{[]any{"optimizer", "beta2"}, 0.875},
+		{[]any{"optimizer", "eps"}, 1e-6},
+		{[]any{"optimizer", "max_norm"}, 0.75},
+		{[]any{"adapter", "rank"}, 3.0},
+		{[]any{"adapter", "alpha"}, 5.0},
+		{[]any{"adapter", "targets", 1}, "down"},
+		{[]any{"train_embedding"}, false},
+		{[]any{"train_head"}, false},
+		{[]any{"train_norms"}, false},
+		{[]any{"stages", 0, "lr"}, 0.01},
+		{[]any{"stages", 0, "weight_decay"}, 0.5},
+		{[]any{"stages", 0, "entry", "verbs", 0, "steps"}, 2.0},
+		{[]any{"stages", 1, "lr"}, 0.02},
+		{[]any{"stages", 1, "weight_decay"}, 0.25},
+		{[]any{"stages", 1, "adapter_lr"}, 0.08},
+		{[]any{"stages", 1, "adapter_weight_decay"}, 0.125},
+		{[]any{"stages", 1, "entry", "verbs", 5, "steps"}, 3.0},
+		{[]any{"stages", 1, "schedule", "min_ratio"}, 0.375},
+		{[]any{"stages", 1, "entry", "verbs", 0, "operator"}, "copy"},
+		{[]any{"stages", 1, "entry", "verbs", 0, "position"}, "lower"},
+	} {
+		got := recipe
+		for _, key := range c.path {
+			switch key := key.(type) {
+			case string:
+				object, _ := got.(map[string]any)
+				got = object[key]
+			case int:
+				if list, _ := got.([]any); key < len(list) {
+					got = list[key]
+				} else {
+					got = nil
+				}
+			}
+		}
+		if got != c.want {
+			t.Errorf("%v is %v, want %v", c.path, got, c.want)
+		}
+	}
+}

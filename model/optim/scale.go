@@ -1,0 +1,115 @@
+package optim
+
+import (
+	"fmt"
+
+	"steplm/gpu"
+	"steplm/model"
+	"steplm/wgsl"
+)
+
+// Scale is SCALE (arXiv 2506.16659), as OptimAI-Lab/Minimalist_LLM_Pretraining f5bd4e7 has
+// it: every matrix's gradient is divided by root mean squares, with no state but the head's
+// momentum. W *= 1 - lr wd first, then W -= lr U.
+type Scale struct {
+	Momentum float64 `json:"momentum"`  // of the head
+	NormRate float64 `json:"norm_rate"` // factor on the learning rate of norms and biases, which AdamW updates
+	Beta1    float64 `json:"beta1"`
+	Beta2    float64 `json:"beta2"`
+	Eps      float64 `json:"eps"`
+}
+
+// Name is the optimizer's in recipes.
+func (Scale) Name() string { return "scale" }
+
+// Title is its name for people.
+func (Scale) Title() string { return "SCALE" }
+
+func (c Scale) String() string { return "SCALE; " + c.rules().String() }
+
+// Validate refuses what SCALE is not defined for.
+func (c Scale) Validate(s model.Storage) error {
+	if err := unitInterval("SCALE", c.Momentum, c.Beta1, c.Beta2); err != nil {
+		return err
+	}
+	if err := above0("SCALE", "factor on the rate of norms", c.NormRate); err != nil {
+		return err
+	}
+	if err := above0("SCALE", "epsilon", c.Eps); err != nil {
+		return err
+	}
+	return notFlash8("SCALE", s)
+}
+
+// New makes the optimizer.
+func (c Scale) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
+
+func (c Scale) rules() byRole {
+	return byRole{
+		linear: scaleRows{}, embedding: scaleColumns{}, head: scaleHead{beta: c.Momentum}, lora: loraAdam,
+		vector: adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, outside: true, rate: c.NormRate},
+	}
+}
+
+// scaleRows divides each row of a gradient by its root mean square: one factor an output.
+type scaleRows struct{ whole }
+
+func (scaleRows) String() string { return "rows of the gradient at a root mean square of 1, no state" }
+
+func (scaleRows) Specs(model.Storage, model.ParamSpec) []gpu.Spec { return nil }
+
+func (scaleRows) Scratch(p model.ParamSpec) []gpu.Spec {
+	return []gpu.Spec{roomSpec("factors", p.Weight.Rows())}
+}
+
+func (scaleRows) Update(p *gpu.Pass, u Update) {
+	g, factors := u.Param.Grad, u.Scratch[0]
+	wgsl.RowSquares(p, factors, g)
+	wgsl.RMSFactors(p, factors, u.Stats, g.Cols(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+}
+
+// scaleColumns is scaleRows of the columns: of an embedding, one factor a hidden unit.
+type scaleColumns struct{ whole }
+
+func (scaleColumns) String() string {
+	return "columns of the gradient at a root mean square of 1, no state"
+}
+
+func (scaleColumns) Specs(model.Storage, model.ParamSpec) []gpu.Spec { return nil }
+
+func (scaleColumns) Scratch(p model.ParamSpec) []gpu.Spec {
+	m, n := matrix(p.Weight)
+	return []gpu.Spec{roomSpec("factors", n), roomSpec("column_sums", wgsl.ColumnChunks(m), n)}
+}
+
+func (scaleColumns) Update(p *gpu.Pass, u Update) {
+	g, factors := u.Param.Grad, u.Scratch[0]
+	wgsl.ColumnSquares(p, factors, u.Scratch[1], g)
+	wgsl.RMSFactors(p, factors, u.Stats, g.Rows(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByColumn))
+}
+
+// scaleHead is scaleRows of a momentum, without bias correction.
+type scaleHead struct {
+	whole
+	beta float64
+}
+
+func (c scaleHead) String() string {
+	return fmt.Sprintf("rows of the gradient's momentum (%g) at a root mean square of 1", c.beta)
+}
+
+func (scaleHead) Specs(_ model.Storage, p model.ParamSpec) []gpu.Spec {
+	return []gpu.Spec{planeSpec(p, "m", p.Weight.Shape...)}
+}
+
+func (scaleHead) Scratch(p model.ParamSpec) []gpu.Spec { return scaleRows{}.Scratch(p) }
+
+func (c scaleHead) Update(p *gpu.Pass, u Update) {
+	m, factors := u.Planes[0], u.Scratch[0]
+	wgsl.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
+	wgsl.RowSquares(p, factors, m)
+	wgsl.RMSFactors(p, factors, u.Stats, m.Cols(), false)
+	applied(p, u, m, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+}

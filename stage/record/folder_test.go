@@ -1,0 +1,114 @@
+package record
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/gofrs/flock"
+
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
+)
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	r := recipetest.Must(t, "step", recipetest.Tiny())
+	t.Run("not empty", func(t *testing.T) {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "thesis.tex"), "years of work")
+		_, err := Create(dir, r, nil)
+		recipetest.WantError(t, err, dir, "not empty", "thesis.tex", "[choose another out]")
+		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+			t.Errorf("the folder was touched: %v", entries)
+		}
+	})
+	t.Run("a run", func(t *testing.T) {
+		dir := t.TempDir()
+		f, err := Create(dir, r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		_, err = Create(dir, r, nil)
+		recipetest.WantError(t, err, dir, "already holds a run", "[use resume]", "[choose another out]")
+	})
+	t.Run("a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "run")
+		write(t, file, "")
+		_, err := Create(file, r, nil)
+		recipetest.WantError(t, err, file)
+		_, err = Create(filepath.Join(file, "below"), r, nil)
+		recipetest.WantError(t, err, file)
+	})
+	t.Run("locked", func(t *testing.T) {
+		dir := t.TempDir()
+		defer hold(t, dir)()
+		_, err := Create(dir, r, nil)
+		recipetest.WantError(t, err, dir, "another process")
+	})
+}
+
+// hold locks a folder as another process would.
+func hold(t *testing.T, dir string) (release func() error) {
+	t.Helper()
+	lock := flock.New(filepath.Join(dir, lockFile))
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	return lock.Unlock
+}
+
+// A beginning that was killed before its recipe was whole is no run, and in
+// nobody's way.
+func TestCreateAfterKilledBeginning(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, lockFile), "")
+	write(t, filepath.Join(dir, RecipeFile+temporary), "{")
+	r := recipetest.Must(t, "step", recipetest.Tiny())
+	f, err := Create(dir, r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	text, path, err := RecipeText(dir)
+	if err != nil || path != filepath.Join(dir, "recipe.json") {
+		t.Fatal(path, err)
+	}
+	again, hash, err := recipe.Decode(text)
+	if err != nil || again.Hash() != r.Hash() || hash != r.Hash() {
+		t.Errorf("recipe with hash %s, %v, want %s", again.Hash(), err, r.Hash())
+	}
+}
+
+// Checkpoints are listed by their steps, and what is no checkpoint is left out.
+func TestCheckpointNames(t *testing.T) {
+	run := t.TempDir()
+	if got := CheckpointNames(run); len(got) > 0 {
+		t.Errorf("a folder without checkpoints has %q", got)
+	}
+	for _, name := range []string{"step-10", "step-9", "step-100", ".step-11"} {
+		write(t, filepath.Join(CheckpointAt(run, name), StateFile), "{}")
+	}
+	write(t, filepath.Join(run, "checkpoints", "LATEST"), "step-9\n")
+	if got, want := CheckpointNames(run), []string{"step-9", "step-10", "step-100"}; !slices.Equal(got, want) {
+		t.Errorf("checkpoints %q, want %q", got, want)
+	}
+	if last, err := LastCheckpoint(run); err != nil || last != "step-9" {
+		t.Errorf("the last one is %q (%v), LATEST says step-9", last, err)
+	}
+	at := CheckpointAt(run, "step-9")
+	if of, err := RunOf(at); err != nil || of != run || !HoldsCheckpoint(at) || HoldsCheckpoint(run) {
+		t.Errorf("%s lies in %s (%v)", at, of, err)
+	}
+}
