@@ -51,7 +51,7 @@ func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	copy(inputs, ids)
 	copy(targets, ids[1:])
 
-	losses, err := m.Losses(inputs, targets)
+	losses, err := m.Losses(inputs, targets, nil)
 	if err != nil {
 		return nil, fmt.Errorf("eval: score %d tokens: %w", len(ids), err)
 	}

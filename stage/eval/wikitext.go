@@ -55,7 +55,7 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 		r.Words += int64(CountWords(page))
 		r.Bytes += int64(len(page))
 		ids := encode(Detokenize(page))
-		if err := rolling(ids, prefix, o.Context, s.add); err != nil {
+		if err := rolling(ids, prefix, o.Context, alone(s.add)); err != nil {
 			return WikiTextResult{}, err
 		}
 		planned += int64(len(ids))
@@ -76,6 +76,11 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 	}
 	r.WordPerplexity, err = exp(r.NLL / float64(r.Words))
 	return r, err
+}
+
+// alone adds windows of one document.
+func alone(add func(inputs, targets, begins []uint32, skip int) error) func([]uint32, []uint32, int) error {
+	return func(inputs, targets []uint32, skip int) error { return add(inputs, targets, nil, skip) }
 }
 
 // rolling cuts a page's ids into the windows of lm-evaluation-harness

@@ -69,8 +69,8 @@ fn attention_backward_key_value(@builtin(workgroup_id) group: vec3<u32>, @builti
 	let queries = rows * params.q_stride + n * members * 2u;
 	let stats = (b * params.heads + n * members) * params.stat_stride;
 	let ends = params.bounds + (params.batch + b) * params.stat_stride;
-	let end0 = u32(delta[ends + min(j + 0u, t - 1u)]);
-	let end1 = u32(delta[ends + min(j + 1u, t - 1u)]);
+	let queries0 = u32(delta[ends + min(j + 0u, t - 1u)]) - (j + 0u);
+	let queries1 = u32(delta[ends + min(j + 1u, t - 1u)]) - (j + 1u);
 	let last = u32(delta[ends + min(first + 64u, t) - 1u]);
 	// The members' queries in one loop, since old Mesa counts the iterations of nested
 	// loops together.
@@ -121,9 +121,9 @@ fn attention_backward_key_value(@builtin(workgroup_id) group: vec3<u32>, @builti
 		dp1 = fma(g1.w, v1_1.w, dp1);
 		let l = lse[stat];
 		let product = delta[stat];
-		let p0 = select(0.0, exp(s0 - l), i - (j + 0u) < end0 - (j + 0u));
+		let p0 = select(0.0, exp(s0 - l), i - (j + 0u) < queries0);
 		let ds0 = p0 * (dp0 - product) * params.scale;
-		let p1 = select(0.0, exp(s1 - l), i - (j + 1u) < end1 - (j + 1u));
+		let p1 = select(0.0, exp(s1 - l), i - (j + 1u) < queries1);
 		let ds1 = p1 * (dp1 - product) * params.scale;
 		x0_0 = fma(vec4<f32>(ds0), q0, x0_0);
 		y0_0 = fma(vec4<f32>(p0), g0, y0_0);
