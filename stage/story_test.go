@@ -158,6 +158,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	return begin(&Run{
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
+		FinalEvalTokens: 1 << 40,
 		Report: Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Warn: s.Warn,

@@ -125,7 +125,9 @@ type Evaluation struct {
 	Validation string `json:"validation,omitempty" resume:"free"`
 	Wikitext   string `json:"wikitext,omitempty" resume:"free"`
 	EvalEvery  int    `json:"eval_every,omitempty" resume:"free"`
-	EvalTokens int64  `json:"eval_tokens" resume:"free"`
+	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
+	// FinalEvalTokens are scored of each set at the end; 0: none.
+	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
 }
 
 // Output is where the run is kept, and how often it is saved.
@@ -150,7 +152,7 @@ func Default() Spec {
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Warmup: -1, Rewarm: -1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
-		Evaluation: Evaluation{EvalTokens: 32768},
+		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
 }

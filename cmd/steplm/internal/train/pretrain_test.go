@@ -208,11 +208,11 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 	}
 	for _, want := range []string{
 		"4 layers, hidden 16, FFN 24, 2 heads (1 key-value), vocabulary 300",
-		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batches), seed 1",
+		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batch), seed 1",
 		"memory     bf16, states split, gradients bf16: 14 bytes per trainable parameter, 2 per frozen one",
 		"device     host (plain Go)",
-		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, alpha 2 on wq wk wv wo gate up down",
-		"embedding true, head true, norms of old layers true",
+		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, scale 1 on wq wk wv wo gate up down",
+		"beside new layers and adapters the embedding, the head and the norms of frozen layers train on",
 		"AdamW, betas 0.9 and 0.95, epsilon 1e-08, gradient norm clipped to 1; attention crosses documents",
 		"step 3: saved step-3",
 		"step 3: grew from 2 to 4 layers (new: 2, 3)",
@@ -221,7 +221,9 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 		"per token (before growth, 64 tokens",
 		"step 8: wikitext perplexity",
 		"per word (end,",
-		"step 8: the end; the model is in " + filepath.Join(run, "final"),
+		"step 1/8: stage 1/2, loss ", "step 3/8: stage 1/2, loss ", "step 4/8: stage 2/2, loss ",
+		"step 8: the trained model is in " + filepath.Join(run, "final"), "step 8: the end",
+		"\nWhat happened\n", "\nSpeed\n", "\nMemory on the device, by class\n", "\nFiles\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)
