@@ -62,8 +62,8 @@ func runAlone(t *testing.T, m *Model, scale float32, batches ...Batch) (all []fl
 
 // Attention inside documents gives the logits and gradients of each document run alone: with positions that
 // restart the logits' very bits in f32, in bf16 only sums
-// over rows in another order; with others within the rounding of queries and keys. So it is over several windows and micro-batches,
-// with recomputation, and in a window of one document, which takes the kernels without a mask.
+// over rows in another order; with others within the rounding of queries and keys. So it is over several windows and
+// micro-batches, with recomputation, and in a window of one document, which takes the kernels without a mask.
 func TestDocumentsAreEachAlone(t *testing.T) {
 	batches := []Batch{documentsBatch(1, documentLengths...),
 		documentsBatch(2, documentLengths[2], documentLengths[0], documentLengths[1]),

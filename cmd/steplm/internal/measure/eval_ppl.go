@@ -165,8 +165,12 @@ func printResult(r eval.Result) {
 			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"),
 			r.Value("byte_perplexity"), r.Value("bits_per_byte"))
 	case p.Context > 0:
-		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d; %s tokens, %s documents)\n",
-			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, n("tokens"), n("documents"))
+		within := ""
+		if p.Documents != (model.Documents{}) {
+			within = ", attention " + p.Documents.Attention()
+		}
+		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d%s; %s tokens, %s documents)\n",
+			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, within, n("tokens"), n("documents"))
 	default:
 		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Task, r.Perplexity(), p.Unit, n("tokens"))
 	}
