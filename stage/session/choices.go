@@ -26,7 +26,11 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	}
 	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
-		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
+		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows,
+			Documents: model.Documents{Mask: s.Model.Mask, Positions: s.Model.Positions}},
+	}
+	if _, err := o.Batch.Documents.Resolved(); err != nil {
+		return o, err
 	}
 	if s.Memory.HeadRows < 0 {
 		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")

@@ -32,6 +32,8 @@ type Model struct {
 	Tied      *bool  `json:"tied,omitempty"`
 	MaxSeqLen *int   `json:"max_seq_len,omitempty"`
 	SeqLen    *int   `json:"seq_len,omitempty"` // positions of a window; default: 256 or MaxSeqLen
+	Mask      string `json:"mask"`              // of attention among a window's documents, see model.Documents
+	Positions string `json:"positions"`         // likewise
 }
 
 // Data says what is read, and how.
@@ -146,7 +148,8 @@ type Output struct {
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
 func Default() Spec {
 	return Spec{
-		Data: Data{TextColumn: "text"},
+		Model: Model{Mask: model.MaskNone, Positions: model.PositionsContinue},
+		Data:  Data{TextColumn: "text"},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
