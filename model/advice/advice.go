@@ -51,6 +51,8 @@ const (
 	MergeEvery         Option = "merge_every"
 	MergeKeep          Option = "merge_keep"
 	MergeKeepBy        Option = "merge_keep_by"
+	OnSpike            Option = "on_spike"
+	MaxRollbacks       Option = "max_rollbacks"
 )
 
 // How a remedy changes an option.

@@ -273,6 +273,14 @@ func (v *runView) event(e record.Event) {
 		fmt.Fprintf(w, "step %d: saved %s (%s)\n", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:
 		fmt.Fprintf(w, "step %d: resumed from %s\n", e.Step, e.Checkpoint)
+	case record.Rollback:
+		from := "the beginning"
+		if e.Checkpoint != "" {
+			from = e.Checkpoint
+		}
+		fmt.Fprintf(w, "step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, "+
+			"without its "+
+			"batches; rollback %d\n", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 	case record.End:
 		fmt.Fprintf(w, "step %d: the end; the model is in %s\n", e.Step, filepath.Join(v.dir, e.Checkpoint))
 	}
