@@ -29,6 +29,8 @@ type Run struct {
 	Keep       int         // checkpoints kept; 0: all
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
+	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
+	FinalEvalTokens int64
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
@@ -48,8 +50,12 @@ type Run struct {
 type Report struct {
 	Step  func(record.Metrics)
 	Event func(record.Event) // that is no step
-	// Evaluating hears how many tokens of a task are scored.
-	Evaluating func(task string, tokens int64)
+	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
+	Evaluating func(task string, tokens, total int64)
+	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
+	Compiling func(i, n int, kernel string)
+	// Exported hears where the trained model was written, before it is measured.
+	Exported func(dir string)
 	// Warn hears, once, of what the system refused and the run goes on without.
 	Warn func(text string)
 }
@@ -111,6 +117,9 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 		r.began = t.batches.Cursor()
 	}
 	defer func() { t.Free() }() // the one that runs in the end
+	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
 	for {
 		if ctx.Err() != nil {
 			if saved != t.step {
@@ -253,9 +262,41 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.Folder.Metrics.Keep(); err != nil {
 		return err
 	}
+	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
 	if entry.Evaluate {
 		return r.evaluate(ctx, t, "after "+kind)
 	}
+	return nil
+}
+
+// compile has the device compile what a step of the stage calls, so that nobody waits for a first step of which
+// nothing is heard.
+func (r *Run) compile(ctx context.Context, t *Trainer) error {
+	if r.Report.Compiling == nil {
+		return nil
+	}
+	calls, err := Calls(r.Device, r.Recipe, t.stage)
+	if err != nil {
+		return err
+	}
+	var kernels []*gpu.Kernel
+	for _, c := range calls {
+		if !slices.Contains(kernels, c.Kernel) {
+			kernels = append(kernels, c.Kernel)
+		}
+	}
+	for i, k := range kernels {
+		if ctx.Err() != nil {
+			return nil // The loop saves and stops.
+		}
+		r.Report.Compiling(i, len(kernels), k.Name)
+		if err := gpu.Compile(r.Device, k); err != nil {
+			return err
+		}
+	}
+	r.Report.Compiling(len(kernels), len(kernels), "")
 	return nil
 }
 
@@ -269,11 +310,15 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 }
 
 func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+	if err := t.needActivations(); err != nil {
+		return err
+	}
 	for _, task := range r.Tasks {
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64, _ float64) { r.Report.Evaluating(task.Name(), n) }
+			o.Progress = func(n int64, share float64) { r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens)) }
+			r.Report.Evaluating(task.Name(), 0, 0)
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
@@ -293,14 +338,20 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// end runs all of every task and exports the model.
-func (r *Run) end(ctx context.Context, t *Trainer) error {
-	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
-		if ctx.Err() != nil {
-			return r.stopped()
-		}
-		return err
+// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at most.
+func tokensIn(n int64, share float64, most int64) int64 {
+	if share <= 0 {
+		return most
 	}
+	all := int64(float64(n)/share + 0.5)
+	if most > 0 {
+		all = min(all, most)
+	}
+	return max(all, n)
+}
+
+// end exports the model, and only then measures it: an end to that loses nothing.
+func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if r.Export != nil {
 		t.freeState()
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
@@ -312,6 +363,19 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 			return err
 		}
 		if err := d.Commit(); err != nil {
+			return err
+		}
+		if r.Report.Exported != nil {
+			r.Report.Exported(record.FinalDir)
+		}
+	}
+	if r.FinalEvalTokens > 0 {
+		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(),
+				filepath.Join(r.Folder.Dir, record.FinalDir))
+		case err != nil:
 			return err
 		}
 	}

@@ -26,12 +26,12 @@ import (
 // byteTokenizer has one id per byte, and 256 for the end of a text.
 type byteTokenizer struct{}
 
-func (byteTokenizer) Encode(s string) []uint32 {
+func (byteTokenizer) Encode(s string) ([]uint32, error) {
 	ids := make([]uint32, len(s))
 	for i := range len(s) {
 		ids[i] = uint32(s[i])
 	}
-	return ids
+	return ids, nil
 }
 func (byteTokenizer) VocabSize() int            { return 257 }
 func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
@@ -158,6 +158,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	return begin(&Run{
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
+		FinalEvalTokens: 1 << 40,
 		Report: Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Warn: s.Warn,

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"data/text":      {"github.com/klauspost/compress/zstd", "steplm/data/inspect", "steplm/data/internal/shard"},
 	"data/inspect":   {},
 	"data/cache":     {"steplm/data/internal/shard"},
-	"data/tokenizer": {},
+	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
 	"data/hub":       {"github.com/gofrs/flock"},

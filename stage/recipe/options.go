@@ -105,7 +105,10 @@ func (o Options) Resolved() (Options, error) {
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}
-	return o, o.Optimizer.Validate(o.Storage)
+	if err := o.Optimizer.Validate(o.Storage); err != nil {
+		return o, err
+	}
+	return o, o.Optimizer.Fits(o.Model)
 }
 
 // Base is what all methods share.

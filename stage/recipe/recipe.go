@@ -147,6 +147,9 @@ func (r Recipe) Validate() error {
 			return err
 		}
 	}
+	if err := r.Optimizer.Fits(r.Model); err != nil {
+		return err
+	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
 	}

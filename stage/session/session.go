@@ -71,6 +71,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
 		return nil, err
 	}
+	if text := s.Spec.Model.ignoredWeights(); text != "" && !s.Resumed {
+		ui.Warn(text)
+	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
 	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
 		err = s.takeRecipe()
@@ -128,6 +131,7 @@ func (s Spec) complete() error {
 	}{
 		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
 		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
+		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
 	} {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
@@ -194,11 +198,18 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		}
 		carded = errors.Join(carded, s.keepCard(e))
 	}
+	exported := report.Exported
+	report.Exported = func(dir string) {
+		carded = errors.Join(carded, s.keepCard(record.End{})) // An end to the evaluation leaves a card, too.
+		if exported != nil {
+			exported(dir)
+		}
+	}
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
-		EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
+		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
 	}
 	if s.Resumed {
 		return errors.Join(run.Resume(ctx), carded)
