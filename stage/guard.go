@@ -32,7 +32,7 @@ type Spike struct {
 func (s *Spike) Error() string {
 	return fmt.Sprintf("step %d is a spike: its loss is %.4g and its gradient norm %.4g, where the medians of the steps "+
 		"before are %.4g and %.4g; what it did is thrown away, and the last checkpoint is whole", s.Step, s.Loss,
-			s.Norm,
+		s.Norm,
 		s.MedianLoss, s.MedianNorm)
 }
 
@@ -87,7 +87,7 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 	g := t.Recipe.Guard
 	lower := advice.Way{{How: advice.Lower, Option: advice.LR}}
 	if g.OnSpike != recipe.RollbackOnSpike {
-		s.ways = []advice.Way{{{How: advice.Use, Option: advice.OnSpike, Value: recipe.RollbackOnSpike + " from the "+
+		s.ways = []advice.Way{{{How: advice.Use, Option: advice.OnSpike, Value: recipe.RollbackOnSpike + " from the " +
 			"start"}},
 			lower}
 		return nil, s
