@@ -30,8 +30,8 @@ type Spike struct {
 }
 
 func (s *Spike) Error() string {
-	return fmt.Sprintf("step %d is a spike: its loss is %.4g and its gradient norm %.4g, where the medians of the steps "+
-		"before are %.4g and %.4g; what it did is thrown away, and the last checkpoint is whole", s.Step, s.Loss,
+	return fmt.Sprintf("step %d is a spike: its loss is %.4g and its gradient norm %.4g, where the medians of the "+
+		"steps before are %.4g and %.4g; what it did is thrown away, and the last checkpoint is whole", s.Step, s.Loss,
 		s.Norm,
 		s.MedianLoss, s.MedianNorm)
 }
@@ -47,8 +47,8 @@ func (t *Trainer) watch(loss, norm float64, finite bool) error {
 	}
 	w := &t.watched
 	spike := &Spike{Step: t.step + 1, Loss: loss, Norm: norm, MedianLoss: median(w.Losses), MedianNorm: median(w.Norms)}
-	if spikes := len(w.Losses) >= g.Least() && (loss > g.Loss*spike.MedianLoss || norm > g.Norm*spike.MedianNorm); spikes ||
-		!finite {
+	above := loss > g.Loss*spike.MedianLoss || norm > g.Norm*spike.MedianNorm
+	if !finite || above && len(w.Losses) >= g.Least() {
 		return spike
 	}
 	last := func(list []float64, x float64) []float64 {
