@@ -135,7 +135,15 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
 		o.LR = []float64{lr}
 	}
-	return o, s.setCourse(&o)
+	if g := s.Guard; g.OnSpike != "" {
+		o.Guard = &recipe.Guard{OnSpike: g.OnSpike, Loss: g.SpikeLoss, Norm: g.SpikeNorm, Window: g.SpikeWindow,
+			Most: g.MaxRollbacks}
+	}
+	if err := s.setCourse(&o); err != nil || s.Schedule.FLOPs == 0 {
+		return o, err
+	}
+	o.Steps, err = recipe.StepsWithin(s.Method.Name, o, s.Schedule.FLOPs)
+	return o, err
 }
 
 // setCourse writes the learning rate's course into options.

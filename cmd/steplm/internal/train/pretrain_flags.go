@@ -33,3 +33,12 @@ type ReLoRAFlags struct {
 	MergeKeep   float64 `default:"${merge_keep}" placeholder:"SHARE" help:"Share of the adapters' moments that a merge keeps. Default: ${default}."`
 	MergeKeepBy string  `default:"${merge_keep_by}" enum:"magnitude,each_magnitude,random" help:"Which: ${enum}; magnitude is the first moment's, each_magnitude each one's, as ReLoRA's program has it. Default: ${default}."`
 }
+
+// GuardFlags say what becomes of a spike.
+type GuardFlags struct {
+	OnSpike      string  `placeholder:"WHAT" help:"When a step's loss or gradient norm is far above the median of those before: stop, or rollback to the last checkpoint and leave the step's batches out. Default: nothing."`
+	SpikeLoss    float64 `default:"${spike_loss}" placeholder:"X" help:"Multiple of the median that makes a loss a spike. Default: ${default}."`
+	SpikeNorm    float64 `default:"${spike_norm}" placeholder:"X" help:"Likewise of the gradient norm. Default: ${default}."`
+	SpikeWindow  int     `default:"${spike_window}" placeholder:"N" help:"Steps of the median, of the same stage. Default: ${default}."`
+	MaxRollbacks int     `default:"${max_rollbacks}" placeholder:"N" help:"Most rollbacks of a run; one more stops it. Default: ${default}."`
+}
