@@ -56,7 +56,7 @@ func ShapeRecipe(spec session.Spec) (recipe.Recipe, error) {
 		return recipe.Recipe{}, AsUsage(err)
 	}
 	if limit := spec.Memory.MemoryLimit; limit > 0 {
-		if o, _, err = plan.FitShape(spec.Method.Name, o, limit); err != nil {
+		if o, _, err = plan.FitShape(spec.Method.Name, o, limit, 0); err != nil {
 			return recipe.Recipe{}, err
 		}
 	}

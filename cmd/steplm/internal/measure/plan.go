@@ -18,6 +18,7 @@ import (
 type PlanCmd struct {
 	flags.ShapeFlags `embed:""`
 	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	Device           string    `placeholder:"DEVICE" help:"With --memory-limit, the device that it is for, as pretrain has it, or gpu for any GPU: on a CPU the process's own memory counts. Default: the one that pretrain takes."`
 	JSON             bool      `help:"Print JSON."`
 }
 
@@ -28,7 +29,11 @@ func (c *PlanCmd) Run() error {
 	}
 	var fitted *plan.Fitted
 	if c.MemoryLimit > 0 {
-		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit))
+		overhead, err := flags.ProcessOverhead(c.Device)
+		if err != nil {
+			return err
+		}
+		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit), overhead)
 		if err != nil {
 			return err
 		}
