@@ -143,6 +143,11 @@ func Read(r io.Reader) (Spec, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return s, errors.New("something follows the configuration's last brace")
 	}
+	for _, n := range []**int{&s.Schedule.Warmup, &s.Schedule.Rewarm} {
+		if *n != nil && **n < 0 { // as earlier versions wrote what nobody chose
+			*n = nil
+		}
+	}
 	if s.Schedule.Steps != 0 && s.Schedule.Tokens != 0 {
 		return s, errors.New("schedule has steps and tokens: leave one out")
 	}

@@ -21,7 +21,7 @@ type evalPplCmd struct {
 	Unigram         string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
 	Context         int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
 	Stride          int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
-	BatchSize       int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	BatchSize       int    `default:"8" placeholder:"N" range:"1..1e9" help:"Windows at once. Default: ${default}."`
 	MaxTokens       int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
 	JSON            bool   `help:"Print JSON."`
 }

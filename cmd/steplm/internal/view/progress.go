@@ -193,7 +193,7 @@ func (p *Progress) Done() {
 			break
 		}
 	}
-	if p.printed {
+	if p.printed && p.total > 0 { // Of what has no total the last line says as much.
 		printAbove(p.out, p.line(p.clock())+"\n")
 	}
 }
