@@ -153,7 +153,7 @@ func (s Spec) setCourse(o *recipe.Options) error {
 		return err
 	}
 	c := s.Schedule
-	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), stepsOr(c.Warmup), stepsOr(c.Rewarm)
 	if o.Schedule == optim.Jagged {
 		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
 	}
@@ -173,4 +173,12 @@ func (s Spec) steps(perStep int64) (int, error) {
 		return s.Schedule.Steps, nil
 	}
 	return int((s.Schedule.Tokens-1)/perStep + 1), nil
+}
+
+// stepsOr is a number of warm-up steps, below 0 where nobody chose one.
+func stepsOr(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
 }

@@ -97,7 +97,8 @@ func describeCourse(s recipe.Stage) string {
 	return text
 }
 
-// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which do not.
+// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which
+// do not.
 func describeOutside(r recipe.Recipe) string {
 	var on, off []string
 	for _, x := range []struct {
