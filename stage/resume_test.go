@@ -118,7 +118,7 @@ func TestStopAndResume(t *testing.T) {
 				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
 				t.Fatalf("stopped at %q: %v, want %v", stop, err, ErrStopped)
 			}
-			if name, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
+			if name, _, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
 				last) {
 				t.Errorf("stopped at %q: the last checkpoint is %q, %v", stop, name, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"steplm/gpu"
@@ -27,6 +28,7 @@ type Run struct {
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	Report     Report
+	known      []string // checkpoints that this process made or that lead to where it went on, oldest first
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 }
@@ -34,13 +36,14 @@ type Run struct {
 // Report hears what happens; nil functions are not called.
 type Report struct {
 	Step  func(record.Metrics)
-	Event func(record.Event) // that is no step
+	Event func(record.Event)   // that is no step
+	Warn  func(message string) // what is not as it should be and does not stop the run
 	// Evaluating hears how many tokens of a task are scored.
 	Evaluating func(task string, tokens int64)
 }
 
-// ErrStopped is returned when the context ended the run after a save.
-var ErrStopped = errors.New("stopped; the last step is saved")
+// ErrStopped is returned when the context ended the run after its last step was saved, or before its first.
+var ErrStopped = errors.New("stopped")
 
 // Start begins the run from its seed.
 func (r *Run) Start(ctx context.Context) error {
@@ -57,9 +60,9 @@ func (r *Run) Start(ctx context.Context) error {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, err := checkpoint.Latest(r.Folder.Checkpoints())
+	name, note, err := record.LastCheckpoint(r.Folder.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := r.Folder.OpenMetrics(0); err != nil {
+		if _, err := r.Folder.OpenMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
@@ -67,6 +70,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.warn(note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
@@ -74,13 +78,36 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	if err := r.Folder.OpenMetrics(metrics); err != nil {
+	r.known = r.history(name)
+	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
+	r.warn(note)
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
+}
+
+// history is the checkpoints of this run up to the one that it goes on from: those that may be pruned. One that lies
+// after it, or is of another recipe, is not this process's to remove.
+func (r *Run) history(last string) []string {
+	names := record.CheckpointNames(r.Folder.Dir)
+	names = names[:slices.Index(names, last)+1]
+	return slices.DeleteFunc(names, func(name string) bool {
+		s, err := parseState(filepath.Join(r.Folder.Checkpoints(), name), r.Recipe, r.Folder.hash)
+		return err != nil || name != checkpointName(s.Step)
+	})
+}
+
+// checkpointName is the name of the checkpoint after a step.
+func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
+
+// warn tells what is not as it should be; "" is nothing.
+func (r *Run) warn(message string) {
+	if message != "" && r.Report.Warn != nil {
+		r.Report.Warn(message)
+	}
 }
 
 // train asks the controller what to do next until the run is over.
@@ -95,7 +122,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			return ErrStopped
+			if t.step == 0 {
+				return fmt.Errorf("%w before the first step", ErrStopped)
+			}
+			return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -146,7 +176,7 @@ func (r *Run) event(e record.Event) error {
 // save writes a checkpoint, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
-	name := fmt.Sprintf("step-%d", t.step)
+	name := checkpointName(t.step)
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err
@@ -154,7 +184,8 @@ func (r *Run) save(t *Trainer) error {
 	if err := t.Save(r.Folder.Checkpoints(), name, n); err != nil {
 		return err
 	}
-	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep); err != nil {
+	r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
+	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep); err != nil {
 		return err
 	}
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
@@ -233,7 +264,10 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
 		if ctx.Err() != nil {
-			return ErrStopped
+			if t.step == 0 {
+				return fmt.Errorf("%w before the first step", ErrStopped)
+			}
+			return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
 		}
 		return err
 	}

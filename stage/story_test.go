@@ -158,6 +158,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		Report: Report{
+			Warn: func(message string) { hook("warning: " + message) },
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Event: func(e record.Event) {
 				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
@@ -196,7 +197,7 @@ func (s story) told(t testing.TB) (lines []string) {
 		lines = append(lines, string(b))
 	}
 	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
-	if name, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
+	if name, _, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
 		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
 	}
 	sums, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), "checksums.json"))

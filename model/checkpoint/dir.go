@@ -92,7 +92,7 @@ func Begin(parent, name string) (*Dir, error) {
 	if err := replaceable(target); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(parent, 0o777); err != nil {
+	if err := MakeDir(parent); err != nil {
 		return nil, &SaveError{Dir: target, Err: err}
 	}
 	d := &Dir{

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// syncDir makes renames and new names in a directory survive a power cut.
-func syncDir(path string) error {
+// syncFolder makes renames and new names in a directory survive a power cut.
+func syncFolder(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err

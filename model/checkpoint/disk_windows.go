@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// syncDir does nothing: Windows cannot open a directory for syncing, and NTFS
+// syncFolder does nothing: Windows cannot open a directory for syncing, and NTFS
 // journals names itself.
-func syncDir(string) error { return nil }
+func syncFolder(string) error { return nil }
 
 // diskFull knows ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL.
 func diskFull(err error) bool {

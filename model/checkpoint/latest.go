@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,29 +20,11 @@ func SetLatest(parent, name string) error {
 	if !plain(name) || !exists(filepath.Join(parent, name, checksumsName)) {
 		return fmt.Errorf("%s cannot point at %q: there is no such finished checkpoint in %s", latestName, name, parent)
 	}
-	temporary := filepath.Join(parent, hidden(latestName, saving))
-	err := writeSynced(temporary, name+"\n")
-	if err == nil {
-		err = os.Rename(temporary, filepath.Join(parent, latestName))
-	}
-	if err == nil {
-		err = syncDir(parent)
-	}
-	if err != nil {
-		os.Remove(temporary)
-		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole",
-			filepath.Join(parent, latestName), name, err)
+	path := filepath.Join(parent, latestName)
+	if err := WriteFile(path, []byte(name+"\n")); err != nil {
+		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole", path, name, err)
 	}
 	return nil
-}
-
-func writeSynced(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // Latest is the name of the directory that LATEST points at. Where nothing was
@@ -51,11 +32,11 @@ func writeSynced(path, text string) error {
 // the directory was being replaced.
 func Latest(parent string) (string, error) {
 	path := filepath.Join(parent, latestName)
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if err != nil {
 		return "", err
 	}
-	name := strings.TrimSpace(string(text))
+	name := strings.TrimSpace(text)
 	if !plain(name) {
 		return "",
 			fmt.Errorf("%s is damaged: %.40q is not the name of a checkpoint; write the name of one of its "+
@@ -68,10 +49,28 @@ func Latest(parent string) (string, error) {
 	return name, nil
 }
 
-// Prune removes the directories named prefix + decimal number with the
-// smallest numbers until keep are left, and never the one that LATEST names.
-// keep 0 keeps all. It returns what it removed.
-func Prune(parent, prefix string, keep int) ([]string, error) {
+// Newest is the last of names, oldest first, that is a whole checkpoint in parent, and what is
+// wrong with those after it. Where none is whole it is an error of the last; of no names,
+// fs.ErrNotExist.
+func Newest(parent string, names []string) (name string, damaged []error, err error) {
+	for _, name := range slices.Backward(names) {
+		err := Verify(filepath.Join(parent, name))
+		if err == nil {
+			return name, damaged, nil
+		}
+		damaged = append(damaged, err)
+	}
+	if len(damaged) > 0 {
+		// Not ErrNotExist: a run that lost its checkpoints is not a new run.
+		return "", damaged, fmt.Errorf("none of the %d checkpoints in %s is whole: %v", len(names), parent, damaged[0])
+	}
+	return "", nil, fs.ErrNotExist
+}
+
+// Prune removes directories of parent, of names, oldest first, until keep of them are left, and
+// never the one that LATEST names. keep 0 keeps all. What is not among names stays, whatever it
+// is: a run names what it made or went on from. It returns what it removed.
+func Prune(parent string, names []string, keep int) ([]string, error) {
 	if keep < 0 {
 		return nil, fmt.Errorf("keep %d checkpoints: it must be 0 (all) or more", keep)
 	}
@@ -79,41 +78,25 @@ func Prune(parent, prefix string, keep int) ([]string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return nil, err
-	}
-	type numbered struct {
-		name   string
-		number *big.Int
-	}
-	var found []numbered
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(e.Name(), prefix)
-		if !ok || !e.IsDir() || strings.Trim(digits, "0123456789") != "" {
-			continue
-		}
-		if number, ok := new(big.Int).SetString(digits, 10); ok {
-			found = append(found, numbered{e.Name(), number})
-		}
-	}
-	if keep == 0 || len(found) <= keep {
+	there := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !plain(name) || !exists(filepath.Join(parent, name, checksumsName))
+	})
+	if keep == 0 || len(there) <= keep {
 		return nil, nil
 	}
-	slices.SortFunc(found, func(a, b numbered) int { return a.number.Cmp(b.number) })
-	surplus := len(found) - keep
+	surplus := len(there) - keep
 	var removed []string
-	for _, f := range found {
+	for _, name := range there {
 		if surplus == len(removed) {
 			break
 		}
-		if f.name == latest {
+		if name == latest {
 			continue
 		}
-		if err := removeDir(parent, f.name); err != nil {
+		if err := removeDir(parent, name); err != nil {
 			return removed, err
 		}
-		removed = append(removed, f.name)
+		removed = append(removed, name)
 	}
 	return removed, nil
 }
@@ -128,6 +111,9 @@ func removeDir(parent, name string) error {
 }
 
 var leftover = regexp.MustCompile(`^\.(.+)\.(displaced|(?:saving|removing)-[0-9a-f]{8})$`)
+
+// IsLeftover tells the names that killed saves and removals leave behind.
+func IsLeftover(name string) bool { return leftover.MatchString(name) }
 
 // Clean removes what killed saves and removals left behind, and gives a
 // directory back its name when the kill came while it was being replaced.

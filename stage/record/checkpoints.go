@@ -2,6 +2,9 @@ package record
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,8 +28,27 @@ func HoldsCheckpoint(dir string) bool {
 func CheckpointAt(run, name string) string { return filepath.Join(run, checkpointsDir, name) }
 
 // LastCheckpoint is the name of the one from which a run goes on; fs.ErrNotExist where it has none.
-func LastCheckpoint(run string) (string, error) {
-	return checkpoint.Latest(filepath.Join(run, checkpointsDir))
+// Where LATEST is missing it is the newest that is whole, and the note says so.
+func LastCheckpoint(run string) (name, note string, err error) {
+	parent := filepath.Join(run, checkpointsDir)
+	if name, err = checkpoint.Latest(parent); !errors.Is(err, fs.ErrNotExist) {
+		return name, "", err
+	}
+	name, damaged, err := checkpoint.Newest(parent, slices.DeleteFunc(CheckpointNames(run), foreign))
+	if err != nil {
+		return "", "", err
+	}
+	note = fmt.Sprintf("%s has no LATEST: going on from %s, the newest checkpoint that is whole", parent, name)
+	if len(damaged) > 0 {
+		note += fmt.Sprintf(" (%d after it are not: %v)", len(damaged), damaged[0])
+	}
+	return name, note, nil
+}
+
+// foreign tells names that are not those of a run's checkpoints.
+func foreign(name string) bool {
+	digits, ok := strings.CutPrefix(name, "step-")
+	return !ok || digits == "" || strings.Trim(digits, "0123456789") != ""
 }
 
 // RunOf is the folder of the run that a checkpoint's folder lies in, if it lies in one.

@@ -68,7 +68,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	demoRun := PretrainCmd{TuneFlags: devices.TuneFlags{TrialFlags: trials}}
 	res, err := demoRun.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
-		return fmt.Errorf("stopped; what there is of the run is in %s, the next demo begins another", out)
+		return fmt.Errorf("%w; what there is of the run is in %s, the next demo begins another", err, out)
 	}
 	if err != nil {
 		return err

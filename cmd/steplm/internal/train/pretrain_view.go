@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
@@ -120,7 +121,7 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 }
 
 func (v *runView) report() stage.Report {
-	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating}
+	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Warn: flags.SessionUI(v.json).Warn}
 }
 
 func (v *runView) step(m record.Metrics) {
