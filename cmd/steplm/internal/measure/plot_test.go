@@ -72,7 +72,8 @@ func TestPlotErrors(t *testing.T) {
 	image := filepath.Join(dir, "loss.svg")
 	damaged := metricsRun(t, "damaged", 4)
 	text := clitest.Contents(t, damaged, "metrics.jsonl")
-	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text[:len(text)-9]+"\n"), 0o644); err != nil {
+	text = text[:len(text)-9] + "\n"
+	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
