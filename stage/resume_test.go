@@ -264,7 +264,8 @@ const childVariable = "STEPLM_STAGE_TEST_CHILD"
 type child struct {
 	Shards, Dir string
 	Point       string
-	Skip        int // occurrences of Point before
+	Skip        int           // occurrences of Point before
+	Delay       time.Duration // after Point, while the run goes on
 }
 
 // TestChild is no test of its own.
@@ -285,6 +286,10 @@ func TestChild(t *testing.T) {
 		}
 		if c.Skip--; c.Skip < 0 {
 			self, _ := os.FindProcess(os.Getpid())
+			if c.Delay > 0 {
+				time.AfterFunc(c.Delay, func() { self.Kill() })
+				return
+			}
 			self.Kill() // SIGKILL: nothing is flushed, nothing deferred
 			select {}
 		}
