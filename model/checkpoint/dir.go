@@ -72,7 +72,12 @@ func (e *SaveError) Error() string {
 	} else {
 		text += "but remove " + e.Left + " yourself"
 	}
-	if diskFull(e.Err) {
+	switch {
+	case !diskFull(e.Err):
+	case noInodes(filepath.Dir(e.Dir)):
+		text += ": that disk has no room for another file, whatever its size: remove files there (`df -i` counts " +
+			"them) or save elsewhere"
+	default:
 		text += fmt.Sprintf(": make room on that disk (at least %d bytes for this file) or save elsewhere",
 			max(e.Expected, e.Written))
 	}

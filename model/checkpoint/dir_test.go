@@ -297,6 +297,13 @@ func TestDiskFullAtEveryByte(t *testing.T) {
 	if err := attempt(700, false); err.Error() != want {
 		t.Errorf("the error reads\n%s\nwant\n%s", err, want)
 	}
+	// A disk may have bytes to spare and no room for one more file.
+	defer func(real func(string) bool) { noInodes = real }(noInodes)
+	noInodes = func(path string) bool { return path == parent }
+	if err := attempt(700, false); !strings.Contains(err.Error(), "no room for another file") ||
+		strings.Contains(err.Error(), "1000 bytes for this file") {
+		t.Errorf("without inodes: error %v", err)
+	}
 	if err := attempt(needed, false); err != nil {
 		t.Errorf("enough room: %v", err)
 	}

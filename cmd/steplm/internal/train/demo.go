@@ -90,7 +90,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 func (c *DemoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n",
-			flags.Explain(gpu.ErrNoAdapter))
+			flags.Explain(gpu.NoAdapter()))
 		return c.Paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()
