@@ -164,7 +164,7 @@ type cancelAfter struct {
 	cancel context.CancelFunc
 }
 
-func (c cancelAfter) Encode(s string) []uint32 {
+func (c cancelAfter) Encode(s string) ([]uint32, error) {
 	if *c.left--; *c.left == 0 {
 		c.cancel()
 	}
@@ -247,7 +247,7 @@ func TestDamagedCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := read(); err == nil || !strings.Contains(err.Error(), path) ||
-				!strings.Contains(err.Error(), "steplm data tokenize") {
+				!errors.Is(err, cache.ErrDamaged) || !strings.Contains(err.Error(), "tokenize the data again") {
 				t.Fatalf("byte %d %s: error %v", i, what, err)
 			}
 		}

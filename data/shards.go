@@ -16,6 +16,7 @@ import (
 	"steplm/data/internal/kind"
 	"steplm/data/internal/shard"
 	"steplm/data/text"
+	"steplm/disk"
 )
 
 // Columns that are read, as FineWeb-Edu names them: that of Open, and those of filters.
@@ -204,7 +205,7 @@ func find(pattern string) ([]string, error) {
 	// A path that exists is taken as it is, so that brackets in it need no escape.
 	matches := []string{pattern}
 	if _, err := os.Stat(pattern); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !disk.Missing(err) { // Windows takes no pattern for a name.
 			return nil, err
 		}
 		if matches, err = filepath.Glob(pattern); err != nil {

@@ -178,6 +178,31 @@ func TestOpenFindsFilesInOrder(t *testing.T) {
 	}
 }
 
+// A pattern need not be a name that the system takes: Windows refuses every *, and Linux what is too long.
+func TestOpenTakesPatternsThatAreNoNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "with spaces", strings.Repeat("long ", 30), strings.Repeat("longer ", 20))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, strings.Repeat("x", 60)+".txt")
+	if err := os.WriteFile(path, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("[a-z]", 60)
+	for _, pattern := range []string{path, filepath.Join(dir, "*.txt"), filepath.Join(dir, "?*.txt"), dir,
+		filepath.Join(dir, long+".txt"), filepath.Join(filepath.Dir(dir), "l*", "x*")} {
+		if s, err := Open(pattern); err != nil || len(s.Files) != 1 || s.Files[0] != path {
+			t.Errorf("%s: %v", filepath.Base(pattern), err)
+		}
+	}
+	for _, pattern := range []string{"*.parquet", long, strings.Repeat("x", 300), "y?.txt"} {
+		if _, err := Open(filepath.Join(dir, pattern)); err == nil ||
+			!strings.Contains(err.Error(), "no such file or directory, and no file matches it as a pattern") {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

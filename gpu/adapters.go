@@ -218,6 +218,9 @@ func Open(choice string) (Device, error) {
 	return openAdapter(a, nil)
 }
 
+// ErrNoSuchDevice is returned for an index that no adapter has.
+var ErrNoSuchDevice = errors.New("no such device")
+
 func pick(list []Adapter, choice string) (Adapter, error) {
 	if len(list) == 0 {
 		return Adapter{}, NoAdapter()
@@ -227,7 +230,7 @@ func pick(list []Adapter, choice string) (Adapter, error) {
 	}
 	if i, err := strconv.Atoi(choice); err == nil {
 		if i < 0 || i >= len(list) {
-			return Adapter{}, fmt.Errorf("device %d: there are %d (0 to %d); `steplm devices` lists them", i, len(list),
+			return Adapter{}, fmt.Errorf("device %d: %w: there are %d (0 to %d)", i, ErrNoSuchDevice, len(list),
 				len(list)-1)
 		}
 		return list[i], nil

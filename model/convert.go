@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"hash/fnv"
 
 	"steplm/gpu"
 	"steplm/wgsl"
@@ -152,12 +153,40 @@ func (x *Mixer) effective(p *gpu.Pass, room int, b *Block, i int) gpu.Tensor {
 	return x.Weight(p, room, q)
 }
 
-// Merge adds every LoRA of a block to its weight. LoRA must then be dropped or begun anew.
+// Silence makes what a block adds to the residual stream zero, by its two last linears.
+func (x *Mixer) Silence(p *gpu.Pass, b *Block) {
+	for _, l := range []*Linear{b.WO, b.Down} {
+		wgsl.Zero(p, l.Weight)
+		if !l.Master.None() {
+			wgsl.Zero(p, l.Master)
+		}
+	}
+}
+
+// Merge adds every LoRA of a block to its weight, rounded to nearest. LoRA must then be dropped or begun
+// anew.
 func (x *Mixer) Merge(p *gpu.Pass, b *Block) {
 	for _, l := range b.linears {
 		if l.LoRA != nil {
 			w := x.Linear(p, 0, l)
 			x.Store(p, l.Param, w, w, 1, 0)
+		}
+	}
+}
+
+// MergeStochastic is Merge that rounds bf16 weights without masters at random, so that merge after merge
+// nothing is lost on average. What is drawn follows from count, the parameter's name and the element's place.
+func (x *Mixer) MergeStochastic(p *gpu.Pass, b *Block, count uint32) {
+	for _, l := range b.linears {
+		switch {
+		case l.LoRA == nil:
+		case l.Weight.DType != gpu.BF16 || !l.Master.None():
+			w := x.Linear(p, 0, l)
+			x.Store(p, l.Param, w, w, 1, 0)
+		default:
+			h := fnv.New32a()
+			h.Write([]byte(l.Name))
+			wgsl.RoundStochastic(p, l.Weight, x.Linear(p, 0, l), wgsl.Draw{Key: h.Sum32(), Count: count})
 		}
 	}
 }

@@ -106,7 +106,7 @@ func writeHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, sha
 		return err
 	}
 	torch := map[checkpoint.DType]string{checkpoint.F16: "float16", checkpoint.BF16: "bfloat16"}[dtype]
-	return errors.Join(WriteConfig(config, c, cmp.Or(torch, "float32"), bos, eos), config.Close(),
+	return errors.Join(WriteConfig(config, c, cmp.Or(torch, "float32"), SpecialIDs{BOS: bos, EOS: eos}), config.Close(),
 		c.WriteTensors(d, w, dtype, shardBytes))
 }
 
@@ -228,7 +228,7 @@ func writeTensors(t *testing.T, c Config, infos []checkpoint.Info) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", nil, nil),
+	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", SpecialIDs{}),
 		config.Close()); err != nil {
 		t.Fatal(err)
 	}

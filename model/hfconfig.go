@@ -3,14 +3,14 @@ package model
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"steplm/disk"
 )
 
 const configName = "config.json"
@@ -151,7 +151,7 @@ func (f hfConfig) supported() error {
 // configFile finds config.json where a directory was named.
 func configFile(path string) (string, error) {
 	stat, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if disk.Missing(err) {
 		return "", fmt.Errorf("%s: there is no such model configuration: %w", path, err)
 	}
 	if err != nil {
@@ -194,10 +194,15 @@ func (d decimal) MarshalJSON() ([]byte, error) {
 	return []byte(text), nil
 }
 
+// ropeParameters is where transformers 5 has all about rotary positions.
+type ropeParameters struct {
+	Type  string  `json:"rope_type"`
+	Theta decimal `json:"rope_theta"`
+}
+
 // WriteConfig writes the config.json from which transformers builds a
-// LlamaForCausalLM. dtype is float32, float16 or bfloat16; bos and eos are token
-// ids, nil where the tokenizer has none.
-func WriteConfig(w io.Writer, c Config, dtype string, bos, eos *int) error {
+// LlamaForCausalLM. dtype is float32, float16 or bfloat16.
+func WriteConfig(w io.Writer, c Config, dtype string, ids SpecialIDs) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -206,13 +211,8 @@ func WriteConfig(w io.Writer, c Config, dtype string, bos, eos *int) error {
 	default:
 		return fmt.Errorf("torch_dtype %q: choose float32, float16 or bfloat16", dtype)
 	}
-	for _, id := range []struct {
-		name  string
-		value *int
-	}{{"bos_token_id", bos}, {"eos_token_id", eos}} {
-		if id.value != nil && (*id.value < 0 || *id.value >= c.Vocab) {
-			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, c.Vocab)
-		}
+	if err := ids.check(c.Vocab); err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(struct {
 		Architectures    []string `json:"architectures"`
@@ -237,12 +237,17 @@ func WriteConfig(w io.Writer, c Config, dtype string, bos, eos *int) error {
 		UseCache         bool     `json:"use_cache"`
 		BOS              *int     `json:"bos_token_id"`
 		EOS              *int     `json:"eos_token_id"`
-		TorchDType       string   `json:"torch_dtype"`
+		PAD              *int     `json:"pad_token_id"`
+		// transformers 4 reads torch_dtype and rope_theta, 5 dtype and rope_parameters.
+		TorchDType     string         `json:"torch_dtype"`
+		DType          string         `json:"dtype"`
+		RopeParameters ropeParameters `json:"rope_parameters"`
 	}{
 		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama",
 		Hidden: c.Hidden, FFN: c.FFN, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim(),
 		Vocab: c.Vocab, MaxSeqLen: c.MaxSeqLen, NormEps: decimal(c.NormEps), RopeTheta: decimal(c.RopeTheta),
-		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: bos, EOS: eos, TorchDType: dtype,
+		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: ids.BOS, EOS: ids.EOS,
+		PAD: ids.PAD, TorchDType: dtype, DType: dtype, RopeParameters: ropeParameters{"default", decimal(c.RopeTheta)},
 	}, "", "  ")
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func TestReadConfigRefuses(t *testing.T) {
 func TestWriteConfig(t *testing.T) {
 	eos := 2
 	var b bytes.Buffer
-	if err := WriteConfig(&b, smallConfig(true), "bfloat16", nil, &eos); err != nil {
+	if err := WriteConfig(&b, smallConfig(true), "bfloat16", SpecialIDs{EOS: &eos}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{
@@ -127,7 +127,13 @@ func TestWriteConfig(t *testing.T) {
   "use_cache": true,
   "bos_token_id": null,
   "eos_token_id": 2,
-  "torch_dtype": "bfloat16"
+  "pad_token_id": null,
+  "torch_dtype": "bfloat16",
+  "dtype": "bfloat16",
+  "rope_parameters": {
+    "rope_type": "default",
+    "rope_theta": 10000.0
+  }
 }
 `
 	if got := b.String(); got != want {
@@ -139,7 +145,7 @@ func TestWriteConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.Reset()
-		if err := WriteConfig(&b, c, "float32", &eos, nil); err != nil {
+		if err := WriteConfig(&b, c, "float32", SpecialIDs{BOS: &eos}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := ReadConfig(write(t, filepath.Join(t.TempDir(), "config.json"), b.String())); got != c ||
@@ -159,7 +165,7 @@ func TestWriteConfig(t *testing.T) {
 		{Config{}, "float32", 0, 0, "hidden_size is 0"},
 	} {
 		b.Reset()
-		if err := WriteConfig(&b, bad.config, bad.dtype, &bad.bos, &bad.eos); err == nil ||
+		if err := WriteConfig(&b, bad.config, bad.dtype, SpecialIDs{BOS: &bad.bos, EOS: &bad.eos}); err == nil ||
 			!strings.Contains(err.Error(), bad.want) || b.Len() > 0 {
 			t.Errorf("%v after %d bytes, want %q", err, b.Len(), bad.want)
 		}

@@ -41,11 +41,21 @@ type BlockLayout struct {
 // Name is the run-wide name of one of the block's tensors.
 func (b BlockLayout) Name(tensor string) string { return fmt.Sprintf("blocks.%d.%s", b.ID, tensor) }
 
-// LoRALayout is LoRA on some of a block's linears: y += (alpha/rank) B A x.
+// LoRALayout is LoRA on some of a block's linears: y += scale B A x, see Scale.
 type LoRALayout struct {
 	Rank    int      `json:"rank"`
 	Alpha   float64  `json:"alpha"`
 	Targets []string `json:"targets"`
+	// RankStabilized: scaled by the root of the rank, as rsLoRA is (Kalajdzievski, 2023).
+	RankStabilized bool `json:"rank_stabilized,omitempty"`
+}
+
+// Scale is alpha / rank, or alpha / sqrt(rank) where it is rank-stabilized.
+func (a LoRALayout) Scale() float64 {
+	if a.RankStabilized {
+		return a.Alpha / math.Sqrt(float64(a.Rank))
+	}
+	return a.Alpha / float64(a.Rank)
 }
 
 // Plain is the layout of a whole model of depth layers with IDs 0, 1, ...,

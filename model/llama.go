@@ -36,12 +36,12 @@ type Param struct {
 // Trainable reports whether the parameter has a gradient.
 func (p *Param) Trainable() bool { return !p.Grad.None() }
 
-// LoRA is y += (Alpha/Rank) B A x.
+// LoRA is y += Scale B A x.
 type LoRA struct {
 	A     *Param // (R, in)
 	B     *Param // (out, R)
 	Rank  int
-	Scale float32 // alpha / R
+	Scale float32 // alpha / R, or alpha / sqrt(R), see LoRALayout
 }
 
 // Linear is y = W x, with LoRA or without.
@@ -214,9 +214,8 @@ func (m *Model) block(layout BlockLayout) *Block {
 		}
 		l := &Linear{Param: p, Out: p.Weight.Rows(), In: p.Weight.Cols(), at: len(b.linears)}
 		if a := m.params[p.Name+loraA]; a != nil {
-			rank := m.Layout.LoRA.Rank
-			scale := float32(m.Layout.LoRA.Alpha / float64(rank))
-			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: rank, Scale: scale}
+			lora := m.Layout.LoRA
+			l.LoRA = &LoRA{A: a, B: m.params[p.Name+loraB], Rank: lora.Rank, Scale: float32(lora.Scale())}
 		}
 		b.linears = append(b.linears, l)
 		*t.linear(b) = l

@@ -14,7 +14,7 @@ import (
 // afterwards: memory is freed before it is taken, so that the peak stays under the larger
 // stage's plan.
 func execute(m *model.Model, o optim.Optimizer, t recipe.Effect, seed uint64) error {
-	if err := resetState(o, t); err != nil {
+	if err := resetState(o, t, seed); err != nil {
 		return err
 	}
 	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
@@ -22,7 +22,14 @@ func execute(m *model.Model, o optim.Optimizer, t recipe.Effect, seed uint64) er
 	if err := m.Apply(t.Grown); err != nil {
 		return err
 	}
-	if err := mixGrown(m, t); err != nil {
+	drawn := map[int]bool{} // IDs
+	for i, b := range t.Growth.Origins {
+		drawn[t.Grown.Blocks[i].ID] = b.Drawn
+	}
+	if err := m.Init(seed, func(p *model.Param) bool { return drawn[p.Block] }); err != nil {
+		return err
+	}
+	if err := mixGrown(m, t, uint32(seed)); err != nil {
 		return err
 	}
 	if err := m.Apply(t.After); err != nil {
@@ -33,7 +40,7 @@ func execute(m *model.Model, o optim.Optimizer, t recipe.Effect, seed uint64) er
 
 // resetState takes from the optimizer what it keeps of parameters that no longer train as they did,
 // and what the transition resets.
-func resetState(o optim.Optimizer, t recipe.Effect) error {
+func resetState(o optim.Optimizer, t recipe.Effect, seed uint64) error {
 	before, after := map[string]model.ParamSpec{}, map[string]model.ParamSpec{}
 	for _, p := range t.Before.Params() {
 		before[p.Weight.Name] = p
@@ -45,19 +52,19 @@ func resetState(o optim.Optimizer, t recipe.Effect) error {
 		was, is := before[name].Weight, after[name]
 		return !is.Trains() || is.Weight.DType != was.DType || !slices.Equal(is.Weight.Shape, was.Shape)
 	}
-	if err := o.Reset(gone, 0); err != nil {
+	if err := o.Reset(gone, optim.Kept{}); err != nil {
 		return err
 	}
 	for _, v := range t.Resets {
-		if err := o.Reset(func(name string) bool { return v.Selects(before[name]) }, v.Keep); err != nil {
+		if err := o.Reset(func(name string) bool { return v.Selects(before[name]) }, v.Kept(seed)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mixGrown fills the new blocks, then merges LoRA if the transition does.
-func mixGrown(m *model.Model, t recipe.Effect) error {
+// mixGrown fills the new blocks, then merges LoRA if the transition does. count is of what the merge draws.
+func mixGrown(m *model.Model, t recipe.Effect, count uint32) error {
 	if t.Growth.Origins == nil && !t.Merge {
 		return nil
 	}
@@ -68,8 +75,11 @@ func mixGrown(m *model.Model, t recipe.Effect) error {
 	defer x.Free()
 	p := m.Device().Begin("grow")
 	fillGrown(p, x, m.Blocks, t.Growth.Origins)
-	if t.Merge {
-		for _, b := range m.Blocks {
+	for _, b := range m.Blocks {
+		switch {
+		case t.Merge && t.Stochastic:
+			x.MergeStochastic(p, b, count)
+		case t.Merge:
 			x.Merge(p, b)
 		}
 	}
@@ -85,11 +95,14 @@ func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []rec
 		}
 	}
 	for i, o := range origins {
-		if !o.New {
+		if !o.New || o.Drawn {
 			continue
 		}
 		fresh, below, above := blocks[i], old[o.Below], old[o.Above]
 		wa, wb := float32(1-o.Weight), float32(o.Weight)
 		x.Interpolate(p, fresh, below, above, wa, wb)
+		if o.Silent {
+			x.Silence(p, fresh)
+		}
 	}
 }

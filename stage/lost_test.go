@@ -32,11 +32,7 @@ func stopped(t *testing.T, s story, point string) {
 // warnings runs a story to its end and says what it warned of.
 func warnings(t *testing.T, s story) (told []string) {
 	t.Helper()
-	s.Hook = func(p string) {
-		if w, ok := strings.CutPrefix(p, "warning: "); ok {
-			told = append(told, w)
-		}
-	}
+	s.Warn = func(text string) { told = append(told, text) }
 	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,8 +13,10 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // baton is a reducer for two trainers in this process, of which one runs at a time: who must
@@ -179,6 +183,88 @@ func TestTwoTrainersAreOne(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Runs pass their reducer on, from their start and from a resume: two, each with every other micro-batch, that are
+// stopped after the second step and go on, have the losses of one with twice the accumulation, across a growth.
+func TestTwoRunsAreOne(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum = 2
+	list := scoredBatches(2*o.Steps, o.Batch, o.Model.Vocab)
+	dir := t.TempDir()
+	var losses [3][]float64 // of the one and of the two
+	run := func(ctx context.Context, i int, method string, b Batches, red reduce.Reducer, step func(n int)) error {
+		r := recipetest.Must(t, method, o)
+		begin, open := (*Run).Resume, OpenFolder
+		at := filepath.Join(dir, fmt.Sprint(i))
+		if !record.HoldsRun(at) {
+			begin = (*Run).Start
+			open = func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }
+		}
+		f, err := open(at, r)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return begin(&Run{
+			Recipe: r, Device: gpu.NewHost(), Batches: b, Folder: f, Reducer: red,
+			Report: Report{Step: func(m record.Metrics) {
+				losses[i] = append(losses[i], m.Loss)
+				step(m.Step)
+			}},
+		}, ctx)
+	}
+	if err := run(t.Context(), 0, "step", &listed{list: list}, nil, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	o.GradAccum = 1
+	var parts [2]*listed
+	for i := range parts {
+		parts[i] = &listed{}
+		for at := i; at < len(list); at += 2 {
+			parts[i].list = append(parts[i].list, list[at])
+		}
+	}
+	for _, want := range []error{ErrStopped, nil} {
+		ranks := [2]*baton{{rank: 0, turn: make(chan struct{}, 1)}, {rank: 1, turn: make(chan struct{}, 1)}}
+		ranks[0].other, ranks[1].other = ranks[1], ranks[0]
+		done := make(chan struct{})
+		for i := range 2 {
+			go func() {
+				<-ranks[i].turn
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				err := run(ctx, i+1, "step", &listed{list: parts[i].list}, ranks[i], func(n int) {
+					if n == 2 {
+						stop()
+					}
+				})
+				if !errors.Is(err, want) {
+					t.Errorf("run %d: %v, want %v", i, err, want)
+					ranks[i].failed = true
+				}
+				ranks[1-i].turn <- struct{}{}
+				done <- struct{}{}
+			}()
+		}
+		ranks[0].turn <- struct{}{}
+		<-done
+		<-done
+		if t.Failed() || len(ranks[0].parts) == 0 {
+			t.Fatalf("%d sums", len(ranks[0].parts))
+		}
+	}
+	for i, want := range losses[0] {
+		for _, got := range losses[1:] {
+			if len(got) != len(losses[0]) {
+				t.Fatalf("%d steps, want %d", len(got), len(losses[0]))
+			}
+			relative(t, fmt.Sprintf("step %d", i+1), got[i], want, lossTolerance)
+		}
+	}
+	if !slices.Equal(losses[1], losses[2]) {
+		t.Errorf("the two runs have the losses\n%v\n%v", losses[1], losses[2])
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -27,19 +28,33 @@ type Run struct {
 	Keep       int         // checkpoints kept; 0: all
 	EvalEvery  int         // steps; 0: only around growth and at the end
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
-	Report     Report
-	known      []string // checkpoints that this process made or that lead to where it went on, oldest first
+	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
+	FinalEvalTokens int64
+	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
+	Reducer reduce.Reducer
+	Report  Report
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
+
+	known   []string // checkpoints that this process made or that lead to where it went on, oldest first
+	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
+	warned  []string // what Warn heard
+	// unpruned says that something old could not be removed.
+	unpruned bool
 }
 
 // Report hears what happens; nil functions are not called.
 type Report struct {
 	Step  func(record.Metrics)
-	Event func(record.Event)   // that is no step
-	Warn  func(message string) // what is not as it should be and does not stop the run
-	// Evaluating hears how many tokens of a task are scored.
-	Evaluating func(task string, tokens int64)
+	Event func(record.Event) // that is no step
+	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
+	Evaluating func(task string, tokens, total int64)
+	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
+	Compiling func(i, n int, kernel string)
+	// Exported hears where the trained model was written, before it is measured.
+	Exported func(dir string)
+	// Warn hears, once, of what the system refused or what is not as it should be, and the run goes on without.
+	Warn func(text string)
 }
 
 // ErrStopped is returned when the context ended the run after its last step was saved, or before its first.
@@ -52,7 +67,7 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash = r.Folder.hash
+	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
 }
 
@@ -70,7 +85,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.warn(note)
+	r.warn("%s", note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
@@ -78,11 +93,12 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
+	t.Reducer = r.Reducer
 	r.known = r.history(name)
 	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
-	r.warn(note)
+	r.warn("%s", note)
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
@@ -103,18 +119,17 @@ func (r *Run) history(last string) []string {
 // checkpointName is the name of the checkpoint after a step.
 func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
 
-// warn tells what is not as it should be; "" is nothing.
-func (r *Run) warn(message string) {
-	if message != "" && r.Report.Warn != nil {
-		r.Report.Warn(message)
-	}
-}
-
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
+	if err := r.Folder.NoLock; err != nil {
+		r.warn("nothing keeps another process out of %s: %v", r.Folder.Dir, err)
+	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	saved, evaluated := t.step, -1
+	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
 	for {
 		if ctx.Err() != nil {
 			if saved != t.step {
@@ -122,10 +137,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			if t.step == 0 {
-				return fmt.Errorf("%w before the first step", ErrStopped)
-			}
-			return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
+			return r.stopped(t)
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -158,6 +170,31 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	}
 }
 
+// stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
+func (r *Run) stopped(t *Trainer) error {
+	if t.step == 0 {
+		return fmt.Errorf("%w before the first step", ErrStopped)
+	}
+	if r.unnamed != "" {
+		if err := checkpoint.SetLatest(r.Folder.Checkpoints(), r.unnamed); err != nil {
+			return fmt.Errorf("stopped; the last step is saved as %s, but not for a resume: %w", r.unnamed, err)
+		}
+	}
+	return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
+}
+
+// warn tells of what the system refused or what is not as it should be, unless it was told already; "" is nothing.
+func (r *Run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if text == "" {
+		return
+	}
+	if r.Report.Warn != nil && !slices.Contains(r.warned, text) {
+		r.Report.Warn(text)
+	}
+	r.warned = append(r.warned, text)
+}
+
 // at is the moment that the trainer is at.
 func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
@@ -177,18 +214,35 @@ func (r *Run) event(e record.Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := checkpointName(t.step)
+	if t.step == r.Recipe.DecayFrom() {
+		name = record.StableCheckpoint(t.step)
+	}
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err
 	}
-	if err := t.Save(r.Folder.Checkpoints(), name, n); err != nil {
+	err = t.Save(r.Folder.Checkpoints(), name, n)
+	r.unnamed = ""
+	if errors.Is(err, checkpoint.ErrNotReplaced) {
+		r.unnamed = name
+		r.warn("%v: until a later save a resume goes on from there", err)
+	} else if err != nil {
 		return err
 	}
-	r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
-	if _, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep); err != nil {
-		return err
+	if name == checkpointName(t.step) { // the one before a decay stays
+		r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
 	}
+	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
+// later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
+func (r *Run) prune() {
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep)
+	if r.unpruned = err != nil; r.unpruned {
+		r.warn("old checkpoints take room until they can be removed: %v", err)
+	}
 }
 
 // advance enters the next stage, with perplexity before and after where the transition asks
@@ -220,9 +274,41 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.Folder.Metrics.Keep(); err != nil {
 		return err
 	}
+	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
 	if entry.Evaluate {
 		return r.evaluate(ctx, t, "after "+kind)
 	}
+	return nil
+}
+
+// compile has the device compile what a step of the stage calls, so that nobody waits for a first step of which
+// nothing is heard.
+func (r *Run) compile(ctx context.Context, t *Trainer) error {
+	if r.Report.Compiling == nil {
+		return nil
+	}
+	calls, err := Calls(r.Device, r.Recipe, t.stage)
+	if err != nil {
+		return err
+	}
+	var kernels []*gpu.Kernel
+	for _, c := range calls {
+		if !slices.Contains(kernels, c.Kernel) {
+			kernels = append(kernels, c.Kernel)
+		}
+	}
+	for i, k := range kernels {
+		if ctx.Err() != nil {
+			return nil // The loop saves and stops.
+		}
+		r.Report.Compiling(i, len(kernels), k.Name)
+		if err := gpu.Compile(r.Device, k); err != nil {
+			return err
+		}
+	}
+	r.Report.Compiling(len(kernels), len(kernels), "")
 	return nil
 }
 
@@ -236,11 +322,15 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 }
 
 func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+	if err := t.needActivations(); err != nil {
+		return err
+	}
 	for _, task := range r.Tasks {
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64, _ float64) { r.Report.Evaluating(task.Name(), n) }
+			o.Progress = func(n int64, share float64) { r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens)) }
+			r.Report.Evaluating(task.Name(), 0, 0)
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
@@ -260,17 +350,20 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// end runs all of every task and exports the model.
-func (r *Run) end(ctx context.Context, t *Trainer) error {
-	if err := r.evaluateAll(ctx, t, "end", 0); err != nil {
-		if ctx.Err() != nil {
-			if t.step == 0 {
-				return fmt.Errorf("%w before the first step", ErrStopped)
-			}
-			return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
-		}
-		return err
+// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at most.
+func tokensIn(n int64, share float64, most int64) int64 {
+	if share <= 0 {
+		return most
 	}
+	all := int64(float64(n)/share + 0.5)
+	if most > 0 {
+		all = min(all, most)
+	}
+	return max(all, n)
+}
+
+// end exports the model, and only then measures it: an end to that loses nothing.
+func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if r.Export != nil {
 		t.freeState()
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
@@ -284,6 +377,22 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		if err := d.Commit(); err != nil {
 			return err
 		}
+		if r.Report.Exported != nil {
+			r.Report.Exported(record.FinalDir)
+		}
+	}
+	if r.FinalEvalTokens > 0 {
+		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(t),
+				filepath.Join(r.Folder.Dir, record.FinalDir))
+		case err != nil:
+			return err
+		}
+	}
+	if r.unpruned {
+		r.prune()
 	}
 	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
 }

@@ -26,12 +26,12 @@ import (
 // byteTokenizer has one id per byte, and 256 for the end of a text.
 type byteTokenizer struct{}
 
-func (byteTokenizer) Encode(s string) []uint32 {
+func (byteTokenizer) Encode(s string) ([]uint32, error) {
 	ids := make([]uint32, len(s))
 	for i := range len(s) {
 		ids[i] = uint32(s[i])
 	}
-	return ids
+	return ids, nil
 }
 func (byteTokenizer) VocabSize() int            { return 257 }
 func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
@@ -46,6 +46,7 @@ type story struct {
 	Eval   int64 // tokens of each evaluation
 	// Hook hears of every batch, cursor, step, event and export.
 	Hook func(point string)
+	Warn func(text string) // as Report has it
 }
 
 // storyOptions is STEP from 2 to 4 layers: 3 steps, growth, 5 steps.
@@ -157,9 +158,10 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	return begin(&Run{
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
+		FinalEvalTokens: 1 << 40,
 		Report: Report{
-			Warn: func(message string) { hook("warning: " + message) },
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
+			Warn: s.Warn,
 			Event: func(e record.Event) {
 				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
 			},

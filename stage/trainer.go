@@ -126,6 +126,14 @@ func (t *Trainer) allocateState() (err error) {
 	return err
 }
 
+// needActivations allocates the activations anew where they were freed.
+func (t *Trainer) needActivations() (err error) {
+	if t.acts == nil {
+		t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
+	}
+	return err
+}
+
 func (t *Trainer) freeState() {
 	t.opt.Free()
 	if t.acts != nil {

@@ -106,8 +106,8 @@ func TestLossOfExactlyZeroStops(t *testing.T) {
 		}
 		tr := newTrainer(t, d, recipetest.Must(t, "step", o), b)
 		takeSteps(t, tr, 1)
-		_, err := tr.Step(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "step 2: the loss is exactly 0") {
+		if _, err := tr.Step(t.Context()); err == nil ||
+			!strings.Contains(err.Error(), "step 2: the loss is exactly 0") {
 			t.Errorf("error %v", err)
 		}
 	})

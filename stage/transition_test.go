@@ -269,7 +269,7 @@ func exportTo(t *testing.T, tr *Trainer, parent string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (export.HuggingFace{}).Write(dir, tr.Model, nil); err != nil {
+	if err := (export.HuggingFace{}).Write(dir, tr.Model, export.Text{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.Commit(); err != nil {
@@ -309,7 +309,7 @@ func TestGrowthByEveryOperator(t *testing.T) {
 			tr := trainedTo(t, gpu.NewHost(), o, 0)
 			want, blocks := effective(t, tr), tr.layout().Blocks
 			e := advance(t, tr)
-			if (e.Note != "") != (split[0] == 1) {
+			if (e.Note != "") != (split[0] == 1 && operator != recipe.StackOperator) {
 				t.Errorf("%s %v: note %q", operator, split, e.Note)
 			}
 			after := snapshot(t, tr)
@@ -319,8 +319,18 @@ func TestGrowthByEveryOperator(t *testing.T) {
 				for j := range mix {
 					mix[j] = (1-origin.Weight)*below[j] + origin.Weight*above[j]
 				}
-				if !near(after[tr.layout().Blocks[i].Name("gate")], mix) {
+				got := after[tr.layout().Blocks[i].Name("gate")]
+				if near(got, mix) == origin.Drawn {
 					t.Errorf("%s %v: block %d is not what its origin says", operator, split, i)
+				}
+				if most := largest(got); origin.Drawn && (most < model.InitStd || most > 6*model.InitStd) {
+					t.Errorf("%s %v: block %d was drawn with up to %g", operator, split, i, most)
+				}
+				for _, last := range []string{"wo", "down"} {
+					x := largest(after[tr.layout().Blocks[i].Name(last)])
+					if (x == 0) != origin.Silent {
+						t.Errorf("%s %v: block %d, %s: up to %g", operator, split, i, last, x)
+					}
 				}
 			}
 		}

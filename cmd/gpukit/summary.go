@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"steplm/disk"
 )
 
 // What became of a stage.
@@ -220,7 +222,7 @@ func (s *summary) write() error {
 		if err := os.WriteFile(path+".part", []byte(content), 0o644); err != nil {
 			return fmt.Errorf("write the summary: %w", err)
 		}
-		if err := os.Rename(path+".part", path); err != nil {
+		if err := disk.Rename(path+".part", path); err != nil {
 			return fmt.Errorf("write the summary: %w", err)
 		}
 	}

@@ -66,7 +66,7 @@ var newThings = []struct {
 	other string // of paths that mean something else by one of the names
 }{
 	{"kernel", `(?i)swiglu`, `^wgsl/(ref/)?swiglu`, ""},
-	{"optimizer", `(?i)adamw`, `/(adamw|flash8|companded)[^/]*$`, ""},
+	{"optimizer", `(?i)muon`, `^model/optim/muon\.go$`, `^wgsl/`},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
 	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`, `/bench/all\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},

@@ -17,6 +17,7 @@ import (
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/train"
+	"steplm/data/cache"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
@@ -47,7 +48,11 @@ func TestExplain(t *testing.T) {
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}}),
 		least + "; it would fit with --stages 3 --split real (1000 B)":         unfit,
 		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
-		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly":     gpu.ErrNoAdapter,
+		"device 9: no such device; `steplm devices` lists them": fmt.Errorf("device 9: %w",
+			gpu.ErrNoSuchDevice),
+		"row 1: tokenize the data again: `steplm data tokenize` makes the cache anew": fmt.Errorf("row 1: %w",
+			cache.ErrDamaged),
+		gpu.NoAdapterHelp + ". --device host computes in plain Go, slowly": gpu.ErrNoAdapter,
 	} {
 		if got := flags.Explain(err); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -104,7 +109,7 @@ func constants(t *testing.T, path, typeName string) map[string]string {
 	return list
 }
 
-var flagText = regexp.MustCompile(`(^|[^-\w])--[a-z]`)
+var flagText = regexp.MustCompile("(^|[^-\\w])--[a-z]|`steplm ")
 
 // flagStrings are the string literals of a file that spell a flag.
 func flagStrings(path string, source any) (list []string, err error) {
@@ -145,7 +150,7 @@ func TestLibrariesNameNoFlags(t *testing.T) {
 	}
 	for source, want := range map[string]int{
 		`package p; var x = "use --lr 1"`: 1, `package p; var x = "a -- b, x--y" // --lr`: 0,
-		"package p; var x = `--lr`": 1,
+		"package p; var x = `--lr`": 1, "package p; var x = \"see `steplm plan`\"": 1,
 	} {
 		if found, err := flagStrings("p.go", source); err != nil || len(found) != want {
 			t.Errorf("%s: found %v (%v), want %d", source, found, err, want)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -168,6 +169,9 @@ func (c *Cache) Matches(key Key, layouts []shard.Layout) error {
 	return nil
 }
 
+// ErrDamaged is of a cache whose ids cannot be read, and says what to do.
+var ErrDamaged = errors.New("tokenize the data again")
+
 // Tokens reads what tokenizing the same row groups would give.
 func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter.Seq2[shard.Tokenized, error] {
 	return func(yield func(shard.Tokenized, error) bool) {
@@ -183,8 +187,8 @@ func (c *Cache) Tokens(ctx context.Context, units []shard.Unit, from int64) iter
 			more, err := c.group(u, begin, yield)
 			if err != nil {
 				yield(shard.Tokenized{},
-					fmt.Errorf("token cache %s: row group %d of shard %d: %w; `steplm data tokenize` makes it again",
-						c.places[u].file, u.Group, u.Shard, err))
+					fmt.Errorf("token cache %s: row group %d of shard %d: %w; %w",
+						c.places[u].file, u.Group, u.Shard, err, ErrDamaged))
 				return
 			}
 			if !more {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,7 +13,8 @@ import (
 // Windows's allocation unit.
 const viewBytes = 16 << 20
 
-// mapped reads a range of a file through maps of its pages.
+// mapped reads a range of a file through maps of its pages, or where its file system has none, as some of networks
+// have not, piece by piece.
 type mapped struct {
 	file    *os.File
 	at, end int64
@@ -47,7 +49,8 @@ func (m *mapped) Read(p []byte) (n int, err error) {
 		}
 		m.base = m.at / viewBytes * viewBytes
 		if m.view, err = mapFile(m.file, m.base, int(min(viewBytes, m.end-m.base))); err != nil {
-			return 0, fmt.Errorf("map %d bytes at %d: %w", min(viewBytes, m.end-m.base), m.base, err)
+			m.view = nil
+			return m.readUnmapped(p)
 		}
 	}
 	// Pages beyond the file's end fault when they are touched.
@@ -60,4 +63,16 @@ func (m *mapped) Read(p []byte) (n int, err error) {
 	n = copy(p, m.view[m.at-m.base:])
 	m.at += int64(n)
 	return n, nil
+}
+
+func (m *mapped) readUnmapped(p []byte) (int, error) {
+	n, err := m.file.ReadAt(p[:min(int64(len(p)), m.end-m.at)], m.at)
+	m.at += int64(n)
+	switch {
+	case n > 0:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		err = fmt.Errorf("the file ends before byte %d", m.end)
+	}
+	return 0, err
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,31 @@ func TestMappedFileIsCut(t *testing.T) {
 	}
 	m.skip(100_000)
 	if _, err := m.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "ends before") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A file that cannot be mapped, as those of Linux's /proc, is read all the same.
+func TestFileThatCannotBeMapped(t *testing.T) {
+	f, err := os.Open("/proc/version")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	if _, err := mapFile(f, 0, 10); err == nil {
+		t.Skip("this system maps it")
+	}
+	want, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMapped(f, 3, int64(len(want))-3-5)
+	got, err := io.ReadAll(m)
+	if string(got) != string(want[3:len(want)-5]) || err != nil {
+		t.Errorf("%q: %v", got, err)
+	}
+	m = newMapped(f, 0, int64(len(want))+1)
+	if _, err := io.ReadAll(m); err == nil || !strings.Contains(err.Error(), "ends before") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"steplm/data/internal/shard"
+	"steplm/disk"
 )
 
 // partBytes is about how much of a shard's file goes into a part, in whole row
@@ -316,10 +317,10 @@ func writeWhole(path string, write func(f *os.File) error) (err error) {
 	}()
 	err = write(f)
 	if err == nil {
-		err = cmp.Or(f.Chmod(0o644), f.Sync())
+		err = cmp.Or(f.Chmod(0o644), disk.Synced(f.Sync()))
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return disk.Rename(f.Name(), path)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"steplm/disk"
 )
 
 // Options say what Fetch takes; the zero value is everything, one file at a time.
@@ -126,7 +128,7 @@ func (c *Client) fetchFile(ctx context.Context, s Source, commit string, f File,
 		}
 	}
 	lock := flock.New(filepath.Join(locks, f.Hash+".lock"))
-	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil && !disk.Unsupported(err) {
 		return false, fmt.Errorf("waiting for another fetch of it: %w", err)
 	}
 	defer lock.Unlock()
@@ -148,12 +150,12 @@ func (c *Client) fetchBlob(ctx context.Context, s Source, commit string, f File,
 	d := &download{client: c, address: c.resolveAddress(s, commit, f), file: f, part: part, report: report}
 	err = d.run(ctx)
 	if err == nil {
-		err = part.Sync()
+		err = disk.Synced(part.Sync())
 	}
 	if err = errors.Join(err, part.Close()); err != nil {
 		return err
 	}
-	return os.Rename(part.Name(), blob)
+	return disk.Rename(part.Name(), blob)
 }
 
 // holds reports whether the cache has a file: its name is that of checked content,
@@ -177,7 +179,7 @@ func link(blob, path string) error {
 			return err
 		}
 	}
-	return os.Rename(temporary, path)
+	return disk.Rename(temporary, path)
 }
 
 func writeAtomically(path string, content []byte) error {
@@ -193,5 +195,5 @@ func writeAtomically(path string, content []byte) error {
 	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return disk.Rename(f.Name(), path)
 }

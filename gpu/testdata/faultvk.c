@@ -3,6 +3,7 @@
 //
 //	FAULTVK_REAL  path of the real loader
 //	FAULTVK       CALL:FROM:RESULT; from its FROM-th use on, CALL returns RESULT
+//	FAULTVK_ADAPTER  if set, FAULTVK is of that adapter's device alone, as the real loader counts them from 0
 //
 //	FAULTVK_HEAP  bytes; vkAllocateMemory fails where more would be allocated at once
 //	FAULTVK_COUNT vkAllocateMemory fails beyond so many allocations at once
@@ -29,7 +30,6 @@ static Lookup instance_lookup, device_lookup;
 
 // The calls that can fail. None has more than six arguments, each a word.
 #define CALLS(X) \
-	X(vkCreateDevice) \
 	X(vkMapMemory) \
 	X(vkCreateBuffer) \
 	X(vkCreateShaderModule) \
@@ -46,10 +46,15 @@ static Lookup instance_lookup, device_lookup;
 	X(vkWaitForFences) \
 	X(vkGetFenceStatus)
 
+// The adapters, and which of them the last device was made of.
+enum { ADAPTERS = 16 };
+static Word adapters[ADAPTERS];
+static int opened = -1;
+
 // due tells whether this use of a call is to fail.
 static int due(const char *call) {
-	const char *now = getenv("FAULTVK");
-	if (!now || strlen(now) >= sizeof plan)
+	const char *now = getenv("FAULTVK"), *only = getenv("FAULTVK_ADAPTER");
+	if (!now || strlen(now) >= sizeof plan || (only && atoi(only) != opened))
 		return 0;
 	if (strcmp(now, plan)) {
 		strcpy(plan, now);
@@ -123,6 +128,22 @@ static int hook_vkFreeMemory(Word device, Word memory, Word allocator, Word d, W
 	}
 CALLS(HOOK)
 
+static Call real_vkEnumeratePhysicalDevices;
+static int hook_vkEnumeratePhysicalDevices(Word instance, Word count, Word list, Word d, Word e, Word f) {
+	int code = real_vkEnumeratePhysicalDevices(instance, count, list, d, e, f);
+	for (uint32_t i = 0; list && i < *(uint32_t *)count && i < ADAPTERS; i++)
+		adapters[i] = ((Word *)list)[i];
+	return code;
+}
+
+static Call real_vkCreateDevice;
+static int hook_vkCreateDevice(Word adapter, Word b, Word c, Word d, Word e, Word f) {
+	for (int i = 0; i < ADAPTERS; i++)
+		if (adapters[i] == adapter)
+			opened = i;
+	return due("vkCreateDevice") ? atoi(result) : real_vkCreateDevice(adapter, b, c, d, e, f);
+}
+
 // The head of VkSubmitInfo, as far as the counts.
 typedef struct {
 	int type;
@@ -160,6 +181,8 @@ static Function hooked(const char *name, Function real) {
 		return (Function)hook_##call; \
 	}
 	CALLS(REPLACE)
+	REPLACE(vkEnumeratePhysicalDevices)
+	REPLACE(vkCreateDevice)
 	REPLACE(vkAllocateMemory)
 	REPLACE(vkFreeMemory)
 	REPLACE(vkQueueSubmit)

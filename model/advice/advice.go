@@ -41,6 +41,16 @@ const (
 	AdapterLR          Option = "adapter_lr"
 	AdapterWeightDecay Option = "adapter_weight_decay"
 	Rewarm             Option = "rewarm"
+	RankStabilized     Option = "rank_stabilized"
+	NoLoRA             Option = "no_lora"
+	NoFreeze           Option = "no_freeze"
+	State              Option = "grown_state"
+	ScheduleOver       Option = "schedule_over"
+	DecayShare         Option = "decay_share"
+	WarmStart          Option = "warm_start"
+	MergeEvery         Option = "merge_every"
+	MergeKeep          Option = "merge_keep"
+	MergeKeepBy        Option = "merge_keep_by"
 )
 
 // How a remedy changes an option.

@@ -12,6 +12,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"steplm/disk"
 )
 
 // checksumsName is written last: a directory without it is not a checkpoint.
@@ -206,7 +208,7 @@ func (d *Dir) Commit() error {
 	if err := syncDir(filepath.Dir(d.target)); err != nil {
 		return fmt.Errorf("%s is saved, but the disk did not confirm its name: %w", d.target, err)
 	}
-	os.RemoveAll(aside) // what cannot go now is Clean's
+	disk.Remove(aside) // what cannot go now is Prune's, or Clean's
 	return nil
 }
 
@@ -222,16 +224,18 @@ func (d *Dir) rename() (aside string, err error) {
 	}
 	replacing := exists(d.target)
 	if replacing {
-		if err := os.RemoveAll(aside); err != nil { // older than what stands there now
-			return "", err
+		if exists(aside) { // It is older than what stands there now.
+			if err := removeDir(parent, filepath.Base(aside), name); err != nil && exists(aside) {
+				return "", err
+			}
 		}
-		if err := os.Rename(d.target, aside); err != nil {
+		if err := disk.Rename(d.target, aside); err != nil {
 			return "", err
 		}
 	}
-	err = os.Rename(d.temporary, d.target)
+	err = disk.Rename(d.temporary, d.target)
 	if err != nil && replacing {
-		err = errors.Join(err, os.Rename(aside, d.target))
+		err = errors.Join(err, disk.Rename(aside, d.target))
 	}
 	return aside, err
 }
@@ -267,7 +271,7 @@ func (d *Dir) remove() error {
 		f.out.Close()
 	}
 	clear(d.open)
-	return os.RemoveAll(d.temporary)
+	return disk.Remove(d.temporary)
 }
 
 // dirFile counts and hashes what passes.
@@ -301,7 +305,7 @@ func (f *dirFile) Close() error {
 	if _, open := f.dir.open[f]; !open {
 		return f.dir.err
 	}
-	if err := f.out.Sync(); err != nil {
+	if err := disk.Synced(f.out.Sync()); err != nil {
 		return f.dir.fail(f, err)
 	}
 	delete(f.dir.open, f)

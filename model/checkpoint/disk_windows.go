@@ -5,10 +5,6 @@ import (
 	"syscall"
 )
 
-// syncFolder does nothing: Windows cannot open a directory for syncing, and NTFS
-// journals names itself.
-func syncFolder(string) error { return nil }
-
 // noInodes: NTFS has as many files as fit.
 var noInodes = func(string) bool { return false }
 

@@ -3,9 +3,10 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+
+	"steplm/disk"
 )
 
 // WriteFile gives a file a content by a rename, so that a reader, and a machine whose power is
@@ -15,16 +16,21 @@ func WriteFile(path string, content []byte) error {
 	temporary := filepath.Join(parent, hidden(name, saving))
 	err := writeSynced(temporary, content)
 	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		if err = disk.Rename(temporary, path); err != nil {
+			err = notRenamed{err}
+		}
 	}
 	if err != nil {
 		os.Remove(temporary)
+		return err
 	}
-	return err
+	return syncDir(filepath.Dir(path))
 }
+
+// notRenamed is that a file kept its old content, because the system refused the new one its name.
+type notRenamed struct{ error }
+
+func (e notRenamed) Unwrap() error { return e.error }
 
 func writeSynced(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -32,7 +38,7 @@ func writeSynced(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, disk.Synced(f.Sync()), f.Close())
 }
 
 // MakeDir makes a directory and those above it that are missing, and has the disk know their
@@ -53,14 +59,8 @@ func MakeDir(path string) error {
 	return nil
 }
 
-// syncDir is syncFolder, but for the tests of what is synced.
-var syncDir = syncFolder
-
-// SyncDir makes new names in a directory survive a power cut.
-func SyncDir(path string) error { return syncDir(path) }
-
-// maxSmall bounds a file that holds one line, in bytes.
-const maxSmall = 4 << 10
+// syncDir is disk.SyncDir, but for the tests of what is synced.
+var syncDir = disk.SyncDir
 
 // readSmall reads a file of one line, and nothing that never ends, as a pipe or a device.
 func readSmall(path string) (string, error) {
@@ -72,11 +72,6 @@ func readSmall(path string) (string, error) {
 		return "", fmt.Errorf("%s is no file (%s): remove it, and write the name of one of its neighbours into a file "+
 			"of its name", path, info.Mode().Type())
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSmall))
+	text, err := disk.ReadFile(path)
 	return string(text), err
 }

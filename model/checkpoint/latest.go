@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,15 +12,23 @@ import (
 // latestName is the pointer: one line with the name of a sibling directory.
 const latestName = "LATEST"
 
+// ErrNotReplaced is that LATEST stayed as it was, because the system refused its
+// replacement, as Windows does while another program has it open. A later save may
+// have more luck; what it points at is whole.
+var ErrNotReplaced = errors.New("what it pointed at before is still whole")
+
 // SetLatest points LATEST at parent/name, which must be committed. The file is
-// replaced by a rename: a reader sees the old name or the new one.
+// replaced by a rename: a reader sees the old name or the new one. Where that is
+// refused the error is ErrNotReplaced.
 func SetLatest(parent, name string) error {
 	if !plain(name) || !exists(filepath.Join(parent, name, checksumsName)) {
 		return fmt.Errorf("%s cannot point at %q: there is no such finished checkpoint in %s", latestName, name, parent)
 	}
 	path := filepath.Join(parent, latestName)
-	if err := WriteFile(path, []byte(name+"\n")); err != nil {
-		return fmt.Errorf("pointing %s at %s: %w; what it pointed at before is still whole", path, name, err)
+	if err := WriteFile(path, []byte(name+"\n")); errors.As(err, new(notRenamed)) {
+		return fmt.Errorf("pointing %s at %s: %w; %w", path, name, err, ErrNotReplaced)
+	} else if err != nil {
+		return fmt.Errorf("pointing %s at %s: %w", path, name, err)
 	}
 	return nil
 }
@@ -65,84 +71,4 @@ func Newest(parent string, names []string) (name string, damaged []error, err er
 		return "", damaged, fmt.Errorf("none of the %d checkpoints in %s is whole: %v", len(names), parent, damaged[0])
 	}
 	return "", nil, fs.ErrNotExist
-}
-
-// Prune removes directories of parent, of names, oldest first, until keep of them are left, and
-// never the one that LATEST names. keep 0 keeps all. What is not among names stays, whatever it
-// is: a run names what it made or went on from. It returns what it removed.
-func Prune(parent string, names []string, keep int) ([]string, error) {
-	if keep < 0 {
-		return nil, fmt.Errorf("keep %d checkpoints: it must be 0 (all) or more", keep)
-	}
-	latest, err := Latest(parent)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	there := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return !plain(name) || !exists(filepath.Join(parent, name, checksumsName))
-	})
-	if keep == 0 || len(there) <= keep {
-		return nil, nil
-	}
-	surplus := len(there) - keep
-	var removed []string
-	for _, name := range there {
-		if surplus == len(removed) {
-			break
-		}
-		if name == latest {
-			continue
-		}
-		if err := removeDir(parent, name); err != nil {
-			return removed, err
-		}
-		removed = append(removed, name)
-	}
-	return removed, nil
-}
-
-// removeDir hides first: a removal that is cut short leaves no half checkpoint.
-func removeDir(parent, name string) error {
-	gone := filepath.Join(parent, hidden(name, removing))
-	if err := os.Rename(filepath.Join(parent, name), gone); err != nil {
-		return err
-	}
-	return os.RemoveAll(gone)
-}
-
-var leftover = regexp.MustCompile(`^\.(.+)\.(displaced|(?:saving|removing)-[0-9a-f]{8})$`)
-
-// IsLeftover tells the names that killed saves and removals leave behind.
-func IsLeftover(name string) bool { return leftover.MatchString(name) }
-
-// Clean removes what killed saves and removals left behind, and gives a
-// directory back its name when the kill came while it was being replaced.
-// Nobody else may be writing in parent. A parent that does not exist is clean.
-// It returns the entries that it found.
-func Clean(parent string) ([]string, error) {
-	entries, err := os.ReadDir(parent)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, e := range entries {
-		match := leftover.FindStringSubmatch(e.Name())
-		if match == nil {
-			continue
-		}
-		path, target := filepath.Join(parent, e.Name()), filepath.Join(parent, match[1])
-		if match[2] == displaced && !exists(target) {
-			err = os.Rename(path, target)
-		} else {
-			err = os.RemoveAll(path)
-		}
-		if err != nil {
-			return found, err
-		}
-		found = append(found, e.Name())
-	}
-	return found, nil
 }

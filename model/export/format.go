@@ -18,11 +18,18 @@ import (
 type Format interface {
 	// Name is the format's, as a user writes it.
 	Name() string
-	// Check refuses a model or a vocabulary that the format has no place for.
-	Check(c model.Config, tok *tokenizer.Tokenizer) error
-	// Write writes a model, with the blocks that it has now and LoRA merged, and its vocabulary into d. Without a
-	// vocabulary, nil, it writes the model alone. The caller commits.
-	Write(d *checkpoint.Dir, m *model.Model, tok *tokenizer.Tokenizer) error
+	// Check refuses a model or a text side that the format has no place for.
+	Check(c model.Config, text Text) error
+	// Write writes a model, with the blocks that it has now and LoRA merged, and its text side into d. Without a
+	// tokenizer it writes the model alone. The caller commits.
+	Write(d *checkpoint.Dir, m *model.Model, text Text) error
+}
+
+// Text is what a model was trained with on the side of text.
+type Text struct {
+	Tokenizer *tokenizer.Tokenizer // nil: none is written
+	BOS, EOS  *int                 // ids of the tokens that begin and end a text; nil: there is none
+	Context   int                  // positions of the windows that were trained; 0: all that the model may be given
 }
 
 // Formats are those that there are.

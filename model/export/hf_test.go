@@ -17,19 +17,21 @@ func TestHuggingFaceCheck(t *testing.T) {
 	}
 	c := model.Config{Hidden: 16, FFN: 24, Layers: 2, Heads: 4, KVHeads: 2, Vocab: tok.VocabSize(), MaxSeqLen: 32,
 		NormEps: 1e-5, RopeTheta: 10000}
-	if err := (export.HuggingFace{}).Check(c, tok); err != nil {
-		t.Error(err)
-	}
 	end, ok := tok.EndOfText()
 	if !ok {
 		t.Fatal("the tokenizer has no end of text")
+	}
+	id := int(end)
+	if err := (export.HuggingFace{}).Check(c, export.Text{Tokenizer: tok, EOS: &id}); err != nil {
+		t.Error(err)
 	}
 	small := c
 	small.Vocab = int(end)
 	if end == 0 {
 		small.Vocab = 0
 	}
-	if err := (export.HuggingFace{}).Check(small, tok); err == nil || !strings.Contains(err.Error(), "vocab") {
+	if err := (export.HuggingFace{}).Check(small, export.Text{Tokenizer: tok, EOS: &id}); err == nil ||
+		!strings.Contains(err.Error(), "vocab") {
 		t.Errorf("a vocabulary without the end of a text: %v", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
@@ -28,14 +27,14 @@ const plainName = "plain"
 func (plain) Name() string { return plainName }
 
 // Check has place for tied models alone.
-func (plain) Check(c model.Config, _ *tokenizer.Tokenizer) error {
+func (plain) Check(c model.Config, _ export.Text) error {
 	if !c.Tied {
 		return fmt.Errorf("%s has no place for a head", plainName)
 	}
 	return nil
 }
 
-func (plain) Write(d *checkpoint.Dir, m *model.Model, _ *tokenizer.Tokenizer) error {
+func (plain) Write(d *checkpoint.Dir, m *model.Model, _ export.Text) error {
 	w, err := m.Merged()
 	if err != nil {
 		return err
@@ -99,7 +98,7 @@ func TestToyFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Check(r.Model, nil); err != nil {
+		if err := f.Check(r.Model, export.Text{}); err != nil {
 			t.Fatal(err)
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
@@ -125,7 +124,7 @@ func TestToyFormat(t *testing.T) {
 		}
 	}
 	o.Model.Tied = false
-	if err := (plain{}).Check(o.Model, nil); err == nil {
+	if err := (plain{}).Check(o.Model, export.Text{}); err == nil {
 		t.Error("a head has a place")
 	}
 	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, plain`) {
@@ -144,7 +143,7 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	defer folder.Close()
 	run := &stage.Run{
 		Recipe: r, Device: gpu.NewHost(), Batches: stage.NewRandom(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return f.Write(d, tr.Model, nil) },
+		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return f.Write(d, tr.Model, export.Text{}) },
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

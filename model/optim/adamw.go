@@ -17,6 +17,11 @@ type AdamW struct {
 	Eps   float64 `json:"eps"`
 }
 
+// publishedAdamW is what language models are usually trained with.
+func publishedAdamW(model.Config) (AdamW, float64) {
+	return AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, 1e-3
+}
+
 // Name is the optimizer's in recipes.
 func (AdamW) Name() string { return "adamw" }
 
@@ -99,12 +104,11 @@ func (c AdamW) numbers(u Update) wgsl.AdamW {
 	}
 }
 
-// Prune keeps both moments of the elements whose first one is largest: a first moment
-// without its second would be an update of m / eps.
-func (AdamW) Prune(d gpu.Device, u Update, keep float64) error {
-	n := int(math.Ceil(keep * float64(u.Param.Weight.Elements())))
+// Prune keeps both moments of the elements whose first one is kept: a first moment
+// without its second would be an update of m / eps. By EachMagnitude they are kept apart.
+func (AdamW) Prune(d gpu.Device, u Update, keep Kept) error {
 	if u.Storage.States == model.Flash8States {
-		return pruneCodes(d, u.Planes[0], u.Planes[1], u.Planes[2], n)
+		return pruneCodes(d, u.Param.Weight, keep, u.Planes[0], u.Planes[1], u.Planes[2])
 	}
-	return pruneFloats(d, n, u.Planes...)
+	return pruneFloats(d, u.Param.Name, keep, u.Planes...)
 }

@@ -22,9 +22,9 @@ type Rule interface {
 	// Update records the update of one parameter by its gradient times stats'
 	// wgsl.StatScale, which writes nothing where wgsl.StatNorm is not finite.
 	Update(p *gpu.Pass, u Update)
-	// Prune zeroes all of a parameter's moments but those of the share keep, above 0 and
-	// below 1, of its elements.
-	Prune(d gpu.Device, u Update, keep float64) error
+	// Prune zeroes all of a parameter's moments but those of the elements that keep says, of
+	// a share above 0 and below 1.
+	Prune(d gpu.Device, u Update, keep Kept) error
 }
 
 // Scratched is a Rule that needs room to compute in besides: float tensors, for one parameter
@@ -183,15 +183,15 @@ func (o *byParameter) Allocate(m *model.Model) error {
 	return nil
 }
 
-func (o *byParameter) Reset(which func(name string) bool, keep float64) error {
+func (o *byParameter) Reset(which func(name string) bool, keep Kept) error {
 	o.freeScratch()
 	for _, q := range o.params {
 		list, ok := o.planes[q.Name]
 		switch {
 		case !ok || !which(q.Name):
-		case keep > 0:
+		case keep.Share > 0:
 			if err := o.rule.Prune(o.dev, Update{Storage: o.storage, Param: q, Planes: list}, keep); err != nil {
-				return fmt.Errorf("reset %s, keeping %g of it: %w", q.Name, keep, err)
+				return fmt.Errorf("reset %s, keeping %g of it: %w", q.Name, keep.Share, err)
 			}
 		default:
 			for _, t := range list {

@@ -67,14 +67,14 @@ func (r byRole) Scratch(p model.ParamSpec) []gpu.Spec {
 
 func (r byRole) Update(p *gpu.Pass, u Update) { r.of(u.Param.Role).Update(p, u) }
 
-func (r byRole) Prune(d gpu.Device, u Update, keep float64) error {
+func (r byRole) Prune(d gpu.Device, u Update, keep Kept) error {
 	return r.of(u.Param.Role).Prune(d, u, keep)
 }
 
 // whole is the Prune of rules whose state is not of single elements.
 type whole struct{}
 
-func (whole) Prune(gpu.Device, Update, float64) error {
+func (whole) Prune(gpu.Device, Update, Kept) error {
 	return fmt.Errorf("what the optimizer keeps of it is not of single elements, and cannot be kept in part")
 }
 

@@ -7,9 +7,7 @@ import "fmt"
 // cosm(p) = MinRatio + (1-MinRatio) (1 + cos(pi p))/2 and s = n + Shift,
 //
 //	n < First                          n / First
-//
-// s mod Every < Rewarm, n >= Every   (s mod Every)/Rewarm cosm((floor(s/Every) Every + Rewarm - First)/(Steps - First))
-//
+//	s mod Every < Rewarm, n >= Every   (s mod Every)/Rewarm cosm((s - s mod Every + Rewarm - First)/(Steps - First))
 //	otherwise                          cosm((s - First)/(Steps - First))
 //
 // and MinRatio from n = Steps on. It has warm-ups of its own, in which the first step has rate 0.
@@ -37,9 +35,8 @@ func ownOfJagged(c Course) (Course, error) {
 		return c, fmt.Errorf("learning-rate warm-up of %d steps after restarts every %d: it must be between 0 and %d",
 			c.Rewarm, c.Every, c.Every)
 	case c.Shift < 0 || c.First < 0 || c.First+c.Shift > c.Every || c.First >= c.Steps:
-		return c, fmt.Errorf(
-			"learning-rate warm-up of %d steps, shifted by %d, in a schedule of %d steps with restarts "+
-				"every %d: it must end before both", c.First, c.Shift, c.Steps, c.Every)
+		return c, fmt.Errorf("learning-rate warm-up of %d steps, shifted by %d, in a schedule of %d steps with "+
+			"restarts every %d: it must end before both", c.First, c.Shift, c.Steps, c.Every)
 	}
 	c.First, c.Every, c.Rewarm, c.Shift = 0, 0, 0, 0
 	return c, nil

@@ -34,6 +34,9 @@ func Shapes() (names []string) {
 	return names
 }
 
+// Stable is the steps before a WSD's decay begins; of any other course, all.
+func (c Course) Stable() int { return c.Steps - c.Decay }
+
 var wsdCourse = kind{WSD, 0, ownOfWSD, func(c Course, n, _ int) float64 {
 	switch stable := c.Steps - c.Decay; {
 	case n < stable:

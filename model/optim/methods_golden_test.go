@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -112,6 +113,7 @@ type goldenCase struct {
 		AdamLR      float64 `json:"adam_lr"`
 		Rank, Gap   int
 		Scale       float64
+		ScaleFront  bool `json:"scale_front"`
 		Alpha       float64
 		Aux         struct {
 			LR          float64
@@ -141,9 +143,9 @@ type goldenParam struct {
 }
 
 // goldenSteps runs a case's tensors on every device, compares the weights as the README
-// says, and calls check after each step.
+// says, and calls before and check around each step.
 func goldenSteps(t *testing.T, c goldenCase, params map[string]goldenParam,
-	check func(t *testing.T, name string, step int, l *lone)) {
+	before, check func(t *testing.T, name string, step int, l *lone)) {
 	t.Helper()
 	var problem goldenProblem
 	readGolden(t, "problem.json", &problem)
@@ -153,6 +155,9 @@ func goldenSteps(t *testing.T, c goldenCase, params map[string]goldenParam,
 			l := newLone(t, d, x.rule, model.FullStorage, x.role, init.Data, init.Shape...)
 			n, compared, worst := len(init.Data), 0, 0.0
 			for i, factor := range problem.LRFactor {
+				if before != nil {
+					before(t, name, i+1, l)
+				}
 				l.step(t, problem.Grad[name].Data[i*n:][:n], Rates{LR: c.Hyper.LR * x.lr * factor, Decay: x.decay})
 				if want, ok := c.Weights[strconv.Itoa(i+1)][name]; ok {
 					compared++
@@ -205,7 +210,7 @@ func TestOuterAdamWGolden(t *testing.T) {
 		goldenSteps(t, c, map[string]goldenParam{
 			"W1": {r, model.RoleLinear, 1, wd, 1e-4}, "W2": {r, model.RoleLinear, 1, wd, 1e-4},
 			"v": {r, model.RoleNorm, 1, wd, 2e-4},
-		}, nil)
+		}, nil, nil)
 	}
 	if !found {
 		t.Error("no case outer_eps")
@@ -223,9 +228,87 @@ func TestScaleGolden(t *testing.T) {
 			"W1": {r, model.RoleLinear, 1, h.WeightDecay, 1e-4}, "W2": {r, model.RoleHead, 1, h.WeightDecay, 1e-4},
 			"E": {r, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
 			"v": {r, model.RoleNorm, 1, h.WeightDecay, 5e-4},
-		}, nil)
+		}, nil, nil)
 	}
 	if len(f.Cases) != 1 {
 		t.Errorf("%d cases, want 1", len(f.Cases))
+	}
+}
+
+// apolloGolden compares a file's cases, with its own projections in place of ours.
+func apolloGolden(t *testing.T, file string, mini bool, cases int) {
+	var f goldenFile
+	readGolden(t, file, &f)
+	for _, c := range f.Cases {
+		h := c.Hyper
+		rule := func() Rule {
+			r := Apollo{Projection: Projection{Rank: h.Rank, Every: h.Gap}, Scale: h.Scale, Beta1: h.Betas[0],
+				Beta2: h.Betas[1], Eps: h.Eps}.rules(mini)
+			linear := r.linear.(apollo)
+			linear.draw = func(*gpu.Pass, gpu.Tensor, Update, int) {} // it lies there already
+			r.linear = linear
+			return r
+		}
+		check := func(t *testing.T, name string, step int, l *lone) {
+			if name == "v" {
+				return
+			}
+			want := c.Trace[name][step-1]
+			what := fmt.Sprintf("%s, %s, step %d: ", c.Name, name, step)
+			near(t, what+"norm of M", norm(l.plane(t, "m")), want["norm_M"])
+			near(t, what+"norm of V", norm(l.plane(t, "v")), want["norm_V"])
+			stored := want["stored_norm"]
+			if h.ScaleFront { // ours is before the scale
+				stored /= math.Sqrt(h.Scale)
+			}
+			near(t, what+"stored norm", float64(l.plane(t, "norm")[0]), stored)
+		}
+		before := func(t *testing.T, name string, step int, l *lone) {
+			if x, ok := f.Projections[fmt.Sprintf("P.%s.step%d", name, step)]; ok {
+				if err := gpu.WriteF32(l.dev, l.u.Scratch[0], x.Data); err != nil { // in rank 1 a vector either way
+					t.Fatal(err)
+				}
+			}
+		}
+		wd := h.WeightDecay
+		goldenSteps(t, c, map[string]goldenParam{
+			"W1": {rule(), model.RoleLinear, 1, wd, 1e-4}, "W2": {rule(), model.RoleLinear, 1, wd, 1e-4},
+			"v": {rule(), model.RoleNorm, 1, wd, 2e-4},
+		}, before, check)
+	}
+	if len(f.Cases) != cases {
+		t.Errorf("%d cases, want %d", len(f.Cases), cases)
+	}
+}
+
+func TestApolloGolden(t *testing.T)     { apolloGolden(t, "apollo.json", false, 3) }
+func TestApolloMiniGolden(t *testing.T) { apolloGolden(t, "apollo_mini.json", true, 2) }
+
+// Muon's published iteration in bf16 is another one, which its other case shows.
+func TestMuonGolden(t *testing.T) {
+	var f goldenFile
+	readGolden(t, "muon.json", &f)
+	found := false
+	for _, c := range f.Cases {
+		if c.Name != "ns_float64" {
+			continue
+		}
+		found = true
+		h := c.Hyper
+		r := Muon{Momentum: h.Momentum, AdamRate: h.Aux.LR / h.LR, Beta1: h.Aux.Betas[0], Beta2: h.Aux.Betas[1],
+			Eps: h.Aux.Eps}.rules()
+		check := func(t *testing.T, name string, step int, l *lone) {
+			if name != "v" {
+				near(t, fmt.Sprintf("%s, step %d: norm of the momentum", name, step), norm(l.plane(t, "m")),
+					c.Trace[name][step-1]["norm_momentum"])
+			}
+		}
+		goldenSteps(t, c, map[string]goldenParam{
+			"W1": {r, model.RoleLinear, 1, h.WeightDecay, 1e-4}, "W2": {r, model.RoleLinear, 1, h.WeightDecay, 1e-4},
+			"v": {r, model.RoleNorm, 1, h.Aux.WeightDecay, 5e-4},
+		}, nil, check)
+	}
+	if !found {
+		t.Error("no case ns_float64")
 	}
 }

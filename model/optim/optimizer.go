@@ -29,11 +29,11 @@ type Optimizer interface {
 	// Allocate makes scratch and what planes the model's trainable parameters lack, all
 	// zero; planes that are there stay. It fails where nothing trains.
 	Allocate(m *model.Model) error
-	// Reset begins the planes of the parameters that which selects by name anew, but for the
-	// share keep of their elements, those of the largest moments: with 0 the planes are
-	// freed. What cannot be kept in part is an error. Scratch is freed, and Allocate must
-	// follow: so a transition frees before it takes.
-	Reset(which func(name string) bool, keep float64) error
+	// Reset begins the planes of the parameters that which selects by name anew, but for what
+	// keep says of their elements: with nothing kept the planes are freed. What cannot be kept
+	// in part is an error. Scratch is freed, and Allocate must follow: so a transition frees
+	// before it takes.
+	Reset(which func(name string) bool, keep Kept) error
 	// Free releases everything.
 	Free()
 

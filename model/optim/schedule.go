@@ -118,9 +118,8 @@ func (s Schedule) Validate() error {
 		}
 		w := s.warmup(c)
 		if w > 0 && c.What.Kind == Jagged {
-			return fmt.Errorf(
-				"learning-rate schedule %s has a warm-up of its own: it cannot begin with one of %d steps",
-				Jagged, w)
+			return fmt.Errorf("learning-rate schedule %s has a warm-up of its own: it cannot begin with one of %d "+
+				"steps", Jagged, w)
 		}
 		if w > c.What.Steps-c.What.Decay {
 			return fmt.Errorf("learning-rate warm-up of %d steps in a schedule of %d: it must be between 0 and %d",

@@ -25,15 +25,19 @@ func (r PerplexityResult) result(task string) Result {
 
 // Encoded turns texts into documents for Perplexity: each one's ids, then
 // endOfText, as training packs them.
-func Encoded(texts iter.Seq2[string, error], encode func(string) []uint32, endOfText uint32) iter.Seq2[[]uint32,
-	error] {
+func Encoded(texts iter.Seq2[string, error], encode func(string) ([]uint32, error),
+	endOfText uint32) iter.Seq2[[]uint32, error] {
 	return func(yield func([]uint32, error) bool) {
 		for text, err := range texts {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			ids := encode(text)
+			ids, err := encode(text)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(append(ids[:len(ids):len(ids)], endOfText), nil) {
 				return
 			}

@@ -107,7 +107,7 @@ func TestPerplexityProgress(t *testing.T) {
 
 func TestEncodedAppendsEndOfText(t *testing.T) {
 	shared := []uint32{1, 2, 3, 4}
-	encode := func(s string) []uint32 { return shared[:len(s)] }
+	encode := func(s string) ([]uint32, error) { return shared[:len(s)], nil }
 	var got []uint32
 	for ids, err := range Encoded(each([]string{"ab", "", "abc"}, nil), encode, 9) {
 		if err != nil {

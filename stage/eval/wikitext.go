@@ -37,8 +37,8 @@ func (r WikiTextResult) result(task string) Result {
 // positions (see rolling), the first conditioned on prefix, the end-of-text
 // token. MaxTokens ends after the page that reaches it, because the word count
 // of a page is only defined for a whole one. Stride is not used.
-func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], encode func(string) []uint32, prefix uint32,
-	o Options) (WikiTextResult, error) {
+func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], encode func(string) ([]uint32, error),
+	prefix uint32, o Options) (WikiTextResult, error) {
 	o.Stride = 0
 	o, err := o.resolve(m)
 	if err != nil {
@@ -54,7 +54,10 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 		r.Pages++
 		r.Words += int64(CountWords(page))
 		r.Bytes += int64(len(page))
-		ids := encode(Detokenize(page))
+		ids, err := encode(Detokenize(page))
+		if err != nil {
+			return WikiTextResult{}, err
+		}
 		if err := rolling(ids, prefix, o.Context, s.add); err != nil {
 			return WikiTextResult{}, err
 		}

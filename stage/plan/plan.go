@@ -2,6 +2,8 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 
 	"steplm/gpu"
@@ -45,9 +47,10 @@ type Plan struct {
 
 // MethodPlan is the stages of one method.
 type MethodPlan struct {
-	Method string      `json:"method"`
-	Split  []int       `json:"split,omitempty"` // of STEP
-	Stages []StagePlan `json:"stages"`
+	Method    string      `json:"method"`
+	Optimizer string      `json:"optimizer"`       // its name
+	Split     []int       `json:"split,omitempty"` // of methods that have one
+	Stages    []StagePlan `json:"stages"`          // those that take the same as the one before are left out
 	// Of the largest stage:
 	PeakBytes  int64   `json:"peak_bytes"`
 	StateBytes int64   `json:"state_bytes"` // of its weights, adapters, gradients and optimizer
@@ -102,18 +105,18 @@ func Make(o recipe.Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p.Methods = append(p.Methods, whole)
-	var splits [][]int
+	var all []string
 	for _, row := range rows {
 		m, err := planRecipe(row)
 		if err != nil {
 			return Plan{}, err
 		}
-		if row.Options.SplitBy == recipe.SplitPaper && row.Options.Split == nil {
+		if m.PaperBytes > 0 && row.Options.SplitBy == recipe.SplitPaper && row.Options.Split == nil {
 			p.PaperReduction = 1 - float64(m.PaperBytes)/float64(p.PaperVanillaBytes)
 		}
-		if !slices.ContainsFunc(splits, func(s []int) bool { return slices.Equal(s, m.Split) }) {
-			p.Methods = append(p.Methods, m)
-			splits = append(splits, m.Split)
+		shown := fmt.Sprint(row.Method, m.Split)
+		if !slices.Contains(all, shown) { // Two ways may lead to one split.
+			p.Methods, all = append(p.Methods, m), append(all, shown)
 		}
 	}
 	for i := range p.Methods {
@@ -187,20 +190,27 @@ func planRecipe(row recipe.Row) (MethodPlan, error) {
 	if err != nil {
 		return MethodPlan{}, err
 	}
-	paper, err := o.PaperBytes()
-	if err != nil {
-		return MethodPlan{}, err
+	paper := func(added, before int) int64 { return 0 } // it has no formula for other methods
+	if by.Name == recipe.VanillaName || by.Heeds(advice.Stages) {
+		if paper, err = o.PaperBytes(); err != nil {
+			return MethodPlan{}, err
+		}
 	}
 	split := r.LayersAdded()
 	var stages []StagePlan
 	for i, added := range split {
 		layers := r.Stages[i].Layers
-		stages = append(stages, stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i])))
+		s := stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i]))
+		if i == 0 || added != 0 || !maps.Equal(s.Bytes, stages[len(stages)-1].Bytes) {
+			stages = append(stages, s)
+		}
 	}
 	if !by.Heeds(advice.Split) {
 		split = nil
 	}
-	return planned(row.Name, split, stages), nil
+	m := planned(row.Name, split, stages)
+	m.Optimizer = r.Optimizer.Settings.Name()
+	return m, nil
 }
 
 // ShapeRecipe is the recipe of a run of which the shapes alone matter: how it trains
@@ -224,8 +234,12 @@ func FitShape(method string, o recipe.Options, limit int64) (recipe.Options, Fit
 
 func shape(o recipe.Options, method string) (recipe.Options, error) {
 	m, err := recipe.FindMethod(method)
-	if !m.Heeds(advice.Stages) {
+	if lora := o.LoRA; !m.Heeds(advice.Stages) {
 		o.Stages = 1
+		if o = anyTraining(o); m.Heeds(advice.Rank) {
+			o.LoRA = lora
+		}
+		return o, err
 	}
 	return anyTraining(o), err
 }
@@ -234,7 +248,7 @@ func shape(o recipe.Options, method string) (recipe.Options, error) {
 func anyTraining(o recipe.Options) recipe.Options {
 	o.GradAccum = max(1, o.GradAccum)
 	o.Steps, o.GrowAt, o.Schedule, o.Warmup, o.Rewarm = 1000*max(1, o.Stages), 0.75, "constant", 0, 0
-	o.Operator, o.Position = "mean", "upper"
+	o.Operator, o.Position = "", "upper"
 	if o.Optimizer.Settings == nil {
 		o.Optimizer.Settings = optim.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}
 	}

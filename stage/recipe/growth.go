@@ -15,10 +15,15 @@ import (
 // over all its parameters, norms included. An old block (New false) is kept as
 // it is and has Below == Above == its old position and Weight 0; so has a new
 // block that is a plain copy, but for New.
+//
+// A new block may also be drawn afresh, and then comes from none, or be made so that its outputs
+// are zero: then the grown model computes what the old one did.
 type Origin struct {
 	New          bool
 	Below, Above int
 	Weight       float64
+	Drawn        bool // as initial weights are
+	Silent       bool // what it adds to the residual stream is zero: its two last linears are
 }
 
 // Growth is what a growth operator does to a model, as pure data.
@@ -32,7 +37,9 @@ type Growth struct {
 // at most one block into each, in the order that position gives, and the next
 // round begins again with the first. operator then derives each new block from
 // the two neighbours of its gap. A model of one block has no gap: its new
-// blocks are copies of it, placed above it, and Note says so.
+// blocks are placed above it, derived as if it were the block above too, and Note says so.
+//
+// An operator that copies the whole stack has no use for gaps and positions.
 //
 // The result depends on nothing but the arguments; seed matters to position
 // "random" alone.
@@ -51,15 +58,20 @@ func PlanGrowth(before, after int, position, operator string, seed uint64) (Grow
 		return Growth{}, fmt.Errorf("unknown growth operator %q: choose one of %s", operator,
 			strings.Join(Operators(), ", "))
 	}
+	op := operators[by]
+	if op.whole != nil {
+		return Growth{Origins: op.whole(before, after)}, nil
+	}
 
 	if before == 1 {
 		origins := make([]Origin, after)
 		for i := range origins[1:] {
-			origins[1+i].New = true
+			o := op.origin(0, 1, 1)
+			o.Below, o.Above, o.Weight = 0, 0, 0
+			origins[1+i] = o
 		}
-		return Growth{origins,
-			fmt.Sprintf("a single layer has no gap: all new layers (%d) start as copies of it, placed above it",
-				after-before)}, nil
+		return Growth{origins, fmt.Sprintf("a single layer has no gap: all new layers (%d) %s, placed above it",
+			after-before, op.alone)}, nil
 	}
 
 	counts := make([]int, before-1)
@@ -74,21 +86,32 @@ func PlanGrowth(before, after int, position, operator string, seed uint64) (Grow
 			break
 		}
 		for j := range counts[block] {
-			origins = append(origins, operators[by].origin(block, j+1, counts[block]))
+			origins = append(origins, op.origin(block, j+1, counts[block]))
 		}
 	}
 	return Growth{Origins: origins}, nil
 }
 
-// operators lists the growth operators, each in a file of its own, grow_<name>.go.
-// origin derives the j-th (1 <= j <= m) of m new blocks in a gap, counted from
-// below.
-var operators = []struct {
-	name   string
+// operator is a way to make new blocks.
+type operator struct {
+	name string
+	// origin derives the j-th (1 <= j <= m) of m new blocks in a gap, counted from below.
 	origin func(gap, j, m int) Origin
-}{
-	{"mean", growMean},
-	{"copy", growCopy},
+	// whole, unless nil, derives all blocks of the grown model instead.
+	whole func(before, after int) []Origin
+	mixes bool   // it needs two neighbours to be what it says
+	alone string // what it does in a model of one layer, for people
+}
+
+const startsAsCopies = "start as copies of it"
+
+// operators lists the growth operators, each in a file of its own, grow_<name>.go.
+var operators = []operator{growMean, growCopy, growCopyUpper, growStack, growZero, growRandom}
+
+// Mixes reports whether an operator derives new blocks from two neighbours, which a model of one
+// layer has not.
+func Mixes(name string) bool {
+	return slices.ContainsFunc(operators, func(o operator) bool { return o.name == name && o.mixes })
 }
 
 // positions lists the orders in which gaps are filled: ascending by key.
@@ -144,8 +167,9 @@ func Positions() []string {
 	return names
 }
 
-// Operators are the names of the growth operators that PlanGrowth knows: mean
-// (interpolation between the neighbours) and copy (of the lower neighbour).
+// Operators are the names of the growth operators that PlanGrowth knows: mean (interpolation between the
+// neighbours), copy and copy_upper (of the lower and of the upper neighbour), stack (the whole stack again and
+// again), zero (a copy of the lower neighbour whose outputs are zero) and random (initial weights).
 func Operators() []string {
 	names := make([]string, len(operators))
 	for i, o := range operators {

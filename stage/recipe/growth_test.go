@@ -1,6 +1,7 @@
 package recipe_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"steplm/data/datatest"
 	. "steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 )
@@ -24,6 +26,10 @@ func table(g Growth) string {
 		switch {
 		case !o.New:
 			fmt.Fprintf(&b, "%3d  old %d\n", i, o.Below)
+		case o.Drawn:
+			fmt.Fprintf(&b, "%3d  drawn\n", i)
+		case o.Silent:
+			fmt.Fprintf(&b, "%3d  new = %d, silent\n", i, o.Below)
 		case o.Weight == 0:
 			fmt.Fprintf(&b, "%3d  new = %d\n", i, o.Below)
 		default:
@@ -90,6 +96,12 @@ func TestPlanGrowthByHand(t *testing.T) {
 		{"lower", "mean", 4, 5, []Origin{old(0), mix(0, half), old(1), old(2), old(3)}},
 		{"intermediate", "mean", 4, 5, []Origin{old(0), old(1), mix(1, half), old(2), old(3)}},
 		{"random", "mean", 2, 5, []Origin{old(0), mix(0, 0.25), mix(0, 0.5), mix(0, 0.75), old(1)}},
+		{"upper", "copy_upper", 3, 6, []Origin{old(0), twin(1), old(1), twin(2), twin(2), old(2)}},
+		{"lower", "stack", 3, 8, []Origin{old(0), old(1), old(2), twin(0), twin(1), twin(2), twin(0), twin(1)}},
+		{"upper", "zero", 2, 3, []Origin{old(0), {New: true, Silent: true}, old(1)}},
+		{"upper", "random", 2, 3, []Origin{old(0), {New: true, Drawn: true}, old(1)}},
+		{"upper", "random", 1, 2, []Origin{old(0), {New: true, Drawn: true}}},
+		{"upper", "stack", 1, 3, []Origin{old(0), twin(0), twin(0)}},
 		{"upper", "mean", 1, 3, []Origin{old(0), twin(0), twin(0)}},
 		{"random", "copy", 1, 2, []Origin{old(0), twin(0)}},
 	} {
@@ -151,10 +163,10 @@ func gapCounts(t *testing.T, before int, g Growth) []int {
 			old++
 			continue
 		}
-		if o.Below != old-1 || o.Above < o.Below || o.Above > old {
+		if o.Below < old-1 || o.Above < o.Below || o.Above > old {
 			t.Fatalf("block %d: %+v stands between old blocks %d and %d", i, o, old-1, old)
 		}
-		counts[o.Below]++ // out of range, hence a panic, if it were above the last old block
+		counts[old-1]++ // out of range, hence a panic, if it were above the last old block
 	}
 	if old != before {
 		t.Fatalf("%d old blocks, want %d", old, before)
@@ -164,6 +176,9 @@ func gapCounts(t *testing.T, before int, g Growth) []int {
 
 func TestPlanGrowthProperties(t *testing.T) {
 	for _, operator := range Operators() {
+		if operator == StackOperator {
+			continue // it knows no gaps
+		}
 		for _, position := range Positions() {
 			for before := 2; before <= 12; before++ {
 				for after := before + 1; after <= 40; after++ {
@@ -188,6 +203,29 @@ func TestPlanGrowthProperties(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The whole stack of 6 layers becomes 24 as another program's list has it.
+func TestStackGolden(t *testing.T) {
+	var golden struct {
+		Stack struct {
+			Source []int `json:"source_layer_of_target_layer"`
+		} `json:"g_stack_6_to_24"`
+	}
+	b, err := os.ReadFile(datatest.Path(t, "golden_methods/schedules.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &golden); err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, o := range recipetest.Grow(t, 6, 24, "upper", StackOperator, 1).Origins {
+		got = append(got, o.Below)
+	}
+	if !slices.Equal(got, golden.Stack.Source) {
+		t.Errorf("layers of %v, want %v", got, golden.Stack.Source)
 	}
 }
 
@@ -227,7 +265,7 @@ func TestPlanGrowthErrors(t *testing.T) {
 		{4, 3, "upper", "mean", "from 4 to 3 layers"},
 		{4, 8, "top", "mean", `unknown growth position "top": choose one of upper, intermediate, lower, random`},
 		{4, 8, "upper", "", `unknown growth operator "": choose one of mean, copy`},
-		{1, 3, "upper", "stack", `unknown growth operator "stack"`},
+		{1, 3, "upper", "sum", `unknown growth operator "sum"`},
 	} {
 		g, err := PlanGrowth(c.before, c.after, c.position, c.operator, 1)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -1,11 +1,13 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"steplm/model/advice"
+	"steplm/model/optim"
 )
 
 // Method is a way to train.
@@ -13,6 +15,12 @@ type Method struct {
 	Name string
 	// Build makes the recipe of a user's options.
 	Build func(Options) (Recipe, error)
+	// About says in a paragraph what a run by it does, from its recipe.
+	About func(Recipe) string
+	// What it does where the options do not say: the course of the learning rate, the growth operator, and
+	// the optimizer's state of what goes on training. "": optim.Cosine, the mean, StateFresh; and what the
+	// course is of. "": the run under optim.WSD, else each stage.
+	Schedule, Operator, State, Over string
 	// Uses lists the options that it heeds and that another method may not.
 	Uses []advice.Option
 	// Less, unless nil, lists changes, of options that it uses or to another method, that may let
@@ -23,7 +31,19 @@ type Method struct {
 }
 
 // Methods lists the methods, each in a file of its own, method_<name>.go.
-var Methods = []Method{stepMethod, vanillaMethod}
+var Methods = []Method{stepMethod, vanillaMethod, reloraMethod, loraMethod, stackMethod}
+
+// DefaultSchedule is the course of the learning rate where the options name none.
+func (m Method) DefaultSchedule() string { return cmp.Or(m.Schedule, optim.Cosine) }
+
+// About says in a paragraph what a run does.
+func (r Recipe) About() string {
+	m, err := FindMethod(r.Method)
+	if err != nil || m.About == nil {
+		return ""
+	}
+	return m.About(r)
+}
 
 // FindMethod finds a method by name.
 func FindMethod(name string) (Method, error) {

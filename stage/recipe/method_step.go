@@ -1,6 +1,8 @@
 package recipe
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 
 	"steplm/model"
@@ -16,9 +18,11 @@ var stepMethod = Method{
 		advice.Stages, advice.Split, advice.GrowAt, advice.Operator, advice.Position, advice.Rewarm,
 		advice.Rank, advice.Alpha, advice.LoRATargets, advice.Adapters, advice.AdapterLR, advice.AdapterWeightDecay,
 		advice.TrainEmbedding, advice.TrainHead, advice.TrainNorms,
+		advice.RankStabilized, advice.NoLoRA, advice.NoFreeze, advice.State, advice.ScheduleOver,
 	},
-	Less: stepLess,
-	Rows: stepRows,
+	About: aboutStep,
+	Less:  stepLess,
+	Rows:  stepRows,
 }
 
 // step is STEP (Yano, Ito, Suzuki; NAACL 2025): train a small model, grow it by
@@ -30,7 +34,7 @@ func step(o Options) (Recipe, error) {
 	r := o.Base(stepName)
 	r.LoRA = o.LoRA
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
-	if o.Stages > 1 {
+	if o.Stages > 1 && o.wraps() {
 		if err := o.LoRA.Validate(o.Model); err != nil {
 			return r, err
 		}
@@ -51,16 +55,77 @@ func step(o Options) (Recipe, error) {
 			return r, err
 		}
 		if i > 0 {
-			verbs := []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
-			if !o.KeepLoRA {
-				verbs = append(verbs, Verb{Do: Merge})
-			}
-			verbs = append(verbs, Verb{Do: Freeze}, Verb{Do: Wrap}, Verb{Do: Reset, Params: AllParams})
-			s.Entry = Transition{Verbs: append(verbs, s.Entry.Verbs...), Save: true, Evaluate: true}
+			s.Entry = Transition{Verbs: append(o.growth(depth), s.Entry.Verbs...), Save: true, Evaluate: true}
 		}
 		r.Stages = append(r.Stages, s)
 	}
-	return r, nil
+	if o.Over == OverRun {
+		err = o.overRun(&r)
+	}
+	return r, err
+}
+
+// wraps reports whether older layers get LoRA.
+func (o Options) wraps() bool { return !o.NoLoRA && !o.NoFreeze }
+
+// growth is the verbs that make the model so deep.
+func (o Options) growth(depth int) []Verb {
+	verbs := []Verb{{Do: Grow, Layers: depth, Operator: o.Operator, Position: o.Position, Seed: o.Seed}}
+	if o.wraps() && !o.KeepLoRA {
+		verbs = append(verbs, Verb{Do: Merge})
+	}
+	if !o.NoFreeze {
+		verbs = append(verbs, Verb{Do: Freeze})
+	}
+	if o.wraps() {
+		verbs = append(verbs, Verb{Do: Wrap})
+	}
+	if o.State == StateFresh {
+		verbs = append(verbs, Verb{Do: Reset, Params: AllParams})
+	}
+	return verbs
+}
+
+func aboutStep(r Recipe) string {
+	if len(r.Stages) == 1 {
+		return "STEP in one stage, which is vanilla training"
+	}
+	has := func(do string) (Verb, bool) {
+		i := slices.IndexFunc(r.Stages[1].Entry.Verbs, func(v Verb) bool { return v.Do == do })
+		if i < 0 {
+			return Verb{}, false
+		}
+		return r.Stages[1].Entry.Verbs[i], true
+	}
+	grow, _ := has(Grow)
+	text := fmt.Sprintf("STEP: %d layers train first; then, %d times, the model grows (operator %s, position %s)",
+		r.Stages[0].Layers, len(r.Stages)-1, grow.Operator, grow.Position)
+	_, freeze := has(Freeze)
+	_, wrap := has(Wrap)
+	_, merge := has(Merge)
+	switch {
+	case !freeze:
+		text += ", and nothing is frozen"
+	case !wrap:
+		text += ", the linears of the layers that were there freeze and get no LoRA, and the new layers train"
+	default:
+		text += fmt.Sprintf(
+			", the linears of the layers that were there freeze under LoRA of rank %d (scale %.3g), and the "+
+				"new layers and LoRA train",
+			r.LoRA.Rank,
+			r.LoRA.Scale(),
+		)
+		if len(r.Stages) > 2 {
+			text += map[bool]string{true: "; older LoRA is merged", false: "; older LoRA is kept"}[merge]
+		}
+	}
+	if _, reset := has(Reset); !reset {
+		text += "; what goes on training keeps its optimizer state"
+	}
+	if r.Stages[1].Schedule == nil {
+		text += "; one course of the learning rate goes through the run"
+	}
+	return text
 }
 
 // stepLess: what is frozen can be smaller, the layers shared otherwise, or among more stages.

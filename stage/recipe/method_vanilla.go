@@ -1,6 +1,10 @@
 package recipe
 
-import "steplm/model/advice"
+import (
+	"fmt"
+
+	"steplm/model/advice"
+)
 
 const VanillaName = "vanilla"
 
@@ -8,6 +12,13 @@ const VanillaName = "vanilla"
 var vanillaMethod = Method{
 	Name:  VanillaName,
 	Build: vanilla,
+	About: func(r Recipe) string {
+		return fmt.Sprintf(
+			"vanilla training: all parameters of all %d layers train from the first of %d steps to the last",
+			r.Model.Layers,
+			r.Steps(),
+		)
+	},
 	Less: func(o Options) []Change {
 		to := advice.Way{{How: advice.Use, Option: advice.Method, Value: stepName}}
 		return []Change{o.Change(stepName, to, func(c *Options) { c.Stages, c.Split = 2, nil })}

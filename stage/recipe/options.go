@@ -1,10 +1,14 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 )
 
@@ -29,23 +33,45 @@ type Options struct {
 	Decay          []float64 // likewise
 	LoRALR         float64   // factor on the stage's rate
 	LoRADecay      float64   // factor on the stage's decay
-	Schedule       string    // cosine or constant
+	Schedule       string    // one of optim.Courses; "": the method's
+	Over           string    // OverRun or OverStage; "": OverRun for optim.WSD
+	DecayShare     float64   // of a course, at its end: optim.WSD's decay
+	DecayShape     string    // how, one of optim.Shapes
 	Warmup         int       // steps at the start of the run; below 0: 5 % of the stage's schedule
-	Rewarm         int       // steps after each growth; likewise
+	Rewarm         int       // steps after each growth or merge; likewise
 	MinRatio       float64
 	Stages         int
 	Split          []int  // layers that each stage adds; nil: by SplitBy
 	SplitBy        string // SplitReal or SplitPaper
 	GrowAt         float64
-	Operator       string
+	Operator       string // "": the method's
 	Position       string
 	LoRA           model.LoRALayout
-	KeepLoRA       bool // at the next growth, instead of merging them
+	KeepLoRA       bool     // at the next growth, instead of merging them
+	NoLoRA         bool     // what is frozen gets none
+	NoFreeze       bool     // growth freezes nothing, and so wraps nothing
+	State          string   // StateFresh or StateKeep, of what goes on training; "": the method's
+	WarmStart      *float64 // share of the steps that train everything before LoRA; nil: the method's
+	MergeEvery     *int     // steps between ReLoRA's merges; nil: a quarter of the run
+	MergeKeep      float64  // share of LoRA's moments that stay at each
+	MergeKeepBy    string   // which, one of optim.KeptBy
 	TrainEmbedding bool
 	TrainHead      bool
 	TrainNorms     bool
 	Data           Data
 }
+
+// What becomes of the optimizer's state of parameters that go on training through a transition.
+const (
+	StateFresh = "fresh" // begins anew
+	StateKeep  = "keep"
+)
+
+// What one course of the learning rate is of.
+const (
+	OverStage = "stage"
+	OverRun   = "run"
+)
 
 // DefaultRank is the LoRA rank when the user gives none: a sixteenth of the
 // hidden size, at least 4 (64 for the 368M model, 128 for the 1.2B one).
@@ -78,7 +104,10 @@ func (o Options) Resolved() (Options, error) {
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}
-	return o, o.Optimizer.Validate(o.Storage)
+	if err := o.Optimizer.Validate(o.Storage); err != nil {
+		return o, err
+	}
+	return o, o.Optimizer.Fits(o.Model)
 }
 
 // Base is what all methods share.
@@ -93,12 +122,9 @@ func (o Options) Base(method string) Recipe {
 // NewStage fills in what does not depend on the method: a course of its own that begins with a
 // warm-up.
 func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
-	warmup := o.Warmup
+	warmup := WarmupOf(o.Warmup, schedule)
 	if i > 0 {
-		warmup = o.Rewarm
-	}
-	if warmup < 0 {
-		warmup = schedule / 20
+		warmup = WarmupOf(o.Rewarm, schedule)
 	}
 	lr, err := perStage("learning rates", o.LR, i, o.Stages)
 	if err != nil {
@@ -108,12 +134,75 @@ func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 	if err != nil {
 		return Stage{}, err
 	}
+	course, err := o.course(schedule)
+	if err != nil {
+		return Stage{}, err
+	}
 	s := Stage{
 		Entry: Transition{Verbs: RewarmOver(warmup)}, Layers: layers, Steps: steps,
 		LR: lr, Decay: decay, LoRALR: lr * o.LoRALR, LoRADecay: decay * o.LoRADecay,
-		Schedule: &optim.Course{Kind: o.Schedule, Steps: schedule, MinRatio: o.MinRatio},
+		Schedule: course,
 	}
 	return s, nil
+}
+
+// WarmupOf is the steps of a warm-up: what is asked for, or where that is below 0, 5 % of a schedule's.
+func WarmupOf(asked, schedule int) int {
+	if asked < 0 {
+		return schedule / 20
+	}
+	return asked
+}
+
+// course is the one that the options ask for, of so many steps.
+func (o Options) course(steps int) (*optim.Course, error) {
+	c := optim.Course{Kind: o.Schedule, Steps: steps, MinRatio: o.MinRatio}
+	if c.Kind == optim.WSD {
+		if !(o.DecayShare > 0 && o.DecayShare <= 1) { // so that NaN fails
+			return nil, fmt.Errorf("decay over the share %g of a %s schedule: it must be above 0 and at most 1",
+				o.DecayShare, optim.WSD)
+		}
+		c.Decay, c.Shape = max(1, int(math.Round(float64(o.DecayShare*float64(steps))))), o.DecayShape
+	}
+	return &c, nil
+}
+
+// overRun makes the first stage's course that of the whole run. Under WSD every transition that grows must come
+// before the decay: none is decayed twice.
+func (o Options) overRun(r *Recipe) error {
+	course, err := o.course(o.Steps)
+	if err != nil {
+		return err
+	}
+	done := 0
+	for i := range r.Stages {
+		if r.Stages[i].Schedule = nil; i > 0 && course.Kind == optim.WSD && done > course.Stable() {
+			return advice.With(
+				fmt.Errorf(
+					"growth after step %d of %d: the learning rate decays from step %d on, and it must grow before",
+					done,
+					o.Steps,
+					course.Stable(),
+				),
+				advice.Way{{How: advice.Lower, Option: advice.GrowAt}},
+				advice.Way{{How: advice.Lower, Option: advice.DecayShare}},
+			)
+		}
+		done += r.Stages[i].Steps
+	}
+	r.Stages[0].Schedule = course
+	if o.Warmup < 0 { // is of the course
+		r.Stages[0].Entry.Verbs = RewarmOver(WarmupOf(o.Warmup, o.Steps))
+	}
+	return nil
+}
+
+// oneOf is an error unless a choice is among those that there are.
+func oneOf(what, got string, among ...string) error {
+	if slices.Contains(among, got) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: choose one of %s", what, got, strings.Join(among, ", "))
 }
 
 func perStage(what string, list []float64, i, stages int) (float64, error) {
@@ -139,6 +228,21 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 		return Recipe{}, err
 	}
 	if o, err = o.Resolved(); err != nil {
+		return Recipe{}, err
+	}
+	o.Schedule, o.Operator = cmp.Or(o.Schedule, m.DefaultSchedule()), cmp.Or(o.Operator, m.Operator, growMean.name)
+	o.State = cmp.Or(o.State, m.State, StateFresh)
+	o.Over = cmp.Or(o.Over, m.Over)
+	if o.Over == "" {
+		o.Over = OverStage
+		if o.Schedule == optim.WSD {
+			o.Over = OverRun
+		}
+	}
+	if err := oneOf("learning-rate schedule over", o.Over, OverStage, OverRun); err != nil {
+		return Recipe{}, err
+	}
+	if err := oneOf("state of what goes on training", o.State, StateFresh, StateKeep); err != nil {
 		return Recipe{}, err
 	}
 	if !(o.LoRALR > 0) || math.IsInf(o.LoRALR, 1) {

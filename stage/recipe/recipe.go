@@ -80,6 +80,20 @@ func (r Recipe) Schedule() (s optim.Schedule) {
 	return s
 }
 
+// DecayFrom is the step after which the last course, if it is a WSD, begins to decay; 0: there is none. What comes
+// before is the same in a longer run.
+func (r Recipe) DecayFrom() int {
+	courses := r.Schedule().Courses
+	if len(courses) == 0 {
+		return 0
+	}
+	last := courses[len(courses)-1]
+	if at := last.From + last.What.Stable(); last.What.Kind == optim.WSD && at < r.Steps() {
+		return at
+	}
+	return 0
+}
+
 // Steps is the number of optimizer steps of the whole run.
 func (r Recipe) Steps() int {
 	n := 0
@@ -127,6 +141,9 @@ func (r Recipe) Validate() error {
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
 		return err
 	}
+	if err := r.Optimizer.Fits(r.Model); err != nil {
+		return err
+	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
 	}
@@ -159,6 +176,12 @@ func (r Recipe) Validate() error {
 		if err := l.Validate(); err != nil {
 			return err
 		}
+	}
+	if r.Storage.Frozen == model.Int8 && slices.ContainsFunc(layouts[0].Blocks,
+		func(b model.BlockLayout) bool { return b.Frozen }) {
+		return advice.With(
+			fmt.Errorf("frozen weights in %s: this run freezes initial weights, which are drawn in %s", model.Int8,
+				r.Storage.Precision), advice.Way{{How: advice.LeaveOut, Option: advice.Frozen}})
 	}
 	if r.Storage.Frozen == model.Int8 && !slices.ContainsFunc(layouts, func(l model.Layout) bool {
 		return slices.ContainsFunc(l.Blocks, func(b model.BlockLayout) bool { return b.Frozen })

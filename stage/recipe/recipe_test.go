@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,6 +42,35 @@ func recipes(t *testing.T) map[string]Recipe {
 	return list
 }
 
+// others are the golden ones of methods that the format before did not know.
+func others(t *testing.T) map[string]Recipe {
+	list := map[string]Recipe{}
+	for name, change := range map[string]func(*Options) string{
+		"relora": func(o *Options) string { return "relora" },
+		"relora_bf16": func(o *Options) string {
+			o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16}
+			o.WarmStart, o.MergeEvery, o.Schedule, o.MergeKeepBy = pointer(0.0), pointer(150), "constant", "random"
+			return "relora"
+		},
+		"lora":            func(o *Options) string { return "lora" },
+		"lora_warm_start": func(o *Options) string { o.WarmStart = pointer(0.5); return "lora" },
+		"stack":           func(o *Options) string { return "stack" },
+		"step_wsd":        func(o *Options) string { o.Schedule = "wsd"; return "step" },
+		"step_ablated": func(o *Options) string {
+			o.NoLoRA, o.State, o.Over, o.Operator = true, StateKeep, OverRun, "zero"
+			return "step"
+		},
+	} {
+		o := recipetest.Tiny()
+		o.Stages, o.Steps, o.Warmup, o.Rewarm, o.Schedule = 3, 400, -1, -1, ""
+		o.Data, o.Operator = Data{Train: "t", Tokenizer: "k"}, ""
+		list[name] = recipetest.Must(t, change(&o), o)
+	}
+	return list
+}
+
+func pointer[T any](x T) *T { return &x }
+
 // Recipes of the format before are the same runs, and keep the hash that their checkpoints
 // name. The files are the golden ones of that time.
 func TestRecipesOfFormat2(t *testing.T) {
@@ -69,7 +99,9 @@ func TestRecipesOfFormat2(t *testing.T) {
 // A recipe's JSON is in run folders and its hash in checkpoints: neither may
 // change by accident.
 func TestRecipeGolden(t *testing.T) {
-	for name, r := range recipes(t) {
+	all := recipes(t)
+	maps.Copy(all, others(t))
+	for name, r := range all {
 		t.Run(name, func(t *testing.T) {
 			text, err := json.MarshalIndent(r, "", "  ")
 			if err != nil {
@@ -146,6 +178,11 @@ func TestRecipeHashSeesEveryOption(t *testing.T) {
 		"alpha":           func(o *Options) { o.LoRA.Alpha = 3 },
 		"targets":         func(o *Options) { o.LoRA.Targets = []string{"wq"} },
 		"keep":            func(o *Options) { o.KeepLoRA = true },
+		"no lora":         func(o *Options) { o.NoLoRA = true },
+		"no freeze":       func(o *Options) { o.NoFreeze = true },
+		"state":           func(o *Options) { o.State = StateKeep },
+		"schedule over":   func(o *Options) { o.Over = OverRun },
+		"rank-stabilized": func(o *Options) { o.LoRA.RankStabilized = true },
 		"train embedding": func(o *Options) { o.TrainEmbedding = false },
 		"train head":      func(o *Options) { o.TrainHead = false },
 		"train norms":     func(o *Options) { o.TrainNorms = false },
@@ -225,7 +262,7 @@ func TestOptionsErrors(t *testing.T) {
 		{"unknown operator", "step", func(o *Options) { o.Operator = "average" },
 			[]string{`"average"`, "mean", "copy"}},
 		{"unknown position", "step", func(o *Options) { o.Position = "top" }, []string{`"top"`, "upper", "random"}},
-		{"unknown schedule", "step", func(o *Options) { o.Schedule = "linear" }, []string{`"linear"`, "cosine"}},
+		{"unknown schedule", "step", func(o *Options) { o.Schedule = "square" }, []string{`"square"`, "cosine"}},
 		{"warm-up longer than the stage", "vanilla", func(o *Options) { o.Warmup = 13 }, []string{"13", "12"}},
 		{"minimum ratio above 1", "vanilla", func(o *Options) { o.MinRatio = 2 }, []string{"ratio 2"}},
 		{"sequence above the positions", "vanilla", func(o *Options) { o.Batch.SeqLen = 17 },
@@ -280,8 +317,8 @@ func TestRecipeValidate(t *testing.T) {
 			[]string{"stage 2", "freeze has operands", "Keep:0.5"}},
 		{"reset of nothing", func(r *Recipe) { verb(r, 4).Params = "norms" }, []string{"stage 2", `"norms"`, "all",
 			"lora"}},
-		{"reset that keeps all", func(r *Recipe) { verb(r, 4).Keep = 1 }, []string{"stage 2", "share 1", "below 1"}},
-		{"reset that keeps nonsense", func(r *Recipe) { verb(r, 4).Keep = math.NaN() }, []string{"share NaN"}},
+		{"reset that keeps all", func(r *Recipe) { verb(r, 4).Keep = 1 }, []string{"stage 2", "share of 1", "below 1"}},
+		{"reset that keeps nonsense", func(r *Recipe) { verb(r, 4).Keep = math.NaN() }, []string{"share of NaN"}},
 		{"warm-up of no steps", func(r *Recipe) { verb(r, 5).Steps = 0 }, []string{"stage 2", "warm-up of 0 steps"}},
 		{"two warm-ups", func(r *Recipe) { *verb(r, 4) = *verb(r, 5) }, []string{"stage 2", "rewarm twice"}},
 		{"two growths", func(r *Recipe) { *verb(r, 1) = *verb(r, 0) }, []string{"stage 2", "grow twice"}},

@@ -18,8 +18,11 @@ const (
 func (o Options) stageLayout(added, before int) model.Layout {
 	l := model.Plain(o.Model, added+before)
 	l.Storage, l.LoRA = o.Storage, o.LoRA
+	if o.NoFreeze {
+		return l
+	}
 	for i := range before {
-		l.Blocks[i].Frozen, l.Blocks[i].Wrapped, l.Blocks[i].Int8 = true, true, o.Storage.Frozen == model.Int8
+		l.Blocks[i].Frozen, l.Blocks[i].Wrapped, l.Blocks[i].Int8 = true, o.wraps(), o.Storage.Frozen == model.Int8
 	}
 	if before > 0 {
 		l.TrainEmbedding, l.TrainHead, l.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
@@ -49,13 +52,21 @@ func (o Options) RealStageBytes() func(added, before int) int64 {
 	}
 }
 
-// PaperBytes is the paper's formula for the model, norms included.
+// PaperBytes is the paper's formula for the model, norms included, without LoRA or freezing where the options
+// have none.
 func (o Options) PaperBytes() (func(added, before int) int64, error) {
+	p := o.Model.BlockParams()
+	switch {
+	case o.NoFreeze:
+		return StatesBytes(16, 16, p, 0, 0), nil
+	case o.NoLoRA:
+		return PaperStageBytes(p, 0), nil
+	}
 	e, err := o.Model.LoRAParams(o.LoRA.Rank, o.LoRA.Targets)
 	if err != nil {
 		return nil, err
 	}
-	return PaperStageBytes(o.Model.BlockParams(), e), nil
+	return PaperStageBytes(p, e), nil
 }
 
 // split is the user's, or the optimum that SplitBy names.

@@ -11,7 +11,11 @@ import (
 func (r Recipe) Layouts() ([]model.Layout, error) {
 	l := model.Plain(r.Model, r.Stages[0].Layers)
 	l.LoRA, l.Storage = r.LoRA, r.Storage
-	list := []model.Layout{l}
+	begins, err := r.Effect(l, r.Stages[0].Entry.Verbs)
+	if err != nil {
+		return nil, fmt.Errorf("stage 1: %w", err)
+	}
+	list := []model.Layout{begins.After}
 	for i, s := range r.Stages[1:] {
 		t, err := r.Effect(list[i], s.Entry.Verbs)
 		if err != nil {
@@ -30,6 +34,7 @@ type Effect struct {
 	Growth        Growth       // Origins by position after growing; none without grow
 	Grown         model.Layout // right after growing: what will train has no gradient yet
 	Merge         bool
+	Stochastic    bool         // so the merge rounds
 	Fresh         map[int]bool // IDs of blocks whose LoRA starts anew
 	Resets        []Verb
 	Before, After model.Layout
@@ -56,7 +61,7 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 			t.Grown = *l
 			t.Grown.Blocks = slices.Clone(l.Blocks)
 		case Merge:
-			t.Merge = true
+			t.Merge, t.Stochastic = true, v.Round == Stochastic
 			for i := range l.Blocks {
 				l.Blocks[i].Wrapped = false
 			}

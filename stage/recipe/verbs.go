@@ -2,8 +2,10 @@ package recipe
 
 import (
 	"fmt"
+	"slices"
 
 	"steplm/model"
+	"steplm/model/optim"
 )
 
 // The verbs of transitions, which are read in order. None is needed. What a transition does not
@@ -25,12 +27,18 @@ type Verb struct {
 	Operator string `json:"operator,omitempty"`
 	Position string `json:"position,omitempty"`
 	Seed     uint64 `json:"seed,omitempty"` // of the random position
+	// Of merge: how weights that are bf16 alone, without a master, are rounded.
+	Round string `json:"round,omitempty"` // "": to nearest; or Stochastic
 	// Of reset.
 	Params string  `json:"params,omitempty"` // AllParams or LoRAParams
 	Keep   float64 `json:"keep,omitempty"`   // share of each parameter's elements whose moments stay
+	By     string  `json:"by,omitempty"`     // which: "": those of the largest first moments; see optim.KeptBy
 	// Of rewarm.
 	Steps int `json:"steps,omitempty"`
 }
+
+// Stochastic rounds up or down at random, so that on average nothing is lost.
+const Stochastic = "stochastic"
 
 // The parameters that a reset selects.
 const (
@@ -43,6 +51,9 @@ func (v Verb) Selects(p model.ParamSpec) bool {
 	return v.Params == AllParams || p.Role.LoRA()
 }
 
+// Kept is what a reset keeps of the moments; seed is of the random choice.
+func (v Verb) Kept(seed uint64) optim.Kept { return optim.Kept{Share: v.Keep, By: v.By, Seed: seed} }
+
 // Transition is what happens between two stages. A resume from a checkpoint before it does
 // it again, so that it may do without one of its own.
 type Transition struct {
@@ -53,6 +64,11 @@ type Transition struct {
 
 // IsZero reports whether there is none, for JSON.
 func (t Transition) IsZero() bool { return len(t.Verbs) == 0 && !t.Save && !t.Evaluate }
+
+// wraps reports whether it gives LoRA to what is frozen.
+func (t Transition) wraps() bool {
+	return slices.ContainsFunc(t.Verbs, func(v Verb) bool { return v.Do == Wrap })
+}
 
 // Warmup is the steps of its rewarm, 0 without one.
 func (t Transition) Warmup() int {
@@ -72,7 +88,8 @@ func RewarmOver(steps int) []Verb {
 	return []Verb{{Do: Rewarm, Steps: steps}}
 }
 
-// validate refuses operands that mean nothing. A run can only begin with a warm-up.
+// validate refuses operands that mean nothing. A run can only begin with a warm-up, and with LoRA on what is
+// frozen.
 func (t Transition) validate(first bool) error {
 	seen := map[string]bool{}
 	for _, v := range t.Verbs {
@@ -85,27 +102,37 @@ func (t Transition) validate(first bool) error {
 		switch v.Do {
 		case Grow:
 			rest.Layers, rest.Operator, rest.Position, rest.Seed = 0, "", "", 0
+		case Merge:
+			rest.Round = ""
+			if v.Round != "" && v.Round != Stochastic {
+				return fmt.Errorf(
+					"%s that rounds %q: choose %s, or nothing for the nearest",
+					Merge,
+					v.Round,
+					Stochastic,
+				)
+			}
 		case Reset:
-			rest.Params, rest.Keep = "", 0
+			rest.Params, rest.Keep, rest.By = "", 0, ""
+			if err := v.Kept(0).Validate(); err != nil {
+				return fmt.Errorf("%s: %w", Reset, err)
+			}
 			if v.Params != AllParams && v.Params != LoRAParams {
 				return fmt.Errorf("%s of the parameters %q: choose %s or %s", Reset, v.Params, AllParams, LoRAParams)
-			}
-			if !(v.Keep >= 0 && v.Keep < 1) {
-				return fmt.Errorf("%s that keeps the share %g: it must be at least 0 and below 1", Reset, v.Keep)
 			}
 		case Rewarm:
 			rest.Steps = 0
 			if v.Steps < 1 {
 				return fmt.Errorf("learning-rate warm-up of %d steps: it needs at least 1", v.Steps)
 			}
-		case Merge, Freeze, Wrap:
+		case Freeze, Wrap:
 		default:
 			return fmt.Errorf("unknown verb %q", v.Do)
 		}
 		if rest != (Verb{}) {
 			return fmt.Errorf("verb %s has operands of another one: %+v", v.Do, rest)
 		}
-		if first && v.Do != Rewarm {
+		if first && v.Do != Rewarm && v.Do != Freeze && v.Do != Wrap {
 			return fmt.Errorf("a run cannot begin with %s: nothing is there yet", v.Do)
 		}
 	}

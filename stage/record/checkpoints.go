@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"steplm/disk"
 	"steplm/model/checkpoint"
 )
 
@@ -34,7 +36,7 @@ func LastCheckpoint(run string) (name, note string, err error) {
 	if name, err = checkpoint.Latest(parent); !errors.Is(err, fs.ErrNotExist) {
 		return name, "", err
 	}
-	name, damaged, err := checkpoint.Newest(parent, slices.DeleteFunc(CheckpointNames(run), foreign))
+	name, damaged, err := checkpoint.Newest(parent, slices.DeleteFunc(CheckpointNames(run), func(n string) bool { return stepOf(n) < 0 }))
 	if err != nil {
 		return "", "", err
 	}
@@ -45,10 +47,16 @@ func LastCheckpoint(run string) (name, note string, err error) {
 	return name, note, nil
 }
 
-// foreign tells names that are not those of a run's checkpoints.
-func foreign(name string) bool {
-	digits, ok := strings.CutPrefix(name, "step-")
-	return !ok || digits == "" || strings.Trim(digits, "0123456789") != ""
+// stepOf is the step that a checkpoint's name says; -1: it is not a run's.
+func stepOf(name string) int {
+	for _, prefix := range []string{"step-", "stable-"} {
+		if digits, ok := strings.CutPrefix(name, prefix); ok {
+			if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
+				return int(n)
+			}
+		}
+	}
+	return -1
 }
 
 // RunOf is the folder of the run that a checkpoint's folder lies in, if it lies in one.
@@ -65,6 +73,56 @@ func CheckpointNames(run string) (names []string) {
 			names = append(names, e.Name())
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(stepOf(a), stepOf(b)), cmp.Compare(a, b))
+	})
 	return names
+}
+
+// StableCheckpoint is the name of the checkpoint after a step before the learning rate decays. It is never removed: a
+// longer run goes on from it.
+func StableCheckpoint(step int) string { return fmt.Sprintf("stable-%d", step) }
+
+// Rewind makes the checkpoint before a decay, after so many steps, the one that the run goes on from. What the run
+// wrote after it is set aside under names that end in its length: metrics and the final model; its checkpoints are
+// removed. Done twice it does no more.
+func (f *Folder) Rewind(stable, length int) error {
+	name := StableCheckpoint(stable)
+	if err := checkpoint.Verify(f.at(name)); err != nil {
+		return fmt.Errorf("the run goes on from before its decay, from checkpoint %s: %w", name, err)
+	}
+	aside := filepath.Join(f.Dir, fmt.Sprintf("metrics-%d.jsonl", length))
+	if _, err := os.Stat(aside); disk.Missing(err) {
+		text, err := disk.ReadFile(filepath.Join(f.Dir, File))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(aside, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if final := filepath.Join(f.Dir, FinalDir); exists(final) {
+		if err := disk.Rename(final, fmt.Sprintf("%s-%d", final, length)); err != nil {
+			return err
+		}
+	}
+	if err := checkpoint.SetLatest(f.Checkpoints(), name); err != nil {
+		return err
+	}
+	for _, other := range CheckpointNames(f.Dir) {
+		var step int
+		if n, err := fmt.Sscanf(other, "step-%d", &step); n == 1 && err == nil && step > stable {
+			if err := disk.Remove(f.at(other)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Folder) at(checkpoint string) string { return filepath.Join(f.Checkpoints(), checkpoint) }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

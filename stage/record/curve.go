@@ -2,12 +2,15 @@ package record
 
 import "fmt"
 
-// Curve is the training loss of a run, step by step.
+// Curve is the training loss of a run, step by step, and what it was measured at meanwhile.
 type Curve struct {
 	Steps   []int     // 1-based, ascending
 	Tokens  []int64   // seen by the end of the step, ascending
 	Loss    []float64 // mean over the step's targets, nats
 	Growths []int     // indices of the steps right after which the model grew
+	// Evaluations are those after a step, in order; At says after which of the steps, by index.
+	Evaluations []Evaluation
+	At          []int
 }
 
 // ReadCurve reads a run's metrics, see Read. It is an error if a line cannot be understood or there is
@@ -39,6 +42,10 @@ func (c *Curve) add(e Event) error {
 	case Growth:
 		if last >= 0 {
 			c.Growths = append(c.Growths, last)
+		}
+	case Evaluation:
+		if last >= 0 {
+			c.Evaluations, c.At = append(c.Evaluations, e), append(c.At, last)
 		}
 	case Metrics:
 		if last >= 0 && (e.Step <= c.Steps[last] || e.Tokens <= c.Tokens[last]) {

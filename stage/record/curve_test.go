@@ -27,7 +27,8 @@ func TestReadCurve(t *testing.T) {
 	}
 	write(metrics)
 	want := Curve{Steps: []int{1, 2, 3}, Tokens: []int64{64, 128, 192}, Loss: []float64{6.5, 6.25, 6.75},
-		Growths: []int{1}}
+		Growths: []int{1}, Evaluations: []Evaluation{{At: At{Step: 1, Stage: 1}, Result: Result(`{"tokens":3}`)}},
+		At: []int{0}}
 	for _, path := range []string{dir, file} {
 		got, err := ReadCurve(path)
 		if err != nil {

@@ -9,8 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gofrs/flock"
-
+	"steplm/disk"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 )
@@ -27,7 +26,9 @@ const (
 type Folder struct {
 	Dir     string
 	Metrics *Writer // nil until OpenMetrics
-	lock    *flock.Flock
+	// NoLock is why a second process would not be kept out: the file system has no locks. nil as a rule.
+	NoLock error
+	lock   *disk.Lock
 }
 
 // Create begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the recipe.
@@ -81,15 +82,17 @@ func beginnable(dir string) error {
 
 // Lock takes hold of a folder that is there.
 func Lock(dir string) (*Folder, error) {
-	f := &Folder{Dir: dir, lock: flock.New(filepath.Join(dir, lockFile))}
-	ok, err := f.lock.TryLock()
+	lock, err := disk.TryLock(filepath.Join(dir, lockFile))
+	if disk.Unsupported(err) {
+		return &Folder{Dir: dir, NoLock: err}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	if lock == nil {
 		return nil, fmt.Errorf("another process is running in %s", dir)
 	}
-	return f, nil
+	return &Folder{Dir: dir, lock: lock}, nil
 }
 
 // Describe writes what the run is, and before it, unless spec is nil, what its user asked for: a kill between the two
@@ -128,7 +131,7 @@ func (f *Folder) Close() error {
 	if f.Metrics != nil {
 		f.Metrics.Close()
 	}
-	return f.lock.Unlock()
+	return f.lock.Release()
 }
 
 // Discard removes a run that took no step and releases the folder. What is not
@@ -142,10 +145,10 @@ func (f *Folder) Discard() error {
 			return err
 		}
 	}
-	if err := f.lock.Unlock(); err != nil {
+	if err := f.lock.Release(); err != nil {
 		return err
 	}
-	os.Remove(f.lock.Path())
+	f.lock.Remove()
 	os.Remove(f.Checkpoints()) // these two only if they are empty
 	os.Remove(f.Dir)
 	return nil
@@ -155,7 +158,7 @@ func (f *Folder) Discard() error {
 func RecipeText(dir string) (text []byte, path string, err error) {
 	path = filepath.Join(dir, RecipeFile)
 	text, err = os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if disk.Missing(err) {
 		err = fmt.Errorf("%s holds no run: there is no %s", dir, RecipeFile)
 	}
 	return text, path, err

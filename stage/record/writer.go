@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/model/checkpoint"
+	"steplm/disk"
 )
 
 // Writer appends to a run's metrics.
@@ -60,7 +60,7 @@ func Append(dir string, size int64) (w *Writer, note string, err error) {
 		_, err = f.Seek(whole, io.SeekStart)
 	}
 	if err == nil && isNew {
-		err = checkpoint.SyncDir(dir)
+		err = disk.SyncDir(dir)
 	}
 	if err != nil {
 		return nil, "", err
@@ -104,7 +104,7 @@ func (w *Writer) Keep() (err error) {
 
 // Kept is the length up to the last line that Keep was called after, which is safely on disk: where
 // a resumed run goes on. The events after it follow from those and will be there again.
-func (w *Writer) Kept() (int64, error) { return w.kept, w.file.Sync() }
+func (w *Writer) Kept() (int64, error) { return w.kept, disk.Synced(w.file.Sync()) }
 
 // Close ends the writing.
 func (w *Writer) Close() error { return w.file.Close() }

@@ -3,11 +3,14 @@ package session
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
 	"steplm/data/hub"
 	"steplm/gpu"
+	"steplm/model/checkpoint"
+	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 )
@@ -28,7 +31,7 @@ type card struct {
 	Recipe                                              recipe.Recipe
 	Datasets, Sources                                   []string
 	Stages                                              []cardStage
-	Results                                             []record.Evaluation
+	Results                                             []eval.Result
 }
 
 // newCard gathers the card of a run from its recipe and its metrics.
@@ -63,16 +66,18 @@ func newCard(s *Session, metrics string) (*card, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.add(e)
+		if err := c.add(e); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
 
 // add takes in an event of the run.
-func (c *card) add(e record.Event) {
+func (c *card) add(e record.Event) error {
 	at := e.Moment()
 	if at.Stage < 1 || at.Stage > len(c.Stages) {
-		return
+		return nil
 	}
 	stage := &c.Stages[at.Stage-1]
 	stage.PeakBytes = max(stage.PeakBytes, at.PeakBytes)
@@ -83,10 +88,18 @@ func (c *card) add(e record.Event) {
 		}
 		stage.Last, c.Tokens = e.Loss, e.Tokens
 	case record.Evaluation:
-		if e.When == "end" {
-			c.Results = append(c.Results, e)
+		if e.When != "end" {
+			return nil
 		}
+		result := eval.Result{}
+		if err := e.Result.Into(&result); err != nil {
+			return err
+		}
+		// A run that was over and went on is measured again.
+		c.Results = slices.DeleteFunc(c.Results, func(r eval.Result) bool { return r.Task == result.Task })
+		c.Results = append(c.Results, result)
 	}
+	return nil
 }
 
 var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{
@@ -151,12 +164,42 @@ It was trained on windows of {{.Recipe.Batch.SeqLen}} tokens: longer ones are be
 | set | perplexity | per | tokens scored | window | stride |
 |---|---|---|---|---|---|
 {{- range .Results}}
-| {{.Set}} | {{g .Result.Perplexity}} | {{.Result.Protocol.Unit}} | {{.Result.Tokens}} | {{.Result.Protocol.Context}} | {{.Result.Protocol.Stride}} |
+| {{.Task}} | {{g .Perplexity}} | {{.Protocol.Unit}} | {{.Tokens}} | {{.Protocol.Context}} | {{.Protocol.Stride}} |
 {{- end}}
 {{else}}
 None was measured.
 {{end -}}
 `))
+
+// cardFile lies beside the exported model. checksums.json does not list it: people edit it, and what was measured after
+// the model was written stands in it.
+const cardFile = "README.md"
+
+// keepCard writes the card, whole or not at all, when the trained model is there and when there is a new result of it.
+func (s *Session) keepCard(e record.Event) error {
+	switch e := e.(type) {
+	case record.End:
+	case record.Evaluation:
+		if e.When != "end" {
+			return nil
+		}
+	default:
+		return nil
+	}
+	dir := filepath.Join(s.Spec.Output.Out, record.FinalDir)
+	if !exists(dir) { // Evaluated before it is written.
+		return nil
+	}
+	c, err := newCard(s, s.Spec.Output.Out)
+	if err != nil {
+		return fmt.Errorf("the model card: %w", err)
+	}
+	text, err := c.text()
+	if err != nil {
+		return err
+	}
+	return checkpoint.Replace(filepath.Join(dir, cardFile), []byte(text))
+}
 
 // text is the card in Markdown.
 func (c *card) text() (string, error) {

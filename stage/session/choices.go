@@ -1,11 +1,16 @@
 package session
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -34,8 +39,33 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 		Precision: s.Memory.Precision, States: states, Gradients: s.Memory.Gradients, Release: s.Memory.Release,
 		Frozen: s.Memory.Frozen,
 	}
+	if _, err := s.optimizer(&o); err != nil {
+		return o, err
+	}
 	return o, s.Method.set(&o)
 }
+
+// optimizer writes which one into options, and gives its published learning rate.
+func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
+	fields := map[string]json.RawMessage{}
+	for _, f := range s.fields() {
+		if f.group == optimizerGroup && f.value.Kind() == reflect.Pointer && !f.value.IsNil() {
+			if fields[f.name], err = json.Marshal(f.value.Interface()); err != nil {
+				return 0, err
+			}
+		}
+	}
+	settings, lr, err := optim.Choose(s.Optimizer.Name, o.Model, fields, s.Schedule.Seed)
+	var unheeded *optim.UnheededError
+	if errors.As(err, &unheeded) {
+		return 0, badOption(advice.Option(unheeded.Field), string(fields[unheeded.Field]),
+			"optimizer %s has none: leave it out", unheeded.Optimizer)
+	}
+	o.Optimizer = optim.Config{Settings: settings, MaxNorm: s.Optimizer.ClipNorm}
+	return lr, err
+}
+
+const optimizerGroup = "optimizer"
 
 // set writes growth and LoRA into options.
 func (m Method) set(o *recipe.Options) error {
@@ -67,6 +97,11 @@ func (m Method) set(o *recipe.Options) error {
 	}
 	o.TrainEmbedding, o.TrainHead, o.TrainNorms = m.TrainEmbedding, m.TrainHead, m.TrainNorms
 	o.GrowAt, o.Operator, o.Position = m.GrowAt, m.Operator, m.Position
+	o.LoRA.RankStabilized, o.NoLoRA, o.NoFreeze, o.State = m.RankStabilized, m.NoLoRA, m.NoFreeze, m.GrownState
+	o.WarmStart, o.MergeEvery, o.MergeKeep, o.MergeKeepBy = m.WarmStart, m.MergeEvery, m.MergeKeep, m.MergeKeepBy
+	if o.MergeKeepBy == optim.ByMagnitude { // as recipes have the default
+		o.MergeKeepBy = ""
+	}
 	o.LoRALR, o.LoRADecay, o.KeepLoRA = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
 	return nil
 }
@@ -89,12 +124,32 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
-	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2,
-		Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
-	o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay
-	o.Schedule, o.Warmup, o.Rewarm, o.MinRatio = s.Schedule.Name, s.Schedule.Warmup, s.Schedule.Rewarm,
-		s.Schedule.MinLRRatio
-	return o, nil
+	lr, err := s.optimizer(&o)
+	if err != nil {
+		return o, err
+	}
+	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
+		o.LR = []float64{lr}
+	}
+	return o, s.setCourse(&o)
+}
+
+// setCourse writes the learning rate's course into options.
+func (s Spec) setCourse(o *recipe.Options) error {
+	m, err := recipe.FindMethod(s.Method.Name)
+	if err != nil {
+		return err
+	}
+	c := s.Schedule
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	if o.Schedule == optim.Jagged {
+		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
+	}
+	o.Over, o.DecayShare, o.DecayShape, o.MinRatio = c.Over, c.DecayShare, c.DecayShape, optim.MinRatio(o.Schedule)
+	if c.MinLRRatio != nil {
+		o.MinRatio = *c.MinLRRatio
+	}
+	return nil
 }
 
 // steps is the run's length: as it is given, or as many as its tokens fill, of so many in each step.

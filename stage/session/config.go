@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,20 @@ func isFile(name string) bool {
 	_, missing := os.Stat(name)
 	preset := slices.Contains(model.Presets(), strings.ToLower(name))
 	return !preset && (missing == nil || strings.ContainsAny(name, `/\`) || filepath.Ext(name) == ".json")
+}
+
+// ignoredWeights says what a model's folder holds that a run which begins anew does not read: weights. "" is nothing.
+func (m Model) ignoredWeights() string {
+	if !isFile(m.Name) {
+		return ""
+	}
+	for _, pattern := range []string{"*.safetensors", "pytorch_model*.bin", "*.gguf"} {
+		if found, err := filepath.Glob(filepath.Join(m.Name, pattern)); err == nil && len(found) > 0 {
+			return fmt.Sprintf("the weights in %s (%s) are ignored: of that model only its shape is taken, and "+
+				"training begins from random weights", m.Name, filepath.Base(found[0]))
+		}
+	}
+	return ""
 }
 
 // namedModel reads a preset or a file.

@@ -41,6 +41,16 @@ type Session struct {
 // final is how a run's trained model is written.
 var final export.Format = export.HuggingFace{}
 
+// text is what the run trains with on the side of text. What ends a document also begins the next.
+func (s *Session) text() export.Text {
+	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if id, ok := s.Tokenizer.EndOfText(); ok {
+		n := int(id)
+		text.BOS, text.EOS = &n, &n
+	}
+	return text
+}
+
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
 func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
@@ -60,6 +70,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	}
 	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
 		return nil, err
+	}
+	if text := s.Spec.Model.ignoredWeights(); text != "" && !s.Resumed {
+		ui.Warn(text)
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
 	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
@@ -85,7 +98,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
 	}
-	if err := final.Check(r.Model, s.Tokenizer); err != nil {
+	if err := final.Check(r.Model, s.text()); err != nil {
 		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
 	}
 	if s.Resumed {
@@ -118,6 +131,7 @@ func (s Spec) complete() error {
 	}{
 		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
 		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
+		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
 	} {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
@@ -176,16 +190,31 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 			step(m)
 		}
 	}
+	var carded error
+	event := report.Event
+	report.Event = func(e record.Event) {
+		if event != nil {
+			event(e)
+		}
+		carded = errors.Join(carded, s.keepCard(e))
+	}
+	exported := report.Exported
+	report.Exported = func(dir string) {
+		carded = errors.Join(carded, s.keepCard(record.End{})) // An end to the evaluation leaves a card, too.
+		if exported != nil {
+			exported(dir)
+		}
+	}
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
-		EvalTokens: s.Spec.Evaluation.EvalTokens,
-		Export:     func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.Tokenizer) },
+		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
 	}
 	if s.Resumed {
-		return run.Resume(ctx)
+		return errors.Join(run.Resume(ctx), carded)
 	}
-	if err = run.Start(ctx); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
+	if err = errors.Join(run.Start(ctx), carded); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
 		err = errors.Join(err, folder.Discard())
 	}
 	return err

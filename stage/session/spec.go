@@ -2,6 +2,7 @@ package session
 
 import (
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
 
@@ -58,7 +59,7 @@ type Method struct {
 	Stages             *int     `json:"stages,omitempty"`
 	Split              string   `json:"split,omitempty"` // layers of each stage, or recipe.SplitPaper, recipe.SplitReal
 	GrowAt             float64  `json:"grow_at"`
-	Operator           string   `json:"operator"`
+	Operator           string   `json:"operator,omitempty"` // "": the method's
 	Position           string   `json:"position"`
 	Rank               *int     `json:"rank,omitempty"`
 	Alpha              *float64 `json:"alpha,omitempty"`
@@ -69,15 +70,31 @@ type Method struct {
 	TrainEmbedding     bool     `json:"train_embedding"`
 	TrainHead          bool     `json:"train_head"`
 	TrainNorms         bool     `json:"train_norms"`
+	RankStabilized     bool     `json:"rank_stabilized,omitempty"`
+	NoLoRA             bool     `json:"no_lora,omitempty"`
+	NoFreeze           bool     `json:"no_freeze,omitempty"`
+	GrownState         string   `json:"grown_state,omitempty"` // of the optimizer; "": the method's
+	WarmStart          *float64 `json:"warm_start,omitempty"`  // share of the steps; the method's
+	MergeEvery         *int     `json:"merge_every,omitempty"` // steps; a quarter of the run
+	MergeKeep          float64  `json:"merge_keep"`            // share of LoRA's moments
+	MergeKeepBy        string   `json:"merge_keep_by"`         // one of optim.KeptBy
 }
 
-// Optimizer is AdamW's settings.
+// Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
+// their names are those of optim's settings, and an optimizer that has none of the name refuses it.
 type Optimizer struct {
-	Beta1       float64   `json:"beta1"`
-	Beta2       float64   `json:"beta2"`
-	Eps         float64   `json:"eps"`
-	ClipNorm    float64   `json:"clip_norm"`
-	WeightDecay []float64 `json:"weight_decay"` // of all stages or of each
+	Name            string    `json:"name" option:"optimizer"`
+	Beta1           *float64  `json:"beta1,omitempty"`
+	Beta2           *float64  `json:"beta2,omitempty"`
+	Eps             *float64  `json:"eps,omitempty"`
+	Momentum        *float64  `json:"momentum,omitempty"`
+	ProjectionRank  *int      `json:"projection_rank,omitempty"`
+	ProjectionEvery *int      `json:"projection_every,omitempty"`
+	UpdateScale     *float64  `json:"update_scale,omitempty"`
+	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdamRate        *float64  `json:"adam_rate,omitempty"`
+	ClipNorm        float64   `json:"clip_norm"`
+	WeightDecay     []float64 `json:"weight_decay"` // of all stages or of each
 }
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
@@ -86,11 +103,14 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr"` // of all stages or of each
-	Name       string    `json:"name" option:"schedule"`
-	Warmup     int       `json:"warmup"` // steps; below 0: 5 % of the stage's
-	Rewarm     int       `json:"rewarm"` // likewise
-	MinLRRatio float64   `json:"min_lr_ratio"`
+	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as the optimizer was published
+	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
+	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
+	DecayShare float64   `json:"decay_share"`                      // of a wsd course
+	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
+	Warmup     int       `json:"warmup"`                           // steps; below 0: 5 % of the stage's
+	Rewarm     int       `json:"rewarm"`                           // likewise
+	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
 	Seed       uint64    `json:"seed"`
 }
 
@@ -111,7 +131,9 @@ type Evaluation struct {
 	Validation string `json:"validation,omitempty" resume:"free"`
 	Wikitext   string `json:"wikitext,omitempty" resume:"free"`
 	EvalEvery  int    `json:"eval_every,omitempty" resume:"free"`
-	EvalTokens int64  `json:"eval_tokens" resume:"free"`
+	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
+	// FinalEvalTokens are scored of each set at the end; 0: none.
+	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
 }
 
 // Output is where the run is kept, and how often it is saved.
@@ -126,15 +148,16 @@ func Default() Spec {
 	return Spec{
 		Data: Data{TextColumn: "text"},
 		Method: Method{
-			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Operator: "mean", Position: "upper",
+			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
+			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer: Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3}, Name: "cosine", Warmup: -1, Rewarm: -1,
-			MinLRRatio: 0.1, Seed: 1},
+		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Warmup: -1, Rewarm: -1,
+			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
-		Evaluation: Evaluation{EvalTokens: 32768},
+		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
 }

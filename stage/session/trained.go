@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"steplm/disk"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/stage"
@@ -29,9 +30,9 @@ type Trained struct {
 func FindModel(name string) (Trained, error) {
 	info, err := os.Stat(name)
 	switch at := strings.LastIndexByte(name, '@'); {
-	case errors.Is(err, fs.ErrNotExist) && at >= 0:
+	case disk.Missing(err) && at >= 0:
 		return findCheckpoint(name[:at], name[at+1:])
-	case errors.Is(err, fs.ErrNotExist):
+	case disk.Missing(err):
 		return Trained{}, fmt.Errorf("%s: there is no such run or model: %w", name, err)
 	case err != nil:
 		return Trained{}, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"steplm/disk"
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -108,7 +109,7 @@ func (c *Cache) Add(r Result) error {
 	}
 	_, err = f.Write(append(b, '\n'))
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), c.path)
+		err = disk.Rename(f.Name(), c.path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))

@@ -27,7 +27,8 @@ func Tiny() recipe.Options {
 		LR:        []float64{1e-2}, Decay: []float64{0.1}, LoRALR: 1, LoRADecay: 1,
 		Schedule: optim.Cosine, Warmup: 2, Rewarm: 1, MinRatio: 0.1,
 		Stages: 2, GrowAt: 0.75, Operator: "mean", Position: "upper",
-		LoRA:           model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		LoRA:       model.LoRALayout{Rank: 2, Alpha: 4, Targets: model.LinearNames()},
+		DecayShare: 0.1, DecayShape: "linear", MergeKeep: 0.1,
 		TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"steplm/cmd/steplm/internal/view"
+	"steplm/disk"
 )
 
 // palette is Okabe and Ito's, which the colour-blind can tell apart, without
@@ -182,5 +183,5 @@ func Save(path string, write func(io.Writer) error) (err error) {
 	if err = cmp.Or(err, f.Chmod(0o644), f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	return disk.Rename(f.Name(), path)
 }

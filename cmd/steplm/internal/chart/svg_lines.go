@@ -13,6 +13,13 @@ type Series struct {
 	Name  string
 	X, Y  []float64 // X strictly ascending
 	Marks []int     // points at which something happened: a vertical tick each
+	Dots  []Dots
+}
+
+// Dots are single points in a curve's colour, which nothing joins.
+type Dots struct {
+	Name string
+	X, Y []float64
 }
 
 // dashes tell curves apart without colour; as many as the palette has colours.
@@ -42,7 +49,44 @@ func (s Series) check() error {
 			return fmt.Errorf("curve %q: a mark at point %d of %d", s.Name, m+1, len(s.X))
 		}
 	}
+	for _, d := range s.Dots {
+		if len(d.X) == 0 || len(d.X) != len(d.Y) {
+			return fmt.Errorf("points %q: %d x and %d y", d.Name, len(d.X), len(d.Y))
+		}
+		for i := range d.X {
+			if x, y := d.X[i], d.Y[i]; !(math.Abs(x) < largestNumber && math.Abs(y) < largestNumber) {
+				return fmt.Errorf("points %q: point %d is (%g, %g), which cannot be drawn", d.Name, i+1, x, y)
+			}
+		}
+	}
 	return nil
+}
+
+// entry is a line of the legend: a curve, or one of its dots.
+type entry struct{ series, dots int }
+
+// legendOf lists curves, each followed by its dots; dots -1 is the curve itself.
+func legendOf(list []Series) (names []string, entries []entry) {
+	for i, c := range list {
+		names, entries = append(names, c.Name), append(entries, entry{i, -1})
+		for j, d := range c.Dots {
+			names, entries = append(names, d.Name), append(entries, entry{i, j})
+		}
+	}
+	return names, entries
+}
+
+// dot draws one of a curve's points; the shape tells its kinds apart.
+func (s *svg) dot(x, y float64, kind int, colour string) {
+	const r = 4.0
+	fill := []string{colour, "#FFFFFF"}[kind%2]
+	if kind%4 < 2 {
+		fmt.Fprintf(&s.body, "<circle cx=%q cy=%q r=%q fill=%q stroke=%q stroke-width=\"1.5\"/>\n", px(x), px(y), px(r),
+			fill, colour)
+		return
+	}
+	fmt.Fprintf(&s.body, "<rect x=%q y=%q width=%q height=%q fill=%q stroke=%q stroke-width=\"1.5\"/>\n", px(x-r),
+		px(y-r), px(2*r), px(2*r), fill, colour)
 }
 
 // WriteLines draws curves as an SVG image.
@@ -51,12 +95,14 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 		return fmt.Errorf("%d curves; 1 to %d can be drawn and told apart", len(list), len(palette))
 	}
 	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
-	var names []string
 	for _, c := range list {
 		if err := c.check(); err != nil {
 			return err
 		}
-		names = append(names, c.Name)
+		for _, d := range c.Dots {
+			low[0], high[0] = min(low[0], slices.Min(d.X)), max(high[0], slices.Max(d.X))
+			low[1], high[1] = min(low[1], slices.Min(d.Y)), max(high[1], slices.Max(d.Y))
+		}
 		low[0], high[0] = min(low[0], c.X[0]), max(high[0], c.X[len(c.X)-1])
 		low[1], high[1] = min(low[1], slices.Min(c.Y)), max(high[1], slices.Max(c.Y))
 	}
@@ -64,7 +110,14 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 	const left, plotWidth, plotHeight = 70.0, imageWidth - 70 - 30, 380.0
 	var s svg
 	s.title(title)
-	top := 12 + s.legend(names, 30, func(i int, x, y float64) { s.line(x, y, x+30, y, palette[i], 2, dashes[i]) })
+	names, entries := legendOf(list)
+	top := 12 + s.legend(names, 30, func(i int, x, y float64) {
+		if e := entries[i]; e.dots < 0 {
+			s.line(x, y, x+30, y, palette[e.series], 2, dashes[e.series])
+		} else {
+			s.dot(x+15, y, e.dots, palette[e.series])
+		}
+	})
 	bottom := top + plotHeight
 	xs, ys := newAxis(low[0], high[0], 8), newAxis(low[1], high[1], 8)
 	// The conversions forbid fused multiply-adds: the same image everywhere.
@@ -101,6 +154,11 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 		for _, m := range c.Marks {
 			x, y := atX(c.X[m]), atY(c.Y[m])
 			s.line(x, max(top, y-12), x, min(bottom, y+12), palette[i], 2.5, "")
+		}
+		for j, d := range c.Dots {
+			for k := range d.X {
+				s.dot(atX(d.X[k]), atY(d.Y[k]), j, palette[i])
+			}
 		}
 	}
 	return s.writeTo(w, title, bottom+2*fontSize+26)

@@ -4,9 +4,12 @@ package devices
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
+	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 )
@@ -43,13 +46,13 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 		}
 		d := describe(a.Limits)
 		d.Index, d.Name, d.Driver, d.Backend, d.Kind = &a.Index, a.Name, a.Driver, a.Backend, a.Kind
-		d.OK, d.Note = test(strconv.Itoa(a.Index))
+		d.told(flags.SelfTest(a, len(adapters) > 1))
 		list = append(list, d)
 	}
 	host := gpu.NewHost()
 	d := describe(host.Limits())
 	d.Name, d.Backend, d.Kind = host.Name(), "host", "cpu"
-	d.OK, d.Note = test("host")
+	d.told(gpu.SelfTest(host))
 	list = append(list, d)
 	if err := c.print(list); err != nil {
 		return err
@@ -60,22 +63,16 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 	return nil
 }
 
+// told keeps what a self-test gave.
+func (d *device) told(note string, err error) {
+	if d.OK, d.Note = err == nil, note; err != nil {
+		d.Note = err.Error()
+	}
+}
+
 func describe(l gpu.Limits) device {
 	return device{Binding: l.Binding, Buffer: l.Buffer, Groups: l.Groups, Invocations: l.Invocations,
 		Workgroup: l.WorkgroupMemory, StorageBuffers: l.StorageBuffers, Submission: l.Budget}
-}
-
-// test opens a device and runs the self-test.
-func test(choice string) (ok bool, note string) {
-	d, err := gpu.Open(choice)
-	if err != nil {
-		return false, err.Error()
-	}
-	defer d.Close()
-	if note, err = gpu.SelfTest(d); err != nil {
-		return false, err.Error()
-	}
-	return true, note
 }
 
 func (c *devicesCmd) print(list []device) error {
@@ -84,6 +81,7 @@ func (c *devicesCmd) print(list []device) error {
 	}
 	rows := [][]string{{"--device", "name", "backend", "kind", "self-test", "binding", "buffer", "workgroups",
 		"invocations", "storage buffers"}}
+	var notes []string // which are too long for a column
 	for _, d := range list {
 		choice, result := "host", "passed"
 		if d.Index != nil {
@@ -93,7 +91,7 @@ func (c *devicesCmd) print(list []device) error {
 			result = "FAILED"
 		}
 		if d.Note != "" {
-			result += ": " + d.Note
+			notes = append(notes, choice+": "+d.Note)
 		}
 		row := []string{choice, d.Name, d.Backend, d.Kind, result}
 		if d.Index != nil { // the host has no limits worth reading
@@ -103,5 +101,8 @@ func (c *devicesCmd) print(list []device) error {
 		rows = append(rows, row)
 	}
 	view.Table(os.Stdout, 5, rows)
+	if len(notes) > 0 {
+		fmt.Printf("\n%s\n", strings.Join(notes, "\n"))
+	}
 	return nil
 }

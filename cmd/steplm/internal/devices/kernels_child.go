@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/child"
 	"steplm/gpu"
 )
 
@@ -43,7 +41,7 @@ func tryInChild(ctx context.Context, device string, k *gpu.Kernel) (seconds floa
 	answered := json.Unmarshal(stdout.Bytes(), &line) == nil && line.Kernel == k.Name
 	switch {
 	case answered && line.Error != "":
-		return line.Seconds, errors.New(fold(line.Error))
+		return line.Seconds, errors.New(child.Fold(line.Error))
 	case answered && err == nil:
 		return line.Seconds, nil
 	case ctx.Err() != nil:
@@ -52,48 +50,8 @@ func tryInChild(ctx context.Context, device string, k *gpu.Kernel) (seconds floa
 	case bounded.Err() != nil:
 		return 0, fmt.Errorf("kernel %s: not compiled within %s", k.Name, compileLimit)
 	case err == nil:
-		return 0, fmt.Errorf("kernel %s: the process that compiled it answered %q", k.Name, fold(stdout.String()))
+		return 0, fmt.Errorf("kernel %s: the process that compiled it answered %q", k.Name, child.Fold(stdout.String()))
 	}
-	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", k.Name, err, lastWords(stderr.String()))
+	return 0, fmt.Errorf("kernel %s: compiling it ended the process (%w): %s", k.Name, err,
+		child.LastWords(stderr.String()))
 }
-
-// hiddenText is how the native library reports an error whose text holds a zero byte, as
-// those of DX12's compiler do: it panics over the byte and prints all of them as numbers.
-var hiddenText = regexp.MustCompile(`NulError\(\d+, \[([0-9, ]*)\]\)`)
-
-// lastWords is, in one line, why a process ended, by its standard error: the error that
-// is hidden in a panic, else the panic, else the last line.
-func lastWords(stderr string) string {
-	if m := hiddenText.FindStringSubmatch(stderr); m != nil {
-		var text []byte
-		for _, number := range strings.Split(m[1], ", ") {
-			if b, err := strconv.Atoi(number); err == nil && b != 0 {
-				text = append(text, byte(b))
-			}
-		}
-		return compilerError(string(text))
-	}
-	last := "it said nothing"
-	for _, line := range strings.Split(stderr, "\n") {
-		if line = strings.TrimSpace(line); strings.Contains(line, "panicked at") {
-			return fold(line)
-		} else if line != "" {
-			last = strings.TrimPrefix(line, "steplm: error: ")
-		}
-	}
-	return fold(last)
-}
-
-// compilerError is the first error of a compiler's message: the others explain it. The
-// library's own words, and the file that never was, stand before it.
-func compilerError(text string) string {
-	for _, line := range strings.Split(text, "\n") {
-		if at := strings.Index(line, "error X"); at >= 0 {
-			return strings.TrimSpace(line[at:])
-		}
-	}
-	return fold(text)
-}
-
-// fold makes one line of several.
-func fold(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"steplm/cmd/steplm/internal/child"
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/gpu"
 )
@@ -99,10 +100,12 @@ func TestLastWords(t *testing.T) {
 		panicOver("out of\n memory\x00"): "out of memory",
 		"noise\nthread '<unnamed>' panicked at 'no', lib.rs:1:2\n" +
 			"steplm: error: the GPU library gave up\n": "thread '<unnamed>' panicked at 'no', lib.rs:1:2",
+		"thread '<unnamed>' panicked at 'no\n\nCaused by:\n  it is lost\n', lib.rs:1:2\nnote: run with x\n": "thread " +
+			"'<unnamed>' panicked at 'no Caused by: it is lost ', lib.rs:1:2",
 		"noise\nsteplm: error: device lost\n\n": "device lost",
 		"":                                      "it said nothing",
 	} {
-		if got := lastWords(stderr); got != want {
+		if got := child.LastWords(stderr); got != want {
 			t.Errorf("of %q: %q, want %q", stderr, got, want)
 		}
 	}

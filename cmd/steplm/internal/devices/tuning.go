@@ -102,6 +102,7 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 	list, err := tune.Run(ctx, dev, classes, c, o, func(i, n int, class string) {
 		if bar == nil {
 			bar = view.NewProgress(view.ProgressOutput(quiet), "tune", int64(n), "classes")
+			bar.Expect(time.Duration(n) * o.Budget)
 		}
 		bar.Describe(class)
 		bar.Set(int64(i))

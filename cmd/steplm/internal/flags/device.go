@@ -4,13 +4,19 @@ import "steplm/gpu"
 
 // DeviceFlag chooses where to compute, and for how much of the time.
 type DeviceFlag struct {
-	Device   string  `placeholder:"DEVICE" help:"Index, backend (vulkan, metal, dx12) or part of the name of a device that 'steplm devices' lists, or 'host' for plain Go. Default: the first listed."`
+	Device   string  `placeholder:"DEVICE" help:"Index, backend (vulkan, metal, dx12) or part of the name of a device that 'steplm devices' lists, or 'host' for plain Go. Default: the first listed that passes its self-test."`
 	GPUShare float64 `name:"gpu-share" default:"1" placeholder:"SHARE" help:"Share of the time for which the device may work, above 0 and at most 1; below 1 a display has room. Default: ${default}."`
 }
 
 // Open opens the chosen device; the caller closes it.
 func (f DeviceFlag) Open() (gpu.Device, error) {
-	return f.Paced(func() (gpu.Device, error) { return gpu.Open(f.Device) })
+	return f.Paced(func() (gpu.Device, error) {
+		choice, err := f.Choice()
+		if err != nil {
+			return nil, err
+		}
+		return gpu.Open(choice)
+	})
 }
 
 // Paced opens a device and gives it its share.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"steplm/data/cache"
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage/plan"
@@ -19,6 +20,12 @@ func Explain(err error) string {
 	}
 	if errors.Is(err, gpu.ErrNoAdapter) {
 		return text + ". --device host computes in plain Go, slowly"
+	}
+	if errors.Is(err, gpu.ErrNoSuchDevice) {
+		return text + "; `steplm devices` lists them"
+	}
+	if errors.Is(err, cache.ErrDamaged) {
+		return text + ": `steplm data tokenize` makes the cache anew"
 	}
 	var help *advice.Error
 	if errors.As(err, &help) && len(help.Ways) > 0 {

@@ -14,6 +14,6 @@ func SessionUI(json bool) session.UI {
 		Progress: func(what string, total int64, unit string) session.Progress {
 			return view.NewProgress(view.ProgressOutput(json), what, total, unit)
 		},
-		Warn: func(text string) { fmt.Fprintln(os.Stderr, "steplm: warning:", text) },
+		Warn: func(text string) { view.Print(os.Stderr, fmt.Sprintln("steplm: warning:", text)) },
 	}
 }

@@ -118,8 +118,8 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) 
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		p.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
-			float64(tokens)/time.Since(start).Seconds()))
+		rate := view.Rate(float64(tokens) / time.Since(start).Seconds())
+		p.Say(view.Item{Long: rate + " tokens/s", Short: rate + "/s"}, view.Item{Long: view.Count(tokens) + " tokens"})
 		p.Set(int64(share * shareUnits))
 	}
 	return task.Run(ctx, m, o)

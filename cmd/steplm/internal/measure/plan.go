@@ -17,8 +17,8 @@ import (
 
 type PlanCmd struct {
 	flags.ShapeFlags `embed:""`
-	SVG              string `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
-	JSON             bool   `help:"Print JSON."`
+	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	JSON             bool      `help:"Print JSON."`
 }
 
 func (c *PlanCmd) Run() error {
@@ -40,7 +40,7 @@ func (c *PlanCmd) Run() error {
 	}
 	p.Fitted = fitted
 	if c.SVG != "" {
-		if err := chart.SaveBars(c.SVG, planChart(p)); err != nil {
+		if err := chart.SaveBars(string(c.SVG), planChart(p)); err != nil {
 			return err
 		}
 	}

@@ -121,7 +121,7 @@ func TestPlanOfDimensionsAndFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := model.WriteConfig(f, c, "float32", nil, nil); err != nil {
+	if err := model.WriteConfig(f, c, "float32", model.SpecialIDs{}); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()

@@ -8,14 +8,15 @@ import (
 
 	"steplm/cmd/steplm/internal/chart"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/stage/eval"
 	"steplm/stage/record"
 )
 
 type PlotCmd struct {
-	Runs   []string `arg:"" name:"run" help:"Run folders or their metrics.jsonl; a curve each."`
-	SVG    string   `name:"svg" required:"" placeholder:"FILE" help:"Where the image is written."`
-	Smooth int      `default:"1" placeholder:"N" help:"Draw the mean loss of the last N steps. Default: ${default}, every step's own."`
-	X      string   `default:"step" enum:"step,tokens" placeholder:"step|tokens" help:"What the horizontal axis counts. Default: ${default}."`
+	Runs   []string  `arg:"" name:"run" help:"Run folders or their metrics.jsonl; a curve each."`
+	SVG    flags.SVG `name:"svg" required:"" placeholder:"FILE" help:"Where the image is written, such as loss.svg."`
+	Smooth int       `default:"1" placeholder:"N" help:"Draw the mean loss of the last N steps. Default: ${default}, every step's own."`
+	X      string    `default:"step" enum:"step,tokens" placeholder:"step|tokens" help:"What the horizontal axis counts. Default: ${default}."`
 }
 
 func (c *PlotCmd) Run() error {
@@ -30,7 +31,7 @@ func (c *PlotCmd) Run() error {
 	if c.Smooth > 1 {
 		ylabel += fmt.Sprintf(" (mean of the last %d steps)", c.Smooth)
 	}
-	title, grown := "Training loss", false
+	title, grown, measured := "Training loss", false, false
 	var list []chart.Series
 	for i, path := range c.Runs {
 		curve, err := record.ReadCurve(path)
@@ -39,25 +40,59 @@ func (c *PlotCmd) Run() error {
 		}
 		s := chart.Series{Name: names[i], Y: smooth(curve.Loss, c.Smooth), Marks: curve.Growths}
 		for j := range curve.Steps {
-			x := float64(curve.Steps[j])
-			if c.X == "tokens" {
-				x = float64(curve.Tokens[j])
-			}
-			s.X = append(s.X, x)
+			s.X = append(s.X, c.x(curve, j))
 		}
+		if s.Dots, err = c.dots(names[i], curve); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		measured = measured || len(s.Dots) > 0
 		list, grown = append(list, s), grown || len(s.Marks) > 0
+	}
+	if measured {
+		title += ", and points of what the model was measured on"
+		ylabel = strings.Replace(ylabel, "training loss", "loss", 1)
 	}
 	if grown {
 		title += "; a tick marks growth"
 	}
-	if err := chart.Save(c.SVG, func(w io.Writer) error {
-		return chart.WriteLines(w, title, c.X, ylabel,
-			list)
+	if err := chart.Save(string(c.SVG), func(w io.Writer) error {
+		return chart.WriteLines(w, title, c.X, ylabel, list)
 	}); err != nil {
 		return err
 	}
 	fmt.Printf("the loss of %s is in %s\n", strings.Join(names, ", "), c.SVG)
 	return nil
+}
+
+// x is where a step of a curve is, by its index.
+func (c *PlotCmd) x(curve record.Curve, step int) float64 {
+	if c.X == "tokens" {
+		return float64(curve.Tokens[step])
+	}
+	return float64(curve.Steps[step])
+}
+
+// dots are a run's evaluations, in nats per token as its loss is, by the sets that they are of.
+func (c *PlotCmd) dots(run string, curve record.Curve) (list []chart.Dots, err error) {
+	by := map[string]int{}
+	for i, e := range curve.Evaluations {
+		var r eval.Result
+		if err := e.Result.Into(&r); err != nil {
+			return nil, fmt.Errorf("the evaluation of %s after step %d: %w", e.Set, e.Step, err)
+		}
+		if r.Tokens() == 0 {
+			continue // A task that counts no tokens has no loss to draw.
+		}
+		at, known := by[e.Set]
+		if !known {
+			at = len(list)
+			by[e.Set] = at
+			list = append(list, chart.Dots{Name: run + ": " + e.Set})
+		}
+		d := &list[at]
+		d.X, d.Y = append(d.X, c.x(curve, curve.At[i])), append(d.Y, r.Value("nll")/float64(r.Tokens()))
+	}
+	return list, nil
 }
 
 // runNames names runs by their folder, or as they were given where two folders

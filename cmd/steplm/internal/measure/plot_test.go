@@ -3,8 +3,10 @@ package measure
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +68,50 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+// What a run was measured on is drawn where it was measured, in nats per token: before and after growth, and at the end.
+func TestPlotShowsEvaluations(t *testing.T) {
+	run := metricsRun(t, "run", 10)
+	path := filepath.Join(run, "metrics.jsonl")
+	text := clitest.Contents(t, path)
+	for _, c := range []struct {
+		step int
+		set  string
+		nll  float64
+	}{{5, "validation", 500}, {10, "validation", 400}, {10, "wikitext", 350}} {
+		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,"unit":"token",`+
+			`"perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
+		after := fmt.Sprintf(`"tokens":%d,`, 64*c.step)
+		at := strings.Index(text, after)
+		at += strings.Index(text[at:], "\n") + 1
+		text = text[:at] + line + "\n" + text[at:]
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	image := filepath.Join(t.TempDir(), "loss.svg")
+	clitest.Succeed(t, "", "plot", run, "--svg", image)
+	svg := clitest.Contents(t, image)
+	clitest.WellFormed(t, []byte(svg))
+	for _, want := range []string{">run: validation<", ">run: wikitext<", "points of what the model was measured on"} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %s in\n%s", want, svg)
+		}
+	}
+	// Both entries of the legend, and three points; of these the right ones are at the right end.
+	points := regexp.MustCompile(`<circle cx="([0-9.]+)" cy="([0-9.]+)"`).FindAllStringSubmatch(svg, -1)
+	if len(points) != 5 || points[2][1] == points[3][1] || points[3][1] != points[4][1] {
+		t.Fatalf("points %v", points)
+	}
+	// 5, 4 and 3.5 nats: the lower one is lower in the image, by half as much.
+	y := func(i int) (f float64) {
+		fmt.Sscan(points[i][2], &f)
+		return f
+	}
+	if d := (y(3) - y(2)) - 2*(y(4)-y(3)); math.Abs(d) > 0.1 || y(3) <= y(2) {
+		t.Errorf("heights %g, %g and %g of 5, 4 and 3.5 nats", y(2), y(3), y(4))
+	}
+}
+
 func TestPlotErrors(t *testing.T) {
 	run := metricsRun(t, "run", 4)
 	dir := t.TempDir()
@@ -83,6 +129,7 @@ func TestPlotErrors(t *testing.T) {
 	}{
 		{2, []string{"<run>"}, []string{"--svg", image}},
 		{2, []string{"--svg"}, []string{run}},
+		{2, []string{"--svg", "loss.png", "the image is SVG", "loss.svg"}, []string{run, "--svg", "loss.png"}},
 		{2, []string{"--smooth 0", "1 or more"}, []string{run, "--svg", image, "--smooth", "0"}},
 		{2, []string{"--x", "step", "tokens", "hours"}, []string{run, "--svg", image, "--x", "hours"}},
 		{2, []string{run, "given twice"}, []string{run, run + "/", "--svg", image}},

@@ -68,7 +68,8 @@ func TestDataInspectLines(t *testing.T) {
 		`{"text":"two","score":NaN}`+"\n")
 	out := clitest.Succeed(t, "", "data", "inspect", path)
 	for _, part := range []string{"1 files, 2 rows", "gzip", "string", "number",
-		"2 of 2 rows read: 6 B of text, 0 null", "score: mean 1.5", "en", "text 2: two"} {
+		"2 of 2 rows read: 6 B of text, 0 null",
+		"score: mean 1.5", "en", "text 2: two"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in\n%s", part, out)
 		}

@@ -63,7 +63,7 @@ func TestTokenizeAndPretrain(t *testing.T) {
 	if !strings.Contains(out, "tokens from the cache "+again.Dir) {
 		t.Errorf("no word of the cache in %q", out)
 	}
-	if !regexp.MustCompile(`step 8: holdout perplexity [0-9.]+ per token \(end, \d+ tokens`).MatchString(out) {
+	if !regexp.MustCompile(`step 8: holdout perplexity [0-9.]+ per token \(end, [\d,]+ tokens`).MatchString(out) {
 		t.Errorf("no perplexity of what was held out in %q", out)
 	}
 	clitest.Succeed(t, "", flags(stopped, "--save-every", "2", "--keep", "0", "--resume", stopped)...)

@@ -93,7 +93,7 @@ func TestPretrainByConfig(t *testing.T) {
 	clitest.Fail(t, 1, []string{"no-such.json"}, "pretrain", "--config", "no-such.json")
 	clitest.Fail(t, 2, []string{"missing flags: --data, --tokenizer, --out, --steps or --tokens"}, "pretrain",
 		"--model",
-		"tiny")
+		"tiny", "--device", "host")
 	clitest.Fail(t, 2, []string{"--config", "--resume"}, "pretrain", "--config", config, "--resume", moved)
 
 	// A run of a version that kept no Spec says so, and goes on with its flags.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,10 +17,8 @@ import (
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/eval"
-	"steplm/stage/record"
 	"steplm/stage/session"
 	"steplm/wgsl/tune"
 )
@@ -49,7 +46,10 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	}
 	train, held := filepath.Join(files, corpus.Train), filepath.Join(files, corpus.Validation)
 	tok := filepath.Join(files, "tokenizer.json")
-	if err := demoTokenizer(train, tok); err != nil {
+	learning := view.NewProgress(os.Stderr, "train the tokenizer", 0, "")
+	err = demoTokenizer(train, tok)
+	learning.Done()
+	if err != nil {
 		return err
 	}
 	out, err := freeFolder(filepath.Join(c.Dir, "demo"))
@@ -82,7 +82,8 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return summarize(os.Stdout, res, dev, baseline.Perplexity(), took, c.Dir, out)
+	return summarize(os.Stdout, ending{res: res, dev: dev, out: out, took: took, unigram: baseline.Perplexity(),
+		device: c.Device, material: files})
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in
@@ -126,78 +127,6 @@ func freeFolder(base string) (string, error) {
 			return "", err
 		}
 	}
-}
-
-// summarize tells what the run showed.
-func summarize(w io.Writer, res *result, dev gpu.Device, baseline float64, took time.Duration, dir, out string) error {
-	r := res.recipe
-	fmt.Fprintf(w, "\nWhat happened\n\n")
-	perplexity := map[string]float64{}
-	for _, e := range res.events {
-		if e, ok := e.(record.Evaluation); ok {
-			var found eval.Result
-			if err := e.Result.Into(&found); err != nil {
-				return err
-			}
-			perplexity[e.When] = found.Perplexity()
-		}
-	}
-	layouts, err := r.Layouts()
-	if err != nil {
-		return err
-	}
-	rows := [][]string{{"", "layers", "steps", "trained", "frozen", "loss", "held-out perplexity", "tokens/s"}}
-	rows = append(rows, []string{"unigram", "", "", "", "", "", fmt.Sprintf("%.1f", baseline), ""})
-	for i, s := range r.Stages {
-		trains, frozen := layouts[i].Count()
-		when := "end"
-		if i+1 < len(r.Stages) {
-			when = "before growth"
-		}
-		rows = append(rows, []string{fmt.Sprintf("stage %d", i+1), fmt.Sprint(s.Layers), fmt.Sprint(s.Steps),
-			view.Count(trains), view.Count(frozen),
-			fmt.Sprintf("%.3f -> %.3f", res.first[i].Loss, res.last[i].Loss), fmt.Sprintf("%.2f",
-				perplexity[when]), fmt.Sprintf("%.0f", res.rate(i))})
-	}
-	view.Table(w, 1, rows)
-	for _, e := range res.events {
-		if g, ok := e.(record.Growth); ok {
-			fmt.Fprintf(w,
-				"\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of rank "+
-					"%d;\nperplexity %.2f before and %.2f right after growth.\n",
-				g.Step, places(g.New), g.From, r.LoRA.Rank, perplexity["before growth"], perplexity["after growth"])
-		}
-	}
-
-	fmt.Fprintf(w, "\nMemory on the device, by class\n\n")
-	rows = [][]string{{""}}
-	for _, class := range gpu.Classes() {
-		rows[0] = append(rows[0], class.String())
-	}
-	rows[0] = append(rows[0], "all", "of vanilla")
-	vanilla := model.Plain(r.Model, r.Model.Layers)
-	vanilla.Storage = r.Storage
-	whole := gpu.Plan(dev.Own(), r.Specs(vanilla))
-	row := func(name string, bytes func(gpu.Class) int64, all int64) {
-		cells := []string{name}
-		for _, class := range gpu.Classes() {
-			cells = append(cells, gpu.Bytes(bytes(class)))
-		}
-		rows = append(rows, append(cells, gpu.Bytes(all),
-			fmt.Sprintf("%.0f %%", 100*float64(all)/float64(whole.Total()))))
-	}
-	for i, m := range res.last {
-		row(fmt.Sprintf("stage %d", i+1), func(c gpu.Class) int64 { return m.Bytes[c.String()] }, total(m.Bytes))
-	}
-	row("vanilla", whole.Live, whole.Total())
-	view.Table(w, 1, rows)
-
-	fmt.Fprintf(w,
-		"\n%d tokens in %s. The run is in %s (metrics.jsonl, checkpoints), the model as Hugging Face lays it out in "+
-			"%s,\nthe corpus and the tokenizer in %s.\n",
-		res.last[len(res.last)-1].Tokens, took.Round(time.Second), out, filepath.Join(out,
-			record.FinalDir), filepath.Join(dir, "demo-data"))
-	return nil
 }
 
 // rate is a stage's mean tokens per second of training alone.

@@ -71,7 +71,7 @@ func TestDemo(t *testing.T) {
 	checkDemoMemory(t, summary, run)
 	for _, want := range []string{
 		"After step 1 layers", "were put between the 3 old ones", "froze under LoRA of rank", "right after growth",
-		"4096 tokens in", run, filepath.Join(run, "final"), filepath.Join(dir, "demo-data"),
+		"4,096 tokens in", run, filepath.Join(run, "final"), filepath.Join(dir, "demo-data"),
 	} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("the summary does not say %q:\n%s", want, summary)
@@ -115,7 +115,7 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 			perplexity[l.Text("when")] = strconv.FormatFloat(r.Perplexity, 'f', 2, 64)
 		}
 	}
-	if want := "perplexity " + perplexity["before growth"] + " before and " + perplexity["after growth"] +
+	if want := "validation perplexity " + perplexity["before growth"] + " before and " + perplexity["after growth"] +
 		" right after growth"; !strings.Contains(summary, want) {
 		t.Errorf("the summary does not say %q:\n%s", want, summary)
 	}
@@ -135,7 +135,7 @@ func checkDemoTable(t *testing.T, summary, run, dir string) {
 				trained), view.Count(frozen),
 			strconv.FormatFloat(first.Number(t, "loss"), 'f', 3, 64) + " -> " +
 				strconv.FormatFloat(last.Number(t, "loss"), 'f', 3, 64),
-			perplexity[[]string{"before growth", "end"}[i]], `[1-9]\d*`,
+			perplexity[[]string{"before growth", "end"}[i]], `[1-9]\d*`, `\d+m?\d*s`,
 		}, `\s+`)
 		if !regexp.MustCompile(`(?m)^` + want + `\s*$`).MatchString(summary) {
 			t.Errorf("no line like %q in\n%s", want, summary)
@@ -173,7 +173,11 @@ func unigramByHand(t *testing.T, dir string) float64 {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ids = append(append(ids, tok.Encode(d.Text)...), end)
+			more, err := tok.Encode(d.Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(append(ids, more...), end)
 		}
 		return ids
 	}

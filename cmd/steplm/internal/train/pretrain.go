@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -34,7 +35,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
 	Steps     int   `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
 	Tokens    int64 `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
@@ -43,31 +44,27 @@ type PretrainCmd struct {
 
 	DataFlags          `group:"Data"`
 	flags.StorageFlags `group:"Memory"`
+	OptimizerFlags     `group:"Optimizer"`
+	ScheduleFlags      `group:"Schedule"`
+	ReLoRAFlags        `group:"ReLoRA"`
 
 	flags.StepFlags `group:"STEP"`
 	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
-	Operator        string  `group:"STEP" default:"${operator}" help:"Growth operator: mean or copy."`
+	Operator        string  `group:"STEP" placeholder:"NAME" help:"Growth operator: mean of the neighbours, copy (of the lower one), copy_upper, stack (the whole stack again), zero (a copy that adds nothing at first) or random. Default: mean; with --method stack, stack."`
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
+	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
 
-	LR                 []float64 `default:"${lr}" help:"Peak learning rate, one for all stages or one for each."`
-	WeightDecay        []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
-	AdapterLR          float64   `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64   `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Schedule           string    `default:"${schedule}" enum:"cosine,constant" help:"Learning-rate schedule: ${enum}."`
-	Warmup             int       `default:"${warmup}" help:"Warm-up steps at the start; -1: 5 % of the stage's schedule."`
-	Rewarm             int       `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth; -1: 5 % of the stage's schedule."`
-	MinLRRatio         float64   `name:"min-lr-ratio" default:"${min_lr_ratio}" help:"Where the cosine ends, relative to its peak."`
-	Beta1              float64   `name:"beta1" default:"${beta1}" help:"AdamW's first beta."`
-	Beta2              float64   `name:"beta2" default:"${beta2}" help:"AdamW's second beta."`
-	Eps                float64   `default:"${eps}" help:"AdamW's epsilon."`
-	ClipNorm           float64   `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
-	Seed               uint64    `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
+	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
+	Rewarm             int     `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery  int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep       int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
-	EvalEvery  int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens int64 `default:"${eval_tokens}" help:"Tokens of each set scored by evaluations within the run; 0: none. The end scores all."`
+	SaveEvery       int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep            int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
+	EvalEvery       int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens      int64 `default:"${eval_tokens}" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens int64 `default:"${final_eval_tokens}" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
@@ -96,14 +93,14 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	}
 	defer dev.Close()
 	c.tracer = tracer
+	start := time.Now()
 	res, err := c.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
 		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}
 	if err == nil && !c.JSON {
-		if err = writeSpeed(os.Stdout, res); err == nil {
-			err = writeMemory(os.Stdout, res, dev)
-		}
+		err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: time.Since(start),
+			device: c.Device})
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }
@@ -176,9 +173,8 @@ type result struct {
 	events []record.Event
 	memory map[int]stageMemory // by stage, from 1 on
 	// Of each stage:
-	first, last []record.Metrics
-	steps       []int
-	seconds     []float64 // spent in steps
+	steps   []int
+	seconds []float64 // spent in steps
 }
 
 // Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
@@ -188,7 +184,9 @@ func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 	if c.Resume != "" {
 		open = session.Resume
 	}
+	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
 	s, err := open(ctx, dev, spec, flags.SessionUI(c.JSON))
+	preparing.Done()
 	if err != nil {
 		return nil, flags.AsUsage(err)
 	}
@@ -212,12 +210,15 @@ func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
 				s.Recipe.Method)
 		}
+		if !s.Resumed {
+			v.begin(0)
+		}
 	})
 	if err != nil {
 		return nil, flags.AsUsage(err)
 	}
 	for _, line := range describeRead(s) {
-		v.note("%s", line)
+		v.print("%s", line)
 	}
 	return res, nil
 }

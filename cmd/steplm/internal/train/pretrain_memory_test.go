@@ -22,6 +22,7 @@ import (
 // spaces.
 func memoryTable(out string) (lines []string) {
 	_, table, _ := strings.Cut(out, "\nMemory, planned and measured\n\n")
+	table, _, _ = strings.Cut(table, "\n\n")
 	for line := range strings.Lines(table) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
@@ -74,5 +75,28 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%v is %v, want %v", c.path, got, c.want)
 		}
+	}
+}
+
+// A model's folder gives its shape; that its weights are not gone on with is said.
+func TestPretrainIgnoresWeights(t *testing.T) {
+	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
+	dir := clitest.RandomModel(t, 300)
+	args := []string{"pretrain", "--model", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--out", run, "--steps", "4",
+		"--seq-len", "8", "--batch-size", "1", "--rank", "2", "--device", "host"}
+	_, stderr, code := clitest.Call(t, "", args...)
+	if code != 0 || !strings.Contains(stderr, "steplm: warning: the weights in "+dir+" (model.safetensors) are ignored") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	_, stderr, code = clitest.Call(t, "", append([]string{"pretrain", "--resume", run}, "--device", "host")...)
+	if code != 0 || strings.Contains(stderr, "ignored") {
+		t.Errorf("a resumed run, exit code %d: %s", code, stderr)
+	}
+	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	args[8] = run + "-2"
+	if _, stderr, code = clitest.Call(t, "", args...); code != 0 || strings.Contains(stderr, "ignored") {
+		t.Errorf("a folder without weights, exit code %d: %s", code, stderr)
 	}
 }

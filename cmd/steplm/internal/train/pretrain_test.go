@@ -133,12 +133,17 @@ func checkFolder(t *testing.T, run string, m clitest.Material) {
 		"checkpoints": {"LATEST", "step-6", "step-8"},
 		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors",
 			"state.json"},
-		"final": {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
+		"final": {"README.md", "checksums.json", "config.json", "generation_config.json", "model.safetensors",
+			"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"},
 	} {
-		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)),
-			func(name string) bool { return name == "generation_config.json" })
-		if !slices.Equal(got, want) {
+		if got := clitest.Entries(t, filepath.Join(run, dir)); !slices.Equal(got, want) {
 			t.Errorf("%q holds %q, want %q", dir, got, want)
+		}
+	}
+	card := clitest.Contents(t, run, "final", "README.md")
+	for _, part := range []string{"`step`", "| validation | ", "| wikitext | "} {
+		if !strings.Contains(card, part) {
+			t.Errorf("the model card lacks %q:\n%s", part, card)
 		}
 	}
 	if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints", "LATEST")); latest != "step-8" {
@@ -204,11 +209,11 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 	}
 	for _, want := range []string{
 		"4 layers, hidden 16, FFN 24, 2 heads (1 key-value), vocabulary 300",
-		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batches), seed 1",
+		"step, 8 steps of 32 tokens (2 x 16, 1 micro-batch), seed 1",
 		"memory     bf16, states split, gradients bf16: 14 bytes per trainable parameter, 2 per frozen one",
 		"device     host (plain Go)",
-		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, alpha 2 on wq wk wv wo gate up down",
-		"embedding true, head true, norms of old layers true",
+		"grow (mean, upper), merge, freeze, wrap (LoRA rank 2, scale 1 on wq wk wv wo gate up down",
+		"beside new layers and adapters the embedding, the head and the norms of frozen layers train on",
 		"AdamW, betas 0.9 and 0.95, epsilon 1e-08, gradient norm clipped to 1; attention crosses documents",
 		"step 3: saved step-3",
 		"step 3: grew from 2 to 4 layers (new: 2, 3)",
@@ -217,7 +222,9 @@ func TestPretrainPrintsPlainLines(t *testing.T) {
 		"per token (before growth, 64 tokens",
 		"step 8: wikitext perplexity",
 		"per word (end,",
-		"step 8: the end; the model is in " + filepath.Join(run, "final"),
+		"step 1/8: stage 1/2, loss ", "step 3/8: stage 1/2, loss ", "step 4/8: stage 2/2, loss ",
+		"step 8: the trained model is in " + filepath.Join(run, "final"), "step 8: the end",
+		"\nWhat happened\n", "\nSpeed\n", "\nMemory on the device, by class\n", "\nFiles\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)

@@ -53,7 +53,10 @@ func (f TraceFlags) open(d flags.DeviceFlag) (gpu.Device, *tracer, error) {
 	}
 	t := &tracer{TraceFlags: f, seen: map[int]int{}}
 	dev, err := d.Paced(func() (dev gpu.Device, err error) {
-		dev, t.trace, err = gpu.OpenTraced(d.Device)
+		choice, err := d.Choice()
+		if err == nil {
+			dev, t.trace, err = gpu.OpenTraced(choice)
+		}
 		return dev, err
 	})
 	return dev, t, err

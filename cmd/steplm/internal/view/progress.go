@@ -3,31 +3,62 @@ package view
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+	"unicode/utf8"
 )
 
-// plainEvery is how often a line is printed where there is no terminal.
-const plainEvery = 10 * time.Second
+const (
+	// plainEvery is how long a log may be silent.
+	plainEvery = 5 * time.Second
+	// redrawEvery is how often a terminal's line is drawn anew although nothing happened: its times go on.
+	redrawEvery = 500 * time.Millisecond
+	// drawAtMost is how soon after a drawing the next one may follow.
+	drawAtMost = 100 * time.Millisecond
+	// paceTime is how far back the pace of a job looks, by which what is left is estimated.
+	paceTime = 30 * time.Second
+)
 
-// Progress tells how far a command has got: a bar on a terminal, a line now and
-// then elsewhere, nothing at all on a nil writer. It is for one goroutine.
+// Progress tells how far a job has got: a line that changes on a terminal, a line now and then elsewhere, nothing
+// at all on a nil writer. It goes on telling while nothing happens.
 type Progress struct {
 	out         io.Writer
-	bar         *progressbar.ProgressBar
+	terminal    bool
+	columns     func() int
+	clock       func() time.Time
+	every       time.Duration // of plain lines
+	end         chan struct{}
 	label, unit string
-	note        string
+	items       []Item
 	total       int64 // 0: not known
-	first, done int64 // first: where a resumed job began
+	done        int64
 	began       bool
-	start, last time.Time
-	every       time.Duration
-	printed     bool
-	room        int // columns for the description; 0: any
+	start       time.Time
+	pace        pace
+	guess       time.Duration // of the whole, until there is a pace; 0: none
+	width       int           // columns that the line takes now; 0: it is not there
+	drawn       time.Time     // on a terminal
+	printed     bool          // elsewhere
+}
+
+// pace is how long a unit takes, by the recent past; sums fade with paceTime.
+type pace struct {
+	at             time.Time // of the last sample
+	done           int64     // by then
+	seconds, units float64
+}
+
+// add takes in that so much is done. What came too fast to be timed waits for the next.
+func (p *pace) add(now time.Time, done int64) {
+	took := now.Sub(p.at)
+	if done <= p.done || took < 50*time.Millisecond {
+		return
+	}
+	keep := math.Exp(-float64(took) / float64(paceTime))
+	p.seconds, p.units = keep*p.seconds+took.Seconds(), keep*p.units+float64(done-p.done)
+	p.at, p.done = now, done
 }
 
 // ProgressOutput is standard error, or nil where other programs read.
@@ -38,104 +69,227 @@ func ProgressOutput(json bool) io.Writer {
 	return os.Stderr
 }
 
-// NewProgress counts units up to total (0: not known) under a label. Without a
-// unit only the percentage is shown.
+// NewProgress counts units up to total (0: not known) under a label. Without a unit only the percentage is shown. The
+// job is on the screen until Done.
 func NewProgress(w io.Writer, label string, total int64, unit string) *Progress {
-	return NewProgressEvery(w, label, total, unit, plainEvery)
+	p := &Progress{out: w, terminal: Terminal(w), columns: func() int { return columnsOf(w) }, clock: time.Now,
+		every: plainEvery, label: label, unit: unit, total: total}
+	return p.show()
 }
 
-func NewProgressEvery(w io.Writer, label string, total int64, unit string, every time.Duration) *Progress {
-	now := time.Now()
-	p := &Progress{out: w, label: label, unit: unit, total: total, start: now, last: now, every: every}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		// Percentage, count and times take about 34 columns.
-		bar := 20
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
-			bar = max(4, min(bar, columns-100))
-			p.room = max(8, columns-34-bar)
-		}
-		options := []progressbar.Option{
-			progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(
-				p.fit(label)), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionSetWidth(
-				bar), progressbar.OptionClearOnFinish(),
-		}
-		if unit != "" {
-			options = append(options, progressbar.OptionShowCount())
-		}
-		if total == 0 {
-			total = -1
-		}
-		p.bar = progressbar.NewOptions64(total, options...)
+// show puts the job on the screen, and has it say now and then that it goes on.
+func (p *Progress) show() *Progress {
+	p.start = p.clock()
+	p.pace.at = p.start
+	if p.out == nil {
+		return p
 	}
+	screen.Lock()
+	defer screen.Unlock()
+	if before := shown(); before != nil {
+		before.erase()
+	}
+	screen.jobs = append(screen.jobs, p)
+	if screen.last.IsZero() {
+		screen.last = p.start
+	}
+	end := make(chan struct{})
+	p.end = end
+	wake := p.every
+	if p.terminal {
+		wake = redrawEvery
+	}
+	go func() {
+		t := time.NewTicker(max(wake, time.Millisecond))
+		defer t.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-t.C:
+				screen.Lock()
+				if shown() == p {
+					p.tell()
+				}
+				screen.Unlock()
+			}
+		}
+	}()
 	return p
 }
 
 // Describe sets what is said besides the count.
-func (p *Progress) Describe(note string) {
-	p.note = note
-	if p.bar != nil {
-		p.bar.Describe(p.fit(p.label + "  " + note))
+func (p *Progress) Describe(note string) { p.Say(Same("%s", note)) }
+
+// Say sets what is said besides the count, what matters most first.
+func (p *Progress) Say(items ...Item) {
+	if p.out == nil {
+		return
 	}
+	screen.Lock()
+	defer screen.Unlock()
+	p.items = items
 }
 
-// fit cuts a description to the terminal: a bar that wraps is drawn over and
-// over.
-func (p *Progress) fit(s string) string {
-	if runes := []rune(s); p.room > 0 && len(runes) > p.room {
-		return string(runes[:p.room])
-	}
-	return s
-}
-
-// Set says how much is done, in all.
+// Set says how much is done, in all. The first is where a job begins that goes on.
 func (p *Progress) Set(n int64) {
 	if p.out == nil {
 		return
 	}
-	if !p.began {
-		p.began, p.first = true, n
+	screen.Lock()
+	defer screen.Unlock()
+	if p.total > 0 {
+		n = min(n, p.total)
+	}
+	now := p.clock()
+	if p.began {
+		p.pace.add(now, n)
+	} else {
+		p.began, p.pace.at, p.pace.done = true, now, n
 	}
 	p.done = n
-	if p.total > 0 {
-		p.done = min(n, p.total)
+	if shown() == p && (!p.terminal || now.Sub(p.drawn) >= drawAtMost) {
+		p.tell()
 	}
-	if p.bar != nil {
-		p.bar.Set64(p.done)
-		return
-	}
-	if now := time.Now(); now.Sub(p.last) >= p.every {
-		p.last, p.printed = now, true
-		fmt.Fprintln(p.out, p.line(now))
-	}
+}
+
+// Rest says that since the last Set something else was done: that time tells nothing of the job's pace.
+func (p *Progress) Rest() {
+	screen.Lock()
+	defer screen.Unlock()
+	p.pace.at = p.clock()
+}
+
+// Total corrects how much there is.
+func (p *Progress) Total(n int64) {
+	screen.Lock()
+	defer screen.Unlock()
+	p.total = n
+}
+
+// Expect says about how long all of it may take, until its pace shows.
+func (p *Progress) Expect(d time.Duration) {
+	screen.Lock()
+	defer screen.Unlock()
+	p.guess = d
 }
 
 // At is how far it has got, in units.
 func (p *Progress) At() int64 { return p.done }
 
-// Clear takes a bar off the terminal, so that a line can be printed; the next
-// Set draws it again.
-func (p *Progress) Clear() {
-	if p.bar != nil {
-		p.bar.Clear()
+// Done takes the job off the screen; a short one leaves no line behind.
+func (p *Progress) Done() {
+	if p.end == nil {
+		return
+	}
+	screen.Lock()
+	defer screen.Unlock()
+	close(p.end)
+	p.end = nil
+	p.erase()
+	for i, x := range screen.jobs {
+		if x == p {
+			screen.jobs = append(screen.jobs[:i], screen.jobs[i+1:]...)
+			break
+		}
+	}
+	if p.printed {
+		printAbove(p.out, p.line(p.clock())+"\n")
 	}
 }
 
-// Done takes the bar away; a short job leaves no line behind.
-func (p *Progress) Done() {
-	switch {
-	case p.bar != nil:
-		p.bar.Clear()
-		p.bar.Exit()
-	case p.printed:
-		fmt.Fprintln(p.out, p.line(time.Now()))
+// tell draws the line, or prints one where that is due.
+func (p *Progress) tell() {
+	if p.terminal {
+		p.draw()
+		return
 	}
+	// A ticker's times are not exact.
+	if now := p.clock(); time.Since(screen.last) >= p.every-p.every/10 {
+		p.printed = true
+		printAbove(p.out, p.line(now)+"\n")
+	}
+}
+
+// draw replaces the terminal's last line.
+func (p *Progress) draw() {
+	if !p.terminal {
+		return
+	}
+	now := p.clock()
+	text := p.fit(now, p.columns()-1) // A line that reached the edge would go on in the next.
+	width := utf8.RuneCountInString(text)
+	io.WriteString(p.out, "\r"+text+strings.Repeat(" ", max(0, p.width-width)))
+	p.width, p.drawn = width, now
+}
+
+// erase clears the terminal's last line.
+func (p *Progress) erase() {
+	if p.terminal && p.width > 0 {
+		io.WriteString(p.out, "\r"+strings.Repeat(" ", p.width)+"\r")
+		p.width = 0
+	}
+}
+
+// left is Left for those who hold the screen.
+func (p *Progress) left(now time.Time) (time.Duration, bool) {
+	if p.total < 1 || p.pace.units == 0 {
+		return max(0, p.guess-now.Sub(p.start)), p.guess > 0
+	}
+	rest := float64(p.total-p.pace.done)*p.pace.seconds/p.pace.units - now.Sub(p.pace.at).Seconds()
+	return time.Duration(max(0, rest) * float64(time.Second)), true
+}
+
+// Left is how long the rest takes at the present pace; false where that is not known.
+func (p *Progress) Left() (time.Duration, bool) {
+	screen.Lock()
+	defer screen.Unlock()
+	return p.left(p.clock())
+}
+
+// clockItem is how long it will take, or has taken.
+func (p *Progress) clockItem(now time.Time) Item {
+	elapsed := Duration(now.Sub(p.start))
+	if p.total > 0 && p.done >= p.total {
+		return Item{"in " + elapsed, elapsed}
+	}
+	if left, ok := p.left(now); ok {
+		return Item{Duration(left) + " left", Duration(left)}
+	}
+	return Item{elapsed + " so far", elapsed}
+}
+
+// fit is the line on a terminal of so many columns.
+func (p *Progress) fit(now time.Time, columns int) string {
+	items := []Item{Same("%s", p.label), {}, {}, p.clockItem(now)}
+	switch share := fmt.Sprintf("%d%%", percent(p.done, p.total)); {
+	case p.total > 0 && p.unit == "":
+		items[1], items[2] = Item{bar(p.done, p.total), ""}, Same("%s", share)
+	case p.total > 0:
+		items[1], items[2] = Item{bar(p.done, p.total), ""}, Item{fmt.Sprintf("%d/%d %s", p.done, p.total, p.unit), share}
+	case p.began:
+		items[2] = Same("%d %s", p.done, p.unit)
+	}
+	items = append(items, p.items...)
+	gives := []int{1, 2, 3}
+	for i := len(items) - 1; i > 3; i-- {
+		gives = append(gives, i)
+	}
+	return fitItems(items, gives, columns)
+}
+
+// bar is how much of the whole is done.
+func bar(done, total int64) string {
+	const cells = 16
+	n := int(cells * done / total)
+	return "[" + strings.Repeat("=", n) + strings.Repeat(" ", cells-n) + "]"
 }
 
 // line is, say, "train: 120/400 steps (30 %), 1m20s left, loss 3.2".
 func (p *Progress) line(now time.Time) string {
 	var parts []string
 	switch {
+	case p.total == 0 && !p.began:
 	case p.unit == "":
 		parts = append(parts, fmt.Sprintf("%d %%", percent(p.done, p.total)))
 	case p.total == 0:
@@ -143,16 +297,11 @@ func (p *Progress) line(now time.Time) string {
 	default:
 		parts = append(parts, fmt.Sprintf("%d/%d %s (%d %%)", p.done, p.total, p.unit, percent(p.done, p.total)))
 	}
-	elapsed := now.Sub(p.start)
-	switch {
-	case p.total > 0 && p.done >= p.total:
-		parts = append(parts, "in "+elapsed.Round(time.Second).String())
-	case p.total > 0 && p.done > p.first:
-		left := time.Duration(float64(elapsed) * float64(p.total-p.done) / float64(p.done-p.first))
-		parts = append(parts, left.Round(time.Second).String()+" left")
-	}
-	if p.note != "" {
-		parts = append(parts, p.note)
+	parts = append(parts, p.clockItem(now).Long)
+	for _, x := range p.items {
+		if x.Long != "" {
+			parts = append(parts, x.Long)
+		}
 	}
 	return p.label + ": " + strings.Join(parts, ", ")
 }

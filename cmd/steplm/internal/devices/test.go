@@ -1,0 +1,25 @@
+package devices
+
+import (
+	"encoding/json"
+	"os"
+
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/gpu"
+)
+
+// devicesTestCmd is what a self-test in a process of its own runs: flags.TestDevice.
+type devicesTestCmd struct{ flags.DeviceFlag }
+
+func (c *devicesTestCmd) Run() error {
+	d, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	note, err := gpu.SelfTest(d)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(flags.Tested{Note: note})
+}

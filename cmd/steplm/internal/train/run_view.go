@@ -1,0 +1,234 @@
+package train
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/gpu"
+	"steplm/stage"
+	"steplm/stage/eval"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
+)
+
+// lineEvery is how long standard output may go without a line of losses where nobody watches a bar.
+const lineEvery = 5 * time.Second
+
+// runView shows a run while it goes on and keeps what the summary needs.
+type runView struct {
+	json    bool
+	dir     string // the run's folder
+	recipe  recipe.Recipe
+	res     *result
+	bar     *view.Progress // of the training; nil: it is over, or not yet begun
+	part    *view.Progress // what the run does besides: it compiles, evaluates, writes the model
+	doing   string
+	lines   bool      // losses are printed in lines, too
+	printed time.Time // when the last such line was
+}
+
+func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
+	watched := view.Terminal(os.Stdout) && view.Terminal(os.Stderr)
+	return &runView{json: json, dir: dir, recipe: r, res: res, lines: !watched}
+}
+
+func (v *runView) report() stage.Report {
+	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Compiling: v.compiling,
+		Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
+}
+
+// begin shows that training begins, after so many steps.
+func (v *runView) begin(steps int) {
+	if v.bar == nil {
+		v.bar = view.NewProgress(view.ProgressOutput(v.json), "train", int64(v.recipe.Steps()), "steps")
+	}
+	v.bar.Set(int64(steps))
+}
+
+func (v *runView) step(m record.Metrics) {
+	first := v.res.step(m)
+	if v.json {
+		v.encode(m)
+		return
+	}
+	v.endPart()
+	if v.bar == nil {
+		v.begin(m.Step - 1)
+	}
+	stages := len(v.recipe.Stages)
+	v.bar.Say(view.Item{Long: fmt.Sprintf("stage %d/%d", m.Stage, stages), Short: fmt.Sprintf("%d/%d", m.Stage, stages)},
+		view.Same("loss %.3f", m.Loss), view.Item{Long: view.Rate(m.TokensPerSecond) + " tokens/s",
+			Short: view.Rate(m.TokensPerSecond) + "/s"}, view.Item{Long: gpu.Bytes(total(m.Bytes))})
+	next, _ := v.recipe.StageOf(m.Step)
+	v.bar.Set(int64(m.Step))
+	v.lossLine(m, first || next+1 != m.Stage || m.Step == v.recipe.Steps())
+	if m.Step == v.recipe.Steps() { // before what the end prints
+		v.close()
+		v.do("save and write the model", 0, "")
+	}
+}
+
+// lossLine prints a step where it is due: the first and the last of each stage always.
+func (v *runView) lossLine(m record.Metrics, always bool) {
+	seconds := float64(v.recipe.TokensPerStep()) / m.TokensPerSecond
+	due := time.Since(v.printed)+time.Duration(seconds*float64(time.Second)) > lineEvery // The next may be too late.
+	if !v.lines || !(always || due) {
+		return
+	}
+	v.printed = time.Now()
+	rest := ""
+	if left, ok := v.bar.Left(); ok && m.Step < v.recipe.Steps() {
+		rest = ", " + view.Duration(left) + " left"
+	}
+	v.print("step %d/%d: stage %d/%d, loss %.3f, %s tokens/s%s", m.Step, v.recipe.Steps(), m.Stage,
+		len(v.recipe.Stages), m.Loss, view.Rate(m.TokensPerSecond), rest)
+}
+
+func total(m map[string]int64) (n int64) {
+	for _, b := range m {
+		n += b
+	}
+	return n
+}
+
+// do shows that the run does something besides training.
+func (v *runView) do(what string, total int64, unit string) {
+	if v.part != nil && v.doing == what {
+		return
+	}
+	v.endPart()
+	v.part, v.doing = view.NewProgress(view.ProgressOutput(v.json), what, total, unit), what
+}
+
+// endPart ends that.
+func (v *runView) endPart() {
+	if v.part != nil {
+		v.part.Done()
+		v.part = nil
+		if v.bar != nil {
+			v.bar.Rest() // What is left is told of training alone.
+		}
+	}
+}
+
+func (v *runView) evaluating(set string, tokens, total int64) {
+	v.do("evaluate "+set, total, "tokens")
+	v.part.Total(total)
+	v.part.Set(tokens)
+}
+
+func (v *runView) compiling(i, n int, kernel string) {
+	if i == n {
+		v.endPart()
+		return
+	}
+	v.do("compile", int64(n), "kernels")
+	v.part.Describe(kernel)
+	v.part.Set(int64(i))
+}
+
+// step keeps what a summary of the stages needs, and reports whether it is a stage's first step here.
+func (r *result) step(m record.Metrics) (first bool) {
+	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
+		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
+	}
+	r.measure(m.Stage, m.Peaks, false)
+	i := m.Stage - 1
+	r.steps[i]++
+	r.seconds[i] += float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+	return r.steps[i] == 1
+}
+
+func (v *runView) exported(dir string) {
+	if !v.json {
+		v.endPart()
+		v.print("step %d: the trained model is in %s", v.recipe.Steps(), filepath.Join(v.dir, dir))
+	}
+}
+
+// close ends what is shown.
+func (v *runView) close() {
+	v.endPart()
+	if v.bar != nil {
+		v.bar.Done()
+		v.bar = nil
+	}
+}
+
+// encode prints an event as the run's metrics have it.
+func (v *runView) encode(e record.Event) {
+	if b, err := record.Encode(e); err == nil {
+		os.Stdout.Write(b)
+	}
+}
+
+// print prints a line, unless the output is JSON.
+func (v *runView) print(format string, args ...any) {
+	if !v.json {
+		view.Print(os.Stdout, fmt.Sprintf(format, args...)+"\n")
+	}
+}
+
+func (v *runView) event(e record.Event) {
+	at := e.Moment()
+	v.res.events = append(v.res.events, e)
+	v.res.measure(at.Stage, at.Peaks, isTransition(e))
+	if v.json {
+		v.encode(e)
+		return
+	}
+	v.endPart()
+	switch e := e.(type) {
+	case record.Growth:
+		v.print("step %d: grew from %d to %d layers (new: %s); %s parameters train, %s are frozen; peak %s",
+			e.Step, e.From, e.To, places(e.New), view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
+		if e.Note != "" {
+			v.print("         note: %s", e.Note)
+		}
+	case record.Transition:
+		v.print("step %d: stage %d begins; %s parameters train, %s are frozen; peak %s",
+			e.Step, e.Stage, view.Count(e.Trainable), view.Count(e.Frozen), gpu.Bytes(e.PeakBytes))
+	case record.Evaluation:
+		var r eval.Result
+		if err := e.Result.Into(&r); err != nil {
+			v.print("step %d: %s: %v", e.Step, e.Set, err)
+			return
+		}
+		v.print("step %d: %s perplexity %.3f per %s (%s, %s, %s)", e.Step, e.Set, r.Perplexity(), r.Protocol.Unit,
+			e.When, view.Plural(r.Tokens(), "token", "tokens"), duration(e.Seconds))
+	case record.Checkpoint:
+		v.print("step %d: saved %s (%s)", e.Step, e.Checkpoint, duration(e.Seconds))
+	case record.Resume:
+		v.print("step %d: resumed from %s", e.Step, e.Checkpoint)
+		v.begin(e.Step)
+	case record.End:
+		v.print("step %d: the end", e.Step)
+	}
+}
+
+// isTransition reports whether an event's peaks are a transition's.
+func isTransition(e record.Event) bool {
+	switch e.(type) {
+	case record.Growth, record.Transition:
+		return true
+	}
+	return false
+}
+
+func duration(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+}
+
+// places prints positions counted from 1, as layers 2 and 4.
+func places(list []int) string {
+	var s []string
+	for _, i := range list {
+		s = append(s, fmt.Sprint(i+1))
+	}
+	return strings.Join(s, ", ")
+}

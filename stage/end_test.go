@@ -1,0 +1,55 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/stage/record"
+)
+
+// The trained model is written before it is measured: a stop in that evaluation loses nothing, and the run goes on to
+// the same end.
+func TestStopInFinalEvaluation(t *testing.T) {
+	s := newStory(t)
+	want, _ := straight(t, s, gpu.NewHost())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.Hook = func(p string) {
+		if p == "export" {
+			cancel()
+		}
+	}
+	err := s.run(ctx, gpu.NewHost())
+	final := filepath.Join(s.Dir, record.FinalDir)
+	if !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), final) {
+		t.Fatalf("error %v, want that it stopped and that the model is in %s", err, final)
+	}
+	if _, err := os.Stat(filepath.Join(final, "exported.json")); err != nil {
+		t.Fatal(err)
+	}
+	s.Hook = nil
+	if err := s.run(t.Context(), gpu.NewHost()); err != nil {
+		t.Fatal(err)
+	}
+	checkTold(t, s, want)
+}
+
+// An evaluation says of how many tokens it scores, as far as that is known.
+func TestWholeOfAnEvaluation(t *testing.T) {
+	for _, c := range []struct {
+		n     int64
+		share float64
+		most  int64
+		want  int64
+	}{{0, 0, 0, 0}, {0, 0, 500, 500}, {100, 0.5, 0, 200}, {100, 0.5, 150, 150}, {100, 1, 500, 100},
+		{100, 0.9, 100, 100}} {
+		if got := tokensIn(c.n, c.share, c.most); got != c.want {
+			t.Errorf("%d tokens, a share of %g, at most %d: %d, want %d", c.n, c.share, c.most, got, c.want)
+		}
+	}
+}
