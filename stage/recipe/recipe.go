@@ -39,6 +39,7 @@ type Recipe struct {
 	TrainNorms     bool `json:"train_norms"`
 
 	Stages []Stage `json:"stages"`
+	Guard  *Guard  `json:"guard,omitempty"` // against spikes; nil: none
 	Data   Data    `json:"data"`
 	// Earlier are the hashes that it had before it was made longer, which its checkpoints may name.
 	Earlier []string `json:"earlier,omitempty"`
@@ -140,6 +141,11 @@ func (r Recipe) Validate() error {
 	}
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
 		return err
+	}
+	if r.Guard != nil {
+		if err := r.Guard.Validate(); err != nil {
+			return err
+		}
 	}
 	if err := r.Optimizer.Fits(r.Model); err != nil {
 		return err

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
@@ -22,7 +22,7 @@ type evalPplCmd struct {
 	Unigram         string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
 	Context         int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
 	Stride          int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
-	BatchSize       int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	BatchSize       int    `default:"8" placeholder:"N" range:"1..1e9" help:"Windows at once. Default: ${default}."`
 	Mask            string `enum:",none,documents" default:"" placeholder:"MASK" help:"Whether attention crosses the documents of a window (none) or stays inside each (documents). Default: as the run trained, else none."`
 	Positions       string `enum:",continue,restart" default:"" placeholder:"FROM" help:"Whether positions count from the window's first token (continue) or each document's (restart). Default: as the run trained, else continue."`
 	MaxTokens       int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
@@ -120,13 +120,13 @@ func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
 func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
 	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
-	start := time.Now()
+	start := clock.Now()
 	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
 	o.Progress = func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		rate := view.Rate(float64(tokens) / time.Since(start).Seconds())
+		rate := view.Rate(float64(tokens) / clock.Since(start).Seconds())
 		p.Say(view.Item{Long: rate + " tokens/s", Short: rate + "/s"}, view.Item{Long: view.Count(tokens) + " tokens"})
 		p.Set(int64(share * shareUnits))
 	}

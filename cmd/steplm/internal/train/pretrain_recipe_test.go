@@ -85,10 +85,11 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 func TestPretrainIgnoresWeights(t *testing.T) {
 	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
 	dir := clitest.RandomModel(t, 300)
-	args := []string{"pretrain", "--model", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--out", run, "--steps", "4",
-		"--seq-len", "8", "--batch-size", "1", "--rank", "2", "--device", "host"}
+	args := []string{"pretrain", "--model", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--out", run, "--steps",
+		"4", "--seq-len", "8", "--batch-size", "1", "--rank", "2", "--device", "host"}
 	_, stderr, code := clitest.Call(t, "", args...)
-	if code != 0 || !strings.Contains(stderr, "steplm: warning: the weights in "+dir+" (model.safetensors) are ignored") {
+	want := "steplm: warning: the weights in " + dir + " (model.safetensors) are ignored"
+	if code != 0 || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	_, stderr, code = clitest.Call(t, "", append([]string{"pretrain", "--resume", run}, "--device", "host")...)
