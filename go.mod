@@ -15,6 +15,7 @@ require (
 	github.com/rajveermalviya/go-webgpu/wgpu v0.17.1
 	github.com/rogpeppe/go-internal v1.16.0
 	golang.org/x/term v0.46.0
+	gonum.org/v1/gonum v0.15.0
 	pgregory.net/rapid v1.3.0
 )
 

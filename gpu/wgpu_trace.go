@@ -99,7 +99,7 @@ func (d *wdevice) calibrate() (by string, err error) {
 	if err := d.enter(); err != nil {
 		return "", err
 	}
-	defer d.turn.give()
+	defer d.turn.Give()
 	const waits = "each dispatch in a submission of its own that is waited for, by the system's clock: handing " +
 		"over and waiting are in its time"
 	if d.stamps == nil {

@@ -11,6 +11,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/wgsl"
 )
@@ -44,6 +45,9 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 		t.batches.fetch(ctx, t.acts) // while the device works
 	}
 	loss, norm, err := t.result(s)
+	if err == nil {
+		err = t.watch(loss, norm, true)
+	}
 	if err != nil {
 		return record.Metrics{}, err
 	}
@@ -69,6 +73,9 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 		return s, advice.With(
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	}
+	if err := t.skip(ctx); err != nil {
+		return s, err
 	}
 	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
 		return s, err
@@ -175,6 +182,9 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 		return loss, norm, nil
 	}
 	t.opt.Undo()
+	if err := t.watch(loss, norm, false); err != nil && t.Recipe.Guard.OnSpike == recipe.RollbackOnSpike {
+		return 0, 0, err
+	}
 	updated := "nothing was updated"
 	if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		updated = "what was updated before that is thrown away"

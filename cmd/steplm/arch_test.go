@@ -15,7 +15,10 @@ import (
 var mayImport = map[string][]string{
 	"clock":          {},
 	"disk":           {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
-	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/..."},
+	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/...", "steplm/gpu/memory"},
+	"gpu/memory":     {},
+	"gpu/selftest":   {"steplm/gpu"},
+	"gpu/replay":     {"steplm/gpu"},
 	"gpu/gputest":    {"steplm/gpu"},
 	"wgsl":           {"steplm/gpu", "steplm/wgsl/ref", "steplm/wgsl/matmul", "steplm/wgsl/attention"},
 	"wgsl/matmul":    {"steplm/gpu", "steplm/wgsl/ref", "steplm/wgsl/internal/kernel"},
@@ -48,13 +51,14 @@ var mayImport = map[string][]string{
 	"stage": {
 		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
-		"steplm/wgsl", "steplm/gpu",
+		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
 	},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export",
 		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
+		"steplm/gpu/memory",
 	},
 	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
 	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},

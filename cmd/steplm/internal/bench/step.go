@@ -14,6 +14,7 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/gpu/replay"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/stage"
@@ -195,7 +196,7 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 }
 
 // begin allocates the stage and prepares what there is to time.
-func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) (err error) {
+func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Replay) (err error) {
 	d := &handed{Device: dev}
 	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1),
 		x.stage); err != nil {
@@ -317,7 +318,7 @@ func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*
 // product meanwhile, in GFLOP/s; 0 on the host, which is nothing to judge.
 func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, steps int, quiet bool) (peak float64,
 	err error) {
-	rp := gpu.NewReplay(dev)
+	rp := replay.NewReplay(dev)
 	defer rp.Free()
 	defer func() {
 		for _, x := range group {

@@ -37,14 +37,16 @@ type PretrainCmd struct {
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
 	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
-	Steps     int   `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
-	Tokens    int64 `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
-	BatchSize int   `default:"${batch_size}" help:"Sequences per micro-batch."`
-	GradAccum int   `default:"${grad_accum}" help:"Micro-batches per optimizer step."`
+	Steps     int     `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
+	Tokens    int64   `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
+	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds."`
+	BatchSize int     `default:"${batch_size}" help:"Sequences per micro-batch."`
+	GradAccum int     `default:"${grad_accum}" help:"Micro-batches per optimizer step."`
 
 	DataFlags          `group:"Data"`
 	flags.StorageFlags `group:"Memory"`
 	OptimizerFlags     `group:"Optimizer"`
+	GuardFlags         `group:"Spikes"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 

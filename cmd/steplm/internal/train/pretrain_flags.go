@@ -4,14 +4,14 @@ import "steplm/cmd/steplm/internal/flags"
 
 // OptimizerFlags say how gradients become updates. What is left out is as the optimizer was published.
 type OptimizerFlags struct {
-	LR          []float64 `placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo and apollo-mini 0.01, muon 0.02."`
+	LR          []float64 `placeholder:"X" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo, apollo-mini, fira and galore 0.01, muon 0.02."`
 	WeightDecay []float64 `default:"${weight_decay}" help:"Decoupled weight decay, likewise; never on norms."`
 	flags.OptimizerFlags
 	Beta1       *float64 `name:"beta1" placeholder:"B" help:"Adam's first beta. Default: the optimizer's published one, of AdamW 0.9."`
 	Beta2       *float64 `name:"beta2" placeholder:"B" help:"Adam's second beta. Default: the published one, of AdamW 0.95."`
 	Eps         *float64 `placeholder:"E" help:"Adam's epsilon. Default: the published one, of AdamW 1e-8."`
 	Momentum    *float64 `placeholder:"B" help:"Momentum of muon's linears or of scale's head. Default: the published one, 0.95 or 0.9."`
-	UpdateScale *float64 `placeholder:"X" help:"What scales apollo's updates, by its root. Default: 1, of apollo-mini 128."`
+	UpdateScale *float64 `placeholder:"X" help:"What scales updates: of galore and fira, by default 0.25; its root those of apollo, 1, and apollo-mini, 128."`
 	NormRate    *float64 `placeholder:"X" help:"Factor on the learning rate of scale's norms. Default: 20."`
 	AdamRate    *float64 `placeholder:"X" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
 	ClipNorm    float64  `default:"${clip_norm}" help:"Global gradient norm to clip to; 0: no clipping."`
@@ -32,4 +32,13 @@ type ReLoRAFlags struct {
 	MergeEvery  *int    `placeholder:"R" help:"Steps between merges. Default: a quarter of the run."`
 	MergeKeep   float64 `default:"${merge_keep}" placeholder:"SHARE" help:"Share of the adapters' moments that a merge keeps. Default: ${default}."`
 	MergeKeepBy string  `default:"${merge_keep_by}" enum:"magnitude,each_magnitude,random" help:"Which: ${enum}; magnitude is the first moment's, each_magnitude each one's, as ReLoRA's program has it. Default: ${default}."`
+}
+
+// GuardFlags say what becomes of a spike.
+type GuardFlags struct {
+	OnSpike      string  `placeholder:"WHAT" help:"When a step's loss or gradient norm is far above the median of those before: stop, or rollback to the last checkpoint and leave the step's batches out. Default: nothing."`
+	SpikeLoss    float64 `default:"${spike_loss}" placeholder:"X" help:"Multiple of the median that makes a loss a spike. Default: ${default}."`
+	SpikeNorm    float64 `default:"${spike_norm}" placeholder:"X" help:"Likewise of the gradient norm. Default: ${default}."`
+	SpikeWindow  int     `default:"${spike_window}" placeholder:"N" help:"Steps of the median, of the same stage. Default: ${default}."`
+	MaxRollbacks int     `default:"${max_rollbacks}" placeholder:"N" help:"Most rollbacks of a run; one more stops it. Default: ${default}."`
 }

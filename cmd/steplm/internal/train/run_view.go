@@ -206,6 +206,14 @@ func (v *runView) event(e record.Event) {
 	case record.Resume:
 		v.print("step %d: resumed from %s", e.Step, e.Checkpoint)
 		v.begin(e.Step)
+	case record.Rollback:
+		from := "the beginning"
+		if e.Checkpoint != "" {
+			from = e.Checkpoint
+		}
+		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
+			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
+		v.begin(e.Step)
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}
