@@ -11,7 +11,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/gpu"
-"steplm/gpu/selftest"
+	"steplm/gpu/selftest"
 	"steplm/model"
 )
 
