@@ -3,8 +3,8 @@ package gpu
 import (
 	"fmt"
 	"sync/atomic"
-	"time"
 
+	"steplm/clock"
 	"steplm/gpu/internal/turn"
 )
 
@@ -149,10 +149,10 @@ func (h *host) run(c Call) error {
 		}
 		a.words, a.specs = append(a.words, w[t.at:][:t.Words()]), append(a.specs, t.Spec)
 	}
-	start := time.Now()
+	start := clock.Now()
 	c.Kernel.Host(a)
 	a.store(c.Kernel.Access)
-	took := time.Since(start)
+	took := clock.Since(start)
 	if h.trace.active() {
 		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took,
 			Pass: h.label, Work: c.Work, Groups: c.Groups})

@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 
+	"steplm/clock"
 	"steplm/gpu/internal/native"
 )
 
@@ -138,14 +138,14 @@ func (d *wdevice) handOver() error {
 	if d.encoder == nil {
 		return nil
 	}
-	start := time.Now()
+	start := clock.Now()
 	if err := d.flush(nil); err != nil || !d.pace.shared() {
 		return err
 	}
 	if err := d.sync(); err != nil {
 		return err
 	}
-	d.pace.rest(time.Since(start))
+	d.pace.rest(clock.Since(start))
 	return nil
 }
 
@@ -206,7 +206,7 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	if d.encoder == nil {
 		return nil
 	}
-	timed, start := d.timed, time.Now()
+	timed, start := d.timed, clock.Now()
 	if err := d.send(tail); err != nil || len(timed) == 0 {
 		return err
 	}

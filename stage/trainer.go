@@ -30,12 +30,13 @@ type Trainer struct {
 	schedule optim.Schedule
 	batches  *prefetch
 
-	Model *model.Model
-	acts  *model.Activations
-	opt   optim.Optimizer
-	hash  string // of the recipe, which checkpoints name
-	stage int
-	step  int // optimizer steps done
+	Model   *model.Model
+	acts    *model.Activations
+	opt     optim.Optimizer
+	hash    string // of the recipe, which checkpoints name
+	stage   int
+	step    int     // optimizer steps done
+	watched watched // of the guard, if there is one
 }
 
 // peaksOf reads the peaks since resetPeaks.
@@ -177,6 +178,7 @@ func (t *Trainer) Advance() (record.Transition, error) {
 		return record.Transition{}, failed(err)
 	}
 	t.stage++
+	t.watched.Losses, t.watched.Norms = nil, nil // a growth's loss is no spike
 	if err := t.allocateState(); err != nil {
 		return record.Transition{}, failed(err)
 	}

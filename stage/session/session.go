@@ -117,7 +117,8 @@ func (s Spec) complete() error {
 	}{
 		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
 			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
-		{[]advice.Option{optionSteps, optionTokens}, s.Schedule.Steps != 0 || s.Schedule.Tokens != 0},
+		{[]advice.Option{optionSteps, optionTokens, advice.FLOPs},
+			s.Schedule.Steps != 0 || s.Schedule.Tokens != 0 || s.Schedule.FLOPs != 0},
 	} {
 		if !need.there {
 			missing.Options = append(missing.Options, need.any)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
@@ -154,7 +155,7 @@ type handed struct {
 
 func (d *handed) Read(t gpu.Tensor, at int, words []uint32) error {
 	if d.at.IsZero() {
-		d.at = time.Now()
+		d.at = clock.Now()
 	}
 	return d.Device.Read(t, at, words)
 }
@@ -203,7 +204,7 @@ func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Repla
 	}
 	x.step = &timed{once: func() (spent, error) {
 		d.at = time.Time{}
-		start, read := time.Now(), stopwatch()
+		start, read := clock.Now(), stopwatch()
 		_, err := x.trainer.Step(ctx)
 		x.handing = append(x.handing, d.at.Sub(start).Seconds())
 		return read(), err
