@@ -31,6 +31,8 @@ type Session struct {
 	// Resumed: the run goes on in its folder.
 	Resumed bool
 
+	documents data.Tokenizer // Tokenizer, as it is for documents
+
 	read   *reading
 	input  recipe.Data // what read and Tokenizer are
 	loader *data.Loader
@@ -51,6 +53,15 @@ func (s *Session) text() export.Text {
 	return text
 }
 
+// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken for
+// ordinary text. What a token cache holds is not among it.
+func (s *Session) SpecialNames() int64 {
+	if d, ok := s.documents.(*tokenizer.Documents); ok {
+		return d.Names()
+	}
+	return 0
+}
+
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
 func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, error) {
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
@@ -68,14 +79,19 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if s.Tokenizer, err = tokenizer.Load(s.Spec.Data.Tokenizer); err != nil {
 		return nil, err
 	}
-	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
+	saved := s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile))
+	if s.Resumed && !saved { // its version knew of nothing else
+		s.Spec.Data.ParseSpecial = true
+	}
+	s.documents = s.Spec.Data.Documents(s.Tokenizer)
+	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.documents, ui); err != nil {
 		return nil, err
 	}
 	if text := s.Spec.Model.ignoredWeights(); text != "" && !s.Resumed {
 		ui.Warn(text)
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
+	if saved {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()
@@ -84,7 +100,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	r := s.Recipe
-	s.loader, err = data.NewMixture(s.read.sources, s.Tokenizer, data.Options{
+	s.loader, err = data.NewMixture(s.read.sources, s.documents, data.Options{
 		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true,
 		Workers: s.Spec.Data.Threads(),
 	})

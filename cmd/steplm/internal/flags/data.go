@@ -31,6 +31,8 @@ type SourceFlags struct {
 type TokenFlags struct {
 	Cache   string `placeholder:"DIR" help:"Where token caches are. Default: steplm/tokens in the user's cache directory."`
 	Workers int    `placeholder:"N" help:"Threads that tokenize. Default: one for each core."`
+	// Without it, whoever writes a document could end it in the middle, or speak for the user.
+	ParseSpecial bool `help:"Take the names of special tokens written out in documents, such as <|endoftext|>, for these tokens; by default they are ordinary text."`
 }
 
 // DescribeDropped says what became of rows.
@@ -46,6 +48,12 @@ func DescribeDropped(rows, documents int64, d data.Dropped, badFiles int) string
 		text += fmt.Sprintf("; %d files skipped", badFiles)
 	}
 	return text
+}
+
+// DescribeNames says what became of the names of special tokens in documents.
+func DescribeNames(names int64) string {
+	return fmt.Sprintf("the name of a special token stands in documents %s times: ordinary text, since nobody knows who "+
+		"wrote it (--parse-special takes it for the token)", view.Count(names))
 }
 
 // DescribeRows says what became of the rows that a run read.
