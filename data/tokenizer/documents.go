@@ -7,23 +7,35 @@ import (
 	"sync/atomic"
 )
 
-// Documents is a tokenizer for documents of which nobody knows who wrote them: the names of special tokens in their
-// texts, such as <|endoftext|>, are ordinary text, so that no document can end itself or speak for the user.
+// DocumentOptions say how documents become ids.
+type DocumentOptions struct {
+	Begin bool // each begins with BeginOfText, which there must be
+	// ParseSpecial: the names of special tokens in their texts, such as <|endoftext|>, are these tokens. Otherwise they
+	// are ordinary text, so that no document, of which nobody knows who wrote it, can end itself or speak for the user.
+	ParseSpecial bool
+}
+
+// Documents is a tokenizer for documents. What stands after each is not its concern.
 type Documents struct {
 	*Tokenizer
-	names atomic.Int64
+	options DocumentOptions
+	names   atomic.Int64
 }
 
 // NewDocuments is t for documents.
-func NewDocuments(t *Tokenizer) *Documents { return &Documents{Tokenizer: t} }
+func NewDocuments(t *Tokenizer, o DocumentOptions) *Documents { return &Documents{Tokenizer: t, options: o} }
 
-// Encode is the Tokenizer's AppendDocument.
-func (d *Documents) Encode(text string) ([]uint32, error) {
-	return d.AppendEncode(capacity(text, 0), text)
-}
+// Encode returns the ids of a document.
+func (d *Documents) Encode(text string) ([]uint32, error) { return d.AppendEncode(capacity(text, 1), text) }
 
 // AppendEncode appends what Encode returns to ids.
 func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {
+	if id, ok := d.BeginOfText(); ok && d.options.Begin {
+		ids = append(ids, id)
+	}
+	if d.options.ParseSpecial {
+		return d.Tokenizer.AppendEncode(ids, text)
+	}
 	ids, names, err := d.AppendDocument(ids, text)
 	if names > 0 {
 		d.names.Add(int64(names))
@@ -31,14 +43,24 @@ func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {
 	return ids, err
 }
 
-// Names is how often the name of a special token stood in the texts so far.
+// Begins reports whether each document begins with BeginOfText.
+func (d *Documents) Begins() bool { return d.options.Begin }
+
+// Names is how often the name of a special token stood in the texts so far, and was ordinary text.
 func (d *Documents) Names() int64 { return d.names.Load() }
 
-// Hash is another than the Tokenizer's, if there are special tokens: the ids of a text may be others.
+// Hash is the Tokenizer's where the ids of every text are its own, and another where they may be others.
 func (d *Documents) Hash() string {
-	if !slices.ContainsFunc(d.def.added, func(a addedToken) bool { return a.Special }) {
+	what := ""
+	if !d.options.ParseSpecial && slices.ContainsFunc(d.def.added, func(a addedToken) bool { return a.Special }) {
+		what += ": the names of special tokens are text"
+	}
+	if d.options.Begin {
+		what += ": documents have a beginning"
+	}
+	if what == "" {
 		return d.hash
 	}
-	sum := sha256.Sum256([]byte(d.hash + ": the names of special tokens are text"))
+	sum := sha256.Sum256([]byte(d.hash + what))
 	return hex.EncodeToString(sum[:])
 }

@@ -12,7 +12,6 @@ import (
 
 	"steplm/data"
 	"steplm/data/cache"
-	"steplm/data/tokenizer"
 	"steplm/stage/eval"
 )
 
@@ -89,14 +88,6 @@ func (d Data) Check() error {
 		return badOption("workers", d.Workers, "it must be 1 or more")
 	}
 	return checkSources(d.Shards, d.Stream, d.Train...)
-}
-
-// Documents is a tokenizer for the documents of d.
-func (d Data) Documents(t *tokenizer.Tokenizer) data.Tokenizer {
-	if d.ParseSpecial {
-		return t
-	}
-	return tokenizer.NewDocuments(t)
 }
 
 // read opens what Train names, with its caches. The seed is that of the order.

@@ -74,13 +74,17 @@ func readSaved(content []byte) (Spec, error) {
 	}
 	var says struct {
 		Data struct {
-			ParseSpecial *bool `json:"parse_special"`
+			ParseSpecial   *bool   `json:"parse_special"`
+			DocumentTokens *string `json:"document_tokens"`
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(content, &says); err != nil {
 		return s, err
 	}
 	s.Data.ParseSpecial = says.Data.ParseSpecial == nil || *says.Data.ParseSpecial
+	if says.Data.DocumentTokens == nil {
+		s.Data.DocumentTokens = DocumentTokensEOS
+	}
 	return s, nil
 }
 

@@ -31,7 +31,7 @@ type Session struct {
 	// Resumed: the run goes on in its folder.
 	Resumed bool
 
-	documents data.Tokenizer // Tokenizer, as it is for documents
+	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
 	read   *reading
 	input  recipe.Data // what read and Tokenizer are
@@ -43,12 +43,17 @@ type Session struct {
 // final is how a run's trained model is written.
 var final export.Format = export.HuggingFace{}
 
-// text is what the run trains with on the side of text. What ends a document also begins the next.
+// text is what the run trains with on the side of text. Where the tokenizer has no beginning of its own, what ends a
+// document also begins the next.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
 	if id, ok := s.Tokenizer.EndOfText(); ok {
 		n := int(id)
 		text.BOS, text.EOS = &n, &n
+	}
+	if id, ok := s.Tokenizer.BeginOfText(); ok {
+		n := int(id)
+		text.BOS = &n
 	}
 	return text
 }
@@ -56,10 +61,7 @@ func (s *Session) text() export.Text {
 // SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken for
 // ordinary text. What a token cache holds is not among it.
 func (s *Session) SpecialNames() int64 {
-	if d, ok := s.documents.(*tokenizer.Documents); ok {
-		return d.Names()
-	}
-	return 0
+	return s.documents.Names()
 }
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
@@ -81,9 +83,11 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	}
 	saved := s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile))
 	if s.Resumed && !saved { // its version knew of nothing else
-		s.Spec.Data.ParseSpecial = true
+		s.Spec.Data.ParseSpecial, s.Spec.Data.DocumentTokens = true, DocumentTokensEOS
 	}
-	s.documents = s.Spec.Data.Documents(s.Tokenizer)
+	if s.documents, err = s.Spec.Data.Documents(s.Tokenizer); err != nil {
+		return nil, err
+	}
 	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.documents, ui); err != nil {
 		return nil, err
 	}

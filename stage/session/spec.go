@@ -52,7 +52,9 @@ type Data struct {
 	Cache      string   `json:"cache,omitempty" resume:"free"` // of tokens; "": the user's
 	// ParseSpecial: names of special tokens in documents are those tokens. Runs of a version that did not say it are.
 	ParseSpecial bool `json:"parse_special"`
-	Workers      int  `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
+	// DocumentTokens are those around each document, by the name of a DocumentKind; of an earlier version's run, eos.
+	DocumentTokens string `json:"document_tokens"`
+	Workers        int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
 }
 
 // Method is how the model trains, and what follows from growth and LoRA.
@@ -148,7 +150,7 @@ type Output struct {
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
 func Default() Spec {
 	return Spec{
-		Data: Data{TextColumn: "text"},
+		Data: Data{TextColumn: "text", DocumentTokens: DocumentTokensAuto},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,

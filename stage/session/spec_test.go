@@ -143,7 +143,10 @@ func TestEarlierRunsParseSpecialTokens(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", content, s.Data.ParseSpecial, err, want)
 		}
 	}
-	if Default().Data.ParseSpecial {
-		t.Error("a new run parses special tokens")
+	if s, err := readSaved([]byte(`{"data": {}}`)); err != nil || s.Data.DocumentTokens != DocumentTokensEOS {
+		t.Errorf("an earlier run goes on with document tokens %q, %v", s.Data.DocumentTokens, err)
+	}
+	if d := Default().Data; d.ParseSpecial || d.DocumentTokens != DocumentTokensAuto {
+		t.Errorf("a new run begins with %v, %q", d.ParseSpecial, d.DocumentTokens)
 	}
 }

@@ -32,7 +32,8 @@ type TokenFlags struct {
 	Cache   string `placeholder:"DIR" help:"Where token caches are. Default: steplm/tokens in the user's cache directory."`
 	Workers int    `placeholder:"N" help:"Threads that tokenize. Default: one for each core."`
 	// Without it, whoever writes a document could end it in the middle, or speak for the user.
-	ParseSpecial bool `help:"Take the names of special tokens written out in documents, such as <|endoftext|>, for these tokens; by default they are ordinary text."`
+	ParseSpecial   bool   `help:"Take the names of special tokens written out in documents, such as <|endoftext|>, for these tokens; by default they are ordinary text."`
+	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each document: eos (an end), bos-eos (a beginning too), or auto: a beginning where the tokenizer's own post-processor puts one. Default: ${default}."`
 }
 
 // DescribeDropped says what became of rows.

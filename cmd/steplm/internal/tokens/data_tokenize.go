@@ -48,7 +48,10 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tok := spec.Data.Documents(loaded)
+	tok, err := spec.Data.Documents(loaded)
+	if err != nil {
+		return flags.AsUsage(err)
+	}
 	at, err := session.Locate(ctx, c.Path, c.Shards, false, flags.SessionUI(c.JSON))
 	if err != nil {
 		return flags.AsUsage(err)
@@ -72,10 +75,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	i := done.Info
-	names := int64(0)
-	if d, ok := tok.(*tokenizer.Documents); ok {
-		names = d.Names()
-	}
+	names := tok.Names()
 	if c.JSON {
 		return view.JSON(struct {
 			Dir       string  `json:"dir"`
