@@ -23,10 +23,14 @@ type Documents struct {
 }
 
 // NewDocuments is t for documents.
-func NewDocuments(t *Tokenizer, o DocumentOptions) *Documents { return &Documents{Tokenizer: t, options: o} }
+func NewDocuments(t *Tokenizer, o DocumentOptions) *Documents {
+	return &Documents{Tokenizer: t, options: o}
+}
 
 // Encode returns the ids of a document.
-func (d *Documents) Encode(text string) ([]uint32, error) { return d.AppendEncode(capacity(text, 1), text) }
+func (d *Documents) Encode(text string) ([]uint32, error) {
+	return d.AppendEncode(capacity(text, 1), text)
+}
 
 // AppendEncode appends what Encode returns to ids.
 func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {

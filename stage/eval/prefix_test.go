@@ -66,8 +66,8 @@ func TestWikiTextPrefixGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(ids) != doc.Tokens || !slices.Equal(ids[:len(doc.First)], doc.First) {
-				t.Errorf("%s, page %d: %d ids that begin with %v, want %d with %v", name, i, len(ids), ids[:len(doc.First)],
-					doc.Tokens, doc.First)
+				t.Errorf("%s, page %d: %d ids that begin with %v, want %d with %v", name, i, len(ids),
+					ids[:len(doc.First)], doc.Tokens, doc.First)
 			}
 			var windows [][2]int // of context and of what is scored
 			err = rolling(ids, begins.id, golden.MaxLength, func(inputs, targets []uint32, skip int) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // The tokens around each document of the training data. Between documents there must be one, or else a model could not
-// tell where one ends; so none of these leaves out the end.
+// tell where one ends.
 const (
 	DocumentTokensAuto   = "auto"    // a beginning where the tokenizer's own post-processor puts one, and an end
 	DocumentTokensEOS    = "eos"     // an end
@@ -28,8 +28,8 @@ func (d Data) Documents(t *tokenizer.Tokenizer) (*tokenizer.Documents, error) {
 	case DocumentTokensEOS:
 	case DocumentTokensBOSEOS:
 		if !begins {
-			return nil, badOption("document_tokens", d.DocumentTokens, "the post-processor of %s puts no token first, so that "+
-				"there is nothing to begin a document with", d.Tokenizer)
+			return nil, badOption("document_tokens", d.DocumentTokens, "the post-processor of %s puts no token first, "+
+				"so that there is nothing to begin a document with", d.Tokenizer)
 		}
 		o.Begin = true
 	default:

@@ -58,8 +58,8 @@ func (s *Session) text() export.Text {
 	return text
 }
 
-// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken for
-// ordinary text. What a token cache holds is not among it.
+// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken
+// for ordinary text. What a token cache holds is not among it.
 func (s *Session) SpecialNames() int64 {
 	return s.documents.Names()
 }

@@ -53,8 +53,8 @@ func DescribeDropped(rows, documents int64, d data.Dropped, badFiles int) string
 
 // DescribeNames says what became of the names of special tokens in documents.
 func DescribeNames(names int64) string {
-	return fmt.Sprintf("the name of a special token stands in documents %s times: ordinary text, since nobody knows who "+
-		"wrote it (--parse-special takes it for the token)", view.Count(names))
+	return fmt.Sprintf("the name of a special token stands in documents %s times: ordinary text, since nobody knows "+
+		"who wrote it (--parse-special takes it for the token)", view.Count(names))
 }
 
 // DescribeRows says what became of the rows that a run read.
