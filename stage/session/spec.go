@@ -103,7 +103,7 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as the optimizer was published
+	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: the published one
 	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
 	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
 	DecayShare float64   `json:"decay_share"`                      // of a wsd course
