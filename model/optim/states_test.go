@@ -114,7 +114,7 @@ func lastLoss(t *testing.T, d gpu.Device, c Config, peak float64, s model.Storag
 	sum := 0.0
 	for step := range stateSteps {
 		b := words.batch()
-		if err := a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order); err != nil {
+		if err := a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order); err != nil {
 			t.Fatal(err)
 		}
 		lr := peak * schedule.At(step)

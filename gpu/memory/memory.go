@@ -1,8 +1,10 @@
-package gpu
+// Package memory is what the system says about memory: what is free for this process, what it has taken, and
+// whether memory that was never touched counts. A device that computes on the CPU takes it from there, and the
+// ledger of package gpu cannot see it.
+package memory
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,10 +95,10 @@ func readInt(path string) (int64, bool) {
 	return n, err == nil
 }
 
-// untouchedIsFree says whether memory that was allocated and never touched counts
+// UntouchedIsFree says whether memory that was allocated and never touched counts
 // for nothing: on Linux, unless it commits strictly or limits a process's addresses
 // (ulimit -v). Windows counts it.
-var untouchedIsFree = sync.OnceValue(func() bool { return untouchedFree("/proc") })
+var UntouchedIsFree = sync.OnceValue(func() bool { return untouchedFree("/proc") })
 
 func untouchedFree(proc string) bool {
 	const strict = 2
@@ -112,47 +114,4 @@ func untouchedFree(proc string) bool {
 		}
 	}
 	return false
-}
-
-// CheckFits compares a plan, which must count what is on the device already, with
-// the memory there is, before the rest is allocated; the error says by how much it
-// does not fit. Only devices that compute on the CPU need it: they grant any size
-// and the process is killed later. Others fail when a buffer is made.
-func CheckFits(d Device, plan *Ledger) error {
-	if !d.Limits().CPU {
-		return nil
-	}
-	free, ok := Available()
-	if !ok {
-		return nil
-	}
-	return checkFits(d, plan, free)
-}
-
-func checkFits(d Device, plan *Ledger, free int64) error {
-	need := plan.PeakOn(d.Limits()) - d.Ledger().TotalOn(d.Limits())
-	over := need + ProcessOverhead - free
-	if need <= 0 || over <= 0 {
-		return nil
-	}
-	return fmt.Errorf("the model does not fit: it needs %s more on %s, and %s for the process itself, which is %s "+
-		"above the %s that are free (%s); choose a smaller model, batch or sequence, or more stages",
-		Bytes(need), d.Name(), Bytes(ProcessOverhead), Bytes(over), Bytes(free), plan)
-}
-
-// bigTensor is what is worth asking the system about before it is allocated.
-const bigTensor = 64 << 20
-
-// checkRoom refuses one tensor that is larger than the memory there is, where
-// it would be the machine's. CheckFits compares whole plans; this is the net
-// below it.
-func checkRoom(s Spec, l *Ledger) error {
-	if s.Bytes() < bigTensor {
-		return nil
-	}
-	if free, ok := Available(); ok && s.Bytes() > free {
-		return fmt.Errorf("allocate %s (%s): %s of memory are free; allocated now: %s", s.Name, Bytes(s.Bytes()),
-			Bytes(free), l)
-	}
-	return nil
 }

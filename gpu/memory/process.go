@@ -1,4 +1,4 @@
-package gpu
+package memory
 
 import (
 	"fmt"
@@ -52,4 +52,18 @@ func resetProcessPeak(proc string) error {
 		return fmt.Errorf("this system cannot reset the peak of a process's memory: %w", err)
 	}
 	return nil
+}
+
+// ProcessNow is the memory that this process has resident, in bytes. ok is false where
+// the system does not say (not Linux).
+func ProcessNow() (bytes int64, ok bool) { return processNow("/proc/self") }
+
+func processNow(proc string) (int64, bool) {
+	b, _ := os.ReadFile(filepath.Join(proc, "statm"))
+	f := strings.Fields(string(b)) // pages: size, resident, ...
+	if len(f) < 2 {
+		return 0, false
+	}
+	pages, err := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err == nil
 }

@@ -1,14 +1,18 @@
-package gpu
+// Package selftest asks a device for what kernels need of it: loops, workgroup memory, floating point with infinities
+// and NaN, copies while it works. Drivers are wrong in each, and a run that trusts one trains on noise.
+package selftest
 
 import (
 	"fmt"
 	"math"
+
+	"steplm/gpu"
 )
 
 // SelfTest runs small kernels on a device, well below a second, and returns a
 // warning (empty if none) for a fault that this program works around, or an
 // error if results cannot be trusted.
-func SelfTest(d Device) (warning string, err error) {
+func SelfTest(d gpu.Device) (warning string, err error) {
 	s := selfTest{d: d}
 	defer s.free()
 	for _, check := range []struct {
@@ -23,9 +27,9 @@ func SelfTest(d Device) (warning string, err error) {
 }
 
 type selfTest struct {
-	d       Device
+	d       gpu.Device
 	warning string
-	made    []Tensor
+	made    []gpu.Tensor
 }
 
 func (s *selfTest) free() {
@@ -34,8 +38,8 @@ func (s *selfTest) free() {
 	}
 }
 
-func (s *selfTest) tensor(words []uint32) (Tensor, error) {
-	t, err := s.d.New(Spec{Name: "selftest", Class: Scratch, DType: U32, Shape: []int{len(words)}})
+func (s *selfTest) tensor(words []uint32) (gpu.Tensor, error) {
+	t, err := s.d.New(gpu.Spec{Name: "selftest", Class: gpu.Scratch, DType: gpu.U32, Shape: []int{len(words)}})
 	if err == nil {
 		s.made = append(s.made, t)
 		err = s.d.Write(t, 0, words)
@@ -44,12 +48,12 @@ func (s *selfTest) tensor(words []uint32) (Tensor, error) {
 }
 
 // run computes out from words, if any, with one kernel.
-func (s *selfTest) run(k *Kernel, groups int, params []uint32, words []uint32, outputs int) ([]uint32, error) {
+func (s *selfTest) run(k *gpu.Kernel, groups int, params []uint32, words []uint32, outputs int) ([]uint32, error) {
 	out, err := s.tensor(make([]uint32, outputs))
 	if err != nil {
 		return nil, err
 	}
-	tensors := []Tensor{out}
+	tensors := []gpu.Tensor{out}
 	if words != nil {
 		in, err := s.tensor(words)
 		if err != nil {
@@ -58,7 +62,7 @@ func (s *selfTest) run(k *Kernel, groups int, params []uint32, words []uint32, o
 		tensors = append(tensors, in)
 	}
 	p := s.d.Begin("selftest")
-	p.Run(Call{Kernel: k, Groups: [3]int{groups, 1, 1}, Params: params, Tensors: tensors})
+	p.Run(gpu.Call{Kernel: k, Groups: [3]int{groups, 1, 1}, Params: params, Tensors: tensors})
 	if err := p.End(); err != nil {
 		return nil, err
 	}
@@ -91,8 +95,8 @@ func (s *selfTest) loops() error {
 	return nil
 }
 
-var loopKernel = Kernel{
-	Name: "selftest_loop", Workgroup: [3]int{64, 1, 1}, Access: []Access{Write},
+var loopKernel = gpu.Kernel{
+	Name: "selftest_loop", Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{gpu.Write},
 	Source: `struct Params { origin: vec3<u32>, steps: u32 }
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;
 @group(0) @binding(1) var<uniform> params: Params;
@@ -104,7 +108,7 @@ fn selftest_loop(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 	out[i] = sum;
 }
 `,
-	Host: func(a Args) {
+	Host: func(a gpu.Args) {
 		for i := range a.U(0) {
 			sum := uint32(0)
 			for k := range a.Int(0) {
@@ -137,8 +141,8 @@ func (s *selfTest) sums() error {
 	return nil
 }
 
-var sumKernel = Kernel{
-	Name: "selftest_sum", Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4, Access: []Access{Write, Read},
+var sumKernel = gpu.Kernel{
+	Name: "selftest_sum", Workgroup: [3]int{64, 1, 1}, Shared: 64 * 4, Access: []gpu.Access{gpu.Write, gpu.Read},
 	Source: `struct Params { origin: vec3<u32> }
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<u32>;
@@ -156,7 +160,7 @@ fn selftest_sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
 	if (local.x == 0u) { out[g] = tile[0]; }
 }
 `,
-	Host: func(a Args) {
+	Host: func(a gpu.Args) {
 		clear(a.U(0))
 		for i, v := range a.U(1) {
 			a.U(0)[i/64] += v
@@ -175,11 +179,11 @@ func (s *selfTest) floats() error {
 		a, b, c     float32
 		want, other uint32 // either will do
 	}{
-		{2, 3, 4, Param(10), Param(10)},
-		{-0.5, 8, 1, Param(-3), Param(-3)},
-		{4097, 4097, -16785408, Param(1), Param(0)}, // rounded once, or twice
-		{1e30, 1e30, 1, Param(inf), Param(inf)},
-		{inf, -1, 5, Param(-inf), Param(-inf)},
+		{2, 3, 4, gpu.Param(10), gpu.Param(10)},
+		{-0.5, 8, 1, gpu.Param(-3), gpu.Param(-3)},
+		{4097, 4097, -16785408, gpu.Param(1), gpu.Param(0)}, // rounded once, or twice
+		{1e30, 1e30, 1, gpu.Param(inf), gpu.Param(inf)},
+		{inf, -1, 5, gpu.Param(-inf), gpu.Param(-inf)},
 		{inf, 1, -inf, canonicalNaN, canonicalNaN},
 		{inf, 0, 1, canonicalNaN, canonicalNaN},
 		{nan, 1, 2, canonicalNaN, canonicalNaN},
@@ -189,7 +193,7 @@ func (s *selfTest) floats() error {
 	words := make([]uint32, 0, 3*n)
 	for i := range n {
 		c := cases[i%len(cases)]
-		words = append(words, Param(c.a), Param(c.b), Param(c.c))
+		words = append(words, gpu.Param(c.a), gpu.Param(c.b), gpu.Param(c.c))
 	}
 	got, err := s.run(&fmaKernel, n/64, nil, words, n)
 	if err != nil {
@@ -203,8 +207,8 @@ func (s *selfTest) floats() error {
 	return nil
 }
 
-var fmaKernel = Kernel{
-	Name: "selftest_fma", Workgroup: [3]int{64, 1, 1}, Access: []Access{Write, Read},
+var fmaKernel = gpu.Kernel{
+	Name: "selftest_fma", Workgroup: [3]int{64, 1, 1}, Access: []gpu.Access{gpu.Write, gpu.Read},
 	Source: `struct Params { origin: vec3<u32> }
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -217,14 +221,14 @@ fn selftest_fma(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
 	out[i] = bits;
 }
 `,
-	Host: func(a Args) {
+	Host: func(a gpu.Args) {
 		x := a.F(1)
 		for i := range a.U(0) {
 			f := float32(math.FMA(float64(x[3*i]), float64(x[3*i+1]), float64(x[3*i+2])))
 			if f != f {
 				a.U(0)[i] = canonicalNaN
 			} else {
-				a.U(0)[i] = Param(f)
+				a.U(0)[i] = gpu.Param(f)
 			}
 		}
 	},
@@ -236,14 +240,15 @@ func (s *selfTest) copies() error {
 	if err != nil {
 		return err
 	}
-	words := make([]uint32, stagingBytes/4+12345)
+	words := make([]uint32, gpu.StagingBytes/4+12345)
 	for i := range words {
 		words[i] = uint32(i) * 2654435761
 	}
-	var moved Tensor
+	var moved gpu.Tensor
 	for range 4 {
 		p := s.d.Begin("selftest")
-		p.Run(Call{Kernel: &loopKernel, Groups: [3]int{4, 1, 1}, Params: []uint32{30000}, Tensors: []Tensor{busy}})
+		p.Run(gpu.Call{Kernel: &loopKernel, Groups: [3]int{4, 1, 1}, Params: []uint32{30000},
+			Tensors: []gpu.Tensor{busy}})
 		if err := p.End(); err != nil {
 			return err
 		}
@@ -265,3 +270,6 @@ func (s *selfTest) copies() error {
 	}
 	return nil
 }
+
+// Kernels are what SelfTest runs.
+func Kernels() []*gpu.Kernel { return []*gpu.Kernel{&loopKernel, &sumKernel, &fmaKernel} }

@@ -1,4 +1,6 @@
-package gpu
+// Package native is what the wgpu binding lacks or does in a way that Go does not allow: waiting for a buffer to be
+// mapped, errors as they come, one dispatch in one call of C, and an end in one line where the library aborts.
+package native
 
 /*
 #include <stdint.h>
@@ -102,9 +104,9 @@ import (
 func deviceHandle(d *wgpu.Device) C.uintptr_t { return *(*C.uintptr_t)(unsafe.Pointer(d)) }
 func bufferHandle(b *wgpu.Buffer) C.uintptr_t { return (*[2]C.uintptr_t)(unsafe.Pointer(b))[1] }
 
-// dispatch records one dispatch: the pipeline, unless nil, and the group at offset,
+// Dispatch records one dispatch: the pipeline, unless nil, and the group at offset,
 // in one call of C instead of the binding's three.
-func dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.BindGroup, offset int, n [3]int) {
+func Dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.BindGroup, offset int, n [3]int) {
 	var pipeline C.uintptr_t
 	if p != nil {
 		pipeline = *(*C.uintptr_t)(unsafe.Pointer(p))
@@ -113,25 +115,26 @@ func dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.Bi
 		C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
 }
 
-// giveBack returns freed memory of the native library to the system.
-func giveBack() { C.give_back() }
+// GiveBack returns freed memory of the native library to the system.
+func GiveBack() { C.give_back() }
 
 var trapOnce sync.Once
 
-// trapAbort turns an abort inside the native library into one line.
-func trapAbort() { trapOnce.Do(func() { C.trap_abort() }) }
+// TrapAbort turns an abort inside the native library into one line.
+func TrapAbort() { trapOnce.Do(func() { C.trap_abort() }) }
 
-// watch is what a device's callbacks have said: the status of a map request,
+// Watch is what a device's callbacks have said: the status of a map request,
 // and the first error that no error scope caught.
-type watch struct{ c *C.watch }
+type Watch struct{ c *C.watch }
 
-func watchDevice(d *wgpu.Device) watch { return watch{C.watch_device(deviceHandle(d))} }
+// WatchDevice begins to listen to a device.
+func WatchDevice(d *wgpu.Device) Watch { return Watch{C.watch_device(deviceHandle(d))} }
 
-// free gives the memory back; no callback may come any more.
-func (w watch) free() { C.free(unsafe.Pointer(w.c)) }
+// Free gives the memory back; no callback may come any more.
+func (w Watch) Free() { C.free(unsafe.Pointer(w.c)) }
 
-// take returns the first error since the last take.
-func (w watch) take() error {
+// Take returns the first error since the last Take.
+func (w Watch) Take() error {
 	if C.has_error(w.c) == 0 {
 		return nil
 	}
@@ -140,10 +143,10 @@ func (w watch) take() error {
 	return err
 }
 
-// mapRead waits until the first size bytes of a MapRead buffer are mapped.
+// MapRead waits until the first size bytes of a MapRead buffer are mapped.
 // Poll(true) would give up after five seconds and call it success. After an
 // error the request may still be pending: the device must not be used again.
-func (w watch) mapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Duration) error {
+func (w Watch) MapRead(d *wgpu.Device, b *wgpu.Buffer, size int, limit time.Duration) error {
 	C.map_begin(w.c, bufferHandle(b), C.size_t(size))
 	start := time.Now()
 	for pause := time.Duration(0); C.map_status(w.c) == -1; {

@@ -1,4 +1,5 @@
-package gpu
+// Package turn lets one caller at a time use a device, and finds the goroutine that would wait for itself.
+package turn
 
 import (
 	"bytes"
@@ -8,10 +9,10 @@ import (
 	"sync/atomic"
 )
 
-// turn lets one caller at a time use a device. A pass keeps its turn from Begin
+// Turn lets one caller at a time use a device. A pass keeps its turn from Begin
 // to End, so whoever asks for another one in the same goroutine meanwhile would
 // wait for ever: that is found and refused. Other goroutines wait.
-type turn struct {
+type Turn struct {
 	mu   sync.Mutex
 	pass atomic.Pointer[holder]
 }
@@ -19,8 +20,8 @@ type turn struct {
 // holder is the open pass and the goroutine that began it.
 type holder struct{ label, goroutine string }
 
-// take waits for the turn; give ends it.
-func (t *turn) take() error {
+// Take waits for the turn; Give ends it.
+func (t *Turn) Take() error {
 	if t.mu.TryLock() {
 		return nil
 	}
@@ -31,18 +32,20 @@ func (t *turn) take() error {
 	return nil
 }
 
-func (t *turn) give() { t.mu.Unlock() }
+// Give ends what Take began.
+func (t *Turn) Give() { t.mu.Unlock() }
 
-// takePass is take for a pass, until givePass.
-func (t *turn) takePass(label string) error {
-	err := t.take()
+// TakePass is Take for a pass, until GivePass.
+func (t *Turn) TakePass(label string) error {
+	err := t.Take()
 	if err == nil {
 		t.pass.Store(&holder{label, goroutine()})
 	}
 	return err
 }
 
-func (t *turn) givePass() {
+// GivePass ends what TakePass began.
+func (t *Turn) GivePass() {
 	t.pass.Store(nil)
 	t.mu.Unlock()
 }

@@ -2,67 +2,12 @@ package gpu
 
 import (
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"steplm/gpu/memory"
 )
-
-func TestProcessPeakIsRead(t *testing.T) {
-	dir := t.TempDir()
-	if n, ok := processPeak(dir); ok {
-		t.Errorf("a peak of %d bytes without a file", n)
-	}
-	for text, want := range map[string]int64{
-		"Name:\tsteplm\nVmPeak:\t  9999 kB\nVmHWM:\t   123 kB\nVmRSS:\t    45 kB\n": 123 << 10,
-		"VmPeak:\t  9999 kB\n": -1,
-		"VmHWM:\t many kB\n":   -1,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, "status"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if n, ok := processPeak(dir); ok != (want >= 0) || ok && n != want {
-			t.Errorf("%q: %d, %v; want %d", text, n, ok, want)
-		}
-	}
-}
-
-func TestProcessPeakIsReset(t *testing.T) {
-	dir := t.TempDir()
-	if err := resetProcessPeak(dir); err == nil || !strings.Contains(err.Error(), "cannot reset the peak") {
-		t.Errorf("without clear_refs: %v", err)
-	}
-	if left, _ := os.ReadDir(dir); len(left) > 0 {
-		t.Errorf("the failed reset left %s", left[0].Name())
-	}
-	if err := ResetProcessPeak(); err != nil {
-		t.Skip(err)
-	}
-	const size = 64 << 20
-	before, ok := ProcessPeak()
-	if !ok {
-		t.Fatal("the peak can be reset and not read")
-	}
-	b := make([]byte, size)
-	for i := 0; i < size; i += 4096 {
-		b[i] = 1
-	}
-	high, _ := ProcessPeak()
-	if high < before+size*9/10 {
-		t.Errorf("peak %s after %s were touched, %s before", Bytes(high), Bytes(size), Bytes(before))
-	}
-	b = nil
-	debug.FreeOSMemory()
-	if n, _ := ProcessPeak(); n < high-1<<20 { // the kernel counts in batches
-		t.Errorf("the peak fell from %s to %s by itself", Bytes(high), Bytes(n))
-	}
-	if err := ResetProcessPeak(); err != nil {
-		t.Fatal(err)
-	}
-	if n, _ := ProcessPeak(); n > high-size/2 {
-		t.Errorf("peak %s after the reset, %s before", Bytes(n), Bytes(high))
-	}
-}
 
 // On a CPU adapter the process takes what the ledger says and a constant: tensors
 // of all sizes, touched, written and read; every second one freed and the room
@@ -83,16 +28,16 @@ func TestTheProcessTakesWhatTheLedgerSays(t *testing.T) {
 	}
 	chunk := make([]uint32, 2<<20)
 	debug.FreeOSMemory()
-	if err := ResetProcessPeak(); err != nil {
+	if err := memory.ResetProcessPeak(); err != nil {
 		t.Skip(err)
 	}
-	start, _ := ProcessPeak()
+	start, _ := memory.ProcessPeak()
 	start -= d.Ledger().TotalOn(d.Limits())
 	d.Ledger().ResetPeak()
 	check := func(when string) {
 		t.Helper()
 		counted(t, d, one) // wait
-		n, _ := ProcessPeak()
+		n, _ := memory.ProcessPeak()
 		peak := d.Ledger().PeakOn(d.Limits())
 		t.Logf("%s: %s besides a ledger of %s", when, Bytes(n-peak-start), Bytes(peak))
 		if n > start+int64(float64(peak)*most)+slack {
@@ -213,38 +158,5 @@ func TestNewWaitsForFreedTensors(t *testing.T) {
 	counter(t, d, 4)
 	if d.submissions != before {
 		t.Error("New waited though the device was idle")
-	}
-}
-
-// Where addresses are few, tensors must not take 32 MiB of them each.
-func TestUntouchedIsFree(t *testing.T) {
-	limits := func(v string) string {
-		return "Limit                     Soft Limit           Hard Limit           Units     \nMax address space " +
-			"        " + v + " bytes     \n"
-	}
-	for _, c := range []struct {
-		overcommit, limits string
-		want               bool
-	}{
-		{"0\n", limits("unlimited            unlimited           "), true},
-		{"1\n", limits("unlimited            unlimited           "), true},
-		{"2\n", limits("unlimited            unlimited           "), false},
-		{"0\n", limits("12288000000          unlimited           "), false},
-		{"0\n", "", false},
-		{"", limits("unlimited            unlimited           "), false},
-	} {
-		proc := t.TempDir()
-		for file, text := range map[string]string{"sys/vm/overcommit_memory": c.overcommit, "self/limits": c.limits} {
-			path := filepath.Join(proc, file)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := untouchedFree(proc); got != c.want {
-			t.Errorf("overcommit %q, limits %q: %t, want %t", c.overcommit, c.limits, got, c.want)
-		}
 	}
 }

@@ -1,24 +1,29 @@
-package gpu
+// Package replay times single calls of a training step on a device, without the model that they came from.
+package replay
 
-import "fmt"
+import (
+	"fmt"
+
+	"steplm/gpu"
+)
 
 // Replay runs calls that a dry device recorded on tensors of its own, so that they can
 // be timed by themselves. Calls share tensors of one shape. Only kernels for which
 // any floats will do, such as products and attention, can be replayed.
 type Replay struct {
-	dev     Device
-	tensors map[string][]Tensor
+	dev     gpu.Device
+	tensors map[string][]gpu.Tensor
 }
 
 // NewReplay makes one that has no tensors yet.
-func NewReplay(d Device) *Replay { return &Replay{dev: d, tensors: map[string][]Tensor{}} }
+func NewReplay(d gpu.Device) *Replay { return &Replay{dev: d, tensors: map[string][]gpu.Tensor{}} }
 
 // Call is the same call on the replay's tensors, none of them bound twice.
-func (r *Replay) Call(c Call) (Call, error) {
+func (r *Replay) Call(c gpu.Call) (gpu.Call, error) {
 	taken := map[string]int{}
-	own := make([]Tensor, len(c.Tensors))
+	own := make([]gpu.Tensor, len(c.Tensors))
 	for i, t := range c.Tensors {
-		if t.DType != F32 && t.DType != BF16 {
+		if t.DType != gpu.F32 && t.DType != gpu.BF16 {
 			return c, fmt.Errorf("replay kernel %s: tensor %s is %s, only floats can be made up", c.Kernel.Name, t.Name,
 				t.DType)
 		}
@@ -40,8 +45,8 @@ func (r *Replay) Call(c Call) (Call, error) {
 
 // new makes a tensor of values from -0.5 to 0.5, none of them denormal, which some
 // devices take longer over.
-func (r *Replay) new(s Spec, seed uint64) (Tensor, error) {
-	s.Name, s.Class = "replay."+s.Name, Scratch
+func (r *Replay) new(s gpu.Spec, seed uint64) (gpu.Tensor, error) {
+	s.Name, s.Class = "replay."+s.Name, gpu.Scratch
 	t, err := r.dev.New(s)
 	if err != nil {
 		return t, err
@@ -51,7 +56,7 @@ func (r *Replay) new(s Spec, seed uint64) (Tensor, error) {
 		seed = seed*6364136223846793005 + 1442695040888963407
 		values[i] = float32(seed>>40)/(1<<24) - 0.5
 	}
-	if err := WriteF32(r.dev, t, values); err != nil {
+	if err := gpu.WriteF32(r.dev, t, values); err != nil {
 		r.dev.Free(t)
 		return t, err
 	}

@@ -1,20 +1,23 @@
-package gpu
+package selftest
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
 )
 
 // liar is a device whose nth read is wrong in one bit, or fails.
 type liar struct {
-	Device
+	gpu.Device
 	nth  int
 	fail error
 }
 
-func (l *liar) Read(t Tensor, at int, words []uint32) error {
+func (l *liar) Read(t gpu.Tensor, at int, words []uint32) error {
 	err := l.Device.Read(t, at, words)
 	l.nth--
 	if l.nth == 0 {
@@ -29,7 +32,7 @@ func (l *liar) Read(t Tensor, at int, words []uint32) error {
 func TestSelfTestFindsFaults(t *testing.T) {
 	for i, what := range []string{"loops", "workgroup memory", "floating point", "copies under load"} {
 		for _, fail := range []error{nil, errors.New("the bus is gone")} {
-			d := NewHost()
+			d := gpu.NewHost()
 			want := "computes wrongly"
 			if fail != nil {
 				want = fail.Error()
@@ -48,8 +51,16 @@ func TestSelfTestFindsFaults(t *testing.T) {
 func TestSelfTestWarnsOfCutLoops(t *testing.T) {
 	whole := loopKernel.Host
 	defer func() { loopKernel.Host = whole }()
-	loopKernel.Host = func(a Args) { whole(Args{params: []uint32{min(a.params[0], 65535)}, words: a.words}) }
-	if w, err := SelfTest(NewHost()); err != nil || !strings.Contains(w, "65,535") {
+	loopKernel.Host = func(a gpu.Args) {
+		for i := range a.U(0) {
+			sum := uint32(0)
+			for k := range min(a.Int(0), 65535) {
+				sum += uint32(i + k)
+			}
+			a.U(0)[i] = sum
+		}
+	}
+	if w, err := SelfTest(gpu.NewHost()); err != nil || !strings.Contains(w, "65,535") {
 		t.Errorf("warning %q, error %v", w, err)
 	}
 }
@@ -58,7 +69,7 @@ func TestSelfTestWarnsOfCutLoops(t *testing.T) {
 func TestSelfTestChecksNaN(t *testing.T) {
 	whole := fmaKernel.Host
 	defer func() { fmaKernel.Host = whole }()
-	fmaKernel.Host = func(a Args) {
+	fmaKernel.Host = func(a gpu.Args) {
 		whole(a)
 		for i, w := range a.U(0) {
 			if w == canonicalNaN {
@@ -66,7 +77,18 @@ func TestSelfTestChecksNaN(t *testing.T) {
 			}
 		}
 	}
-	if _, err := SelfTest(NewHost()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%#x", canonicalNaN)) {
+	_, err := SelfTest(gpu.NewHost())
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%#x", canonicalNaN)) {
 		t.Errorf("NaN that vanishes: %v", err)
 	}
+}
+
+func TestSelfTest(t *testing.T) {
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		w, err := SelfTest(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %q", d.Name(), w)
+	})
 }
