@@ -120,6 +120,16 @@ func SingularBasis(p *gpu.Pass, basis, g, stats gpu.Tensor, room []gpu.Tensor, f
 		Work:   kernel.Traffic(12, l*a)})
 }
 
+// SingularFLOPs is the operations of SingularBasis, a multiply-add counting 2: of its products, its
+// Gram-Schmidt and, if every pair is turned, its Jacobi.
+func SingularFLOPs(rank, m, n int) float64 {
+	l, a, b := float64(singularRows(rank, m, n)), float64(min(m, n)), float64(max(m, n))
+	products := (2*singularPowers + 1) * 2 * l * a * b
+	schmidt := (singularPowers + 1) * 2 * l * l / 2 * 6 * a
+	turns := jacobiSweeps * l * l / 2 * (12*b + 6*a)
+	return products + schmidt + turns
+}
+
 // orthonormal makes the rows of x orthogonal, twice, for once leaves what rounding left, and
 // of length 1. Rows of zeros become random ones.
 func orthonormal(p *gpu.Pass, x gpu.Tensor, draw Draw) {

@@ -31,20 +31,3 @@ func sides(w gpu.Spec) (short, long float64) {
 	r, c := float64(w.Rows()), float64(w.Cols())
 	return min(r, c), max(r, c)
 }
-
-// FLOPs of Muon are five iterations on a hidden matrix, each A = X X^T, A A and (b A + c A A) X.
-func (c Muon) FLOPs(p model.ParamSpec) float64 {
-	if p.Role != model.RoleLinear {
-		return 0
-	}
-	short, long := sides(p.Weight)
-	return 5 * (4*short*short*long + 2*short*short*short)
-}
-
-// FLOPs of APOLLO are one projection of a hidden matrix's gradient onto so many rows.
-func (c Apollo) FLOPs(p model.ParamSpec) float64 {
-	if p.Role != model.RoleLinear {
-		return 0
-	}
-	return 2 * float64(c.Rank) * float64(p.Weight.Rows()) * float64(p.Weight.Cols())
-}
