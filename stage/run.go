@@ -317,7 +317,9 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64, share float64) { r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens)) }
+			o.Progress = func(n int64, share float64) {
+				r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens))
+			}
 			r.Report.Evaluating(task.Name(), 0, 0)
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
@@ -338,7 +340,8 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at most.
+// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at
+// most of them.
 func tokensIn(n int64, share float64, most int64) int64 {
 	if share <= 0 {
 		return most

@@ -48,6 +48,9 @@ func Compare(o recipe.Options, limit int64) (Comparison, error) {
 	c := Comparison{Limit: limit, Model: o.Model, SeqLen: o.Batch.SeqLen}
 	for _, m := range recipe.Methods {
 		for _, optimizer := range optim.Names() {
+			if m.Optimizer != "" && m.Optimizer != optimizer {
+				continue
+			}
 			w := Within{Method: m.Name, Optimizer: optimizer}
 			if err := w.fit(o, limit); err != nil {
 				w = Within{Method: m.Name, Optimizer: optimizer, Refused: err.Error()}

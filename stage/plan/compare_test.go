@@ -31,7 +31,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(recipe.Methods) * len(optim.Kinds); len(c.Rows) != want {
+	if want := (len(recipe.Methods)-1)*len(optim.Kinds) + 1; len(c.Rows) != want {
 		t.Errorf("%d rows, want %d", len(c.Rows), want)
 	}
 	splits, batches := map[string][]int{}, map[string]int{}

@@ -102,6 +102,10 @@ func (o Options) Resolved() (Options, error) {
 		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock,
 			RecomputeAuto)
 	}
+	var err error
+	if o.Batch.Documents, err = o.Batch.Documents.Resolved(); err != nil {
+		return o, err
+	}
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}

@@ -215,6 +215,9 @@ func (r Recipe) LayersAdded() []int {
 
 // ValidSize refuses micro-batches that cannot be computed.
 func (r Recipe) ValidSize() error {
+	if _, err := r.Batch.Documents.Resolved(); err != nil {
+		return err
+	}
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return advice.With(
 			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),

@@ -26,7 +26,11 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	}
 	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
-		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
+		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows,
+			Documents: model.Documents{Mask: s.Model.Mask, Positions: s.Model.Positions}},
+	}
+	if _, err := o.Batch.Documents.Resolved(); err != nil {
+		return o, err
 	}
 	if s.Memory.HeadRows < 0 {
 		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")
@@ -55,7 +59,11 @@ func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
 			}
 		}
 	}
-	settings, lr, err := optim.Choose(s.Optimizer.Name, o.Model, fields, s.Schedule.Seed)
+	name := s.Optimizer.Name
+	if m, err := recipe.FindMethod(s.Method.Name); err == nil && m.Optimizer != "" && name == Default().Optimizer.Name {
+		name = m.Optimizer
+	}
+	settings, lr, err := optim.Choose(name, o.Model, fields, s.Schedule.Seed)
 	var unheeded *optim.UnheededError
 	if errors.As(err, &unheeded) {
 		return 0, badOption(advice.Option(unheeded.Field), string(fields[unheeded.Field]),
@@ -149,7 +157,7 @@ func (s Spec) setCourse(o *recipe.Options) error {
 		return err
 	}
 	c := s.Schedule
-	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), stepsOr(c.Warmup), stepsOr(c.Rewarm)
 	if o.Schedule == optim.Jagged {
 		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
 	}
@@ -169,4 +177,12 @@ func (s Spec) steps(perStep int64) (int, error) {
 		return s.Schedule.Steps, nil
 	}
 	return int((s.Schedule.Tokens-1)/perStep + 1), nil
+}
+
+// stepsOr is a number of warm-up steps, below 0 where nobody chose one.
+func stepsOr(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
 }

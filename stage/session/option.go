@@ -145,6 +145,11 @@ func Read(r io.Reader) (Spec, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return s, errors.New("something follows the configuration's last brace")
 	}
+	for _, n := range []**int{&s.Schedule.Warmup, &s.Schedule.Rewarm} {
+		if *n != nil && **n < 0 { // as earlier versions wrote what nobody chose
+			*n = nil
+		}
+	}
 	lengths := 0
 	for _, given := range []bool{s.Schedule.Steps != 0, s.Schedule.Tokens != 0, s.Schedule.FLOPs != 0} {
 		if given {

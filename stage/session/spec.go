@@ -33,6 +33,8 @@ type Model struct {
 	Tied      *bool  `json:"tied,omitempty"`
 	MaxSeqLen *int   `json:"max_seq_len,omitempty"`
 	SeqLen    *int   `json:"seq_len,omitempty"` // positions of a window; default: 256 or MaxSeqLen
+	Mask      string `json:"mask"`              // of attention among a window's documents, see model.Documents
+	Positions string `json:"positions"`         // likewise
 }
 
 // Data says what is read, and how.
@@ -110,8 +112,8 @@ type Schedule struct {
 	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
 	DecayShare float64   `json:"decay_share"`                      // of a wsd course
 	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
-	Warmup     int       `json:"warmup"`                           // steps; below 0: 5 % of the stage's
-	Rewarm     int       `json:"rewarm"`                           // likewise
+	Warmup     *int      `json:"warmup,omitempty"`                 // steps; nil: 5 % of the stage's
+	Rewarm     *int      `json:"rewarm,omitempty"`                 // likewise
 	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
 	Seed       uint64    `json:"seed"`
 }
@@ -157,7 +159,8 @@ type Output struct {
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
 func Default() Spec {
 	return Spec{
-		Data: Data{TextColumn: "text"},
+		Model: Model{Mask: model.MaskNone, Positions: model.PositionsContinue},
+		Data:  Data{TextColumn: "text"},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
@@ -165,7 +168,7 @@ func Default() Spec {
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
 		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Warmup: -1, Rewarm: -1,
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},

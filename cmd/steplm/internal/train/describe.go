@@ -68,8 +68,8 @@ func describeRun(w io.Writer, s *session.Session) {
 	if flops, err := r.FLOPs(); err == nil {
 		line("compute", "%.3g floating point operations for the whole run", flops)
 	}
-	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
-		r.Optimizer.Settings, r.Optimizer.MaxNorm)
+	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
+		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}
@@ -97,7 +97,8 @@ func describeCourse(s recipe.Stage) string {
 	return text
 }
 
-// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which do not.
+// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which
+// do not.
 func describeOutside(r recipe.Recipe) string {
 	var on, off []string
 	for _, x := range []struct {

@@ -61,7 +61,8 @@ func (v *runView) step(m record.Metrics) {
 		v.begin(m.Step - 1)
 	}
 	stages := len(v.recipe.Stages)
-	v.bar.Say(view.Item{Long: fmt.Sprintf("stage %d/%d", m.Stage, stages), Short: fmt.Sprintf("%d/%d", m.Stage, stages)},
+	at := fmt.Sprintf("%d/%d", m.Stage, stages)
+	v.bar.Say(view.Item{Long: "stage " + at, Short: at},
 		view.Same("loss %.3f", m.Loss), view.Item{Long: view.Rate(m.TokensPerSecond) + " tokens/s",
 			Short: view.Rate(m.TokensPerSecond) + "/s"}, view.Item{Long: gpu.Bytes(total(m.Bytes))})
 	next, _ := v.recipe.StageOf(m.Step)
