@@ -48,8 +48,8 @@ func TestCompare(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, more, err := w.peak(of, w.Batch+1); err != nil || more <= limit {
-			t.Errorf("%s with %s: %d windows would fit too (%d of %d bytes, %v)", w.Method, w.Optimizer, w.Batch+1, more,
-				limit, err)
+			t.Errorf("%s with %s: %d windows would fit too (%d of %d bytes, %v)", w.Method, w.Optimizer, w.Batch+1,
+				more, limit, err)
 		}
 		if w.Method == "step" {
 			settings, _, err := optim.Choose(w.Optimizer, o.Model, nil, 0)
@@ -77,7 +77,7 @@ func TestCompare(t *testing.T) {
 	if batches["vanilla scale"] <= batches["vanilla adamw"] || batches["lora adamw"] <= batches["vanilla adamw"] {
 		t.Errorf("batches %v", batches)
 	}
-	if slices.Equal(splits["adamw"], splits["scale"]) { // A trained weight takes 16 bytes with the one, 8 with the other.
+	if slices.Equal(splits["adamw"], splits["scale"]) { // A trained weight takes 16 bytes, and 8.
 		t.Errorf("splits %v", splits)
 	}
 }

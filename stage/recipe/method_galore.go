@@ -14,8 +14,8 @@ var galoreMethod = Method{
 	Name: galoreName, Build: galore, Optimizer: galoreName,
 	About: func(r Recipe) string {
 		return fmt.Sprintf("GaLore: all parameters of all %d layers train for %d steps, with gradients of the linears "+
-			"projected to few dimensions, in which the moments are kept (%s); gradient norm clipped to %g (0: never), weight "+
-			"decay %g", r.Model.Layers, r.Steps(), r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Stages[0].Decay)
+			"projected to few dimensions, in which the moments are kept (%s); gradient norm clipped to %g (0: never), "+
+			"weight decay %g", r.Model.Layers, r.Steps(), r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Stages[0].Decay)
 	},
 	Less: func(o Options) []Change {
 		to := advice.Way{{How: advice.Use, Option: advice.Method, Value: stepName}}
