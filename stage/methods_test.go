@@ -12,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 )
@@ -42,7 +43,14 @@ func methodRuns(t *testing.T) map[string]recipe.Recipe {
 		}},
 		"lora":        {"lora", func(*recipe.Options) {}},
 		"lora_warmed": {"lora", func(o *recipe.Options) { o.WarmStart = pointer(0.3) }},
-		"stack":       {"stack", func(o *recipe.Options) { o.Operator, o.Schedule = "", "" }},
+		"galore": {"galore", func(o *recipe.Options) {
+			settings, _, err := optim.Choose("galore", o.Model, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Optimizer.Settings = settings
+		}},
+		"stack": {"stack", func(o *recipe.Options) { o.Operator, o.Schedule = "", "" }},
 		"stack_mean": {"stack", func(o *recipe.Options) {
 			o.Split, o.Schedule, o.Storage = []int{2, 4}, "linear", splitStorage
 		}},

@@ -52,6 +52,7 @@ const (
 	MergeKeep          Option = "merge_keep"
 	MergeKeepBy        Option = "merge_keep_by"
 	FLOPs              Option = "flops"
+	Optimizer          Option = "optimizer"
 	OnSpike            Option = "on_spike"
 	MaxRollbacks       Option = "max_rollbacks"
 )

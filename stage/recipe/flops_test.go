@@ -15,6 +15,13 @@ import (
 func TestStepsWithin(t *testing.T) {
 	for _, method := range MethodNames() {
 		o := recipetest.Tiny()
+		if method == "galore" {
+			settings, _, err := optim.Choose(method, o.Model, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Optimizer.Settings = settings
+		}
 		o.Schedule, o.Operator, o.Rewarm, o.Warmup = "", "", -1, 0
 		flops := func(steps int) float64 {
 			t.Helper()
@@ -85,6 +92,12 @@ func TestFLOPs(t *testing.T) {
 	apollo := optim.Config{Settings: optim.Apollo{Projection: optim.Projection{Rank: 4}}}.FLOPs(plain)
 	if want := 6 * 2.0 * 4 * (2*16*16 + 2*8*16 + 3*16*24); apollo != want {
 		t.Errorf("APOLLO makes %g operations, want %g", apollo, want)
+	}
+	// Of rank 4, found among 4 + 8 rows, at most as many as the shorter side.
+	basis := 13 * 2 * (2*12*16*16 + 2*8*8*16 + 3*12*16*24) / 10.0
+	galore := optim.Config{Settings: optim.GaLore{Projection: optim.Projection{Rank: 4, Every: 10}}}.FLOPs(plain)
+	if want := 2*apollo + 6*basis; math.Abs(galore-want) > 1e-6*want {
+		t.Errorf("GaLore makes %g operations, want %g", galore, want)
 	}
 	if n := o.Optimizer.FLOPs(plain); n != 0 {
 		t.Errorf("AdamW makes %g", n)

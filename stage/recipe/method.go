@@ -21,6 +21,8 @@ type Method struct {
 	// the optimizer's state of what goes on training. "": optim.Cosine, the mean, StateFresh; and what the
 	// course is of. "": the run under optim.WSD, else each stage.
 	Schedule, Operator, State, Over string
+	// Optimizer is the only one that it knows; "": any.
+	Optimizer string
 	// Uses lists the options that it heeds and that another method may not.
 	Uses []advice.Option
 	// Less, unless nil, lists changes, of options that it uses or to another method, that may let
@@ -31,7 +33,7 @@ type Method struct {
 }
 
 // Methods lists the methods, each in a file of its own, method_<name>.go.
-var Methods = []Method{stepMethod, vanillaMethod, reloraMethod, loraMethod, stackMethod}
+var Methods = []Method{stepMethod, vanillaMethod, reloraMethod, loraMethod, galoreMethod, stackMethod}
 
 // DefaultSchedule is the course of the learning rate where the options name none.
 func (m Method) DefaultSchedule() string { return cmp.Or(m.Schedule, optim.Cosine) }

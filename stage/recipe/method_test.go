@@ -79,6 +79,13 @@ func TestMethodsTell(t *testing.T) {
 			[]string{
 				"6 layers, 8 steps; cosine over 80; rewarm 2",
 				"6 layers, 72 steps; cosine over 72; freeze; wrap; rewarm 1"}},
+		{"galore", "galore", func(o *Options) {
+			settings, _, err := optim.Choose("galore", o.Model, nil, 1)
+			if err != nil {
+				panic(err)
+			}
+			o.Optimizer.Settings, o.Warmup = settings, -1
+		}, []string{"6 layers, 80 steps; cosine over 80; rewarm 8"}},
 		{"stack", "stack", func(o *Options) { o.Operator, o.Rewarm = "", -1 }, []string{
 			"1 layers, 60 steps; wsd over 80; rewarm 2", "6 layers, 20 steps; grow stack upper"}},
 		{"stack by interpolation, fresh", "stack", func(o *Options) {
@@ -153,6 +160,8 @@ func TestMethodsRefuse(t *testing.T) {
 	}{
 		{"stack of one layer, mixed", "stack", func(o *Options) { o.Operator = "mean" },
 			[]string{"one layer", "mean", "[use operator stack]", "[use split 2,4]"}},
+		{"galore by another optimizer", "galore", func(o *Options) {},
+			[]string{"method galore with optimizer adamw", "[leave out optimizer]", "[use method vanilla]"}},
 		{"stack of the whole", "stack", func(o *Options) { o.Model.Layers = 1 }, []string{"from 1 layers to 1"}},
 		{"stack with three parts", "stack", func(o *Options) { o.Split = []int{1, 2, 3} }, []string{"[1 2 3]",
 			"2 stages"}},

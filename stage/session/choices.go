@@ -59,7 +59,11 @@ func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
 			}
 		}
 	}
-	settings, lr, err := optim.Choose(s.Optimizer.Name, o.Model, fields, s.Schedule.Seed)
+	name := s.Optimizer.Name
+	if m, err := recipe.FindMethod(s.Method.Name); err == nil && m.Optimizer != "" && name == Default().Optimizer.Name {
+		name = m.Optimizer
+	}
+	settings, lr, err := optim.Choose(name, o.Model, fields, s.Schedule.Seed)
 	var unheeded *optim.UnheededError
 	if errors.As(err, &unheeded) {
 		return 0, badOption(advice.Option(unheeded.Field), string(fields[unheeded.Field]),

@@ -18,6 +18,7 @@ import (
 type PlanCmd struct {
 	flags.ShapeFlags `embed:""`
 	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	Compare          bool      `help:"With --memory-limit: the largest micro-batch, and the largest preset, that fit with every method and every optimizer as it was published."`
 	Device           string    `placeholder:"DEVICE" help:"With --memory-limit, the device that it is for, as pretrain has it, or gpu for any GPU: on a CPU the process's own memory counts. Default: the one that pretrain takes."`
 	JSON             bool      `help:"Print JSON."`
 }
@@ -26,6 +27,9 @@ func (c *PlanCmd) Run() error {
 	o, err := c.Options()
 	if err != nil {
 		return err
+	}
+	if c.Compare {
+		return c.compare(o)
 	}
 	var fitted *plan.Fitted
 	if c.MemoryLimit > 0 {
