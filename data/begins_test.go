@@ -13,14 +13,14 @@ import (
 // shouting has the end-of-text id for every "!", as a text may hold it.
 type shouting struct{ byteTokenizer }
 
-func (shouting) Encode(s string) []uint32 {
-	ids := byteTokenizer{}.Encode(s)
+func (shouting) Encode(s string) ([]uint32, error) {
+	ids, err := byteTokenizer{}.Encode(s)
 	for i, id := range ids {
 		if id == '!' {
 			ids[i] = byteEOT
 		}
 	}
-	return ids
+	return ids, err
 }
 
 // documents are texts from one id to several windows, with end-of-text ids inside.

@@ -164,7 +164,7 @@ type cancelAfter struct {
 	cancel context.CancelFunc
 }
 
-func (c cancelAfter) Encode(s string) []uint32 {
+func (c cancelAfter) Encode(s string) ([]uint32, error) {
 	if *c.left--; *c.left == 0 {
 		c.cancel()
 	}

@@ -14,12 +14,12 @@ type byteTokenizer struct{}
 
 const byteEOT = 256
 
-func (byteTokenizer) Encode(s string) []uint32 {
+func (byteTokenizer) Encode(s string) ([]uint32, error) {
 	ids := make([]uint32, len(s))
 	for i := range len(s) {
 		ids[i] = uint32(s[i])
 	}
-	return ids
+	return ids, nil
 }
 func (byteTokenizer) VocabSize() int            { return 257 }
 func (byteTokenizer) EndOfText() (uint32, bool) { return byteEOT, true }
@@ -28,7 +28,10 @@ func (byteTokenizer) EndOfText() (uint32, bool) { return byteEOT, true }
 func stream(texts ...string) []uint32 {
 	var ids []uint32
 	for _, s := range texts {
-		ids = append(append(ids, byteTokenizer{}.Encode(s)...), byteEOT)
+		for i := range len(s) {
+			ids = append(ids, uint32(s[i]))
+		}
+		ids = append(ids, byteEOT)
 	}
 	return ids
 }

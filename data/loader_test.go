@@ -192,7 +192,7 @@ type countingTokenizer struct {
 	documents *atomic.Int64
 }
 
-func (c countingTokenizer) Encode(s string) []uint32 {
+func (c countingTokenizer) Encode(s string) ([]uint32, error) {
 	c.documents.Add(1)
 	return c.byteTokenizer.Encode(s)
 }
@@ -432,7 +432,7 @@ type gatedTokenizer struct {
 	gate chan struct{}
 }
 
-func (g gatedTokenizer) Encode(s string) []uint32 {
+func (g gatedTokenizer) Encode(s string) ([]uint32, error) {
 	<-g.gate
 	return g.byteTokenizer.Encode(s)
 }

@@ -94,12 +94,12 @@ func live() int64 {
 
 func (s *sampling) start() { s.before, s.peak, s.texts = live(), 0, 0 }
 
-func (s *sampling) Encode(text string) []uint32 {
-	ids := s.hashed.Encode(text)
+func (s *sampling) Encode(text string) ([]uint32, error) {
+	ids, err := s.hashed.Encode(text)
 	if s.texts++; s.texts%s.every == 0 || len(text) > 1<<20 {
 		s.peak = max(s.peak, live()-s.before)
 	}
-	return ids
+	return ids, err
 }
 
 // BenchmarkMemory takes a shard of 1 GB with row groups of 100,000 rows and a

@@ -9,14 +9,14 @@ import (
 // several goroutines at a time. Where it also has Hash() string, a Cursor
 // remembers it.
 type Tokenizer interface {
-	Encode(text string) []uint32
+	Encode(text string) ([]uint32, error)
 	VocabSize() int // largest id + 1
 	EndOfText() (uint32, bool)
 }
 
 // appender is a Tokenizer that needs no slice of its own for each text.
 type appender interface {
-	AppendEncode(ids []uint32, text string) []uint32
+	AppendEncode(ids []uint32, text string) ([]uint32, error)
 }
 
 // encoder turns documents into ids that are within the vocabulary and end with
@@ -53,9 +53,16 @@ func (e encoder) encode(d Document) ([]uint32, error) { return e.append(nil, d) 
 func (e encoder) append(to []uint32, d Document) ([]uint32, error) {
 	start := len(to)
 	if a, ok := e.tokenizer.(appender); ok {
-		to = a.AppendEncode(to, d.Text)
+		var err error
+		if to, err = a.AppendEncode(to, d.Text); err != nil {
+			return nil, fmt.Errorf("shard %d, row %d: %w", d.Shard, d.Row, err)
+		}
 	} else {
-		to = append(to, e.tokenizer.Encode(d.Text)...)
+		ids, err := e.tokenizer.Encode(d.Text)
+		if err != nil {
+			return nil, fmt.Errorf("shard %d, row %d: %w", d.Shard, d.Row, err)
+		}
+		to = append(to, ids...)
 	}
 	for i, id := range to[start:] {
 		if id >= e.vocab {

@@ -30,7 +30,8 @@ func (r *Run) next(t *Trainer, saved, evaluated int) action {
 }
 
 func (r *Run) saveDue(t *Trainer) bool {
-	return t.Due() && t.entry().Save || t.step >= r.Recipe.Steps() || (r.SaveEvery > 0 && t.step%r.SaveEvery == 0)
+	return t.Due() && t.entry().Save || t.step >= r.Recipe.Steps() ||
+		t.step > 0 && t.step == r.Recipe.DecayFrom() || (r.SaveEvery > 0 && t.step%r.SaveEvery == 0)
 }
 
 // evalDue: around a transition that evaluates and at the end other evaluations take its place.

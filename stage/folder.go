@@ -51,8 +51,13 @@ func LengthenFolder(dir string, steps int, spec any) (*Folder, recipe.Recipe, er
 		return nil, recipe.Recipe{}, err
 	}
 	saved, hash, err := readRecipe(dir)
+	length, stable := saved.Steps(), 0
 	if err == nil {
+		stable = saved.DecayFrom()
 		saved, err = saved.Extend(steps, hash)
+	}
+	if err == nil && stable > 0 && beyond(dir, stable) {
+		err = f.Rewind(stable, length)
 	}
 	if err == nil {
 		err = f.Describe(saved, spec)
@@ -65,6 +70,14 @@ func LengthenFolder(dir string, steps int, spec any) (*Folder, recipe.Recipe, er
 		return nil, saved, err
 	}
 	return &Folder{f, saved.Hash()}, saved, nil
+}
+
+// beyond reports whether a run's last checkpoint lies after a step.
+func beyond(dir string, step int) bool {
+	name, err := record.LastCheckpoint(dir)
+	var at int
+	n, _ := fmt.Sscanf(name, "step-%d", &at)
+	return err == nil && n == 1 && at > step
 }
 
 // ReadRecipe reads a run folder's recipe.

@@ -190,6 +190,9 @@ func (r *Run) event(e record.Event) error {
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
 	name := fmt.Sprintf("step-%d", t.step)
+	if t.step == r.Recipe.DecayFrom() {
+		name = record.StableCheckpoint(t.step)
+	}
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
 
+	"steplm/clock"
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
@@ -26,7 +26,7 @@ type stepData struct {
 // Step runs one optimizer step: GradAccum micro-batches, their sum over all processes, clip,
 // update, and one small read-back.
 func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
-	start := time.Now()
+	start := clock.Now()
 	s, err := t.begin(ctx)
 	if err != nil {
 		return record.Metrics{}, err
@@ -49,7 +49,7 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	}
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
-	seconds := time.Since(start).Seconds()
+	seconds := clock.Since(start).Seconds()
 	processes := float64(s.tokens) / float64(t.Recipe.TokensPerStep())
 	return record.Metrics{
 		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,

@@ -26,12 +26,12 @@ import (
 // byteTokenizer has one id per byte, and 256 for the end of a text.
 type byteTokenizer struct{}
 
-func (byteTokenizer) Encode(s string) []uint32 {
+func (byteTokenizer) Encode(s string) ([]uint32, error) {
 	ids := make([]uint32, len(s))
 	for i := range len(s) {
 		ids[i] = uint32(s[i])
 	}
-	return ids
+	return ids, nil
 }
 func (byteTokenizer) VocabSize() int            { return 257 }
 func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
@@ -116,7 +116,7 @@ func (heldTask) Run(ctx context.Context, m eval.Model, _ eval.Options) (eval.Res
 	for i := range ids {
 		ids[i] = uint32(i * 37 % 257)
 	}
-	losses, err := m.Losses(ids[:n], ids[1:])
+	losses, err := m.Losses(ids[:n], ids[1:], nil)
 	if err != nil {
 		return eval.Result{}, err
 	}

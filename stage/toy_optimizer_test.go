@@ -109,7 +109,9 @@ fn row_sgd(@builtin(workgroup_id) group: vec3<u32>) {
 func toyOptions(t *testing.T) recipe.Options {
 	t.Helper()
 	before := optim.Kinds
-	optim.Kinds = append(slices.Clone(before), optim.KindOf[rowSGD]())
+	optim.Kinds = append(slices.Clone(before), optim.KindOf(func(model.Config) (rowSGD, float64) {
+		return rowSGD{Momentum: 0.8}, 0.3
+	}))
 	t.Cleanup(func() { optim.Kinds = before })
 	o := recipetest.Tiny()
 	o.Optimizer = optim.Config{Settings: rowSGD{Momentum: 0.8, Cooling: 1e-4}, MaxNorm: 1}

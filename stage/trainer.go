@@ -6,6 +6,7 @@ import (
 
 	"steplm/data"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
@@ -39,7 +40,7 @@ type Trainer struct {
 
 // peaksOf reads the peaks since resetPeaks.
 func peaksOf(dev gpu.Device) record.Peaks {
-	process, _ := gpu.ProcessPeak()
+	process, _ := memory.ProcessPeak()
 	return record.Peaks{PeakBytes: dev.Ledger().Peak(), ProcessPeak: process}
 }
 
@@ -47,7 +48,7 @@ func peaksOf(dev gpu.Device) record.Peaks {
 // that, of the process's.
 func resetPeaks(dev gpu.Device) {
 	dev.Ledger().ResetPeak()
-	_ = gpu.ResetProcessPeak() // where it cannot be reset it stays an upper bound
+	_ = memory.ResetProcessPeak() // where it cannot be reset it stays an upper bound
 }
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.

@@ -117,7 +117,7 @@ func TestInspectForeignFiles(t *testing.T) {
 // byBytes has one id per byte.
 type byBytes struct{}
 
-func (byBytes) Encode(s string) []uint32 { return make([]uint32, len(s)) }
+func (byBytes) Encode(s string) ([]uint32, error) { return make([]uint32, len(s)), nil }
 
 // The same rows give the same inspection, whatever the kind of their file.
 func TestInspectTakesAllKinds(t *testing.T) {

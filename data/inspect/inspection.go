@@ -2,10 +2,12 @@ package inspect
 
 // Options say what is read of rows.
 type Options struct {
-	Column    string                                    // the text's; "" = "text"
-	Documents int64                                     // rows to read, rounded up to whole row groups; 0 = all
-	First     int                                       // how many first texts are kept
-	Tokenizer interface{ Encode(text string) []uint32 } // nil: no token statistics
+	Column    string // the text's; "" = "text"
+	Documents int64  // rows to read, rounded up to whole row groups; 0 = all
+	First     int    // how many first texts are kept
+	Tokenizer interface {
+		Encode(text string) ([]uint32, error)
+	} // nil: no token statistics
 }
 
 // Inspection is what is in a set of files.

@@ -71,16 +71,21 @@ func (in *Inspector) Enough() bool {
 	return in.Options.Documents > 0 && in.RowsRead >= in.Options.Documents
 }
 
-// Text adds a row's text.
-func (in *Inspector) Text(text string) {
+// Text adds a row's text. Its error is the tokenizer's.
+func (in *Inspector) Text(text string) error {
 	in.TextBytes += int64(len(text))
 	addLength(&in.Characters, utf8.RuneCountInString(text))
 	if in.Options.Tokenizer != nil {
-		addLength(&in.Tokens, len(in.Options.Tokenizer.Encode(text)))
+		ids, err := in.Options.Tokenizer.Encode(text)
+		if err != nil {
+			return err
+		}
+		addLength(&in.Tokens, len(ids))
 	}
 	if len(in.First) < in.Options.First {
 		in.First = append(in.First, text)
 	}
+	return nil
 }
 
 // Score adds a row's score, in bins of a half. What is no finite number is left out.

@@ -126,7 +126,9 @@ func (in inspector) texts(f *columnFile, group, column int) error {
 			in.Nulls++
 			continue
 		}
-		in.Text(v.Text)
+		if err := in.Text(v.Text); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -78,7 +78,9 @@ func (k Lines) inspectFields(fields object, in *inspect.Inspector, found map[str
 		return err
 	}
 	if isThere {
-		in.Text(text)
+		if err := in.Text(text); err != nil {
+			return err
+		}
 	} else {
 		in.Nulls++
 	}
@@ -144,8 +146,7 @@ func (k Whole) Inspect(path string, in *inspect.Inspector) error {
 	column.Codec(k.Compression.String())
 	column.Uncompressed += length
 	in.RowsRead++
-	in.Text(text)
-	return nil
+	return in.Text(text)
 }
 
 // missed tells of a file that cannot be read, unless the disk is to blame.

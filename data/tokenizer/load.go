@@ -1,16 +1,17 @@
 package tokenizer
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
+	"steplm/data/tokenizer/internal/part"
+	"steplm/data/tokenizer/internal/runes"
+	"steplm/data/tokenizer/internal/subword"
 	"steplm/disk"
 )
 
@@ -78,12 +79,13 @@ func loadGPT2(vocabPath, mergesPath string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
-	def := definition{pattern: gpt2Pattern}
-	if err := decode(content, &def.vocab); err != nil {
+	var o subword.BPEOptions
+	if err := part.Decode(content, &o.Vocab); err != nil {
 		return nil, fmt.Errorf("tokenizer: %s: %w", vocabPath, err)
 	}
-	if id, ok := def.vocab[defaultSpecial]; ok {
-		def.added = []addedToken{{ID: id, Content: defaultSpecial, Special: true}}
+	var added []addedToken
+	if id, ok := o.Vocab[defaultSpecial]; ok {
+		added = []addedToken{{ID: id, Content: defaultSpecial, Special: true}}
 	}
 	if content, err = os.ReadFile(mergesPath); err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
@@ -95,42 +97,27 @@ func loadGPT2(vocabPath, mergesPath string) (*Tokenizer, error) {
 		if strings.HasPrefix(text, "#version") {
 			continue
 		}
-		m, err := splitMerge(text)
+		m, err := subword.SplitMerge(text)
 		if err != nil {
 			return nil, fmt.Errorf("tokenizer: %s:%d: %w", mergesPath, line, err)
 		}
-		def.merges = append(def.merges, m)
+		o.Merges = append(o.Merges, m)
+	}
+	for b, r := range runes.ByteRune {
+		if _, ok := o.Vocab[string(r)]; !ok && len(o.Vocab) > 0 && utf8.ValidString(string([]byte{byte(b)})) {
+			return nil, fmt.Errorf("tokenizer: %s: the vocabulary has no token %q for the byte 0x%02X: not GPT-2's kind",
+				vocabPath, string(r), b)
+		}
+	}
+	def, err := byteLevel(o, added)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	t, err := def.compile()
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %s with %s: %w", vocabPath, filepath.Base(mergesPath), err)
 	}
 	return t, nil
-}
-
-// splitMerge reads a merge written as "left right".
-func splitMerge(text string) ([2]string, error) {
-	left, right, ok := strings.Cut(text, " ")
-	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
-		return [2]string{}, fmt.Errorf("merge %q is not two tokens with a space between", text)
-	}
-	return [2]string{left, right}, nil
-}
-
-// decode is strict JSON decoding: an unknown field could change what the ids mean, so it is an error.
-func decode(content []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("JSON ends too early: the file is truncated")
-		}
-		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return fmt.Errorf("more data after the end of the JSON value")
-	}
-	return nil
 }
 
 // Save writes a tokenizer.json that Hugging Face tokenizers loads. The file appears whole or not at

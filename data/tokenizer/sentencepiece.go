@@ -7,6 +7,12 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"steplm/data/tokenizer/internal/decode"
+	"steplm/data/tokenizer/internal/normalize"
+	"steplm/data/tokenizer/internal/postprocess"
+	"steplm/data/tokenizer/internal/pretokenize"
+	"steplm/data/tokenizer/internal/subword"
 )
 
 // The kinds of pieces and of models in sentencepiece_model.proto.
@@ -117,22 +123,22 @@ func (m *sentencePieceModel) check() error {
 	switch {
 	case len(m.pieces) == 0:
 		return fmt.Errorf("no pieces: not a SentencePiece model, or damaged")
-	case m.model == modelUnigram:
-		return fmt.Errorf("unigram models are not supported, only BPE is")
-	case m.model != modelBPE:
-		return fmt.Errorf("model_type %d is not supported, only BPE (2) is", m.model)
-	case !m.byteFallback:
+	case m.model != modelUnigram && m.model != modelBPE:
+		return fmt.Errorf("model_type %d is not supported, only unigram (1) and BPE (2) are", m.model)
+	case m.model == modelBPE && !m.byteFallback:
 		return fmt.Errorf("BPE without byte_fallback is not supported: characters outside the vocabulary would be lost")
 	case m.charsmap:
 		return fmt.Errorf("a normalization rule such as nmt_nfkc is not supported, only identity is")
-	case m.squeeze:
-		return fmt.Errorf("remove_extra_whitespaces is not supported")
 	case !m.escape:
 		return fmt.Errorf("escape_whitespaces false is not supported")
 	case m.suffix:
 		return fmt.Errorf("treat_whitespace_as_suffix is not supported")
 	}
+	bytes := map[byte]bool{}
 	for id, p := range m.pieces {
+		if b, ok := subword.FallbackByte(p.text); ok && p.kind == pieceByte {
+			bytes[b] = true
+		}
 		switch {
 		case p.text == "" || !utf8.ValidString(p.text):
 			return fmt.Errorf("piece %d is %q, which is empty or not UTF-8", id, p.text)
@@ -148,12 +154,17 @@ func (m *sentencePieceModel) check() error {
 			return fmt.Errorf("piece %d, %q, has a score that is not a number", id, p.text)
 		}
 	}
+	for b := range 256 {
+		if m.byteFallback && !bytes[byte(b)] {
+			return fmt.Errorf("there is no piece \"<0x%02X>\" for byte_fallback: some text would be lost", b)
+		}
+	}
 	return nil
 }
 
-// parseSentencePiece reads a .model file as transformers converts Llama's: control and unknown pieces
-// become special tokens that are found in text, and the beginning-of-sequence token goes before a text
-// that is encoded with special tokens.
+// parseSentencePiece reads a .model file as transformers converts Llama's: control and unknown pieces become special
+// tokens that are found in text, and the beginning-of-sequence token goes before a text that is encoded with special
+// tokens.
 func parseSentencePiece(content []byte) (definition, error) {
 	m, err := readSentencePiece(content)
 	if err != nil {
@@ -162,25 +173,70 @@ func parseSentencePiece(content []byte) (definition, error) {
 	if err := m.check(); err != nil {
 		return definition{}, err
 	}
-	d := definition{
-		vocab:  make(map[string]uint32, len(m.pieces)),
-		spaces: &spaces{replace: true, prepend: m.dummyPrefix, strip: m.dummyPrefix},
+	var d definition
+	if d.pre, err = pretokenize.New(); err != nil {
+		return d, err
 	}
+	if d.normalizer, err = m.normalizer(); err != nil {
+		return d, err
+	}
+	d.decoder = decode.Chain{decode.NewReplace(spaceMark, " "), &decode.ByteFallback{Type: "ByteFallback"},
+		&decode.Fuse{Type: "Fuse"}}
+	if m.dummyPrefix {
+		d.decoder = append(d.decoder, decode.NewStrip(" ", 1))
+	}
+	vocab := make(map[string]uint32, len(m.pieces))
 	for i, p := range m.pieces {
 		id := uint32(i)
-		if first, ok := d.vocab[p.text]; ok {
+		if first, ok := vocab[p.text]; ok {
 			return d, fmt.Errorf("piece %q has both id %d and id %d", p.text, first, id)
 		}
-		d.vocab[p.text] = id
+		vocab[p.text] = id
 		if p.kind == pieceControl || p.kind == pieceUnknown {
 			d.added = append(d.added, addedToken{ID: id, Content: p.text, Special: true})
 		}
 	}
 	if 0 <= m.bos && m.bos < len(m.pieces) && m.pieces[m.bos].kind == pieceControl {
-		d.template = beginWith(m.pieces[m.bos].text, uint32(m.bos))
+		d.post = postprocess.BeginWith(m.pieces[m.bos].text, uint32(m.bos))
 	}
-	d.merges, err = m.merges(d.vocab)
+	if m.model == modelUnigram {
+		d.model, err = m.unigram()
+		return d, err
+	}
+	merges, err := m.merges(vocab)
+	d.model = subword.NewBPE(subword.BPEOptions{Vocab: vocab, Merges: merges, ByteFallback: true})
 	return d, err
+}
+
+// normalizer is what SentencePiece does to a text before it looks for pieces, by the parts of a tokenizer.json.
+func (m *sentencePieceModel) normalizer() (normalize.Chain, error) {
+	var c normalize.Chain
+	if m.squeeze {
+		for _, r := range [][2]string{{`\A +|[ ▁]+\z`, ""}, {` {2,}`, " "}} {
+			part, err := normalize.NewReplaceRegex(r[0], r[1])
+			if err != nil {
+				return nil, err
+			}
+			c = append(c, part)
+		}
+	}
+	if m.dummyPrefix {
+		c = append(c, normalize.NewPrepend(spaceMark))
+	}
+	return append(c, normalize.NewReplace(" ", spaceMark)), nil
+}
+
+// unigram is the model of pieces with log-probabilities. Only normal pieces are found in text.
+func (m *sentencePieceModel) unigram() (subword.Model, error) {
+	tokens := make([]subword.Scored, len(m.pieces))
+	var unk *uint32
+	for i, p := range m.pieces {
+		tokens[i] = subword.Scored{Text: p.text, Score: float64(p.score)}
+		if p.kind == pieceUnknown {
+			unk = new(uint32(i))
+		}
+	}
+	return subword.NewUnigram(tokens, unk, m.byteFallback)
 }
 
 func onlyMarks(text string) bool { return strings.Trim(text, spaceMark) == "" }

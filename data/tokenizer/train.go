@@ -7,6 +7,10 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"steplm/data/tokenizer/internal/pattern"
+	"steplm/data/tokenizer/internal/runes"
+	"steplm/data/tokenizer/internal/subword"
 )
 
 // defaultSpecial ends a document in GPT-2 and in tokenizers trained here.
@@ -46,9 +50,13 @@ func Train(texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
 		return nil, err
 	}
 	tr.run()
-	def := definition{vocab: tr.ids, merges: tr.distinctMerges(), pattern: gpt2Pattern}
+	var added []addedToken
 	for id, special := range o.Special {
-		def.added = append(def.added, addedToken{ID: uint32(id), Content: special, Special: true})
+		added = append(added, addedToken{ID: uint32(id), Content: special, Special: true})
+	}
+	def, err := byteLevel(subword.BPEOptions{Vocab: tr.ids, Merges: tr.distinctMerges()}, added)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	t, err := def.compile()
 	if err != nil {
@@ -71,9 +79,9 @@ func countWords(texts iter.Seq2[string, error], maxBytes int) (wordCounts, error
 		if err != nil {
 			return w, fmt.Errorf("tokenizer: reading the training text: %w", err)
 		}
-		text = replaceInvalid(text)
+		text = runes.ReplaceInvalid(text)
 		for i := 0; i < len(text); {
-			end := gpt2Pattern.next(text, i)
+			end := pattern.GPT2.Next(text, i)
 			word := text[i:end]
 			i = end
 			if at, ok := index[word]; ok {
@@ -107,21 +115,21 @@ type trainer struct {
 	ids      map[string]uint32
 	words    [][]uint32 // the tokens of every word so far
 	counts   []int64
-	pairs    map[pair]*pairCount
+	pairs    map[subword.Pair]*pairCount
 	touched  []*pairCount // with words that are not queued yet
 	queue    candidates
-	merges   []pair
+	merges   []subword.Pair
 }
 
 type pairCount struct {
-	pair  pair
+	pair  subword.Pair
 	count int64
 	words []int32 // where it has come up and is not queued yet
 }
 
 func newTrainer(o TrainOptions, w wordCounts) (*trainer, error) {
 	tr := &trainer{size: o.VocabSize, progress: o.Progress, ids: make(map[string]uint32, o.VocabSize), counts: w.counts,
-		pairs: map[pair]*pairCount{}}
+		pairs: map[subword.Pair]*pairCount{}}
 	if tr.progress == nil {
 		tr.progress = func(int, int) {}
 	}
@@ -131,13 +139,13 @@ func newTrainer(o TrainOptions, w wordCounts) (*trainer, error) {
 		}
 		tr.token(special)
 	}
-	alphabet := slices.Clone(byteRune[:])
+	alphabet := slices.Clone(runes.ByteRune[:])
 	slices.Sort(alphabet)
 	for _, r := range alphabet {
 		tr.token(string(r))
 	}
 	var bytes [256]uint32
-	for b, r := range byteRune {
+	for b, r := range runes.ByteRune {
 		bytes[b] = tr.ids[string(r)]
 	}
 	tr.words = make([][]uint32, len(w.words))
@@ -148,7 +156,7 @@ func newTrainer(o TrainOptions, w wordCounts) (*trainer, error) {
 		}
 		tr.words[i] = tokens
 		for j := range len(tokens) - 1 {
-			tr.add(pairOf(tokens[j], tokens[j+1]), int32(i))
+			tr.add(subword.PairOf(tokens[j], tokens[j+1]), int32(i))
 		}
 	}
 	tr.enqueue()
@@ -179,7 +187,7 @@ func (tr *trainer) run() {
 			return
 		}
 		heap.Pop(&tr.queue)
-		id := tr.token(tr.tokens[top.pair.left()] + tr.tokens[top.pair.right()])
+		id := tr.token(tr.tokens[top.pair.Left()] + tr.tokens[top.pair.Right()])
 		tr.merges = append(tr.merges, top.pair)
 		for _, word := range top.words {
 			tr.merge(word, top.pair, id)
@@ -189,29 +197,29 @@ func (tr *trainer) run() {
 }
 
 // merge replaces p by id in a word and counts the pairs that this breaks and makes.
-func (tr *trainer) merge(word int32, p pair, id uint32) {
+func (tr *trainer) merge(word int32, p subword.Pair, id uint32) {
 	tokens := tr.words[word]
 	out := tokens[:0]
 	for i := 0; i < len(tokens); i++ {
-		if i+1 == len(tokens) || pairOf(tokens[i], tokens[i+1]) != p {
+		if i+1 == len(tokens) || subword.PairOf(tokens[i], tokens[i+1]) != p {
 			out = append(out, tokens[i])
 			continue
 		}
 		if n := len(out); n > 0 {
-			tr.remove(pairOf(out[n-1], p.left()), word)
-			tr.add(pairOf(out[n-1], id), word)
+			tr.remove(subword.PairOf(out[n-1], p.Left()), word)
+			tr.add(subword.PairOf(out[n-1], id), word)
 		}
 		i++
 		if i+1 < len(tokens) {
-			tr.remove(pairOf(p.right(), tokens[i+1]), word)
-			tr.add(pairOf(id, tokens[i+1]), word)
+			tr.remove(subword.PairOf(p.Right(), tokens[i+1]), word)
+			tr.add(subword.PairOf(id, tokens[i+1]), word)
 		}
 		out = append(out, id)
 	}
 	tr.words[word] = out
 }
 
-func (tr *trainer) pairCount(p pair) *pairCount {
+func (tr *trainer) pairCount(p subword.Pair) *pairCount {
 	c, ok := tr.pairs[p]
 	if !ok {
 		c = &pairCount{pair: p}
@@ -220,11 +228,11 @@ func (tr *trainer) pairCount(p pair) *pairCount {
 	return c
 }
 
-func (tr *trainer) remove(p pair, word int32) {
+func (tr *trainer) remove(p subword.Pair, word int32) {
 	tr.pairCount(p).count -= tr.counts[word]
 }
 
-func (tr *trainer) add(p pair, word int32) {
+func (tr *trainer) add(p subword.Pair, word int32) {
 	c := tr.pairCount(p)
 	c.count += tr.counts[word]
 	if n := len(c.words); n == 0 {
@@ -248,14 +256,14 @@ func (tr *trainer) enqueue() {
 
 // distinctMerges are the merges by name. A pair that was merged twice keeps its last rank, as in the reference's model.
 func (tr *trainer) distinctMerges() [][2]string {
-	last := make(map[pair]int, len(tr.merges))
+	last := make(map[subword.Pair]int, len(tr.merges))
 	for rank, p := range tr.merges {
 		last[p] = rank
 	}
 	names := make([][2]string, 0, len(last))
 	for rank, p := range tr.merges {
 		if last[p] == rank {
-			names = append(names, [2]string{tr.tokens[p.left()], tr.tokens[p.right()]})
+			names = append(names, [2]string{tr.tokens[p.Left()], tr.tokens[p.Right()]})
 		}
 	}
 	return names
@@ -263,7 +271,7 @@ func (tr *trainer) distinctMerges() [][2]string {
 
 // candidate is a pair that may be merged next, with its count when it was queued.
 type candidate struct {
-	pair  pair
+	pair  subword.Pair
 	count int64
 	words []int32
 }

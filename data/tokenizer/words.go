@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+
+	"steplm/data/tokenizer/internal/subword"
 )
 
 const (
@@ -31,19 +33,19 @@ func wordsPool() *sync.Pool {
 	return &sync.Pool{New: func() any { return &words{seed: maphash.MakeSeed()} }}
 }
 
-// encode is b.encode by way of the table.
-func (w *words) encode(b *bpe, ids []uint32, word string) []uint32 {
-	if len(word) > shortWord {
-		return b.encode(ids, word)
+// append is the model's Append by way of the table.
+func (w *words) append(m subword.Model, ids []uint32, word string) ([]uint32, error) {
+	if len(word) > subword.ShortWord {
+		return m.Append(ids, word)
 	}
 	k := &w.known[maphash.String(w.seed, word)%knownWords]
 	if k.word == word {
-		return append(ids, k.ids[:k.n]...)
+		return append(ids, k.ids[:k.n]...), nil
 	}
 	start := len(ids)
-	ids = b.encode(ids, word)
-	if n := len(ids) - start; n <= knownIDs {
+	ids, err := m.Append(ids, word)
+	if n := len(ids) - start; err == nil && n <= knownIDs {
 		k.word, k.n = strings.Clone(word), copy(k.ids[:], ids[start:])
 	}
-	return ids
+	return ids, err
 }

@@ -92,7 +92,10 @@ func tokenizerFiles(t *tokenizer.Tokenizer, ids *model.SpecialIDs, maxLength int
 	if unk, ok := file.Model.UNK.(string); ok {
 		config.UNK = &unk
 	}
-	alone := t.EncodeWithSpecial("")
+	alone, err := t.EncodeWithSpecial("")
+	if err != nil {
+		return nil, err
+	}
 	is := func(at int, id *int) bool { return id != nil && len(alone) > 0 && alone[at] == uint32(*id) }
 	config.AddBOS = is(0, ids.BOS)
 	config.AddEOS = is(max(0, len(alone)-1), ids.EOS) && (len(alone) > 1 || !config.AddBOS)

@@ -17,6 +17,11 @@ type AdamW struct {
 	Eps   float64 `json:"eps"`
 }
 
+// publishedAdamW is what language models are usually trained with.
+func publishedAdamW(model.Config) (AdamW, float64) {
+	return AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, 1e-3
+}
+
 // Name is the optimizer's in recipes.
 func (AdamW) Name() string { return "adamw" }
 

@@ -29,6 +29,18 @@ type Apollo struct {
 // ApolloMini is APOLLO with one factor for a whole tensor: in rank 1 it keeps next to nothing.
 type ApolloMini struct{ Apollo }
 
+// publishedApollo has a quarter of the hidden size as its rank, as at 60M to 350M.
+func publishedApollo(m model.Config) (Apollo, float64) {
+	return Apollo{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6},
+		0.01
+}
+
+func publishedApolloMini(m model.Config) (ApolloMini, float64) {
+	c, lr := publishedApollo(m)
+	c.Rank, c.Scale = 1, 128
+	return ApolloMini{c}, lr
+}
+
 // Name is the optimizer's in recipes.
 func (Apollo) Name() string { return "apollo" }
 

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 
 	"steplm/gpu"
@@ -38,27 +41,92 @@ type Fitted interface {
 	Fits(model.Config) error
 }
 
+// Published is what those who published an optimizer set where nobody says otherwise, for a
+// model, and their peak learning rate.
+type Published[S Settings] func(model.Config) (settings S, lr float64)
+
 // Kind is an optimizer that recipes may name.
 type Kind struct {
-	Name string
-	read func(object []byte) (Settings, error)
+	Name      string
+	read      func(object []byte) (Settings, error)
+	published Published[Settings]
 }
 
 // KindOf is the kind with settings of type S.
-func KindOf[S Settings]() Kind {
+func KindOf[S Settings](published Published[S]) Kind {
 	var zero S
-	return Kind{zero.Name(), func(object []byte) (Settings, error) {
+	read := func(object []byte) (Settings, error) {
 		var s S
 		d := json.NewDecoder(bytes.NewReader(object))
 		d.DisallowUnknownFields()
 		err := d.Decode(&s)
 		return s, err
-	}}
+	}
+	return Kind{zero.Name(), read, func(m model.Config) (Settings, float64) { return published(m) }}
 }
 
 // Kinds lists the optimizers, each in a file of its own. A program that has another one
 // adds it before it reads recipes.
-var Kinds = []Kind{KindOf[AdamW](), KindOf[Apollo](), KindOf[ApolloMini](), KindOf[Muon](), KindOf[Scale]()}
+var Kinds = []Kind{
+	KindOf(publishedAdamW), KindOf(publishedApollo), KindOf(publishedApolloMini), KindOf(publishedFira),
+	KindOf(publishedGaLore), KindOf(publishedMuon), KindOf(publishedScale),
+}
+
+// Names lists the optimizers.
+func Names() (names []string) {
+	for _, k := range Kinds {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// UnheededError is a field that an optimizer's settings do not have.
+type UnheededError struct{ Optimizer, Field string }
+
+func (e *UnheededError) Error() string {
+	return fmt.Sprintf("optimizer %s has no %s: leave it out", e.Optimizer, e.Field)
+}
+
+// Choose is an optimizer as it was published for a model, but for the fields that are given
+// by their names in JSON, and the published learning rate. Projections are drawn by the seed.
+func Choose(name string, m model.Config, fields map[string]json.RawMessage, seed uint64) (Settings, float64, error) {
+	k, err := find(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	settings, lr := k.published(m)
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return nil, 0, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, 0, err
+	}
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		if _, ok := all[field]; !ok {
+			return nil, 0, &UnheededError{name, field}
+		}
+		all[field] = fields[field]
+	}
+	if _, ok := all["seed"]; ok {
+		all["seed"] = json.RawMessage(strconv.FormatUint(uint64(uint32(seed)), 10))
+	}
+	if text, err = json.Marshal(all); err != nil {
+		return nil, 0, err
+	}
+	settings, err = k.read(text)
+	return settings, lr, err
+}
+
+func find(name string) (Kind, error) {
+	for _, k := range Kinds {
+		if k.Name == name {
+			return k, nil
+		}
+	}
+	return Kind{}, fmt.Errorf("unknown optimizer %q: choose one of %s", name, strings.Join(Names(), ", "))
+}
 
 // New makes the optimizer, without memory: enough for a plan.
 func (c Config) New() Optimizer { return c.Settings.New(c.MaxNorm) }
@@ -66,7 +134,7 @@ func (c Config) New() Optimizer { return c.Settings.New(c.MaxNorm) }
 // Validate refuses what cannot train in a storage.
 func (c Config) Validate(s model.Storage) error {
 	if c.Settings == nil {
-		return fmt.Errorf("no optimizer is chosen: choose one of %s", kindNames())
+		return fmt.Errorf("no optimizer is chosen: choose one of %s", strings.Join(Names(), ", "))
 	}
 	if err := c.Settings.Validate(s); err != nil {
 		return err
@@ -116,14 +184,6 @@ func (c Config) TrainableBytes(s model.Storage) float64 {
 	return float64(bytes) / float64(p.Weight.Elements())
 }
 
-func kindNames() string {
-	var names []string
-	for _, k := range Kinds {
-		names = append(names, k.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // head is the part of the JSON that all optimizers share.
 type head struct {
 	Name    string  `json:"name"`
@@ -166,16 +226,14 @@ func (c *Config) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range Kinds {
-		if k.Name != h.Name {
-			continue
-		}
-		s, err := k.read(rest)
-		if err != nil {
-			return fmt.Errorf("optimizer %s: %w", k.Name, err)
-		}
-		*c = Config{s, h.MaxNorm}
-		return nil
+	k, err := find(h.Name)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("unknown optimizer %q: choose one of %s", h.Name, kindNames())
+	settings, err := k.read(rest)
+	if err != nil {
+		return fmt.Errorf("optimizer %s: %w", k.Name, err)
+	}
+	*c = Config{settings, h.MaxNorm}
+	return nil
 }

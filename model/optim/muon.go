@@ -21,6 +21,10 @@ type Muon struct {
 	Eps      float64 `json:"eps"`
 }
 
+func publishedMuon(model.Config) (Muon, float64) {
+	return Muon{Momentum: 0.95, AdamRate: 0.015, Beta1: 0.9, Beta2: 0.95, Eps: 1e-10}, 0.02
+}
+
 // Name is the optimizer's in recipes.
 func (Muon) Name() string { return "muon" }
 

@@ -22,6 +22,15 @@ type Projection struct {
 	Every int `json:"projection_every"` // updates
 }
 
+// quarter is the usual rank: a quarter of the hidden size, or less where a linear has less.
+func quarter(m model.Config) int {
+	rank := max(1, m.Hidden/4)
+	for _, s := range m.LinearShapes() {
+		rank = min(rank, max(1, min(s.Out, s.In)))
+	}
+	return rank
+}
+
 // validate refuses what is no projection.
 func (c Projection) validate(optimizer string) error {
 	if c.Rank < 1 {

@@ -19,6 +19,12 @@ type Scale struct {
 	Eps      float64 `json:"eps"`
 }
 
+// publishedScale is that of 60M to 350M parameters, where norms train at 20 times the rate;
+// the 1B and 7B runs have 5 and 10 times.
+func publishedScale(model.Config) (Scale, float64) {
+	return Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+}
+
 // Name is the optimizer's in recipes.
 func (Scale) Name() string { return "scale" }
 

@@ -107,7 +107,7 @@ func TestPerplexityProgress(t *testing.T) {
 
 func TestEncodedAppendsEndOfText(t *testing.T) {
 	shared := []uint32{1, 2, 3, 4}
-	encode := func(s string) []uint32 { return shared[:len(s)] }
+	encode := func(s string) ([]uint32, error) { return shared[:len(s)], nil }
 	var got []uint32
 	for ids, err := range Encoded(each([]string{"ab", "", "abc"}, nil), encode, 9) {
 		if err != nil {
@@ -129,8 +129,8 @@ type broken struct {
 	answer func(losses []float32) ([]float32, error)
 }
 
-func (b broken) Losses(inputs, targets []uint32) ([]float32, error) {
-	losses, err := b.bigram.Losses(inputs, targets)
+func (b broken) Losses(inputs, targets, begins []uint32) ([]float32, error) {
+	losses, err := b.bigram.Losses(inputs, targets, begins)
 	if err != nil {
 		return nil, err
 	}

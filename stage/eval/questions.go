@@ -33,25 +33,26 @@ func (p LogProbs) MarshalJSON() ([]byte, error) {
 
 // ScoreText gives ln p(ids[i] | ids[0..i-1]) for every i but the first, in one
 // window and therefore with the whole text before a token as its context.
-// More ids than the model's SeqLen are an error: cutting them up would change
-// what the numbers mean.
+// More ids than the model's SeqLen and the one that follows are an error: cutting
+// them up would change what the numbers mean.
 func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	switch {
 	case len(ids) == 0:
 		return nil, fmt.Errorf("eval: no tokens to score; give at least one")
-	case len(ids) > m.SeqLen():
-		return nil, fmt.Errorf("eval: %d tokens do not fit the model's context of %d; shorten the text", len(ids),
-			m.SeqLen())
+	case len(ids) > m.SeqLen()+1:
+		return nil,
+			fmt.Errorf("eval: %d tokens do not fit the model's context of %d and the one after it; shorten the text",
+				len(ids), m.SeqLen())
 	}
 	n := m.Batch() * m.SeqLen()
 	inputs, targets := make([]uint32, n), make([]uint32, n)
 	for i := range targets {
 		targets[i] = Ignored
 	}
-	copy(inputs, ids)
+	copy(inputs, ids) // The last has no input where it is the one after.
 	copy(targets, ids[1:])
 
-	losses, err := m.Losses(inputs, targets)
+	losses, err := m.Losses(inputs, targets, nil)
 	if err != nil {
 		return nil, fmt.Errorf("eval: score %d tokens: %w", len(ids), err)
 	}

@@ -48,7 +48,7 @@ func TestScoreErrors(t *testing.T) {
 		answer     func([]float32) ([]float32, error)
 	}{
 		{name: "nothing", want: "no tokens"},
-		{name: "too long", want: "7 tokens do not fit the model's context of 6", ids: make([]uint32, 7)},
+		{name: "too long", want: "8 tokens do not fit the model's context of 6", ids: make([]uint32, 8)},
 		{name: "NaN", want: "token 2", ids: make([]uint32, 4), answer: func(l []float32) ([]float32,
 			error) {
 			l[1] = float32(math.NaN())

@@ -26,10 +26,10 @@ func (t textTask) Run(ctx context.Context, m Model, o Options) (Result, error) {
 		return Result{}, err
 	}
 	at := meter{}
-	encode := func(text string) []uint32 {
-		ids := t.tokenizer.Encode(text)
+	encode := func(text string) ([]uint32, error) {
+		ids, err := t.tokenizer.Encode(text)
 		at.total = int64(len(ids))
-		return ids
+		return ids, err
 	}
 	o.share = func(tokens int64) float64 {
 		at.done = tokens

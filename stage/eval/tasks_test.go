@@ -15,9 +15,9 @@ import (
 // letterTokenizer is letters as a data.Tokenizer.
 type letterTokenizer struct{ endOfText bool }
 
-func (letterTokenizer) Encode(s string) []uint32    { return letters(s) }
-func (letterTokenizer) VocabSize() int              { return 7 }
-func (t letterTokenizer) EndOfText() (uint32, bool) { return 6, t.endOfText }
+func (letterTokenizer) Encode(s string) ([]uint32, error) { return letters(s), nil }
+func (letterTokenizer) VocabSize() int                    { return 7 }
+func (t letterTokenizer) EndOfText() (uint32, bool)       { return 6, t.endOfText }
 
 var tokenizer = letterTokenizer{endOfText: true}
 
@@ -98,7 +98,7 @@ func TestDocumentsTaskIsPerplexity(t *testing.T) {
 	texts := []string{"One two three.", "Four", "", "five and six and seven, and so on"}
 	path := writeShard(t, texts)
 	for _, o := range []Options{{}, {Stride: 2}, {Context: 4, MaxTokens: 9}} {
-		want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each(texts, nil), letters, 6), o)
+		want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each(texts, nil), encodeLetters, 6), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestDocumentsTaskIsPerplexity(t *testing.T) {
 
 func TestTextTaskIsOneDocument(t *testing.T) {
 	text := strings.Repeat("No line of it ends a document.\n", 9)
-	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), letters, 6),
+	want, err := Perplexity(t.Context(), newBigram(t, 2, 6, 7), Encoded(each([]string{text}, nil), encodeLetters, 6),
 		Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestWikiTextTaskReadsTextAndRowsAlike(t *testing.T) {
 		}
 		rows = append(rows, line)
 	}
-	want, err := WikiText(t.Context(), newBigram(t, 2, 6, 7), Pages(each([]string{text}, nil)), letters, 6, Options{})
+	want, err := WikiText(t.Context(), newBigram(t, 2, 6, 7), Pages(each([]string{text}, nil)), encodeLetters, 6, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestTaskErrors(t *testing.T) {
 		"missing":                    {"wikitext", missing, tokenizer, true, missing},
 		"missing text":               {"text", missing, tokenizer, true, missing},
 		"missing rows":               {"documents", missing, tokenizer, true, missing},
-		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, false, "empty"},
+		"empty":                      {"wikitext", writeFile(t, "empty.raw", ""), tokenizer, true, "empty.raw"},
 		"empty Parquet":              {"wikitext", writeFile(t, "a.parquet", ""), tokenizer, true, "a.parquet"},
 		"Parquet cut short":          {"wikitext", writeFile(t, "b.parquet", cut), tokenizer, true, "b.parquet"},
 		"Parquet cut short, no name": {"wikitext", writeFile(t, "shard", cut), tokenizer, true, "shard"},

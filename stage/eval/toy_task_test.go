@@ -33,12 +33,17 @@ func (c choices) Run(ctx context.Context, m Model, o Options) (Result, error) {
 			return Result{}, err
 		}
 		parts := strings.Split(text, "|")
-		prompt := c.Tokenizer.Encode(parts[0])
-		good, err := ScoreContinuation(m, prompt, c.Tokenizer.Encode(parts[1]))
+		var ids [3][]uint32
+		for i := range ids {
+			if ids[i], err = c.Tokenizer.Encode(parts[i]); err != nil {
+				return Result{}, err
+			}
+		}
+		good, err := ScoreContinuation(m, ids[0], ids[1])
 		if err != nil {
 			return Result{}, err
 		}
-		bad, err := ScoreContinuation(m, prompt, c.Tokenizer.Encode(parts[2]))
+		bad, err := ScoreContinuation(m, ids[0], ids[2])
 		if err != nil {
 			return Result{}, err
 		}
@@ -101,7 +106,7 @@ func TestScoreContinuation(t *testing.T) {
 	for want, c := range map[string][2][]uint32{
 		"0 tokens after a prompt of 2": {{3, 1}, {}},
 		"2 tokens after a prompt of 0": {{}, {3, 1}},
-		"7 tokens do not fit":          {{1, 2, 3}, {4, 5, 6, 0}},
+		"8 tokens do not fit":          {{1, 2, 3}, {4, 5, 6, 0, 1}},
 	} {
 		if _, err := ScoreContinuation(m, c[0], c[1]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", c, err, want)

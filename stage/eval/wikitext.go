@@ -37,8 +37,8 @@ func (r WikiTextResult) result(task string) Result {
 // positions (see rolling), the first conditioned on prefix, the end-of-text
 // token. MaxTokens ends after the page that reaches it, because the word count
 // of a page is only defined for a whole one. Stride is not used.
-func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], encode func(string) []uint32, prefix uint32,
-	o Options) (WikiTextResult, error) {
+func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], encode func(string) ([]uint32, error),
+	prefix uint32, o Options) (WikiTextResult, error) {
 	o.Stride = 0
 	o, err := o.resolve(m)
 	if err != nil {
@@ -54,8 +54,11 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 		r.Pages++
 		r.Words += int64(CountWords(page))
 		r.Bytes += int64(len(page))
-		ids := encode(Detokenize(page))
-		if err := rolling(ids, prefix, o.Context, s.add); err != nil {
+		ids, err := encode(Detokenize(page))
+		if err != nil {
+			return WikiTextResult{}, err
+		}
+		if err := rolling(ids, prefix, o.Context, alone(s.add)); err != nil {
 			return WikiTextResult{}, err
 		}
 		planned += int64(len(ids))
@@ -76,6 +79,11 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 	}
 	r.WordPerplexity, err = exp(r.NLL / float64(r.Words))
 	return r, err
+}
+
+// alone adds windows of one document.
+func alone(add func(inputs, targets, begins []uint32, skip int) error) func([]uint32, []uint32, int) error {
+	return func(inputs, targets []uint32, skip int) error { return add(inputs, targets, nil, skip) }
 }
 
 // rolling cuts a page's ids into the windows of lm-evaluation-harness

@@ -248,13 +248,15 @@ func letters(s string) []uint32 {
 	return ids
 }
 
+func encodeLetters(s string) ([]uint32, error) { return letters(s), nil }
+
 func TestWikiTextAgainstBruteForce(t *testing.T) {
 	pages := []string{" = A = \n \n One 's , two . \n ", " = B = \n ( x ) \n", " = C = \n"}
 	const prefix = 6
 	for _, batch := range []int{1, 3} {
 		for _, context := range []int{1, 4, 8} {
 			m := newBigram(t, batch, 8, 7)
-			r, err := WikiText(t.Context(), m, each(pages, nil), letters, prefix, Options{Context: context})
+			r, err := WikiText(t.Context(), m, each(pages, nil), encodeLetters, prefix, Options{Context: context})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -304,7 +306,7 @@ func TestWikiTextLimitEndsWithAPage(t *testing.T) {
 	pages := []string{"aaaa", "bbbb", "cccc"}
 	m := newBigram(t, 2, 8, 7)
 	for limit, want := range map[int64]int64{0: 3, 1: 1, 4: 1, 5: 2, 8: 2, 9: 3, 100: 3} {
-		r, err := WikiText(t.Context(), m, each(pages, nil), letters, 6, Options{MaxTokens: limit})
+		r, err := WikiText(t.Context(), m, each(pages, nil), encodeLetters, 6, Options{MaxTokens: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -317,16 +319,16 @@ func TestWikiTextLimitEndsWithAPage(t *testing.T) {
 
 func TestWikiTextErrors(t *testing.T) {
 	m := newBigram(t, 2, 8, 7)
-	if _, err := WikiText(t.Context(), m, each([]string{}, nil), letters, 6, Options{}); err == nil ||
+	if _, err := WikiText(t.Context(), m, each([]string{}, nil), encodeLetters, 6, Options{}); err == nil ||
 		!strings.Contains(err.Error(), "no page") {
 		t.Errorf("no pages: %v", err)
 	}
-	if _, err := WikiText(t.Context(), m, each([]string{"a"}, nil), letters, 6, Options{Context: 9}); err == nil ||
+	if _, err := WikiText(t.Context(), m, each([]string{"a"}, nil), encodeLetters, 6, Options{Context: 9}); err == nil ||
 		!strings.Contains(err.Error(), "1..8") {
 		t.Errorf("context 9 of 8: %v", err)
 	}
 	damaged := errors.New("row 7 is damaged")
-	if _, err := WikiText(t.Context(), m, Pages(each([]string{" = A = \n", "text"}, damaged)), letters, 6,
+	if _, err := WikiText(t.Context(), m, Pages(each([]string{" = A = \n", "text"}, damaged)), encodeLetters, 6,
 		Options{}); !errors.Is(err, damaged) {
 		t.Errorf("got %v, want %v", err, damaged)
 	}

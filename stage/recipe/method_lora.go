@@ -94,8 +94,7 @@ func (o Options) wrapping(warmed bool, rewarm []Verb) Transition {
 func aboutLoRA(r Recipe) string {
 	return fmt.Sprintf("%sthe linears of all %d layers freeze%s under LoRA of rank %d (scale %.3g), which alone "+
 		"trains%s, to the end of the %d steps", warmStartText("LoRA only", r), r.Model.Layers, asTheyBegan(r),
-		r.LoRA.Rank,
-		r.LoRA.Scale(), besides(r), r.Steps())
+		r.LoRA.Rank, r.LoRA.Scale(), besides(r), r.Steps())
 }
 
 func warmStartText(name string, r Recipe) string {

@@ -101,10 +101,17 @@ func (o Options) Resolved() (Options, error) {
 		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock,
 			RecomputeAuto)
 	}
+	var err error
+	if o.Batch.Documents, err = o.Batch.Documents.Resolved(); err != nil {
+		return o, err
+	}
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}
-	return o, o.Optimizer.Validate(o.Storage)
+	if err := o.Optimizer.Validate(o.Storage); err != nil {
+		return o, err
+	}
+	return o, o.Optimizer.Fits(o.Model)
 }
 
 // Base is what all methods share.

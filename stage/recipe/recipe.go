@@ -80,6 +80,20 @@ func (r Recipe) Schedule() (s optim.Schedule) {
 	return s
 }
 
+// DecayFrom is the step after which the last course, if it is a WSD, begins to decay; 0: there is none. What comes
+// before is the same in a longer run.
+func (r Recipe) DecayFrom() int {
+	courses := r.Schedule().Courses
+	if len(courses) == 0 {
+		return 0
+	}
+	last := courses[len(courses)-1]
+	if at := last.From + last.What.Stable(); last.What.Kind == optim.WSD && at < r.Steps() {
+		return at
+	}
+	return 0
+}
+
 // Steps is the number of optimizer steps of the whole run.
 func (r Recipe) Steps() int {
 	n := 0
@@ -125,6 +139,9 @@ func (r Recipe) Validate() error {
 		return err
 	}
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
+		return err
+	}
+	if err := r.Optimizer.Fits(r.Model); err != nil {
 		return err
 	}
 	if len(r.Stages) == 0 {
@@ -192,6 +209,9 @@ func (r Recipe) LayersAdded() []int {
 
 // ValidSize refuses micro-batches that cannot be computed.
 func (r Recipe) ValidSize() error {
+	if _, err := r.Batch.Documents.Resolved(); err != nil {
+		return err
+	}
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return advice.With(
 			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),

@@ -2,11 +2,13 @@ package record
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"steplm/disk"
 	"steplm/model/checkpoint"
 )
 
@@ -45,4 +47,52 @@ func CheckpointNames(run string) (names []string) {
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 	return names
+}
+
+// StableCheckpoint is the name of the checkpoint after a step before the learning rate decays. It is never removed: a
+// longer run goes on from it.
+func StableCheckpoint(step int) string { return fmt.Sprintf("stable-%d", step) }
+
+// Rewind makes the checkpoint before a decay, after so many steps, the one that the run goes on from. What the run
+// wrote after it is set aside under names that end in its length: metrics and the final model; its checkpoints are
+// removed. Done twice it does no more.
+func (f *Folder) Rewind(stable, length int) error {
+	name := StableCheckpoint(stable)
+	if err := checkpoint.Verify(f.at(name)); err != nil {
+		return fmt.Errorf("the run goes on from before its decay, from checkpoint %s: %w", name, err)
+	}
+	aside := filepath.Join(f.Dir, fmt.Sprintf("metrics-%d.jsonl", length))
+	if _, err := os.Stat(aside); disk.Missing(err) {
+		text, err := disk.ReadFile(filepath.Join(f.Dir, File))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(aside, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if final := filepath.Join(f.Dir, FinalDir); exists(final) {
+		if err := disk.Rename(final, fmt.Sprintf("%s-%d", final, length)); err != nil {
+			return err
+		}
+	}
+	if err := checkpoint.SetLatest(f.Checkpoints(), name); err != nil {
+		return err
+	}
+	for _, other := range CheckpointNames(f.Dir) {
+		var step int
+		if n, err := fmt.Sscanf(other, "step-%d", &step); n == 1 && err == nil && step > stable {
+			if err := disk.Remove(f.at(other)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Folder) at(checkpoint string) string { return filepath.Join(f.Checkpoints(), checkpoint) }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -2,7 +2,10 @@ package session
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -23,7 +26,11 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	}
 	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
-		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
+		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows,
+			Documents: model.Documents{Mask: s.Model.Mask, Positions: s.Model.Positions}},
+	}
+	if _, err := o.Batch.Documents.Resolved(); err != nil {
+		return o, err
 	}
 	if s.Memory.HeadRows < 0 {
 		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")
@@ -36,8 +43,33 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 		Precision: s.Memory.Precision, States: states, Gradients: s.Memory.Gradients, Release: s.Memory.Release,
 		Frozen: s.Memory.Frozen,
 	}
+	if _, err := s.optimizer(&o); err != nil {
+		return o, err
+	}
 	return o, s.Method.set(&o)
 }
+
+// optimizer writes which one into options, and gives its published learning rate.
+func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
+	fields := map[string]json.RawMessage{}
+	for _, f := range s.fields() {
+		if f.group == optimizerGroup && f.value.Kind() == reflect.Pointer && !f.value.IsNil() {
+			if fields[f.name], err = json.Marshal(f.value.Interface()); err != nil {
+				return 0, err
+			}
+		}
+	}
+	settings, lr, err := optim.Choose(s.Optimizer.Name, o.Model, fields, s.Schedule.Seed)
+	var unheeded *optim.UnheededError
+	if errors.As(err, &unheeded) {
+		return 0, badOption(advice.Option(unheeded.Field), string(fields[unheeded.Field]),
+			"optimizer %s has none: leave it out", unheeded.Optimizer)
+	}
+	o.Optimizer = optim.Config{Settings: settings, MaxNorm: s.Optimizer.ClipNorm}
+	return lr, err
+}
+
+const optimizerGroup = "optimizer"
 
 // set writes growth and LoRA into options.
 func (m Method) set(o *recipe.Options) error {
@@ -96,9 +128,13 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
-	o.Optimizer = optim.Config{Settings: optim.AdamW{Beta1: s.Optimizer.Beta1, Beta2: s.Optimizer.Beta2,
-		Eps: s.Optimizer.Eps}, MaxNorm: s.Optimizer.ClipNorm}
-	o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay
+	lr, err := s.optimizer(&o)
+	if err != nil {
+		return o, err
+	}
+	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
+		o.LR = []float64{lr}
+	}
 	return o, s.setCourse(&o)
 }
 

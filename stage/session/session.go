@@ -10,6 +10,7 @@ import (
 	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -150,7 +151,7 @@ func (s *Session) makeRecipe() error {
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
-			overhead = gpu.ProcessOverhead
+			overhead = memory.ProcessOverhead
 		}
 		fitted := plan.Fitted{}
 		if o, fitted, err = plan.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {

@@ -32,6 +32,8 @@ type Model struct {
 	Tied      *bool  `json:"tied,omitempty"`
 	MaxSeqLen *int   `json:"max_seq_len,omitempty"`
 	SeqLen    *int   `json:"seq_len,omitempty"` // positions of a window; default: 256 or MaxSeqLen
+	Mask      string `json:"mask"`              // of attention among a window's documents, see model.Documents
+	Positions string `json:"positions"`         // likewise
 }
 
 // Data says what is read, and how.
@@ -80,13 +82,21 @@ type Method struct {
 	MergeKeepBy        string   `json:"merge_keep_by"`         // one of optim.KeptBy
 }
 
-// Optimizer is AdamW's settings.
+// Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
+// their names are those of optim's settings, and an optimizer that has none of the name refuses it.
 type Optimizer struct {
-	Beta1       float64   `json:"beta1"`
-	Beta2       float64   `json:"beta2"`
-	Eps         float64   `json:"eps"`
-	ClipNorm    float64   `json:"clip_norm"`
-	WeightDecay []float64 `json:"weight_decay"` // of all stages or of each
+	Name            string    `json:"name" option:"optimizer"`
+	Beta1           *float64  `json:"beta1,omitempty"`
+	Beta2           *float64  `json:"beta2,omitempty"`
+	Eps             *float64  `json:"eps,omitempty"`
+	Momentum        *float64  `json:"momentum,omitempty"`
+	ProjectionRank  *int      `json:"projection_rank,omitempty"`
+	ProjectionEvery *int      `json:"projection_every,omitempty"`
+	UpdateScale     *float64  `json:"update_scale,omitempty"`
+	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdamRate        *float64  `json:"adam_rate,omitempty"`
+	ClipNorm        float64   `json:"clip_norm"`
+	WeightDecay     []float64 `json:"weight_decay"` // of all stages or of each
 }
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
@@ -95,7 +105,7 @@ type Schedule struct {
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr"`                               // of all stages or of each
+	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as the optimizer was published
 	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
 	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
 	DecayShare float64   `json:"decay_share"`                      // of a wsd course
@@ -138,15 +148,16 @@ type Output struct {
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
 func Default() Spec {
 	return Spec{
-		Data: Data{TextColumn: "text"},
+		Model: Model{Mask: model.MaskNone, Positions: model.PositionsContinue},
+		Data:  Data{TextColumn: "text"},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer: Optimizer{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, LR: []float64{1e-3},
+		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},

@@ -1,6 +1,9 @@
 package flags
 
-import "steplm/gpu"
+import (
+	"steplm/gpu"
+	"steplm/gpu/memory"
+)
 
 // DeviceFlag chooses where to compute, and for how much of the time.
 type DeviceFlag struct {
@@ -45,12 +48,12 @@ func ProcessOverhead(choice string) (bytes int64, err error) {
 	case gpuInGeneral:
 		return 0, nil
 	case "host":
-		return gpu.ProcessOverhead, nil
+		return memory.ProcessOverhead, nil
 	case "":
 		if list := gpu.Enumerate(); len(list) == 0 || !list[0].Limits.CPU {
 			return 0, nil
 		}
-		return gpu.ProcessOverhead, nil
+		return memory.ProcessOverhead, nil
 	}
 	dev, err := gpu.Open(choice)
 	if err != nil {
@@ -58,7 +61,7 @@ func ProcessOverhead(choice string) (bytes int64, err error) {
 	}
 	defer dev.Close()
 	if dev.Limits().CPU {
-		return gpu.ProcessOverhead, nil
+		return memory.ProcessOverhead, nil
 	}
 	return 0, nil
 }

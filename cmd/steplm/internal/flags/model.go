@@ -13,4 +13,6 @@ type ModelFlags struct {
 	Tied      *bool  `negatable:"" help:"Use the embedding as the head too."`
 	MaxSeqLen *int   `name:"max-seq-len" placeholder:"N" range:"1..1e8" help:"Most positions that the model may be given. Default: the model's, or 2048."`
 	SeqLen    *int   `name:"seq-len" placeholder:"N" range:"1..1e8" help:"Positions per window. Default: 256, or the model's maximum if that is less."`
+	Mask      string `default:"${mask}" enum:"none,documents" help:"Where attention ends, besides at its own position: nowhere, so that it crosses the documents of a window (none), or at the beginning of a position's document (documents). Default: ${default}."`
+	Positions string `default:"${positions}" enum:"continue,restart" help:"From where positions count: the window's first token (continue) or each document's (restart). Default: ${default}."`
 }

@@ -8,11 +8,12 @@ import (
 
 // ShapeFlags are a run of which nothing is trained: what its steps compute.
 type ShapeFlags struct {
-	ModelFlags   `embed:""`
-	StepFlags    `embed:""`
-	StorageFlags `embed:""`
-	BatchSize    int `default:"${batch_size}" placeholder:"N" range:"1..1e9" help:"Windows per micro-batch. Default: ${default}."`
-	GradAccum    int `default:"${grad_accum}" placeholder:"N" range:"1..1e9" help:"Micro-batches per step. Default: ${default}."`
+	ModelFlags     `embed:""`
+	StepFlags      `embed:""`
+	StorageFlags   `embed:""`
+	OptimizerFlags `embed:""`
+	BatchSize      int `default:"${batch_size}" placeholder:"N" range:"1..1e9" help:"Windows per micro-batch. Default: ${default}."`
+	GradAccum      int `default:"${grad_accum}" placeholder:"N" range:"1..1e9" help:"Micro-batches per step. Default: ${default}."`
 }
 
 // Options are the choices that decide what is in memory and what is computed.

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"steplm/model/advice"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
@@ -151,6 +152,7 @@ func AsUsage(err error) error {
 
 // Vars is what flags' defaults and help refer to.
 var Vars = specDefaults(kong.Vars{
-	"parallel": strconv.Itoa(session.FetchParallel),
-	"methods":  strings.Join(recipe.MethodNames(), ","),
+	"parallel":   strconv.Itoa(session.FetchParallel),
+	"methods":    strings.Join(recipe.MethodNames(), ","),
+	"optimizers": strings.Join(optim.Names(), ","),
 })

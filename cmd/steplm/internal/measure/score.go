@@ -39,10 +39,12 @@ func (c *ScoreCmd) Run() error {
 			return fmt.Errorf("id %d at position %d is not below the model's vocabulary of %d", id, i, at.Layout.Vocab)
 		}
 	}
-	if n := len(ids); n < 1 || n > at.Layout.MaxSeqLen {
-		return fmt.Errorf("%d tokens to score: the model takes 1 to %d", n, at.Layout.MaxSeqLen)
+	most := at.Layout.MaxSeqLen
+	if n := len(ids); n < 1 || n > most+1 {
+		return fmt.Errorf("%d tokens to score: 1 to %d can be, for the model has %d positions and predicts one more", n,
+			most+1, most)
 	}
-	l, err := c.Load(at, model.Size{Batch: 1, SeqLen: len(ids)})
+	l, err := c.Load(at, model.Size{Batch: 1, SeqLen: min(len(ids), most)})
 	if err != nil {
 		return err
 	}
@@ -77,9 +79,11 @@ func (c *ScoreCmd) input(at flags.Found) ([]uint32, *tokenizer.Tokenizer, error)
 	case c.Text == nil:
 		return c.IDs, tok, nil
 	case c.AddSpecial:
-		return tok.EncodeWithSpecial(*c.Text), tok, nil
+		ids, err := tok.EncodeWithSpecial(*c.Text)
+		return ids, tok, err
 	}
-	return tok.Encode(*c.Text), tok, nil
+	ids, err := tok.Encode(*c.Text)
+	return ids, tok, err
 }
 
 func printScores(ids []uint32, logprobs eval.LogProbs, tok *tokenizer.Tokenizer) error {

@@ -28,7 +28,8 @@ func (c *tokenizerEncodeCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return appendIDs(out, encode(text)), nil
+		ids, err := encode(text)
+		return appendIDs(out, ids), err
 	})
 }
 

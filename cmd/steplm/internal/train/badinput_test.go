@@ -16,6 +16,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 )
 
 // withoutText renames a shard's text column.
@@ -170,7 +171,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 // A model that no machine holds is refused with its bytes by class before
 // anything is allocated; its fast failure is all that can be seen of that here.
 func TestPretrainRefusesWhatDoesNotFit(t *testing.T) {
-	if _, ok := gpu.Available(); !ok {
+	if _, ok := memory.Available(); !ok {
 		t.Skip("this system does not say how much memory it has")
 	}
 	m := clitest.NewMaterial(t)

@@ -173,7 +173,11 @@ func unigramByHand(t *testing.T, dir string) float64 {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ids = append(append(ids, tok.Encode(d.Text)...), end)
+			more, err := tok.Encode(d.Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(append(ids, more...), end)
 		}
 		return ids
 	}

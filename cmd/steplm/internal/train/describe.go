@@ -67,8 +67,8 @@ func describeRun(w io.Writer, s *session.Session) {
 		line("", "%s", describeOutside(r))
 	}
 	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
-	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
-		r.Optimizer.Settings, r.Optimizer.MaxNorm)
+	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
+		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}

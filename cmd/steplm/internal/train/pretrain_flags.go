@@ -1,13 +1,20 @@
 package train
 
-// OptimizerFlags say how gradients become updates.
+import "steplm/cmd/steplm/internal/flags"
+
+// OptimizerFlags say how gradients become updates. What is left out is as the optimizer was published.
 type OptimizerFlags struct {
-	LR          []float64 `default:"${lr}" range:"0<..100" help:"Peak learning rate, one for all stages or one for each."`
+	LR          []float64 `placeholder:"X" range:"0<..100" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3, apollo, apollo-mini, fira and galore 0.01, muon 0.02."`
 	WeightDecay []float64 `default:"${weight_decay}" range:"0..100" help:"Decoupled weight decay, likewise; never on norms."`
-	Beta1       float64   `name:"beta1" default:"${beta1}" range:"0..1" help:"AdamW's first beta."`
-	Beta2       float64   `name:"beta2" default:"${beta2}" range:"0..1" help:"AdamW's second beta."`
-	Eps         float64   `default:"${eps}" range:"0<..1" help:"AdamW's epsilon."`
-	ClipNorm    float64   `default:"${clip_norm}" range:"0..1e9" help:"Global gradient norm to clip to; 0: no clipping."`
+	flags.OptimizerFlags
+	Beta1       *float64 `name:"beta1" placeholder:"B" range:"0..1" help:"Adam's first beta. Default: the optimizer's published one, of AdamW 0.9."`
+	Beta2       *float64 `name:"beta2" placeholder:"B" range:"0..1" help:"Adam's second beta. Default: the published one, of AdamW 0.95."`
+	Eps         *float64 `placeholder:"E" range:"0<..1" help:"Adam's epsilon. Default: the published one, of AdamW 1e-8."`
+	Momentum    *float64 `placeholder:"B" range:"0..1" help:"Momentum of muon's linears or of scale's head. Default: the published one, 0.95 or 0.9."`
+	UpdateScale *float64 `placeholder:"X" range:"0<..1e6" help:"What scales updates: of galore and fira, by default 0.25; its root those of apollo, 1, and apollo-mini, 128."`
+	NormRate    *float64 `placeholder:"X" range:"0..1e6" help:"Factor on the learning rate of scale's norms. Default: 20."`
+	AdamRate    *float64 `placeholder:"X" range:"0..1e6" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
+	ClipNorm    float64  `default:"${clip_norm}" range:"0..1e9" help:"Global gradient norm to clip to; 0: no clipping."`
 }
 
 // ScheduleFlags say how the learning rate goes.

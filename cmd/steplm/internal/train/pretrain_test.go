@@ -132,12 +132,17 @@ func checkFolder(t *testing.T, run string, m clitest.Material) {
 		"checkpoints": {"LATEST", "step-6", "step-8"},
 		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors",
 			"state.json"},
-		"final": {"checksums.json", "config.json", "model.safetensors", "tokenizer.json"},
+		"final": {"README.md", "checksums.json", "config.json", "generation_config.json", "model.safetensors",
+			"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"},
 	} {
-		got := slices.DeleteFunc(clitest.Entries(t, filepath.Join(run, dir)),
-			func(name string) bool { return name == "generation_config.json" })
-		if !slices.Equal(got, want) {
+		if got := clitest.Entries(t, filepath.Join(run, dir)); !slices.Equal(got, want) {
 			t.Errorf("%q holds %q, want %q", dir, got, want)
+		}
+	}
+	card := clitest.Contents(t, run, "final", "README.md")
+	for _, part := range []string{"`step`", "| validation | ", "| wikitext | "} {
+		if !strings.Contains(card, part) {
+			t.Errorf("the model card lacks %q:\n%s", part, card)
 		}
 	}
 	if latest := strings.TrimSpace(clitest.Contents(t, run, "checkpoints", "LATEST")); latest != "step-8" {

@@ -1,0 +1,291 @@
+package stage
+
+import (
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
+)
+
+var splitStorage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16}
+
+// methodRuns are short runs by every method, over all of their transitions.
+func methodRuns(t *testing.T) map[string]recipe.Recipe {
+	t.Helper()
+	list := map[string]recipe.Recipe{}
+	for name, c := range map[string]struct {
+		method string
+		change func(*recipe.Options)
+	}{
+		"vanilla":  {"vanilla", func(*recipe.Options) {}},
+		"step":     {"step", func(*recipe.Options) {}},
+		"step_wsd": {"step", func(o *recipe.Options) { o.Schedule, o.Operator = "wsd", "zero" }},
+		"step_drawn": {"step", func(o *recipe.Options) {
+			o.Operator, o.NoFreeze, o.State, o.Storage = "random", true, recipe.StateKeep, splitStorage
+		}},
+		"relora": {"relora", func(o *recipe.Options) { o.MergeEvery = pointer(3) }},
+		"relora_bf16": {"relora", func(o *recipe.Options) {
+			o.MergeEvery, o.MergeKeepBy, o.WarmStart, o.Storage = pointer(2), "random", pointer(0.0), splitStorage
+			o.Schedule = "linear"
+		}},
+		"relora_each": {"relora", func(o *recipe.Options) {
+			o.MergeEvery, o.MergeKeepBy, o.Storage = pointer(3), "each_magnitude", splitStorage
+		}},
+		"lora":        {"lora", func(*recipe.Options) {}},
+		"lora_warmed": {"lora", func(o *recipe.Options) { o.WarmStart = pointer(0.3) }},
+		"stack":       {"stack", func(o *recipe.Options) { o.Operator, o.Schedule = "", "" }},
+		"stack_mean": {"stack", func(o *recipe.Options) {
+			o.Split, o.Schedule, o.Storage = []int{2, 4}, "linear", splitStorage
+		}},
+	} {
+		o := recipetest.Tiny()
+		o.Steps, o.Warmup = 12, 1
+		c.change(&o)
+		list[name] = recipetest.Must(t, c.method, o)
+	}
+	return list
+}
+
+func pointer[T any](x T) *T { return &x }
+
+// Every stage of every method holds what is planned, on every device, no transition more than the larger of
+// its two stages, and all that trains moves.
+func TestEveryMethodHoldsItsPlan(t *testing.T) {
+	for name, r := range methodRuns(t) {
+		t.Run(name, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				tr := newTrainer(t, d, r, randomBatches(4, r.Batch, r.Model.Vocab, 3))
+				for i := range r.Stages {
+					plan := gpu.Plan(d.Own(), r.Specs(tr.layouts[i]))
+					if i > 0 {
+						most := max(d.Ledger().Total(), plan.Total())
+						if e := advance(t, tr); e.PeakBytes > most {
+							t.Errorf("the transition to stage %d peaks at %d bytes, its stages at %d", i+1,
+								e.PeakBytes, most)
+						}
+					}
+					before := snapshot(t, tr)
+					for _, m := range trainStage(t, tr) {
+						if diff := cmp.Diff(plan.ByClass(), m.Bytes); diff != "" || m.PeakBytes != plan.Total() {
+							t.Fatalf("stage %d holds at most %d of %d bytes (-plan +ledger):\n%s", i+1, m.PeakBytes,
+								plan.Total(), diff)
+						}
+					}
+					for _, p := range tr.Model.Params() {
+						// LoRA's A has no gradient while B is 0, and a rate of 0 moves nothing.
+						if r.Stages[i].Steps < 3 {
+							continue
+						}
+						if same := sameBits(read(t, d, p.Weight), before[p.Name]); same == p.Trainable() {
+							t.Errorf("stage %d: %s trains: %t, and is as it was: %t", i+1, p.Name, p.Trainable(), same)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// Every method goes on bit for bit from a checkpoint after any step, before and after each transition.
+func TestEveryMethodResumes(t *testing.T) {
+	for name, r := range methodRuns(t) {
+		t.Run(name, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				begin := func() *Trainer { return newTrainer(t, d, r, randomBatches(5, r.Batch, r.Model.Vocab, 3)) }
+				tr := begin()
+				takeTo(t, tr, r.Steps())
+				want := contents(t, tr)
+				tr.Free()
+				every := 2
+				if d.Name() != gpu.NewHost().Name() {
+					every = 5
+				}
+				for step := 1; step < r.Steps(); step += every {
+					for _, advanced := range []bool{false, true} {
+						tr := begin()
+						takeTo(t, tr, step)
+						if advanced {
+							if !tr.Due() {
+								tr.Free()
+								continue
+							}
+							advance(t, tr)
+						}
+						dir := t.TempDir()
+						if err := tr.Save(dir, "here", 0); err != nil {
+							t.Fatal(err)
+						}
+						tr.Free()
+						tr, _, err := LoadTrainer(d, r, randomBatches(5, r.Batch, r.Model.Vocab, 3),
+							filepath.Join(dir, "here"))
+						if err != nil {
+							t.Fatal(err)
+						}
+						takeTo(t, tr, r.Steps())
+						if got := contents(t, tr); !maps.EqualFunc(got, want, slices.Equal) {
+							t.Errorf("resumed after step %d, advanced: %t, it is another run", step, advanced)
+						}
+						tr.Free()
+					}
+				}
+			})
+		})
+	}
+}
+
+// A merge leaves the logits as they were, within the rounding of the storage, and begins LoRA anew with an A
+// that is not zero; another merge draws another A.
+func TestMergesOfReLoRA(t *testing.T) {
+	for name, s := range map[string]struct {
+		storage   model.Storage
+		tolerance float64
+	}{"f32": {model.FullStorage, 1e-5}, "split": {splitStorage, 0.05}} {
+		t.Run(name, func(t *testing.T) {
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				o := recipetest.Tiny()
+				o.Steps, o.MergeEvery, o.Storage, o.LR = 20, pointer(5), s.storage, []float64{3e-2}
+				r := recipetest.Must(t, "relora", o)
+				batches := randomBatches(4, o.Batch, o.Model.Vocab, 3)
+				tr := newTrainer(t, d, r, batches)
+				takeTo(t, tr, 5)
+				advance(t, tr)
+				var last []float32
+				for range r.Stages[2:] {
+					trainStage(t, tr)
+					was := logits(t, tr, batches.list[0])
+					lora := tr.Model.Blocks[0].WQ.LoRA
+					if largest(read(t, d, lora.B.Weight)) == 0 {
+						t.Error("B is zero before the merge: nothing is merged")
+					}
+					weight := read(t, d, tr.Model.Blocks[0].WQ.Weight)
+					advance(t, tr)
+					if gap := largestGap(logits(t, tr, batches.list[0]), was); !(gap <= s.tolerance) {
+						t.Errorf("logits moved by %g", gap)
+					}
+					if sameBits(weight, read(t, d, tr.Model.Blocks[0].WQ.Weight)) {
+						t.Error("the merge changed no weight")
+					}
+					lora = tr.Model.Blocks[0].WQ.LoRA
+					a := read(t, d, lora.A.Weight)
+					if largest(a) == 0 || largest(read(t, d, lora.B.Weight)) != 0 || last != nil && sameBits(a, last) {
+						t.Error("LoRA does not begin anew")
+					}
+					last = a
+				}
+			})
+		})
+	}
+}
+
+// Merges into bf16 alone lose nothing on average, however small: a thousand of them add up, where rounding to
+// the nearest would leave the weights as they were.
+func TestSmallMergesAddUp(t *testing.T) {
+	d := gpu.NewHost()
+	o := recipetest.Tiny()
+	o.Storage, o.WarmStart, o.MergeEvery = splitStorage, pointer(0.0), pointer(2)
+	moved := func(round string) (mean float64) {
+		tr := newTrainer(t, d, recipetest.Must(t, "relora", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
+		defer tr.Free()
+		l := tr.Model.Blocks[0].WQ
+		one := make([]float32, l.Weight.Elements())
+		for i := range one {
+			one[i] = 1
+		}
+		a, b := make([]float32, l.LoRA.A.Weight.Elements()), make([]float32, l.LoRA.B.Weight.Elements())
+		for i := range a {
+			a[i] = 1.0 / 4096
+		}
+		for i := range b {
+			b[i] = 1.0 / float32(l.LoRA.Rank) / l.LoRA.Scale
+		}
+		for _, x := range []struct {
+			to     gpu.Tensor
+			values []float32
+		}{{l.Weight, one}, {l.LoRA.A.Weight, a}, {l.LoRA.B.Weight, b}} {
+			if err := gpu.WriteF32(d, x.to, x.values); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for count := range uint64(1000) {
+			e := recipe.Effect{Merge: true, Stochastic: round == recipe.Stochastic}
+			if err := mixGrown(tr.Model, e, uint32(count)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, x := range read(t, d, l.Weight) {
+			mean += float64(x-1) / float64(len(one))
+		}
+		return mean
+	}
+	want := 1000.0 / 4096
+	if got := moved(recipe.Stochastic); math.Abs(got-want) > 0.05*want {
+		t.Errorf("a thousand merges of 1/4096 add %g, want %g", got, want)
+	}
+	if got := moved(""); got != 0 {
+		t.Errorf("rounded to nearest they add %g: this shows nothing", got)
+	}
+}
+
+// The rates of a run are its schedule's, step by step, over merges and growths: those of LoRA and of each
+// stage have peaks of their own.
+func TestRatesOfMethods(t *testing.T) {
+	d := gpu.NewHost()
+	for name, c := range map[string]struct {
+		method string
+		change func(*recipe.Options)
+		want   []float64 // reported in each step
+		lora   float64   // its rate in the last step
+	}{
+		// cosine of 12 for 3 steps; then 0, 1/2, 1, the cosine of 9; a restart at 4 rises from 0 to it.
+		"relora": {"relora", func(o *recipe.Options) {
+			o.MergeEvery, o.Warmup, o.Rewarm, o.LR, o.MinRatio = pointer(4), 2, 2, []float64{1, 2}, 0
+			o.LoRALR = 3
+		}, []float64{0.5, 1, 1, 0, 1, 2, 2 * cosineAt(1, 7), 0, 1 * cosineAt(4, 7), 2 * cosineAt(4, 7),
+			2 * cosineAt(5, 7), 0},
+			0},
+		"stack": {"stack", func(o *recipe.Options) {
+			o.Operator, o.Schedule, o.Warmup, o.DecayShare, o.Rewarm, o.GrowAt, o.MinRatio = "", "", 2, 0.25, -1, 0.5, 0
+		}, []float64{0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2.0 / 3, 1.0 / 3}, 0},
+		"step under wsd": {"step", func(o *recipe.Options) {
+			o.Split, o.Schedule, o.Warmup, o.DecayShare, o.Rewarm, o.MinRatio = []int{3, 3}, "wsd", 1, 0.25, 2, 0
+			o.LR, o.LoRALR = []float64{1, 4}, 0.5
+		}, []float64{1, 1, 1, 1, 1, 2, 4, 4, 4, 4, 8.0 / 3, 4.0 / 3}, 2.0 / 3},
+	} {
+		o := recipetest.Tiny()
+		o.Steps, o.LR = 12, []float64{1}
+		c.change(&o)
+		r := recipetest.Must(t, c.method, o)
+		schedule := r.Schedule()
+		var got []float64
+		for step := range r.Steps() {
+			i, _ := r.StageOf(step)
+			got = append(got, r.Stages[i].LR*schedule.At(step))
+		}
+		for i := range got {
+			if math.Abs(got[i]-c.want[i]) > 1e-9 {
+				t.Errorf("%s: rates %.4f, want %.4f", name, got, c.want)
+				break
+			}
+		}
+		if c.lora == 0 {
+			continue
+		}
+		tr := newTrainer(t, d, r, randomBatches(2, o.Batch, o.Model.Vocab, 3))
+		takeTo(t, tr, r.Steps()-1)
+		if rate := tr.ratesOf()(tr.Model.Blocks[0].WQ.LoRA.A).LR; math.Abs(rate-c.lora) > 1e-9 {
+			t.Errorf("%s: LoRA's rate is %g, want %g", name, rate, c.lora)
+		}
+		tr.Free()
+	}
+}
+
+func cosineAt(n, steps int) float64 { return (1 + math.Cos(math.Pi*float64(n)/float64(steps))) / 2 }

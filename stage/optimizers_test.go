@@ -1,0 +1,100 @@
+package stage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/model/optim"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
+)
+
+// withOptimizer are options of a tiny run with a published optimizer, whose projections, if it
+// has some, are for three updates.
+func withOptimizer(t *testing.T, name string) recipe.Options {
+	t.Helper()
+	o := recipetest.Tiny()
+	fields := map[string]json.RawMessage{"projection_every": json.RawMessage("3")}
+	settings, lr, err := optim.Choose(name, o.Model, fields, 1)
+	var unheeded *optim.UnheededError
+	if errors.As(err, &unheeded) {
+		settings, lr, err = optim.Choose(name, o.Model, nil, 1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Optimizer = optim.Config{Settings: settings, MaxNorm: 1}
+	o.LR = []float64{2 * lr}
+	return o
+}
+
+// Every optimizer trains a model under either method and in every kind of states that it has,
+// is planned as it is allocated, and goes on bit for bit from a checkpoint: within a stage,
+// between two projections, and across a growth.
+func TestEveryOptimizer(t *testing.T) {
+	storages := []model.Storage{
+		model.FullStorage,
+		{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16},
+		{Precision: model.BF16, States: model.StochasticStates, Gradients: model.BF16, Frozen: model.BF16,
+			Release: true},
+	}
+	for _, name := range optim.Names() {
+		for i, s := range storages {
+			method := []string{"step", "vanilla"}[i%2]
+			t.Run(fmt.Sprint(name, " ", method, " ", s.States), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					o := withOptimizer(t, name)
+					o.Storage = s
+					trainsAndResumes(t, d, method, o)
+				})
+			})
+		}
+	}
+}
+
+func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Options) {
+	t.Helper()
+	if method == "vanilla" {
+		o.Stages = 1
+	}
+	r := recipetest.Must(t, method, o)
+	batches := func() Batches { return randomBatches(1, o.Batch, o.Model.Vocab, 3) }
+	whole := newTrainer(t, d, r, batches())
+	losses := takeTo(t, whole, r.Steps())
+	if first, last := losses[0], losses[len(losses)-1]; !(last < 0.97*first) {
+		t.Errorf("from a loss of %.3f to %.3f", first, last)
+	}
+	if off := d.Ledger().Difference(gpu.Plan(d.Own(), r.Specs(whole.layout()))); off != "" {
+		t.Error(off)
+	}
+	want, counted := contents(t, whole), numbers(whole)
+	whole.Free()
+	for _, stop := range []int{2, 5, 9} {
+		tr := newTrainer(t, d, r, batches())
+		takeTo(t, tr, stop)
+		dir := t.TempDir()
+		if err := tr.Save(dir, "here", 0); err != nil {
+			t.Fatal(err)
+		}
+		tr.Free()
+		tr, _, err := LoadTrainer(d, r, batches(), filepath.Join(dir, "here"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := takeTo(t, tr, r.Steps()); !slices.Equal(got, losses[stop:]) {
+			t.Errorf("resumed at %d: losses %v, want %v", stop, got, losses[stop:])
+		}
+		if got := contents(t, tr); !maps.EqualFunc(got, want, slices.Equal) || numbers(tr) != counted {
+			t.Errorf("resumed at %d it is another run", stop)
+		}
+		tr.Free()
+	}
+}
