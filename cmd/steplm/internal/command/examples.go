@@ -15,7 +15,9 @@ var examples = map[string][]string{
 			"--data hf://datasets/HuggingFaceFW/fineweb-edu/sample/10BT --shards 2 --steps 20k --out runs/step",
 		"steplm pretrain --resume runs/first",
 	},
-	"plan":            {"steplm plan --model 368m --stages 2", "steplm plan --model 1.2b --memory-limit 6GB --device gpu"},
+	"plan": {
+		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
+	},
 	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
 	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},

@@ -86,8 +86,8 @@ func TestVersionAndHelp(t *testing.T) {
 // A shell is answered with commands, flags and values.
 func TestCompletion(t *testing.T) {
 	for line, want := range map[string][]string{
-		"steplm pre": {"pretrain"}, "steplm pretrain --memory-l": {"--memory-limit"}, "steplm data ": {"fetch", "inspect",
-			"tokenize"}, "steplm pretrain --precision ": {"bf16", "f32"},
+		"steplm pre": {"pretrain"}, "steplm pretrain --memory-l": {"--memory-limit"},
+		"steplm data ": {"fetch", "inspect", "tokenize"}, "steplm pretrain --precision ": {"bf16", "f32"},
 	} {
 		c := clitest.CallOf(t.Context())
 		c.Env = append(c.Env, "COMP_LINE="+line)

@@ -39,7 +39,8 @@ type TokenFlags struct {
 // DescribeDropped says what became of rows.
 func DescribeDropped(rows, documents int64, d data.Dropped, badFiles int) string {
 	text := fmt.Sprintf("%s read: %s, %s null, %s skipped, %s filtered", view.Plural(rows, "row", "rows"),
-		view.Plural(documents, "document", "documents"), view.Count(d.Nulls), view.Count(d.Skipped), view.Count(d.Filtered()))
+		view.Plural(documents, "document", "documents"), view.Count(d.Nulls), view.Count(d.Skipped),
+		view.Count(d.Filtered()))
 	if d.Filtered() > 0 {
 		text += fmt.Sprintf(" (%s by score, %s by language, %s short, %s long, %s held out, %s duplicates)",
 			view.Count(d.LowScore), view.Count(d.Language), view.Count(d.Short), view.Count(d.Long), view.Count(

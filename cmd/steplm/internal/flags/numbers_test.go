@@ -33,8 +33,9 @@ func parseNumbers(t *testing.T, args ...string) (f numberFlags, err error) {
 
 // Whole numbers are read as people write them.
 func TestWholeNumbers(t *testing.T) {
-	for text, want := range map[string]int64{"30000": 30000, "30k": 30000, "30K": 30000, "1e6": 1e6, "1M": 1e6, "1.5M": 15e5,
-		"2B": 2e9, "10_000": 10000, "1E3": 1000, "-3": -3, "0.5k": 500, "0": 0} {
+	for text, want := range map[string]int64{"30000": 30000, "30k": 30000, "30K": 30000, "1e6": 1e6, "1M": 1e6,
+		"1.5M": 15e5,
+		"2B":   2e9, "10_000": 10000, "1E3": 1000, "-3": -3, "0.5k": 500, "0": 0} {
 		if f, err := parseNumbers(t, "--tokens", text); err != nil || f.Tokens != want {
 			t.Errorf("%s is %d (%v), want %d", text, f.Tokens, err, want)
 		}
@@ -77,8 +78,9 @@ func TestRanges(t *testing.T) {
 
 func TestJoinNegative(t *testing.T) {
 	for text, want := range map[string]string{
-		"--lr -1 --x": "--lr=-1 --x", "--lr -.5": "--lr=-.5", "--lr=2 -1": "--lr=2 -1", "--json --lr 1": "--json --lr 1",
-		"-- --lr -1": "-- --lr -1", "--text -x": "--text -x", "--lr": "--lr",
+		"--lr -1 --x": "--lr=-1 --x", "--lr -.5": "--lr=-.5", "--lr=2 -1": "--lr=2 -1",
+		"--json --lr 1": "--json --lr 1",
+		"-- --lr -1":    "-- --lr -1", "--text -x": "--text -x", "--lr": "--lr",
 	} {
 		if got := JoinNegative(strings.Fields(text)); !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%q became %q, want %q", text, got, want)

@@ -143,7 +143,6 @@ func TestModelErrors(t *testing.T) {
 		{host("eval", "ppl", "--model", dir, "--wikitext", missing), []string{missing}},
 		{host("eval", "ppl", "--model", dir, "--text", file, "--context", "33"), []string{"33", "32"}},
 		{host("eval", "ppl", "--model", dir, "--text", file, "--stride", "64"), []string{"stride 64", "32"}},
-		{host("eval", "ppl", "--model", dir, "--text", file, "--batch-size", "0"), []string{"batch size 0"}},
 		{host("eval", "ppl", "--model", dir, "--text", file, "--tokenizer", missing), []string{missing}},
 	} {
 		clitest.Fail(t, 1, c.parts, c.args...)
@@ -152,6 +151,8 @@ func TestModelErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	clitest.Fail(t, 1, []string{"give --tokenizer"}, "eval", "ppl", "--model", dir, "--text", file, "--device", "host")
+	clitest.Fail(t, 2, []string{"--batch-size 0", "1 or more"}, "eval", "ppl", "--model", dir, "--text", file,
+		"--batch-size", "0")
 	clitest.Fail(t, 2, []string{"--stride -1"}, "eval", "ppl", "--model", dir, "--text", file, "--stride=-1")
 }
 

@@ -66,7 +66,8 @@ func printPlan(w io.Writer, p plan.Plan) error {
 		head = "head tied to the embedding"
 	}
 	fmt.Fprintf(w, "model   hidden %d, FFN %d, %s, %s (%d key-value), vocabulary %d, %s: %s parameters\n",
-		c.Hidden, c.FFN, view.Plural(int64(c.Layers), "layer", "layers"), view.Plural(int64(c.Heads), "head", "heads"), c.KVHeads, c.Vocab, head, view.Count(p.Parameters))
+		c.Hidden, c.FFN, view.Plural(int64(c.Layers), "layer", "layers"),
+		view.Plural(int64(c.Heads), "head", "heads"), c.KVHeads, c.Vocab, head, view.Count(p.Parameters))
 	fmt.Fprintf(w, "memory  %s\n", DescribeStorage(p.Storage, p.Batch, p.TrainableBytes))
 	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n",
 		p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))

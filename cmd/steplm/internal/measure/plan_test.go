@@ -139,10 +139,8 @@ func TestPlanErrors(t *testing.T) {
 		parts []string
 	}{
 		{append(small, "--stages", "9"), []string{"6 layers", "9 stages"}},
-		{append(small, "--rank", "0"), []string{"rank 0"}},
 		{append(small, "--rank", "289"), []string{"rank 289", "288"}},
 		{append(small, "--hidden", "130"), []string{"130", "6", "divisible"}},
-		{append(small, "--layers", "0"), []string{"num_hidden_layers is 0"}},
 		{append(small, "--split", "4,5"), []string{"9 layers", "6 layers"}},
 		{append(small, "--split", "4,2", "--stages", "3"), []string{"3 stages"}},
 		{append(small, "--seq-len", "300"), []string{"300", "256"}},
@@ -151,6 +149,9 @@ func TestPlanErrors(t *testing.T) {
 		{[]string{"plan", "--model", "none/config.json"}, []string{"none/config.json", "no such"}},
 	} {
 		clitest.Fail(t, 1, c.parts, c.args...)
+	}
+	for _, flag := range []string{"--rank", "--layers"} {
+		clitest.Fail(t, 2, []string{flag + " 0", "1 or more"}, append(small, flag, "0")...)
 	}
 }
 

@@ -210,8 +210,8 @@ func TestTokenizerTrainChecksOut(t *testing.T) {
 	dir := t.TempDir()
 	for _, out := range []string{filepath.Join(dir, "none", "tokenizer.json"), dir} {
 		// The data are missing too: what is said shows what was looked at first.
-		clitest.Fail(t, 1, []string{"--out", out}, "tokenizer", "train", "--data", filepath.Join(dir, "missing"), "--vocab",
-			"300", "--out", out)
+		clitest.Fail(t, 1, []string{"--out", out}, "tokenizer", "train", "--data", filepath.Join(dir, "missing"),
+			"--vocab", "300", "--out", out)
 	}
 	clitest.Fail(t, 2, []string{"--vocab"}, "tokenizer", "train", "--data", text, "--vocab", "1e30", "--out", dir)
 	if left := clitest.Entries(t, dir); len(left) > 0 {

@@ -34,7 +34,7 @@ func describeRun(w io.Writer, s *session.Session) {
 		line("data", "%s", source)
 	}
 	line("tokenizer", "%d ids, %s", s.Tokenizer.VocabSize(), s.AroundDocuments())
-	line("run", "%s, %s of %s tokens (%d x %d, %s), seed %d", r.Method, view.Plural(int64(r.Steps()), "step", "steps"),
+	line("run", "%s, %s of %s tokens (%d x %d, %s), seed %d", r.Method, view.Steps(r.Steps()),
 		view.Count(r.TokensPerStep()), r.Batch.Batch, r.Batch.SeqLen,
 		view.Plural(int64(r.GradAccum), "micro-batch", "micro-batches"), r.Seed)
 	line("method", "%s", r.About())
@@ -47,7 +47,7 @@ func describeRun(w io.Writer, s *session.Session) {
 	for i, x := range r.Stages {
 		if i > 0 && alike(x, r.Stages[i-1]) {
 			if i == len(r.Stages)-1 || !alike(x, r.Stages[i+1]) {
-				line("", "and so on to stage %d, of %s", i+1, view.Plural(int64(x.Steps), "step", "steps"))
+				line("", "and so on to stage %d, of %s", i+1, view.Steps(x.Steps))
 			}
 			continue
 		}
@@ -55,9 +55,9 @@ func describeRun(w io.Writer, s *session.Session) {
 		bytes := gpu.Plan(dev.Own(), r.Specs(layouts[i])).Total()
 		line(fmt.Sprintf("stage %d", i+1),
 			"%s, %s: %s trainable, %s frozen, %s on the device; %s, warm-up %s, weight decay %g",
-			view.Plural(int64(x.Layers), "layer", "layers"), view.Plural(int64(x.Steps), "step", "steps"),
+			view.Plural(int64(x.Layers), "layer", "layers"), view.Steps(x.Steps),
 			view.Count(trains), view.Count(frozen), gpu.Bytes(bytes), describeCourse(x),
-			view.Plural(int64(x.Entry.Warmup()), "step", "steps"), x.Decay)
+			view.Steps(x.Entry.Warmup()), x.Decay)
 		if verbs := describeVerbs(r, x); len(verbs) > 0 {
 			line("", "begins with %s", strings.Join(verbs, ", "))
 		}
@@ -87,7 +87,7 @@ func describeCourse(s recipe.Stage) string {
 		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
 	}
 	c := s.Schedule
-	text := fmt.Sprintf("%s to %.3g over %s", c.Kind, s.LR, view.Plural(int64(c.Steps), "step", "steps"))
+	text := fmt.Sprintf("%s to %.3g over %s", c.Kind, s.LR, view.Steps(c.Steps))
 	switch c.Kind {
 	case optim.WSD:
 		text += fmt.Sprintf(", of which the last %d decay (%s)", c.Decay, c.Shape)

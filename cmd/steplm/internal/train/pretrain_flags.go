@@ -11,9 +11,9 @@ type OptimizerFlags struct {
 	Beta2       *float64 `name:"beta2" placeholder:"B" range:"0..1" help:"Adam's second beta. Default: the published one, of AdamW 0.95."`
 	Eps         *float64 `placeholder:"E" range:"0<..1" help:"Adam's epsilon. Default: the published one, of AdamW 1e-8."`
 	Momentum    *float64 `placeholder:"B" range:"0..1" help:"Momentum of muon's linears or of scale's head. Default: the published one, 0.95 or 0.9."`
-	UpdateScale *float64 `placeholder:"X" range:"0<..1e9" help:"What scales updates: of galore and fira, by default 0.25; its root those of apollo, 1, and apollo-mini, 128."`
-	NormRate    *float64 `placeholder:"X" range:"0<..1e9" help:"Factor on the learning rate of scale's norms. Default: 20."`
-	AdamRate    *float64 `placeholder:"X" range:"0<..1e9" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
+	UpdateScale *float64 `placeholder:"X" range:"0<..1e6" help:"What scales updates: of galore and fira, by default 0.25; its root those of apollo, 1, and apollo-mini, 128."`
+	NormRate    *float64 `placeholder:"X" range:"0..1e6" help:"Factor on the learning rate of scale's norms. Default: 20."`
+	AdamRate    *float64 `placeholder:"X" range:"0..1e6" help:"Factor on the learning rate of what muon leaves to AdamW. Default: 0.015."`
 	ClipNorm    float64  `default:"${clip_norm}" range:"0..1e9" help:"Global gradient norm to clip to; 0: no clipping."`
 }
 

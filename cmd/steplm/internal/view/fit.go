@@ -75,6 +75,14 @@ func Rate(x float64) string {
 	return fmt.Sprintf("%.3g", x)
 }
 
+// Steps is a number of steps: 1 step, 2 steps.
+func Steps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return Count(int64(n)) + " steps"
+}
+
 // Plural is a number of things: 1 step, 2 steps, 12,000 steps.
 func Plural(n int64, one, many string) string {
 	if n == 1 {

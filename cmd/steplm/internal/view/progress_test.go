@@ -166,7 +166,8 @@ func TestNumbers(t *testing.T) {
 		{Duration(12 * time.Second), "12s"}, {Duration(80 * time.Second), "1m20s"}, {Duration(-1), "0s"},
 		{Duration(3*time.Hour + 5*time.Minute + 59*time.Second), "3h05m"}, {Duration(52 * time.Hour), "2d04h"},
 		{Rate(0.5234), "0.523"}, {Rate(834.4), "834"}, {Rate(12345), "12.3k"}, {Rate(4.5612e6), "4.56M"},
-		{Plural(1, "shard", "shards"), "1 shard"}, {Plural(0, "shard", "shards"), "0 shards"},
+		{Plural(1, "shard", "shards"), "1 shard"}, {Steps(1), "1 step"}, {Steps(1200), "1,200 steps"},
+		{Plural(0, "shard", "shards"), "0 shards"},
 		{Plural(12000, "shard", "shards"), "12,000 shards"},
 	} {
 		if c[0] != c[1] {
