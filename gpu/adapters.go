@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/gpu/internal/native"
 )
 
 // Adapter is a GPU (or a CPU posing as one) that could be opened.
@@ -24,7 +26,7 @@ type Adapter struct {
 }
 
 var instance = sync.OnceValue(func() *wgpu.Instance {
-	trapAbort()
+	native.TrapAbort()
 	os.Setenv("RUST_BACKTRACE", "0") // the native library's panics need no page of addresses
 	if os.Getenv("NODEVICE_SELECT") == "" {
 		// Mesa's device-select layer looks for a desktop and complains on
@@ -32,7 +34,7 @@ var instance = sync.OnceValue(func() *wgpu.Instance {
 		os.Setenv("NODEVICE_SELECT", "1")
 	}
 	level := wgpu.LogLevel_Error
-	if addressLimit() > 0 {
+	if native.AddressLimit() > 0 {
 		level = wgpu.LogLevel_Off // What goes wrong is that, and said once.
 	}
 	wgpu.SetLogLevel(level)
@@ -159,8 +161,8 @@ func floor(n wgpu.Limits) error {
 		{"uniform buffers per kernel", uint64(n.MaxUniformBuffersPerShaderStage), 1},
 		{"uniform buffers with a dynamic offset", uint64(n.MaxDynamicUniformBuffersPerPipelineLayout), 1},
 		{"bytes of a uniform binding", n.MaxUniformBufferBindingSize, slotBytes},
-		{"bytes of a storage binding", n.MaxStorageBufferBindingSize, stagingBytes},
-		{"bytes of a buffer", n.MaxBufferSize, stagingBytes},
+		{"bytes of a storage binding", n.MaxStorageBufferBindingSize, StagingBytes},
+		{"bytes of a buffer", n.MaxBufferSize, StagingBytes},
 		{"invocations per workgroup", uint64(n.MaxComputeInvocationsPerWorkgroup), 256},
 		{"invocations along a workgroup's x", uint64(n.MaxComputeWorkgroupSizeX), 256},
 		{"workgroups per dimension", uint64(n.MaxComputeWorkgroupsPerDimension), 1},
@@ -188,7 +190,7 @@ var ErrNoAdapter = errors.New(NoAdapterHelp)
 
 // NoAdapter is ErrNoAdapter, or what keeps a driver that may well be there from being opened.
 func NoAdapter() error {
-	if n := addressLimit(); n > 0 {
+	if n := native.AddressLimit(); n > 0 {
 		return noRoom{n}
 	}
 	return ErrNoAdapter

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"steplm/data"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
@@ -36,7 +37,11 @@ type Run struct {
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
-	known   []string // checkpoints that this process made or that lead to where it went on, oldest first
+	known []string // checkpoints that this process made or that lead to where it went on, oldest first
+
+	began      data.Cursor       // of the batches before the first step
+	rolledBack []record.Rollback // since the last save
+
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
 	// unpruned says that something old could not be removed.
@@ -127,6 +132,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	saved, evaluated := t.step, -1
+	if t.step == 0 {
+		r.began = t.batches.Cursor()
+	}
+	defer func() { t.Free() }() // the one that runs in the end
 	if err := r.compile(ctx, t); err != nil {
 		return err
 	}
@@ -159,6 +168,12 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
+				}
+			}
+			if spike := (*Spike)(nil); errors.As(err, &spike) {
+				var back *Trainer
+				if back, err = r.rollback(t, spike); back != nil {
+					t, saved, evaluated = back, back.step, -1
 				}
 			}
 		case actEnd:
@@ -217,6 +232,7 @@ func (r *Run) save(t *Trainer) error {
 	if t.step == r.Recipe.DecayFrom() {
 		name = record.StableCheckpoint(t.step)
 	}
+	r.rolledBack = nil
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
 		return err
@@ -329,7 +345,9 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		start := time.Now()
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
-			o.Progress = func(n int64, share float64) { r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens)) }
+			o.Progress = func(n int64, share float64) {
+				r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens))
+			}
 			r.Report.Evaluating(task.Name(), 0, 0)
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
@@ -350,7 +368,8 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at most.
+// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at
+// most of them.
 func tokensIn(n int64, share float64, most int64) int64 {
 	if share <= 0 {
 		return most

@@ -116,7 +116,7 @@ func (heldTask) Run(ctx context.Context, m eval.Model, _ eval.Options) (eval.Res
 	for i := range ids {
 		ids[i] = uint32(i * 37 % 257)
 	}
-	losses, err := m.Losses(ids[:n], ids[1:])
+	losses, err := m.Losses(ids[:n], ids[1:], nil)
 	if err != nil {
 		return eval.Result{}, err
 	}

@@ -40,6 +40,9 @@ func (f *finder) add(text string, a addedToken) {
 	f.tokens[a.ID] = a
 }
 
+// find is the longest token that s begins with.
+func (f *finder) find(s string) (id uint32, length int) { return f.tree.Longest(s) }
+
 // encode appends the ids of the tokens it finds and, by plain, those of the text between them, which is never empty;
 // first is true for what s begins with. What is left to special is not taken for a token.
 func (f *finder) encode(ids []uint32, s string, special *specials,
@@ -50,7 +53,7 @@ func (f *finder) encode(ids []uint32, s string, special *specials,
 			i++
 			continue
 		}
-		id, length := f.tree.Longest(s[i:])
+		id, length := f.find(s[i:])
 		if length == 0 {
 			i++
 			continue
@@ -72,7 +75,9 @@ func (f *finder) encode(ids []uint32, s string, special *specials,
 				return nil, err
 			}
 		}
-		ids = append(ids, id)
+		if from < to { // or else it is white space, all of which the token before took
+			ids = append(ids, id)
+		}
 		start = to
 	}
 	if start < len(s) {

@@ -59,6 +59,10 @@ func (d definition) compile() (*Tokenizer, error) {
 		if normalized == "" {
 			return nil, fmt.Errorf("added token %q is normalized to nothing", a.Content)
 		}
+		if id, n := t.normalized.find(normalized); n == len(normalized) {
+			return nil, fmt.Errorf("added tokens %q and %q are both %q once they are normalized", t.normalized.tokens[id].Content,
+				a.Content, normalized)
+		}
 		t.normalized.add(normalized, a)
 		t.tokens[a.ID] = normalized // the reference decodes to what it finds
 	}

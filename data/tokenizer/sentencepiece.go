@@ -212,7 +212,7 @@ func parseSentencePiece(content []byte) (definition, error) {
 func (m *sentencePieceModel) normalizer() (normalize.Chain, error) {
 	var c normalize.Chain
 	if m.squeeze {
-		for _, r := range [][2]string{{`\A +| +\z`, ""}, {` {2,}`, " "}} {
+		for _, r := range [][2]string{{`\A +|[ ▁]+\z`, ""}, {` {2,}`, " "}} {
 			part, err := normalize.NewReplaceRegex(r[0], r[1])
 			if err != nil {
 				return nil, err

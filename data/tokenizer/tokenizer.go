@@ -44,6 +44,14 @@ func (t *Tokenizer) AppendEncode(ids []uint32, text string) ([]uint32, error) {
 	return t.appendText(ids, text, &specials{})
 }
 
+// AppendDocument appends the ids of a text of which nobody knows who wrote it: the names of special tokens in it are
+// ordinary text. It also returns how often such a name stands there.
+func (t *Tokenizer) AppendDocument(ids []uint32, text string) (_ []uint32, names int, err error) {
+	special := specials{text: true}
+	ids, err = t.appendText(ids, text, &special)
+	return ids, special.count, err
+}
+
 // EncodeWithSpecial is Encode with the tokens that the file's post-processor adds before and after a single text.
 func (t *Tokenizer) EncodeWithSpecial(text string) ([]uint32, error) {
 	ids := append(capacity(text, len(t.prefix)+len(t.suffix)), t.prefix...)

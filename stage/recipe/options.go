@@ -58,6 +58,7 @@ type Options struct {
 	TrainEmbedding bool
 	TrainHead      bool
 	TrainNorms     bool
+	Guard          *Guard // nil: none
 	Data           Data
 }
 
@@ -101,6 +102,10 @@ func (o Options) Resolved() (Options, error) {
 		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock,
 			RecomputeAuto)
 	}
+	var err error
+	if o.Batch.Documents, err = o.Batch.Documents.Resolved(); err != nil {
+		return o, err
+	}
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}
@@ -115,7 +120,7 @@ func (o Options) Base(method string) Recipe {
 	return Recipe{
 		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch,
 		GradAccum: o.GradAccum,
-		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
+		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Data: o.Data,
 	}
 }
 

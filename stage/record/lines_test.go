@@ -55,6 +55,12 @@ var one = []struct {
 		`{"event":"checkpoint","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","seconds":0.5}`,
 	},
 	{
+		Rollback{At{4, 2, Peaks{32, 2048}}, "step-4", 6, 9.5, 30, true, 3.5, 2, 1},
+		`{"event":"rollback","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4",` +
+			`"spike_step":6,"loss":9.5,"grad_norm":30,"not_finite":true,"median_loss":3.5,"median_grad_norm":2,` +
+			`"rollbacks":1}`,
+	},
+	{
 		Resume{At{4, 2, Peaks{32, 2048}}, "step-4", "a device"},
 		`{"event":"resume","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","device":"a device"}`,
 	},

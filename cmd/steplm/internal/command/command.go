@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
 	"steplm/cmd/steplm/internal/devices"
@@ -30,17 +31,35 @@ import (
 
 // CLI has a field for each command.
 type CLI struct {
-	Demo      train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
-	Pretrain  train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
-	Plan      measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
-	Plot      measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
-	Eval      measure.EvalCmd     `cmd:"" help:"Measure a model."`
-	Score     measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
-	Devices   devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
-	Bench     bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
-	Tokenizer tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
-	Data      tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
-	Kernels   devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
+	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
+	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
+	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
+	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
+	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
+	Data       tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
+	Completion completions         `cmd:"" help:"Say how a shell completes steplm's commands and flags."`
+	Help       helpCmd             `cmd:"" help:"Show what a command does, its flags and examples."`
+	Version    kong.VersionFlag    `help:"Print what the program was built from."`
+	Kernels    devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
+}
+
+// completions is how shells are told; the library's way.
+type completions = kongcompletion.Completion
+
+// New makes the parser of the command line.
+func New(ctx context.Context) *kong.Kong {
+	parser := kong.Must(&CLI{}, kong.Name("steplm"),
+		kong.Description(
+			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
+		flags.Vars, kong.Vars{"version": version()}, flags.Numbers,
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	addExamples(parser.Model.Node, "")
+	return parser
 }
 
 // Run runs a command line, without the program's name, and returns the exit code.
@@ -50,17 +69,18 @@ func Run(args []string) int {
 	debug.SetGCPercent(25)
 	ctx, signalled := untilSignal()
 
-	parser := kong.Must(&CLI{}, kong.Name("steplm"),
-		kong.Description(
-			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
-		flags.Vars,
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	parsed, err := parser.Parse(args)
+	parser := New(ctx)
+	kongcompletion.Register(parser) // answers where a shell asks
+	parsed, err := parser.Parse(flags.JoinNegative(args))
 	if err == nil {
-		err = parsed.Run()
+		if err = flags.CheckRanges(parsed); err != nil {
+			err = flags.UsageError{Err: err}
+		}
 	} else {
 		err = flags.UsageError{Err: err}
+	}
+	if err == nil {
+		err = parsed.Run()
 	}
 	switch usage := (flags.UsageError{}); {
 	case err == nil:

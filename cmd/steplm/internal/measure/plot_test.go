@@ -68,7 +68,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// What a run was measured on is drawn where it was measured, in nats per token: before and after growth, and at the end.
+// What a run was measured on is drawn where it was measured, in nats per token.
 func TestPlotShowsEvaluations(t *testing.T) {
 	run := metricsRun(t, "run", 10)
 	path := filepath.Join(run, "metrics.jsonl")
@@ -78,8 +78,8 @@ func TestPlotShowsEvaluations(t *testing.T) {
 		set  string
 		nll  float64
 	}{{5, "validation", 500}, {10, "validation", 400}, {10, "wikitext", 350}} {
-		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,"unit":"token",`+
-			`"perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
+		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,`+
+			`"unit":"token","perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
 		after := fmt.Sprintf(`"tokens":%d,`, 64*c.step)
 		at := strings.Index(text, after)
 		at += strings.Index(text[at:], "\n") + 1

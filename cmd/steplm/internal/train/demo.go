@@ -27,7 +27,7 @@ import (
 // embedded corpus, a tokenizer trained on it, a tiny model, two STEP stages.
 type DemoCmd struct {
 	Dir              string `default:"runs" placeholder:"DIR" help:"Where the corpus, the tokenizer and the run are kept. Default: ${default}."`
-	Steps            int    `default:"240" placeholder:"N" help:"Optimizer steps of the run. Default: ${default}."`
+	Steps            int    `default:"240" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the run. Default: ${default}."`
 	flags.DeviceFlag `embed:""`
 }
 

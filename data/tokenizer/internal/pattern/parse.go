@@ -97,7 +97,8 @@ func (p *parser) sequence(f flags) (node, error) {
 				letter = 0
 			}
 			if foldTogether(before, letter) {
-				return nil, p.refuse(fmt.Sprintf("%q without regard to case, which one rune folds to", string(before)+string(letter)))
+				return nil, p.refuse(fmt.Sprintf("%q without regard to case, which one rune folds to",
+					string(before)+string(letter)))
 			}
 			before = letter
 		}
@@ -140,7 +141,9 @@ func (p *parser) quantified(n node) (node, error) {
 		return repeat{of: group{"(?:", r}, how: "?"}, nil
 	case p.take("?"):
 		r.lazy = true
-	case !interval && p.take("+"):
+	case interval && p.take("+"): // Ruby: {n,m}+ is {n,m} again and again
+		r = repeat{of: group{"(?:", r}, how: "+"}
+	case p.take("+"):
 		r.possessive = true
 	}
 	if p.at < len(p.text) && strings.ContainsRune("?*+", rune(p.text[p.at])) {
@@ -213,10 +216,10 @@ func (p *parser) atom(f flags) (node, error) {
 	return p.folded(set, f)
 }
 
-// The anchors, as Oniguruma has them: a line does not start after the text's last newline, nor end there.
+// The anchors, as Oniguruma has them: no line starts at the text's end, after a newline.
 var (
 	lineStart = choice{literal(`\A`), sequence{group{"(?<=", oneOf(newline)}, group{"(?!", literal(`\z`)}}}
-	lineEnd   = choice{group{"(?=", oneOf(newline)}, sequence{literal(`\z`), group{"(?<!", oneOf(newline)}}}
+	lineEnd   = choice{group{"(?=", oneOf(newline)}, literal(`\z`)}
 	wordRune  = oneOf(runes.WordOfRegex)
 	anchors   = map[string]node{
 		`\A`: literal(`\A`), `\z`: literal(`\z`),

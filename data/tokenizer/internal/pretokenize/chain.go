@@ -166,14 +166,14 @@ func (c *Chain) HasByteLevel() bool {
 	return false
 }
 
-// AsksForFirst reports whether a part asks where the text begins.
-func (c *Chain) AsksForFirst() bool {
-	for _, p := range c.parts {
+// AsksForFirst reports whether a part asks where the text begins, and whether it is the first part.
+func (c *Chain) AsksForFirst() (asks, first bool) {
+	for i, p := range c.parts {
 		if m, ok := p.(*Metaspace); ok && m.PrependScheme == "first" {
-			return true
+			return true, i == 0
 		}
 	}
-	return false
+	return false, false
 }
 
 // Each calls f with the words of a piece that is not empty, in order, until f returns an error.
