@@ -53,6 +53,7 @@ type SaveError struct {
 	Expected int64  // bytes of File, 0 where its writer did not know
 	Err      error
 	Left     string // what could not be removed, "" as a rule
+	NoInodes bool   // the disk had no room for another file, whatever its size
 }
 
 func (e *SaveError) Error() string {
@@ -76,7 +77,7 @@ func (e *SaveError) Error() string {
 	}
 	switch {
 	case !diskFull(e.Err):
-	case noInodes(filepath.Dir(e.Dir)):
+	case e.NoInodes:
 		text += ": that disk has no room for another file, whatever its size: remove files there (`df -i` counts " +
 			"them) or save elsewhere"
 	default:
@@ -112,7 +113,7 @@ func Begin(parent, name string) (*Dir, error) {
 		},
 	}
 	if err := os.Mkdir(d.temporary, 0o777); err != nil {
-		return nil, &SaveError{Dir: target, Err: err}
+		return nil, &SaveError{Dir: target, Err: err, NoInodes: diskFull(err) && noInodes(parent)}
 	}
 	return d, nil
 }
@@ -254,7 +255,8 @@ func (d *Dir) fail(f *dirFile, err error) error {
 	if d.err != nil {
 		return d.err
 	}
-	e := &SaveError{Dir: d.target, Err: err}
+	// Before the unfinished files are removed, which makes room for as many.
+	e := &SaveError{Dir: d.target, Err: err, NoInodes: diskFull(err) && noInodes(filepath.Dir(d.target))}
 	if f != nil {
 		e.File, e.Written, e.Expected = f.name, f.written, f.expected
 	}

@@ -36,7 +36,8 @@ func LastCheckpoint(run string) (name, note string, err error) {
 	if name, err = checkpoint.Latest(parent); !errors.Is(err, fs.ErrNotExist) {
 		return name, "", err
 	}
-	name, damaged, err := checkpoint.Newest(parent, slices.DeleteFunc(CheckpointNames(run), func(n string) bool { return stepOf(n) < 0 }))
+	ours := slices.DeleteFunc(CheckpointNames(run), func(name string) bool { return stepOf(name) < 0 })
+	name, damaged, err := checkpoint.Newest(parent, ours)
 	if err != nil {
 		return "", "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func startDemo(t *testing.T, c *exec.Cmd) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr, code := clitest.StopAt(t, c, os.Interrupt,
 		func(line string) bool { return strings.HasPrefix(line, "optimizer") })
-	if code != 1 {
+	if code != 128+int(syscall.SIGINT) {
 		t.Fatalf("the demo ended with %d: %s%s", code, stdout, stderr)
 	}
 	return stdout, stderr
