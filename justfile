@@ -109,9 +109,14 @@ build: setup
 build-windows: (setup "mingw")
     GOOS=windows GOARCH=amd64 CC=x86_64-w64-mingw32-gcc go build -trimpath -buildvcs=false -o bin/ ./cmd/steplm
 
+# run the Windows program under wine on lavapipe, and compare its runs with those of this system's program
+[no-exit-message]
+test-windows: (setup "lavapipe" "mingw" "wine") build-windows build
+    .ci/wine/test
+
 # compile every kernel of DX12 by Microsoft's own compiler, under wine; takes minutes, and 0.8 GB in bin/dx12
 [no-exit-message]
-check-dx12: (setup "lavapipe" "mingw" "wine") build-windows
+check-dx12: (setup "lavapipe" "mingw" "wine" "npm") build-windows
     .ci/dx12/check
 
 # install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)

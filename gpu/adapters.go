@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/gpu/internal/native"
 )
 
 // Adapter is a GPU (or a CPU posing as one) that could be opened.
@@ -24,14 +26,18 @@ type Adapter struct {
 }
 
 var instance = sync.OnceValue(func() *wgpu.Instance {
-	trapAbort()
+	native.TrapAbort()
 	os.Setenv("RUST_BACKTRACE", "0") // the native library's panics need no page of addresses
 	if os.Getenv("NODEVICE_SELECT") == "" {
 		// Mesa's device-select layer looks for a desktop and complains on
 		// stderr when there is none; the choice among adapters is made here.
 		os.Setenv("NODEVICE_SELECT", "1")
 	}
-	wgpu.SetLogLevel(wgpu.LogLevel_Error)
+	level := wgpu.LogLevel_Error
+	if native.AddressLimit() > 0 {
+		level = wgpu.LogLevel_Off // What goes wrong is that, and said once.
+	}
+	wgpu.SetLogLevel(level)
 	// Named explicitly: GL and EGL print at start-up and can crash.
 	return wgpu.CreateInstance(&wgpu.InstanceDescriptor{
 		Backends: wgpu.InstanceBackend_Vulkan | wgpu.InstanceBackend_Metal | wgpu.InstanceBackend_DX12,
@@ -155,8 +161,8 @@ func floor(n wgpu.Limits) error {
 		{"uniform buffers per kernel", uint64(n.MaxUniformBuffersPerShaderStage), 1},
 		{"uniform buffers with a dynamic offset", uint64(n.MaxDynamicUniformBuffersPerPipelineLayout), 1},
 		{"bytes of a uniform binding", n.MaxUniformBufferBindingSize, slotBytes},
-		{"bytes of a storage binding", n.MaxStorageBufferBindingSize, stagingBytes},
-		{"bytes of a buffer", n.MaxBufferSize, stagingBytes},
+		{"bytes of a storage binding", n.MaxStorageBufferBindingSize, StagingBytes},
+		{"bytes of a buffer", n.MaxBufferSize, StagingBytes},
 		{"invocations per workgroup", uint64(n.MaxComputeInvocationsPerWorkgroup), 256},
 		{"invocations along a workgroup's x", uint64(n.MaxComputeWorkgroupSizeX), 256},
 		{"workgroups per dimension", uint64(n.MaxComputeWorkgroupsPerDimension), 1},
@@ -182,6 +188,24 @@ const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the G
 // ErrNoAdapter is that there is none.
 var ErrNoAdapter = errors.New(NoAdapterHelp)
 
+// NoAdapter is ErrNoAdapter, or what keeps a driver that may well be there from being opened.
+func NoAdapter() error {
+	if n := native.AddressLimit(); n > 0 {
+		return noRoom{n}
+	}
+	return ErrNoAdapter
+}
+
+// noRoom is that no adapter was found by a process whose addresses are limited, which drivers need many of.
+type noRoom struct{ limit int64 }
+
+func (e noRoom) Error() string {
+	return fmt.Sprintf("no device can be opened where the process may have %s of addresses (ulimit -v), which is less "+
+		"than drivers map: raise that limit", Bytes(e.limit))
+}
+
+func (e noRoom) Is(target error) bool { return target == ErrNoAdapter }
+
 // Open opens a device: "" takes the preferred adapter, "host" plain Go;
 // otherwise an index of Enumerate, a backend (vulkan, metal, dx12) or a part of
 // an adapter's name.
@@ -201,7 +225,7 @@ var ErrNoSuchDevice = errors.New("no such device")
 
 func pick(list []Adapter, choice string) (Adapter, error) {
 	if len(list) == 0 {
-		return Adapter{}, ErrNoAdapter
+		return Adapter{}, NoAdapter()
 	}
 	if choice == "" {
 		return list[0], nil

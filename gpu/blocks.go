@@ -2,12 +2,10 @@ package gpu
 
 import (
 	"math/bits"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/gpu/memory"
 )
 
 // The library cuts buffers of up to sharedBytes out of chunks of memory, in blocks
@@ -48,7 +46,7 @@ func block(n int64) int64 {
 func (d *wdevice) backsUntouched() bool {
 	probe := Spec{Name: "probe", Class: Scratch, DType: U32, Shape: []int{sharedBytes/4 + 1}}
 	for range 2 {
-		before, ok := processNow("/proc/self")
+		before, ok := memory.ProcessNow()
 		if !ok {
 			return true
 		}
@@ -56,7 +54,7 @@ func (d *wdevice) backsUntouched() bool {
 		if err != nil {
 			return true
 		}
-		after, _ := processNow("/proc/self")
+		after, _ := memory.ProcessNow()
 		b.Destroy()
 		b.Release()
 		d.dev.Poll(false, nil)
@@ -65,15 +63,4 @@ func (d *wdevice) backsUntouched() bool {
 		}
 	}
 	return true
-}
-
-// processNow is the memory that this process has resident, in bytes.
-func processNow(proc string) (int64, bool) {
-	b, _ := os.ReadFile(filepath.Join(proc, "statm"))
-	f := strings.Fields(string(b)) // pages: size, resident, ...
-	if len(f) < 2 {
-		return 0, false
-	}
-	pages, err := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err == nil
 }

@@ -2,9 +2,10 @@ package gpu
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"steplm/gpu/memory"
 )
 
 // adapter opens the preferred adapter for tests of this package's inside.
@@ -276,49 +277,6 @@ func TestPreferenceOrder(t *testing.T) {
 	}
 }
 
-func TestAvailableMemory(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ask := func() int64 {
-		n, ok := available(filepath.Join(dir, "proc"), filepath.Join(dir, "cg"))
-		if !ok {
-			return -1
-		}
-		return n
-	}
-	if ask() != -1 {
-		t.Error("memory known without any file")
-	}
-	write("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    1000 kB\n")
-	if got := ask(); got != 1000*1024 {
-		t.Errorf("meminfo: %d", got)
-	}
-	write("proc/self/cgroup", "0::/a/b\n")
-	write("cg/a/memory.max", "600000\n")
-	write("cg/a/memory.current", "200000\n")
-	write("cg/a/memory.stat", "anon 5\ninactive_file 50000\n")
-	write("cg/a/b/memory.max", "max\n")
-	write("cg/a/b/memory.current", "1\n")
-	if got := ask(); got != 450000 {
-		t.Errorf("cgroup v2, the parent's limit: %d", got)
-	}
-	write("proc/self/cgroup", "5:memory:/j\n")
-	write("cg/memory/j/memory.limit_in_bytes", "300000\n")
-	write("cg/memory/j/memory.usage_in_bytes", "100000\n")
-	if got := ask(); got != 200000 {
-		t.Errorf("cgroup v1: %d", got)
-	}
-}
-
 func TestCheckFits(t *testing.T) {
 	h := NewHost()
 	live := counter(t, h, 1<<20) // 4 MiB, which the plan counts too
@@ -329,8 +287,8 @@ func TestCheckFits(t *testing.T) {
 		free int64
 		want []string
 	}{
-		{"exactly", need + ProcessOverhead, nil},
-		{"one byte less", need + ProcessOverhead - 1,
+		{"exactly", need + memory.ProcessOverhead, nil},
+		{"one byte less", need + memory.ProcessOverhead - 1,
 			[]string{"does not fit", "needs 12.0 MiB more on host", "640.0 MiB for the process",
 				"1 B above the 652.0 MiB that are free", "optimizer 12.0 MiB", "scratch 4.0 MiB", "total 16.0 MiB"}},
 		{"nothing", 0, []string{"652.0 MiB above the 0 B that are free"}},
@@ -348,7 +306,7 @@ func TestCheckFits(t *testing.T) {
 	if err := checkFits(h, Plan([]Spec{live.Spec}), 0); err != nil {
 		t.Errorf("a plan of which all is there already: %v", err)
 	}
-	if free, ok := Available(); ok {
+	if free, ok := memory.Available(); ok {
 		vast := Plan([]Spec{{Name: "x", Class: Optimizer, Shape: []int{int(free/4) + 1<<28}}})
 		if err := CheckFits(h, vast); err == nil || !strings.Contains(err.Error(), "optimizer") {
 			t.Errorf("more than there is: %v", err)

@@ -3,7 +3,9 @@ package gpu
 import (
 	"fmt"
 	"sync/atomic"
-	"time"
+
+	"steplm/clock"
+	"steplm/gpu/internal/turn"
 )
 
 // nextID numbers tensors over all devices, so that one device's tensor never
@@ -12,7 +14,7 @@ var nextID atomic.Uint64
 
 // host runs every kernel's Host in the calling goroutine.
 type host struct {
-	turn    turn
+	turn    turn.Turn
 	ledger  Ledger
 	choices Choices
 	pace    pace
@@ -51,10 +53,10 @@ func (h *host) New(s Spec) (Tensor, error) {
 	if err := checkRoom(s, &h.ledger); err != nil {
 		return Tensor{}, err
 	}
-	if err := h.turn.take(); err != nil {
+	if err := h.turn.Take(); err != nil {
 		return Tensor{}, fmt.Errorf("allocate %s: %w", s.Name, err)
 	}
-	defer h.turn.give()
+	defer h.turn.Give()
 	t := tensorOf(s, make([]uint32, s.Words()))
 	h.live[t.id] = s
 	h.ledger.add(s)
@@ -62,11 +64,11 @@ func (h *host) New(s Spec) (Tensor, error) {
 }
 
 func (h *host) Free(t Tensor) {
-	if h.turn.take() != nil {
+	if h.turn.Take() != nil {
 		h.later = append(h.later, t)
 		return
 	}
-	defer h.turn.give()
+	defer h.turn.Give()
 	h.free(t)
 }
 
@@ -93,10 +95,10 @@ func (h *host) Read(t Tensor, at int, words []uint32) error {
 }
 
 func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
-	if err := h.turn.take(); err != nil {
+	if err := h.turn.Take(); err != nil {
 		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
 	}
-	defer h.turn.give()
+	defer h.turn.Give()
 	defer h.trace.begin(verb + " " + t.Name)()
 	if t.None() {
 		return noneError(verb, t)
@@ -116,7 +118,7 @@ func (h *host) copy(verb string, t Tensor, at, n int, do func([]uint32)) error {
 
 // Begin holds the device until the pass ends.
 func (h *host) Begin(label string) *Pass {
-	if err := h.turn.takePass(label); err != nil {
+	if err := h.turn.TakePass(label); err != nil {
 		return failedPass(label, h, err)
 	}
 	h.label = label
@@ -127,7 +129,7 @@ func (h *host) Begin(label string) *Pass {
 		}
 		h.later = nil
 		recorded()
-		h.turn.givePass()
+		h.turn.GivePass()
 		return nil
 	}}
 }
@@ -147,10 +149,10 @@ func (h *host) run(c Call) error {
 		}
 		a.words, a.specs = append(a.words, w[t.at:][:t.Words()]), append(a.specs, t.Spec)
 	}
-	start := time.Now()
+	start := clock.Now()
 	c.Kernel.Host(a)
 	a.store(c.Kernel.Access)
-	took := time.Since(start)
+	took := clock.Since(start)
 	if h.trace.active() {
 		h.trace.add(Span{Track: Dispatches, Name: c.Kernel.Name, Start: h.trace.since(start), Duration: took,
 			Pass: h.label, Work: c.Work, Groups: c.Groups})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"steplm/gpu/memory"
 )
 
 // Ledger counts live and peak bytes by class.
@@ -134,4 +136,47 @@ func Bytes(n int64) string {
 		u++
 	}
 	return fmt.Sprintf("%.1f %ciB", f, "KMGTP"[u])
+}
+
+// CheckFits compares a plan, which must count what is on the device already, with
+// the memory there is, before the rest is allocated; the error says by how much it
+// does not fit. Only devices that compute on the CPU need it: they grant any size
+// and the process is killed later. Others fail when a buffer is made.
+func CheckFits(d Device, plan *Ledger) error {
+	if !d.Limits().CPU {
+		return nil
+	}
+	free, ok := memory.Available()
+	if !ok {
+		return nil
+	}
+	return checkFits(d, plan, free)
+}
+
+func checkFits(d Device, plan *Ledger, free int64) error {
+	need := plan.PeakOn(d.Limits()) - d.Ledger().TotalOn(d.Limits())
+	over := need + memory.ProcessOverhead - free
+	if need <= 0 || over <= 0 {
+		return nil
+	}
+	return fmt.Errorf("the model does not fit: it needs %s more on %s, and %s for the process itself, which is %s "+
+		"above the %s that are free (%s); choose a smaller model, batch or sequence, or more stages",
+		Bytes(need), d.Name(), Bytes(memory.ProcessOverhead), Bytes(over), Bytes(free), plan)
+}
+
+// bigTensor is what is worth asking the system about before it is allocated.
+const bigTensor = 64 << 20
+
+// checkRoom refuses one tensor that is larger than the memory there is, where
+// it would be the machine's. CheckFits compares whole plans; this is the net
+// below it.
+func checkRoom(s Spec, l *Ledger) error {
+	if s.Bytes() < bigTensor {
+		return nil
+	}
+	if free, ok := memory.Available(); ok && s.Bytes() > free {
+		return fmt.Errorf("allocate %s (%s): %s of memory are free; allocated now: %s", s.Name, Bytes(s.Bytes()),
+			Bytes(free), l)
+	}
+	return nil
 }

@@ -74,17 +74,17 @@ func SetSpeed(d Device, operationsPerSecond float64) error {
 func setPace(d Device, set func(*pace)) error {
 	switch d := d.(type) {
 	case *host:
-		if err := d.turn.take(); err != nil {
+		if err := d.turn.Take(); err != nil {
 			return err
 		}
 		set(&d.pace)
-		d.turn.give()
+		d.turn.Give()
 	case *wdevice:
 		if err := d.enter(); err != nil {
 			return err
 		}
 		set(&d.pace)
-		d.turn.give()
+		d.turn.Give()
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -87,5 +88,47 @@ func TestConcurrentCallers(t *testing.T) {
 		}
 		collect(t)
 		wait.Wait()
+	})
+}
+
+// Sizes around the staging and upload chunks, under garbage collection.
+func TestWriteReadAtAnyOffset(t *testing.T) {
+	both(t, func(t *testing.T, d Device) {
+		const n = 3<<20 + 17
+		x, err := d.New(Spec{Name: "x", Class: Scratch, DType: U32, Shape: []int{n}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Free(x)
+		want := make([]uint32, n)
+		if err := d.Read(x, 0, want); err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			if want[i] != 0 {
+				t.Fatalf("new tensor has %d at %d", want[i], i)
+			}
+			want[i] = rand.Uint32()
+		}
+		if err := d.Write(x, 0, want); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			runtime.GC()
+			at := rand.IntN(n)
+			k := 1 + rand.IntN(n-at)
+			if k > 4096 && rand.IntN(10) > 0 {
+				k = 4096
+			}
+			got := make([]uint32, k)
+			if err := d.Read(x, at, got); err != nil {
+				t.Fatal(err)
+			}
+			for i := range got {
+				if got[i] != want[at+i] {
+					t.Fatalf("word %d reads %x, wrote %x", at+i, got[i], want[at+i])
+				}
+			}
+		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"steplm/clock"
 )
 
 // Track is the row of a trace that a span is on.
@@ -35,7 +37,7 @@ type Span struct {
 type Trace struct {
 	begun     time.Time
 	on        atomic.Bool
-	calibrate func() (clock string, err error)
+	calibrate func() (by string, err error)
 
 	mu    sync.Mutex
 	spans []Span
@@ -45,7 +47,7 @@ type Trace struct {
 // OpenTraced is Open for a device that can be traced. On an adapter that has
 // timestamps it holds a buffer for them, which Own lists.
 func OpenTraced(choice string) (Device, *Trace, error) {
-	t := &Trace{begun: time.Now()}
+	t := &Trace{begun: clock.Now()}
 	if strings.EqualFold(choice, "host") {
 		t.calibrate = func() (string, error) { return "each call of a kernel in plain Go, by the system's clock", nil }
 		h := NewHost().(*host)
@@ -66,12 +68,12 @@ func OpenTraced(choice string) (Device, *Trace, error) {
 // Start begins to note spans, or goes on after Stop. It must not be called within a
 // pass.
 func (t *Trace) Start() error {
-	clock, err := t.calibrate()
+	by, err := t.calibrate()
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
-	t.clock = clock
+	t.clock = by
 	t.mu.Unlock()
 	t.on.Store(true)
 	return nil
@@ -111,8 +113,8 @@ func (t *Trace) begin(name string) (end func()) {
 	if !t.active() {
 		return func() {}
 	}
-	start := time.Now()
+	start := clock.Now()
 	return func() {
-		t.add(Span{Track: CPU, Name: name, Start: t.since(start), Duration: time.Since(start)})
+		t.add(Span{Track: CPU, Name: name, Start: t.since(start), Duration: clock.Since(start)})
 	}
 }

@@ -8,22 +8,28 @@ import (
 	"unsafe"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/gpu/internal/native"
+	"steplm/gpu/internal/turn"
+	"steplm/gpu/memory"
 )
 
 const (
-	slots        = 1024     // params slots: dispatches of one submission
-	stagingBytes = 4 << 20  // read-back buffer
-	uploadBytes  = 4 << 20  // one WriteBuffer
-	flushBytes   = 12 << 20 // uploads handed over before they are waited for
-	maxPending   = 128      // submissions handed over before they are waited for
+	slots       = 1024     // params slots: dispatches of one submission
+	uploadBytes = 4 << 20  // one WriteBuffer
+	flushBytes  = 12 << 20 // uploads handed over before they are waited for
+	maxPending  = 128      // submissions handed over before they are waited for
 )
+
+// StagingBytes is the read-back buffer of a device, and so the most that is read in one piece.
+const StagingBytes = 4 << 20
 
 // OwnSpecs lists what any wgpu device keeps for itself, allocated when it opens;
 // plans made without a device count it too.
 func OwnSpecs() []Spec {
 	return []Spec{
 		{Name: "device.params", Class: Scratch, DType: U32, Shape: []int{slots, slotBytes / 4}},
-		{Name: "device.staging", Class: Scratch, DType: U32, Shape: []int{stagingBytes / 4}},
+		{Name: "device.staging", Class: Scratch, DType: U32, Shape: []int{StagingBytes / 4}},
 		{Name: "device.canary", Class: Scratch, DType: U32, Shape: []int{4}},
 	}
 }
@@ -35,11 +41,11 @@ const tensorUsage = wgpu.BufferUsage_Storage | wgpu.BufferUsage_CopySrc | wgpu.B
 // mistakes; and every native object must be released, for nothing has a
 // finalizer.
 type wdevice struct {
-	turn    turn
+	turn    turn.Turn
 	adapter Adapter
 	dev     *wgpu.Device
 	queue   *wgpu.Queue
-	watch   watch
+	watch   native.Watch
 	ledger  Ledger
 	choices Choices
 	pace    pace
@@ -89,7 +95,7 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 		return nil, fmt.Errorf("it has %w", err)
 	}
 	if a.Limits.CPU {
-		smallPages()
+		memory.SmallPages()
 	}
 	n := a.native
 	n.MaxBufferSize = min(n.MaxBufferSize, maxBuffer)
@@ -101,11 +107,14 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	dev, err := a.handle.RequestDevice(&descriptor)
 	if err != nil {
+		if n := native.AddressLimit(); n > 0 {
+			return nil, noRoom{n}
+		}
 		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, " +
 			"or it is out of memory; try another device")
 	}
 	d := &wdevice{
-		adapter: a, dev: dev, queue: dev.GetQueue(), watch: watchDevice(dev),
+		adapter: a, dev: dev, queue: dev.GetQueue(), watch: native.WatchDevice(dev),
 		pipelines: map[*Kernel]pipeline{}, groups: map[groupKey]*bound{}, groupsOf: map[uint64]map[groupKey]bool{},
 		live:       map[uint64]allocation{},
 		submission: submission{data: make([]byte, slots*slotBytes)},
@@ -138,7 +147,7 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 		}
 	}
 	if a.Limits.CPU {
-		d.adapter.Limits.Backed = !untouchedIsFree() || d.backsUntouched()
+		d.adapter.Limits.Backed = !memory.UntouchedIsFree() || d.backsUntouched()
 	}
 	return d, nil
 }
@@ -157,13 +166,13 @@ func (d *wdevice) Own() []Spec {
 	return OwnSpecs()
 }
 
-// enter waits for the caller's turn on a device that works; turn.give ends it.
+// enter waits for the caller's turn on a device that works; turn.Give ends it.
 func (d *wdevice) enter() error {
-	if err := d.turn.take(); err != nil {
+	if err := d.turn.Take(); err != nil {
 		return err
 	}
 	if d.dead != nil {
-		d.turn.give()
+		d.turn.Give()
 		return d.dead
 	}
 	return nil
@@ -182,7 +191,7 @@ func (d *wdevice) die(err error) error {
 func (d *wdevice) buffer(s Spec, size int64, u wgpu.BufferUsage) (*wgpu.Buffer, error) {
 	b, err := d.dev.CreateBuffer(&wgpu.BufferDescriptor{Label: s.Name, Usage: u, Size: uint64(size)})
 	if err == nil {
-		if err = d.watch.take(); err != nil {
+		if err = d.watch.Take(); err != nil {
 			b.Release()
 		}
 	}
@@ -215,7 +224,7 @@ func (d *wdevice) New(s Spec) (Tensor, error) {
 	if err := d.enter(); err != nil {
 		return Tensor{}, fmt.Errorf("allocate %s: %w", s.Name, err)
 	}
-	defer d.turn.give()
+	defer d.turn.Give()
 	// What the GPU still works on keeps its memory after Free, so the new tensor
 	// would come on top of it.
 	if d.draining {
@@ -238,11 +247,11 @@ func (d *wdevice) Free(t Tensor) {
 	if t.None() {
 		return
 	}
-	if d.turn.take() != nil {
+	if d.turn.Take() != nil {
 		d.later = append(d.later, t)
 		return
 	}
-	defer d.turn.give()
+	defer d.turn.Give()
 	d.free(t)
 }
 
@@ -276,8 +285,8 @@ func (d *wdevice) alive(t Tensor) (allocation, error) {
 
 // Close releases everything; tensors that are still live go with it.
 func (d *wdevice) Close() {
-	if d.turn.take() == nil { // otherwise this goroutine's pass holds the turn
-		defer d.turn.give()
+	if d.turn.Take() == nil { // otherwise this goroutine's pass holds the turn
+		defer d.turn.Give()
 	}
 	hung := d.hung
 	if d.dev == nil {
@@ -310,7 +319,7 @@ func (d *wdevice) Close() {
 	clear(d.live)
 	d.queue.Release()
 	d.dev.Release()
-	d.watch.free()
+	d.watch.Free()
 	d.dev = nil
 }
 

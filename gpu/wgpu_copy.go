@@ -34,7 +34,7 @@ func (d *wdevice) Write(t Tensor, at int, words []uint32) error {
 func (d *wdevice) Read(t Tensor, at int, words []uint32) error {
 	return d.copy("read", t, at, len(words), func(b *wgpu.Buffer) error {
 		for at := t.at + at; len(words) > 0; {
-			n := min(len(words), (stagingBytes-slotBytes)/4)
+			n := min(len(words), (StagingBytes-slotBytes)/4)
 			if err := d.readBack(b, at*4, words[:n]); err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (d *wdevice) copy(verb string, t Tensor, at, n int, do func(*wgpu.Buffer) e
 	if err := d.enter(); err != nil {
 		return fmt.Errorf("%s tensor %s: %w", verb, t.Name, err)
 	}
-	defer d.turn.give()
+	defer d.turn.Give()
 	defer d.trace.begin(verb + " " + t.Name)()
 	a, err := d.alive(t)
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *wdevice) upload(b *wgpu.Buffer, at int, data []byte) error {
 	if err := d.queue.WriteBuffer(b, uint64(at), data); err != nil {
 		return err
 	}
-	return d.watch.take()
+	return d.watch.Take()
 }
 
 // clearFresh submits the clearing of new buffers. The library would clear what
@@ -119,7 +119,7 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 	// at most a day.
 	limit := patience + time.Duration(min(d.queued/1e8, 86400)*float64(time.Second))
 	waited := d.trace.begin("wait")
-	err = d.watch.mapRead(d.dev, d.staging, size+4, limit)
+	err = d.watch.MapRead(d.dev, d.staging, size+4, limit)
 	waited()
 	if err != nil {
 		d.hung = true
@@ -132,7 +132,7 @@ func (d *wdevice) readBack(b *wgpu.Buffer, at int, words []uint32) error {
 	if err := d.staging.Unmap(); err != nil {
 		return d.die(err)
 	}
-	if err := d.watch.take(); err != nil {
+	if err := d.watch.Take(); err != nil {
 		return d.die(err)
 	}
 	if canary != d.chain {

@@ -74,7 +74,7 @@ func (d *wdevice) compile(k *Kernel) (pipeline, error) {
 		return pipeline{}, errors.New(oneLine(err))
 	}
 	p := pipeline{pipe, layout}
-	if err := d.watch.take(); err != nil { // what was not a mistake in the kernel: memory, the driver
+	if err := d.watch.Take(); err != nil { // what was not a mistake in the kernel: memory, the driver
 		p.release()
 		return pipeline{}, err
 	}
@@ -172,7 +172,7 @@ func (d *wdevice) makeBound(c *Call) (*bound, error) {
 	entries = append(entries, wgpu.BindGroupEntry{Binding: uint32(len(c.Tensors)), Buffer: d.params, Size: slotBytes})
 	g, err := d.dev.CreateBindGroup(&wgpu.BindGroupDescriptor{Label: c.Kernel.Name, Layout: p.layout, Entries: entries})
 	if err == nil {
-		if err = d.watch.take(); err != nil {
+		if err = d.watch.Take(); err != nil {
 			g.Release()
 		}
 	}

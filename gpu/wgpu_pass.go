@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/clock"
+	"steplm/gpu/internal/native"
 )
 
 // submission is what is being recorded and not handed over yet.
@@ -21,17 +23,17 @@ type submission struct {
 }
 
 func (d *wdevice) Begin(label string) *Pass {
-	if err := d.turn.takePass(label); err != nil {
+	if err := d.turn.TakePass(label); err != nil {
 		return failedPass(label, d, err)
 	}
 	if d.dead != nil {
-		d.turn.givePass()
+		d.turn.GivePass()
 		return failedPass(label, d, d.dead)
 	}
 	d.label = label
 	recorded := d.trace.begin("record " + label)
 	return &Pass{label: label, limits: d.Limits(), choices: &d.choices, run: d.record, end: func(failed bool) error {
-		defer d.turn.givePass()
+		defer d.turn.GivePass()
 		defer recorded()
 		defer func() {
 			for _, t := range d.later {
@@ -136,14 +138,14 @@ func (d *wdevice) handOver() error {
 	if d.encoder == nil {
 		return nil
 	}
-	start := time.Now()
+	start := clock.Now()
 	if err := d.flush(nil); err != nil || !d.pace.shared() {
 		return err
 	}
 	if err := d.sync(); err != nil {
 		return err
 	}
-	d.pace.rest(time.Since(start))
+	d.pace.rest(clock.Since(start))
 	return nil
 }
 
@@ -154,7 +156,7 @@ func (d *wdevice) open() error {
 	}
 	enc, err := d.dev.CreateCommandEncoder(&wgpu.CommandEncoderDescriptor{Label: "pass"})
 	if err == nil {
-		if err = d.watch.take(); err != nil {
+		if err = d.watch.Take(); err != nil {
 			enc.Release()
 		}
 	}
@@ -182,7 +184,7 @@ func (d *wdevice) put(b *bound, origin, n [3]int, params []uint32) {
 	if d.set == changed {
 		changed = nil
 	}
-	dispatch(d.compute, changed, b.group, d.slot*slotBytes, n)
+	native.Dispatch(d.compute, changed, b.group, d.slot*slotBytes, n)
 	d.set = b.pipe
 	d.slot++
 }
@@ -204,7 +206,7 @@ func (d *wdevice) flush(tail func(*wgpu.CommandEncoder) error) error {
 	if d.encoder == nil {
 		return nil
 	}
-	timed, start := d.timed, time.Now()
+	timed, start := d.timed, clock.Now()
 	if err := d.send(tail); err != nil || len(timed) == 0 {
 		return err
 	}
@@ -253,7 +255,7 @@ func (d *wdevice) send(tail func(*wgpu.CommandEncoder) error) error {
 func (d *wdevice) finish() (*wgpu.CommandBuffer, error) {
 	cmd, err := d.encoder.Finish(nil)
 	if err == nil {
-		if err = d.watch.take(); err != nil {
+		if err = d.watch.Take(); err != nil {
 			cmd.Release()
 		}
 	}
@@ -265,7 +267,7 @@ func (d *wdevice) submit(cmd *wgpu.CommandBuffer) error {
 	defer cmd.Release()
 	defer d.trace.begin("submit")() // some drivers block here
 	d.queue.Submit(cmd)
-	if err := d.watch.take(); err != nil {
+	if err := d.watch.Take(); err != nil {
 		return d.die(err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/gpu/memory"
 )
 
 func counter(t *testing.T, d Device, n int) Tensor {
@@ -388,7 +390,7 @@ func TestATensorBeyondIndicesIsRefused(t *testing.T) {
 
 // A CPU grants any size; a tensor beyond the memory there is must be refused.
 func TestATensorBeyondMemoryIsRefused(t *testing.T) {
-	free, ok := Available()
+	free, ok := memory.Available()
 	if !ok {
 		t.Skip("available memory is unknown here")
 	}

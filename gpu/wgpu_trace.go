@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
+
+	"steplm/clock"
 )
 
 // stamps is the timestamps of one submission, two for each dispatch, and how they
@@ -76,14 +78,14 @@ func (d *wdevice) readStamp() (best reading, err error) {
 			return best, err
 		}
 		words := make([]uint32, 2)
-		start := time.Now()
+		start := clock.Now()
 		if err := d.submit(cmd); err != nil {
 			return best, err
 		}
 		if err := d.readBack(d.stamps.resolve, 0, words); err != nil {
 			return best, err
 		}
-		if took := time.Since(start); try == 0 || took < shortest {
+		if took := clock.Since(start); try == 0 || took < shortest {
 			shortest, best = took, reading{start.Add(took / 2), tick(words)}
 		}
 	}
@@ -93,18 +95,18 @@ func (d *wdevice) readStamp() (best reading, err error) {
 func tick(words []uint32) uint64 { return uint64(words[0]) | uint64(words[1])<<32 }
 
 // calibrate measures a tick, over the time since the device was opened.
-func (d *wdevice) calibrate() (clock string, err error) {
+func (d *wdevice) calibrate() (by string, err error) {
 	if err := d.enter(); err != nil {
 		return "", err
 	}
-	defer d.turn.give()
+	defer d.turn.Give()
 	const waits = "each dispatch in a submission of its own that is waited for, by the system's clock: handing " +
 		"over and waiting are in its time"
 	if d.stamps == nil {
 		return waits, nil
 	}
 	const least = 100 * time.Millisecond // against some 0.1 ms by which a reading may be off
-	time.Sleep(least - time.Since(d.stamps.first.at))
+	time.Sleep(least - clock.Since(d.stamps.first.at))
 	s := d.stamps
 	if s.last, err = d.readStamp(); err != nil {
 		return "", fmt.Errorf("trace %s: %w", d.Name(), err)
@@ -134,7 +136,7 @@ func (d *wdevice) putTraced(c *Call, b *bound, origin, n [3]int, work float64) e
 		return nil
 	}
 	d.put(b, origin, n, c.Params)
-	start := time.Now()
+	start := clock.Now()
 	if err := d.flush(nil); err != nil {
 		return err
 	}
@@ -142,7 +144,7 @@ func (d *wdevice) putTraced(c *Call, b *bound, origin, n [3]int, work float64) e
 	if err := d.sync(); err != nil {
 		return err
 	}
-	span.Start, span.Duration = d.trace.since(start), time.Since(start)
+	span.Start, span.Duration = d.trace.since(start), clock.Since(start)
 	d.trace.add(span)
 	d.pace.rest(span.Duration)
 	return nil
@@ -186,6 +188,6 @@ func (d *wdevice) collect(timed []Span, start time.Time) error {
 		d.trace.add(span)
 	}
 	d.trace.add(Span{Track: Submissions, Name: fmt.Sprintf("submission %d", index), Start: d.trace.since(start),
-		Duration: time.Since(start), Submission: index, Work: work})
+		Duration: clock.Since(start), Submission: index, Work: work})
 	return nil
 }

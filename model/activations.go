@@ -19,6 +19,7 @@ type Size struct {
 	// DefaultHeadRows. The head's gradient is rounded to the gradients' type once for
 	// each such chunk: in bf16, 64 of them are 0.8 % off.
 	HeadRows int `json:"head_rows"`
+	Documents
 }
 
 // Rows is B T.
@@ -59,6 +60,11 @@ type Activations struct {
 	segments              int
 	loads                 int // batches so far
 
+	positions      gpu.Tensor // (rows), where they restart
+	rowCos, rowSin gpu.Tensor // (rows, D/2), likewise
+	divided        bool       // the batch has windows of several documents, which attention keeps apart
+	bounds         gpu.Tensor // of documents, where attention stays inside them, see attention.Forward
+
 	cos, sin     gpu.Tensor // (T, D/2)
 	out          gpu.Tensor // (rows, C) output of the last block
 	normed, rstd gpu.Tensor // (rows, C), (rows): the last norm
@@ -70,7 +76,7 @@ type Activations struct {
 	dx, dh           gpu.Tensor // (rows, C): residual stream, norm output
 	dq, dout         gpu.Tensor // (rows, H D)
 	dk, dv           gpu.Tensor // (rows, K D)
-	delta            gpu.Tensor // (B, H, T)
+	delta            gpu.Tensor // (B, H, T), see attention.BackwardQuery
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
 	slices           gpu.Tensor // of LoRA's gradients, see matmul.SplitSpec
@@ -255,9 +261,12 @@ func makeActivations(tensors *maker, l Layout, s Size) *Activations {
 		a.dx, a.dh = m.scratch("dx", rows, c), m.scratch("dh", rows, c)
 		a.dq, a.dout = m.scratch("dq", rows, hd), m.scratch("dout", rows, hd)
 		a.dk, a.dv = m.scratch("dk", rows, kd), m.scratch("dv", rows, kd)
-		a.delta = m.wide("delta", s.Batch, l.Heads, s.SeqLen)
+		if !s.masked() {
+			a.delta = m.wide("delta", s.Batch, l.Heads, s.SeqLen)
+		}
 		a.dact, a.dgate, a.dup = m.scratch("dact", rows, f), m.scratch("dgate", rows, f), m.scratch("dup", rows, f)
 	}
+	m.documents(a)
 	if words := l.splitWords(rows); a.train && words > 0 {
 		a.slices = m.tensor(gpu.Scratch, gpu.U32, "lora.slices", words)
 	}
@@ -292,11 +301,15 @@ func (a *Activations) next(i int) gpu.Tensor {
 }
 
 // Load writes a micro-batch to the device: B T inputs and targets, row-major, of which a target
-// of data.Ignored does not count. tokens, starts and order group the input positions by id for
-// the embedding's gradient, as data.Batch has them; they are not read where nothing trains.
-func (a *Activations) Load(inputs, targets, tokens, starts, order []uint32) error {
+// of data.Ignored does not count. begins says where documents begin, nil: every window is one; tokens,
+// starts and order group the input positions by id for the embedding's gradient; all as data.Batch has
+// them. The latter are not read where nothing trains.
+func (a *Activations) Load(inputs, targets, begins, tokens, starts, order []uint32) error {
 	if len(inputs) != a.Rows() || len(targets) != a.Rows() {
 		return fmt.Errorf("batch of %d inputs and %d targets for %d rows", len(inputs), len(targets), a.Rows())
+	}
+	if err := a.loadDocuments(begins); err != nil {
+		return err
 	}
 	a.loads++
 	type pair struct {

@@ -84,9 +84,10 @@ func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockAct
 	m.normBackward(p, b.FFNNorm, a.dx, a.dh, x.mid, x.rstd2, g)
 
 	m.backward(p, b.WO, a, x, a.dout, a.dx, x.attn, false, g)
-	attention.BackwardQuery(p, a.dq, a.delta, a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
-	attention.BackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.delta, m.attention(a))
-	wgsl.RopeBackward(p, a.dq, a.dk, a.cos, a.sin, m.attention(a))
+	attention.BackwardQuery(p, a.dq, a.products(), a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
+	attention.BackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.products(), m.attention(a))
+	cos, sin, turned := m.rope(a)
+	wgsl.RopeBackward(p, a.dq, a.dk, cos, sin, turned)
 	m.backwardTwo(p, a, x, a.dh, x.h1, flow{b.WV, a.dv}, flow{b.WK, a.dk}, g)
 	m.backward(p, b.WQ, a, x, a.dh, a.dq, x.h1, true, g)
 	m.normBackward(p, b.AttnNorm, a.dx, a.dh, x.x, x.rstd1, g)

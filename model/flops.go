@@ -25,7 +25,8 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 //   - its LoRA: 2 R (in + out) forward, twice that backward;
 //   - the head as a linear of V x C.
 //
-// Attention has B H T(T+1)/2 causal pairs of query and key. Each costs 4 D
+// Attention has B H T(T+1)/2 causal pairs of query and key; inside documents (Size.Mask) there are fewer,
+// how many only the data know, and they count as if every window were one document. Each costs 4 D
 // forward (score and value), and 14 D backward: 6 D for the query's gradient
 // (score again, the probability's gradient, dq) and 8 D for the key's and
 // value's (both again, dk, dv).

@@ -9,6 +9,7 @@ import (
 
 // Forward runs the loaded batch to the last norm.
 func (m *Model) Forward(p *gpu.Pass, a *Activations) {
+	a.angles(p)
 	wgsl.EmbedForward(p, a.block(0).x, m.Embed.Weight, a.ids)
 	for i, b := range m.Blocks {
 		m.blockForward(p, b, a, a.block(i))
@@ -26,8 +27,9 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 	m.forward(p, b.WQ, a, x, x.q, x.h1, none)
 	m.forward(p, b.WK, a, x, x.k, x.h1, none)
 	m.forward(p, b.WV, a, x, x.v, x.h1, none)
-	wgsl.RopeForward(p, x.q, x.k, a.cos, a.sin, m.attention(a))
-	attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, m.attention(a))
+	cos, sin, turned := m.rope(a)
+	wgsl.RopeForward(p, x.q, x.k, cos, sin, turned)
+	attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, a.bounds, m.attention(a))
 	m.forward(p, b.WO, a, x, x.mid, x.attn, x.x)
 
 	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
@@ -42,7 +44,7 @@ func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActiv
 }
 
 func (m *Model) attention(a *Activations) attention.Shape {
-	return attention.Shape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim()}
+	return attention.Shape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim(), Documents: a.divided}
 }
 
 // forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, which the

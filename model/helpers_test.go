@@ -19,11 +19,11 @@ import (
 )
 
 // Batch is data.Batch, which this package does not know.
-type Batch struct{ Inputs, Targets, Tokens, Starts, Order []uint32 }
+type Batch struct{ Inputs, Targets, Begins, Tokens, Starts, Order []uint32 }
 
 // onto loads the batch.
 func (b Batch) onto(a *Activations) error {
-	return a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order)
+	return a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order)
 }
 
 // ignored is data.Ignored: a target that does not count.

@@ -36,6 +36,18 @@ func TestLedgerIsThePlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				m := newModel(t, d, l, 1)
+				s := s
+				s.Documents = Documents{MaskDocuments, PositionsRestart}
+				newActivations(t, m, s).Free()
+				if off := d.Ledger().Difference(gpu.Plan(d.Own(), l.Specs())); off != "" {
+					t.Errorf("after what documents take is freed: %s", off)
+				}
+				with := newActivations(t, m, s)
+				if off := d.Ledger().Difference(gpu.Plan(d.Own(), l.Specs(), ActivationSpecs(l, s))); off != "" {
+					t.Errorf("with documents: %s", off)
+				}
+				with.Free()
+				s.Documents = Documents{}
 				a := newActivations(t, m, s)
 				plan := gpu.Plan(d.Own(), l.Specs(), ActivationSpecs(l, s))
 				if off := d.Ledger().Difference(plan); off != "" {

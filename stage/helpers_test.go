@@ -159,7 +159,7 @@ func logits(t testing.TB, tr *Trainer, b data.Batch) []float32 {
 // heldLoss is the mean loss on a batch, without gradients.
 func heldLoss(t testing.TB, tr *Trainer, b data.Batch) float64 {
 	t.Helper()
-	losses, err := eval.OnDevice(tr.Model, tr.acts).Losses(b.Inputs, b.Targets)
+	losses, err := eval.OnDevice(tr.Model, tr.acts).Losses(b.Inputs, b.Targets, b.Begins)
 	if err != nil {
 		t.Fatal(err)
 	}

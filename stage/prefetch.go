@@ -49,7 +49,7 @@ func (p *prefetch) load(a *model.Activations) error {
 }
 
 func loadBatch(a *model.Activations, b data.Batch) error {
-	return a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order)
+	return a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order)
 }
 
 // step hands out the micro-batches of the next step, with the first on the device. After an

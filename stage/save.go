@@ -31,6 +31,8 @@ type state struct {
 	// Optimizer is its numbers; up to format 2 they were its updates alone.
 	Optimizer json.RawMessage `json:"optimizer,omitempty"`
 	Updates   json.Number     `json:"updates,omitempty"`
+	// Guard is what the run's guard remembers, if it has one.
+	Guard watched `json:"guard,omitzero"`
 }
 
 // optimizerFile has the tensors of a checkpoint besides the model's.
@@ -46,7 +48,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	planes, numbers := t.opt.State()
 	s := state{
 		Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers,
-		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(),
+		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(), Guard: t.watched,
 	}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
@@ -112,7 +114,7 @@ func (s state) choose(dev gpu.Device) {
 // without one, or of another device, says nothing; one that cannot be read is for
 // Resume to complain of.
 func RestoreChoices(dev gpu.Device, runDir string) {
-	name, err := record.LastCheckpoint(runDir)
+	name, _, err := record.LastCheckpoint(runDir)
 	if err != nil {
 		return
 	}
@@ -173,7 +175,7 @@ func (t *Trainer) load(dir string, s state) error {
 	if err := t.opt.Restore(s.Optimizer); err != nil {
 		return fmt.Errorf("checkpoint %s: %w", dir, err)
 	}
-	t.step = s.Step
+	t.step, t.watched = s.Step, s.Guard
 	return t.batches.Seek(s.Cursor)
 }
 

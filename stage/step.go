@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
 
+	"steplm/clock"
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/wgsl"
 )
@@ -26,7 +27,7 @@ type stepData struct {
 // Step runs one optimizer step: GradAccum micro-batches, their sum over all processes, clip,
 // update, and one small read-back.
 func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
-	start := time.Now()
+	start := clock.Now()
 	s, err := t.begin(ctx)
 	if err != nil {
 		return record.Metrics{}, err
@@ -44,12 +45,15 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 		t.batches.fetch(ctx, t.acts) // while the device works
 	}
 	loss, norm, err := t.result(s)
+	if err == nil {
+		err = t.watch(loss, norm, true)
+	}
 	if err != nil {
 		return record.Metrics{}, err
 	}
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
-	seconds := time.Since(start).Seconds()
+	seconds := clock.Since(start).Seconds()
 	processes := float64(s.tokens) / float64(t.Recipe.TokensPerStep())
 	return record.Metrics{
 		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
@@ -69,6 +73,9 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 		return s, advice.With(
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	}
+	if err := t.skip(ctx); err != nil {
+		return s, err
 	}
 	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
 		return s, err
@@ -168,13 +175,15 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	if loss == 0 {
 		return 0, 0, fmt.Errorf("step %d: the loss is exactly 0 over all %d targets, which no model reaches by "+
 			"learning: ids that are not the vocabulary's, or a device that computes nothing; the last checkpoint is "+
-			"whole: "+
-			"look at data and tokenizer, make token caches again, and test the device", t.step+1, s.targets)
+			"whole: look at data and tokenizer, make token caches again, and test the device", t.step+1, s.targets)
 	}
 	if x := loss + norm; !math.IsNaN(x) && !math.IsInf(x, 0) {
 		return loss, norm, nil
 	}
 	t.opt.Undo()
+	if err := t.watch(loss, norm, false); err != nil && t.Recipe.Guard.OnSpike == recipe.RollbackOnSpike {
+		return 0, 0, err
+	}
 	updated := "nothing was updated"
 	if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		updated = "what was updated before that is thrown away"

@@ -116,7 +116,7 @@ func (heldTask) Run(ctx context.Context, m eval.Model, _ eval.Options) (eval.Res
 	for i := range ids {
 		ids[i] = uint32(i * 37 % 257)
 	}
-	losses, err := m.Losses(ids[:n], ids[1:])
+	losses, err := m.Losses(ids[:n], ids[1:], nil)
 	if err != nil {
 		return eval.Result{}, err
 	}
@@ -199,7 +199,7 @@ func (s story) told(t testing.TB) (lines []string) {
 		lines = append(lines, string(b))
 	}
 	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
-	if name, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
+	if name, _, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
 		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
 	}
 	sums, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), "checksums.json"))

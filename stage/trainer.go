@@ -6,6 +6,7 @@ import (
 
 	"steplm/data"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
@@ -29,17 +30,18 @@ type Trainer struct {
 	schedule optim.Schedule
 	batches  *prefetch
 
-	Model *model.Model
-	acts  *model.Activations
-	opt   optim.Optimizer
-	hash  string // of the recipe, which checkpoints name
-	stage int
-	step  int // optimizer steps done
+	Model   *model.Model
+	acts    *model.Activations
+	opt     optim.Optimizer
+	hash    string // of the recipe, which checkpoints name
+	stage   int
+	step    int     // optimizer steps done
+	watched watched // of the guard, if there is one
 }
 
 // peaksOf reads the peaks since resetPeaks.
 func peaksOf(dev gpu.Device) record.Peaks {
-	process, _ := gpu.ProcessPeak()
+	process, _ := memory.ProcessPeak()
 	return record.Peaks{PeakBytes: dev.Ledger().Peak(), ProcessPeak: process}
 }
 
@@ -47,7 +49,7 @@ func peaksOf(dev gpu.Device) record.Peaks {
 // that, of the process's.
 func resetPeaks(dev gpu.Device) {
 	dev.Ledger().ResetPeak()
-	_ = gpu.ResetProcessPeak() // where it cannot be reset it stays an upper bound
+	_ = memory.ResetProcessPeak() // where it cannot be reset it stays an upper bound
 }
 
 // NewTrainer allocates stage 1 and initialises it from the recipe's seed.
@@ -176,6 +178,7 @@ func (t *Trainer) Advance() (record.Transition, error) {
 		return record.Transition{}, failed(err)
 	}
 	t.stage++
+	t.watched.Losses, t.watched.Norms = nil, nil // a growth's loss is no spike
 	if err := t.allocateState(); err != nil {
 		return record.Transition{}, failed(err)
 	}

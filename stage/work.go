@@ -52,7 +52,14 @@ func recordMicroBatch(dry *gpu.Dry, l model.Layout, s model.Size) error {
 		return err
 	}
 	ids := make([]uint32, s.Rows())
-	if err := loadBatch(a, data.NewBatch(ids, ids)); err != nil {
+	b := data.NewBatch(ids, ids)
+	b.Begins = make([]uint32, len(ids)) // two documents in each window: what a mask then takes is recorded
+	for i := range ids {
+		if half := s.SeqLen / 2; i%s.SeqLen >= half {
+			b.Begins[i] = uint32(half)
+		}
+	}
+	if err := loadBatch(a, b); err != nil {
 		return err
 	}
 	p := dry.Begin("micro-batch")

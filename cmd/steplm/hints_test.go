@@ -41,13 +41,22 @@ func TestExplain(t *testing.T) {
 		"recomputation block, 32 rows of logits) takes 4.0 KiB in the largest stage, 2.0 KiB more"
 	none := *unfit
 	none.Changes = unfit.Changes[:1]
+	several, little := *unfit, *unfit
+	several.Limit, several.Need, several.Changes = 6e9, 12e9, []plan.Fitting{{Way: unfit.Changes[0].Way, Bytes: 7e9}}
+	several.Together = plan.Fitting{Way: advice.Way{use(advice.States, "flash8"), use(advice.Release, "")},
+		Bytes: 5.75e9}
+	little.Changes, little.Together = unfit.Changes[:0], plan.Fitting{Bytes: 4096}
 	for want, err := range map[string]error{
 		"plain": errors.New("plain"),
 		"stage 2: no room: use --grad-accum 1, or leave out --release": fmt.Errorf("stage 2: %w", fact),
 		"full: lower --batch-size and raise --grad-accum": advice.With(errors.New("full"),
 			advice.Way{{How: advice.Lower, Option: advice.BatchSize}, {How: advice.Raise, Option: advice.GradAccum}}),
-		least + "; it would fit with --stages 3 --split real (1000 B)":         unfit,
-		least + "; no single change is enough: with --states flash8 (2.9 KiB)": &none,
+		least + "; it would fit with --stages 3 --split real (1000 B)":  unfit,
+		least + "; no change is enough: with --states flash8 (2.9 KiB)": &none,
+		least + "; nothing makes it smaller but a smaller model":        &little,
+		"--memory-limit: the run does not fit into 6.00 GB: its smallest arrangement (micro-batch 1 x 8, " +
+			"recomputation block, 32 rows of logits) takes 12.00 GB in the largest stage, 6.00 GB more; no single " +
+			"change is enough, it would fit with --states flash8 --release (5.75 GB)": &several,
 		"device 9: no such device; `steplm devices` lists them": fmt.Errorf("device 9: %w",
 			gpu.ErrNoSuchDevice),
 		"row 1: tokenize the data again: `steplm data tokenize` makes the cache anew": fmt.Errorf("row 1: %w",

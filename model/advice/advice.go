@@ -51,6 +51,9 @@ const (
 	MergeEvery         Option = "merge_every"
 	MergeKeep          Option = "merge_keep"
 	MergeKeepBy        Option = "merge_keep_by"
+	FLOPs              Option = "flops"
+	OnSpike            Option = "on_spike"
+	MaxRollbacks       Option = "max_rollbacks"
 )
 
 // How a remedy changes an option.

@@ -70,7 +70,7 @@ func unitInterval(optimizer string, betas ...float64) error {
 // above0 refuses numbers that must be positive.
 func above0(optimizer, what string, x float64) error {
 	if !(x > 0) || math.IsInf(x, 1) {
-		return fmt.Errorf("%s with a %s of %g: it must be above 0", optimizer, what, x)
+		return fmt.Errorf("%s, %s %g: it must be above 0", optimizer, what, x)
 	}
 	return nil
 }

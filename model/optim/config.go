@@ -68,8 +68,8 @@ func KindOf[S Settings](published Published[S]) Kind {
 // Kinds lists the optimizers, each in a file of its own. A program that has another one
 // adds it before it reads recipes.
 var Kinds = []Kind{
-	KindOf(publishedAdamW), KindOf(publishedApollo), KindOf(publishedApolloMini), KindOf(publishedMuon),
-	KindOf(publishedScale),
+	KindOf(publishedAdamW), KindOf(publishedApollo), KindOf(publishedApolloMini), KindOf(publishedFira),
+	KindOf(publishedGaLore), KindOf(publishedMuon), KindOf(publishedScale),
 }
 
 // Names lists the optimizers.

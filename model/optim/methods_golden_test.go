@@ -312,3 +312,55 @@ func TestMuonGolden(t *testing.T) {
 		t.Error("no case ns_float64")
 	}
 }
+
+// galoreGolden compares GaLore's or Fira's cases but that of another sign rule.
+func galoreGolden(t *testing.T, file string, cases int, rules func(GaLore) byRole,
+	trace func(t *testing.T, what string, l *lone, want map[string]float64)) {
+	var f goldenFile
+	readGolden(t, file, &f)
+	for _, c := range f.Cases {
+		if c.Name == "lapack_sign" { // which differs from update 6 on
+			continue
+		}
+		cases--
+		h := c.Hyper
+		r := rules(GaLore{Projection: Projection{Rank: h.Rank, Every: h.Gap}, Scale: max(h.Scale, h.Alpha),
+			Beta1: h.Betas[0], Beta2: h.Betas[1], Eps: h.Eps})
+		check := func(t *testing.T, name string, step int, l *lone) {
+			if name == "v" {
+				return
+			}
+			what := fmt.Sprintf("%s, %s, step %d: ", c.Name, name, step)
+			if want, ok := c.Tensors[fmt.Sprintf("P.%s.step%d", name, step)]; ok {
+				for i, x := range l.plane(t, "basis") {
+					if !(math.Abs(float64(x-want.Data[i])) <= 1e-4) {
+						t.Errorf("%sthe basis has %g at %d, want %g", what, x, i, want.Data[i])
+					}
+				}
+			}
+			trace(t, what, l, c.Trace[name][step-1])
+		}
+		wd := h.WeightDecay
+		goldenSteps(t, c, map[string]goldenParam{
+			"W1": {r, model.RoleLinear, 1, wd, 1e-4}, "W2": {r, model.RoleLinear, 1, wd, 1e-4},
+			"v": {r, model.RoleNorm, 1, wd, 2e-4},
+		}, nil, check)
+	}
+	if cases != 0 {
+		t.Errorf("%d cases are missing", cases)
+	}
+}
+
+func TestGaLoreGolden(t *testing.T) {
+	galoreGolden(t, "galore.json", 1, GaLore.rules, func(t *testing.T, what string, l *lone, want map[string]float64) {
+		near(t, what+"norm of M", norm(l.plane(t, "m")), want["norm_M"])
+		near(t, what+"norm of V", norm(l.plane(t, "v")), want["norm_V"])
+	})
+}
+
+func TestFiraGolden(t *testing.T) {
+	rules := func(c GaLore) byRole { return Fira{c}.rules() }
+	galoreGolden(t, "fira.json", 2, rules, func(t *testing.T, what string, l *lone, want map[string]float64) {
+		near(t, what+"stored norm", float64(l.plane(t, "norm")[0]), want["stored_norm"])
+	})
+}

@@ -51,7 +51,7 @@ func recordSteps(b *testing.B, d gpu.Device, c model.Config) {
 		ids[i] = uint32(i)
 	}
 	batch := data.NewBatch(ids, ids)
-	if err := a.Load(batch.Inputs, batch.Targets, batch.Tokens, batch.Starts, batch.Order); err != nil {
+	if err := a.Load(batch.Inputs, batch.Targets, batch.Begins, batch.Tokens, batch.Starts, batch.Order); err != nil {
 		b.Fatal(err)
 	}
 	step := func() (cpu, wall time.Duration) {

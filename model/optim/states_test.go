@@ -84,10 +84,10 @@ func linear8(t *testing.T, d gpu.Device, x gpu.Tensor, codes float64) {
 	}
 }
 
-// lastLoss trains from a seed, with f32 moments rounded by linear8 after each step
-// where linear says so, and is the mean loss of the last steps, or the loss at
-// which the run was seen to have diverged.
-func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uint64) float64 {
+// lastLoss trains from a seed, with after called after each step, and is the mean loss of the
+// last steps, or the loss at which the run was seen to have diverged.
+func lastLoss(t *testing.T, d gpu.Device, c Config, peak float64, s model.Storage, seed uint64,
+	after func(*model.Model, Optimizer)) float64 {
 	t.Helper()
 	l := model.Plain(trainable, trainable.Layers)
 	l.Storage = s
@@ -99,7 +99,7 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 	if err := m.Init(seed, nil); err != nil {
 		t.Fatal(err)
 	}
-	o := adamw.New()
+	o := c.New()
 	if err := o.Allocate(m); err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +114,10 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 	sum := 0.0
 	for step := range stateSteps {
 		b := words.batch()
-		if err := a.Load(b.Inputs, b.Targets, b.Tokens, b.Starts, b.Order); err != nil {
+		if err := a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order); err != nil {
 			t.Fatal(err)
 		}
-		lr := stateLR * schedule.At(step)
+		lr := peak * schedule.At(step)
 		p := d.Begin("step")
 		m.Forward(p, a)
 		m.Backward(p, a, model.Gradients{Scale: 1 / float32(stateSize.Rows())})
@@ -125,15 +125,8 @@ func lastLoss(t *testing.T, d gpu.Device, s model.Storage, linear bool, seed uin
 		if err := p.End(); err != nil {
 			t.Fatal(err)
 		}
-		if linear {
-			moments, _ := o.State()
-			for _, moment := range moments {
-				if strings.HasSuffix(moment.Name, ".v") {
-					linear8(t, d, moment, 255)
-				} else {
-					linear8(t, d, moment, 127) // signed
-				}
-			}
+		if after != nil {
+			after(m, o)
 		}
 		if step < stateSteps-lastSteps && step%100 != 99 {
 			continue // nothing is read: the steps queue up
@@ -170,11 +163,22 @@ func TestStatesTrainAlike(t *testing.T) {
 	mean := map[string]float64{}
 	for _, r := range runs {
 		line, seeds := "", stateSeeds
+		var after func(*model.Model, Optimizer)
 		if r.linear {
 			seeds = 1 // it takes no more to see it fail
+			after = func(_ *model.Model, o Optimizer) {
+				moments, _ := o.State()
+				for _, moment := range moments {
+					if strings.HasSuffix(moment.Name, ".v") {
+						linear8(t, d, moment, 255)
+					} else {
+						linear8(t, d, moment, 127) // signed
+					}
+				}
+			}
 		}
 		for seed := range uint64(seeds) {
-			loss := lastLoss(t, d, r.storage, r.linear, seed+1)
+			loss := lastLoss(t, d, adamw, stateLR, r.storage, seed+1, after)
 			mean[r.name] += loss / float64(seeds)
 			line += fmt.Sprintf(" %.4f", loss)
 		}
@@ -192,5 +196,50 @@ func TestStatesTrainAlike(t *testing.T) {
 	}
 	if x := off("linear8", "split"); x <= 0.005 {
 		t.Errorf("linear 8-bit moments are only %.2f %% off f32 Adam: the test does not tell them apart", 100*x)
+	}
+}
+
+// A bf16 weight that is all there is ends where f32 does if updates round it at random, with
+// SCALE, which then keeps 2 bytes of a linear, and with AdamW. Rounded to the nearest, small
+// updates are lost, and this test sees it.
+func TestStochasticRoundingTrainsAlike(t *testing.T) {
+	d := gputest.Adapter(t)
+	bf16 := model.Storage{Precision: model.BF16, States: model.StochasticStates, Gradients: model.BF16,
+		Frozen: model.BF16}
+	nearest := bf16
+	nearest.States = model.SplitStates
+	// A master that is the weight after every step is one rounded to the nearest.
+	forget := func(m *model.Model, _ Optimizer) {
+		p := d.Begin("forget")
+		for _, q := range m.Params() {
+			wgsl.Zero(p, q.Master)
+		}
+		if err := p.End(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		lr   float64
+	}{{"scale", 1e-3}, {"adamw", 1e-3}} {
+		settings, _, err := Choose(c.name, trainable, nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := Config{Settings: settings}
+		full := lastLoss(t, d, x, c.lr, model.FullStorage, 1, nil)
+		random := lastLoss(t, d, x, c.lr, bf16, 1, nil)
+		lost := lastLoss(t, d, x, c.lr, nearest, 1, forget)
+		t.Logf("%s: f32 %.4f, stochastic %.4f, nearest %.4f", c.name, full, random, lost)
+		if start := math.Log(256); !(full < 0.8*start) {
+			t.Errorf("%s: f32 ends at %.3f: nothing was learned, which shows nothing", c.name, full)
+		}
+		if off := random/full - 1; !(math.Abs(off) <= 0.01) {
+			t.Errorf("%s: rounded stochastically it is %.2f %% off f32", c.name, 100*off)
+		}
+		if off := lost/full - 1; !(off > 0.015) {
+			t.Errorf("%s: rounded to the nearest it is only %.2f %% off f32: the test does not tell them apart",
+				c.name, 100*off)
+		}
 	}
 }

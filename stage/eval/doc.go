@@ -18,6 +18,7 @@ import (
 	"math"
 
 	"steplm/data"
+	"steplm/model"
 )
 
 // Ignored is the target that counts for nothing: its loss is 0.
@@ -35,9 +36,13 @@ type Model interface {
 	// SeqLen is the number of positions of one window, T >= 1.
 	SeqLen() int
 	// Losses gives -ln p(targets[b,t] | inputs[b,0..t]) for every position,
-	// 0 where the target is Ignored. All three are (B, T), row-major.
-	Losses(inputs, targets []uint32) ([]float32, error)
+	// 0 where the target is Ignored. All four are (B, T), row-major; begins says where
+	// documents begin, as a data.Batch does (nil: every window is one), to a model that is Masked.
+	Losses(inputs, targets, begins []uint32) ([]float32, error)
 }
+
+// Masked is a Model that may keep attention inside documents, or count positions in each.
+type Masked interface{ Documents() model.Documents }
 
 // Options say how a stream is cut and how much of it is read.
 type Options struct {

@@ -31,7 +31,7 @@ func newBigram(t *testing.T, batch, seqLen, vocab int) *bigram {
 func (m *bigram) Batch() int  { return m.batch }
 func (m *bigram) SeqLen() int { return m.seqLen }
 
-func (m *bigram) Losses(inputs, targets []uint32) ([]float32, error) {
+func (m *bigram) Losses(inputs, targets, begins []uint32) ([]float32, error) {
 	m.calls++
 	if len(inputs) != m.batch*m.seqLen || len(targets) != len(inputs) {
 		m.t.Fatalf("Losses got %d inputs and %d targets, want %d of each", len(inputs), len(targets), m.batch*m.seqLen)

@@ -15,8 +15,10 @@ func OnDevice(m *model.Model, a *model.Activations) Model { return onDevice{m, a
 func (d onDevice) Batch() int  { return d.a.Size.Batch }
 func (d onDevice) SeqLen() int { return d.a.Size.SeqLen }
 
-func (d onDevice) Losses(inputs, targets []uint32) ([]float32, error) {
-	if err := d.a.Load(inputs, targets, nil, nil, nil); err != nil {
+func (d onDevice) Documents() model.Documents { return d.a.Size.Documents }
+
+func (d onDevice) Losses(inputs, targets, begins []uint32) ([]float32, error) {
+	if err := d.a.Load(inputs, targets, begins, nil, nil, nil); err != nil {
 		return nil, err
 	}
 	p := d.m.Device().Begin("evaluate")

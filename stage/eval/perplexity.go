@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sort"
+
+	"steplm/model"
 )
 
 // PerplexityResult is a token perplexity with the protocol it was measured by.
@@ -14,13 +17,14 @@ type PerplexityResult struct {
 	Documents  int64   // read; under MaxTokens the last perhaps in part
 	Context    int
 	Stride     int
+	Within     model.Documents // what the model makes of documents in a window
 }
 
 func (r PerplexityResult) result(task string) Result {
 	return Result{task, map[string]Metric{
 		perplexityMetric: {Value: r.Perplexity}, "nll": {Value: r.NLL},
 		tokensMetric: count(r.Tokens), "documents": count(r.Documents),
-	}, Protocol{Unit: "token", Context: r.Context, Stride: r.Stride}}
+	}, Protocol{Unit: "token", Context: r.Context, Stride: r.Stride, Documents: r.Within}}
 }
 
 // Encoded turns texts into documents for Perplexity: each one's ids, then
@@ -46,7 +50,8 @@ func Encoded(texts iter.Seq2[string, error], encode func(string) ([]uint32, erro
 }
 
 // Perplexity scores the stream that the documents' ids make end to end (they
-// bring their end-of-text tokens, see Encoded; attention crosses documents).
+// bring their end-of-text tokens, see Encoded). Attention crosses documents, unless the
+// model is Masked and says otherwise.
 //
 // Window k reads the positions from k*stride on, at most context of them, and
 // predicts each one's successor. Every token but the stream's first is scored
@@ -65,6 +70,9 @@ func Perplexity(ctx context.Context, m Model, docs iter.Seq2[[]uint32, error], o
 		return PerplexityResult{}, err
 	}
 	r := PerplexityResult{Context: o.Context, Stride: o.Stride}
+	if masked, ok := m.(Masked); ok {
+		r.Within = masked.Documents()
+	}
 	s := newScorer(ctx, m, o.hear)
 	w := windows{options: o, add: s.add}
 	for ids, err := range docs {
@@ -97,9 +105,10 @@ func Perplexity(ctx context.Context, m Model, docs iter.Seq2[[]uint32, error], o
 // windows cuts a stream of ids into overlapping windows.
 type windows struct {
 	options Options // resolved
-	add     func(inputs, targets []uint32, skip int) error
+	add     func(inputs, targets, begins []uint32, skip int) error
 
 	held    []uint32 // the stream from the next window's start on
+	begins  []int    // ids of held with which a document begins, ascending
 	skip    int      // leading targets of the next window that were scored before
 	planned int64    // targets handed to add
 }
@@ -109,7 +118,9 @@ func (w *windows) full() bool {
 	return w.options.MaxTokens > 0 && w.planned >= w.options.MaxTokens
 }
 
+// push takes the ids of one document.
 func (w *windows) push(ids []uint32) error {
+	w.begins = append(w.begins, len(w.held))
 	for len(ids) > 0 && !w.full() {
 		n := min(len(ids), w.options.Context+1-len(w.held))
 		w.held = append(w.held, ids[:n]...)
@@ -122,6 +133,10 @@ func (w *windows) push(ids []uint32) error {
 		}
 		kept := copy(w.held, w.held[w.options.Stride:])
 		w.held = w.held[:kept]
+		for i := range w.begins {
+			w.begins[i] -= w.options.Stride
+		}
+		w.begins = w.begins[max(0, sort.SearchInts(w.begins, 1)-1):] // the last of those begun tells no more than 0
 		w.skip = w.options.Context - w.options.Stride
 	}
 	return nil
@@ -141,5 +156,15 @@ func (w *windows) emit() error {
 		n = int(min(int64(n), int64(w.skip)+limit-w.planned))
 	}
 	w.planned += int64(n - w.skip)
-	return w.add(w.held[:n], w.held[1:n+1], w.skip)
+	begins := make([]uint32, n)
+	for i, from := range w.begins {
+		to := n
+		if i+1 < len(w.begins) {
+			to = min(n, w.begins[i+1])
+		}
+		for at := max(0, from); at < to; at++ {
+			begins[at] = uint32(max(0, from))
+		}
+	}
+	return w.add(w.held[:n], w.held[1:n+1], begins, w.skip)
 }

@@ -129,8 +129,8 @@ type broken struct {
 	answer func(losses []float32) ([]float32, error)
 }
 
-func (b broken) Losses(inputs, targets []uint32) ([]float32, error) {
-	losses, err := b.bigram.Losses(inputs, targets)
+func (b broken) Losses(inputs, targets, begins []uint32) ([]float32, error) {
+	losses, err := b.bigram.Losses(inputs, targets, begins)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func ScoreText(m Model, ids []uint32) (LogProbs, error) {
 	copy(inputs, ids) // The last has no input where it is the one after.
 	copy(targets, ids[1:])
 
-	losses, err := m.Losses(inputs, targets)
+	losses, err := m.Losses(inputs, targets, nil)
 	if err != nil {
 		return nil, fmt.Errorf("eval: score %d tokens: %w", len(ids), err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"steplm/model"
 )
 
 // Result is what a task found out about a model.
@@ -24,6 +26,8 @@ type Protocol struct {
 	Context int    `json:"context,omitempty"` // positions of a window
 	Stride  int    `json:"stride,omitempty"`  // tokens from one window's start to the next
 	Prefix  string `json:"prefix,omitempty"`  // what a text's first window begins with, where that is a beginning token
+	// Of documents in one window: whether attention stays inside them, and where positions begin.
+	model.Documents
 }
 
 // Names of metrics that several tasks have.
@@ -162,7 +166,7 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 
 // protocolNames are those of a protocol's fields in JSON.
 var protocolNames = func() map[string]json.RawMessage {
-	names, err := fields(Protocol{"x", 1, 1, "x"})
+	names, err := fields(Protocol{"x", 1, 1, "x", model.Documents{Mask: "x", Positions: "x"}})
 	if err != nil {
 		panic(err)
 	}

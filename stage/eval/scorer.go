@@ -12,8 +12,8 @@ type scorer struct {
 	model    Model
 	progress func(tokens int64)
 
-	inputs, targets []uint32 // (B, T)
-	rows            int      // windows waiting in inputs and targets
+	inputs, targets, begins []uint32 // (B, T)
+	rows                    int      // windows waiting in them
 
 	nll    float64 // nats over all scored targets
 	tokens int64   // scored targets
@@ -21,7 +21,8 @@ type scorer struct {
 
 func newScorer(ctx context.Context, m Model, progress func(int64)) *scorer {
 	n := m.Batch() * m.SeqLen()
-	s := &scorer{ctx: ctx, model: m, progress: progress, inputs: make([]uint32, n), targets: make([]uint32, n)}
+	s := &scorer{ctx: ctx, model: m, progress: progress, inputs: make([]uint32, n), targets: make([]uint32, n),
+		begins: make([]uint32, n)}
 	s.clear()
 	return s
 }
@@ -29,16 +30,22 @@ func newScorer(ctx context.Context, m Model, progress func(int64)) *scorer {
 // clear leaves a batch in which nothing counts; id 0 exists in every vocabulary.
 func (s *scorer) clear() {
 	clear(s.inputs)
+	clear(s.begins)
 	for i := range s.targets {
 		s.targets[i] = Ignored
 	}
 	s.rows = 0
 }
 
-// add takes one window of at most T positions; of its targets the first skip
-// are context and do not count.
-func (s *scorer) add(inputs, targets []uint32, skip int) error {
+// add takes one window of at most T positions, of one document where begins is nil; of its targets the
+// first skip are context and do not count.
+func (s *scorer) add(inputs, targets, begins []uint32, skip int) error {
 	at := s.rows * s.model.SeqLen()
+	if n := copy(s.begins[at:], begins); n > 0 { // what pads the window is of its last document
+		for i := n; i < s.model.SeqLen(); i++ {
+			s.begins[at+i] = begins[n-1]
+		}
+	}
 	copy(s.inputs[at:], inputs)
 	copy(s.targets[at+skip:], targets[skip:])
 	s.rows++
@@ -56,7 +63,7 @@ func (s *scorer) flush() error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	losses, err := s.model.Losses(s.inputs, s.targets)
+	losses, err := s.model.Losses(s.inputs, s.targets, s.begins)
 	if err != nil {
 		return fmt.Errorf("eval: losses after %d tokens: %w", s.tokens, err)
 	}

@@ -58,7 +58,7 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 		if err != nil {
 			return WikiTextResult{}, err
 		}
-		if err := rolling(ids, prefix, o.Context, s.add); err != nil {
+		if err := rolling(ids, prefix, o.Context, alone(s.add)); err != nil {
 			return WikiTextResult{}, err
 		}
 		planned += int64(len(ids))
@@ -79,6 +79,11 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 	}
 	r.WordPerplexity, err = exp(r.NLL / float64(r.Words))
 	return r, err
+}
+
+// alone adds windows of one document.
+func alone(add func(inputs, targets, begins []uint32, skip int) error) func([]uint32, []uint32, int) error {
+	return func(inputs, targets []uint32, skip int) error { return add(inputs, targets, nil, skip) }
 }
 
 // rolling cuts a page's ids into the windows of lm-evaluation-harness

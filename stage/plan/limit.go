@@ -23,7 +23,8 @@ type Fitted struct {
 	Split     []int      `json:"split,omitempty"`
 	PeakBytes int64      `json:"peak_bytes"`
 	Limit     int64      `json:"limit_bytes"`
-	Fitting   int        `json:"fitting"` // arrangements within the limit
+	Overhead  int64      `json:"process_bytes,omitempty"` // of PeakBytes, the process's own
+	Fitting   int        `json:"fitting"`                 // arrangements within the limit
 	Tried     int        `json:"tried"`
 }
 
@@ -32,11 +33,15 @@ func (f Fitted) String() string {
 	if f.Batch.Recompute {
 		recompute = "blocks recomputed in backward"
 	}
+	bytes, process := Units(f.Limit), ""
+	if f.Overhead > 0 {
+		process = fmt.Sprintf(" (%s of it for the process, whose memory is the device's)", bytes(f.Overhead))
+	}
 	return fmt.Sprintf(
-		"micro-batch %d x %d, %d per step, %s, %d rows of logits at once: at most %s of %s; the cheapest of the %d "+
+		"micro-batch %d x %d, %d per step, %s, %d rows of logits at once: at most %s of %s%s; the cheapest of the %d "+
 			"arrangements that fit, of %d",
-		f.Batch.Batch, f.Batch.SeqLen, f.GradAccum, recompute, f.Batch.HeadRows, gpu.Bytes(f.PeakBytes), gpu.Bytes(
-			f.Limit), f.Fitting, f.Tried)
+		f.Batch.Batch, f.Batch.SeqLen, f.GradAccum, recompute, f.Batch.HeadRows, bytes(f.PeakBytes), bytes(f.Limit),
+		process, f.Fitting, f.Tried)
 }
 
 // arrangement is one way to compute a step, with what its largest stage takes.
@@ -74,7 +79,7 @@ func Fit(method string, o recipe.Options, limit, overhead int64) (recipe.Options
 		return o, Fitted{}, err
 	}
 	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead,
-		Limit: limit, Fitting: len(fit), Tried: len(all)}
+		Limit: limit, Overhead: overhead, Fitting: len(fit), Tried: len(all)}
 	if m.Heeds(advice.Split) {
 		f.Split = best.recipe.LayersAdded()
 	}
@@ -194,7 +199,9 @@ type Unfit struct {
 	Limit, Need int64 // bytes
 	Batch       model.Size
 	Recompute   string
-	Changes     []Fitting // tried, each alone
+	Changes     []Fitting // each alone, of those that help
+	// Together are several that fit at once, or, above the limit, all that would help; none where one alone fits.
+	Together Fitting
 }
 
 // Fitting is a change and what the run takes with it.
@@ -204,19 +211,27 @@ type Fitting struct {
 }
 
 func (u *Unfit) Error() string {
+	bytes := Units(u.Limit)
 	return fmt.Sprintf(
 		"the run does not fit into %s: its smallest arrangement (micro-batch %d x %d, recomputation %s, "+
-			"%d rows of logits) takes %s in the largest stage, %s more", gpu.Bytes(u.Limit),
-		u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, gpu.Bytes(u.Need), gpu.Bytes(u.Need-u.Limit))
+			"%d rows of logits) takes %s in the largest stage, %s more", bytes(u.Limit),
+		u.Batch.Batch, u.Batch.SeqLen, u.Recompute, u.Batch.HeadRows, bytes(u.Need), bytes(u.Need-u.Limit))
 }
 
 func doesNotFit(method string, o recipe.Options, least arrangement, limit, overhead int64) error {
 	b, recompute := least.options.Batch, least.options.Recompute
 	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: b, Recompute: recompute}
 	for _, c := range changes(method, o) {
-		if all, err := arrangements(c.Method, c.Options); err == nil { // else it is not allowed with the rest
-			u.Changes = append(u.Changes, Fitting{c.Way, smallest(all).peak + overhead})
+		all, err := arrangements(c.Method, c.Options)
+		if err != nil {
+			continue // It is not allowed with the rest.
 		}
+		if bytes := smallest(all).peak + overhead; bytes < u.Need {
+			u.Changes = append(u.Changes, Fitting{c.Way, bytes})
+		}
+	}
+	if !slices.ContainsFunc(u.Changes, func(f Fitting) bool { return f.Bytes <= limit }) {
+		u.Together = together(method, o, limit, overhead)
 	}
 	return u
 }

@@ -107,10 +107,13 @@ func TestFitSaysWhatWouldFit(t *testing.T) {
 	recipetest.WantError(t, err, "does not fit")
 	_, _, err = Fit("step", o, 1000, 0)
 	fits, not := fittings(t, err)
-	for _, want := range []string{"[use gradients bf16]", "[use frozen int8]", "[use stages 3]", "[use seq_len 32]"} {
+	for _, want := range []string{"[use gradients bf16]", "[use stages 3]", "[use seq_len 32]"} {
 		if len(fits) != 0 || !slices.Contains(not, want) {
 			t.Errorf("%v fit and %v do not, want %s among those", fits, not, want)
 		}
+	}
+	if slices.Contains(not, "[use frozen int8]") {
+		t.Errorf("%v are said to help: int8 makes nothing of the largest stage, the first, smaller", not)
 	}
 	given := o
 	given.Split, given.SplitBy = []int{3, 3}, ""
@@ -204,5 +207,40 @@ func TestHeadRowsAreAtMostAll(t *testing.T) {
 	}
 	if _, f, err := Fit("step", o, 1<<50, 0); err != nil || f.Batch.HeadRows != f.Batch.Rows() {
 		t.Errorf("%+v, %v", f.Batch, err)
+	}
+}
+
+// Sizes are said in the units that a limit was given in.
+func TestUnits(t *testing.T) {
+	for _, c := range []struct {
+		limit, n int64
+		want     string
+	}{{6e9, 5764607523, "5.76 GB"}, {6 << 30, 6 << 30, "6.0 GiB"}, {5e8, 999, "999 B"}, {500 << 20, 1 << 20, "1.0 MiB"},
+		{1234567, 2048, "2.0 KiB"}} {
+		if got := Units(c.limit)(c.n); got != c.want {
+			t.Errorf("%d bytes of a limit of %d are %q, want %q", c.n, c.limit, got, c.want)
+		}
+	}
+}
+
+// Changes that fit together are said, and take what they are said to take.
+func TestFitTogether(t *testing.T) {
+	o := limited()
+	all, err := arrangements("step", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := smallest(all).peak
+	for _, c := range changes("step", o) {
+		if n := leastOf(c, 0); n > 0 {
+			limit = min(limit, n)
+		}
+	}
+	best := together("step", o, limit-1, 0)
+	if len(best.Way) < 2 || best.Bytes >= limit {
+		t.Fatalf("together %+v, want below %d by more than one change", best, limit)
+	}
+	if least := together("step", o, 1, 0); least.Bytes > best.Bytes || least.Bytes <= 1 {
+		t.Errorf("the least is %+v, less than %+v was expected", least, best)
 	}
 }

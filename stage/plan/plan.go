@@ -147,12 +147,12 @@ func planRows(o recipe.Options) (rows []recipe.Row) {
 }
 
 // FitPlan is Fit for the run that a plan shows first, beside vanilla training or alone.
-func FitPlan(o recipe.Options, limit int64) (recipe.Options, Fitted, error) {
+func FitPlan(o recipe.Options, limit, overhead int64) (recipe.Options, Fitted, error) {
 	method := recipe.VanillaName
 	if rows := planRows(o); len(rows) > 0 {
 		method = rows[0].Method
 	}
-	return FitShape(method, o, limit)
+	return FitShape(method, o, limit, overhead)
 }
 
 // planned completes a method by its largest stage.
@@ -224,12 +224,12 @@ func ShapeRecipe(method string, o recipe.Options) (recipe.Recipe, error) {
 }
 
 // FitShape is Fit for such a run.
-func FitShape(method string, o recipe.Options, limit int64) (recipe.Options, Fitted, error) {
+func FitShape(method string, o recipe.Options, limit, overhead int64) (recipe.Options, Fitted, error) {
 	o, err := shape(o, method)
 	if err != nil {
 		return o, Fitted{}, err
 	}
-	return Fit(method, o, limit, 0)
+	return Fit(method, o, limit, overhead)
 }
 
 func shape(o recipe.Options, method string) (recipe.Options, error) {

@@ -10,6 +10,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe/growth"
 )
 
 // Whether blocks are run a second time in backward.
@@ -58,6 +59,7 @@ type Options struct {
 	TrainEmbedding bool
 	TrainHead      bool
 	TrainNorms     bool
+	Guard          *Guard // nil: none
 	Data           Data
 }
 
@@ -101,6 +103,10 @@ func (o Options) Resolved() (Options, error) {
 		return o, fmt.Errorf("recomputation %q: choose %s, %s or %s", o.Recompute, RecomputeNone, RecomputeBlock,
 			RecomputeAuto)
 	}
+	var err error
+	if o.Batch.Documents, err = o.Batch.Documents.Resolved(); err != nil {
+		return o, err
+	}
 	if err := o.Storage.Validate(); err != nil {
 		return o, err
 	}
@@ -115,7 +121,7 @@ func (o Options) Base(method string) Recipe {
 	return Recipe{
 		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch,
 		GradAccum: o.GradAccum,
-		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Data: o.Data,
+		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Data: o.Data,
 	}
 }
 
@@ -230,7 +236,8 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if o, err = o.Resolved(); err != nil {
 		return Recipe{}, err
 	}
-	o.Schedule, o.Operator = cmp.Or(o.Schedule, m.DefaultSchedule()), cmp.Or(o.Operator, m.Operator, growMean.name)
+	o.Schedule, o.Operator = cmp.Or(o.Schedule, m.DefaultSchedule()),
+		cmp.Or(o.Operator, m.Operator, growth.DefaultOperator())
 	o.State = cmp.Or(o.State, m.State, StateFresh)
 	o.Over = cmp.Or(o.Over, m.Over)
 	if o.Over == "" {

@@ -39,6 +39,7 @@ type Recipe struct {
 	TrainNorms     bool `json:"train_norms"`
 
 	Stages []Stage `json:"stages"`
+	Guard  *Guard  `json:"guard,omitempty"` // against spikes; nil: none
 	Data   Data    `json:"data"`
 	// Earlier are the hashes that it had before it was made longer, which its checkpoints may name.
 	Earlier []string `json:"earlier,omitempty"`
@@ -141,6 +142,11 @@ func (r Recipe) Validate() error {
 	if err := r.Optimizer.Validate(r.Storage); err != nil {
 		return err
 	}
+	if r.Guard != nil {
+		if err := r.Guard.Validate(); err != nil {
+			return err
+		}
+	}
 	if err := r.Optimizer.Fits(r.Model); err != nil {
 		return err
 	}
@@ -209,6 +215,9 @@ func (r Recipe) LayersAdded() []int {
 
 // ValidSize refuses micro-batches that cannot be computed.
 func (r Recipe) ValidSize() error {
+	if _, err := r.Batch.Documents.Resolved(); err != nil {
+		return err
+	}
 	if r.Batch.SeqLen > r.Model.MaxSeqLen {
 		return advice.With(
 			fmt.Errorf("sequence length %d is above the model's %d positions", r.Batch.SeqLen, r.Model.MaxSeqLen),

@@ -1,6 +1,6 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume or End.
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
 	Kind() string
@@ -9,7 +9,7 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -99,6 +99,23 @@ type Resume struct {
 
 // Kind is a resumed run's.
 func (Resume) Kind() string { return "resume" }
+
+// Rollback is a run that went back from a spike to a checkpoint, the moment of which it has. The spike's batches are
+// left out from then on.
+type Rollback struct {
+	At
+	Checkpoint string  `json:"checkpoint,omitempty"` // its name; none: the run began again
+	Spike      int     `json:"spike_step"`
+	Loss       float64 `json:"loss"`
+	GradNorm   float64 `json:"grad_norm"`
+	NotFinite  bool    `json:"not_finite,omitempty"` // one of the two, which JSON cannot hold: then both are 0
+	MedianLoss float64 `json:"median_loss"`          // of the steps before the spike
+	MedianNorm float64 `json:"median_grad_norm"`
+	Rollbacks  int     `json:"rollbacks"` // of the run so far
+}
+
+// Kind is that of a run that goes back.
+func (Rollback) Kind() string { return "rollback" }
 
 // End is the end of a run.
 type End struct {

@@ -26,7 +26,11 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	}
 	o := recipe.Options{
 		Model: config, GradAccum: s.Schedule.GradAccum, Recompute: s.Memory.Recompute,
-		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows},
+		Batch: model.Size{Batch: s.Schedule.BatchSize, SeqLen: s.Model.Window(config), HeadRows: s.Memory.HeadRows,
+			Documents: model.Documents{Mask: s.Model.Mask, Positions: s.Model.Positions}},
+	}
+	if _, err := o.Batch.Documents.Resolved(); err != nil {
+		return o, err
 	}
 	if s.Memory.HeadRows < 0 {
 		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")
@@ -131,7 +135,15 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
 		o.LR = []float64{lr}
 	}
-	return o, s.setCourse(&o)
+	if g := s.Guard; g.OnSpike != "" {
+		o.Guard = &recipe.Guard{OnSpike: g.OnSpike, Loss: g.SpikeLoss, Norm: g.SpikeNorm, Window: g.SpikeWindow,
+			Most: g.MaxRollbacks}
+	}
+	if err := s.setCourse(&o); err != nil || s.Schedule.FLOPs == 0 {
+		return o, err
+	}
+	o.Steps, err = recipe.StepsWithin(s.Method.Name, o, s.Schedule.FLOPs)
+	return o, err
 }
 
 // setCourse writes the learning rate's course into options.
@@ -141,7 +153,7 @@ func (s Spec) setCourse(o *recipe.Options) error {
 		return err
 	}
 	c := s.Schedule
-	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), c.Warmup, c.Rewarm
+	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), stepsOr(c.Warmup), stepsOr(c.Rewarm)
 	if o.Schedule == optim.Jagged {
 		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)
 	}
@@ -161,4 +173,12 @@ func (s Spec) steps(perStep int64) (int, error) {
 		return s.Schedule.Steps, nil
 	}
 	return int((s.Schedule.Tokens-1)/perStep + 1), nil
+}
+
+// stepsOr is a number of warm-up steps, below 0 where nobody chose one.
+func stepsOr(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
 }

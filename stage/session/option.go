@@ -77,8 +77,8 @@ func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
 	return json.Marshal(f.value.Interface())
 }
 
-// Set gives an option a value, which must be one of its type. Of a run's two lengths the one that is
-// set replaces the other.
+// Set gives an option a value, which must be one of its type. Of a run's three lengths the one that is
+// set replaces the others.
 func (s *Spec) Set(o advice.Option, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -95,9 +95,11 @@ func (s *Spec) Set(o advice.Option, value any) error {
 	f.value.Set(fresh.Elem())
 	switch o {
 	case optionSteps:
-		s.Schedule.Tokens = 0
+		s.Schedule.Tokens, s.Schedule.FLOPs = 0, 0
 	case optionTokens:
-		s.Schedule.Steps = 0
+		s.Schedule.Steps, s.Schedule.FLOPs = 0, 0
+	case advice.FLOPs:
+		s.Schedule.Steps, s.Schedule.Tokens = 0, 0
 	}
 	return nil
 }
@@ -143,8 +145,19 @@ func Read(r io.Reader) (Spec, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return s, errors.New("something follows the configuration's last brace")
 	}
-	if s.Schedule.Steps != 0 && s.Schedule.Tokens != 0 {
-		return s, errors.New("schedule has steps and tokens: leave one out")
+	for _, n := range []**int{&s.Schedule.Warmup, &s.Schedule.Rewarm} {
+		if *n != nil && **n < 0 { // as earlier versions wrote what nobody chose
+			*n = nil
+		}
+	}
+	lengths := 0
+	for _, given := range []bool{s.Schedule.Steps != 0, s.Schedule.Tokens != 0, s.Schedule.FLOPs != 0} {
+		if given {
+			lengths++
+		}
+	}
+	if lengths > 1 {
+		return s, errors.New("schedule has more than one length: leave out all but one of steps, tokens and flops")
 	}
 	return s, nil
 }

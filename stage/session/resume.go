@@ -16,6 +16,7 @@ import (
 	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/stage/record"
 )
 
@@ -125,7 +126,7 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		}
 		switch {
 		case bytes.Equal(a, b):
-		case f.option == optionSteps || f.option == optionTokens: // It may become longer.
+		case f.option == optionSteps || f.option == optionTokens || f.option == advice.FLOPs: // It may become longer.
 			if err := own.Set(f.option, json.RawMessage(a)); err != nil {
 				return s, err
 			}
@@ -152,6 +153,11 @@ func (s *Session) takeRecipe() (err error) {
 		return err
 	}
 	steps, err := s.Spec.steps(s.Recipe.TokensPerStep())
+	if s.Spec.Schedule.FLOPs != 0 {
+		var o recipe.Options
+		o, err = s.Spec.choices(s.Tokenizer.VocabSize())
+		steps = o.Steps
+	}
 	if err != nil || steps == s.Recipe.Steps() {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -136,7 +137,8 @@ func (s Spec) complete() error {
 	}{
 		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
 			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
-		{[]advice.Option{optionSteps, optionTokens}, s.Schedule.Steps != 0 || s.Schedule.Tokens != 0},
+		{[]advice.Option{optionSteps, optionTokens, advice.FLOPs},
+			s.Schedule.Steps != 0 || s.Schedule.Tokens != 0 || s.Schedule.FLOPs != 0},
 	} {
 		if !need.there {
 			missing.Options = append(missing.Options, need.any)
@@ -170,7 +172,7 @@ func (s *Session) makeRecipe() error {
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
-			overhead = gpu.ProcessOverhead
+			overhead = memory.ProcessOverhead
 		}
 		fitted := plan.Fitted{}
 		if o, fitted, err = plan.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {

@@ -15,6 +15,7 @@ type Spec struct {
 	Method     Method     `json:"method"`
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
+	Guard      Guard      `json:"guard"`
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
@@ -32,6 +33,8 @@ type Model struct {
 	Tied      *bool  `json:"tied,omitempty"`
 	MaxSeqLen *int   `json:"max_seq_len,omitempty"`
 	SeqLen    *int   `json:"seq_len,omitempty"` // positions of a window; default: 256 or MaxSeqLen
+	Mask      string `json:"mask"`              // of attention among a window's documents, see model.Documents
+	Positions string `json:"positions"`         // likewise
 }
 
 // Data says what is read, and how.
@@ -104,18 +107,28 @@ type Optimizer struct {
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
 type Schedule struct {
 	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
-	Tokens     int64     `json:"tokens,omitempty"` // of the whole run
+	Tokens     int64     `json:"tokens,omitempty"` // of the whole run; or
+	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as the optimizer was published
+	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
 	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
 	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
 	DecayShare float64   `json:"decay_share"`                      // of a wsd course
 	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
-	Warmup     int       `json:"warmup"`                           // steps; below 0: 5 % of the stage's
-	Rewarm     int       `json:"rewarm"`                           // likewise
+	Warmup     *int      `json:"warmup,omitempty"`                 // steps; nil: 5 % of the stage's
+	Rewarm     *int      `json:"rewarm,omitempty"`                 // likewise
 	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
 	Seed       uint64    `json:"seed"`
+}
+
+// Guard is what becomes of a step whose loss, or gradient norm, is far above the median of those before.
+type Guard struct {
+	OnSpike      string  `json:"on_spike,omitempty"` // one of recipe.OnSpike; "": nothing
+	SpikeLoss    float64 `json:"spike_loss"`         // multiples of the median
+	SpikeNorm    float64 `json:"spike_norm"`         // likewise
+	SpikeWindow  int     `json:"spike_window"`       // steps of the median
+	MaxRollbacks int     `json:"max_rollbacks"`
 }
 
 // Memory is how numbers are kept, and what may be there at once.
@@ -150,7 +163,8 @@ type Output struct {
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
 func Default() Spec {
 	return Spec{
-		Data: Data{TextColumn: "text", DocumentTokens: DocumentTokensAuto},
+		Model: Model{Mask: model.MaskNone, Positions: model.PositionsContinue},
+		Data:  Data{TextColumn: "text", DocumentTokens: DocumentTokensAuto},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,
@@ -158,8 +172,9 @@ func Default() Spec {
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
 		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1, Warmup: -1, Rewarm: -1,
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
+		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},

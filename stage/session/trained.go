@@ -19,9 +19,10 @@ import (
 type Trained struct {
 	Dir           string // of its files
 	Layout        model.Layout
-	SeqLen        int    // positions of the windows that its run trained with; 0: not known
-	Tokenizer     string // where its tokenizer should be; "": not known
-	TokenizerHash string // what the tokenizer there must hash to; "": not known
+	SeqLen        int             // positions of the windows that its run trained with; 0: not known
+	Documents     model.Documents // what its run made of the documents in them
+	Tokenizer     string          // where its tokenizer should be; "": not known
+	TokenizerHash string          // what the tokenizer there must hash to; "": not known
 	checkpoint    bool
 }
 
@@ -66,7 +67,7 @@ func findFinal(run string) (Trained, error) {
 			run, record.FinalDir, checkpointsOf(run))
 	}
 	l, err := model.ReadLayout(dir)
-	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Tokenizer: dir}, err
+	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Documents: r.Batch.Documents, Tokenizer: dir}, err
 }
 
 // checkpointsOf says how a run's checkpoints are named.
@@ -103,7 +104,7 @@ func readCheckpoint(dir, run string) (Trained, error) {
 	if err != nil {
 		return t, err
 	}
-	t.SeqLen = r.Batch.SeqLen
+	t.SeqLen, t.Documents = r.Batch.SeqLen, r.Batch.Documents
 	// The tokenizer is what the run left with the model, or what it began with, if that is there still.
 	if final := filepath.Join(run, record.FinalDir); holds(final, "tokenizer.json") {
 		t.Tokenizer = final

@@ -19,12 +19,20 @@ const maxHead = 256
 // Forward sets out (B T, H D) to causal attention of q (B T, H D) over k
 // and v (B T, KV D) with scale 1/sqrt(D), and lse (B, H, T; F32) to the logarithm of
 // each softmax's denominator, for the backward kernels.
-func Forward(p *gpu.Pass, out, lse, q, k, v gpu.Tensor, s Shape) {
-	run(p, forward, s, p.Tensors(out, lse, q, k, v))
+//
+// With Shape.Documents the last 2 B rows of bounds (F32; T columns) say where documents begin
+// and end, see Bounds; it may be the backward kernels' delta. Without, it is none.
+func Forward(p *gpu.Pass, out, lse, q, k, v, bounds gpu.Tensor, s Shape) {
+	tensors := p.Tensors(out, lse, q, k, v)
+	if s.Documents {
+		tensors = append(tensors, bounds)
+	}
+	run(p, forward, s, tensors)
 }
 
 // BackwardQuery sets dq (B T, H D), and delta (B, H, T; F32) to the inner
-// products of dout and out, which BackwardKeyValue reads.
+// products of dout and out, which BackwardKeyValue reads. With Shape.Documents delta is
+// (B H + 2 B, T): the products, then bounds, which stay.
 func BackwardQuery(p *gpu.Pass, dq, delta, dout, out, q, k, v, lse gpu.Tensor, s Shape) {
 	run(p, backwardQuery, s, p.Tensors(dq, delta, dout, out, q, k, v, lse))
 }
@@ -58,11 +66,14 @@ func run(p *gpu.Pass, kind kernelKind, s Shape, tensors []gpu.Tensor) {
 		p.Fail(fmt.Errorf("%s: %d positions, at most %d", name, s.T, kernel.MaxLoop))
 		return
 	}
-	layout := kinds[kind].tensors
-	for _, letter := range "QKS" { // what is like q first
+	layout := kind.tensors(s.Documents)
+	for _, letter := range "QKSDB" { // what is like q first
 		for i, t := range tensors {
-			if rows, columns := tensorOf(letter, s); rune(layout[i]) == letter &&
-				!kernel.Shaped(p, name, t, rows, columns) {
+			rows, columns := tensorOf(letter, s)
+			if letter == 'B' && len(t.Shape) > 0 { // other rows may stand before them
+				rows = max(rows, t.Rows())
+			}
+			if rune(layout[i]) == letter && !kernel.Shaped(p, name, t, rows, columns) {
 				return
 			}
 		}
@@ -85,6 +96,10 @@ func tensorOf(letter rune, s Shape) (rows, columns int) {
 		return s.B * s.T, s.H * s.D
 	case 'K':
 		return s.B * s.T, s.KV * s.D
+	case 'D':
+		return s.B*s.H + 2*s.B, s.T
+	case 'B':
+		return 2 * s.B, s.T
 	}
 	return s.B * s.H, s.T
 }

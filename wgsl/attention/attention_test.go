@@ -2,6 +2,7 @@ package attention
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +15,11 @@ import (
 
 // everyVariant lists variants of each kind, for tests: of a kernel, those after
 // the first must give its bits.
-func everyVariant(x head) (list []variant) {
+func everyVariant(x head, documents bool) (list []variant) {
 	for kind := range kinds {
 		for _, b := range []block{{1, 64, 0, true}, {2, 32, 0, true}, {4, 8, 0, false}, {8, 8, 0, false},
 			{1, 64, 16, true}, {2, 8, 5, false}} {
-			v := variant{b.of(kernelKind(kind)), x, kernelKind(kind)}
+			v := variant{b.of(kernelKind(kind)), x, kernelKind(kind), documents}
 			if !slices.Contains(list, v) {
 				list = append(list, v)
 			}
@@ -32,8 +33,10 @@ func everyKernel() (list []*gpu.Kernel) {
 	for _, s := range wgsltest.PairStorages {
 		for _, d := range []int{4, 6, 64} {
 			for kind := range kinds {
-				list = append(list, variant{block{1, 64, 0, true}.of(kernelKind(kind)), head{d, s.Pair},
-					kernelKind(kind)}.kernel())
+				for _, documents := range []bool{false, true} {
+					list = append(list, variant{block{1, 64, 0, true}.of(kernelKind(kind)), head{d, s.Pair},
+						kernelKind(kind), documents}.kernel())
+				}
 			}
 		}
 	}
@@ -44,8 +47,10 @@ func everyKernel() (list []*gpu.Kernel) {
 func generated() (list []*gpu.Kernel) {
 	for _, s := range wgsltest.PairStorages {
 		for _, size := range []int{6, 20, 64} {
-			for _, v := range everyVariant(head{size, s.Pair}) {
-				list = append(list, v.kernel())
+			for _, documents := range []bool{false, true} {
+				for _, v := range everyVariant(head{size, s.Pair}, documents) {
+					list = append(list, v.kernel())
+				}
 			}
 		}
 	}
@@ -74,6 +79,13 @@ func TestAttention(t *testing.T) {
 		{B: 1, T: 33, H: 3, KV: 1, D: 66},
 		{B: 1, T: 63, H: 4, KV: 1, D: 128},
 		{B: 1, T: 2048, H: 1, KV: 1, D: 8},
+		{B: 1, T: 1, H: 1, KV: 1, D: 2, Documents: true},
+		{B: 3, T: 9, H: 3, KV: 1, D: 2, Documents: true},
+		{B: 4, T: 63, H: 3, KV: 3, D: 4, Documents: true},
+		{B: 4, T: 64, H: 4, KV: 2, D: 6, Documents: true},
+		{B: 3, T: 65, H: 4, KV: 2, D: 8, Documents: true},
+		{B: 3, T: 130, H: 3, KV: 1, D: 12, Documents: true},
+		{B: 1, T: 2048, H: 1, KV: 1, D: 8, Documents: true},
 	} {
 		for _, c := range wgsltest.PairStorages {
 			t.Run(strings.Trim(fmt.Sprintf("%+v", s), "{}")+c.Suffix(), func(t *testing.T) { testShape(t, c.Pair, s) })
@@ -90,10 +102,10 @@ func testShape(t *testing.T, dtype gpu.DType, s Shape) {
 		queries := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, dtype, name, s.B*s.T, s.H*s.D) }
 		keys := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, dtype, name, s.B*s.T, s.KV*s.D) }
 		stats := func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, gpu.F32, name, s.B, s.H, s.T) }
-		out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), stats("delta"), keys("dk"),
+		out, lse, dq, delta, dk, dv := queries("out"), stats("lse"), queries("dq"), x.dirtyDelta(t, d), keys("dk"),
 			keys("dv")
 		wgsltest.Run(t, d, func(p *gpu.Pass) {
-			Forward(p, out, lse, in["q"], in["k"], in["v"], s)
+			Forward(p, out, lse, in["q"], in["k"], in["v"], in["bounds"], s)
 			BackwardQuery(p, dq, delta, in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"], s)
 			BackwardKeyValue(p, dk, dv, in["dout"], in["q"], in["k"], in["v"], in["lse"], in["delta"], s)
 		})
@@ -113,7 +125,7 @@ func testShape(t *testing.T, dtype gpu.DType, s Shape) {
 			wgsltest.ZeroPadding(t, d, c.got)
 		}
 		for name, t1 := range in {
-			wgsltest.Unchanged(t, d, t1, x.values[name])
+			wgsltest.Unchanged(t, d, t1, x.value(name))
 			wgsltest.ZeroPadding(t, d, t1)
 		}
 	}
@@ -130,7 +142,30 @@ type inputs struct {
 	dtype                gpu.DType
 	shape                Shape
 	values               map[string][]float32
+	bounds               []float32 // of documents, also behind delta's values
 	exactOut, dq, dk, dv []float32
+}
+
+// someBegins are documents of B sequences: one in the first, of one to a few positions in the second, of any
+// lengths in the others.
+func someBegins(s Shape) []uint32 {
+	g := rand.New(rand.NewPCG(uint64(s.T), 7))
+	var list []uint32
+	for b := range s.B {
+		most := []int{s.T, 3, s.T/2 + 1}[min(b, 2)]
+		begin, left := 0, s.T
+		if b > 0 || s.B == 1 {
+			left = 1 + g.IntN(most)
+		}
+		for i := range s.T {
+			if left == 0 {
+				begin, left = i, 1+g.IntN(most)
+			}
+			left--
+			list = append(list, uint32(begin))
+		}
+	}
+	return list
 }
 
 func newInputs(dtype gpu.DType, s Shape, stdQ, stdK float64) inputs {
@@ -141,20 +176,38 @@ func newInputs(dtype gpu.DType, s Shape, stdQ, stdK float64) inputs {
 	lse, delta := make([]float32, ns), make([]float32, ns)
 	x := inputs{dtype: dtype, shape: s, exactOut: make([]float32, nq), dq: make([]float32, nq), dk: make([]float32, nk),
 		dv: make([]float32, nk)}
-	ref.AttentionForward(x.exactOut, lse, q, k, v, s)
+	if s.Documents {
+		var err error
+		if x.bounds, err = Bounds(someBegins(s), s.B, s.T); err != nil {
+			panic(err) // a mistake in someBegins
+		}
+	}
+	ref.AttentionForward(x.exactOut, lse, q, k, v, x.bounds, s)
 	out := wgsltest.Stored(dtype, x.exactOut)
-	ref.AttentionBackwardQuery(x.dq, delta, dout, out, q, k, v, lse, s)
-	ref.AttentionBackwardKeyValue(x.dk, x.dv, dout, q, k, v, lse, delta, s)
+	ref.AttentionBackwardQuery(x.dq, delta, dout, out, q, k, v, lse, x.bounds, s)
+	ref.AttentionBackwardKeyValue(x.dk, x.dv, dout, q, k, v, lse, delta, x.bounds, s)
+	delta = append(delta, x.bounds...)
 	x.values = map[string][]float32{"q": q, "k": k, "v": v, "dout": dout, "out": out, "lse": lse, "delta": delta}
 	return x
 }
 
+// value is an input's.
+func (x inputs) value(name string) []float32 {
+	if name == "bounds" {
+		return x.bounds
+	}
+	return x.values[name]
+}
+
 func (x inputs) tensors(t testing.TB, d gpu.Device) map[string]gpu.Tensor {
 	s, made := x.shape, map[string]gpu.Tensor{}
+	if s.Documents {
+		made["bounds"] = gputest.Tensor(t, d, "bounds", x.bounds, 2*s.B, s.T)
+	}
 	for name, values := range x.values {
 		switch name {
 		case "lse", "delta":
-			made[name] = gputest.Tensor(t, d, name, values, s.B, s.H, s.T)
+			made[name] = gputest.Tensor(t, d, name, values, len(values)/s.T, s.T)
 		case "k", "v":
 			made[name] = gputest.TensorOf(t, d, x.dtype, name, values, s.B*s.T, s.KV*s.D)
 		default:
@@ -162,6 +215,18 @@ func (x inputs) tensors(t testing.TB, d gpu.Device) map[string]gpu.Tensor {
 		}
 	}
 	return made
+}
+
+// dirtyDelta is a tensor for BackwardQuery to fill, with bounds that it must leave.
+func (x inputs) dirtyDelta(t testing.TB, d gpu.Device) gpu.Tensor {
+	s := x.shape
+	delta := wgsltest.Dirty(t, d, gpu.F32, "delta", len(x.values["delta"])/s.T, s.T)
+	if s.Documents {
+		if err := gpu.WriteRows(d, delta, s.B*s.H, x.bounds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return delta
 }
 
 // Every block gives the same bits, within the tolerance of TestAttention: sizes are
@@ -175,6 +240,9 @@ func TestAttentionBlocksAgree(t *testing.T) {
 		{gpu.BF16, Shape{B: 2, T: 67, H: 4, KV: 2, D: 6}},
 		{gpu.F32, Shape{B: 1, T: 65, H: 2, KV: 2, D: 12}},
 		{gpu.BF16, Shape{B: 1, T: 129, H: 3, KV: 1, D: 8}},
+		{gpu.F32, Shape{B: 3, T: 67, H: 4, KV: 2, D: 6, Documents: true}},
+		{gpu.BF16, Shape{B: 3, T: 65, H: 2, KV: 2, D: 12, Documents: true}},
+		{gpu.BF16, Shape{B: 3, T: 129, H: 3, KV: 1, D: 8, Documents: true}},
 	} {
 		s := c.shape
 		x := newInputs(c.dtype, s, 1.5, 1)
@@ -183,16 +251,20 @@ func TestAttentionBlocksAgree(t *testing.T) {
 			'Q': func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, c.dtype, name, s.B*s.T, s.H*s.D) },
 			'K': func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, c.dtype, name, s.B*s.T, s.KV*s.D) },
 			'S': func(name string) gpu.Tensor { return wgsltest.Dirty(t, d, gpu.F32, name, s.B, s.H, s.T) },
+			'D': func(string) gpu.Tensor { return x.dirtyDelta(t, d) },
 		}
 		inputs := map[kernelKind][]gpu.Tensor{
 			forward:          {in["q"], in["k"], in["v"]},
 			backwardQuery:    {in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"]},
 			backwardKeyValue: {in["dout"], in["q"], in["k"], in["v"], in["lse"], in["delta"]},
 		}
+		if s.Documents {
+			inputs[forward] = append(inputs[forward], in["bounds"])
+		}
 		want := map[kernelKind][]gpu.Tensor{}
-		for _, v := range gputest.Sample(everyVariant(head{s.D, c.dtype})) {
+		for _, v := range gputest.Sample(everyVariant(head{s.D, c.dtype}, s.Documents)) {
 			var outs []gpu.Tensor
-			for _, letter := range kinds[v.kind].tensors[:2] {
+			for _, letter := range v.kind.tensors(s.Documents)[:2] {
 				outs = append(outs, tensor[letter](v.name()))
 			}
 			wgsltest.Run(t, d, func(p *gpu.Pass) {
@@ -208,7 +280,7 @@ func TestAttentionBlocksAgree(t *testing.T) {
 			}
 		}
 		for name, t1 := range in {
-			wgsltest.Unchanged(t, d, t1, x.values[name])
+			wgsltest.Unchanged(t, d, t1, x.value(name))
 		}
 		for _, c := range []struct {
 			got  gpu.Tensor
@@ -229,7 +301,7 @@ func TestAttentionLargeScores(t *testing.T) {
 		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 			in := x.tensors(t, d)
 			out, lse := wgsltest.Dirty(t, d, c.Pair, "out", s.T, s.D), wgsltest.Dirty(t, d, gpu.F32, "lse", 1, 1, s.T)
-			wgsltest.Run(t, d, func(p *gpu.Pass) { Forward(p, out, lse, in["q"], in["k"], in["v"], s) })
+			wgsltest.Run(t, d, func(p *gpu.Pass) { Forward(p, out, lse, in["q"], in["k"], in["v"], gpu.Tensor{}, s) })
 			wgsltest.Compare(t, "out", gputest.Read(t, d, out), x.exactOut,
 				wgsltest.Tolerance{Abs: 1e-3, Rel: 1e-3}.In(c.Pair))
 			wgsltest.Compare(t, "lse", gputest.Read(t, d, lse), x.values["lse"],
@@ -269,8 +341,8 @@ func TestAttentionRefuses(t *testing.T) {
 		4), wgsltest.NewI8(t, d, "x", 2, 4)
 	stat, none := tensor(gpu.F32, 1, 1, 2), gpu.Tensor{}
 	for want, c := range map[string]struct {
-		shape             Shape
-		out, lse, q, k, v gpu.Tensor
+		shape                     Shape
+		out, lse, q, k, v, bounds gpu.Tensor
 	}{
 		"head size 258":                  {shape: Shape{B: 1, T: 2, H: 1, KV: 1, D: 258}},
 		"head size 0":                    {shape: Shape{B: 1, T: 2, H: 1, KV: 1}},
@@ -279,18 +351,22 @@ func TestAttentionRefuses(t *testing.T) {
 		"among 0 key-value heads":        {shape: Shape{B: 1, T: 2, H: 3, D: 4}},
 		"65536 positions, at most 65535": {shape: Shape{B: 1, T: 65536, H: 1, KV: 1, D: 4}},
 		"no tensor where (2, 4) is needed": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, none, none, none, none,
-			none},
+			none, none},
 		"x is (2, 4) where (3, 4) is needed": {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer, row,
-			longer},
+			longer, none},
 		"x is (1, 2) where (1, 3) is needed": {Shape{B: 1, T: 3, H: 1, KV: 1, D: 4}, longer, stat, longer,
-			longer, longer},
+			longer, longer, none},
 		"tensor x is bf16, binding 3 takes f32": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, tensor(gpu.F32, 2, 4), stat,
-			row, narrow, row},
+			row, narrow, row, none},
 		"tensor x is i8, kernels take f32 and bf16": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4}, bytes, stat, bytes, bytes,
-			bytes},
+			bytes, none},
+		"no tensor where (2, 2) is needed": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4, Documents: true}, row, stat, row,
+			row, row, none},
+		"x is (1, 2) where (2, 2) is needed": {Shape{B: 1, T: 2, H: 1, KV: 1, D: 4, Documents: true}, row, stat,
+			row, row, row, stat},
 	} {
 		p := d.Begin(want)
-		Forward(p, c.out, c.lse, c.q, c.k, c.v, c.shape)
+		Forward(p, c.out, c.lse, c.q, c.k, c.v, c.bounds, c.shape)
 		if err := p.End(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q in it", c.shape, err, want)
 		}
@@ -321,7 +397,9 @@ func BenchmarkAttention(b *testing.B) {
 				ops    int
 				record func(*gpu.Pass)
 			}{
-				{"forward", 4, func(p *gpu.Pass) { Forward(p, out, lse, in["q"], in["k"], in["v"], s) }},
+				{"forward", 4, func(p *gpu.Pass) {
+					Forward(p, out, lse, in["q"], in["k"], in["v"], gpu.Tensor{}, s)
+				}},
 				{"query", 6, func(p *gpu.Pass) {
 					BackwardQuery(p, dq, delta, in["dout"], in["out"], in["q"], in["k"], in["v"], in["lse"], s)
 				}},

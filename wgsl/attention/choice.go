@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/wgsl/internal/kernel"
@@ -37,6 +38,7 @@ func (c Class) cut(l gpu.Limits) Class {
 	return c
 }
 
+// work is that of one document as long as the sequence: where documents end is not known here.
 func (c Class) work() float64 {
 	s := c.Shape
 	return float64(kinds[c.Kind].ops) * float64(s.D) * float64(s.B*s.H) * float64(s.T) * float64(s.T+1) / 2
@@ -44,7 +46,19 @@ func (c Class) work() float64 {
 
 func (c Class) String() string {
 	s := c.Shape
-	return fmt.Sprintf("%s %s d%d b%d h%d kv%d t%d", kinds[c.Kind].name, c.DType, s.D, s.B, s.H, s.KV, s.T)
+	word := fmt.Sprintf("%s %s d%d b%d h%d kv%d t%d", kinds[c.Kind].name, c.DType, s.D, s.B, s.H, s.KV, s.T)
+	if s.Documents {
+		word += documentsSuffix
+	}
+	return word
+}
+
+// tensors are the letters of a call's bindings, see kinds.
+func (c Class) tensors() string { return c.Kind.tensors(c.Shape.Documents) }
+
+// kernel is that of a block.
+func (c Class) kernel(b block) *gpu.Kernel {
+	return variant{b, c.head(), c.Kind, c.Shape.Documents}.kernel()
 }
 
 func (c Class) head() head { return head{c.Shape.D, c.DType} }
@@ -52,11 +66,11 @@ func (c Class) head() head { return head{c.Shape.D, c.DType} }
 // specs are the tensors of a call in binding order; the kernel writes the first two.
 func (c Class) specs() []gpu.Spec {
 	var list []gpu.Spec
-	for i, letter := range kinds[c.Kind].tensors {
+	for i, letter := range c.tensors() {
 		s := gpu.Spec{Name: fmt.Sprintf("attention %d", i), Class: gpu.Scratch, DType: c.DType}
 		rows, columns := tensorOf(letter, c.Shape)
 		s.Shape = []int{rows, columns}
-		if letter == 'S' {
+		if strings.ContainsRune(statistics, letter) {
 			s.DType = gpu.F32
 		}
 		list = append(list, s)
@@ -71,12 +85,17 @@ func (c Class) run(p *gpu.Pass, b block, tensors []gpu.Tensor) {
 		heads = s.KV
 	}
 	unit := c.head().unit()
+	params := p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit),
+		uint32(gpu.Padded(s.KV*s.D)/unit),
+		uint32(gpu.Padded(s.T)), gpu.Param(float32(1/math.Sqrt(float64(s.D)))), uint32(s.B))
+	if s.Documents {
+		bounds := tensors[strings.IndexAny(c.tensors(), "BD")]
+		params = append(params, uint32((bounds.Rows()-2*s.B)*bounds.Stride()))
+	}
 	p.Run(gpu.Call{
-		Kernel: variant{b, c.head(), c.Kind}.kernel(),
-		Groups: [3]int{gpu.Groups(s.T, b.count()), heads, s.B},
-		Params: p.Params(uint32(s.T), uint32(s.H), uint32(s.KV), uint32(gpu.Padded(s.H*s.D)/unit),
-			uint32(gpu.Padded(s.KV*s.D)/unit),
-			uint32(gpu.Padded(s.T)), gpu.Param(float32(1/math.Sqrt(float64(s.D)))), uint32(s.B)),
+		Kernel:  c.kernel(b),
+		Groups:  [3]int{gpu.Groups(s.T, b.count()), heads, s.B},
+		Params:  params,
 		Tensors: tensors,
 		Work:    c.work(),
 	})

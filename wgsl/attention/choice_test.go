@@ -46,7 +46,7 @@ func TestAttentionBlocks(t *testing.T) {
 		}
 		shared := false
 		for i, b := range list {
-			k := variant{b, class.head(), c.kind}.kernel()
+			k := class.kernel(b)
 			if k.Invocations() > l.Invocations || k.Shared > l.WorkgroupMemory {
 				t.Errorf("%s: kernel %s of %d invocations and %d bytes of workgroup memory does not fit", c.name,
 					k.Name, k.Invocations(), k.Shared)
@@ -100,7 +100,7 @@ func TestAttentionChosen(t *testing.T) {
 		{"1_128_branch", "1_64_branch"}, {"nonsense", "1_64_branch"}} {
 		d.Choices().Set(c.String(), v.chosen)
 		wgsltest.Run(t, d, func(p *gpu.Pass) {
-			Forward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], s)
+			Forward(p, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], gpu.Tensor{}, s)
 		})
 		calls := d.Calls()
 		if used := d.Choices().Used()[c.String()].Variant; used != v.want ||

@@ -15,11 +15,16 @@ var update = flag.Bool("update", false, "write the expanded kernel that doc.go n
 //go:embed doc.go
 var doc string
 
-// The kernel that doc.go names is the one in testdata.
+// The kernels that doc.go names are those in testdata.
 func TestExpandedKernel(t *testing.T) {
-	k := variant{block{1, 64, 0, true}, head{8, gpu.F32}, forward}.kernel()
-	if name := "testdata/" + k.Name + ".wgsl"; !strings.Contains(doc, name) {
-		t.Errorf("doc.go does not name %s", name)
+	for _, v := range []variant{
+		{block{1, 64, 0, true}, head{8, gpu.F32}, forward, false},
+		{block{2, 32, 0, false}, head{8, gpu.F32}, backwardKeyValue, true},
+	} {
+		k := v.kernel()
+		if name := "testdata/" + k.Name + ".wgsl"; !strings.Contains(doc, name) {
+			t.Errorf("doc.go does not name %s", name)
+		}
+		t.Run(k.Name, func(t *testing.T) { wgsltest.Golden(t, k, *update) })
 	}
-	wgsltest.Golden(t, k, *update)
 }

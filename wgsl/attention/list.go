@@ -23,9 +23,12 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 	for _, size := range headSizes {
 		for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
 			for kind := range kinds {
-				c := Class{kernelKind(kind), dtype, Shape{B: 1, T: 2048, H: 1, KV: 1, D: size}}
-				for _, b := range c.blocks(l) {
-					list = append(list, variant{b, c.head(), c.Kind}.kernel())
+				for _, documents := range []bool{false, true} {
+					c := Class{kernelKind(kind), dtype,
+						Shape{B: 1, T: 2048, H: 1, KV: 1, D: size, Documents: documents}}
+					for _, b := range c.blocks(l) {
+						list = append(list, c.kernel(b))
+					}
 				}
 			}
 		}
@@ -33,12 +36,12 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 	return list
 }
 
-// Text are the texts of kernels that between them hold what all are made of.
+// Text are the texts of kernels that between them hold what all are made of, but for what documents add.
 func Text() string {
 	text := ""
 	for kind := range kinds {
 		for _, x := range []head{{8, gpu.BF16}, {8, gpu.F32}} {
-			text += variant{block{1, 8, 8, true}.of(kernelKind(kind)), x, kernelKind(kind)}.source()
+			text += variant{block{1, 8, 8, true}.of(kernelKind(kind)), x, kernelKind(kind), false}.source()
 		}
 	}
 	return text

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/wgsl/internal/kernel"
@@ -26,6 +27,8 @@ func Classes(t gpu.DType, s Shape, l gpu.Limits) ([]Class, error) {
 
 func ParseClass(word string) (c Class, ok bool) {
 	var name, dtype string
+	whole := word
+	word, c.Shape.Documents = strings.CutSuffix(word, documentsSuffix)
 	if n, err := fmt.Sscanf(word, "%s %s d%d b%d h%d kv%d t%d", &name, &dtype, &c.Shape.D, &c.Shape.B, &c.Shape.H,
 		&c.Shape.KV, &c.Shape.T); n != 7 || err != nil {
 		return c, false
@@ -39,7 +42,7 @@ func ParseClass(word string) (c Class, ok bool) {
 		c.DType = gpu.BF16
 	}
 	_, err := Classes(c.DType, c.Shape, gpu.Limits{Budget: math.Inf(1)})
-	return c, ok && err == nil && c.String() == word
+	return c, ok && err == nil && c.String() == whole
 }
 
 // Variants are the blocks worth trying.
@@ -53,7 +56,7 @@ func (c Class) Variants(l gpu.Limits) []string {
 
 // Kernel is that of a block.
 func (c Class) Kernel(word string) *gpu.Kernel {
-	return variant{blockNames[word], c.head(), c.Kind}.kernel()
+	return c.kernel(blockNames[word])
 }
 
 // Trial makes a call of the class. Its statistics are made up, which is as good for
@@ -66,7 +69,13 @@ func (c Class) Trial(d gpu.Device) (*kernel.Trial, error) {
 		x, v := t.Tensor(s.Name, s.DType, uint64(i+1), s.Rows(), s.Cols())
 		tensors, values = append(tensors, x), append(values, v)
 	}
-	t.Outputs = tensors[:2]
+	if at := strings.IndexAny(c.tensors(), "BD"); at >= 0 {
+		if err := c.writeBounds(d, tensors[at], values[at]); err != nil {
+			t.Free()
+			return nil, err
+		}
+	}
+	t.Outputs = c.outputs(tensors)
 	t.Run = func(p *gpu.Pass, variant string) {
 		b, ok := blockNames[variant]
 		if !ok {
@@ -93,17 +102,26 @@ func (c Class) check(d gpu.Device, tensors []gpu.Tensor, values [][]float32) err
 	}
 	// window cuts a tensor down to those positions of the first sequence.
 	window := func(letter byte, x []float32) []float32 {
-		if letter != 'S' {
+		if !strings.ContainsRune(statistics, rune(letter)) {
 			_, columns := tensorOf(rune(letter), whole)
 			return slices.Clone(x[from*columns : (from+n)*columns])
 		}
+		stats, bounds := x, []float32(nil)
+		if letter != 'S' {
+			stats, bounds = cutBounds(x, whole)
+		}
 		var list []float32
-		for h := range whole.H {
-			list = append(list, x[h*whole.T+from:][:n]...)
+		for at := 0; letter != 'B' && at < whole.H*whole.T; at += whole.T {
+			list = append(list, stats[at+from:][:n]...)
+		}
+		for at := 0; at < len(bounds); at += whole.B * whole.T {
+			for _, bound := range bounds[at+from:][:n] {
+				list = append(list, min(max(bound-float32(from), 0), float32(n)))
+			}
 		}
 		return list
 	}
-	layout := kinds[c.Kind].tensors
+	layout := c.tensors()
 	floats := make([][]float32, len(tensors))
 	for i := range tensors {
 		floats[i] = window(layout[i], values[i])

@@ -72,27 +72,43 @@ var kinds = [...]struct {
 	// tensors are the bindings: two that are written, then those that are read; Q: as
 	// q (B T, H D), K: as k (B T, KV D), S: F32 (B, H, T).
 	tensors string
-	ops     int                          // per query head, query, key and element
-	perKey  bool                         // invocations own keys, else queries
-	live    int                          // vectors of a head that an invocation holds for each of its rows
-	ref     func(x [][]float32, s Shape) // of the tensors in that order
+	// documents are the bindings of Shape.Documents. B: bounds, the last rows of an F32 (.., T); D: an S
+	// with bounds behind it.
+	documents string
+	ops       int                          // per query head, query, key and element
+	perKey    bool                         // invocations own keys, else queries
+	live      int                          // vectors of a head that an invocation holds for each of its rows
+	ref       func(x [][]float32, s Shape) // of the tensors in that order
 }{
-	forward: {"attention_forward", "QSQKK", 4, false, 2, func(x [][]float32, s Shape) {
-		ref.AttentionForward(x[0], x[1], x[2], x[3], x[4], s)
+	forward: {"attention_forward", "QSQKK", "QSQKKB", 4, false, 2, func(x [][]float32, s Shape) {
+		_, bounds := cutBounds(x[len(x)-1], s)
+		ref.AttentionForward(x[0], x[1], x[2], x[3], x[4], bounds, s)
 	}},
-	backwardQuery: {"attention_backward_query", "QSQQQKKS", 6, false, 3, func(x [][]float32, s Shape) {
-		ref.AttentionBackwardQuery(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], s)
+	backwardQuery: {"attention_backward_query", "QSQQQKKS", "QDQQQKKS", 6, false, 3, func(x [][]float32, s Shape) {
+		delta, bounds := cutBounds(x[1], s)
+		ref.AttentionBackwardQuery(x[0], delta, x[2], x[3], x[4], x[5], x[6], x[7], bounds, s)
 	}},
-	backwardKeyValue: {"attention_backward_key_value", "KKQQKKSS", 8, true, 4, func(x [][]float32, s Shape) {
-		ref.AttentionBackwardKeyValue(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], s)
-	}},
+	backwardKeyValue: {"attention_backward_key_value", "KKQQKKSS", "KKQQKKSD", 8, true, 4,
+		func(x [][]float32, s Shape) {
+			delta, bounds := cutBounds(x[7], s)
+			ref.AttentionBackwardKeyValue(x[0], x[1], x[2], x[3], x[4], x[5], x[6], delta, bounds, s)
+		}},
+}
+
+// tensors are a kernel's bindings, see kinds.
+func (k kernelKind) tensors(documents bool) string {
+	if documents {
+		return kinds[k].documents
+	}
+	return kinds[k].tensors
 }
 
 // variant names one kernel.
 type variant struct {
 	block
 	head
-	kind kernelKind
+	kind      kernelKind
+	documents bool // attention stays inside them
 }
 
 var (
@@ -101,7 +117,11 @@ var (
 )
 
 func (v variant) name() string {
-	return fmt.Sprintf("%s_%d_%s_%s", kinds[v.kind].name, v.size, v.dtype, v.block)
+	name := fmt.Sprintf("%s_%d_%s_%s", kinds[v.kind].name, v.size, v.dtype, v.block)
+	if v.documents {
+		name += "_documents"
+	}
+	return name
 }
 
 // kernel is made once; its identity keys the device's pipelines.
@@ -113,7 +133,7 @@ func (v variant) kernel() *gpu.Kernel {
 	}
 	kind := kinds[v.kind]
 	access, types := []gpu.Access{gpu.Write, gpu.Write},
-		strings.NewReplacer("Q", "P", "K", "P", "S", "F").Replace(kind.tensors)
+		strings.NewReplacer("Q", "P", "K", "P", "S", "F", "D", "F", "B", "F").Replace(v.kind.tensors(v.documents))
 	for range types[len(access):] {
 		access = append(access, gpu.Read)
 	}
@@ -134,7 +154,7 @@ func (v variant) kernel() *gpu.Kernel {
 // shape is the one behind a call's params; kernels know B from their workgroups,
 // Host from the last param.
 func (v variant) shape(a gpu.Args) Shape {
-	return Shape{B: a.Int(7), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: v.size}
+	return Shape{B: a.Int(7), T: a.Int(0), H: a.Int(1), KV: a.Int(2), D: v.size, Documents: v.documents}
 }
 
 // templateData is what the templates see.
@@ -149,7 +169,8 @@ type templateData struct {
 	Block         int   // rows of a workgroup
 	Size, Tile    int
 	Branch        bool
-	First, Second string // the arrays that are walked
+	Documents     bool
+	First, Second string // the arrays that are walked, or where bounds are
 }
 
 // source fills the template of file NAME.wgsl.tmpl.
@@ -159,7 +180,7 @@ func (v variant) source() string {
 		Element: u.element, Head: v.size / u.size, Parts: kernel.UpTo(gpu.Groups(v.size, 4)), Components: []string{"x",
 			"y", "z", "w"},
 		Padding: kernel.UpTo((gpu.RowPadding - 1) / u.size), Rows: kernel.UpTo(v.Rows), Several: v.Rows > 1,
-		Block: v.count(), Size: v.Size, Tile: v.Tile, Branch: v.Branch,
+		Block: v.count(), Size: v.Size, Tile: v.Tile, Branch: v.Branch, Documents: v.documents,
 	}
 	functions := template.FuncMap{
 		"load": u.load, "store": u.store, "mul": func(a, b int) int { return a * b },
@@ -171,6 +192,7 @@ func (v variant) source() string {
 			return x
 		},
 	}
-	return kernel.Storage{Pair: v.dtype,
-		Grad: v.dtype}.Prelude() + u.prelude + kernel.Fill(library.Parse(kinds[v.kind].name, functions), data)
+	text := library.Parse(kinds[v.kind].name, functions)
+	template.Must(text.Parse(library.TemplateText("attention_documents")))
+	return kernel.Storage{Pair: v.dtype, Grad: v.dtype}.Prelude() + u.prelude + kernel.Fill(text, data)
 }

@@ -4,7 +4,14 @@ import "math"
 
 // AttentionShape is B sequences of T positions, H query heads over KV key-value
 // heads (query head h reads key-value head h / (H / KV)), of size D each.
-type AttentionShape struct{ B, T, H, KV, D int }
+//
+// Documents: a sequence is documents, and attention stays inside each. Then bounds (2 B, T)
+// is, in its first B rows, where the document of each position begins, and in the others
+// where it ends, which is the position behind its last.
+type AttentionShape struct {
+	B, T, H, KV, D int
+	Documents      bool
+}
 
 // Group is the number of query heads that share a key-value head; 0 when the
 // heads do not divide.
@@ -20,22 +27,39 @@ func (s AttentionShape) key(b, j, h int) int   { return ((b*s.T+j)*s.KV + h/s.Gr
 func (s AttentionShape) stat(b, h, i int) int  { return (b*s.H+h)*s.T + i }
 func (s AttentionShape) scale() float64        { return 1 / math.Sqrt(float64(s.D)) }
 
+// begin is the first key that a query attends to.
+func begin[F Float](s AttentionShape, bounds []F, b, i int) int {
+	if !s.Documents {
+		return 0
+	}
+	return int(bounds[b*s.T+i])
+}
+
+// end is the position behind the last query that attends to a key.
+func end[F Float](s AttentionShape, bounds []F, b, j int) int {
+	if !s.Documents {
+		return s.T
+	}
+	return int(bounds[(s.B+b)*s.T+j])
+}
+
 // AttentionForward sets out = softmax(scale q k') v over the keys up to each
 // query's position, and lse to the logarithm of the softmax's denominator.
-func AttentionForward[F Float](out, lse, q, k, v []F, s AttentionShape) {
+func AttentionForward[F Float](out, lse, q, k, v, bounds []F, s AttentionShape) {
 	score, sum := make([]float64, s.T), make([]float64, s.D)
 	for b := range s.B {
 		for h := range s.H {
 			for i := range s.T {
 				qi := q[s.query(b, i, h):][:s.D]
 				most := math.Inf(-1)
-				for j := range i + 1 {
+				first := begin(s, bounds, b, i)
+				for j := first; j <= i; j++ {
 					score[j] = s.scale() * dot(qi, k[s.key(b, j, h):])
 					most = max(most, score[j])
 				}
 				total := 0.0
 				clear(sum)
-				for j := range i + 1 {
+				for j := first; j <= i; j++ {
 					e := math.Exp(score[j] - most)
 					total += e
 					for x, vx := range v[s.key(b, j, h):][:s.D] {
@@ -53,7 +77,7 @@ func AttentionForward[F Float](out, lse, q, k, v []F, s AttentionShape) {
 
 // AttentionBackwardQuery sets dq from dout, and delta to the inner products of
 // dout and out.
-func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse []F, s AttentionShape) {
+func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse, bounds []F, s AttentionShape) {
 	sum := make([]float64, s.D)
 	for b := range s.B {
 		for h := range s.H {
@@ -63,7 +87,7 @@ func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse []F, s A
 				di := dot(g, out[at:])
 				delta[stat] = F(di)
 				clear(sum)
-				for j := range i + 1 {
+				for j := begin(s, bounds, b, i); j <= i; j++ {
 					kj := k[s.key(b, j, h):]
 					p := math.Exp(s.scale()*dot(q[at:][:s.D], kj) - float64(lse[stat]))
 					ds := p * (dot(g, v[s.key(b, j, h):]) - di)
@@ -81,7 +105,7 @@ func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse []F, s A
 
 // AttentionBackwardKeyValue sets dk and dv, summed over the query heads of each
 // group.
-func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta []F, s AttentionShape) {
+func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta, bounds []F, s AttentionShape) {
 	sumK, sumV := make([]float64, s.D), make([]float64, s.D)
 	for b := range s.B {
 		for n := range s.KV {
@@ -90,7 +114,7 @@ func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta []F, s
 				clear(sumK)
 				clear(sumV)
 				for h := n * s.Group(); h < (n+1)*s.Group(); h++ {
-					for i := j; i < s.T; i++ {
+					for i := j; i < end(s, bounds, b, j); i++ {
 						qi, g, stat := q[s.query(b, i, h):][:s.D], dout[s.query(b, i, h):][:s.D], s.stat(b, h, i)
 						p := math.Exp(s.scale()*dot(qi, k[at:]) - float64(lse[stat]))
 						ds := p * (dot(g, v[at:]) - float64(delta[stat]))

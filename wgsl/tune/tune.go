@@ -17,6 +17,7 @@ import (
 	"slices"
 	"time"
 
+	"steplm/clock"
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -73,12 +74,12 @@ func Class(ctx context.Context, d gpu.Device, c wgsl.Class, o Options) (Result, 
 	var want [][]uint32
 	var rates []Rate
 	// What compiles slowly is not waited for again and again.
-	deadline := time.Now().Add(10 * o.Budget)
+	deadline := clock.Now().Add(10 * o.Budget)
 	for i, v := range variants {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
-		if i > 0 && time.Now().After(deadline) {
+		if i > 0 && clock.Now().After(deadline) {
 			break
 		}
 		words, err := first(d, t, c.Kernel(v), v, o)
@@ -145,7 +146,7 @@ func first(d gpu.Device, t *wgsl.Trial, k *gpu.Kernel, variant string, o Options
 
 // timed is the seconds of one of n runs that are handed over together.
 func timed(d gpu.Device, t *wgsl.Trial, variant string, n int) (float64, error) {
-	start := time.Now()
+	start := clock.Now()
 	p := d.Begin("trial")
 	for range n {
 		t.Run(p, variant)
@@ -155,7 +156,7 @@ func timed(d gpu.Device, t *wgsl.Trial, variant string, n int) (float64, error) 
 	}
 	var word [1]uint32
 	err := d.Read(t.Outputs[0], 0, word[:]) // waits
-	return time.Since(start).Seconds() / float64(n), err
+	return clock.Since(start).Seconds() / float64(n), err
 }
 
 // round is about how long one timing should take: long against what handing over and
@@ -181,7 +182,7 @@ func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate,
 		return 0, err
 	}
 	rates[0].ratios = []float64{1}
-	deadline := time.Now().Add(budget)
+	deadline := clock.Now().Add(budget)
 	running := make([]int, 0, len(rates))
 	for i := range rates[1:] {
 		running = append(running, i+1)
@@ -191,7 +192,7 @@ func race(ctx context.Context, d gpu.Device, t *wgsl.Trial, rates []Rate,
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
-			if turn > 0 && time.Now().After(deadline) {
+			if turn > 0 && clock.Now().After(deadline) {
 				return seconds, nil
 			}
 			if turn == 0 {

@@ -223,11 +223,17 @@ func TestNeeded(t *testing.T) {
 
 func TestAttentionClasses(t *testing.T) {
 	d := gputest.Adapter(t)
-	classes, err := attention.Classes(gpu.F32, attention.Shape{B: 2, T: 70, H: 4, KV: 2, D: 6}, d.Limits())
+	s := attention.Shape{B: 2, T: 70, H: 4, KV: 2, D: 6}
+	classes, err := attention.Classes(gpu.F32, s, d.Limits())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range classes {
+	s.Documents = true
+	documents, err := attention.Classes(gpu.F32, s, d.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(classes, documents...) {
 		again, err := wgsl.ParseClass(c.String())
 		if err != nil || again != c {
 			t.Errorf("%s is read as %v: %v", c, again, err)

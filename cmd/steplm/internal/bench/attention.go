@@ -121,7 +121,7 @@ func (x *attentionTensors) free(d gpu.Device) {
 }
 
 func (x *attentionTensors) forward(p *gpu.Pass) {
-	attention.Forward(p, x.out, x.lse, x.q, x.k, x.v, x.shape)
+	attention.Forward(p, x.out, x.lse, x.q, x.k, x.v, gpu.Tensor{}, x.shape)
 }
 
 func (x *attentionTensors) backward(p *gpu.Pass) {

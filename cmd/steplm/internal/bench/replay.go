@@ -7,6 +7,7 @@ import (
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/gpu/replay"
 	"steplm/wgsl"
 	"steplm/wgsl/matmul"
 )
@@ -21,7 +22,7 @@ type replayed struct {
 
 // newReplays lists the products and attention among a micro-batch's calls, those alike
 // once.
-func newReplays(dev gpu.Device, rp *gpu.Replay, calls []gpu.Call) ([]replayed, error) {
+func newReplays(dev gpu.Device, rp *replay.Replay, calls []gpu.Call) ([]replayed, error) {
 	var list []replayed
 	at := map[string]int{}
 	for _, c := range calls {

@@ -9,10 +9,12 @@ import (
 	"slices"
 	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/gpu/replay"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/stage"
@@ -153,7 +155,7 @@ type handed struct {
 
 func (d *handed) Read(t gpu.Tensor, at int, words []uint32) error {
 	if d.at.IsZero() {
-		d.at = time.Now()
+		d.at = clock.Now()
 	}
 	return d.Device.Read(t, at, words)
 }
@@ -194,7 +196,7 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 }
 
 // begin allocates the stage and prepares what there is to time.
-func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) (err error) {
+func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Replay) (err error) {
 	d := &handed{Device: dev}
 	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1),
 		x.stage); err != nil {
@@ -202,7 +204,7 @@ func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *gpu.Replay) 
 	}
 	x.step = &timed{once: func() (spent, error) {
 		d.at = time.Time{}
-		start, read := time.Now(), stopwatch()
+		start, read := clock.Now(), stopwatch()
 		_, err := x.trainer.Step(ctx)
 		x.handing = append(x.handing, d.at.Sub(start).Seconds())
 		return read(), err
@@ -316,7 +318,7 @@ func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*
 // product meanwhile, in GFLOP/s; 0 on the host, which is nothing to judge.
 func measureGroup(ctx context.Context, dev gpu.Device, group []*stepRunner, steps int, quiet bool) (peak float64,
 	err error) {
-	rp := gpu.NewReplay(dev)
+	rp := replay.NewReplay(dev)
 	defer rp.Free()
 	defer func() {
 		for _, x := range group {

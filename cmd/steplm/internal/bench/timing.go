@@ -4,8 +4,8 @@ import (
 	"context"
 	"io"
 	"slices"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 )
@@ -24,8 +24,8 @@ type spent struct{ wall, cpu float64 }
 
 // stopwatch starts one; the function that it returns reads it.
 func stopwatch() func() spent {
-	start, cpu := time.Now(), cpuSeconds()
-	return func() spent { return spent{time.Since(start).Seconds(), cpuSeconds() - cpu} }
+	start, cpu := clock.Now(), cpuSeconds()
+	return func() spent { return spent{clock.Since(start).Seconds(), cpuSeconds() - cpu} }
 }
 
 // takeTurns runs everything once to warm up and then turn by turn, every second turn

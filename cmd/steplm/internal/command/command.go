@@ -1,8 +1,9 @@
 // Package command is the command line as a whole: which commands there are, how one that was given is run, and how its
 // error is told. A package of its own, so that the tests of each room's commands can be the command.
 //
-// Exit codes: 0, 1 after an error, 2 after a command line that cannot be understood. Either way one line on standard
-// error says what to do.
+// Exit codes: 0, 1 after an error, 2 after a command line that cannot be understood, and 128 plus the signal's number
+// after a signal at which a run saved: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Either way one line on
+// standard error says what to do.
 package command
 
 import (
@@ -13,9 +14,11 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
 	"steplm/cmd/steplm/internal/devices"
@@ -23,21 +26,40 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
+	"steplm/stage"
 )
 
 // CLI has a field for each command.
 type CLI struct {
-	Demo      train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
-	Pretrain  train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
-	Plan      measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
-	Plot      measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
-	Eval      measure.EvalCmd     `cmd:"" help:"Measure a model."`
-	Score     measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
-	Devices   devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
-	Bench     bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
-	Tokenizer tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
-	Data      tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
-	Kernels   devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
+	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
+	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
+	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
+	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
+	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
+	Data       tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
+	Completion completions         `cmd:"" help:"Say how a shell completes steplm's commands and flags."`
+	Help       helpCmd             `cmd:"" help:"Show what a command does, its flags and examples."`
+	Version    kong.VersionFlag    `help:"Print what the program was built from."`
+	Kernels    devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
+}
+
+// completions is how shells are told; the library's way.
+type completions = kongcompletion.Completion
+
+// New makes the parser of the command line.
+func New(ctx context.Context) *kong.Kong {
+	parser := kong.Must(&CLI{}, kong.Name("steplm"),
+		kong.Description(
+			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
+		flags.Vars, kong.Vars{"version": version()}, flags.Numbers,
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	addExamples(parser.Model.Node, "")
+	return parser
 }
 
 // Run runs a command line, without the program's name, and returns the exit code.
@@ -45,21 +67,20 @@ func Run(args []string) int {
 	// Between collections Go's heap would otherwise double, and the process's peak
 	// memory with it; what lives there is small, so collecting more often costs little.
 	debug.SetGCPercent(25)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx, signalled := untilSignal()
 
-	parser := kong.Must(&CLI{}, kong.Name("steplm"),
-		kong.Description(
-			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
-		flags.Vars,
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	parsed, err := parser.Parse(args)
+	parser := New(ctx)
+	kongcompletion.Register(parser) // answers where a shell asks
+	parsed, err := parser.Parse(flags.JoinNegative(args))
 	if err == nil {
-		err = parsed.Run()
+		if err = flags.CheckRanges(parsed); err != nil {
+			err = flags.UsageError{Err: err}
+		}
 	} else {
 		err = flags.UsageError{Err: err}
+	}
+	if err == nil {
+		err = parsed.Run()
 	}
 	switch usage := (flags.UsageError{}); {
 	case err == nil:
@@ -69,10 +90,34 @@ func Run(args []string) int {
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		complain("interrupted")
+	case errors.Is(err, stage.ErrStopped) && signalled() != 0:
+		complain("%s", flags.Explain(err))
+		return 128 + int(signalled())
 	default:
 		complain("%s", flags.Explain(err))
 	}
 	return 1
+}
+
+// untilSignal is a context that the first signal to end the program ends, and which signal that was; 0: none. A second
+// one ends the program at once. SIGHUP is one, so that a run whose terminal or connection is gone saves, unless it is
+// ignored, as under nohup.
+func untilSignal() (ctx context.Context, signalled func() syscall.Signal) {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, list...)
+	var number atomic.Int32
+	go func() {
+		s, _ := (<-arrived).(syscall.Signal)
+		number.Store(int32(s))
+		signal.Reset(list...)
+		cancel()
+	}()
+	return ctx, func() syscall.Signal { return syscall.Signal(number.Load()) }
 }
 
 // complain prints the one line of an error.

@@ -12,6 +12,7 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/gpu/selftest"
 )
 
 type devicesCmd struct {
@@ -52,13 +53,13 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 	host := gpu.NewHost()
 	d := describe(host.Limits())
 	d.Name, d.Backend, d.Kind = host.Name(), "host", "cpu"
-	d.told(gpu.SelfTest(host))
+	d.told(selftest.SelfTest(host))
 	list = append(list, d)
 	if err := c.print(list); err != nil {
 		return err
 	}
 	if len(adapters) == 0 {
-		return gpu.ErrNoAdapter
+		return gpu.NoAdapter()
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package devices
 
 import (
 	"fmt"
+	"slices"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/gpu/selftest"
 	"steplm/wgsl"
 )
 
@@ -17,7 +19,9 @@ type KernelsCmd struct {
 }
 
 // kernelsOf lists every kernel that may run on a device with such limits.
-func kernelsOf(l gpu.Limits) []*gpu.Kernel { return append(gpu.OwnKernels(), wgsl.Kernels(l)...) }
+func kernelsOf(l gpu.Limits) []*gpu.Kernel {
+	return slices.Concat(gpu.OwnKernels(), selftest.Kernels(), wgsl.Kernels(l))
+}
 
 type kernelsListCmd struct {
 	flags.DeviceFlag

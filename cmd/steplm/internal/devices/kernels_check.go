@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
@@ -37,12 +37,12 @@ func (c *kernelsCheckCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
+	start := clock.Now()
 	result := kernelsCheck{Device: name, Kernels: c.compile(ctx, kernels)}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	result.Seconds = time.Since(start).Seconds()
+	result.Seconds = clock.Since(start).Seconds()
 	if c.JSON {
 		err = view.JSON(result)
 	} else {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/gpu"
 )
@@ -77,8 +77,8 @@ func (c *kernelsCompileCmd) compile() (line compilation, err error) {
 		}
 		k = list[i]
 	}
-	start := time.Now()
+	start := clock.Now()
 	err = gpu.Compile(d, k)
-	line.Seconds = time.Since(start).Seconds()
+	line.Seconds = clock.Since(start).Seconds()
 	return line, err
 }

@@ -11,6 +11,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/gpu"
+	"steplm/gpu/selftest"
 	"steplm/model"
 )
 
@@ -68,7 +69,7 @@ func TestKernelsCheck(t *testing.T) {
 	t.Setenv(clitest.AsCommand, "1")
 	for _, device := range clitest.Devices(t) {
 		c := kernelsCheckCmd{DeviceFlag: flags.DeviceFlag{Device: device}, JSON: true}
-		list := gpu.OwnKernels()[:3]
+		list := selftest.Kernels()
 		wrong := *list[1]
 		wrong.Name, wrong.Workgroup = "wrong", [3]int{1 << 20, 1 << 20, 1}
 		list[1] = &wrong

@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"steplm/cmd/steplm/internal/flags"
-	"steplm/gpu"
+	"steplm/gpu/selftest"
 )
 
 // devicesTestCmd is what a self-test in a process of its own runs: flags.TestDevice.
@@ -17,7 +17,7 @@ func (c *devicesTestCmd) Run() error {
 		return err
 	}
 	defer d.Close()
-	note, err := gpu.SelfTest(d)
+	note, err := selftest.SelfTest(d)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package flags
 
-import "steplm/gpu"
+import (
+	"steplm/gpu"
+	"steplm/gpu/memory"
+)
 
 // DeviceFlag chooses where to compute, and for how much of the time.
 type DeviceFlag struct {
@@ -33,4 +36,32 @@ func (f DeviceFlag) Paced(open func() (gpu.Device, error)) (gpu.Device, error) {
 		return nil, err
 	}
 	return dev, nil
+}
+
+// gpuInGeneral is a device of `plan` that is none: a GPU, with memory of its own.
+const gpuInGeneral = "gpu"
+
+// ProcessOverhead is what the process takes of a device's memory, where that is the same: on the device that a choice
+// names, or that is taken by default. "gpu" is any GPU.
+func ProcessOverhead(choice string) (bytes int64, err error) {
+	switch choice {
+	case gpuInGeneral:
+		return 0, nil
+	case "host":
+		return memory.ProcessOverhead, nil
+	case "":
+		if list := gpu.Enumerate(); len(list) == 0 || !list[0].Limits.CPU {
+			return 0, nil
+		}
+		return memory.ProcessOverhead, nil
+	}
+	dev, err := gpu.Open(choice)
+	if err != nil {
+		return 0, err
+	}
+	defer dev.Close()
+	if dev.Limits().CPU {
+		return memory.ProcessOverhead, nil
+	}
+	return 0, nil
 }

@@ -38,24 +38,29 @@ func Explain(err error) string {
 	return text
 }
 
-// wordFittings says which changes would make a run fit.
+// wordFittings says which changes would make a run fit, alone or together.
 func wordFittings(u *plan.Unfit) string {
+	bytes := plan.Units(u.Limit)
+	word := func(f plan.Fitting) string { return fmt.Sprintf("%s (%s)", wordFlags(f.Way), bytes(f.Bytes)) }
 	var fits, not []string
 	for _, c := range u.Changes {
-		text := fmt.Sprintf("%s (%s)", wordFlags(c.Way), gpu.Bytes(c.Bytes))
 		if c.Bytes <= u.Limit {
-			fits = append(fits, text)
+			fits = append(fits, word(c))
 		} else {
-			not = append(not, text)
+			not = append(not, word(c))
 		}
 	}
 	switch {
 	case len(fits) > 0:
 		return "; it would fit with " + strings.Join(fits, ", or ")
+	case len(u.Together.Way) > 0 && u.Together.Bytes <= u.Limit:
+		return "; no single change is enough, it would fit with " + word(u.Together)
+	case len(not) > 1 && len(u.Together.Way) > 0:
+		return "; no changes are enough, the least is with " + word(u.Together)
 	case len(not) > 0:
-		return "; no single change is enough: with " + strings.Join(not, ", with ")
+		return "; no change is enough: with " + strings.Join(not, ", with ")
 	}
-	return ""
+	return "; nothing makes it smaller but a smaller model"
 }
 
 // wordWay is one way to help: use --grad-accum 1.

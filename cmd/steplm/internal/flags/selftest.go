@@ -13,6 +13,7 @@ import (
 
 	"steplm/cmd/steplm/internal/child"
 	"steplm/gpu"
+	"steplm/gpu/selftest"
 )
 
 // testLimit is the longest that a self-test may take, its driver's start and compiler included.
@@ -57,7 +58,7 @@ func firstThatPasses(adapters []gpu.Adapter, test func(a gpu.Adapter, others boo
 	return "", fmt.Errorf("none of %d devices passes its self-test; %s", len(adapters), choose)
 }
 
-// SelfTest opens an adapter and runs gpu.SelfTest. Where there are others, or its compiler may end a process,
+// SelfTest opens an adapter and runs selftest.SelfTest. Where there are others, or its compiler may end a process,
 // it does so in a process of its own, so that a driver that ends or holds it up is an error of one line.
 func SelfTest(a gpu.Adapter, others bool) (note string, err error) {
 	choice := strconv.Itoa(a.Index)
@@ -69,7 +70,7 @@ func SelfTest(a gpu.Adapter, others bool) (note string, err error) {
 		return "", err
 	}
 	defer d.Close()
-	return gpu.SelfTest(d)
+	return selftest.SelfTest(d)
 }
 
 func testInChild(choice string) (note string, err error) {

@@ -12,8 +12,8 @@ type ShapeFlags struct {
 	StepFlags      `embed:""`
 	StorageFlags   `embed:""`
 	OptimizerFlags `embed:""`
-	BatchSize      int `default:"${batch_size}" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
-	GradAccum      int `default:"${grad_accum}" placeholder:"N" help:"Micro-batches per step. Default: ${default}."`
+	BatchSize      int `default:"${batch_size}" placeholder:"N" range:"1..1e9" help:"Windows per micro-batch. Default: ${default}."`
+	GradAccum      int `default:"${grad_accum}" placeholder:"N" range:"1..1e9" help:"Micro-batches per step. Default: ${default}."`
 }
 
 // Options are the choices that decide what is in memory and what is computed.
@@ -57,7 +57,7 @@ func ShapeRecipe(spec session.Spec) (recipe.Recipe, error) {
 		return recipe.Recipe{}, AsUsage(err)
 	}
 	if limit := spec.Memory.MemoryLimit; limit > 0 {
-		if o, _, err = plan.FitShape(spec.Method.Name, o, limit); err != nil {
+		if o, _, err = plan.FitShape(spec.Method.Name, o, limit, 0); err != nil {
 			return recipe.Recipe{}, err
 		}
 	}

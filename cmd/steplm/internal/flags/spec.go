@@ -66,7 +66,7 @@ func overlay(spec *session.Spec, flags reflect.Value, given []advice.Option) err
 		if !at.IsExported() || !session.Known(option) || given != nil && !slices.Contains(given, option) {
 			continue
 		}
-		if given == nil && value.IsZero() && (option == "steps" || option == "tokens") {
+		if given == nil && value.IsZero() && (option == "steps" || option == "tokens" || option == "flops") {
 			continue // One of them says nothing of the other.
 		}
 		if err := spec.Set(option, value.Interface()); err != nil {

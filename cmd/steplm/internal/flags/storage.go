@@ -15,7 +15,7 @@ type StorageFlags struct {
 	Gradients   string   `default:"${gradients}" enum:"auto,bf16,f32" help:"Gradients: auto is the precision, and f32 where several micro-batches are added up."`
 	Frozen      string   `placeholder:"TYPE" help:"Frozen layers' linears: the precision, or int8 with a scale for each 64 weights. Default: the precision."`
 	Recompute   string   `default:"${recompute}" enum:"auto,none,block" help:"Run each block again in backward instead of keeping its activations: none, block, or auto: where --memory-limit asks for it."`
-	HeadRows    int      `placeholder:"N" help:"Rows of logits at once. Default: as many as 16 MiB hold, or what --memory-limit asks for."`
+	HeadRows    int      `placeholder:"N" range:"0..1e9" help:"Rows of logits at once. Default: as many as 16 MiB hold, or what --memory-limit asks for."`
 	MemoryLimit byteSize `placeholder:"SIZE" help:"Most memory that the run may take, such as 6GiB: chooses micro-batch, recomputation and rows of logits for it, at the same global batch."`
 }
 

@@ -1,10 +1,11 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
@@ -21,7 +22,9 @@ type evalPplCmd struct {
 	Unigram         string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
 	Context         int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
 	Stride          int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
-	BatchSize       int    `default:"8" placeholder:"N" help:"Windows at once. Default: ${default}."`
+	BatchSize       int    `default:"8" placeholder:"N" range:"1..1e9" help:"Windows at once. Default: ${default}."`
+	Mask            string `enum:",none,documents" default:"" placeholder:"MASK" help:"Whether attention crosses the documents of a window (none) or stays inside each (documents). Default: as the run trained, else none."`
+	Positions       string `enum:",continue,restart" default:"" placeholder:"FROM" help:"Whether positions count from the window's first token (continue) or each document's (restart). Default: as the run trained, else continue."`
 	MaxTokens       int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
 	JSON            bool   `help:"Print JSON."`
 }
@@ -59,6 +62,11 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 		return err
 	}
 	size := model.Size{Batch: c.BatchSize, SeqLen: at.Window(c.Context)}
+	size.Documents, err = model.Documents{Mask: cmp.Or(c.Mask, at.Documents.Mask),
+		Positions: cmp.Or(c.Positions, at.Documents.Positions)}.Resolved()
+	if err != nil {
+		return err
+	}
 	loaded, err := c.Load(at, size)
 	if err != nil {
 		return err
@@ -112,13 +120,13 @@ func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
 func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) (eval.Result, error) {
 	p := view.NewProgress(view.ProgressOutput(c.JSON), task.Name(), shareUnits, "")
 	defer p.Done()
-	start := time.Now()
+	start := clock.Now()
 	o := eval.Options{Stride: c.Stride, MaxTokens: c.MaxTokens}
 	o.Progress = func(tokens int64, share float64) {
 		if c.MaxTokens > 0 {
 			share = max(share, float64(tokens)/float64(c.MaxTokens))
 		}
-		rate := view.Rate(float64(tokens) / time.Since(start).Seconds())
+		rate := view.Rate(float64(tokens) / clock.Since(start).Seconds())
 		p.Say(view.Item{Long: rate + " tokens/s", Short: rate + "/s"}, view.Item{Long: view.Count(tokens) + " tokens"})
 		p.Set(int64(share * shareUnits))
 	}
@@ -157,8 +165,12 @@ func printResult(r eval.Result) {
 			r.Task, r.Perplexity(), p.Context, n("pages"), n("words"), n("tokens"),
 			r.Value("byte_perplexity"), r.Value("bits_per_byte"))
 	case p.Context > 0:
-		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d; %s tokens, %s documents)\n",
-			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, n("tokens"), n("documents"))
+		within := ""
+		if p.Documents != (model.Documents{}) {
+			within = ", attention " + p.Documents.Attention()
+		}
+		fmt.Printf("%s: perplexity %.6g per %s (context %d, stride %d%s; %s tokens, %s documents)\n",
+			r.Task, r.Perplexity(), p.Unit, p.Context, p.Stride, within, n("tokens"), n("documents"))
 	default:
 		fmt.Printf("%s: perplexity %.6g per %s (%s tokens)\n", r.Task, r.Perplexity(), p.Unit, n("tokens"))
 	}

@@ -18,6 +18,7 @@ import (
 type PlanCmd struct {
 	flags.ShapeFlags `embed:""`
 	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
+	Device           string    `placeholder:"DEVICE" help:"With --memory-limit, the device that it is for, as pretrain has it, or gpu for any GPU: on a CPU the process's own memory counts. Default: the one that pretrain takes."`
 	JSON             bool      `help:"Print JSON."`
 }
 
@@ -28,7 +29,11 @@ func (c *PlanCmd) Run() error {
 	}
 	var fitted *plan.Fitted
 	if c.MemoryLimit > 0 {
-		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit))
+		overhead, err := flags.ProcessOverhead(c.Device)
+		if err != nil {
+			return err
+		}
+		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit), overhead)
 		if err != nil {
 			return err
 		}
@@ -56,8 +61,8 @@ func printPlan(w io.Writer, p plan.Plan) error {
 	if c.Tied {
 		head = "head tied to the embedding"
 	}
-	fmt.Fprintf(w, "model   hidden %d, FFN %d, %d layers, %d heads (%d key-value), vocabulary %d, %s: %s parameters\n",
-		c.Hidden, c.FFN, c.Layers, c.Heads, c.KVHeads, c.Vocab, head, view.Count(p.Parameters))
+	fmt.Fprintf(w, "model   hidden %d, FFN %d, %s, %s (%d key-value), vocabulary %d, %s: %s parameters\n",
+		c.Hidden, c.FFN, view.Plural(int64(c.Layers), "layer", "layers"), view.Plural(int64(c.Heads), "head", "heads"), c.KVHeads, c.Vocab, head, view.Count(p.Parameters))
 	fmt.Fprintf(w, "memory  %s\n", DescribeStorage(p.Storage, p.Batch, p.TrainableBytes))
 	fmt.Fprintf(w, "run     micro-batch %d x %d, %d per step; %s%s\n",
 		p.Batch.Batch, p.Batch.SeqLen, p.GradAccum, p.Optimizer, adapters(p))

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
@@ -149,5 +151,41 @@ func TestPlanErrors(t *testing.T) {
 		{[]string{"plan", "--model", "none/config.json"}, []string{"none/config.json", "no such"}},
 	} {
 		clitest.Fail(t, 1, c.parts, c.args...)
+	}
+}
+
+// Of a limit that no single change meets the hint is a combination: it fits as it is said to, in the limit's unit, and
+// without each of its parts it does not.
+func TestPlanHintsFit(t *testing.T) {
+	args := []string{"plan", "--model", "1.2b", "--memory-limit", "6GB", "--device", "gpu"}
+	_, stderr, code := clitest.Call(t, "", args...)
+	m := regexp.MustCompile(`no single change is enough, it would fit with (--.*) \((\S+ GB)\)\n$`).
+		FindStringSubmatch(stderr)
+	if code != 1 || m == nil || strings.Contains(stderr, "GiB") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	out := clitest.Succeed(t, "", append(args, strings.Fields(m[1])...)...)
+	if !strings.Contains(out, " of 6.00 GB;") {
+		t.Errorf("with %s: %s", m[1], out)
+	}
+	for _, flag := range regexp.MustCompile(`--\S+( [^-]\S*)?`).FindAllString(m[1], -1) {
+		fewer := strings.Fields(strings.Replace(m[1], flag, "", 1))
+		if _, _, code := clitest.Call(t, "", append(args, fewer...)...); code == 0 {
+			t.Errorf("of %s the part %s is not needed", m[1], flag)
+		}
+	}
+}
+
+// On a device of the CPU the process counts, as it does in pretrain.
+func TestPlanCountsTheProcess(t *testing.T) {
+	for device, code := range map[string]int{"gpu": 0, "host": 1} {
+		_, stderr, got := clitest.Call(t, "", "plan", "--model", "tiny", "--memory-limit", "640MiB", "--device", device)
+		if got != code {
+			t.Errorf("%s: exit code %d, want %d: %s", device, got, code, stderr)
+		}
+	}
+	if out := clitest.Succeed(t, "", "plan", "--model", "tiny", "--memory-limit", "700MiB", "--device",
+		"host"); !strings.Contains(out, "(640.0 MiB of it for the process") {
+		t.Errorf("got %s", out)
 	}
 }

@@ -68,7 +68,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// What a run was measured on is drawn where it was measured, in nats per token: before and after growth, and at the end.
+// What a run was measured on is drawn where it was measured, in nats per token.
 func TestPlotShowsEvaluations(t *testing.T) {
 	run := metricsRun(t, "run", 10)
 	path := filepath.Join(run, "metrics.jsonl")
@@ -78,8 +78,8 @@ func TestPlotShowsEvaluations(t *testing.T) {
 		set  string
 		nll  float64
 	}{{5, "validation", 500}, {10, "validation", 400}, {10, "wikitext", 350}} {
-		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,"unit":"token",`+
-			`"perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
+		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,`+
+			`"unit":"token","perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
 		after := fmt.Sprintf(`"tokens":%d,`, 64*c.step)
 		at := strings.Index(text, after)
 		at += strings.Index(text[at:], "\n") + 1
@@ -118,7 +118,8 @@ func TestPlotErrors(t *testing.T) {
 	image := filepath.Join(dir, "loss.svg")
 	damaged := metricsRun(t, "damaged", 4)
 	text := clitest.Contents(t, damaged, "metrics.jsonl")
-	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text[:len(text)-9]), 0o644); err != nil {
+	text = text[:len(text)-9] + "\n"
+	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -135,7 +136,7 @@ func TestPlotErrors(t *testing.T) {
 		{1, []string{"missing", "no such"}, []string{run, filepath.Join(dir, "missing"), "--svg", image}},
 		{1, []string{dir, "holds no run", "metrics.jsonl"}, []string{dir, "--svg", image}},
 		{1, []string{"no step yet"}, []string{clitest.WriteFile(t, "metrics.jsonl", ""), "--svg", image}},
-		{1, []string{"damaged", "metrics.jsonl, line 5", "cut off"}, []string{damaged, "--svg", image}},
+		{1, []string{"damaged", "metrics.jsonl, line 5", "not a line"}, []string{damaged, "--svg", image}},
 		{1, []string{`curve "one"`, "1 points", "at least 2"}, []string{metricsRun(t, "one", 1), "--svg", image}},
 		{1, []string{"loss.svg", "cannot be written"}, []string{run, "--svg", filepath.Join(dir, "none", "loss.svg")}},
 	} {

@@ -3,8 +3,8 @@ package tokens
 import (
 	"context"
 	"fmt"
-	"time"
 
+	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
@@ -61,12 +61,12 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	bar := view.NewProgress(view.ProgressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
-	start := time.Now()
+	start := clock.Now()
 	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), cache.Options{
 		Workers: spec.Data.Threads(),
 		Progress: func(rows, _, tokens int64) {
 			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
-				float64(tokens)/time.Since(start).Seconds()))
+				float64(tokens)/clock.Since(start).Seconds()))
 			bar.Set(rows)
 		},
 	})
@@ -92,7 +92,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 			Names     int64   `json:"special_names"`
 			data.Dropped
 		}{done.Dir, i.Data, loaded.Hash(), i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(
-			i.Parts), done.Reused, time.Since(start).Seconds(), names, i.Dropped})
+			i.Parts), done.Reused, clock.Since(start).Seconds(), names, i.Dropped})
 	}
 	fmt.Println(flags.DescribeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
 	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens),

@@ -32,7 +32,7 @@ func TestTokenizerTrainEncodeDecode(t *testing.T) {
 	report := clitest.Succeed(t, "", "tokenizer", "train", "--data", clitest.WriteFile(t, "a.txt", clitest.Text),
 		"--vocab", "270", "--out",
 		out)
-	if !strings.Contains(report, "270 tokens, learnt from 1 documents") {
+	if !strings.Contains(report, "270 tokens, learnt from 1 document,") {
 		t.Errorf("train said %q", report)
 	}
 	texts := []string{clitest.Text, "", "caf\u00e9 <&> \u2028 \x00\n\t\"quoted\"", "<|endoftext|>",
@@ -201,5 +201,20 @@ func TestTokenizerEncodeConformance(t *testing.T) {
 		if ids := "[" + strings.Join(strings.Fields(line), ",") + "]"; got[i] != ids {
 			t.Errorf("%q: %s, want %s", texts[i], got[i], ids)
 		}
+	}
+}
+
+// Where the tokenizer cannot be written is said before the text is read.
+func TestTokenizerTrainChecksOut(t *testing.T) {
+	text := clitest.WriteFile(t, "text.txt", clitest.Text)
+	dir := t.TempDir()
+	for _, out := range []string{filepath.Join(dir, "none", "tokenizer.json"), dir} {
+		// The data are missing too: what is said shows what was looked at first.
+		clitest.Fail(t, 1, []string{"--out", out}, "tokenizer", "train", "--data", filepath.Join(dir, "missing"), "--vocab",
+			"300", "--out", out)
+	}
+	clitest.Fail(t, 2, []string{"--vocab"}, "tokenizer", "train", "--data", text, "--vocab", "1e30", "--out", dir)
+	if left := clitest.Entries(t, dir); len(left) > 0 {
+		t.Errorf("%q are left", left)
 	}
 }

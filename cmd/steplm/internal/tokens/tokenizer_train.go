@@ -2,9 +2,11 @@ package tokens
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
@@ -16,7 +18,7 @@ import (
 type tokenizerTrainCmd struct {
 	Data       string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines (hf:// sources too) or text files."`
 	TextColumn string `default:"text" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
-	Vocab      int    `required:"" placeholder:"N" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
+	Vocab      int    `required:"" placeholder:"N" range:"1..1e8" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
 	Out        string `required:"" placeholder:"FILE" help:"The tokenizer.json to write."`
 	MaxBytes   int64  `default:"100000000" placeholder:"N" help:"Read no more text than this, in whole documents; 0: all. Default: ${default}."`
 }
@@ -24,6 +26,9 @@ type tokenizerTrainCmd struct {
 func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 	if c.MaxBytes < 0 {
 		return flags.Usagef("--max-bytes %d: it must be 0 (all) or more", c.MaxBytes)
+	}
+	if err := writable(c.Out); err != nil { // before work that it would lose
+		return fmt.Errorf("--out: %w", err)
 	}
 	if err := flags.Local(ctx, false, &c.Data); err != nil {
 		return err
@@ -49,13 +54,25 @@ func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
 	if err := t.Save(c.Out); err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d tokens, learnt from %d documents, %s of text\n", c.Out, t.VocabSize(), read.documents,
-		gpu.Bytes(read.bytes))
+	fmt.Printf("%s: %d tokens, learnt from %s, %s of text\n", c.Out, t.VocabSize(),
+		view.Plural(read.documents, "document", "documents"), gpu.Bytes(read.bytes))
 	if t.VocabSize() < c.Vocab {
 		fmt.Printf("the text has no more pairs to merge: the vocabulary is %d below the %d asked for\n",
 			c.Vocab-t.VocabSize(), c.Vocab)
 	}
 	return nil
+}
+
+// writable makes sure that a file can be written where it shall be, and leaves nothing there.
+func writable(path string) error {
+	if at, err := os.Stat(path); err == nil && !at.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s cannot be written: %w", path, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // sample is the text that was read.

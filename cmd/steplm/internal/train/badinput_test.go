@@ -16,6 +16,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 )
 
 // withoutText renames a shard's text column.
@@ -100,11 +101,11 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{1, []string{"num_attention_heads 4", "num_key_value_heads 3"}, []string{"--heads", "4", "--kv-heads", "3"}},
 		{1, []string{"4 layers into 5 stages", "at most 4"}, []string{"--stages", "5"}},
 		{1, []string{"split [3 2]", "5 layers", "4 layers"}, []string{"--split", "3,2"}},
-		{1, []string{"0 stages"}, []string{"--stages", "0"}},
-		{1, []string{"rank 0", "1 or more"}, []string{"--rank", "0"}},
+		{2, []string{"--stages 0", "1 or more"}, []string{"--stages", "0"}},
+		{2, []string{"--rank 0", "1 or more"}, []string{"--rank", "0"}},
 		{1, []string{"rank 9", "wk (8 x 16)", "at most 8"}, []string{"--rank", "9"}},
 		{1, []string{"sequence length 65", "64 positions", "--seq-len"}, []string{"--seq-len", "65"}},
-		{1, []string{"sequence length 0", "1 or more"}, []string{"--seq-len", "0"}},
+		{2, []string{"--seq-len 0", "1 or more"}, []string{"--seq-len", "0"}},
 		{1, []string{`"tinny"`, "did you mean tiny?", "680m"}, []string{"--model", "tinny"}},
 		{1, []string{"missing.json"}, []string{"--model", "missing.json"}},
 		{1, []string{"1 steps", "2 stages", "more steps or fewer stages"}, []string{"--steps", "1"}},
@@ -170,7 +171,7 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 // A model that no machine holds is refused with its bytes by class before
 // anything is allocated; its fast failure is all that can be seen of that here.
 func TestPretrainRefusesWhatDoesNotFit(t *testing.T) {
-	if _, ok := gpu.Available(); !ok {
+	if _, ok := memory.Available(); !ok {
 		t.Skip("this system does not say how much memory it has")
 	}
 	m := clitest.NewMaterial(t)

@@ -27,7 +27,7 @@ import (
 // embedded corpus, a tokenizer trained on it, a tiny model, two STEP stages.
 type DemoCmd struct {
 	Dir              string `default:"runs" placeholder:"DIR" help:"Where the corpus, the tokenizer and the run are kept. Default: ${default}."`
-	Steps            int    `default:"240" placeholder:"N" help:"Optimizer steps of the run. Default: ${default}."`
+	Steps            int    `default:"240" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the run. Default: ${default}."`
 	flags.DeviceFlag `embed:""`
 }
 
@@ -68,7 +68,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	demoRun := PretrainCmd{TuneFlags: devices.TuneFlags{TrialFlags: trials}}
 	res, err := demoRun.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
-		return fmt.Errorf("stopped; what there is of the run is in %s, the next demo begins another", out)
+		return fmt.Errorf("%w; what there is of the run is in %s, the next demo begins another", err, out)
 	}
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 func (c *DemoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n",
-			flags.Explain(gpu.ErrNoAdapter))
+			flags.Explain(gpu.NoAdapter()))
 		return c.Paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()

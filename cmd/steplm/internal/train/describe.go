@@ -10,7 +10,6 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -66,9 +65,11 @@ func describeRun(w io.Writer, s *session.Session) {
 	if len(r.Stages) > 1 && layouts[len(layouts)-1].Blocks[0].Frozen {
 		line("", "%s", describeOutside(r))
 	}
-	line("compute", "%.3g floating point operations for the whole run", runFLOPs(r, layouts))
-	line("optimizer", "%s, gradient norm clipped to %g; attention crosses documents",
-		r.Optimizer.Settings, r.Optimizer.MaxNorm)
+	if flops, err := r.FLOPs(); err == nil {
+		line("compute", "%.3g floating point operations for the whole run", flops)
+	}
+	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
+		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}
@@ -96,7 +97,8 @@ func describeCourse(s recipe.Stage) string {
 	return text
 }
 
-// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which do not.
+// describeOutside says which parameters beside new layers and adapters train in stages that froze some, and which
+// do not.
 func describeOutside(r recipe.Recipe) string {
 	var on, off []string
 	for _, x := range []struct {
@@ -149,13 +151,4 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 		list = append(list, text)
 	}
 	return list
-}
-
-// runFLOPs counts a run's matrix products and attention.
-func runFLOPs(r recipe.Recipe, layouts []model.Layout) float64 {
-	sum := 0.0
-	for i, s := range r.Stages {
-		sum += float64(s.Steps*r.GradAccum) * layouts[i].FLOPs(r.Batch).Total()
-	}
-	return sum
 }

@@ -37,34 +37,36 @@ type PretrainCmd struct {
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
 	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
-	Steps     int   `xor:"length" placeholder:"N" help:"Optimizer steps of the whole run."`
-	Tokens    int64 `xor:"length" placeholder:"N" help:"Tokens of the whole run, instead of --steps."`
-	BatchSize int   `default:"${batch_size}" help:"Sequences per micro-batch."`
-	GradAccum int   `default:"${grad_accum}" help:"Micro-batches per optimizer step."`
+	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
+	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
+	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" range:"1..1e30" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds."`
+	BatchSize int     `default:"${batch_size}" range:"1..1e9" help:"Sequences per micro-batch."`
+	GradAccum int     `default:"${grad_accum}" range:"1..1e9" help:"Micro-batches per optimizer step."`
 
 	DataFlags          `group:"Data"`
 	flags.StorageFlags `group:"Memory"`
 	OptimizerFlags     `group:"Optimizer"`
+	GuardFlags         `group:"Spikes"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 
 	flags.StepFlags `group:"STEP"`
-	GrowAt          float64 `group:"STEP" default:"${grow_at}" help:"Fraction of a stage's schedule after which the model grows."`
+	GrowAt          float64 `group:"STEP" default:"${grow_at}" range:"0<..1" help:"Fraction of a stage's schedule after which the model grows."`
 	Operator        string  `group:"STEP" placeholder:"NAME" help:"Growth operator: mean of the neighbours, copy (of the lower one), copy_upper, stack (the whole stack again), zero (a copy that adds nothing at first) or random. Default: mean; with --method stack, stack."`
 	Position        string  `group:"STEP" default:"${position}" help:"Where new layers go: upper, intermediate, lower or random."`
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
 
-	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" help:"Factor on the learning rate for adapters."`
-	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" help:"Factor on the weight decay for adapters."`
-	Rewarm             int     `group:"STEP" default:"${rewarm}" help:"Warm-up steps after each growth or merge; -1: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" range:"0..1000" help:"Factor on the learning rate for adapters."`
+	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" range:"0..1000" help:"Factor on the weight decay for adapters."`
+	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery       int   `default:"${save_every}" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep            int   `default:"${keep}" help:"Checkpoints to keep; 0: all."`
-	EvalEvery       int   `default:"0" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens      int64 `default:"${eval_tokens}" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens int64 `default:"${final_eval_tokens}" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SaveEvery       int   `default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep            int   `default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	EvalEvery       int   `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens      int64 `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens int64 `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags

@@ -21,7 +21,8 @@ type DataFlags struct {
 func describeSources(s *session.Session) (lines []string) {
 	sources := s.Sources()
 	for _, x := range sources {
-		line := fmt.Sprintf("%d shards, %d rows", len(x.Shards.Files), x.Shards.Rows())
+		line := view.Plural(int64(len(x.Shards.Files)), "shard", "shards") + ", " +
+			view.Plural(x.Shards.Rows(), "row", "rows")
 		if len(sources) > 1 {
 			line = fmt.Sprintf("%s: weight %g, %s", x.Name, x.Weight, line)
 		}

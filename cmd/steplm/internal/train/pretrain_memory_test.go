@@ -12,6 +12,7 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/gpu"
+	"steplm/gpu/memory"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
@@ -125,7 +126,7 @@ func TestProcessTakesPlanAndConstant(t *testing.T) {
 	if at < 0 {
 		t.Skip("no adapter computes on the CPU: ", gpu.NoAdapterHelp)
 	}
-	if err := gpu.ResetProcessPeak(); err != nil {
+	if err := memory.ResetProcessPeak(); err != nil {
 		t.Skip(err)
 	}
 	m := clitest.NewMaterial(t)
@@ -182,7 +183,7 @@ func checkMemory(t *testing.T, run, out string) []measuredStage {
 			}
 			s.process = max(s.process, process)
 		}
-		if process > device*11/10+gpu.ProcessOverhead {
+		if process > device*11/10+memory.ProcessOverhead {
 			t.Errorf("the process takes %s, the device %s: %s", gpu.Bytes(process), gpu.Bytes(device), l)
 		}
 		if l.Step() && process < device*9/10 { // not all was touched

@@ -20,7 +20,8 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 		"--warmup", "2", "--rewarm", "3", "--min-lr-ratio", "0.375",
 		"--schedule", "cosine", "--operator", "copy", "--position", "lower",
 		"--rank", "3", "--alpha", "5", "--lora-targets", "wq,down",
-		"--no-train-embedding", "--no-train-head", "--no-train-norms", "--head-rows", "7")...)
+		"--no-train-embedding", "--no-train-head", "--no-train-norms", "--head-rows", "7",
+		"--mask", "documents", "--positions", "restart")...)
 	text, err := os.ReadFile(filepath.Join(out, "recipe.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +37,8 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 		{[]any{"grad_accum"}, 2.0},
 		{[]any{"seed"}, 9.0},
 		{[]any{"micro_batch", "head_rows"}, 7.0},
+		{[]any{"micro_batch", "mask"}, "documents"},
+		{[]any{"micro_batch", "positions"}, "restart"},
 		{[]any{"optimizer", "beta1"}, 0.8},
 		{[]any{"optimizer", "beta2"}, 0.875},
 		{[]any{"optimizer", "eps"}, 1e-6},
@@ -82,10 +85,11 @@ func TestFlagsReachTheRecipe(t *testing.T) {
 func TestPretrainIgnoresWeights(t *testing.T) {
 	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
 	dir := clitest.RandomModel(t, 300)
-	args := []string{"pretrain", "--model", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--out", run, "--steps", "4",
-		"--seq-len", "8", "--batch-size", "1", "--rank", "2", "--device", "host"}
+	args := []string{"pretrain", "--model", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--out", run, "--steps",
+		"4", "--seq-len", "8", "--batch-size", "1", "--rank", "2", "--device", "host"}
 	_, stderr, code := clitest.Call(t, "", args...)
-	if code != 0 || !strings.Contains(stderr, "steplm: warning: the weights in "+dir+" (model.safetensors) are ignored") {
+	want := "steplm: warning: the weights in " + dir + " (model.safetensors) are ignored"
+	if code != 0 || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	_, stderr, code = clitest.Call(t, "", append([]string{"pretrain", "--resume", run}, "--device", "host")...)

@@ -61,7 +61,8 @@ func (v *runView) step(m record.Metrics) {
 		v.begin(m.Step - 1)
 	}
 	stages := len(v.recipe.Stages)
-	v.bar.Say(view.Item{Long: fmt.Sprintf("stage %d/%d", m.Stage, stages), Short: fmt.Sprintf("%d/%d", m.Stage, stages)},
+	at := fmt.Sprintf("%d/%d", m.Stage, stages)
+	v.bar.Say(view.Item{Long: "stage " + at, Short: at},
 		view.Same("loss %.3f", m.Loss), view.Item{Long: view.Rate(m.TokensPerSecond) + " tokens/s",
 			Short: view.Rate(m.TokensPerSecond) + "/s"}, view.Item{Long: gpu.Bytes(total(m.Bytes))})
 	next, _ := v.recipe.StageOf(m.Step)
@@ -205,6 +206,14 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d: saved %s (%s)", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:
 		v.print("step %d: resumed from %s", e.Step, e.Checkpoint)
+		v.begin(e.Step)
+	case record.Rollback:
+		from := "the beginning"
+		if e.Checkpoint != "" {
+			from = e.Checkpoint
+		}
+		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
+			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
 	case record.End:
 		v.print("step %d: the end", e.Step)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
@@ -223,8 +224,9 @@ func folderBytes(dir string) (sum int64, err error) {
 
 // shellWord is a word as a shell takes it.
 func shellWord(s string) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@+", r) || r == filepath.Separator
+		return strings.ContainsRune(letters+"0123456789-_./:@+", unicode.ToLower(r)) || r == filepath.Separator
 	}
 	if s != "" && strings.TrimFunc(s, plain) == "" {
 		return s

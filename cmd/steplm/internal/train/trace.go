@@ -124,7 +124,7 @@ func (t *tracer) steps() string {
 	var list []string
 	for i := range t.recipe.Stages {
 		if n := min(t.TraceSteps, t.seen[i+1]-1); n > 0 {
-			list = append(list, fmt.Sprintf("stage %d (%d steps)", i+1, n))
+			list = append(list, fmt.Sprintf("stage %d (%s)", i+1, view.Plural(int64(n), "step", "steps")))
 		}
 	}
 	return strings.Join(list, ", ")

@@ -193,7 +193,7 @@ func (p *Progress) Done() {
 			break
 		}
 	}
-	if p.printed {
+	if p.printed && p.total > 0 { // Of what has no total the last line says as much.
 		printAbove(p.out, p.line(p.clock())+"\n")
 	}
 }
@@ -266,7 +266,8 @@ func (p *Progress) fit(now time.Time, columns int) string {
 	case p.total > 0 && p.unit == "":
 		items[1], items[2] = Item{bar(p.done, p.total), ""}, Same("%s", share)
 	case p.total > 0:
-		items[1], items[2] = Item{bar(p.done, p.total), ""}, Item{fmt.Sprintf("%d/%d %s", p.done, p.total, p.unit), share}
+		items[1] = Item{bar(p.done, p.total), ""}
+		items[2] = Item{fmt.Sprintf("%d/%d %s", p.done, p.total, p.unit), share}
 	case p.began:
 		items[2] = Same("%d %s", p.done, p.unit)
 	}

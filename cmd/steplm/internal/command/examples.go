@@ -1,0 +1,50 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// examples are command lines that each command's help shows, by the command's name. A test parses every one.
+var examples = map[string][]string{
+	"demo": {"steplm demo", "steplm demo --steps 60 --dir /tmp/steplm"},
+	"pretrain": {
+		"steplm pretrain --model 15m --tokenizer tokenizer.json --data data/train --tokens 30M --out runs/first",
+		"steplm pretrain --model 368m --stages 3 --memory-limit 6GB --tokenizer tokenizer.json " +
+			"--data hf://datasets/HuggingFaceFW/fineweb-edu/sample/10BT --shards 2 --steps 20k --out runs/step",
+		"steplm pretrain --resume runs/first",
+	},
+	"plan":            {"steplm plan --model 368m --stages 2", "steplm plan --model 1.2b --memory-limit 6GB --device gpu"},
+	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
+	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
+	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"devices list":    {"steplm devices", "steplm devices list --json"},
+	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
+	"bench matmul":    {"steplm bench matmul --device vulkan"},
+	"bench attention": {"steplm bench attention --batch 4"},
+	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
+	"bench all":       {"steplm bench all --json"},
+	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
+	"tokenizer encode": {
+		`echo '"The cat"' | steplm tokenizer encode --tokenizer tokenizer.json`,
+	},
+	"tokenizer decode": {"echo '[464, 3797]' | steplm tokenizer decode --tokenizer tokenizer.json"},
+	"data fetch":       {"steplm data fetch hf://datasets/HuggingFaceFW/fineweb-edu/sample/10BT --shards 2"},
+	"data inspect":     {"steplm data inspect data/train"},
+	"data tokenize":    {"steplm data tokenize data/train --tokenizer tokenizer.json"},
+	"completion":       {"steplm completion bash", "steplm completion --code zsh"},
+	"help":             {"steplm help", "steplm help data tokenize"},
+}
+
+// addExamples puts examples below the help of every command.
+func addExamples(node *kong.Node, path string) {
+	for _, child := range node.Children {
+		name := strings.TrimSpace(path + " " + child.Name)
+		addExamples(child, name)
+		if list := examples[name]; len(list) > 0 {
+			text := "Examples:\n\n  " + strings.Join(list, "\n  ")
+			child.Detail = strings.TrimSpace(child.Detail + "\n\n" + text)
+		}
+	}
+}

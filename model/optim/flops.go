@@ -1,0 +1,50 @@
+package optim
+
+import (
+	"steplm/gpu"
+	"steplm/model"
+)
+
+// multiplier is Settings of an optimizer that makes products of matrices: FLOPs is the operations, a multiply-add
+// counting 2, of one update of a parameter, those of rarer work shared among the updates.
+type multiplier interface {
+	FLOPs(p model.ParamSpec) float64
+}
+
+// FLOPs is the operations of the products in one update of all that trains in a layout: 0 of an optimizer that
+// works element by element.
+func (c Config) FLOPs(l model.Layout) (sum float64) {
+	m, ok := c.Settings.(multiplier)
+	if !ok {
+		return 0
+	}
+	for _, p := range l.Params() {
+		if p.Trains() {
+			sum += m.FLOPs(p)
+		}
+	}
+	return sum
+}
+
+// sides are a matrix's shorter and longer side.
+func sides(w gpu.Spec) (short, long float64) {
+	r, c := float64(w.Rows()), float64(w.Cols())
+	return min(r, c), max(r, c)
+}
+
+// FLOPs of Muon are five iterations on a hidden matrix, each A = X X^T, A A and (b A + c A A) X.
+func (c Muon) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	short, long := sides(p.Weight)
+	return 5 * (4*short*short*long + 2*short*short*short)
+}
+
+// FLOPs of APOLLO are one projection of a hidden matrix's gradient onto so many rows.
+func (c Apollo) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	return 2 * float64(c.Rank) * float64(p.Weight.Rows()) * float64(p.Weight.Cols())
+}

@@ -1,0 +1,79 @@
+package recipe
+
+import (
+	"fmt"
+	"sort"
+
+	"steplm/model/advice"
+)
+
+// FLOPs is the operations of the whole run, a multiply-add counting 2: forward and backward, with and without
+// gradients of weights, LoRA, attention, head, and the optimizer's own products. What recomputation adds is left
+// out: it is the price of memory, and a run is the same without it.
+func (r Recipe) FLOPs() (float64, error) {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for i, l := range layouts {
+		f := l.FLOPs(r.Batch)
+		sum += float64(r.Stages[i].Steps) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+	}
+	return sum, nil
+}
+
+// maxSteps bounds a run that is as long as its operations last.
+const maxSteps = 1 << 30
+
+// StepsWithin is the most steps of a run by a method whose operations are at most so many. Others of the options'
+// choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
+func StepsWithin(method string, o Options, flops float64) (int, error) {
+	if !(flops > 0) { // so that NaN fails
+		return 0, fmt.Errorf("a budget of %g operations: it must be above 0", flops)
+	}
+	cost := func(steps int) (float64, error) {
+		o.Steps = steps
+		r, err := NewRecipe(method, o)
+		if err != nil {
+			return 0, err
+		}
+		return r.FLOPs()
+	}
+	// Few steps may be no run; from the least that is one, more steps cost more.
+	least, first, err := 0, 0.0, error(nil)
+	for least = 1; least <= 1<<20; least = least + max(1, least/8) {
+		if first, err = cost(least); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	for ; least > 1; least-- {
+		c, err := cost(least - 1)
+		if err != nil {
+			break
+		}
+		first = c
+	}
+	if first > flops {
+		return 0, advice.With(
+			fmt.Errorf("a budget of %.4g operations is too small: the shortest run of method %s, %d steps, takes %.4g",
+				flops, method, least, first),
+			advice.Way{{How: advice.Raise, Option: advice.FLOPs}},
+			advice.Way{{How: advice.Lower, Option: advice.BatchSize}})
+	}
+	high := least
+	for high < maxSteps {
+		high *= 2
+		if c, err := cost(high); err != nil || c > flops { // So long a run there may not be.
+			break
+		}
+	}
+	n := sort.Search(high-least, func(i int) bool {
+		c, err := cost(least + i + 1)
+		return err != nil || c > flops
+	})
+	return least + n, nil
+}
