@@ -16,7 +16,7 @@ import (
 	"steplm/data/internal/kind"
 	"steplm/data/internal/shard"
 	"steplm/data/text"
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Columns that are read, as FineWeb-Edu names them: that of Open, and those of filters.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"steplm/clock"
 	"steplm/gpu/internal/turn"
+	"steplm/internal/clock"
 )
 
 // nextID numbers tensors over all devices, so that one device's tensor never

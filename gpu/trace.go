@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"steplm/clock"
+	"steplm/internal/clock"
 )
 
 // Track is the row of a trace that a span is on.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 
-	"steplm/clock"
 	"steplm/gpu/internal/native"
+	"steplm/internal/clock"
 )
 
 // submission is what is being recorded and not handed over yet.

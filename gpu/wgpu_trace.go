@@ -6,7 +6,7 @@ import (
 
 	"github.com/rajveermalviya/go-webgpu/wgpu"
 
-	"steplm/clock"
+	"steplm/internal/clock"
 )
 
 // stamps is the timestamps of one submission, two for each dispatch, and how they

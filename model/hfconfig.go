@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 const configName = "config.json"

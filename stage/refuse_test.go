@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"steplm/disk"
 	"steplm/gpu"
+	"steplm/internal/disk"
 	"steplm/stage/record"
 )
 

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 
-	"steplm/clock"
 	"steplm/data"
 	"steplm/gpu"
+	"steplm/internal/clock"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // What became of a stage.

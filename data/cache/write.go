@@ -15,7 +15,7 @@ import (
 	"sync"
 
 	"steplm/data/internal/shard"
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // partBytes is about how much of a shard's file goes into a part, in whole row

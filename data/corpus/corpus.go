@@ -17,7 +17,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 //go:embed *.parquet

@@ -11,7 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Options say what Fetch takes; the zero value is everything, one file at a time.

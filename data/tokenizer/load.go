@@ -12,7 +12,7 @@ import (
 	"steplm/data/tokenizer/internal/part"
 	"steplm/data/tokenizer/internal/runes"
 	"steplm/data/tokenizer/internal/subword"
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Load reads a tokenizer: a Hugging Face tokenizer.json, a SentencePiece .model, or a directory that holds a

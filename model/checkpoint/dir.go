@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // checksumsName is written last: a directory without it is not a checkpoint.

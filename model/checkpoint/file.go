@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // WriteFile gives a file a content by a rename, so that a reader, and a machine whose power is

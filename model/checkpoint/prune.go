@@ -9,7 +9,7 @@ import (
 	"regexp"
 	"slices"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Prune removes directories of parent, of names, oldest first, until keep of them are left, and

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // refuse has the system refuse operations ("rename", "remove") on paths that hold a word, as it does

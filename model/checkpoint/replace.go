@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Replace writes a file that lies beside what a directory lists, whole or not at all: a reader sees the old content or

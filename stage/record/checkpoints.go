@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 	"steplm/model/checkpoint"
 )
 

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 )

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // Writer appends to a run's metrics.

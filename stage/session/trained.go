@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"steplm/disk"
 	"steplm/gpu"
+	"steplm/internal/disk"
 	"steplm/model"
 	"steplm/stage"
 	"steplm/stage/record"

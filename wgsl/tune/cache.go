@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"steplm/disk"
 	"steplm/gpu"
+	"steplm/internal/disk"
 	"steplm/wgsl"
 )
 

@@ -17,8 +17,8 @@ import (
 	"slices"
 	"time"
 
-	"steplm/clock"
 	"steplm/gpu"
+	"steplm/internal/clock"
 	"steplm/wgsl"
 )
 

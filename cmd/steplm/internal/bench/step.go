@@ -9,12 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/gpu/replay"
+	"steplm/internal/clock"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/stage"

@@ -5,9 +5,9 @@ import (
 	"io"
 	"slices"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/internal/clock"
 )
 
 // timed is work that is measured again and again, in turns with other work, so that

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"steplm/cmd/steplm/internal/view"
-	"steplm/disk"
+	"steplm/internal/disk"
 )
 
 // palette is Okabe and Ito's, which the colour-blind can tell apart, without

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"sync"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/internal/clock"
 )
 
 // kernelsCheckCmd compiles every kernel that a device may be given, each in a process

@@ -6,9 +6,9 @@ import (
 	"os"
 	"slices"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/gpu"
+	"steplm/internal/clock"
 )
 
 // kernelsCompileCmd is what tryInChild runs.

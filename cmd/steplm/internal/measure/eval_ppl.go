@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
+	"steplm/internal/clock"
 	"steplm/model"
 	"steplm/stage/eval"
 )

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"steplm/clock"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
+	"steplm/internal/clock"
 	"steplm/stage/session"
 )
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
 )
 
 const (
@@ -41,6 +43,7 @@ type Progress struct {
 	width       int           // columns that the line takes now; 0: it is not there
 	drawn       time.Time     // on a terminal
 	printed     bool          // elsewhere
+	bar         *progressbar.ProgressBar
 }
 
 // pace is how long a unit takes, by the recent past; sums fade with paceTime.
@@ -264,9 +267,9 @@ func (p *Progress) fit(now time.Time, columns int) string {
 	items := []Item{Same("%s", p.label), {}, {}, p.clockItem(now)}
 	switch share := fmt.Sprintf("%d%%", percent(p.done, p.total)); {
 	case p.total > 0 && p.unit == "":
-		items[1], items[2] = Item{bar(p.done, p.total), ""}, Same("%s", share)
+		items[1], items[2] = Item{p.meter(), ""}, Same("%s", share)
 	case p.total > 0:
-		items[1] = Item{bar(p.done, p.total), ""}
+		items[1] = Item{p.meter(), ""}
 		items[2] = Item{fmt.Sprintf("%d/%d %s", p.done, p.total, p.unit), share}
 	case p.began:
 		items[2] = Same("%d %s", p.done, p.unit)
@@ -279,11 +282,26 @@ func (p *Progress) fit(now time.Time, columns int) string {
 	return fitItems(items, gives, columns)
 }
 
-// bar is how much of the whole is done.
-func bar(done, total int64) string {
-	const cells = 16
-	n := int(cells * done / total)
-	return "[" + strings.Repeat("=", n) + strings.Repeat(" ", cells-n) + "]"
+// cells is how wide a bar is, without its ends.
+const cells = 16
+
+// meter is the bar that tells how much of the whole is done. It is only drawn by the bar: a terminal's line is written
+// by one hand, together with what stands beside it.
+func (p *Progress) meter() string {
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions64(p.total,
+			progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetWidth(cells),
+			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetTheme(progressbar.Theme{
+				Saucer: "=", SaucerHead: "=", SaucerPadding: " ", BarStart: "[", BarEnd: "]",
+			}))
+	}
+	if p.bar.GetMax64() != p.total {
+		p.bar.ChangeMax64(p.total)
+	}
+	p.bar.Set64(p.done)
+	drawn := p.bar.String() // the percentage, then the bar
+	return strings.TrimRight(drawn[strings.Index(drawn, "["):], " ")
 }
 
 // line is, say, "train: 120/400 steps (30 %), 1m20s left, loss 3.2".
