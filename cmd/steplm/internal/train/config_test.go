@@ -96,15 +96,17 @@ func TestPretrainByConfig(t *testing.T) {
 		"tiny", "--device", "host")
 	clitest.Fail(t, 2, []string{"--config", "--resume"}, "pretrain", "--config", config, "--resume", moved)
 
-	// A run of a version that kept no Spec says so, and goes on with its flags.
-	if err := os.Remove(filepath.Join(moved, "spec.json")); err != nil {
+	// A run of a version that kept no Spec, and took names of special tokens for the tokens, says so, and goes on with
+	// its flags.
+	before := filepath.Join(filepath.Dir(moved), "before")
+	asked := []string{"--device", "host", "--save-every", "3", "--keep", "1"}
+	clitest.Succeed(t, "", append(m.Pretrain(before, asked...), "--parse-special")...)
+	if err := os.Remove(filepath.Join(before, "spec.json")); err != nil {
 		t.Fatal(err)
 	}
-	clitest.Fail(t, 1, []string{moved, "earlier version", "repeat the flags"}, "pretrain", "--resume", moved,
-		"--device",
-		"host")
-	clitest.Succeed(t, "", append(m.Pretrain(moved, "--device", "host", "--save-every", "3", "--keep", "1"), "--resume",
-		moved)...)
+	clitest.Fail(t, 1, []string{before, "earlier version", "repeat the flags"}, "pretrain", "--resume", before,
+		"--device", "host")
+	clitest.Succeed(t, "", append(m.Pretrain(before, asked...), "--resume", before)...)
 }
 
 // A run whose learning rate stays can be made longer, and is then the run that was as long from the start.
