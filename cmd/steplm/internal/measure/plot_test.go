@@ -79,7 +79,8 @@ func TestPlotShowsEvaluations(t *testing.T) {
 		nll  float64
 	}{{5, "validation", 500}, {10, "validation", 400}, {10, "wikitext", 350}} {
 		line := fmt.Sprintf(`{"event":"eval","step":%d,"stage":1,"set":%q,"when":"end","result":{"name":%q,`+
-			`"unit":"token","perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step, c.set, c.set, c.nll)
+			`"unit":"token","perplexity":9,"tokens":100,"detail":{"nll":%g,"tokens":100,"unit":"token"}}}`, c.step,
+			c.set, c.set, c.nll)
 		after := fmt.Sprintf(`"tokens":%d,`, 64*c.step)
 		at := strings.Index(text, after)
 		at += strings.Index(text[at:], "\n") + 1

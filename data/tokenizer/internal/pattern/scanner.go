@@ -29,7 +29,8 @@ var Scanners = []*Scanner{
 	GPT2,
 	{"Llama 3", llama3Word + `\p{N}{1,3}` + llama3Rest, func(s string, i int) int { return nextLlama3(s, i, 3) }},
 	{"Qwen 2", llama3Word + `\p{N}` + llama3Rest, func(s string, i int) int { return nextLlama3(s, i, 1) }},
-	{"nanochat", `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
+	{"nanochat",
+		`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
 		func(s string, i int) int { return nextLlama3(s, i, 2) }},
 }
 
