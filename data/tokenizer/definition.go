@@ -77,6 +77,7 @@ func (d definition) compile() (*Tokenizer, error) {
 			return nil, fmt.Errorf("post_processor: %w", err)
 		}
 	}
+	t.end, t.begin = t.earlierEnd(), t.ownBegin()
 	content, err := d.marshal()
 	if err != nil {
 		return nil, err

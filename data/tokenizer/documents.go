@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"sync/atomic"
 )
@@ -50,6 +51,19 @@ func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {
 // Begins reports whether each document begins with BeginOfText.
 func (d *Documents) Begins() bool { return d.options.Begin }
 
+// Around says which tokens stand around each document, and why these.
+func (d *Documents) Around() string {
+	describe := func(c *Chosen) string { return fmt.Sprintf("%s, %s", d.Describe(c.ID), c.Why) }
+	text := "after each document "
+	if d.end != nil { // data.Separator refuses one without
+		text += describe(d.end)
+	}
+	if d.options.Begin && d.begin != nil {
+		text = "before each document " + describe(d.begin) + "; " + text
+	}
+	return text
+}
+
 // Names is how often the name of a special token stood in the texts so far, and was ordinary text.
 func (d *Documents) Names() int64 { return d.names.Load() }
 
@@ -61,6 +75,12 @@ func (d *Documents) Hash() string {
 	}
 	if d.options.Begin {
 		what += ": documents have a beginning"
+		if d.ownBegin() == nil && d.begin != nil {
+			what += fmt.Sprintf(" %d", d.begin.ID)
+		}
+	}
+	if end, earlier := d.end, d.earlierEnd(); end != nil && (earlier == nil || earlier.ID != end.ID) {
+		what += fmt.Sprintf(": documents end with %d", end.ID)
 	}
 	if what == "" {
 		return d.hash

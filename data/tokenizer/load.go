@@ -70,6 +70,7 @@ func loadWith(path string, parse func([]byte) (definition, error)) (*Tokenizer, 
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %s: %w", path, err)
 	}
+	t.dir = filepath.Dir(path)
 	return t, nil
 }
 
@@ -117,6 +118,7 @@ func loadGPT2(vocabPath, mergesPath string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %s with %s: %w", vocabPath, filepath.Base(mergesPath), err)
 	}
+	t.dir = filepath.Dir(vocabPath)
 	return t, nil
 }
 

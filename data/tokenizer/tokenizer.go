@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -24,10 +23,9 @@ type Tokenizer struct {
 	prefix     []uint32   // what EncodeWithSpecial puts first
 	suffix     []uint32   // and last
 	hash       string
+	end, begin *Chosen // of a text; nil: there is none
+	dir        string  // of the file, where others beside it may name special tokens; "": it is from no file
 }
-
-// endOfText are the names that tokenizers give to the token between documents, the first one present wins.
-var endOfText = [...]string{"<|endoftext|>", "</s>", "<|end_of_text|>", "<|eot_id|>", "<eos>", "<|im_end|>"}
 
 // Encode returns the ids of text. Added tokens written out in the text, such as <|endoftext|>, are recognised, as in
 // Hugging Face tokenizers; nothing is added to the text's own tokens. It is an error if the text holds what the
@@ -118,25 +116,6 @@ func (t *Tokenizer) Decode(ids []uint32) (string, error) {
 
 // VocabSize returns the number of ids, which is the largest id plus one.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
-
-// EndOfText returns the id that separates documents: the first of <|endoftext|>, </s>, <|end_of_text|>, <|eot_id|>,
-// <eos> and <|im_end|> that is an added token of the file.
-func (t *Tokenizer) EndOfText() (uint32, bool) {
-	for _, name := range endOfText {
-		if i := slices.IndexFunc(t.def.added, func(a addedToken) bool { return a.Content == name }); i >= 0 {
-			return t.def.added[i].ID, true
-		}
-	}
-	return 0, false
-}
-
-// BeginOfText returns the id that the file's post-processor puts before a text, if it puts exactly one there.
-func (t *Tokenizer) BeginOfText() (uint32, bool) {
-	if len(t.prefix) != 1 {
-		return 0, false
-	}
-	return t.prefix[0], true
-}
 
 // Hash returns the SHA-256 in hexadecimal of what Save writes: equal for equal tokenizers, whichever files they came
 // from.

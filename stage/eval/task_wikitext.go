@@ -56,13 +56,16 @@ type prefix struct {
 }
 
 // prefixOf is lm-evaluation-harness's rule: the beginning token if the tokenizer has one, which then stands before the
-// text's own ids too, since its post-processor puts it there; otherwise the token that ends texts.
+// text's own ids too where its post-processor puts it there; otherwise the token that ends texts.
 func prefixOf(t data.Tokenizer, endOfText uint32) prefix {
 	if b, ok := t.(interface {
 		BeginOfText() (uint32, bool)
 		EncodeWithSpecial(text string) ([]uint32, error)
 	}); ok {
 		if id, ok := b.BeginOfText(); ok {
+			if alone, err := b.EncodeWithSpecial(""); err == nil && (len(alone) == 0 || alone[0] != id) {
+				return prefix{id, t.Encode, "BOS, which the tokenizer does not add"}
+			}
 			return prefix{id, b.EncodeWithSpecial, "BOS, which the tokenizer adds as well"}
 		}
 	}

@@ -1,16 +1,18 @@
 package session
 
 import (
-	"fmt"
+	"errors"
+	"slices"
 	"strings"
 
 	"steplm/data/tokenizer"
+	"steplm/model/advice"
 )
 
 // The tokens around each document of the training data. Between documents there must be one, or else a model could not
 // tell where one ends.
 const (
-	DocumentTokensAuto   = "auto"    // a beginning where the tokenizer's own post-processor puts one, and an end
+	DocumentTokensAuto   = "auto"    // a beginning where the tokenizer puts one itself or one is named, and an end
 	DocumentTokensEOS    = "eos"     // an end
 	DocumentTokensBOSEOS = "bos-eos" // a beginning and an end
 )
@@ -18,39 +20,48 @@ const (
 // DocumentTokens are the choices, the default first.
 var DocumentTokens = []string{DocumentTokensAuto, DocumentTokensEOS, DocumentTokensBOSEOS}
 
-// Documents is a tokenizer for the documents of d.
+// Documents is a tokenizer for the documents of d, its special tokens chosen.
 func (d Data) Documents(t *tokenizer.Tokenizer) (*tokenizer.Documents, error) {
-	_, begins := t.BeginOfText()
 	o := tokenizer.DocumentOptions{ParseSpecial: d.ParseSpecial}
-	switch d.DocumentTokens {
-	case DocumentTokensAuto, "":
-		o.Begin = begins
-	case DocumentTokensEOS:
-	case DocumentTokensBOSEOS:
-		if !begins {
-			return nil, badOption("document_tokens", d.DocumentTokens, "the post-processor of %s puts no token first, "+
-				"so that there is nothing to begin a document with", d.Tokenizer)
-		}
-		o.Begin = true
-	default:
+	if d.DocumentTokens != "" && !slices.Contains(DocumentTokens, d.DocumentTokens) {
 		return nil, badOption("document_tokens", d.DocumentTokens, "it must be %s", strings.Join(DocumentTokens, ", "))
 	}
+	t, err := t.WithEnd(d.EOS)
+	if err == nil {
+		t, err = t.WithBegin(d.BOS, d.DocumentTokens == DocumentTokensBOSEOS)
+	}
+	var special *tokenizer.SpecialError
+	if errors.As(err, &special) {
+		return nil, badOption(advice.Option(special.Option), special.Asked, "%s", special.Why)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, begins := t.BeginOfText()
+	o.Begin = begins && d.DocumentTokens != DocumentTokensEOS
 	return tokenizer.NewDocuments(t, o), nil
 }
 
-// AroundDocuments says which tokens stand around each document.
-func (s *Session) AroundDocuments() string {
-	describe := func(id uint32) string {
-		text, err := s.Tokenizer.Decode([]uint32{id})
-		if err != nil { // data.Separator has seen that it is in the vocabulary
-			text = "?"
+// chooseTokens takes the special tokens of the run, which its Spec then names. A run that was begun before there was a
+// choice goes on with what it had.
+func (s *Session) chooseTokens(t *tokenizer.Tokenizer) (err error) {
+	d := &s.Spec.Data
+	name := func(to *string, c *tokenizer.Chosen) {
+		if *to == "" && c != nil {
+			*to = t.Name(c.ID)
 		}
-		return fmt.Sprintf("%s (%d)", text, id)
 	}
-	end, _ := s.Tokenizer.EndOfText()
-	text := "after each document " + describe(end)
-	if id, ok := s.Tokenizer.BeginOfText(); ok && s.documents.Begins() {
-		text = "before each document " + describe(id) + ", " + text
+	if s.Resumed {
+		name(&d.EOS, t.End())
 	}
-	return text
+	if s.documents, err = d.Documents(t); err != nil {
+		return err
+	}
+	s.Tokenizer = s.documents.Tokenizer
+	name(&d.EOS, s.Tokenizer.End())
+	name(&d.BOS, s.Tokenizer.Begin())
+	return nil
 }
+
+// AroundDocuments says which tokens stand around each document, and why these.
+func (s *Session) AroundDocuments() string { return s.documents.Around() }

@@ -79,14 +79,15 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err := s.Spec.complete(); err != nil {
 		return nil, err
 	}
-	if s.Tokenizer, err = tokenizer.Load(s.Spec.Data.Tokenizer); err != nil {
+	tok, err := tokenizer.Load(s.Spec.Data.Tokenizer)
+	if err != nil {
 		return nil, err
 	}
 	saved := s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile))
 	if s.Resumed && !saved { // its version knew of nothing else
 		s.Spec.Data.ParseSpecial, s.Spec.Data.DocumentTokens = true, DocumentTokensEOS
 	}
-	if s.documents, err = s.Spec.Data.Documents(s.Tokenizer); err != nil {
+	if err := s.chooseTokens(tok); err != nil {
 		return nil, err
 	}
 	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.documents, ui); err != nil {

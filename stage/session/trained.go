@@ -23,6 +23,7 @@ type Trained struct {
 	Documents     model.Documents // what its run made of the documents in them
 	Tokenizer     string          // where its tokenizer should be; "": not known
 	TokenizerHash string          // what the tokenizer there must hash to; "": not known
+	EOS, BOS      string          // its run's special tokens, as Data has them; "": not known
 	checkpoint    bool
 }
 
@@ -67,7 +68,11 @@ func findFinal(run string) (Trained, error) {
 			run, record.FinalDir, checkpointsOf(run))
 	}
 	l, err := model.ReadLayout(dir)
-	return Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Documents: r.Batch.Documents, Tokenizer: dir}, err
+	t := Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Documents: r.Batch.Documents, Tokenizer: dir}
+	if s, err := Saved(run); err == nil {
+		t.EOS, t.BOS = s.Data.EOS, s.Data.BOS
+	}
+	return t, err
 }
 
 // checkpointsOf says how a run's checkpoints are named.
@@ -105,10 +110,14 @@ func readCheckpoint(dir, run string) (Trained, error) {
 		return t, err
 	}
 	t.SeqLen, t.Documents = r.Batch.SeqLen, r.Batch.Documents
+	s, err := Saved(run)
+	if err == nil {
+		t.EOS, t.BOS = s.Data.EOS, s.Data.BOS
+	}
 	// The tokenizer is what the run left with the model, or what it began with, if that is there still.
 	if final := filepath.Join(run, record.FinalDir); holds(final, "tokenizer.json") {
 		t.Tokenizer = final
-	} else if s, err := Saved(run); err == nil {
+	} else if err == nil {
 		t.Tokenizer, t.TokenizerHash = s.Data.Tokenizer, r.Data.Tokenizer
 	}
 	return t, nil

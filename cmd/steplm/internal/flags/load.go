@@ -1,11 +1,13 @@
 package flags
 
 import (
+	"errors"
 	"fmt"
 
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/advice"
 	"steplm/stage/eval"
 	"steplm/stage/session"
 )
@@ -47,6 +49,35 @@ func (at Found) LoadTokenizer() (*tokenizer.Tokenizer, error) {
 			at.Tokenizer, at.Dir, t.Hash(), at.TokenizerHash)
 	}
 	return t, err
+}
+
+// Begins is a tokenizer with the beginning of texts that is named, or that the run trained with.
+func (at Found) Begins(t *tokenizer.Tokenizer, bos string) (*tokenizer.Tokenizer, error) {
+	if bos == "" && !at.named {
+		bos = at.BOS
+	}
+	t, err := t.WithBegin(bos, false)
+	return t, wordSpecial(err)
+}
+
+// Ends is a tokenizer with the end of texts that is named, or that the run trained with.
+func (at Found) Ends(t *tokenizer.Tokenizer, eos string) (*tokenizer.Tokenizer, error) {
+	if eos == "" && !at.named {
+		if eos = at.EOS; eos == "" && at.SeqLen > 0 { // a run from before there was a choice took the end by its name
+			return t, nil
+		}
+	}
+	t, err := t.WithEnd(eos)
+	return t, wordSpecial(err)
+}
+
+// wordSpecial words a special token that cannot be chosen in flags.
+func wordSpecial(err error) error {
+	var special *tokenizer.SpecialError
+	if errors.As(err, &special) {
+		return AsUsage(&session.OptionError{Option: advice.Option(special.Option), Value: special.Asked, Why: special.Why})
+	}
+	return err
 }
 
 // Window is the number of positions to score at once: what is asked for, what a

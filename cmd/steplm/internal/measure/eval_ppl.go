@@ -14,19 +14,20 @@ import (
 )
 
 type evalPplCmd struct {
-	flags.LoadFlags `embed:""`
-	Data            string `placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines or text files: token perplexity."`
-	TextColumn      string `default:"text" placeholder:"NAME" help:"The column, or field, of --data and --unigram that holds the text. Default: ${default}."`
-	Text            string `placeholder:"FILE" help:"A text file: token perplexity."`
-	Wikitext        string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
-	Unigram         string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
-	Context         int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
-	Stride          int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
-	BatchSize       int    `default:"8" placeholder:"N" range:"1..1e9" help:"Windows at once. Default: ${default}."`
-	Mask            string `enum:",none,documents" default:"" placeholder:"MASK" help:"Whether attention crosses the documents of a window (none) or stays inside each (documents). Default: as the run trained, else none."`
-	Positions       string `enum:",continue,restart" default:"" placeholder:"FROM" help:"Whether positions count from the window's first token (continue) or each document's (restart). Default: as the run trained, else continue."`
-	MaxTokens       int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
-	JSON            bool   `help:"Print JSON."`
+	flags.LoadFlags    `embed:""`
+	flags.SpecialFlags `embed:""`
+	Data               string `placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines or text files: token perplexity."`
+	TextColumn         string `default:"text" placeholder:"NAME" help:"The column, or field, of --data and --unigram that holds the text. Default: ${default}."`
+	Text               string `placeholder:"FILE" help:"A text file: token perplexity."`
+	Wikitext           string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
+	Unigram            string `placeholder:"DIR|GLOB|FILE" help:"Training shards: also measure on --data what their token frequencies alone would get."`
+	Context            int    `placeholder:"N" help:"Positions per window. Default: what the run trained with, else the model's maximum."`
+	Stride             int    `placeholder:"N" help:"Tokens from one window's start to the next (WikiText has its own windows). Default: the context."`
+	BatchSize          int    `default:"8" placeholder:"N" range:"1..1e9" help:"Windows at once. Default: ${default}."`
+	Mask               string `enum:",none,documents" default:"" placeholder:"MASK" help:"Whether attention crosses the documents of a window (none) or stays inside each (documents). Default: as the run trained, else none."`
+	Positions          string `enum:",continue,restart" default:"" placeholder:"FROM" help:"Whether positions count from the window's first token (continue) or each document's (restart). Default: as the run trained, else continue."`
+	MaxTokens          int64  `placeholder:"N" help:"Score only the first tokens of each. Default: all."`
+	JSON               bool   `help:"Print JSON."`
 }
 
 func (c *evalPplCmd) Run(ctx context.Context) error {
@@ -52,6 +53,12 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 	}
 	tok, err := at.LoadTokenizer()
 	if err != nil {
+		return err
+	}
+	if tok, err = at.Ends(tok, c.EOS); err != nil {
+		return err
+	}
+	if tok, err = at.Begins(tok, c.BOS); err != nil {
 		return err
 	}
 	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {

@@ -18,6 +18,7 @@ type ScoreCmd struct {
 	flags.LoadFlags `embed:""`
 	IDs             []uint32 `name:"ids" xor:"input" required:"" placeholder:"N" help:"Token ids to score."`
 	Text            *string  `xor:"input" required:"" placeholder:"TEXT" help:"Text to score. Where the tokenizer itself begins texts with a token, that token comes first."`
+	BOS             string   `name:"bos" placeholder:"TOKEN" help:"The token that begins the text, by its text or id. Default: the run's, else what the tokenizer's post-processor puts first."`
 	AddSpecial      bool     `help:"Add what the tokenizer puts before and after a text."`
 	JSON            bool     `help:"Print one JSON object with ids and logprobs, natural logarithms, the first null."`
 }
@@ -25,6 +26,9 @@ type ScoreCmd struct {
 func (c *ScoreCmd) Run() error {
 	if c.AddSpecial && c.Text == nil {
 		return flags.Usagef("--add-special is for --text: ids are scored as they are")
+	}
+	if c.BOS != "" && (c.Text == nil || c.AddSpecial) {
+		return flags.Usagef("--bos is for --text without --add-special, which adds what the tokenizer itself does")
 	}
 	at, err := c.Find()
 	if err != nil {
@@ -70,6 +74,9 @@ func (c *ScoreCmd) input(at flags.Found) ([]uint32, *tokenizer.Tokenizer, error)
 	}
 	tok, err := at.LoadTokenizer()
 	if err != nil {
+		return nil, nil, err
+	}
+	if tok, err = at.Begins(tok, c.BOS); err != nil {
 		return nil, nil, err
 	}
 	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {

@@ -94,6 +94,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		}{done.Dir, i.Data, loaded.Hash(), i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(
 			i.Parts), done.Reused, clock.Since(start).Seconds(), names, i.Dropped})
 	}
+	fmt.Println(tok.Around())
 	fmt.Println(flags.DescribeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
 	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens),
 		gpu.Bytes(i.TextBytes), i.Width, len(i.Parts))
