@@ -36,17 +36,16 @@ func (t *Tokenizer) besideSays(o Option) (*Chosen, error) {
 		}
 		ids, err := t.tokensOf(raw)
 		if err != nil {
-			return nil, &SpecialError{o, "", fmt.Sprintf("%s beside the tokenizer says %s %s, %v; name the token yourself",
-				f.name, key, raw, err)}
+			return nil, &SpecialError{o, "", fmt.Sprintf("%s beside the tokenizer says %s %s, %v; name the token "+
+				"yourself", f.name, key, raw, err)}
 		}
 		var found []Chosen
 		for _, id := range ids {
 			found = append(found, Chosen{id, f.name + " beside it says so"})
 		}
 		if len(found) > 1 && o == EOS {
-			earlier := t.earlierEnd()
-			if i := slices.IndexFunc(found, func(c Chosen) bool { return earlier != nil && c.ID == earlier.ID }); i >= 0 {
-				found = found[i : i+1]
+			if earlier := t.earlierEnd(); earlier.among(found) {
+				found = slices.DeleteFunc(found, func(c Chosen) bool { return c.ID != earlier.ID })
 			}
 		}
 		if len(found) > 0 {

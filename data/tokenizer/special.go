@@ -64,9 +64,9 @@ func (t *Tokenizer) added(content string) *addedToken {
 	return nil
 }
 
-// WithEnd is the same tokenizer with its end of text chosen: the token that is asked for by its text or id; or else, with
-// "", what the files beside the tokenizer's say; or what its post-processor puts last; or, of its special tokens, the one
-// with the name of an end. Errors are a *SpecialError: nothing is such a token, or two are and nothing decides.
+// WithEnd is the same tokenizer with its end of text chosen: the token that is asked for by its text or id; or else,
+// with "", what the files beside the tokenizer's say; or what its post-processor puts last; or, of its special tokens,
+// the one with the name of an end. Errors are a *SpecialError: nothing is such a token, or two are and nothing decides.
 func (t *Tokenizer) WithEnd(asked string) (*Tokenizer, error) {
 	c := *t
 	var err error
@@ -89,7 +89,7 @@ func (t *Tokenizer) ownEnd() (*Chosen, error) {
 		return nil, t.undecided(EOS, "that may end a text", last, Chosen{earlier.ID, "by its name"})
 	}
 	found := t.named(ends)
-	if len(found) > 1 && earlier != nil && slices.ContainsFunc(found, func(c Chosen) bool { return c.ID == earlier.ID }) {
+	if len(found) > 1 && earlier.among(found) {
 		return &Chosen{earlier.ID, fmt.Sprintf("of %s the usual one between documents", t.list(found))}, nil
 	}
 	if len(found) == 0 {
@@ -99,10 +99,10 @@ func (t *Tokenizer) ownEnd() (*Chosen, error) {
 	return t.single(EOS, "that may end a text", found)
 }
 
-// WithBegin is the same tokenizer with its beginning of a text chosen: the token that is asked for by its text or id, or
-// what its post-processor puts first, which alone decides what the exported tokenizer does. Where there is neither and
-// one is needed, it is what the files beside the tokenizer's say, or the special token with the name of a beginning.
-// Errors are a *SpecialError.
+// WithBegin is the same tokenizer with its beginning of a text chosen: the token that is asked for by its text or id,
+// or what its post-processor puts first, which alone decides what the exported tokenizer does. Where there is neither
+// and one is needed, it is what the files beside the tokenizer's say, or the special token with the name of a
+// beginning. Errors are a *SpecialError.
 func (t *Tokenizer) WithBegin(asked string, needed bool) (*Tokenizer, error) {
 	c := *t
 	c.begin = t.ownBegin()
@@ -111,8 +111,8 @@ func (t *Tokenizer) WithBegin(asked string, needed bool) (*Tokenizer, error) {
 	case asked != "":
 		own := c.begin
 		if c.begin, err = t.asked(BOS, asked); err == nil && own != nil && own.ID != c.begin.ID {
-			err = &SpecialError{BOS, asked, fmt.Sprintf("the tokenizer's own post-processor puts %s before every text, "+
-				"also once it is exported: take that, or another tokenizer", t.Describe(own.ID))}
+			err = &SpecialError{BOS, asked, fmt.Sprintf("the tokenizer's own post-processor puts %s before every "+
+				"text, also once it is exported: take that, or another tokenizer", t.Describe(own.ID))}
 		}
 	case c.begin != nil || !needed:
 	default:
@@ -166,8 +166,8 @@ func (t *Tokenizer) undecided(o Option, what string, found ...Chosen) error {
 	for _, c := range found {
 		list = append(list, fmt.Sprintf("%s, %s", t.Describe(c.ID), c.Why))
 	}
-	return &SpecialError{o, "", fmt.Sprintf("%d tokens %s remain, and nothing decides: %s; give the text or the id of one",
-		len(found), what, strings.Join(list, "; "))}
+	return &SpecialError{o, "", fmt.Sprintf("%d tokens %s remain, and nothing decides: %s; give the text or the id "+
+		"of one", len(found), what, strings.Join(list, "; "))}
 }
 
 func (t *Tokenizer) list(found []Chosen) string {
@@ -215,7 +215,8 @@ func (t *Tokenizer) find(name string) (uint32, error) {
 	if id := slices.Index(t.tokens, name); id >= 0 {
 		return uint32(id), nil
 	}
-	return 0, fmt.Errorf("the vocabulary of %d tokens has none of this text: give the text or the id of one", len(t.tokens))
+	return 0, fmt.Errorf("the vocabulary of %d tokens has none of this text: give the text or the id of one",
+		len(t.tokens))
 }
 
 // Name is what WithEnd and WithBegin find a token by: the text of an added one, the id of another.
@@ -237,10 +238,10 @@ func (t *Tokenizer) Describe(id uint32) string {
 	return fmt.Sprintf("%s (%d)", text, id)
 }
 
-// End is the token that ends a text, Begin the one that begins it, with why; nil: there is none.
+// End is the token that ends a text, with why it is this one; nil: there is none.
 func (t *Tokenizer) End() *Chosen { return t.end }
 
-// Begin is described at End.
+// Begin is the token that begins a text, with why it is this one; nil: there is none.
 func (t *Tokenizer) Begin() *Chosen { return t.begin }
 
 // EndOfText returns the id that separates documents: what WithEnd chose; without it, the first of <|endoftext|>, </s>,
@@ -250,6 +251,11 @@ func (t *Tokenizer) EndOfText() (uint32, bool) { return t.end.get() }
 // BeginOfText returns the id that WithBegin chose; without it, what the file's post-processor puts before a text, if it
 // puts exactly one there.
 func (t *Tokenizer) BeginOfText() (uint32, bool) { return t.begin.get() }
+
+// among reports whether there is a token and it is one of those.
+func (c *Chosen) among(list []Chosen) bool {
+	return c != nil && slices.ContainsFunc(list, func(o Chosen) bool { return o.ID == c.ID })
+}
 
 func (c *Chosen) get() (uint32, bool) {
 	if c == nil {

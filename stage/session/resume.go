@@ -116,11 +116,11 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		if !slices.Contains(given, f.option) {
 			continue
 		}
-		a, err := json.Marshal(f.value.Interface())
+		a, err := plainJSON(f.value.Interface())
 		if err != nil {
 			return s, err
 		}
-		b, err := json.Marshal(runs[i].value.Interface())
+		b, err := plainJSON(runs[i].value.Interface())
 		if err != nil {
 			return s, err
 		}
@@ -141,6 +141,15 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		own.Data.Shards, own.Data.Stream = 0, false // They were of what was on the hub and is here now.
 	}
 	return own, nil
+}
+
+// plainJSON is JSON for people too: <eos> is not \u003ceos\u003e.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
 }
 
 // takeRecipe takes the run's own recipe, with more steps if they are asked for.

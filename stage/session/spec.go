@@ -57,8 +57,8 @@ type Data struct {
 	ParseSpecial bool `json:"parse_special"`
 	// DocumentTokens are those around each document, by the name of a DocumentKind; of an earlier version's run, eos.
 	DocumentTokens string `json:"document_tokens"`
-	// EOS and BOS are the tokens that end and begin a document, by their text or id; "": the tokenizer's. A run's folder
-	// names what was taken; one of an earlier version goes on with what it took by name.
+	// EOS and BOS are the tokens that end and begin a document, by their text or id; "": the tokenizer's. A run's
+	// folder names what was taken; one of an earlier version goes on with what it took by name.
 	EOS     string `json:"eos,omitempty"`
 	BOS     string `json:"bos,omitempty"`
 	Workers int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core

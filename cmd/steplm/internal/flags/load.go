@@ -75,7 +75,8 @@ func (at Found) Ends(t *tokenizer.Tokenizer, eos string) (*tokenizer.Tokenizer, 
 func wordSpecial(err error) error {
 	var special *tokenizer.SpecialError
 	if errors.As(err, &special) {
-		return AsUsage(&session.OptionError{Option: advice.Option(special.Option), Value: special.Asked, Why: special.Why})
+		return AsUsage(&session.OptionError{Option: advice.Option(special.Option), Value: special.Asked,
+			Why: special.Why})
 	}
 	return err
 }
