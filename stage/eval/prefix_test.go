@@ -81,3 +81,26 @@ func TestWikiTextPrefixGolden(t *testing.T) {
 		}
 	}
 }
+
+// A beginning that was named, and that the tokenizer does not put before a text, begins the first window alone.
+func TestPrefixThatIsNamed(t *testing.T) {
+	tok, err := tokenizers.Load("../../data/tokenizer/testdata/trained/tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok, err = tok.WithBegin("7", false); err != nil {
+		t.Fatal(err)
+	}
+	begins := prefixOf(tok, 0)
+	ids, err := begins.encode("a text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := tok.Encode("a text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if begins.id != 7 || !slices.Equal(ids, plain) || begins.what != "BOS, which the tokenizer does not add" {
+		t.Errorf("%d, %v, %q; the text's own ids are %v", begins.id, ids, begins.what, plain)
+	}
+}
