@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"steplm/data/internal/permute"
 )
 
 func TestNewBatch(t *testing.T) {
@@ -62,7 +64,7 @@ func TestNewBatchSegments(t *testing.T) {
 func BenchmarkNewBatch(b *testing.B) {
 	inputs := make([]uint32, 16*1024)
 	for i := range inputs {
-		inputs[i] = uint32(mix(uint64(i)) % 32000)
+		inputs[i] = uint32(permute.Mix(uint64(i)) % 32000)
 	}
 	for b.Loop() {
 		NewBatch(inputs, inputs)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"steplm/data/internal/permute"
 	"steplm/data/internal/shard"
 )
 
@@ -182,7 +183,7 @@ func (p *packer) cut(n int, send func(*block) error) error {
 		}
 	}
 	if p.options.Shuffle {
-		b.windows = permutation(p.options.Seed, b.start.epoch, b.number, n)
+		b.windows = permute.Permutation(p.options.Seed, b.start.epoch, b.number, n)
 	} else {
 		for i := range n {
 			b.windows = append(b.windows, i)

@@ -14,6 +14,7 @@ import (
 
 	"steplm/data/cache"
 	"steplm/data/datatest"
+	"steplm/data/internal/permute"
 	"steplm/data/tokenizer"
 )
 
@@ -25,7 +26,7 @@ func bigShard(t testing.TB, path string, codec compress.Compression, rows, rowGr
 	for i := range 2000 {
 		var b strings.Builder
 		for b.Len() < 5000 {
-			fmt.Fprintf(&b, "document %d says %x and ", i, mix(uint64(i)<<32|uint64(b.Len())))
+			fmt.Fprintf(&b, "document %d says %x and ", i, permute.Mix(uint64(i)<<32|uint64(b.Len())))
 		}
 		texts = append(texts, b.String()[:5000])
 	}

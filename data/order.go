@@ -1,6 +1,9 @@
 package data
 
-import "steplm/data/internal/shard"
+import (
+	"steplm/data/internal/permute"
+	"steplm/data/internal/shard"
+)
 
 // units lists every row group in file order.
 func (s *Shards) units() []shard.Unit {
@@ -18,8 +21,8 @@ func (s *Shards) units() []shard.Unit {
 // arguments and the shards' layouts.
 func (s *Shards) order(seed uint64, epoch int) []shard.Unit {
 	var list []shard.Unit
-	for _, i := range permutation(seed, epoch, shardOrder, len(s.shards)) {
-		for _, g := range permutation(seed, epoch, groupOrder-int64(i), len(s.shards[i].Groups)) {
+	for _, i := range permute.Permutation(seed, epoch, shardOrder, len(s.shards)) {
+		for _, g := range permute.Permutation(seed, epoch, groupOrder-int64(i), len(s.shards[i].Groups)) {
 			list = append(list, shard.Unit{Shard: i, Group: g})
 		}
 	}
@@ -33,4 +36,6 @@ const (
 )
 
 // Order lists the shards as the first epoch reads them.
-func (s *Shards) Order(seed uint64) []int { return permutation(seed, 0, shardOrder, len(s.shards)) }
+func (s *Shards) Order(seed uint64) []int {
+	return permute.Permutation(seed, 0, shardOrder, len(s.shards))
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"steplm/data/datatest"
+	"steplm/data/internal/permute"
 	"steplm/data/internal/shard"
 )
 
@@ -274,7 +275,7 @@ func TestHoldout(t *testing.T) {
 
 func TestPermutationIsABijection(t *testing.T) {
 	for n := range 70 {
-		order := permutation(5, 0, int64(n), n)
+		order := permute.Permutation(5, 0, int64(n), n)
 		slices.Sort(order)
 		for i, v := range order {
 			if i != v {
@@ -285,17 +286,17 @@ func TestPermutationIsABijection(t *testing.T) {
 }
 
 func TestPermutationIsPureAndKeyed(t *testing.T) {
-	base := permutation(1, 2, 3, 1024)
-	if !slices.Equal(base, permutation(1, 2, 3, 1024)) {
+	base := permute.Permutation(1, 2, 3, 1024)
+	if !slices.Equal(base, permute.Permutation(1, 2, 3, 1024)) {
 		t.Error("the same key gave two orders")
 	}
 	for name, other := range map[string][]int{
-		"seed":          permutation(2, 2, 3, 1024),
-		"epoch":         permutation(1, 3, 3, 1024),
-		"block":         permutation(1, 2, 4, 1024),
-		"epoch<->block": permutation(1, 3, 2, 1024),
-		"seed<->epoch":  permutation(2, 1, 3, 1024),
-		"all zero":      permutation(0, 0, 0, 1024),
+		"seed":          permute.Permutation(2, 2, 3, 1024),
+		"epoch":         permute.Permutation(1, 3, 3, 1024),
+		"block":         permute.Permutation(1, 2, 4, 1024),
+		"epoch<->block": permute.Permutation(1, 3, 2, 1024),
+		"seed<->epoch":  permute.Permutation(2, 1, 3, 1024),
+		"all zero":      permute.Permutation(0, 0, 0, 1024),
 	} {
 		fixed := 0
 		for i := range base {
@@ -311,8 +312,8 @@ func TestPermutationIsPureAndKeyed(t *testing.T) {
 		t.Error("nothing was shuffled")
 	}
 	// A changed constant would make every saved cursor wrong.
-	if got, want := permutation(42, 1, 7, 8), []int{0, 1, 2, 7, 5, 4, 6, 3}; !slices.Equal(got, want) {
-		t.Errorf("permutation(42, 1, 7, 8) = %v, was %v", got, want)
+	if got, want := permute.Permutation(42, 1, 7, 8), []int{0, 1, 2, 7, 5, 4, 6, 3}; !slices.Equal(got, want) {
+		t.Errorf("Permutation(42, 1, 7, 8) = %v, was %v", got, want)
 	}
 }
 
@@ -321,7 +322,7 @@ func TestPermutationIsUniform(t *testing.T) {
 	const n, blocks = 5, 20000
 	var count [n][n]int
 	for b := range int64(blocks) {
-		for place, window := range permutation(9, 0, b, n) {
+		for place, window := range permute.Permutation(9, 0, b, n) {
 			count[place][window]++
 		}
 	}

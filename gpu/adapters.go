@@ -33,7 +33,11 @@ var instance = sync.OnceValue(func() *wgpu.Instance {
 		// stderr when there is none; the choice among adapters is made here.
 		os.Setenv("NODEVICE_SELECT", "1")
 	}
-	wgpu.SetLogLevel(wgpu.LogLevel_Error)
+	level := wgpu.LogLevel_Error
+	if native.AddressLimit() > 0 {
+		level = wgpu.LogLevel_Off // What goes wrong is that, and said once.
+	}
+	wgpu.SetLogLevel(level)
 	// Named explicitly: GL and EGL print at start-up and can crash.
 	return wgpu.CreateInstance(&wgpu.InstanceDescriptor{
 		Backends: wgpu.InstanceBackend_Vulkan | wgpu.InstanceBackend_Metal | wgpu.InstanceBackend_DX12,
@@ -184,6 +188,24 @@ const NoAdapterHelp = "no GPU and no software Vulkan found. Linux: install the G
 // ErrNoAdapter is that there is none.
 var ErrNoAdapter = errors.New(NoAdapterHelp)
 
+// NoAdapter is ErrNoAdapter, or what keeps a driver that may well be there from being opened.
+func NoAdapter() error {
+	if n := native.AddressLimit(); n > 0 {
+		return noRoom{n}
+	}
+	return ErrNoAdapter
+}
+
+// noRoom is that no adapter was found by a process whose addresses are limited, which drivers need many of.
+type noRoom struct{ limit int64 }
+
+func (e noRoom) Error() string {
+	return fmt.Sprintf("no device can be opened where the process may have %s of addresses (ulimit -v), which is less "+
+		"than drivers map: raise that limit", Bytes(e.limit))
+}
+
+func (e noRoom) Is(target error) bool { return target == ErrNoAdapter }
+
 // Open opens a device: "" takes the preferred adapter, "host" plain Go;
 // otherwise an index of Enumerate, a backend (vulkan, metal, dx12) or a part of
 // an adapter's name.
@@ -203,7 +225,7 @@ var ErrNoSuchDevice = errors.New("no such device")
 
 func pick(list []Adapter, choice string) (Adapter, error) {
 	if len(list) == 0 {
-		return Adapter{}, ErrNoAdapter
+		return Adapter{}, NoAdapter()
 	}
 	if choice == "" {
 		return list[0], nil

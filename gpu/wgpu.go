@@ -107,6 +107,9 @@ func openAdapter(a Adapter, trace *Trace) (_ Device, err error) {
 	}
 	dev, err := a.handle.RequestDevice(&descriptor)
 	if err != nil {
+		if n := native.AddressLimit(); n > 0 {
+			return nil, noRoom{n}
+		}
 		return nil, errors.New("its driver refused, though the limits suffice: another program may hold it, " +
 			"or it is out of memory; try another device")
 	}

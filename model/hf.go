@@ -49,9 +49,13 @@ func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
 // OpenHF opens a Hugging Face directory: config.json and model.safetensors, or
 // shards with their index. Every tensor that the configuration requires is
 // there with its shape and a floating-point type; the error names the first
-// that is not and counts them. Close the tensors after use. Unused lists what
+// that is not and counts them. Where checksums.json is there, as it is in what was
+// written here, every file must be what it says. Close the tensors after use. Unused lists what
 // else the files hold.
 func OpenHF(dir string) (Config, *checkpoint.Tensors, error) {
+	if err := checkpoint.VerifyIfListed(dir); err != nil {
+		return Config{}, nil, err
+	}
 	c, err := ReadConfig(filepath.Join(dir, configName))
 	if err != nil {
 		return Config{}, nil, err

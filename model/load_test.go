@@ -3,6 +3,7 @@ package model
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,57 @@ func export(t *testing.T, m *Model) (dir string, err error) {
 		return "", err
 	}
 	return filepath.Join(parent, "final"), d.Commit()
+}
+
+// No byte of an exported model changes unseen: of its weights, its configuration or any other file.
+func TestChangedModelIsNotLoaded(t *testing.T) {
+	d := gpu.NewHost()
+	dir, err := export(t, newModel(t, d, grownLayout(true), 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips := 0
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < len(whole); n += 1 + len(whole)/9 {
+			flipped := slices.Clone(whole)
+			flipped[n] ^= 1
+			if strings.TrimSpace(string(whole[n])) == "" && e.Name() == "checksums.json" {
+				continue // a blank between values says nothing
+			}
+			flips++
+			if err := os.WriteFile(path, flipped, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := Open(d, dir); err == nil {
+				m.Free()
+				t.Errorf("%s: byte %d of %d flipped, and the model is loaded", e.Name(), n, len(whole))
+			}
+		}
+		if err := os.WriteFile(path, whole, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := Open(d, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Free()
+	if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(d, dir); err == nil || !strings.Contains(err.Error(), "does not list generation_config.json") ||
+		!strings.Contains(err.Error(), "removes checksums.json") || flips < 20 {
+		t.Errorf("a file that is not listed: %v (%d flips)", err, flips)
+	}
 }
 
 func TestExportedModelIsLoadedAgain(t *testing.T) {
@@ -80,6 +132,9 @@ func TestLoadHFRefusesTensorsWithoutAPlace(t *testing.T) {
 	// One layer less than the file has.
 	fewer := strings.Replace(string(text), `"num_hidden_layers": 2`, `"num_hidden_layers": 1`, 1)
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(fewer), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "checksums.json")); err != nil {
 		t.Fatal(err)
 	}
 	before := d.Ledger().Total()

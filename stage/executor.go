@@ -7,6 +7,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/recipe/growth"
 )
 
 // execute changes the model on its device, and what the optimizer keeps of it, as a
@@ -87,7 +88,7 @@ func mixGrown(m *model.Model, t recipe.Effect, count uint32) error {
 }
 
 // fillGrown derives every new block from its neighbours.
-func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []recipe.Origin) {
+func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []growth.Origin) {
 	var old []*model.Block
 	for i, o := range origins {
 		if !o.New {

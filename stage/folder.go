@@ -25,22 +25,34 @@ func CreateFolder(dir string, r recipe.Recipe, spec any) (*Folder, error) {
 
 // OpenFolder takes up a run that was begun with the same recipe.
 func OpenFolder(dir string, r recipe.Recipe) (*Folder, error) {
-	saved, hash, err := readRecipe(dir)
-	if err != nil {
-		return nil, err
-	}
-	if d := r.Differences(saved); d != "" {
-		return nil, fmt.Errorf("cannot resume %s with another recipe: %s", dir, d)
+	if _, err := sameRecipe(dir, r); err != nil {
+		return nil, err // before the lock, which would be a trace in a folder that holds no run
 	}
 	f, err := record.Lock(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Clean(); err != nil {
+	hash, err := sameRecipe(dir, r) // Another process may have held it, and lengthened the run.
+	if err == nil {
+		err = f.Clean()
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return &Folder{f, hash}, nil
+}
+
+// sameRecipe is the hash of a folder's recipe, which must be r.
+func sameRecipe(dir string, r recipe.Recipe) (hash string, err error) {
+	saved, hash, err := readRecipe(dir)
+	if err != nil {
+		return "", err
+	}
+	if d := r.Differences(saved); d != "" {
+		return "", fmt.Errorf("cannot resume %s with another recipe: %s", dir, d)
+	}
+	return hash, nil
 }
 
 // LengthenFolder takes up a run that is to have so many steps, and keeps that in its folder, with the spec
@@ -74,7 +86,7 @@ func LengthenFolder(dir string, steps int, spec any) (*Folder, recipe.Recipe, er
 
 // beyond reports whether a run's last checkpoint lies after a step.
 func beyond(dir string, step int) bool {
-	name, err := record.LastCheckpoint(dir)
+	name, _, err := record.LastCheckpoint(dir)
 	var at int
 	n, _ := fmt.Sscanf(name, "step-%d", &at)
 	return err == nil && n == 1 && at > step

@@ -128,7 +128,7 @@ func ended(t *testing.T, change func(*story)) story {
 
 func (s story) checkpoint(t testing.TB) string {
 	t.Helper()
-	name, err := record.LastCheckpoint(s.Dir)
+	name, _, err := record.LastCheckpoint(s.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -98,8 +99,12 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 		return nil, fmt.Errorf("after %d rollbacks, the most that are allowed: %w", w.Rollbacks, s)
 	}
 	t.Free()
-	name, err := record.LastCheckpoint(r.Folder.Dir)
-	metrics, fresh := int64(0), err != nil
+	name, note, err := record.LastCheckpoint(r.Folder.Dir)
+	metrics, fresh := int64(0), errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
+		return nil, fmt.Errorf("step %d spiked, and the run cannot go back: %w", s.Step, err)
+	}
+	r.warn("%s", note)
 	if fresh {
 		name = ""
 		if err = r.Batches.Seek(r.began); err == nil {
@@ -115,9 +120,10 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	t.watched.Skipped = slices.Clone(append(w.Skipped, s.Step-1))
 	t.watched.Rollbacks = w.Rollbacks + 1
-	if err := r.Folder.OpenMetrics(metrics); err != nil {
+	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
 		return t, err
 	}
+	r.warn("%s", note)
 	e := record.Rollback{At: t.at(), Checkpoint: name, Spike: s.Step, Loss: s.Loss, GradNorm: s.Norm,
 		MedianLoss: s.MedianLoss, MedianNorm: s.MedianNorm, Rollbacks: t.watched.Rollbacks}
 	if sum := s.Loss + s.Norm; math.IsNaN(sum) || math.IsInf(sum, 0) {

@@ -160,7 +160,7 @@ func TestSpikeStops(t *testing.T) {
 	g := newGuarded(t, recipe.StopOnSpike, 6)
 	err := g.run(context.Background(), d)
 	recipetest.WantError(t, err, "step 7 is a spike", "medians", "[use on_spike rollback", "[lower lr]")
-	if name, err := record.LastCheckpoint(g.dir); name != "step-6" {
+	if name, _, err := record.LastCheckpoint(g.dir); name != "step-6" {
 		t.Errorf("the last checkpoint is %s, %v", name, err)
 	}
 	g = newGuarded(t, recipe.RollbackOnSpike, 5, 6, 7)

@@ -118,7 +118,7 @@ func TestStopAndResume(t *testing.T) {
 				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
 				t.Fatalf("stopped at %q: %v, want %v", stop, err, ErrStopped)
 			}
-			if name, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
+			if name, _, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
 				last) {
 				t.Errorf("stopped at %q: the last checkpoint is %q, %v", stop, name, err)
 			}
@@ -264,7 +264,8 @@ const childVariable = "STEPLM_STAGE_TEST_CHILD"
 type child struct {
 	Shards, Dir string
 	Point       string
-	Skip        int // occurrences of Point before
+	Skip        int           // occurrences of Point before
+	Delay       time.Duration // after Point, while the run goes on
 }
 
 // TestChild is no test of its own.
@@ -285,6 +286,10 @@ func TestChild(t *testing.T) {
 		}
 		if c.Skip--; c.Skip < 0 {
 			self, _ := os.FindProcess(os.Getpid())
+			if c.Delay > 0 {
+				time.AfterFunc(c.Delay, func() { self.Kill() })
+				return
+			}
 			self.Kill() // SIGKILL: nothing is flushed, nothing deferred
 			select {}
 		}

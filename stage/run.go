@@ -37,6 +37,7 @@ type Run struct {
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
+	known      []string          // checkpoints that this process made or that lead to where it went on, oldest first
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
 
@@ -56,12 +57,12 @@ type Report struct {
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.
 	Exported func(dir string)
-	// Warn hears, once, of what the system refused and the run goes on without.
+	// Warn hears, once, of what the system refused or what is not as it should be, and the run goes on without.
 	Warn func(text string)
 }
 
-// ErrStopped is returned when the context ended the run after a save.
-var ErrStopped = errors.New("stopped; the last step is saved")
+// ErrStopped is returned when the context ended the run after its last step was saved, or before its first.
+var ErrStopped = errors.New("stopped")
 
 // Start begins the run from its seed.
 func (r *Run) Start(ctx context.Context) error {
@@ -78,9 +79,9 @@ func (r *Run) Start(ctx context.Context) error {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, err := checkpoint.Latest(r.Folder.Checkpoints())
+	name, note, err := record.LastCheckpoint(r.Folder.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := r.Folder.OpenMetrics(0); err != nil {
+		if _, err := r.Folder.OpenMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
@@ -88,6 +89,7 @@ func (r *Run) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.warn("%s", note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
 	t, metrics, err := loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches, at)
 	if err != nil {
@@ -96,14 +98,30 @@ func (r *Run) Resume(ctx context.Context) error {
 	}
 	defer t.Free()
 	t.Reducer = r.Reducer
-	if err := r.Folder.OpenMetrics(metrics); err != nil {
+	r.known = r.history(name)
+	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
 		return err
 	}
+	r.warn("%s", note)
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
 }
+
+// history is the checkpoints of this run up to the one that it goes on from: those that may be pruned. One that lies
+// after it, or is of another recipe, is not this process's to remove.
+func (r *Run) history(last string) []string {
+	names := record.CheckpointNames(r.Folder.Dir)
+	names = names[:slices.Index(names, last)+1]
+	return slices.DeleteFunc(names, func(name string) bool {
+		s, err := parseState(filepath.Join(r.Folder.Checkpoints(), name), r.Recipe, r.Folder.hash)
+		return err != nil || name != checkpointName(s.Step)
+	})
+}
+
+// checkpointName is the name of the checkpoint after a step.
+func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
 
 // train asks the controller what to do next until the run is over.
 func (r *Run) train(ctx context.Context, t *Trainer) error {
@@ -127,7 +145,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 					return err
 				}
 			}
-			return r.stopped()
+			return r.stopped(t)
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
@@ -167,18 +185,24 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 }
 
 // stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
-func (r *Run) stopped() error {
+func (r *Run) stopped(t *Trainer) error {
+	if t.step == 0 {
+		return fmt.Errorf("%w before the first step", ErrStopped)
+	}
 	if r.unnamed != "" {
 		if err := checkpoint.SetLatest(r.Folder.Checkpoints(), r.unnamed); err != nil {
 			return fmt.Errorf("stopped; the last step is saved as %s, but not for a resume: %w", r.unnamed, err)
 		}
 	}
-	return ErrStopped
+	return fmt.Errorf("%w; the last step, %d, is saved", ErrStopped, t.step)
 }
 
-// warn tells of what the system refused, unless it was told already.
+// warn tells of what the system refused or what is not as it should be, unless it was told already; "" is nothing.
 func (r *Run) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if text == "" {
+		return
+	}
 	if r.Report.Warn != nil && !slices.Contains(r.warned, text) {
 		r.Report.Warn(text)
 	}
@@ -203,7 +227,7 @@ func (r *Run) event(e record.Event) error {
 // save writes a checkpoint, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
-	name := fmt.Sprintf("step-%d", t.step)
+	name := checkpointName(t.step)
 	if t.step == r.Recipe.DecayFrom() {
 		name = record.StableCheckpoint(t.step)
 	}
@@ -220,6 +244,9 @@ func (r *Run) save(t *Trainer) error {
 	} else if err != nil {
 		return err
 	}
+	if name == checkpointName(t.step) { // the one before a decay stays
+		r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
+	}
 	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
 }
@@ -227,7 +254,7 @@ func (r *Run) save(t *Trainer) error {
 // prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
 // later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
 func (r *Run) prune() {
-	_, err := checkpoint.Prune(r.Folder.Checkpoints(), "step-", r.Keep)
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep)
 	if r.unpruned = err != nil; r.unpruned {
 		r.warn("old checkpoints take room until they can be removed: %v", err)
 	}
@@ -376,7 +403,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(),
+			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(t),
 				filepath.Join(r.Folder.Dir, record.FinalDir))
 		case err != nil:
 			return err

@@ -114,7 +114,7 @@ func (s state) choose(dev gpu.Device) {
 // without one, or of another device, says nothing; one that cannot be read is for
 // Resume to complain of.
 func RestoreChoices(dev gpu.Device, runDir string) {
-	name, err := record.LastCheckpoint(runDir)
+	name, _, err := record.LastCheckpoint(runDir)
 	if err != nil {
 		return
 	}

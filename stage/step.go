@@ -175,8 +175,7 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	if loss == 0 {
 		return 0, 0, fmt.Errorf("step %d: the loss is exactly 0 over all %d targets, which no model reaches by "+
 			"learning: ids that are not the vocabulary's, or a device that computes nothing; the last checkpoint is "+
-			"whole: "+
-			"look at data and tokenizer, make token caches again, and test the device", t.step+1, s.targets)
+			"whole: look at data and tokenizer, make token caches again, and test the device", t.step+1, s.targets)
 	}
 	if x := loss + norm; !math.IsNaN(x) && !math.IsInf(x, 0) {
 		return loss, norm, nil

@@ -199,7 +199,7 @@ func (s story) told(t testing.TB) (lines []string) {
 		lines = append(lines, string(b))
 	}
 	last := fmt.Sprintf("step-%d", s.Recipe.Steps())
-	if name, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
+	if name, _, err := record.LastCheckpoint(s.Dir); err != nil || name != last {
 		t.Fatalf("the last checkpoint is %q, %v, want %s", name, err, last)
 	}
 	sums, err := os.ReadFile(filepath.Join(record.CheckpointAt(s.Dir, last), "checksums.json"))

@@ -14,6 +14,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/model/export"
 	"steplm/stage/recipe"
+	"steplm/stage/recipe/growth"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
 )
@@ -302,14 +303,14 @@ func exportedLogits(t *testing.T, d gpu.Device, dir string, b data.Batch, s mode
 
 // Copying, a single layer, and every position lead to what the origins say.
 func TestGrowthByEveryOperator(t *testing.T) {
-	for _, operator := range recipe.Operators() {
+	for _, operator := range growth.Operators() {
 		for _, split := range [][]int{{1, 2}, {2, 3}} {
 			o := recipetest.Tiny()
 			o.Operator, o.Position, o.Split, o.Model.Layers = operator, "random", split, split[0]+split[1]
 			tr := trainedTo(t, gpu.NewHost(), o, 0)
 			want, blocks := effective(t, tr), tr.layout().Blocks
 			e := advance(t, tr)
-			if (e.Note != "") != (split[0] == 1 && operator != recipe.StackOperator) {
+			if (e.Note != "") != (split[0] == 1 && operator != growth.StackOperator) {
 				t.Errorf("%s %v: note %q", operator, split, e.Note)
 			}
 			after := snapshot(t, tr)

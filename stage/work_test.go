@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/stage/recipe/recipetest"
 )
 
@@ -56,5 +57,29 @@ func TestClassesAreWhatStepsUse(t *testing.T) {
 	}
 	if diff := cmp.Diff(planned, used); diff != "" {
 		t.Errorf("(-planned +used):\n%s", diff)
+	}
+}
+
+// A run whose attention stays inside documents tunes the kernels that keep it there.
+func TestClassesOfDocuments(t *testing.T) {
+	for mask, want := range map[string]bool{model.MaskNone: false, model.MaskDocuments: true} {
+		o := recipetest.Tiny()
+		o.Batch.Documents.Mask = mask
+		classes, err := Classes(recipetest.Must(t, "step", o), gpu.NewHost().Limits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for word := range classes {
+			if strings.HasPrefix(word, "attention") {
+				found++
+				if got := strings.HasSuffix(word, " documents"); got != want {
+					t.Errorf("mask %s: class %q", mask, word)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("mask %s: no class of attention among %v", mask, classes)
+		}
 	}
 }

@@ -45,7 +45,7 @@ func TestRunIsExtendedFromBeforeItsDecay(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	if last, err := record.LastCheckpoint(s.Dir); last != "stable-5" || longer.DecayFrom() != 8 {
+	if last, _, err := record.LastCheckpoint(s.Dir); last != "stable-5" || longer.DecayFrom() != 8 {
 		t.Errorf("it goes on from %s (%v), decays from step %d", last, err, longer.DecayFrom())
 	}
 	aside, err := os.ReadFile(filepath.Join(s.Dir, "metrics-8.jsonl"))

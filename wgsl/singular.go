@@ -21,10 +21,6 @@ const (
 	jacobiSweeps   = 10
 )
 
-// SingularProducts is how many products with the whole matrix, of as many rows as SingularRoom's first, one
-// SingularBasis makes.
-const SingularProducts = 2*singularPowers + 1
-
 var subspaceStart = func() *gpu.Kernel {
 	k := library.Declare("subspace_start", [3]int{64, 1, 1}, []gpu.Access{w, r}, func(a gpu.Args) {
 		ref.SubspaceStart(a.F(0), a.F(1), a.Int(0), a.Int(1), a.Int(3), a.Int(4) != 0)
@@ -122,6 +118,16 @@ func SingularBasis(p *gpu.Pass, basis, g, stats gpu.Tensor, room []gpu.Tensor, f
 	p.Run(gpu.Call{Kernel: basisKernel, Groups: [3]int{l, 1, 1}, Tensors: p.Tensors(basis, short, squares, stats),
 		Params: p.Params(uint32(l), uint32(a), uint32(short.Stride()), uint32(rank), turned, uint32(basis.Stride())),
 		Work:   kernel.Traffic(12, l*a)})
+}
+
+// SingularFLOPs is the operations of SingularBasis, a multiply-add counting 2: of its products, its
+// Gram-Schmidt and, if every pair is turned, its Jacobi.
+func SingularFLOPs(rank, m, n int) float64 {
+	l, a, b := float64(singularRows(rank, m, n)), float64(min(m, n)), float64(max(m, n))
+	products := (2*singularPowers + 1) * 2 * l * a * b
+	schmidt := (singularPowers + 1) * 2 * l * l / 2 * 6 * a
+	turns := jacobiSweeps * l * l / 2 * (12*b + 6*a)
+	return products + schmidt + turns
 }
 
 // orthonormal makes the rows of x orthogonal, twice, for once leaves what rounding left, and

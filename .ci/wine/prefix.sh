@@ -10,8 +10,9 @@ make_prefix() { # ROOT-OF-THE-REPOSITORY
     rm -rf "$WINEPREFIX"
     mkdir -p "$WINEPREFIX"
     # Neither .NET nor a browser is wanted.
-    if ! WINEDLLOVERRIDES='mscoree,mshtml=' xvfb-run -a wine64 wineboot -i </dev/null >"$WINEPREFIX/wineboot.log" 2>&1; then
-        echo "wine could not make its prefix: see $WINEPREFIX/wineboot.log" >&2
+    local log=$WINEPREFIX/wineboot.log
+    if ! WINEDLLOVERRIDES='mscoree,mshtml=' xvfb-run -a wine64 wineboot -i </dev/null >"$log" 2>&1; then
+        echo "wine could not make its prefix: see $log" >&2
         return 1
     fi
     x86_64-w64-mingw32-gcc -O2 -Wall -shared -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" \

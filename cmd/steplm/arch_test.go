@@ -43,13 +43,19 @@ var mayImport = map[string][]string{
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
 	"data/hub":       {"github.com/gofrs/flock"},
-	"stage/recipe":   {"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl", "steplm/gpu"},
+	"stage/recipe": {
+		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
+		"steplm/gpu",
+	},
+	"stage/recipe/growth": {},
 	"stage/recipe/recipetest": {
-		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice",
+		"steplm/model/optim",
 	},
 	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth",
+		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
 	},

@@ -60,8 +60,8 @@ func (d definition) compile() (*Tokenizer, error) {
 			return nil, fmt.Errorf("added token %q is normalized to nothing", a.Content)
 		}
 		if id, n := t.normalized.find(normalized); n == len(normalized) {
-			return nil, fmt.Errorf("added tokens %q and %q are both %q once they are normalized", t.normalized.tokens[id].Content,
-				a.Content, normalized)
+			return nil, fmt.Errorf("added tokens %q and %q are both %q once they are normalized",
+				t.normalized.tokens[id].Content, a.Content, normalized)
 		}
 		t.normalized.add(normalized, a)
 		t.tokens[a.ID] = normalized // the reference decodes to what it finds

@@ -65,8 +65,8 @@ func (d *definition) settle() (err error) {
 	}
 	first, alone := d.pre.AsksForFirst()
 	if first && (d.normalizer.DropsBeginning() || len(d.normalizer) > 0 && !alone) {
-		return fmt.Errorf("pre_tokenizer: Metaspace: prepend_scheme first is not supported after a normalizer that may " +
-			"drop how a text begins, or after a normalizer and another pre-tokenizer")
+		return fmt.Errorf("pre_tokenizer: Metaspace: prepend_scheme first is not supported after a normalizer that " +
+			"may drop how a text begins, or after a normalizer and another pre-tokenizer")
 	}
 	if d.decoder.JustBytes() {
 		d.decoder = decode.Chain{decode.NewByteLevel(d.pre.PrefixSpace())}

@@ -105,8 +105,8 @@ func loadGPT2(vocabPath, mergesPath string) (*Tokenizer, error) {
 	}
 	for b, r := range runes.ByteRune {
 		if _, ok := o.Vocab[string(r)]; !ok && len(o.Vocab) > 0 && utf8.ValidString(string([]byte{byte(b)})) {
-			return nil, fmt.Errorf("tokenizer: %s: the vocabulary has no token %q for the byte 0x%02X: not GPT-2's kind",
-				vocabPath, string(r), b)
+			return nil, fmt.Errorf("tokenizer: %s: the vocabulary has no token %q for the byte 0x%02X: not GPT-2's "+
+				"kind", vocabPath, string(r), b)
 		}
 	}
 	def, err := byteLevel(o, added)

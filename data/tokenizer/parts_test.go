@@ -46,7 +46,8 @@ func TestPartsGolden(t *testing.T) {
 		fields, model := maps.Clone(c.File), maps.Clone(cases.Bases[c.Base])
 		maps.Copy(model, c.Model)
 		fields["model"] = marshal(t, model)
-		file := filepath.Join(writeFiles(t, map[string]string{"tokenizer.json": string(marshal(t, fields))}), "tokenizer.json")
+		dir := writeFiles(t, map[string]string{"tokenizer.json": string(marshal(t, fields))})
+		file := filepath.Join(dir, "tokenizer.json")
 		tok, err := Load(file)
 		if err != nil {
 			refused++
@@ -63,8 +64,8 @@ func TestPartsGolden(t *testing.T) {
 		wrong := 0
 		complain := func(text string, got any, err error) {
 			if wrong++; wrong == 1 {
-				t.Errorf("tokenizer %d, of model %s, gives %+q another result than the reference: %v, %v\n%s", n, c.Base, text,
-					got, err, marshal(t, []any{c.Model, c.File}))
+				t.Errorf("tokenizer %d, of model %s, gives %+q another result than the reference: %v, %v\n%s", n,
+					c.Base, text, got, err, marshal(t, []any{c.Model, c.File}))
 			}
 		}
 		for i, text := range cases.Texts {

@@ -45,8 +45,8 @@ func TestHashesStay(t *testing.T) {
 	if len(want) < len(got) {
 		t.Errorf("%d hashes, want %d", len(want), len(got))
 	}
-	for name, path := range map[string]string{"GPT-2": "tokenizers/gpt2", "GPT-NeoX": "tokenizers/neox/20B_tokenizer.json",
-		"Llama 2": "tokenizers/llama2/tokenizer.model"} {
+	for name, path := range map[string]string{"GPT-2": "tokenizers/gpt2",
+		"GPT-NeoX": "tokenizers/neox/20B_tokenizer.json", "Llama 2": "tokenizers/llama2/tokenizer.model"} {
 		if file := datatest.Path(t, "tokenizers"); file != "" {
 			got[name] = mustLoad(t, filepath.Join(filepath.Dir(file), path)).Hash()
 		}

@@ -307,7 +307,8 @@ func TestSentencePieceJSONUnsupported(t *testing.T) {
 	}{
 		{"normalizer", `{"type": "Precompiled", "precompiled_charsmap": ""}`, []string{"type Precompiled"}},
 		{"pre_tokenizer", strings.Replace(meta(""), "▁", "ab", 1), []string{`"ab" is not one character`}},
-		{"decoder", meta(`, "prepend_scheme": "sometimes"`), []string{`decoder: Metaspace: replacement "▁" with prepend_scheme "sometimes"`}},
+		{"decoder", meta(`, "prepend_scheme": "sometimes"`),
+			[]string{`decoder: Metaspace: replacement "▁" with prepend_scheme "sometimes"`}},
 		{"decoder", `{"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "CTC"}]}`,
 			[]string{"decoder: type CTC"}},
 	} {

@@ -130,6 +130,14 @@ func (t *Tokenizer) EndOfText() (uint32, bool) {
 	return 0, false
 }
 
+// BeginOfText returns the id that the file's post-processor puts before a text, if it puts exactly one there.
+func (t *Tokenizer) BeginOfText() (uint32, bool) {
+	if len(t.prefix) != 1 {
+		return 0, false
+	}
+	return t.prefix[0], true
+}
+
 // Hash returns the SHA-256 in hexadecimal of what Save writes: equal for equal tokenizers, whichever files they came
 // from.
 func (t *Tokenizer) Hash() string { return t.hash }

@@ -74,7 +74,12 @@ func (e *SaveError) Error() string {
 	} else {
 		text += "but remove " + e.Left + " yourself"
 	}
-	if diskFull(e.Err) {
+	switch {
+	case !diskFull(e.Err):
+	case noInodes(filepath.Dir(e.Dir)):
+		text += ": that disk has no room for another file, whatever its size: remove files there (`df -i` counts " +
+			"them) or save elsewhere"
+	default:
 		text += fmt.Sprintf(": make room on that disk (at least %d bytes for this file) or save elsewhere",
 			max(e.Expected, e.Written))
 	}
@@ -94,7 +99,7 @@ func Begin(parent, name string) (*Dir, error) {
 	if err := replaceable(target); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(parent, 0o777); err != nil {
+	if err := MakeDir(parent); err != nil {
 		return nil, &SaveError{Dir: target, Err: err}
 	}
 	d := &Dir{
@@ -192,7 +197,7 @@ func (d *Dir) Commit() error {
 	if err := writeAll(list, append(text, '\n')); err != nil {
 		return err
 	}
-	if err := disk.SyncDir(d.temporary); err != nil {
+	if err := syncDir(d.temporary); err != nil {
 		return d.fail(nil, err)
 	}
 	aside, err := d.rename()
@@ -200,7 +205,7 @@ func (d *Dir) Commit() error {
 		return d.fail(nil, err)
 	}
 	d.err = errors.New("checkpoint: already committed")
-	if err := disk.SyncDir(filepath.Dir(d.target)); err != nil {
+	if err := syncDir(filepath.Dir(d.target)); err != nil {
 		return fmt.Errorf("%s is saved, but the disk did not confirm its name: %w", d.target, err)
 	}
 	disk.Remove(aside) // what cannot go now is Prune's, or Clean's

@@ -297,6 +297,13 @@ func TestDiskFullAtEveryByte(t *testing.T) {
 	if err := attempt(700, false); err.Error() != want {
 		t.Errorf("the error reads\n%s\nwant\n%s", err, want)
 	}
+	// A disk may have bytes to spare and no room for one more file.
+	defer func(real func(string) bool) { noInodes = real }(noInodes)
+	noInodes = func(path string) bool { return path == parent }
+	if err := attempt(700, false); !strings.Contains(err.Error(), "no room for another file") ||
+		strings.Contains(err.Error(), "1000 bytes for this file") {
+		t.Errorf("without inodes: error %v", err)
+	}
 	if err := attempt(needed, false); err != nil {
 		t.Errorf("enough room: %v", err)
 	}
@@ -370,10 +377,15 @@ func TestVerifyNamesTheDamage(t *testing.T) {
 		{"way out", func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "checksums.json"), []byte(`{"../x":{"size":0,"sha256":""}}`), 0o666)
 		}, []string{"plain file name"}},
+		{"not listed", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o666)
+		}, []string{"checksums.json does not list tokenizer.json"}},
 		{"no such directory", os.RemoveAll, []string{"not a finished checkpoint"}},
 	} {
 		dir := save(t, t.TempDir(), "step-1", 0)
-		writeFile(t, filepath.Join(dir, "notes.txt"), []byte("not listed"))
+		for _, name := range []string{"README.md", ".hidden"} { // for people
+			writeFile(t, filepath.Join(dir, name), []byte("not listed"))
+		}
 		if err := Verify(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -448,20 +460,25 @@ func TestLatest(t *testing.T) {
 	}
 }
 
+// What is pruned is the oldest of the names that are given, never LATEST's, and nothing that is not named.
 func TestPrune(t *testing.T) {
 	all := []string{"step-2", "step-9", "step-10", "step-100", "step-99999999999999999999999"}
 	for _, c := range []struct {
 		keep    int
 		latest  string
+		known   []string
 		removed []string
 	}{
-		{0, "", nil},
-		{5, "", nil},
-		{9, "step-2", nil},
-		{4, "", []string{"step-2"}},
-		{2, "step-100", []string{"step-2", "step-9", "step-10"}},
-		{2, "step-2", []string{"step-9", "step-10", "step-100"}},
-		{1, "step-9", []string{"step-2", "step-10", "step-100", "step-99999999999999999999999"}},
+		{0, "", all, nil},
+		{5, "", all, nil},
+		{9, "step-2", all, nil},
+		{4, "", all, []string{"step-2"}},
+		{2, "step-100", all, []string{"step-2", "step-9", "step-10"}},
+		{2, "step-2", all, []string{"step-9", "step-10", "step-100"}},
+		{1, "step-9", all, []string{"step-2", "step-10", "step-100", "step-99999999999999999999999"}},
+		{1, "", nil, nil},
+		{1, "", []string{"step-10"}, nil},
+		{1, "", []string{"step-9", "gone", "../best", "step-10"}, []string{"step-9"}},
 	} {
 		parent := t.TempDir()
 		for _, name := range append(all, "step-", "step-1b", "step--3", "best", "model") {
@@ -474,9 +491,10 @@ func TestPrune(t *testing.T) {
 			}
 		}
 		before := len(entries(t, parent))
-		removed, err := Prune(parent, "step-", c.keep)
+		removed, err := Prune(parent, c.known, c.keep)
 		if err != nil || !slices.Equal(removed, c.removed) {
-			t.Errorf("keep %d with LATEST %q removed %v (%v), want %v", c.keep, c.latest, removed, err, c.removed)
+			t.Errorf("keep %d of %v with LATEST %q removed %v (%v), want %v", c.keep, c.known, c.latest, removed, err,
+				c.removed)
 		}
 		after := entries(t, parent)
 		for _, name := range removed {
@@ -488,7 +506,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("keep %d left %v", c.keep, after)
 		}
 	}
-	if _, err := Prune(t.TempDir(), "step-", -1); err == nil {
+	if _, err := Prune(t.TempDir(), nil, -1); err == nil {
 		t.Error("keep -1 was accepted")
 	}
 }

@@ -3,11 +3,10 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"steplm/disk"
 )
 
 // latestName is the pointer: one line with the name of a sibling directory.
@@ -25,30 +24,13 @@ func SetLatest(parent, name string) error {
 	if !plain(name) || !exists(filepath.Join(parent, name, checksumsName)) {
 		return fmt.Errorf("%s cannot point at %q: there is no such finished checkpoint in %s", latestName, name, parent)
 	}
-	temporary := filepath.Join(parent, hidden(latestName, saving))
-	target := filepath.Join(parent, latestName)
-	err := writeSynced(temporary, name+"\n")
-	if err == nil {
-		if err = disk.Rename(temporary, target); err != nil {
-			os.Remove(temporary)
-			return fmt.Errorf("pointing %s at %s: %w; %w", target, name, err, ErrNotReplaced)
-		}
-		err = disk.SyncDir(parent)
-	}
-	if err != nil {
-		os.Remove(temporary)
-		return fmt.Errorf("pointing %s at %s: %w", target, name, err)
+	path := filepath.Join(parent, latestName)
+	if err := WriteFile(path, []byte(name+"\n")); errors.As(err, new(notRenamed)) {
+		return fmt.Errorf("pointing %s at %s: %w; %w", path, name, err, ErrNotReplaced)
+	} else if err != nil {
+		return fmt.Errorf("pointing %s at %s: %w", path, name, err)
 	}
 	return nil
-}
-
-func writeSynced(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, disk.Synced(f.Sync()), f.Close())
 }
 
 // Latest is the name of the directory that LATEST points at. Where nothing was
@@ -56,11 +38,11 @@ func writeSynced(path, text string) error {
 // the directory was being replaced.
 func Latest(parent string) (string, error) {
 	path := filepath.Join(parent, latestName)
-	text, err := disk.ReadFile(path)
+	text, err := readSmall(path)
 	if err != nil {
 		return "", err
 	}
-	name := strings.TrimSpace(string(text))
+	name := strings.TrimSpace(text)
 	if !plain(name) {
 		return "",
 			fmt.Errorf("%s is damaged: %.40q is not the name of a checkpoint; write the name of one of its "+
@@ -71,4 +53,22 @@ func Latest(parent string) (string, error) {
 		return "", fmt.Errorf("%s names %s, which is gone; write the name of one of its neighbours into it", path, name)
 	}
 	return name, nil
+}
+
+// Newest is the last of names, oldest first, that is a whole checkpoint in parent, and what is
+// wrong with those after it. Where none is whole it is an error of the last; of no names,
+// fs.ErrNotExist.
+func Newest(parent string, names []string) (name string, damaged []error, err error) {
+	for _, name := range slices.Backward(names) {
+		err := Verify(filepath.Join(parent, name))
+		if err == nil {
+			return name, damaged, nil
+		}
+		damaged = append(damaged, err)
+	}
+	if len(damaged) > 0 {
+		// Not ErrNotExist: a run that lost its checkpoints is not a new run.
+		return "", damaged, fmt.Errorf("none of the %d checkpoints in %s is whole: %v", len(names), parent, damaged[0])
+	}
+	return "", nil, fs.ErrNotExist
 }

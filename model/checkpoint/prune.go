@@ -4,24 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 
 	"steplm/disk"
 )
 
-// Prune removes the directories named prefix + decimal number with the
-// smallest numbers until keep are left, and never the one that LATEST names.
-// keep 0 keeps all. It returns what it removed.
+// Prune removes directories of parent, of names, oldest first, until keep of them are left, and
+// never the one that LATEST names. keep 0 keeps all. What is not among names stays, whatever it
+// is: a run names what it made or went on from. It returns what it removed.
 //
 // What the system does not let go stays, or is hidden until a later Prune or
 // Clean, and the error names the first of it; all else is removed all the same. What
 // stays is not replaced by the removal of a newer one.
-func Prune(parent, prefix string, keep int) ([]string, error) {
+func Prune(parent string, names []string, keep int) ([]string, error) {
 	if keep < 0 {
 		return nil, fmt.Errorf("keep %d checkpoints: it must be 0 (all) or more", keep)
 	}
@@ -40,7 +38,7 @@ func Prune(parent, prefix string, keep int) ([]string, error) {
 			refused.add(disk.Remove(filepath.Join(parent, e.Name())))
 		}
 	}
-	for _, name := range surplus(entries, prefix, keep, latest) {
+	for _, name := range surplus(parent, names, keep, latest) {
 		if err := removeDir(parent, name, name); err != nil {
 			refused.add(err)
 			continue
@@ -73,32 +71,20 @@ func (r *refusals) err() error {
 	return fmt.Errorf("%w (and %d more)", r.first, r.more)
 }
 
-// surplus is what is to go of numbered directories, oldest first.
-func surplus(entries []fs.DirEntry, prefix string, keep int, latest string) (names []string) {
-	type numbered struct {
-		name   string
-		number *big.Int
-	}
-	var found []numbered
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(e.Name(), prefix)
-		if !ok || !e.IsDir() || strings.Trim(digits, "0123456789") != "" {
-			continue
-		}
-		if number, ok := new(big.Int).SetString(digits, 10); ok {
-			found = append(found, numbered{e.Name(), number})
-		}
-	}
+// surplus is what is to go of names, oldest first.
+func surplus(parent string, names []string, keep int, latest string) (gone []string) {
 	if keep == 0 {
 		return nil
 	}
-	slices.SortFunc(found, func(a, b numbered) int { return a.number.Cmp(b.number) })
-	for _, f := range found {
-		if len(names) < len(found)-keep && f.name != latest {
-			names = append(names, f.name)
+	there := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !plain(name) || !exists(filepath.Join(parent, name, checksumsName))
+	})
+	for _, name := range there {
+		if len(gone) < len(there)-keep && name != latest {
+			gone = append(gone, name)
 		}
 	}
-	return names
+	return gone
 }
 
 // removeDir hides a directory first: a removal that is cut short leaves no half checkpoint.
@@ -112,6 +98,9 @@ func removeDir(parent, entry, name string) error {
 }
 
 var leftover = regexp.MustCompile(`^\.(.+)\.(displaced|(?:saving|removing)-[0-9a-f]{8})$`)
+
+// IsLeftover tells the names that killed saves and removals leave behind.
+func IsLeftover(name string) bool { return leftover.MatchString(name) }
 
 // useless reports whether a leftover holds nothing that is needed: a directory that stepped aside is the
 // good one until another has its name.

@@ -54,12 +54,15 @@ func steps(t *testing.T, numbers ...int) (parent string) {
 	return parent
 }
 
+// four are the names of the checkpoints that tests begin with.
+var four = []string{"step-1", "step-2", "step-3", "step-4"}
+
 // A file that cannot be removed is hidden, is no reason to keep or to remove anything else, and goes
 // with a later Prune.
 func TestPruneWhereRemovalIsRefused(t *testing.T) {
 	parent := steps(t, 1, 2, 3, 4)
 	allow := refuse(t, "remove", "step-1")
-	removed, err := Prune(parent, "step-", 2)
+	removed, err := Prune(parent, four, 2)
 	if !slices.Equal(removed, []string{"step-2"}) || !errors.Is(err, syscall.EPERM) ||
 		!strings.Contains(err.Error(), ".step-1.removing-") {
 		t.Errorf("removed %v: %v", removed, err)
@@ -67,11 +70,11 @@ func TestPruneWhereRemovalIsRefused(t *testing.T) {
 	if got := names(t, parent); !slices.Equal(got, []string{".step-1.removing-", "LATEST", "step-3", "step-4"}) {
 		t.Errorf("left: %v", got)
 	}
-	if removed, err := Prune(parent, "step-", 2); len(removed) > 0 || !errors.Is(err, syscall.EPERM) {
+	if removed, err := Prune(parent, four, 2); len(removed) > 0 || !errors.Is(err, syscall.EPERM) {
 		t.Errorf("again, removed %v: %v", removed, err)
 	}
 	allow()
-	if removed, err := Prune(parent, "step-", 2); len(removed) > 0 || err != nil {
+	if removed, err := Prune(parent, four, 2); len(removed) > 0 || err != nil {
 		t.Errorf("at last, removed %v: %v", removed, err)
 	}
 	if got := names(t, parent); !slices.Equal(got, []string{"LATEST", "step-3", "step-4"}) {
@@ -83,7 +86,7 @@ func TestPruneWhereRemovalIsRefused(t *testing.T) {
 func TestPruneWhereRenamingIsRefused(t *testing.T) {
 	parent := steps(t, 1, 2, 3, 4)
 	allow := refuse(t, "rename", ".step-1.removing-")
-	removed, err := Prune(parent, "step-", 2)
+	removed, err := Prune(parent, four, 2)
 	if !slices.Equal(removed, []string{"step-2"}) || !errors.Is(err, syscall.EPERM) {
 		t.Errorf("removed %v: %v", removed, err)
 	}
@@ -94,7 +97,7 @@ func TestPruneWhereRenamingIsRefused(t *testing.T) {
 		t.Errorf("left: %v", got)
 	}
 	allow()
-	if removed, err := Prune(parent, "step-", 2); !slices.Equal(removed, []string{"step-1"}) || err != nil {
+	if removed, err := Prune(parent, four, 2); !slices.Equal(removed, []string{"step-1"}) || err != nil {
 		t.Errorf("at last, removed %v: %v", removed, err)
 	}
 }
@@ -110,7 +113,7 @@ func TestCleanWhereRemovalIsRefused(t *testing.T) {
 		t.Errorf("found %v: %v", found, err)
 	}
 	allow()
-	if _, err := Prune(parent, "step-", 0); err != nil {
+	if _, err := Prune(parent, four, 0); err != nil {
 		t.Error(err)
 	}
 	if got := names(t, parent); !slices.Equal(got, []string{"LATEST", "step-1"}) {

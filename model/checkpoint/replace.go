@@ -27,7 +27,7 @@ func Replace(path string, content []byte) error {
 		return disk.Rename(temporary, path)
 	}()
 	if err == nil {
-		err = disk.SyncDir(filepath.Dir(path))
+		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		if temporary != "" {

@@ -11,17 +11,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Verify compares the files that are named, or where none is, every file that checksums.json lists,
 // with its size and its SHA-256, sizes first. The error names the first file that differs and both
-// values. Files that are not listed are none of its business, unless they are named.
+// values. Where none is named, a file that is not listed is an error too: nothing would tell what
+// happened to it. Hidden files and Markdown, which are for people, may be there and change.
 func Verify(dir string, files ...string) error {
 	sums, err := readSums(dir)
 	if err != nil {
 		return err
 	}
-	names := sortedKeys(sums)
+	names := slices.DeleteFunc(sortedKeys(sums), forPeople)
 	if len(files) > 0 {
 		names = files
 	}
@@ -36,10 +39,46 @@ func Verify(dir string, files ...string) error {
 			return err
 		}
 	}
+	if len(files) == 0 {
+		if err := allListed(dir, sums); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		if err := verifyHash(dir, name, sums[name]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// forPeople tells files that no program reads.
+func forPeople(name string) bool { return plain(name) && strings.EqualFold(filepath.Ext(name), ".md") }
+
+// allListed finds files that checksums.json does not know.
+func allListed(dir string, sums map[string]sum) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, listed := sums[e.Name()]; !listed && !e.IsDir() && e.Name() != checksumsName && plain(e.Name()) &&
+			!forPeople(e.Name()) {
+			return fmt.Errorf("%s: %s does not list %s, which was put there after the save: remove one of the two", dir,
+				checksumsName, e.Name())
+		}
+	}
+	return nil
+}
+
+// VerifyIfListed is Verify of a directory that has a checksums.json, as one that was written here;
+// without one it says nothing.
+func VerifyIfListed(dir string) error {
+	if !exists(filepath.Join(dir, checksumsName)) {
+		return nil
+	}
+	if err := Verify(dir); err != nil {
+		return fmt.Errorf("%w; who changed it on purpose removes %s", err, checksumsName)
 	}
 	return nil
 }

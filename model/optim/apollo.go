@@ -91,6 +91,14 @@ func (c Apollo) New(maxNorm float64) Optimizer { return ByParameter(c.rules(fals
 // New makes the optimizer.
 func (c ApolloMini) New(maxNorm float64) Optimizer { return ByParameter(c.rules(true), maxNorm) }
 
+// FLOPs of APOLLO are one projection of a hidden matrix's gradient onto so many rows.
+func (c Apollo) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	return 2 * float64(c.Rank) * float64(p.Weight.Rows()) * float64(p.Weight.Cols())
+}
+
 func (c Apollo) rules(mini bool) byRole {
 	outer := adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, outside: true, after: true, rate: 1}
 	return byRole{linear: apollo{Apollo: c, mini: mini, draw: c.random}, embedding: outer, head: outer, vector: outer,

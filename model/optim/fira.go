@@ -37,6 +37,14 @@ func (c Fira) Fits(m model.Config) error { return c.fits("Fira", m) }
 // New makes the optimizer.
 func (c Fira) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
 
+// FLOPs of Fira are GaLore's and one more projection back.
+func (c Fira) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	return c.GaLore.FLOPs(p) + 2*float64(c.Rank)*float64(p.Weight.Elements())
+}
+
 func (c Fira) rules() byRole { return c.around(fira{galore{GaLore: c.GaLore}}) }
 
 // fira is the rule of linears.

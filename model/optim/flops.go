@@ -3,7 +3,6 @@ package optim
 import (
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
 )
 
 // multiplier is Settings of an optimizer that makes products of matrices: FLOPs is the operations, a multiply-add
@@ -31,33 +30,4 @@ func (c Config) FLOPs(l model.Layout) (sum float64) {
 func sides(w gpu.Spec) (short, long float64) {
 	r, c := float64(w.Rows()), float64(w.Cols())
 	return min(r, c), max(r, c)
-}
-
-// FLOPs of Muon are five iterations on a hidden matrix, each A = X X^T, A A and (b A + c A A) X.
-func (c Muon) FLOPs(p model.ParamSpec) float64 {
-	if p.Role != model.RoleLinear {
-		return 0
-	}
-	short, long := sides(p.Weight)
-	return 5 * (4*short*short*long + 2*short*short*short)
-}
-
-// FLOPs of APOLLO are one projection of a hidden matrix's gradient onto so many rows.
-func (c Apollo) FLOPs(p model.ParamSpec) float64 {
-	if p.Role != model.RoleLinear {
-		return 0
-	}
-	return 2 * float64(c.Rank) * float64(p.Weight.Rows()) * float64(p.Weight.Cols())
-}
-
-// FLOPs of GaLore, and of Fira, which makes the same, are the projection of a hidden matrix's gradient, and back, and
-// the products of finding a basis, once in so many updates.
-func (c GaLore) FLOPs(p model.ParamSpec) float64 {
-	if p.Role != model.RoleLinear {
-		return 0
-	}
-	m, n := p.Weight.Rows(), p.Weight.Cols()
-	rows := wgsl.SingularRoom(c.Rank, m, n)[0][0]
-	elements := float64(m) * float64(n)
-	return 4*float64(c.Rank)*elements + wgsl.SingularProducts*2*float64(rows)*elements/float64(c.Every)
 }

@@ -62,6 +62,15 @@ func (c GaLore) Fits(m model.Config) error { return c.fits("GaLore", m) }
 // New makes the optimizer.
 func (c GaLore) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
 
+// FLOPs of GaLore are a projection of a hidden matrix's gradient, one back, and a refresh's share.
+func (c GaLore) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	m, n := matrix(p.Weight)
+	return 4*float64(c.Rank)*float64(m)*float64(n) + wgsl.SingularFLOPs(c.Rank, m, n)/float64(c.Every)
+}
+
 func (c GaLore) rules() byRole { return c.around(galore{GaLore: c}) }
 
 // around is a rule of linears with AdamW of the same numbers for the rest.

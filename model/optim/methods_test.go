@@ -246,3 +246,29 @@ func TestMethodsRefuse(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Operations of products in an update of a hidden matrix, by hand; of what is no hidden matrix
+// there are none.
+func TestMethodFLOPs(t *testing.T) {
+	c := model.Config{Hidden: 64, FFN: 160, Layers: 1, Heads: 4, KVHeads: 4, Vocab: 128, MaxSeqLen: 8, NormEps: 1e-5,
+		RopeTheta: 1e4}
+	const m, n, r = 64.0, 160.0, 16.0 // of down, and the published rank; 24 rows are iterated
+	refresh := (13*2*24*m*n + 7*24*24*6*m + 5*24*24*(12*n+6*m)) / 200
+	want := map[string]float64{
+		"apollo": 2 * r * m * n, "apollo-mini": 2 * m * n, "galore": 4*r*m*n + refresh, "fira": 6*r*m*n + refresh,
+		"muon": 5 * (4*m*m*n + 2*m*m*m),
+	}
+	for _, x := range published(t, c, 1) {
+		for _, p := range model.Plain(c, 1).Params() {
+			got := 0.0
+			if f, ok := x.Settings.(multiplier); ok {
+				got = f.FLOPs(p)
+			}
+			if p.Weight.Name == "blocks.0.down" && math.Abs(got-want[x.Settings.Name()]) > 1 ||
+				p.Role != model.RoleLinear && got != 0 {
+				t.Errorf("%s: %g operations for %s, want %g of down and none of the rest", x.Settings.Name(), got,
+					p.Weight.Name, want[x.Settings.Name()])
+			}
+		}
+	}
+}

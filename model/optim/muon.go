@@ -50,6 +50,15 @@ func (c Muon) Validate(s model.Storage) error {
 // New makes the optimizer.
 func (c Muon) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
 
+// FLOPs of Muon are five iterations on a hidden matrix, each A = X X^T, A A and (b A + c A A) X.
+func (c Muon) FLOPs(p model.ParamSpec) float64 {
+	if p.Role != model.RoleLinear {
+		return 0
+	}
+	short, long := sides(p.Weight)
+	return 5 * (4*short*short*long + 2*short*short*short)
+}
+
 func (c Muon) rules() byRole {
 	inner := adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, rate: c.AdamRate}
 	return byRole{linear: muon{beta: c.Momentum}, embedding: inner, head: inner, vector: inner, lora: loraAdam}

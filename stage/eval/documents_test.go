@@ -35,7 +35,8 @@ func (m *masked) Losses(inputs, targets, begins []uint32) ([]float32, error) {
 				want = uint32(max(0, m.starts[from+i]-from))
 			}
 			if begins[b+i] != want {
-				m.t.Fatalf("window at %d: the document of position %d begins at %d, want %d", from, i, begins[b+i], want)
+				m.t.Fatalf("window at %d: the document of position %d begins at %d, want %d", from, i, begins[b+i],
+					want)
 			}
 			if last = want; i == 0 && from < len(m.stream) && m.starts[from] < from {
 				m.seen["inside"] = true
@@ -65,7 +66,8 @@ func TestPerplexityOfDocuments(t *testing.T) {
 	}
 	for _, o := range []Options{{}, {Stride: 1}, {Stride: 4}, {Stride: 9, Context: 9}, {MaxTokens: 40, Stride: 5}} {
 		t.Run(fmt.Sprint(o.Stride, o.MaxTokens), func(t *testing.T) {
-			m := &masked{bigram: newBigram(t, 2, 9, 7), stream: stream, starts: starts, seen: map[string]bool{}, stride: 9}
+			m := &masked{bigram: newBigram(t, 2, 9, 7), stream: stream, starts: starts, stride: 9,
+				seen: map[string]bool{}}
 			if o.Stride > 0 {
 				m.stride = o.Stride
 			}

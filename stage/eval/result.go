@@ -25,6 +25,7 @@ type Protocol struct {
 	Unit    string `json:"unit,omitempty"`    // of a perplexity: token or word
 	Context int    `json:"context,omitempty"` // positions of a window
 	Stride  int    `json:"stride,omitempty"`  // tokens from one window's start to the next
+	Prefix  string `json:"prefix,omitempty"`  // what a text's first window begins with, where that is a beginning token
 	// Of documents in one window: whether attention stays inside them, and where positions begin.
 	model.Documents
 }
@@ -165,7 +166,7 @@ func (r *Result) UnmarshalJSON(text []byte) error {
 
 // protocolNames are those of a protocol's fields in JSON.
 var protocolNames = func() map[string]json.RawMessage {
-	names, err := fields(Protocol{"x", 1, 1, model.Documents{Mask: "x", Positions: "x"}})
+	names, err := fields(Protocol{"x", 1, 1, "x", model.Documents{Mask: "x", Positions: "x"}})
 	if err != nil {
 		panic(err)
 	}

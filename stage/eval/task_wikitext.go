@@ -38,9 +38,33 @@ func (t wikitextTask) Run(ctx context.Context, m Model, o Options) (Result, erro
 		at.total = shards.Rows()
 		pages = Pages(at.count(documents(shards), one))
 	}
-	r, err := WikiText(ctx, m, pages, t.Tokenizer.Encode, endOfText, o)
+	begins := prefixOf(t.Tokenizer, endOfText)
+	r, err := WikiText(ctx, m, pages, begins.encode, begins.id, o)
 	if err != nil {
 		return Result{}, err
 	}
-	return r.result(t.Name()), nil
+	result := r.result(t.Name())
+	result.Protocol.Prefix = begins.what
+	return result, nil
+}
+
+// prefix is what a text's first window begins with, and how texts become ids.
+type prefix struct {
+	id     uint32
+	encode func(string) ([]uint32, error)
+	what   string // of Protocol
+}
+
+// prefixOf is lm-evaluation-harness's rule: the beginning token if the tokenizer has one, which then stands before the
+// text's own ids too, since its post-processor puts it there; otherwise the token that ends texts.
+func prefixOf(t data.Tokenizer, endOfText uint32) prefix {
+	if b, ok := t.(interface {
+		BeginOfText() (uint32, bool)
+		EncodeWithSpecial(text string) ([]uint32, error)
+	}); ok {
+		if id, ok := b.BeginOfText(); ok {
+			return prefix{id, b.EncodeWithSpecial, "BOS, which the tokenizer adds as well"}
+		}
+	}
+	return prefix{endOfText, t.Encode, ""}
 }

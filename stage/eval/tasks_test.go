@@ -134,7 +134,8 @@ func TestWikiTextTaskReadsTextAndRowsAlike(t *testing.T) {
 		}
 		rows = append(rows, line)
 	}
-	want, err := WikiText(t.Context(), newBigram(t, 2, 6, 7), Pages(each([]string{text}, nil)), encodeLetters, 6, Options{})
+	pages := Pages(each([]string{text}, nil))
+	want, err := WikiText(t.Context(), newBigram(t, 2, 6, 7), pages, encodeLetters, 6, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

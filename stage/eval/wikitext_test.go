@@ -323,7 +323,8 @@ func TestWikiTextErrors(t *testing.T) {
 		!strings.Contains(err.Error(), "no page") {
 		t.Errorf("no pages: %v", err)
 	}
-	if _, err := WikiText(t.Context(), m, each([]string{"a"}, nil), encodeLetters, 6, Options{Context: 9}); err == nil ||
+	one := each([]string{"a"}, nil)
+	if _, err := WikiText(t.Context(), m, one, encodeLetters, 6, Options{Context: 9}); err == nil ||
 		!strings.Contains(err.Error(), "1..8") {
 		t.Errorf("context 9 of 8: %v", err)
 	}

@@ -6,13 +6,14 @@ import (
 
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe/growth"
 )
 
 const stackName = "stack"
 
 var stackMethod = Method{
 	Name: stackName, Build: stack, About: aboutStack,
-	Schedule: optim.WSD, Operator: StackOperator, State: StateKeep, Over: OverRun,
+	Schedule: optim.WSD, Operator: growth.StackOperator, State: StateKeep, Over: OverRun,
 	Uses: []advice.Option{advice.Split, advice.GrowAt, advice.Operator, advice.Position, advice.Rewarm, advice.State,
 		advice.ScheduleOver},
 	Less: func(o Options) []Change {
@@ -56,11 +57,11 @@ func stack(o Options) (Recipe, error) {
 			o.Model.Layers,
 		)
 	}
-	if from == 1 && Mixes(o.Operator) {
+	if from == 1 && growth.Mixes(o.Operator) {
 		return r, advice.With(
 			fmt.Errorf("method %s from one layer with operator %s: one layer has no neighbours to mix",
 				stackName, o.Operator),
-			advice.Way{{How: advice.Use, Option: advice.Operator, Value: StackOperator}},
+			advice.Way{{How: advice.Use, Option: advice.Operator, Value: growth.StackOperator}},
 			advice.Way{{How: advice.Use, Option: advice.Split, Value: fmt.Sprintf("2,%d", o.Model.Layers-2)}},
 		)
 	}

@@ -10,6 +10,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/recipe/growth"
 )
 
 // Whether blocks are run a second time in backward.
@@ -235,7 +236,8 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if o, err = o.Resolved(); err != nil {
 		return Recipe{}, err
 	}
-	o.Schedule, o.Operator = cmp.Or(o.Schedule, m.DefaultSchedule()), cmp.Or(o.Operator, m.Operator, growMean.name)
+	o.Schedule, o.Operator = cmp.Or(o.Schedule, m.DefaultSchedule()),
+		cmp.Or(o.Operator, m.Operator, growth.DefaultOperator())
 	o.State = cmp.Or(o.State, m.State, StateFresh)
 	o.Over = cmp.Or(o.Over, m.Over)
 	if o.Over == "" {

@@ -3,6 +3,7 @@ package recipe_test
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -18,6 +19,8 @@ import (
 	. "steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // recipes are those of the golden files, by name.
 func recipes(t *testing.T) map[string]Recipe {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"steplm/model"
+	"steplm/stage/recipe/growth"
 )
 
 // Layouts is what the model consists of in every stage.
@@ -31,8 +32,8 @@ func (r Recipe) Layouts() ([]model.Layout, error) {
 
 // Effect is what a list of verbs means for a layout, with no device.
 type Effect struct {
-	Growth        Growth       // Origins by position after growing; none without grow
-	Grown         model.Layout // right after growing: what will train has no gradient yet
+	Growth        growth.Growth // Origins by position after growing; none without grow
+	Grown         model.Layout  // right after growing: what will train has no gradient yet
 	Merge         bool
 	Stochastic    bool         // so the merge rounds
 	Fresh         map[int]bool // IDs of blocks whose LoRA starts anew
@@ -52,7 +53,7 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 	for _, v := range verbs {
 		switch v.Do {
 		case Grow:
-			g, err := PlanGrowth(len(l.Blocks), v.Layers, v.Position, v.Operator, v.Seed)
+			g, err := growth.PlanGrowth(len(l.Blocks), v.Layers, v.Position, v.Operator, v.Seed)
 			if err != nil {
 				return t, err
 			}
@@ -98,7 +99,7 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 }
 
 // insert puts new blocks, with the next free IDs, where origins says.
-func insert(blocks []model.BlockLayout, origins []Origin) []model.BlockLayout {
+func insert(blocks []model.BlockLayout, origins []growth.Origin) []model.BlockLayout {
 	next := 0
 	for _, b := range blocks {
 		next = max(next, b.ID+1)

@@ -2,10 +2,13 @@ package record
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"steplm/disk"
@@ -27,8 +30,33 @@ func HoldsCheckpoint(dir string) bool {
 func CheckpointAt(run, name string) string { return filepath.Join(run, checkpointsDir, name) }
 
 // LastCheckpoint is the name of the one from which a run goes on; fs.ErrNotExist where it has none.
-func LastCheckpoint(run string) (string, error) {
-	return checkpoint.Latest(filepath.Join(run, checkpointsDir))
+// Where LATEST is missing it is the newest that is whole, and the note says so.
+func LastCheckpoint(run string) (name, note string, err error) {
+	parent := filepath.Join(run, checkpointsDir)
+	if name, err = checkpoint.Latest(parent); !errors.Is(err, fs.ErrNotExist) {
+		return name, "", err
+	}
+	name, damaged, err := checkpoint.Newest(parent, slices.DeleteFunc(CheckpointNames(run), func(n string) bool { return stepOf(n) < 0 }))
+	if err != nil {
+		return "", "", err
+	}
+	note = fmt.Sprintf("%s has no LATEST: going on from %s, the newest checkpoint that is whole", parent, name)
+	if len(damaged) > 0 {
+		note += fmt.Sprintf(" (%d after it are not: %v)", len(damaged), damaged[0])
+	}
+	return name, note, nil
+}
+
+// stepOf is the step that a checkpoint's name says; -1: it is not a run's.
+func stepOf(name string) int {
+	for _, prefix := range []string{"step-", "stable-"} {
+		if digits, ok := strings.CutPrefix(name, prefix); ok {
+			if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
+				return int(n)
+			}
+		}
+	}
+	return -1
 }
 
 // RunOf is the folder of the run that a checkpoint's folder lies in, if it lies in one.
@@ -45,7 +73,9 @@ func CheckpointNames(run string) (names []string) {
 			names = append(names, e.Name())
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(stepOf(a), stepOf(b)), cmp.Compare(a, b))
+	})
 	return names
 }
 

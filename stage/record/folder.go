@@ -33,36 +33,51 @@ type Folder struct {
 
 // Create begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the recipe.
 func Create(dir string, recipe, spec any) (*Folder, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// Before the lock, which would be a trace in a folder that is not the run's, and again while nobody else writes.
+	if err := beginnable(dir); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == RecipeFile }) {
-		return nil, advice.With(fmt.Errorf("%s already holds a run", dir),
-			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
-	}
-	for _, e := range entries {
-		// a killed beginning
-		if !slices.Contains([]string{lockFile, RecipeFile + temporary, SpecFile, SpecFile + temporary}, e.Name()) {
-			return nil, advice.With(fmt.Errorf("%s is not empty and holds no run (found %s)", dir, e.Name()),
-				advice.Way{{How: advice.Another, Option: advice.Out}})
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := checkpoint.MakeDir(dir); err != nil {
 		return nil, err
 	}
+	beforeLock()
 	f, err := Lock(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err = f.Describe(recipe, spec); err == nil {
-		err = f.OpenMetrics(0)
+	if err = beginnable(dir); err == nil {
+		err = f.Describe(recipe, spec)
+	}
+	if err == nil {
+		_, err = f.OpenMetrics(0)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// beforeLock is the moment between the two looks at a folder; tests begin another run in it.
+var beforeLock = func() {}
+
+// beginnable refuses a folder that holds a run or anything else but what a killed beginning left.
+func beginnable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == RecipeFile }) {
+		return advice.With(fmt.Errorf("%s already holds a run", dir),
+			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{lockFile, SpecFile}, e.Name()) && !checkpoint.IsLeftover(e.Name()) {
+			return advice.With(fmt.Errorf("%s is not empty and holds no run (found %s)", dir, e.Name()),
+				advice.Way{{How: advice.Another, Option: advice.Out}})
+		}
+	}
+	return nil
 }
 
 // Lock takes hold of a folder that is there.
@@ -91,19 +106,24 @@ func (f *Folder) Describe(recipe, spec any) error {
 	return writeFile(filepath.Join(f.Dir, RecipeFile), recipe)
 }
 
-// Clean removes checkpoints that are not whole.
+// Clean removes what kills left: of saves, of the final model and of the files that say what the run is.
 func (f *Folder) Clean() error {
-	_, err := checkpoint.Clean(f.Checkpoints())
-	return err
+	for _, dir := range []string{f.Dir, f.Checkpoints()} {
+		if _, err := checkpoint.Clean(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Checkpoints is the folder that they lie in.
 func (f *Folder) Checkpoints() string { return filepath.Join(f.Dir, checkpointsDir) }
 
-// OpenMetrics cuts the metrics to a length and appends from there.
-func (f *Folder) OpenMetrics(size int64) (err error) {
-	f.Metrics, err = Append(f.Dir, size)
-	return err
+// OpenMetrics cuts the metrics to a length and appends from there. The note, unless "", says that they are not what
+// they were: Append.
+func (f *Folder) OpenMetrics(size int64) (note string, err error) {
+	f.Metrics, note, err = Append(f.Dir, size)
+	return note, err
 }
 
 // Close releases the folder.
@@ -150,18 +170,11 @@ func HoldsRun(dir string) bool {
 	return err == nil
 }
 
-// temporary ends the name of a file that is being written.
-const temporary = ".tmp"
-
-// writeFile writes JSON beside path and renames it.
+// writeFile writes JSON, whole or not at all.
 func writeFile(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := path + temporary
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return disk.Rename(tmp, path)
+	return checkpoint.WriteFile(path, append(b, '\n'))
 }

@@ -74,7 +74,7 @@ func hold(t *testing.T, dir string) (release func() error) {
 func TestCreateAfterKilledBeginning(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, lockFile), "")
-	write(t, filepath.Join(dir, RecipeFile+temporary), "{")
+	write(t, filepath.Join(dir, "."+RecipeFile+".saving-0123abcd"), "{")
 	r := recipetest.Must(t, "step", recipetest.Tiny())
 	f, err := Create(dir, r, nil)
 	if err != nil {
@@ -91,6 +91,36 @@ func TestCreateAfterKilledBeginning(t *testing.T) {
 	}
 }
 
+// Another process may begin and end a run between the first look at a folder and its lock.
+func TestCreateLooksAgainAfterTheLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	first, second := recipetest.Must(t, "step", recipetest.Tiny()), recipetest.Must(t, "vanilla", recipetest.Tiny())
+	defer func(before func()) { beforeLock = before }(beforeLock)
+	beforeLock = func() {
+		beforeLock = func() {}
+		f, err := Create(dir, first, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Metrics.file.WriteString("a line\n"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	_, err := Create(dir, second, nil)
+	recipetest.WantError(t, err, dir, "already holds a run", "[use resume]")
+	text, _, err := RecipeText(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _, err := recipe.Decode(text); err != nil || r.Hash() != first.Hash() {
+		t.Errorf("the recipe is %s (%v), want the first one's", r.Hash(), err)
+	}
+	if lines, err := os.ReadFile(filepath.Join(dir, File)); err != nil || string(lines) != "a line\n" {
+		t.Errorf("the metrics are %q, %v", lines, err)
+	}
+}
+
 // Checkpoints are listed by their steps, and what is no checkpoint is left out.
 func TestCheckpointNames(t *testing.T) {
 	run := t.TempDir()
@@ -104,7 +134,7 @@ func TestCheckpointNames(t *testing.T) {
 	if got, want := CheckpointNames(run), []string{"step-9", "step-10", "step-100"}; !slices.Equal(got, want) {
 		t.Errorf("checkpoints %q, want %q", got, want)
 	}
-	if last, err := LastCheckpoint(run); err != nil || last != "step-9" {
+	if last, note, err := LastCheckpoint(run); err != nil || last != "step-9" || note != "" {
 		t.Errorf("the last one is %q (%v), LATEST says step-9", last, err)
 	}
 	at := CheckpointAt(run, "step-9")

@@ -54,7 +54,7 @@ func Decode(line []byte) (Event, error) {
 }
 
 // Read gives a run's events in order; path is the file or the run's folder. An error names the line and
-// ends it.
+// ends it. A last line that has no end is left out: the run is writing it, or was killed at it.
 func Read(path string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		f, err := openMetrics(path)
@@ -65,11 +65,8 @@ func Read(path string) iter.Seq2[Event, error] {
 		defer f.Close()
 		for in, n := bufio.NewReader(f), 1; ; n++ {
 			line, err := in.ReadBytes('\n')
-			if errors.Is(err, io.EOF) && len(line) == 0 {
-				return
-			}
 			if errors.Is(err, io.EOF) {
-				err = errors.New("the line is cut off")
+				return
 			}
 			var e Event
 			if err == nil {

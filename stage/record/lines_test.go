@@ -71,7 +71,7 @@ var one = []struct {
 // What was written is read back with its type and every value, from a file as from a line.
 func TestEveryEventIsReadBack(t *testing.T) {
 	dir := t.TempDir()
-	w, err := Append(dir, 0)
+	w, _, err := Append(dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestDecodeErrors(t *testing.T) {
 // A run that is resumed goes on behind the lines that it keeps.
 func TestWriterKeeps(t *testing.T) {
 	dir := t.TempDir()
-	w, err := Append(dir, 0)
+	w, _, err := Append(dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,8 +184,9 @@ func TestWriterKeeps(t *testing.T) {
 		t.Errorf("%d bytes are kept, want %d", kept, want)
 	}
 	w.Close()
-	if w, err = Append(dir, kept); err != nil {
-		t.Fatal(err)
+	note := ""
+	if w, note, err = Append(dir, kept); err != nil || note != "" {
+		t.Fatal(note, err)
 	}
 	defer w.Close()
 	if err := w.Write(one[6].event); err != nil {
@@ -197,5 +198,91 @@ func TestWriterKeeps(t *testing.T) {
 	}
 	if want := one[0].line + "\n" + one[1].line + "\n" + one[6].line + "\n"; string(text) != want {
 		t.Errorf("got\n%s, want\n%s", text, want)
+	}
+}
+
+// Metrics that are not what a checkpoint knew are gone on with after their whole lines, and that is said; no byte is
+// made up.
+func TestAppendToShorterMetrics(t *testing.T) {
+	const whole = "{\"a\":1}\n{\"b\":2}\n"
+	for _, tt := range []struct {
+		name, there string // "-": no file
+		size        int64
+		want        string
+		noted       bool
+	}{
+		{"as it was", whole, int64(len(whole)), whole, false},
+		{"longer", whole + "{\"c\":3}\n", int64(len(whole)), whole, false},
+		{"shorter", whole, 1000, whole, true},
+		{"torn", whole + "{\"c\"", 1000, whole, true},
+		{"torn at the size", whole + "{\"c\"", int64(len(whole)) + 3, whole, true},
+		{"another file", "no line at all", 5, "", true},
+		{"a long last line", whole + strings.Repeat("x", 200<<10), 1 << 20, whole, true},
+		{"empty", "", 100, "", true},
+		{"missing", "-", 100, "", true},
+		{"missing and new", "-", 0, "", false},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, File)
+		if tt.there != "-" {
+			write(t, path, tt.there)
+		}
+		w, note, err := Append(dir, tt.size)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if (note != "") != tt.noted || tt.noted && !strings.Contains(note, path) {
+			t.Errorf("%s: the note is %q", tt.name, note)
+		}
+		if kept, err := w.Kept(); err != nil || kept != int64(len(tt.want)) {
+			t.Errorf("%s: %d bytes are kept (%v), want %d", tt.name, kept, err, len(tt.want))
+		}
+		w.Close()
+		if text, err := os.ReadFile(path); err != nil || string(text) != tt.want {
+			t.Errorf("%s: %q, %v, want %q", tt.name, text, err, tt.want)
+		}
+	}
+}
+
+// A link in the metrics' place leads out of the run: what it leads to is not cut.
+func TestAppendRefusesWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	thesis := filepath.Join(t.TempDir(), "thesis")
+	write(t, thesis, "years of work")
+	if err := os.Symlink(thesis, filepath.Join(dir, File)); err != nil {
+		t.Skip("no links here: ", err)
+	}
+	if _, _, err := Append(dir, 0); err == nil || !strings.Contains(err.Error(), File+" is no file") {
+		t.Errorf("error %v", err)
+	}
+	if text, err := os.ReadFile(thesis); err != nil || string(text) != "years of work" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Remove(filepath.Join(dir, File)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, File), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Append(dir, 0); err == nil || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("a folder: error %v", err)
+	}
+}
+
+// A last line without its end is one that is being written.
+func TestReadLeavesOutATornLastLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), File)
+	for n := range len(one[1].line) {
+		write(t, path, one[0].line+"\n"+one[1].line[:n])
+		events := 0
+		for _, err := range Read(path) {
+			if err != nil {
+				t.Fatalf("%d bytes of the last line: %v", n, err)
+			}
+			events++
+		}
+		if events != 1 {
+			t.Fatalf("%d bytes of the last line: %d events", n, events)
+		}
 	}
 }

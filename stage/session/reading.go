@@ -12,7 +12,6 @@ import (
 
 	"steplm/data"
 	"steplm/data/cache"
-	"steplm/data/tokenizer"
 	"steplm/stage/eval"
 )
 
@@ -92,7 +91,7 @@ func (d Data) Check() error {
 }
 
 // read opens what Train names, with its caches. The seed is that of the order.
-func (d Data) read(ctx context.Context, seed uint64, tok *tokenizer.Tokenizer, ui UI) (_ *reading, err error) {
+func (d Data) read(ctx context.Context, seed uint64, tok data.Tokenizer, ui UI) (_ *reading, err error) {
 	r := &reading{}
 	defer func() {
 		if err != nil {
@@ -154,7 +153,7 @@ func (r *reading) identity() string {
 }
 
 // heldOut measures on the documents that are kept apart, a task for each source.
-func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (tasks []eval.Task, err error) {
+func (r *reading) heldOut(d Data, tok data.Tokenizer) (tasks []eval.Task, err error) {
 	if d.Holdout == 0 {
 		return nil, nil
 	}
@@ -178,13 +177,16 @@ func (r *reading) heldOut(d Data, tok *tokenizer.Tokenizer) (tasks []eval.Task, 
 
 // measures are the tasks that the run measures itself by.
 func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
-	tasks, err := s.read.heldOut(s.Spec.Data, s.Tokenizer)
+	tasks, err := s.read.heldOut(s.Spec.Data, s.documents)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range []struct{ kind, name, path, column string }{
-		{"documents", "validation", s.Spec.Evaluation.Validation, s.Spec.Data.TextColumn},
-		{"wikitext", "wikitext", s.Spec.Evaluation.Wikitext, data.TextColumn},
+	for _, m := range []struct {
+		kind, name, path, column string
+		tokenizer                data.Tokenizer
+	}{
+		{"documents", "validation", s.Spec.Evaluation.Validation, s.Spec.Data.TextColumn, s.documents},
+		{"wikitext", "wikitext", s.Spec.Evaluation.Wikitext, data.TextColumn, s.Tokenizer},
 	} {
 		if m.path == "" {
 			continue
@@ -193,7 +195,7 @@ func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
 		if err != nil {
 			return nil, err
 		}
-		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: s.Tokenizer})
+		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: m.tokenizer})
 		if err != nil {
 			return nil, err
 		}

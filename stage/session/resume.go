@@ -59,11 +59,33 @@ func Saved(dir string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	s, err := Read(bytes.NewReader(b))
+	s, err := readSaved(b)
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir, record.SpecFile), err)
 	}
 	s.Output.Out = dir // The folder may have moved.
+	return s, nil
+}
+
+// readSaved reads a run's Spec. What an earlier version could not say is what it did.
+func readSaved(content []byte) (Spec, error) {
+	s, err := Read(bytes.NewReader(content))
+	if err != nil {
+		return s, err
+	}
+	var says struct {
+		Data struct {
+			ParseSpecial   *bool   `json:"parse_special"`
+			DocumentTokens *string `json:"document_tokens"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(content, &says); err != nil {
+		return s, err
+	}
+	s.Data.ParseSpecial = says.Data.ParseSpecial == nil || *says.Data.ParseSpecial
+	if says.Data.DocumentTokens == nil {
+		s.Data.DocumentTokens = DocumentTokensEOS
+	}
 	return s, nil
 }
 

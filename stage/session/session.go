@@ -32,6 +32,8 @@ type Session struct {
 	// Resumed: the run goes on in its folder.
 	Resumed bool
 
+	documents *tokenizer.Documents // Tokenizer, as it is for documents
+
 	read   *reading
 	input  recipe.Data // what read and Tokenizer are
 	loader *data.Loader
@@ -42,14 +44,25 @@ type Session struct {
 // final is how a run's trained model is written.
 var final export.Format = export.HuggingFace{}
 
-// text is what the run trains with on the side of text. What ends a document also begins the next.
+// text is what the run trains with on the side of text. Where the tokenizer has no beginning of its own, what ends a
+// document also begins the next.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
 	if id, ok := s.Tokenizer.EndOfText(); ok {
 		n := int(id)
 		text.BOS, text.EOS = &n, &n
 	}
+	if id, ok := s.Tokenizer.BeginOfText(); ok {
+		n := int(id)
+		text.BOS = &n
+	}
 	return text
+}
+
+// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken
+// for ordinary text. What a token cache holds is not among it.
+func (s *Session) SpecialNames() int64 {
+	return s.documents.Names()
 }
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
@@ -69,14 +82,21 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if s.Tokenizer, err = tokenizer.Load(s.Spec.Data.Tokenizer); err != nil {
 		return nil, err
 	}
-	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.Tokenizer, ui); err != nil {
+	saved := s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile))
+	if s.Resumed && !saved { // its version knew of nothing else
+		s.Spec.Data.ParseSpecial, s.Spec.Data.DocumentTokens = true, DocumentTokensEOS
+	}
+	if s.documents, err = s.Spec.Data.Documents(s.Tokenizer); err != nil {
+		return nil, err
+	}
+	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.documents, ui); err != nil {
 		return nil, err
 	}
 	if text := s.Spec.Model.ignoredWeights(); text != "" && !s.Resumed {
 		ui.Warn(text)
 	}
 	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
-	if s.Resumed && exists(filepath.Join(s.Spec.Output.Out, record.SpecFile)) {
+	if saved {
 		err = s.takeRecipe()
 	} else {
 		err = s.makeRecipe()
@@ -85,7 +105,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	r := s.Recipe
-	s.loader, err = data.NewMixture(s.read.sources, s.Tokenizer, data.Options{
+	s.loader, err = data.NewMixture(s.read.sources, s.documents, data.Options{
 		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true,
 		Workers: s.Spec.Data.Threads(),
 	})

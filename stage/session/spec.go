@@ -52,8 +52,12 @@ type Data struct {
 	MaxLine    int64    `json:"max_line,omitempty" resume:"free"` // bytes; 0: data.DefaultMaxLine
 	Shards     int      `json:"shards,omitempty"`                 // of what the hub has, the first so many; 0: all
 	Stream     bool     `json:"stream,omitempty" resume:"free"`
-	Cache      string   `json:"cache,omitempty" resume:"free"`   // of tokens; "": the user's
-	Workers    int      `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
+	Cache      string   `json:"cache,omitempty" resume:"free"` // of tokens; "": the user's
+	// ParseSpecial: names of special tokens in documents are those tokens. Runs of a version that did not say it are.
+	ParseSpecial bool `json:"parse_special"`
+	// DocumentTokens are those around each document, by the name of a DocumentKind; of an earlier version's run, eos.
+	DocumentTokens string `json:"document_tokens"`
+	Workers        int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
 }
 
 // Method is how the model trains, and what follows from growth and LoRA.
@@ -160,7 +164,7 @@ type Output struct {
 func Default() Spec {
 	return Spec{
 		Model: Model{Mask: model.MaskNone, Positions: model.PositionsContinue},
-		Data:  Data{TextColumn: "text"},
+		Data:  Data{TextColumn: "text", DocumentTokens: DocumentTokensAuto},
 		Method: Method{
 			Name: "step", Split: recipe.SplitPaper, GrowAt: 0.75, Position: "upper",
 			MergeKeep: 0.1, MergeKeepBy: optim.ByMagnitude,

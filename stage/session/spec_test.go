@@ -135,3 +135,21 @@ func TestWeights(t *testing.T) {
 		}
 	}
 }
+
+// A run of a version that took names of special tokens for the tokens goes on so; a new one does not begin so.
+func TestEarlierRunsParseSpecialTokens(t *testing.T) {
+	for content, want := range map[string]bool{
+		`{"data": {"skip_bad": true}}`: true, `{"data": {"parse_special": false}}`: false,
+		`{"data": {"parse_special": true}}`: true, `{}`: true,
+	} {
+		if s, err := readSaved([]byte(content)); err != nil || s.Data.ParseSpecial != want {
+			t.Errorf("%s: %v, %v, want %v", content, s.Data.ParseSpecial, err, want)
+		}
+	}
+	if s, err := readSaved([]byte(`{"data": {}}`)); err != nil || s.Data.DocumentTokens != DocumentTokensEOS {
+		t.Errorf("an earlier run goes on with document tokens %q, %v", s.Data.DocumentTokens, err)
+	}
+	if d := Default().Data; d.ParseSpecial || d.DocumentTokens != DocumentTokensAuto {
+		t.Errorf("a new run begins with %v, %q", d.ParseSpecial, d.DocumentTokens)
+	}
+}

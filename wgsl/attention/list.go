@@ -24,7 +24,8 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 		for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
 			for kind := range kinds {
 				for _, documents := range []bool{false, true} {
-					c := Class{kernelKind(kind), dtype, Shape{B: 1, T: 2048, H: 1, KV: 1, D: size, Documents: documents}}
+					c := Class{kernelKind(kind), dtype,
+						Shape{B: 1, T: 2048, H: 1, KV: 1, D: size, Documents: documents}}
 					for _, b := range c.blocks(l) {
 						list = append(list, c.kernel(b))
 					}

@@ -88,10 +88,11 @@ var kinds = [...]struct {
 		delta, bounds := cutBounds(x[1], s)
 		ref.AttentionBackwardQuery(x[0], delta, x[2], x[3], x[4], x[5], x[6], x[7], bounds, s)
 	}},
-	backwardKeyValue: {"attention_backward_key_value", "KKQQKKSS", "KKQQKKSD", 8, true, 4, func(x [][]float32, s Shape) {
-		delta, bounds := cutBounds(x[7], s)
-		ref.AttentionBackwardKeyValue(x[0], x[1], x[2], x[3], x[4], x[5], x[6], delta, bounds, s)
-	}},
+	backwardKeyValue: {"attention_backward_key_value", "KKQQKKSS", "KKQQKKSD", 8, true, 4,
+		func(x [][]float32, s Shape) {
+			delta, bounds := cutBounds(x[7], s)
+			ref.AttentionBackwardKeyValue(x[0], x[1], x[2], x[3], x[4], x[5], x[6], delta, bounds, s)
+		}},
 }
 
 // tensors are a kernel's bindings, see kinds.

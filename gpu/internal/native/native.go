@@ -8,6 +8,8 @@ package native
 #include <string.h>
 #ifndef _WIN32
 #include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 
@@ -65,6 +67,30 @@ static int map_status(watch* w) { return w->map; }
 static int has_error(watch* w) { return w->error; }
 static void clear_error(watch* w) { w->error = 0; }
 
+// How many bytes of addresses the process may have; 0: any number.
+#ifndef _WIN32
+static uint64_t address_limit(void) {
+	struct rlimit r;
+	if (getrlimit(RLIMIT_AS, &r) || r.rlim_cur == RLIM_INFINITY) return 0;
+	return r.rlim_cur;
+}
+#else
+static uint64_t address_limit(void) { return 0; }
+#endif
+
+// Below this Go's runtime ends with a dump, some of it before any Go code: seen up to
+// 1.6 GB of addresses, which Go and its threads reserve and do not use.
+#ifdef __linux__
+#define LEAST_ADDRESSES (2048ull << 20)
+__attribute__((constructor)) static void refuse_small(void) {
+	uint64_t n = address_limit();
+	if (n == 0 || n >= LEAST_ADDRESSES) return;
+	dprintf(2, "steplm: error: this process may have %llu MiB of addresses (ulimit -v), and needs at least %llu MiB, "
+		"with a GPU's driver more: raise that limit\n", (unsigned long long)(n >> 20), LEAST_ADDRESSES >> 20);
+	_exit(1);
+}
+#endif
+
 #ifndef _WIN32
 static void on_abort(int sig) {
 	static const char m[] = "steplm: error: the GPU library gave up (device lost or driver failure; "
@@ -114,6 +140,9 @@ func Dispatch(pass *wgpu.ComputePassEncoder, p *wgpu.ComputePipeline, g *wgpu.Bi
 	C.dispatch((*[2]C.uintptr_t)(unsafe.Pointer(pass))[1], pipeline, *(*C.uintptr_t)(unsafe.Pointer(g)),
 		C.uint32_t(offset), C.uint32_t(n[0]), C.uint32_t(n[1]), C.uint32_t(n[2]))
 }
+
+// AddressLimit is how many bytes of addresses the process may have; 0: any number.
+func AddressLimit() int64 { return int64(C.address_limit()) }
 
 // GiveBack returns freed memory of the native library to the system.
 func GiveBack() { C.give_back() }

@@ -11,6 +11,7 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/recipe/growth"
 )
 
 // Tiny is a STEP run of 6 layers in 2 stages that trains in
@@ -83,9 +84,9 @@ func WantError(t testing.TB, err error, parts ...string) {
 }
 
 // Grow is a growth that can be planned.
-func Grow(t testing.TB, before, after int, position, operator string, seed uint64) recipe.Growth {
+func Grow(t testing.TB, before, after int, position, operator string, seed uint64) growth.Growth {
 	t.Helper()
-	g, err := recipe.PlanGrowth(before, after, position, operator, seed)
+	g, err := growth.PlanGrowth(before, after, position, operator, seed)
 	if err != nil {
 		t.Fatal(err)
 	}

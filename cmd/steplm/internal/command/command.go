@@ -1,8 +1,9 @@
 // Package command is the command line as a whole: which commands there are, how one that was given is run, and how its
 // error is told. A package of its own, so that the tests of each room's commands can be the command.
 //
-// Exit codes: 0, 1 after an error, 2 after a command line that cannot be understood. Either way one line on standard
-// error says what to do.
+// Exit codes: 0, 1 after an error, 2 after a command line that cannot be understood, and 128 plus the signal's number
+// after a signal at which a run saved: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. Either way one line on
+// standard error says what to do.
 package command
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -24,6 +26,7 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
+	"steplm/stage"
 )
 
 // CLI has a field for each command.
@@ -64,9 +67,7 @@ func Run(args []string) int {
 	// Between collections Go's heap would otherwise double, and the process's peak
 	// memory with it; what lives there is small, so collecting more often costs little.
 	debug.SetGCPercent(25)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx, signalled := untilSignal()
 
 	parser := New(ctx)
 	kongcompletion.Register(parser) // answers where a shell asks
@@ -89,10 +90,34 @@ func Run(args []string) int {
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		complain("interrupted")
+	case errors.Is(err, stage.ErrStopped) && signalled() != 0:
+		complain("%s", flags.Explain(err))
+		return 128 + int(signalled())
 	default:
 		complain("%s", flags.Explain(err))
 	}
 	return 1
+}
+
+// untilSignal is a context that the first signal to end the program ends, and which signal that was; 0: none. A second
+// one ends the program at once. SIGHUP is one, so that a run whose terminal or connection is gone saves, unless it is
+// ignored, as under nohup.
+func untilSignal() (ctx context.Context, signalled func() syscall.Signal) {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, list...)
+	var number atomic.Int32
+	go func() {
+		s, _ := (<-arrived).(syscall.Signal)
+		number.Store(int32(s))
+		signal.Reset(list...)
+		cancel()
+	}()
+	return ctx, func() syscall.Signal { return syscall.Signal(number.Load()) }
 }
 
 // complain prints the one line of an error.

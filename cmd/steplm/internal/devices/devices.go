@@ -59,7 +59,7 @@ func (c *devicesCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if len(adapters) == 0 {
-		return gpu.ErrNoAdapter
+		return gpu.NoAdapter()
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ type SourceFlags struct {
 type TokenFlags struct {
 	Cache   string `placeholder:"DIR" help:"Where token caches are. Default: steplm/tokens in the user's cache directory."`
 	Workers int    `placeholder:"N" range:"1..1e5" help:"Threads that tokenize. Default: one for each core."`
+	// Without it, whoever writes a document could end it in the middle, or speak for the user.
+	ParseSpecial   bool   `help:"Take the names of special tokens written out in documents, such as <|endoftext|>, for these tokens; by default they are ordinary text."`
+	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each document: eos (an end), bos-eos (a beginning too), or auto: a beginning where the tokenizer's own post-processor puts one. Default: ${default}."`
 }
 
 // DescribeDropped says what became of rows.
@@ -46,6 +49,12 @@ func DescribeDropped(rows, documents int64, d data.Dropped, badFiles int) string
 		text += "; " + view.Plural(int64(badFiles), "file", "files") + " skipped"
 	}
 	return text
+}
+
+// DescribeNames says what became of the names of special tokens in documents.
+func DescribeNames(names int64) string {
+	return fmt.Sprintf("the name of a special token stands in documents %s times: ordinary text, since nobody knows "+
+		"who wrote it (--parse-special takes it for the token)", view.Count(names))
 }
 
 // DescribeRows says what became of the rows that a run read.

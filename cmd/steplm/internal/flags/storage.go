@@ -10,7 +10,7 @@ import (
 // StorageFlags say how a run keeps its numbers, and what may be there at once.
 type StorageFlags struct {
 	Precision   string   `default:"${precision}" enum:"bf16,f32" help:"Weights, gradients and activations: bf16 (computing in f32) or f32. Default: ${default}."`
-	States      string   `placeholder:"NAME" help:"What training keeps of a parameter: f32 with --precision f32; paper, split or flash8 with bf16 (16, 14 and 7.1 bytes with weight and gradient; split equals paper bit for bit). Default: split, or f32."`
+	States      string   `placeholder:"NAME" help:"What training keeps of a parameter: f32 with --precision f32; paper, split, stochastic or flash8 with bf16 (16, 14, 12 and 7.1 bytes with weight and gradient and AdamW; split equals paper bit for bit, stochastic has no master and rounds at random). Default: split, or f32."`
 	Release     bool     `help:"Update each parameter as soon as its gradient is there, so that one gradient exists at a time; each is then clipped by itself."`
 	Gradients   string   `default:"${gradients}" enum:"auto,bf16,f32" help:"Gradients: auto is the precision, and f32 where several micro-batches are added up."`
 	Frozen      string   `placeholder:"TYPE" help:"Frozen layers' linears: the precision, or int8 with a scale for each 64 weights. Default: the precision."`

@@ -118,7 +118,8 @@ func TestPlotErrors(t *testing.T) {
 	image := filepath.Join(dir, "loss.svg")
 	damaged := metricsRun(t, "damaged", 4)
 	text := clitest.Contents(t, damaged, "metrics.jsonl")
-	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text[:len(text)-9]), 0o644); err != nil {
+	text = text[:len(text)-9] + "\n"
+	if err := os.WriteFile(filepath.Join(damaged, "metrics.jsonl"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -135,7 +136,7 @@ func TestPlotErrors(t *testing.T) {
 		{1, []string{"missing", "no such"}, []string{run, filepath.Join(dir, "missing"), "--svg", image}},
 		{1, []string{dir, "holds no run", "metrics.jsonl"}, []string{dir, "--svg", image}},
 		{1, []string{"no step yet"}, []string{clitest.WriteFile(t, "metrics.jsonl", ""), "--svg", image}},
-		{1, []string{"damaged", "metrics.jsonl, line 5", "cut off"}, []string{damaged, "--svg", image}},
+		{1, []string{"damaged", "metrics.jsonl, line 5", "not a line"}, []string{damaged, "--svg", image}},
 		{1, []string{`curve "one"`, "1 points", "at least 2"}, []string{metricsRun(t, "one", 1), "--svg", image}},
 		{1, []string{"loss.svg", "cannot be written"}, []string{run, "--svg", filepath.Join(dir, "none", "loss.svg")}},
 	} {

@@ -17,7 +17,7 @@ import (
 type ScoreCmd struct {
 	flags.LoadFlags `embed:""`
 	IDs             []uint32 `name:"ids" xor:"input" required:"" placeholder:"N" help:"Token ids to score."`
-	Text            *string  `xor:"input" required:"" placeholder:"TEXT" help:"Text to score."`
+	Text            *string  `xor:"input" required:"" placeholder:"TEXT" help:"Text to score. Where the tokenizer itself begins texts with a token, that token comes first."`
 	AddSpecial      bool     `help:"Add what the tokenizer puts before and after a text."`
 	JSON            bool     `help:"Print one JSON object with ids and logprobs, natural logarithms, the first null."`
 }
@@ -83,6 +83,9 @@ func (c *ScoreCmd) input(at flags.Found) ([]uint32, *tokenizer.Tokenizer, error)
 		return ids, tok, err
 	}
 	ids, err := tok.Encode(*c.Text)
+	if id, ok := tok.BeginOfText(); ok { // as documents begin in training
+		ids = append([]uint32{id}, ids...)
+	}
 	return ids, tok, err
 }
 

@@ -44,9 +44,13 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if root == "" {
 		return flags.Usagef("no place for the cache: this user has no cache directory; give --cache")
 	}
-	tok, err := tokenizer.Load(c.Tokenizer)
+	loaded, err := tokenizer.Load(c.Tokenizer)
 	if err != nil {
 		return err
+	}
+	tok, err := spec.Data.Documents(loaded)
+	if err != nil {
+		return flags.AsUsage(err)
 	}
 	at, err := session.Locate(ctx, c.Path, c.Shards, false, flags.SessionUI(c.JSON))
 	if err != nil {
@@ -71,6 +75,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	i := done.Info
+	names := tok.Names()
 	if c.JSON {
 		return view.JSON(struct {
 			Dir       string  `json:"dir"`
@@ -84,9 +89,10 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 			Parts     int     `json:"parts"`
 			Reused    int     `json:"reused_parts"`
 			Seconds   float64 `json:"seconds"`
+			Names     int64   `json:"special_names"`
 			data.Dropped
-		}{done.Dir, i.Data, i.Tokenizer, i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(
-			i.Parts), done.Reused, clock.Since(start).Seconds(), i.Dropped})
+		}{done.Dir, i.Data, loaded.Hash(), i.Rows, i.Documents, i.TextBytes, i.Tokens, i.Width, len(
+			i.Parts), done.Reused, clock.Since(start).Seconds(), names, i.Dropped})
 	}
 	fmt.Println(flags.DescribeDropped(i.Rows, i.Documents, i.Dropped, shards.BadFiles()))
 	fmt.Printf("%s: %s tokens of %s of text, %d bytes each, in %d parts", done.Dir, view.Count(i.Tokens),
@@ -95,5 +101,8 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 		fmt.Printf(" (%d were there)", done.Reused)
 	}
 	fmt.Println()
+	if names > 0 {
+		fmt.Println(flags.DescribeNames(names))
+	}
 	return nil
 }

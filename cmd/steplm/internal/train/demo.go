@@ -68,7 +68,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	demoRun := PretrainCmd{TuneFlags: devices.TuneFlags{TrialFlags: trials}}
 	res, err := demoRun.train(ctx, dev, spec)
 	if errors.Is(err, stage.ErrStopped) {
-		return fmt.Errorf("stopped; what there is of the run is in %s, the next demo begins another", out)
+		return fmt.Errorf("%w; what there is of the run is in %s, the next demo begins another", err, out)
 	}
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 func (c *DemoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n",
-			flags.Explain(gpu.ErrNoAdapter))
+			flags.Explain(gpu.NoAdapter()))
 		return c.Paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()

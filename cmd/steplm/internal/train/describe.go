@@ -33,7 +33,7 @@ func describeRun(w io.Writer, s *session.Session) {
 	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
-	line("tokenizer", "%d ids", s.Tokenizer.VocabSize())
+	line("tokenizer", "%d ids, %s", s.Tokenizer.VocabSize(), s.AroundDocuments())
 	line("run", "%s, %s of %s tokens (%d x %d, %s), seed %d", r.Method, view.Plural(int64(r.Steps()), "step", "steps"),
 		view.Count(r.TokensPerStep()), r.Batch.Batch, r.Batch.SeqLen,
 		view.Plural(int64(r.GradAccum), "micro-batch", "micro-batches"), r.Seed)

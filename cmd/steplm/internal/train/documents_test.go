@@ -16,8 +16,8 @@ func TestPretrainInsideDocuments(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	for _, device := range clitest.Devices(t) {
 		args := func(out string, more ...string) []string {
-			return m.Pretrain(out, append([]string{"--steps", "8", "--seq-len", "64", "--grad-accum", "2", "--device", device,
-				"--no-tune", "--precision", "f32", "--eval-tokens", "0"}, more...)...)
+			return m.Pretrain(out, append([]string{"--steps", "8", "--seq-len", "64", "--grad-accum", "2",
+				"--device", device, "--no-tune", "--precision", "f32", "--eval-tokens", "0"}, more...)...)
 		}
 		masked := []string{"--mask", "documents", "--positions", "restart"}
 		run, again, whole, plain := clitest.NewRun(t), clitest.NewRun(t), clitest.NewRun(t), clitest.NewRun(t)
@@ -31,8 +31,9 @@ func TestPretrainInsideDocuments(t *testing.T) {
 			"pretrain", "--resume", run, "--mask", "none")
 		clitest.Succeed(t, "", "pretrain", "--resume", run, "--device", device, "--no-tune")
 		out := clitest.Succeed(t, "", args(again, append(masked, "--recompute", "block")...)...)
-		if want := "attention stays inside documents, in each of which positions restart"; !strings.Contains(out, want) {
-			t.Errorf("no %q in what the run says of itself: %s", want, out)
+		words := "attention stays inside documents, in each of which positions restart"
+		if !strings.Contains(out, words) {
+			t.Errorf("no %q in what the run says of itself: %s", words, out)
 		}
 		clitest.Succeed(t, "", args(whole, masked...)...)
 		clitest.Succeed(t, "", args(plain)...)

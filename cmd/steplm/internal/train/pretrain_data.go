@@ -50,5 +50,8 @@ func describeRead(s *session.Session) []string {
 			lines = append(lines, sources[i].Name+": "+flags.DescribeRows(x, sources[i].Shards.BadFiles()))
 		}
 	}
+	if names := s.SpecialNames(); names > 0 {
+		lines = append(lines, flags.DescribeNames(names))
+	}
 	return lines
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -246,7 +247,7 @@ func TestPretrainTokens(t *testing.T) {
 	}
 }
 
-// Ctrl-C in the first stage, a kill while growing, Ctrl-C in the second stage.
+// Ctrl-C in the first stage, a kill while growing, SIGTERM and the loss of the terminal in the second stage.
 // What comes out is what a run gives that was left alone, to the last bit.
 func TestInterruptAndResume(t *testing.T) {
 	m := clitest.NewMaterial(t)
@@ -267,10 +268,10 @@ func TestInterruptAndResume(t *testing.T) {
 					})
 				return stderr, code
 			}
-			interrupted := func(args []string, step string) {
+			interrupted := func(args []string, signal syscall.Signal, step string) {
 				t.Helper()
-				stderr, code := stop(args, os.Interrupt, "step", step)
-				clitest.CheckFailure(t, "pretrain, interrupted", stderr, code, 1, "saved", "--resume")
+				stderr, code := stop(args, signal, "step", step)
+				clitest.CheckFailure(t, "pretrain, interrupted", stderr, code, 128+int(signal), "saved", "--resume")
 				var last clitest.MetricsLine
 				for _, l := range clitest.ReadMetrics(t, run) {
 					if l.Step() {
@@ -282,12 +283,13 @@ func TestInterruptAndResume(t *testing.T) {
 					t.Errorf("the last step is %s, LATEST is %s", last.Text("step"), latest)
 				}
 			}
-			interrupted(flags(run), "2")
+			interrupted(flags(run), syscall.SIGINT, "2")
 			resume := []string{"pretrain", "--resume", run, "--device", device}
 			if stderr, code := stop(resume, os.Kill, "event", "growth"); code == 0 || stderr != "" {
 				t.Errorf("killed while growing: exit code %d, %q", code, stderr)
 			}
-			interrupted(resume, "12")
+			interrupted(resume, syscall.SIGTERM, "12")
+			interrupted(resume, syscall.SIGHUP, "15")
 			clitest.Succeed(t, "", resume...)
 
 			straight := clitest.NewRun(t)

@@ -25,8 +25,8 @@ func (s *Strip) Part() Decoder { return s }
 // Check asks for one character.
 func (s *Strip) Check() error {
 	if utf8.RuneCountInString(s.Content) != 1 || s.Start < 0 || s.Stop < 0 {
-		return fmt.Errorf("content %q, start %d, stop %d: one character and numbers from 0 are needed", s.Content, s.Start,
-			s.Stop)
+		return fmt.Errorf("content %q, start %d, stop %d: one character and numbers from 0 are needed", s.Content,
+			s.Start, s.Stop)
 	}
 	return nil
 }

@@ -39,8 +39,8 @@ func compile(source string) (*expression, error) {
 	tree.write(w) // once to learn the sets
 	symbols, count := partition(w.sets)
 	if count > maxSymbols {
-		return nil, fmt.Errorf("the regular expression %q tells %d classes of runes apart, the limit is %d", source, count,
-			maxSymbols)
+		return nil, fmt.Errorf("the regular expression %q tells %d classes of runes apart, the limit is %d", source,
+			count, maxSymbols)
 	}
 	w = &writer{symbols: symbols}
 	tree.write(w)

@@ -25,8 +25,8 @@ func (p *Pattern) Compile() (err error) {
 	case p.String == "" && p.Regex == "":
 		return fmt.Errorf("an empty pattern is not supported")
 	case p.String != "" && p.Regex != "":
-		return fmt.Errorf("a pattern that is both the string %q and the regular expression %q is not supported", p.String,
-			p.Regex)
+		return fmt.Errorf("a pattern that is both the string %q and the regular expression %q is not supported",
+			p.String, p.Regex)
 	case p.Regex != "":
 		p.compiled, err = compile(p.Regex)
 	}

@@ -26,7 +26,8 @@ func texts(t testing.TB) []string {
 		}
 		all = append(all, file.Texts...)
 	}
-	bits := []string{"a", "B", "'", "'s", "'LL", "'ſ", "1", "23", "Ⅷ", " ", "  ", "\n", "\r\n", "\t", "é", "中", "!", "_", "🙂", "\u0301"}
+	bits := []string{"a", "B", "'", "'s", "'LL", "'ſ", "1", "23", "Ⅷ", " ", "  ", "\n", "\r\n", "\t", "é", "中", "!",
+		"_", "🙂", "\u0301"}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		var b strings.Builder

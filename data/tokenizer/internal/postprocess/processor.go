@@ -61,7 +61,8 @@ func (t token) MarshalJSON() ([]byte, error) { return part.JSON([]any{t.text, t.
 func around(cls, sep token, vocabSize int) (prefix, suffix []uint32, err error) {
 	for _, t := range []token{cls, sep} {
 		if int64(t.id) >= int64(vocabSize) {
-			return nil, nil, fmt.Errorf("%q has id %d, which is not below the vocabulary size %d", t.text, t.id, vocabSize)
+			return nil, nil, fmt.Errorf("%q has id %d, which is not below the vocabulary size %d", t.text, t.id,
+				vocabSize)
 		}
 	}
 	return []uint32{cls.id}, []uint32{sep.id}, nil

@@ -134,7 +134,8 @@ func (b *BPE) compileMerges() error {
 		for i, token := range [3]string{m[0], m[1], m[0] + right} {
 			id, ok := vocab[token]
 			if !ok {
-				return fmt.Errorf("merge %d (%q + %q) needs %q, which is not in the vocabulary", rank, m[0], m[1], token)
+				return fmt.Errorf("merge %d (%q + %q) needs %q, which is not in the vocabulary", rank, m[0], m[1],
+					token)
 			}
 			ids[i] = id
 		}

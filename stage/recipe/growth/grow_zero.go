@@ -1,4 +1,4 @@
-package recipe
+package growth
 
 // growZero makes every new block a copy of the lower neighbour whose two last linears, that of attention
 // and that of the feed-forward, are zero: it adds nothing to the residual stream, and the grown model's

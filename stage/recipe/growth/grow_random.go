@@ -1,4 +1,4 @@
-package recipe
+package growth
 
 // growRandom draws new blocks as initial weights are.
 var growRandom = operator{

@@ -1,4 +1,4 @@
-package recipe
+package growth
 
 // growCopyUpper makes every new block of a gap a copy of the upper neighbour.
 var growCopyUpper = operator{name: "copy_upper", alone: startsAsCopies, origin: func(gap, _, _ int) Origin {

@@ -1,4 +1,4 @@
-package recipe
+package growth
 
 // growMean interpolates linearly between the two neighbours: the j-th of m new
 // blocks takes (1 - j/(m+1)) of the lower and j/(m+1) of the upper one. For one block per

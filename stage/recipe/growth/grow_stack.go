@@ -1,4 +1,4 @@
-package recipe
+package growth
 
 // StackOperator copies the whole stack above itself, as G_stack does: block i of the grown model is
 // block i mod n of the old one's n, of which the first n are the old ones themselves.

@@ -1,4 +1,6 @@
-package recipe
+// Package growth says how a deeper model comes from a shallower one: where new blocks go, and of which old ones each is
+// made. It knows blocks by position alone, no tensor and no run.
+package growth
 
 import (
 	"cmp"
@@ -177,3 +179,6 @@ func Operators() []string {
 	}
 	return names
 }
+
+// DefaultOperator is the name of the operator that a method grows by unless it or the user says otherwise.
+func DefaultOperator() string { return growMean.name }

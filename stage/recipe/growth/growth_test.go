@@ -1,4 +1,4 @@
-package recipe_test
+package growth_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/data/datatest"
-	. "steplm/stage/recipe"
+	. "steplm/stage/recipe/growth"
 	"steplm/stage/recipe/recipetest"
 )
 

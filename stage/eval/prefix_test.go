@@ -1,0 +1,83 @@
+package eval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+
+	"steplm/data"
+	"steplm/data/datatest"
+	tokenizers "steplm/data/tokenizer"
+)
+
+// A page's first window begins as in lm-evaluation-harness, with a tokenizer that has a beginning token and one that
+// has none, and its windows are the harness's own.
+func TestWikiTextPrefixGolden(t *testing.T) {
+	pages := map[string]string{}
+	for page, err := range Pages(textFile(datatest.Path(t, "wikitext/wiki.test.raw"))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte(page))
+		pages[hex.EncodeToString(sum[:])] = page
+	}
+	for name, path := range map[string]string{
+		"gpt2tok_tiny": "tokenizers/gpt2", "stories260K": "golden_tasks/stories260K_tokenizer/tokenizer.json",
+	} {
+		content, err := os.ReadFile(datatest.Path(t, "golden_tasks/wikitext."+name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var golden struct {
+			MaxLength int    `json:"max_length"`
+			Prefix    uint32 `json:"prefix_token_id"`
+			Docs      []struct {
+				Page    string   `json:"page_sha256"`
+				Tokens  int      `json:"tokens"`
+				First   []uint32 `json:"first_ids"`
+				Windows [][2]int `json:"windows"`
+			} `json:"docs"`
+		}
+		if err := json.Unmarshal(content, &golden); err != nil {
+			t.Fatal(err)
+		}
+		tok, err := tokenizers.Load(datatest.Path(t, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		endOfText, err := data.Separator(tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begins := prefixOf(tok, endOfText)
+		if begins.id != golden.Prefix || len(golden.Docs) == 0 {
+			t.Errorf("%s: the prefix is %d, want %d; %d pages", name, begins.id, golden.Prefix, len(golden.Docs))
+		}
+		for i, doc := range golden.Docs {
+			page, ok := pages[doc.Page]
+			if !ok {
+				t.Fatalf("%s: page %d is not there", name, i)
+			}
+			ids, err := begins.encode(Detokenize(page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(ids) != doc.Tokens || !slices.Equal(ids[:len(doc.First)], doc.First) {
+				t.Errorf("%s, page %d: %d ids that begin with %v, want %d with %v", name, i, len(ids),
+					ids[:len(doc.First)], doc.Tokens, doc.First)
+			}
+			var windows [][2]int // of context and of what is scored
+			err = rolling(ids, begins.id, golden.MaxLength, func(inputs, targets []uint32, skip int) error {
+				scored := len(targets) - skip
+				windows = append(windows, [2]int{len(inputs) + 1 - scored, scored})
+				return nil
+			})
+			if err != nil || !slices.Equal(windows, doc.Windows) {
+				t.Errorf("%s, page %d: windows %v, %v, want %v", name, i, windows, err, doc.Windows)
+			}
+		}
+	}
+}
