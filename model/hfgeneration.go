@@ -6,9 +6,6 @@ import (
 	"io"
 )
 
-// generationName is the file of defaults for generating text.
-const generationName = "generation_config.json"
-
 // SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
 type SpecialIDs struct{ BOS, EOS, PAD *int }
 

@@ -32,7 +32,7 @@ func TestRunIsExtendedFromBeforeItsDecay(t *testing.T) {
 	if err := s.run(context.Background(), d); err != nil {
 		t.Fatal(err)
 	}
-	if names := record.CheckpointNames(s.Dir); !slices.Equal(names, []string{"step-8", "stable-5"}) {
+	if names := record.CheckpointNames(s.Dir); !slices.Equal(names, []string{"stable-5", "step-8"}) {
 		t.Fatalf("checkpoints %v", names)
 	}
 	before, err := os.ReadFile(filepath.Join(s.Dir, record.File))

@@ -21,10 +21,6 @@ const (
 	jacobiSweeps   = 10
 )
 
-// SingularProducts is how many products with the whole matrix, of as many rows as SingularRoom's first, one
-// SingularBasis makes.
-const SingularProducts = 2*singularPowers + 1
-
 var subspaceStart = func() *gpu.Kernel {
 	k := library.Declare("subspace_start", [3]int{64, 1, 1}, []gpu.Access{w, r}, func(a gpu.Args) {
 		ref.SubspaceStart(a.F(0), a.F(1), a.Int(0), a.Int(1), a.Int(3), a.Int(4) != 0)

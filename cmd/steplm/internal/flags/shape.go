@@ -8,10 +8,10 @@ import (
 
 // ShapeFlags are a run of which nothing is trained: what its steps compute.
 type ShapeFlags struct {
-	ModelFlags     `embed:""`
-	StepFlags      `embed:""`
-	StorageFlags   `embed:""`
-	OptimizerFlags `embed:""`
+	ModelFlags     `embed:"" group:"Model"`
+	StepFlags      `embed:"" group:"STEP"`
+	StorageFlags   `embed:"" group:"Memory"`
+	OptimizerFlags `embed:"" group:"Optimizer"`
 	BatchSize      int `default:"${batch_size}" placeholder:"N" range:"1..1e9" help:"Windows per micro-batch. Default: ${default}."`
 	GradAccum      int `default:"${grad_accum}" placeholder:"N" range:"1..1e9" help:"Micro-batches per step. Default: ${default}."`
 }
