@@ -150,7 +150,6 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 			return nil, err
 		}
 		if l.Rows() == 0 {
-			s.log("%s: a file of 0 rows", path)
 			empty = append(empty, path)
 			continue
 		}
@@ -161,6 +160,9 @@ func OpenFiles(name string, files []string, o OpenOptions) (*Shards, error) {
 	}
 	switch {
 	case len(s.Files) > 0:
+		for _, path := range empty {
+			s.log("%s: a file of 0 rows", path)
+		}
 		return s, nil
 	case s.badFiles == 0:
 		return nil, fmt.Errorf("%s: no rows%s", empty[0], andOthers(len(empty)-1))

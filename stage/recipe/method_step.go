@@ -98,8 +98,12 @@ func aboutStep(r Recipe) string {
 		return r.Stages[1].Entry.Verbs[i], true
 	}
 	grow, _ := has(Grow)
-	text := fmt.Sprintf("STEP: %d layers train first; then, %d times, the model grows (operator %s, position %s)",
-		r.Stages[0].Layers, len(r.Stages)-1, grow.Operator, grow.Position)
+	often := "once"
+	if n := len(r.Stages) - 1; n > 1 {
+		often = fmt.Sprintf("%d times", n)
+	}
+	text := fmt.Sprintf("STEP: %d layers train first; then, %s, the model grows (operator %s, position %s)",
+		r.Stages[0].Layers, often, grow.Operator, grow.Position)
 	_, freeze := has(Freeze)
 	_, wrap := has(Wrap)
 	_, merge := has(Merge)

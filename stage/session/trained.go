@@ -128,6 +128,20 @@ func holds(dir, file string) bool {
 	return err == nil
 }
 
+// Notes are what a user should know of the model's files, a sentence each.
+func (t Trained) Notes() (list []string, err error) {
+	if t.checkpoint {
+		return nil, nil
+	}
+	other, err := model.OtherHead(t.Dir)
+	if other {
+		list = append(list, fmt.Sprintf("%s: the files have an lm_head.weight that is not the embedding, and "+
+			"config.json says tie_word_embeddings: true; the embedding is the head, as in transformers, and the other "+
+			"one is not used", t.Dir))
+	}
+	return list, err
+}
+
 // Open loads the model onto a device, for inference.
 func (t Trained) Open(dev gpu.Device) (*model.Model, error) {
 	if t.checkpoint {

@@ -11,7 +11,7 @@ import (
 func TestBenchStepOnASmallHeap(t *testing.T) {
 	args := "bench step --hidden 64 --ffn 128 --layers 2 --heads 2 --vocab 2048 --seq-len 32 --batch-size 2 --steps " +
 		"1 --rank 4 --no-tune"
-	for mib, want := range map[int]bool{100: false, 8000: true} {
+	for mib, want := range map[int]bool{120: false, 8000: true} {
 		c := clitest.CallOf(t.Context(), strings.Fields(args)...)
 		c.Env = append(c.Env, clitest.SmallHeap(t, mib)...)
 		stdout, stderr, code := clitest.Finish(t, c, "")

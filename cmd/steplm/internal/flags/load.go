@@ -105,6 +105,14 @@ func (f LoadFlags) Load(at Found, size model.Size) (*loaded, error) {
 		l.Close()
 		return nil, err
 	}
+	notes, err := at.Notes()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	for _, note := range notes {
+		SessionUI(true).Warn(note)
+	}
 	return l, nil
 }
 

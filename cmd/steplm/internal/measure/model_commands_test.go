@@ -133,7 +133,7 @@ func TestModelErrors(t *testing.T) {
 		parts []string
 	}{
 		{host("score", "--model", dir, "--ids", "1,280"), []string{"id 280", "position 1", "vocabulary of 280"}},
-		{host("score", "--model", dir, "--ids", clitest.Commas(make([]uint32, 33))), []string{"33 tokens", "32"}},
+		{host("score", "--model", dir, "--ids", clitest.Commas(make([]uint32, 34))), []string{"34 tokens", "32"}},
 		{host("score", "--model", dir, "--text", ""), []string{"0 tokens"}},
 		{host("score", "--model", missing, "--ids", "1"), []string{missing}},
 		{host("score", "--model", small, "--text", "a"), []string{"tokenizer has 280 ids", "only 260"}},

@@ -26,7 +26,7 @@ func TestPretrainInsideDocuments(t *testing.T) {
 				l := clitest.ParseMetrics(t, []byte(line))[0]
 				return l.Step() && l.Text("step") == "5"
 			})
-		clitest.CheckFailure(t, "pretrain, interrupted", stderr, code, 1, "saved", "--resume")
+		clitest.CheckFailure(t, "pretrain, interrupted", stderr, code, 130, "saved", "--resume")
 		clitest.Fail(t, 1, []string{"--mask", "none", "was begun with", "documents"},
 			"pretrain", "--resume", run, "--mask", "none")
 		clitest.Succeed(t, "", "pretrain", "--resume", run, "--device", device, "--no-tune")

@@ -102,7 +102,7 @@ func TestStream(t *testing.T) {
 	clitest.Succeed(t, "", flags(plain, "--data", source, "--stream", "--resume", plain)...)
 
 	out := clitest.Succeed(t, "", flags(clitest.NewRun(t), "--data", source, "--shards", "1")...)
-	if !strings.Contains(out, "1 shards, ") {
+	if !strings.Contains(out, "1 shard, ") {
 		t.Errorf("--shards 1: %q", out)
 	}
 	clitest.Fail(t, 2, []string{"--stream", "hf://"}, flags(clitest.NewRun(t), "--stream")...)

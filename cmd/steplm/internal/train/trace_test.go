@@ -44,7 +44,7 @@ func TestTraceOfARun(t *testing.T) {
 				clitest.Losses(clitest.ReadMetrics(t, run))); diff != "" {
 				t.Errorf("a trace and a share changed the losses (-without +with):\n%s", diff)
 			}
-			if !strings.Contains(out, "the trace of stage 1 (1 steps), stage 2 (1 steps) is in "+file) {
+			if !strings.Contains(out, "the trace of stage 1 (1 step), stage 2 (1 step) is in "+file) {
 				t.Errorf("the run does not say what it traced:\n%s", out)
 			}
 

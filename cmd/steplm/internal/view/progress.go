@@ -295,13 +295,14 @@ func (p *Progress) meter() string {
 			progressbar.OptionSetTheme(progressbar.Theme{
 				Saucer: "=", SaucerHead: "=", SaucerPadding: " ", BarStart: "[", BarEnd: "]",
 			}))
+		p.bar.RenderBlank() // Else nothing is drawn of 0.
 	}
 	if p.bar.GetMax64() != p.total {
 		p.bar.ChangeMax64(p.total)
 	}
 	p.bar.Set64(p.done)
-	drawn := p.bar.String() // the percentage, then the bar
-	return strings.TrimRight(drawn[strings.Index(drawn, "["):], " ")
+	_, drawn, _ := strings.Cut(p.bar.String(), "[") // after the percentage
+	return "[" + strings.TrimRight(drawn, " ")
 }
 
 // line is, say, "train: 120/400 steps (30 %), 1m20s left, loss 3.2".
