@@ -77,7 +77,7 @@ func TestTokenizeAndPretrain(t *testing.T) {
 		}
 	}
 
-	clitest.Fail(t, 1, []string{"1.5", "held out"}, append(args[:len(args)-1:len(args)-1], "1.5")...)
+	clitest.Fail(t, 2, []string{"--holdout 1.5", "at most 1"}, append(args[:len(args)-1:len(args)-1], "1.5")...)
 	clitest.Fail(t, 2, []string{"--workers -1"}, append(args, "--workers=-1")...)
 	clitest.Fail(t, 1, []string{"no-such"}, "data", "tokenize", "no-such", "--tokenizer", m.Tokenizer, "--cache", cache)
 }
@@ -106,7 +106,7 @@ func TestPretrainOnOtherSources(t *testing.T) {
 	run := clitest.NewRun(t)
 	mixed := []string{"--data", file + "=3", "--data", m.Train + "=1"}
 	out = clitest.Succeed(t, "", host(run, mixed...)...)
-	for _, part := range []string{file + ": weight 3, 1 shards, 1 rows", file + ": 1 rows read", "192 tokens seen",
+	for _, part := range []string{file + ": weight 3, 1 shard, 1 row;", file + ": 1 row read", "192 tokens seen",
 		m.Train + ": ", "64 tokens seen"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in %q", part, out)

@@ -84,13 +84,15 @@ func TestPretrainTakesSpecialTokens(t *testing.T) {
 		t.Errorf("exported %+v, saved %+v", ids, saved(t, own))
 	}
 	bos, token := spaced(t, m.Tokenizer)
-	for run, more := range map[string][]string{named: {"--eos", "</s>", "--bos", strconv.Itoa(bos)}, plain: {"--eos", "301"}} {
+	for run, more := range map[string][]string{named: {"--eos", "</s>", "--bos", strconv.Itoa(bos)},
+		plain: {"--eos", "301"}} {
 		out = clitest.Succeed(t, "", m.Pretrain(run, append(more, flags...)...)...)
 		if want := "after each document </s> (301), as named"; !strings.Contains(out, want) {
 			t.Errorf("no %q in %q", want, out)
 		}
 	}
-	if ids, s := exported(t, named), saved(t, named); ids.EOS != 301 || ids.BOS != bos || s.Data.BOS != strconv.Itoa(bos) {
+	if ids, s := exported(t, named), saved(t, named); ids.EOS != 301 || ids.BOS != bos ||
+		s.Data.BOS != strconv.Itoa(bos) {
 		t.Errorf("exported %+v, saved %+v", ids, s)
 	}
 	if scores := clitest.Score(t, "--model", named, "--text", "a", "--device", "host"); scores.IDs[0] != uint32(bos) {
@@ -98,8 +100,9 @@ func TestPretrainTakesSpecialTokens(t *testing.T) {
 	}
 
 	special := map[string]string{}
-	if err := json.Unmarshal([]byte(clitest.Contents(t, named, "final", "special_tokens_map.json")), &special); err != nil ||
-		special["bos_token"] != token || special["eos_token"] != "</s>" {
+	file := clitest.Contents(t, named, "final", "special_tokens_map.json")
+	if err := json.Unmarshal([]byte(file), &special); err != nil || special["bos_token"] != token ||
+		special["eos_token"] != "</s>" {
 		t.Errorf("exported %q, want %q: %v", special, token, err)
 	}
 	of := func(model string, more ...string) float64 {
