@@ -19,8 +19,8 @@ var besideFiles = []struct {
 	{"config.json", true}}
 
 // besideSays is the special token that the first of these files names that names any; nil: none does. A file that
-// names several is an error unless one of them is the one that was taken before there was a choice, and so is a token
-// that is not an added one of the tokenizer: the file belongs to another.
+// names several is an error unless one of them is the one that was taken before there was a choice, and so is a text
+// that is no token, or an id that is no added one, of the tokenizer: the file belongs to another.
 func (t *Tokenizer) besideSays(o Option) (*Chosen, error) {
 	if t.dir == "" {
 		return nil, nil
@@ -89,7 +89,10 @@ func (t *Tokenizer) tokensOf(raw json.RawMessage) ([]uint32, error) {
 		if a := t.added(*object.Content); a != nil {
 			return []uint32{a.ID}, nil
 		}
-		return nil, errors.New("which is no added token of it")
+		if id := slices.Index(t.tokens, *object.Content); id >= 0 {
+			return []uint32{uint32(id)}, nil
+		}
+		return nil, errors.New("which is no token of it")
 	}
 	var ids []uint32
 	var id uint32

@@ -64,6 +64,11 @@ func (t *Tokenizer) added(content string) *addedToken {
 	return nil
 }
 
+// special reports whether an added token has the flag.
+func (t *Tokenizer) special(id uint32) bool {
+	return slices.ContainsFunc(t.def.added, func(a addedToken) bool { return a.ID == id && a.Special })
+}
+
 // WithEnd is the same tokenizer with its end of text chosen: the token that is asked for by its text or id; or else,
 // with "", what the files beside the tokenizer's say; or what its post-processor puts last; or, of its special tokens,
 // the one with the name of an end. Errors are a *SpecialError: nothing is such a token, or two are and nothing decides.
@@ -83,7 +88,7 @@ func (t *Tokenizer) ownEnd() (*Chosen, error) {
 	earlier := t.earlierEnd()
 	if len(t.suffix) == 1 {
 		last := Chosen{t.suffix[0], "its post-processor puts it last"}
-		if earlier == nil || earlier.ID == last.ID || !t.added(t.tokens[earlier.ID]).Special {
+		if earlier == nil || earlier.ID == last.ID || !t.special(earlier.ID) {
 			return &last, nil
 		}
 		return nil, t.undecided(EOS, "that may end a text", last, Chosen{earlier.ID, "by its name"})
@@ -228,6 +233,9 @@ func (t *Tokenizer) Name(id uint32) string {
 	}
 	return strconv.FormatUint(uint64(id), 10)
 }
+
+// Token is the text by which the vocabulary has an id, which must be below VocabSize.
+func (t *Tokenizer) Token(id uint32) string { return t.tokens[id] }
 
 // Describe is a token for people: its text and id.
 func (t *Tokenizer) Describe(id uint32) string {

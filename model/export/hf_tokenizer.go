@@ -83,9 +83,7 @@ func tokenizerFiles(t *tokenizer.Tokenizer, ids *model.SpecialIDs, maxLength int
 		}
 		text, ok := texts[*x.id]
 		if !ok {
-			if text, err = t.Decode([]uint32{uint32(*x.id)}); err != nil {
-				return nil, err
-			}
+			text = t.Token(uint32(*x.id)) // as the vocabulary has it: loaders would add a token for another text
 		}
 		*x.text = &text
 	}

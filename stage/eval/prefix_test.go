@@ -104,3 +104,49 @@ func TestPrefixThatIsNamed(t *testing.T) {
 		t.Errorf("%d, %v, %q; the text's own ids are %v", begins.id, ids, begins.what, plain)
 	}
 }
+
+// With its special tokens chosen, a tokenizer of either kind has the prefix that lm-evaluation-harness gives a text
+// with nothing before it.
+func TestLogLikelihoodPrefixGolden(t *testing.T) {
+	content, err := os.ReadFile(datatest.Path(t, "golden_tasks/loglikelihood_cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden map[string]struct {
+		Cases []struct {
+			Context    string
+			ContextIDs []uint32 `json:"context_ids"`
+		} `json:"loglikelihood"`
+	}
+	if err := json.Unmarshal(content, &golden); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"gpt2tok_tiny": "tokenizers/gpt2", "stories260K": "golden_tasks/stories260K_tokenizer",
+	} {
+		tok, err := tokenizers.Load(datatest.Path(t, path))
+		if err == nil {
+			tok, err = tok.WithEnd("")
+		}
+		if err == nil {
+			tok, err = tok.WithBegin("", false)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, _ := tok.EndOfText()
+		seen := 0
+		for _, c := range golden[name].Cases {
+			if c.Context != "" {
+				continue
+			}
+			seen++
+			if got := prefixOf(tok, end).id; !slices.Equal(c.ContextIDs, []uint32{got}) {
+				t.Errorf("%s: the prefix is %d, want %d", name, got, c.ContextIDs)
+			}
+		}
+		if seen == 0 {
+			t.Errorf("%s: no text has nothing before it", name)
+		}
+	}
+}

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
+	"steplm/data/tokenizer"
 )
 
 // withTokens is material whose tokenizer has more added tokens: <eos> (300), a special one, and </s> (301), which is an
@@ -30,6 +32,21 @@ func withTokens(t *testing.T) clitest.Material {
 	}
 	m.Tokenizer = clitest.WriteFile(t, "tokenizer.json", string(content))
 	return m
+}
+
+// spaced is an ordinary token that begins with a space, which the vocabulary has by another text.
+func spaced(t *testing.T, path string) (id int, text string) {
+	tok, err := tokenizer.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range uint32(tok.VocabSize()) {
+		if text := tok.Token(id); len(text) > 3 && strings.HasPrefix(text, "Ġ") {
+			return int(id), text
+		}
+	}
+	t.Fatal("there is none")
+	return 0, ""
 }
 
 // exported are the ids that config.json of a run's final model names.
@@ -66,17 +83,35 @@ func TestPretrainTakesSpecialTokens(t *testing.T) {
 	if ids := exported(t, own); ids.EOS != 300 || ids.BOS != 300 || saved(t, own).Data.EOS != "<eos>" {
 		t.Errorf("exported %+v, saved %+v", ids, saved(t, own))
 	}
-	for run, more := range map[string][]string{named: {"--eos", "</s>", "--bos", "5"}, plain: {"--eos", "301"}} {
+	bos, token := spaced(t, m.Tokenizer)
+	for run, more := range map[string][]string{named: {"--eos", "</s>", "--bos", strconv.Itoa(bos)},
+		plain: {"--eos", "301"}} {
 		out = clitest.Succeed(t, "", m.Pretrain(run, append(more, flags...)...)...)
 		if want := "after each document </s> (301), as named"; !strings.Contains(out, want) {
 			t.Errorf("no %q in %q", want, out)
 		}
 	}
-	if ids, s := exported(t, named), saved(t, named); ids.EOS != 301 || ids.BOS != 5 || s.Data.BOS != "5" {
+	if ids, s := exported(t, named), saved(t, named); ids.EOS != 301 || ids.BOS != bos ||
+		s.Data.BOS != strconv.Itoa(bos) {
 		t.Errorf("exported %+v, saved %+v", ids, s)
 	}
-	if scores := clitest.Score(t, "--model", named, "--text", "a", "--device", "host"); scores.IDs[0] != 5 {
+	if scores := clitest.Score(t, "--model", named, "--text", "a", "--device", "host"); scores.IDs[0] != uint32(bos) {
 		t.Errorf("score begins with %d", scores.IDs[0])
+	}
+
+	special := map[string]string{}
+	file := clitest.Contents(t, named, "final", "special_tokens_map.json")
+	if err := json.Unmarshal([]byte(file), &special); err != nil || special["bos_token"] != token ||
+		special["eos_token"] != "</s>" {
+		t.Errorf("exported %q, want %q: %v", special, token, err)
+	}
+	of := func(model string, more ...string) float64 {
+		return clitest.Perplexity(t, append([]string{"--model", model, "--data", m.Validation, "--device", "host"},
+			more...)...).Results[0].Perplexity
+	}
+	trained, copied := of(named), of(filepath.Join(named, "final"), "--context", "16")
+	if other := of(named, "--eos", "<eos>"); trained != copied || trained == other {
+		t.Errorf("perplexity %g of the run, %g of its model alone, %g with another end", trained, copied, other)
 	}
 
 	// As an earlier version left it: without the field, stopped after step 3.
