@@ -100,6 +100,10 @@ func (p *packer) run(ctx context.Context, from mark, send func(*block) error) er
 				p.dropped.Add(r.Dropped, r.Rows)
 				continue
 			}
+			if len(r.IDs) == 0 && skip == 0 { // Nothing stands after it either.
+				p.rows++
+				continue
+			}
 			if skip >= len(r.IDs) {
 				return fmt.Errorf("%s: row %d has %d tokens, but the cursor points at number %d; was it saved "+
 					"with another tokenizer?",

@@ -19,12 +19,16 @@ type appender interface {
 	AppendEncode(ids []uint32, text string) ([]uint32, error)
 }
 
+// ender is a Tokenizer that may want nothing after a document.
+type ender interface{ Ends() bool }
+
 // encoder turns documents into ids that are within the vocabulary and end with
-// the end-of-text id.
+// the end-of-text id, unless the tokenizer wants nothing there.
 type encoder struct {
 	tokenizer Tokenizer
 	vocab     uint32
 	eot       uint32
+	bare      bool // no end-of-text id
 }
 
 // Separator is the id between documents, which a tokenizer must have within its
@@ -44,7 +48,8 @@ func Separator(t Tokenizer) (uint32, error) {
 
 func newEncoder(t Tokenizer) (encoder, error) {
 	eot, err := Separator(t)
-	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot}, err
+	e, ok := t.(ender)
+	return encoder{tokenizer: t, vocab: uint32(t.VocabSize()), eot: eot, bare: ok && !e.Ends()}, err
 }
 
 func (e encoder) encode(d Document) ([]uint32, error) { return e.append(nil, d) }
@@ -69,6 +74,9 @@ func (e encoder) append(to []uint32, d Document) ([]uint32, error) {
 			return nil, fmt.Errorf("shard %d, row %d: token %d has id %d, beyond the vocabulary of %d", d.Shard, d.Row,
 				i, id, e.vocab)
 		}
+	}
+	if e.bare {
+		return to, nil
 	}
 	return append(to, e.eot), nil
 }

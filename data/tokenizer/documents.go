@@ -11,12 +11,14 @@ import (
 // DocumentOptions say how documents become ids.
 type DocumentOptions struct {
 	Begin bool // each begins with BeginOfText, which there must be
+	NoEnd bool // nothing stands after a document: the next one follows at once
 	// ParseSpecial: the names of special tokens in their texts, such as <|endoftext|>, are these tokens. Otherwise they
 	// are ordinary text, so that no document, of which nobody knows who wrote it, can end itself or speak for the user.
 	ParseSpecial bool
 }
 
-// Documents is a tokenizer for documents. What stands after each is not its concern.
+// Documents is a tokenizer for documents. What stands after each is put there by whoever strings them together, unless
+// Ends says that nothing does.
 type Documents struct {
 	*Tokenizer
 	options DocumentOptions
@@ -48,12 +50,18 @@ func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {
 	return ids, err
 }
 
+// Ends reports whether EndOfText stands after each document.
+func (d *Documents) Ends() bool { return !d.options.NoEnd }
+
 // Begins reports whether each document begins with BeginOfText.
 func (d *Documents) Begins() bool { return d.options.Begin }
 
 // Around says which tokens stand around each document, and why these.
 func (d *Documents) Around() string {
 	describe := func(c *Chosen) string { return fmt.Sprintf("%s, %s", d.Describe(c.ID), c.Why) }
+	if d.options.NoEnd {
+		return "nothing between documents"
+	}
 	text := "after each document "
 	if d.end != nil { // data.Separator refuses one without
 		text += describe(d.end)
@@ -79,7 +87,9 @@ func (d *Documents) Hash() string {
 			what += fmt.Sprintf(" %d", d.begin.ID)
 		}
 	}
-	if end, earlier := d.end, d.earlierEnd(); end != nil && (earlier == nil || earlier.ID != end.ID) {
+	if d.options.NoEnd {
+		what += ": documents have no end"
+	} else if end, earlier := d.end, d.earlierEnd(); end != nil && (earlier == nil || earlier.ID != end.ID) {
 		what += fmt.Sprintf(": documents end with %d", end.ID)
 	}
 	if what == "" {

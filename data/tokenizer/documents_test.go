@@ -86,10 +86,11 @@ func TestDocumentsBegin(t *testing.T) {
 		}
 	}
 	hashes := map[string]bool{}
-	for _, o := range []DocumentOptions{{}, {Begin: true}, {ParseSpecial: true}, {Begin: true, ParseSpecial: true}} {
+	for _, o := range []DocumentOptions{{}, {Begin: true}, {ParseSpecial: true},
+		{Begin: true, ParseSpecial: true}, {NoEnd: true}} {
 		hashes[NewDocuments(tok, o).Hash()] = true
 	}
-	if len(hashes) != 4 || !hashes[tok.Hash()] {
+	if len(hashes) != 5 || !hashes[tok.Hash()] {
 		t.Errorf("hashes %v", hashes)
 	}
 	if _, ok := mustLoad(t, trainedPath).BeginOfText(); ok {

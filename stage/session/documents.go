@@ -9,16 +9,16 @@ import (
 	"steplm/model/advice"
 )
 
-// The tokens around each document of the training data. Between documents there must be one, or else a model could not
-// tell where one ends.
+// The tokens around each document of the training data. With none of them a model cannot tell where a document ends.
 const (
 	DocumentTokensAuto   = "auto"    // a beginning where the tokenizer puts one itself or one is named, and an end
 	DocumentTokensEOS    = "eos"     // an end
 	DocumentTokensBOSEOS = "bos-eos" // a beginning and an end
+	DocumentTokensNone   = "none"    // nothing
 )
 
 // DocumentTokens are the choices, the default first.
-var DocumentTokens = []string{DocumentTokensAuto, DocumentTokensEOS, DocumentTokensBOSEOS}
+var DocumentTokens = []string{DocumentTokensAuto, DocumentTokensEOS, DocumentTokensBOSEOS, DocumentTokensNone}
 
 // Documents is a tokenizer for the documents of d, its special tokens chosen.
 func (d Data) Documents(t *tokenizer.Tokenizer) (*tokenizer.Documents, error) {
@@ -38,7 +38,8 @@ func (d Data) Documents(t *tokenizer.Tokenizer) (*tokenizer.Documents, error) {
 		return nil, err
 	}
 	_, begins := t.BeginOfText()
-	o.Begin = begins && d.DocumentTokens != DocumentTokensEOS
+	o.NoEnd = d.DocumentTokens == DocumentTokensNone
+	o.Begin = begins && d.DocumentTokens != DocumentTokensEOS && !o.NoEnd
 	return tokenizer.NewDocuments(t, o), nil
 }
 

@@ -33,7 +33,7 @@ type TokenFlags struct {
 	Workers int    `placeholder:"N" range:"1..1e5" help:"Threads that tokenize. Default: one for each core."`
 	// Without it, whoever writes a document could end it in the middle, or speak for the user.
 	ParseSpecial   bool   `help:"Take the names of special tokens written out in documents, such as <|endoftext|>, for these tokens; by default they are ordinary text."`
-	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each document: eos (an end), bos-eos (a beginning too), or auto: a beginning where the tokenizer's own post-processor puts one or --bos names one. Default: ${default}."`
+	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each document: eos (an end), bos-eos (a beginning too), none, or auto: a beginning where the tokenizer's own post-processor puts one or --bos names one. Default: ${default}."`
 	SpecialFlags   `embed:""`
 }
 
