@@ -15,8 +15,8 @@ type bare struct{ byteTokenizer }
 func (bare) Ends() bool   { return false }
 func (bare) Hash() string { return "bare" }
 
-// Documents that nothing stands between follow one another id by id, also where one is empty; a row still says where its
-// document begins, and a cache holds the same.
+// Documents that nothing stands between follow one another id by id, also where one is empty; a row still says where
+// its document begins, and a cache holds the same.
 func TestDocumentsWithoutAnEnd(t *testing.T) {
 	first, second := documents()
 	s := shardsOf(t, first, second, []string{"", "", "last"})
