@@ -49,7 +49,7 @@ func TestNewest(t *testing.T) {
 func TestWriteFile(t *testing.T) {
 	parent := t.TempDir()
 	path := filepath.Join(parent, "recipe.json")
-	for _, content := range []string{"first", "second"} {
+	for _, content := range []string{"first", "second, longer", ""} {
 		if err := WriteFile(path, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +61,14 @@ func TestWriteFile(t *testing.T) {
 	if err := WriteFile(filepath.Join(parent, "none", "recipe.json"), nil); err == nil {
 		t.Error("a folder that is not there was written into")
 	}
+	// What cannot be replaced stays, and nothing is left beside it.
+	if err := os.MkdirAll(filepath.Join(parent, "folder", "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(filepath.Join(parent, "folder"), []byte("x")); err == nil {
+		t.Error("a folder was replaced")
+	}
+	wantEntries(t, parent, "folder", "recipe.json")
 	if !IsLeftover(hidden("recipe.json", saving)) || IsLeftover("recipe.json") || IsLeftover(".cache") {
 		t.Error("leftovers are not told from other files")
 	}

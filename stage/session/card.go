@@ -198,7 +198,11 @@ func (s *Session) keepCard(e record.Event) error {
 	if err != nil {
 		return err
 	}
-	return checkpoint.Replace(filepath.Join(dir, cardFile), []byte(text))
+	path := filepath.Join(dir, cardFile)
+	if err := checkpoint.WriteFile(path, []byte(text)); err != nil {
+		return fmt.Errorf("writing %s: %w; what it was before is still whole", path, err)
+	}
+	return nil
 }
 
 // text is the card in Markdown.

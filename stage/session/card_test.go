@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/gpu"
 	"steplm/stage/eval"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -87,5 +88,23 @@ func TestCardIsKeptWithTheModel(t *testing.T) {
 	}
 	if exists(filepath.Join(s.Spec.Output.Out, record.FinalDir, cardFile)) {
 		t.Error("an evaluation within the run wrote the card")
+	}
+}
+
+// A card that cannot be written is an error that says what became of the one before.
+func TestCardThatCannotBeWritten(t *testing.T) {
+	s := &Session{Spec: Default(), Recipe: recipetest.Must(t, "step", recipetest.Tiny()), Device: gpu.NewHost(),
+		read: &reading{}}
+	s.Spec.Output.Out = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(s.Spec.Output.Out, record.FinalDir, cardFile, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	metrics := filepath.Join(s.Spec.Output.Out, "metrics.jsonl")
+	if err := os.WriteFile(metrics, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.keepCard(record.End{}); err == nil || !strings.Contains(err.Error(), "still whole") ||
+		!strings.Contains(err.Error(), cardFile) {
+		t.Errorf("a folder was replaced: %v", err)
 	}
 }
