@@ -62,16 +62,7 @@ func (c Chain) JustBytes() bool {
 
 // MarshalJSON writes null, the one part, or a Sequence.
 func (c Chain) MarshalJSON() ([]byte, error) {
-	switch len(c) {
-	case 0:
-		return []byte("null"), nil
-	case 1:
-		return part.JSON(c[0])
-	}
-	return part.JSON(struct {
-		Decoders []Decoder `json:"decoders"`
-		Type     string    `json:"type"`
-	}{c, "Sequence"})
+	return part.SequenceJSON("decoders", c)
 }
 
 // ByteLevel reads bytes in GPT-2's alphabet; its fields concern the way to ids.

@@ -65,16 +65,7 @@ func (c Chain) Normalize(text string) (_ string, err error) {
 
 // MarshalJSON writes null, the one part, or a Sequence.
 func (c Chain) MarshalJSON() ([]byte, error) {
-	switch len(c) {
-	case 0:
-		return []byte("null"), nil
-	case 1:
-		return part.JSON(c[0])
-	}
-	return part.JSON(struct {
-		Normalizers []Normalizer `json:"normalizers"`
-		Type        string       `json:"type"`
-	}{c, "Sequence"})
+	return part.SequenceJSON("normalizers", c)
 }
 
 // ReplacesAll reports whether every from has become to, so that no from is left.

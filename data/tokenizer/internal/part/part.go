@@ -123,3 +123,15 @@ func JSON(v any) ([]byte, error) {
 	err := e.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
+
+// SequenceJSON writes null for no part, the one, or a Sequence of several, whose list stands in a field of the given
+// name: what Kinds.Read reads. The name sorts before "type".
+func SequenceJSON[P any](field string, parts []P) ([]byte, error) {
+	switch len(parts) {
+	case 0:
+		return []byte("null"), nil
+	case 1:
+		return JSON(parts[0])
+	}
+	return JSON(map[string]any{field: parts, "type": "Sequence"})
+}

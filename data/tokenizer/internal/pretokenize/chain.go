@@ -249,16 +249,7 @@ func (c *Chain) MarshalJSON() ([]byte, error) {
 			parts = append(parts, p)
 		}
 	}
-	switch len(parts) {
-	case 0:
-		return []byte("null"), nil
-	case 1:
-		return part.JSON(parts[0])
-	}
-	return part.JSON(struct {
-		PreTokenizers []PreTokenizer `json:"pretokenizers"`
-		Type          string         `json:"type"`
-	}{parts, "Sequence"})
+	return part.SequenceJSON("pretokenizers", parts)
 }
 
 // WithoutSplitAt is the chain without the Splits at a string, for a text that cannot hold it.
