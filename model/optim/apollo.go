@@ -64,19 +64,7 @@ func (c Apollo) Validate(s model.Storage) error { return c.validate("APOLLO", s)
 func (c ApolloMini) Validate(s model.Storage) error { return c.validate("APOLLO-Mini", s) }
 
 func (c Apollo) validate(name string, s model.Storage) error {
-	if err := c.Projection.validate(name); err != nil {
-		return err
-	}
-	if err := unitInterval(name, c.Beta1, c.Beta2); err != nil {
-		return err
-	}
-	if err := above0(name, "scale of updates", c.Scale); err != nil {
-		return err
-	}
-	if err := above0(name, "epsilon", c.Eps); err != nil {
-		return err
-	}
-	return notFlash8(name, s)
+	return c.Projection.validate(name, c.Scale, c.adamW(), s)
 }
 
 // Fits refuses a rank above what a linear has.
@@ -100,10 +88,10 @@ func (c Apollo) FLOPs(p model.ParamSpec) float64 {
 }
 
 func (c Apollo) rules(mini bool) byRole {
-	outer := adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, outside: true, after: true, rate: 1}
-	return byRole{linear: apollo{Apollo: c, mini: mini, draw: c.random}, embedding: outer, head: outer, vector: outer,
-		lora: loraAdam}
+	return aroundProjection(apollo{Apollo: c, mini: mini, draw: c.random}, c.adamW())
 }
+
+func (c Apollo) adamW() AdamW { return AdamW{c.Beta1, c.Beta2, c.Eps} }
 
 // random draws projection number n of a tensor.
 func (c Apollo) random(p *gpu.Pass, out gpu.Tensor, u Update, n int) {

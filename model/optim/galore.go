@@ -41,19 +41,7 @@ func (c GaLore) String() string { return "GaLore; " + c.rules().String() }
 func (c GaLore) Validate(s model.Storage) error { return c.validateAs("GaLore", s) }
 
 func (c GaLore) validateAs(name string, s model.Storage) error {
-	if err := c.Projection.validate(name); err != nil {
-		return err
-	}
-	if err := unitInterval(name, c.Beta1, c.Beta2); err != nil {
-		return err
-	}
-	if err := above0(name, "scale of updates", c.Scale); err != nil {
-		return err
-	}
-	if err := above0(name, "epsilon", c.Eps); err != nil {
-		return err
-	}
-	return notFlash8(name, s)
+	return c.Projection.validate(name, c.Scale, c.adamW(), s)
 }
 
 // Fits refuses a rank above what a linear has.
@@ -74,10 +62,9 @@ func (c GaLore) FLOPs(p model.ParamSpec) float64 {
 func (c GaLore) rules() byRole { return c.around(galore{GaLore: c}) }
 
 // around is a rule of linears with AdamW of the same numbers for the rest.
-func (c GaLore) around(linear RoleRule) byRole {
-	outer := adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, outside: true, after: true, rate: 1}
-	return byRole{linear: linear, embedding: outer, head: outer, vector: outer, lora: loraAdam}
-}
+func (c GaLore) around(linear RoleRule) byRole { return aroundProjection(linear, c.adamW()) }
+
+func (c GaLore) adamW() AdamW { return AdamW{c.Beta1, c.Beta2, c.Eps} }
 
 // galore is the rule of linears.
 type galore struct {

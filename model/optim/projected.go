@@ -31,15 +31,31 @@ func quarter(m model.Config) int {
 	return rank
 }
 
-// validate refuses what is no projection.
-func (c Projection) validate(optimizer string) error {
+// validate refuses what is no projection, and what Adam in it, its updates times scale, is not defined for.
+func (c Projection) validate(optimizer string, scale float64, a AdamW, s model.Storage) error {
 	if c.Rank < 1 {
 		return fmt.Errorf("%s with a projection of rank %d: it must be 1 or more", optimizer, c.Rank)
 	}
 	if c.Every < 1 {
 		return fmt.Errorf("%s with another projection every %d updates: it must be 1 or more", optimizer, c.Every)
 	}
-	return nil
+	if err := unitInterval(optimizer, a.Beta1, a.Beta2); err != nil {
+		return err
+	}
+	if err := above0(optimizer, "scale of updates", scale); err != nil {
+		return err
+	}
+	if err := above0(optimizer, "epsilon", a.Eps); err != nil {
+		return err
+	}
+	return notFlash8(optimizer, s)
+}
+
+// aroundProjection is a rule of linears, and for the rest AdamW as those optimizers' programs have it: epsilon outside
+// the correction, decay after.
+func aroundProjection(linear RoleRule, a AdamW) byRole {
+	outer := adam{AdamW: a, outside: true, after: true, rate: 1}
+	return byRole{linear: linear, embedding: outer, head: outer, vector: outer, lora: loraAdam}
 }
 
 // fits refuses a rank that a linear of the model does not have.
