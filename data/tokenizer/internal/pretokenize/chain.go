@@ -65,7 +65,7 @@ func New(parts ...PreTokenizer) (*Chain, error) {
 	c := &Chain{parts: simplified(parts)}
 	mapped := false
 	for _, p := range c.parts {
-		switch p := p.(type) {
+		switch p.(type) {
 		case *ByteLevel:
 			if mapped {
 				return nil, fmt.Errorf("ByteLevel: two of them are not supported")
@@ -75,7 +75,6 @@ func New(parts ...PreTokenizer) (*Chain, error) {
 			if mapped {
 				return nil, fmt.Errorf("Metaspace: it is not supported after ByteLevel")
 			}
-			_ = p
 		}
 	}
 	c.plain = true
