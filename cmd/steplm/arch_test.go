@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 		"steplm/model/checkpoint"},
 	"model/advice":     {},
 	"model/optim":      {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/wgsl/matmul", "steplm/gpu"},
+	"model/sample":     {},
+	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/export":     {"steplm/model", "steplm/model/checkpoint", "steplm/data/tokenizer"},
 	"data": {"steplm/data/parquet", "steplm/data/text", "steplm/data/cache", "steplm/data/tokenizer",
