@@ -21,7 +21,8 @@ func small(t *testing.T, d gpu.Device, precision string, int8, tied bool) *model
 	l := model.Plain(c, c.Layers)
 	l.Storage = model.FullStorage
 	if precision == model.BF16 {
-		l.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
+		l.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+			Frozen: model.BF16}
 	}
 	l.LoRA = model.LoRALayout{Rank: 4, Alpha: 8, Targets: []string{"wq", "wo", "down"}}
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
@@ -181,7 +182,8 @@ func TestEcho(t *testing.T) {
 				most = 0.05
 			}
 			near := func(a, b float64) bool { return math.Abs(a-b) < most }
-			if !near(x.LogProb, want) || len(x.Top) != 2 || x.Top[0].ID != top[0].ID || !near(x.Top[1].LogProb, top[1].LogProb) {
+			if !near(x.LogProb, want) || len(x.Top) != 2 || x.Top[0].ID != top[0].ID ||
+				!near(x.Top[1].LogProb, top[1].LogProb) {
 				t.Errorf("token %d is %+v, scoring gives %g and %v", i, x, want, top)
 			}
 			if x.ID == x.Top[0].ID && x.LogProb != x.Top[0].LogProb {
@@ -194,7 +196,8 @@ func TestEcho(t *testing.T) {
 		if len(silent.tokens) != len(text) || silent.tokens[3].ID != prompt[3] || silent.tokens[3].Known {
 			t.Errorf("without log-probabilities %+v", silent.tokens)
 		}
-		if len(read.tokens) != len(prompt) || read.seq.Finish != Length || read.tokens[6].LogProb != s.tokens[6].LogProb {
+		if len(read.tokens) != len(prompt) || read.seq.Finish != Length ||
+			read.tokens[6].LogProb != s.tokens[6].LogProb {
 			t.Errorf("only read: %s, %+v", read.seq.Finish, read.tokens)
 		}
 	})
@@ -213,7 +216,9 @@ func TestFinish(t *testing.T) {
 	ended := listen(t, g, Request{Prompt: prompt, MaxTokens: 12, Ends: []uint32{end}})
 	ignored := listen(t, g, Request{Prompt: prompt, MaxTokens: 12, Ends: []uint32{end}, IgnoreEnd: true})
 	later := listen(t, g, Request{Prompt: prompt, MaxTokens: 12, MinTokens: 12, Ends: []uint32{end}})
-	stopped := listen(t, g, Request{Prompt: prompt, MaxTokens: 12, Heard: func(x Token) bool { return x.ID == tokens[2] }})
+	stopped := listen(t, g, Request{Prompt: prompt, MaxTokens: 12, Heard: func(x Token) bool {
+		return x.ID == tokens[2]
+	}})
 	run(t, g)
 	full := listen(t, g, Request{Prompt: prompt, MaxTokens: 1000})
 	cancelled := listen(t, g, Request{Prompt: prompt, MaxTokens: 1000})
@@ -238,10 +243,12 @@ func TestFinish(t *testing.T) {
 	}{
 		{"length", free, Length, 12}, {"end", ended, End, at + 1}, {"an end that is ignored", ignored, Length, 12},
 		{"no end before", later, Length, 12}, {"stop", stopped, Stop, slices.Index(tokens, tokens[2]) + 1},
-		{"the context", full, Length, 18}, {"cancelled", cancelled, Cancelled, 3}, {"cancelled inside", inside, Cancelled, 1},
+		{"the context", full, Length, 18}, {"cancelled", cancelled, Cancelled, 3},
+		{"cancelled inside", inside, Cancelled, 1},
 	} {
 		if c.s.seq.Finish != c.finish || len(c.s.seq.Tokens) != c.n || len(c.s.tokens) != c.n {
-			t.Errorf("%s: %s after %d tokens, want %s after %d", c.name, c.s.seq.Finish, len(c.s.seq.Tokens), c.finish, c.n)
+			t.Errorf("%s: %s after %d tokens, want %s after %d", c.name, c.s.seq.Finish, len(c.s.seq.Tokens), c.finish,
+				c.n)
 		}
 	}
 	if slices.Contains(later.seq.Tokens, end) || !slices.Equal(ignored.seq.Tokens, tokens) {
@@ -263,7 +270,8 @@ func TestRefusals(t *testing.T) {
 	}
 	g := generator(t, m, Config{Slots: 2, Context: 20, Positions: 30})
 	var long *TooLong
-	if _, err := g.Add(Request{Prompt: make([]uint32, 21)}); !errors.As(err, &long) || long.Tokens != 21 || long.Most != 20 {
+	if _, err := g.Add(Request{Prompt: make([]uint32, 21)}); !errors.As(err, &long) || long.Tokens != 21 ||
+		long.Most != 20 {
 		t.Errorf("a prompt of 21 tokens: %v", err)
 	}
 	for name, r := range map[string]Request{"no prompt": {}, "an unknown id": {Prompt: []uint32{70}},

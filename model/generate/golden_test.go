@@ -34,8 +34,8 @@ func TestGreedyOfTransformers(t *testing.T) {
 		sums := make([]float64, len(texts))
 		var all []*Sequence
 		for i, x := range texts {
-			all = append(all, add(t, g, Request{Prompt: x.PromptIDs, MaxTokens: 60, MinTokens: 60, Ends: eos, LogProbs: true,
-				Heard: func(t Token) bool { sums[i] += t.LogProb; return false }}))
+			all = append(all, add(t, g, Request{Prompt: x.PromptIDs, MaxTokens: 60, MinTokens: 60, Ends: eos,
+				LogProbs: true, Heard: func(t Token) bool { sums[i] += t.LogProb; return false }}))
 		}
 		run(t, g)
 		for i, s := range all {

@@ -8,13 +8,14 @@ import (
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/model/sample"
 )
 
 // open loads a Hugging Face directory.
 func open(t *testing.T, d gpu.Device, dir string) *model.Model {
 	t.Helper()
-	m, err := model.Open(d, dir)
+	m, err := hf.Open(d, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"steplm/model/sample"
 )
 
-// Step reads a chunk of the prompts that are not read yet, those of the sequences that came first first, and then adds a
-// token to every sequence whose prompt was read before. A sequence that ends gives its slot and its positions
+// Step reads a chunk of the prompts that are not read yet, those of the sequences that came first first, and then adds
+// a token to every sequence whose prompt was read before. A sequence that ends gives its slot and its positions
 // back. An error is of the device, and ends all sequences; what is wrong with one alone is its Err.
 func (g *Generator) Step() error {
 	waiting := slices.Clone(g.all)

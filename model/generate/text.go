@@ -10,8 +10,8 @@ type Decoder interface {
 	Decode(ids []uint32) (string, error)
 }
 
-// Text makes text of a sequence's tokens, piece by piece: no piece ends inside a character, and no piece has a part of a
-// stop string. The zero value has no decoder; see NewText.
+// Text makes text of a sequence's tokens, piece by piece: no piece ends inside a character, and no piece has a part of
+// a stop string. The zero value has no decoder; see NewText.
 type Text struct {
 	decoder Decoder
 	stops   []string

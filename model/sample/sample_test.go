@@ -54,7 +54,8 @@ func (g golden) config(name string) Config {
 }
 
 // Distributions after every setting's processors, from the golden's own logits, which have six digits: at a temperature
-// of 0.5 that may move a probability, and what it is divided by, by 1e-4 each. From a model's logits package generate compares them to 1e-5.
+// of 0.5 that may move a probability, and what it is divided by, by 1e-4 each. From a model's logits
+// package generate compares them to 1e-5.
 func TestDistributionsOfTransformers(t *testing.T) {
 	g := readGolden(t)
 	compared := 0
@@ -204,7 +205,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := (Config{Temperature: 0.7, TopK: 40, TopP: 0.9, MinP: 0.1, RepetitionPenalty: 1.1}).Validate(); err != nil {
+	all := Config{Temperature: 0.7, TopK: 40, TopP: 0.9, MinP: 0.1, RepetitionPenalty: 1.1}
+	if err := all.Validate(); err != nil {
 		t.Error(err)
 	}
 	nan, none := float32(math.NaN()), float32(math.Inf(-1))

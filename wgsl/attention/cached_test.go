@@ -166,7 +166,8 @@ func TestCachedIsForward(t *testing.T) {
 				wgsltest.Dirty(t, d, gpu.F32, "lse", s.B, s.H, s.T)
 			rows := CachedShape{Rows: s.B * s.T, H: s.H, KV: s.KV, D: s.D, Positions: s.B * s.T}
 			cached := wgsltest.Dirty(t, d, c.Pair, "cached", rows.Rows, s.H*s.D)
-			places, err := d.New(gpu.Spec{Name: "places", Class: gpu.Scratch, DType: gpu.U32, Shape: []int{2, rows.Rows}})
+			places, err := d.New(gpu.Spec{Name: "places", Class: gpu.Scratch, DType: gpu.U32,
+				Shape: []int{2, rows.Rows}})
 			if err != nil {
 				t.Fatal(err)
 			}

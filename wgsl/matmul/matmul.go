@@ -183,8 +183,8 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := piece{transposed: c.transposed, lanes: c.lanes, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k),
-					scale: scale, accumulate: s.Accumulate || k > 0}
+				piece := piece{transposed: c.transposed, lanes: c.lanes, m: min(dm, s.M-m), n: min(dn, s.N-n),
+					k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
 				piece.a, piece.b = blocks(c.transposed, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
 				if !c.residual.none() && k == 0 {

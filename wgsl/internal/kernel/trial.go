@@ -53,7 +53,8 @@ func (t *Trial) Indices(name string, values []uint32, shape ...int) (x gpu.Tenso
 	if t.err != nil {
 		return x
 	}
-	if x, t.err = t.dev.New(gpu.Spec{Name: "trial." + name, Class: gpu.Scratch, DType: gpu.U32, Shape: shape}); t.err != nil {
+	if x, t.err = t.dev.New(gpu.Spec{Name: "trial." + name, Class: gpu.Scratch, DType: gpu.U32,
+		Shape: shape}); t.err != nil {
 		return x
 	}
 	t.tensors = append(t.tensors, x)
