@@ -29,57 +29,60 @@ func partly(tied bool) Layout {
 // Central differences of an independent float64 model at 25 coordinates of
 // every parameter.
 func TestFiniteDifferences(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		testFiniteDifferences(t, fmt.Sprintf("tied=%t", tied), partly(tied))
+	}
+}
+
+func testFiniteDifferences(t *testing.T, name string, l Layout) {
 	const coordinates, h = 25, 1e-4
 	s := Size{Batch: 2, SeqLen: 7}
-	for _, tied := range []bool{false, true} {
-		l := partly(tied)
-		b := someBatch(1, s, l.Vocab)
-		scale := meanScale(b)
-		m := llama64{Layout: l, params: map[string][]float64{}}
-		for _, p := range l.Params() {
-			for _, v := range scrambled(p.Weight, 7) {
-				m.params[p.Weight.Name] = append(m.params[p.Weight.Name], float64(v))
-			}
+	b := someBatch(1, s, l.Vocab)
+	scale := meanScale(b)
+	m := llama64{Layout: l, params: map[string][]float64{}}
+	for _, p := range l.Params() {
+		for _, v := range scrambled(p.Weight, 7) {
+			m.params[p.Weight.Name] = append(m.params[p.Weight.Name], float64(v))
 		}
-		g := random(2)
-		type slope struct {
-			at    int
-			value float64
-		}
-		slopes := map[string][]slope{}
-		for _, p := range l.Params() {
-			if p.Grad.Name == "" {
-				continue
-			}
-			values := m.params[p.Weight.Name]
-			for range coordinates {
-				at := g.IntN(len(values))
-				kept := values[at]
-				values[at] = kept + h
-				up := m.loss(b, s, float64(scale))
-				values[at] = kept - h
-				down := m.loss(b, s, float64(scale))
-				values[at] = kept
-				slopes[p.Weight.Name] = append(slopes[p.Weight.Name], slope{at, (up - down) / (2 * h)})
-			}
-		}
-		t.Run(fmt.Sprintf("tied=%t", tied), func(t *testing.T) {
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				device := newModel(t, d, l, 7)
-				a := newActivations(t, device, s)
-				near(t, "loss", train(t, device, a, scale, b), m.loss(b, s, float64(scale)), lossTolerance)
-				var c comparison
-				for name, grad := range gradients(t, device) {
-					var got, want []float32
-					for _, s := range slopes[name] {
-						got, want = append(got, grad[s.at]), append(want, float32(s.value))
-					}
-					c.check(t, name, got, want, 5e-5)
-				}
-				c.report(t)
-			})
-		})
 	}
+	g := random(2)
+	type slope struct {
+		at    int
+		value float64
+	}
+	slopes := map[string][]slope{}
+	for _, p := range l.Params() {
+		if p.Grad.Name == "" {
+			continue
+		}
+		values := m.params[p.Weight.Name]
+		for range coordinates {
+			at := g.IntN(len(values))
+			kept := values[at]
+			values[at] = kept + h
+			up := m.loss(b, s, float64(scale))
+			values[at] = kept - h
+			down := m.loss(b, s, float64(scale))
+			values[at] = kept
+			slopes[p.Weight.Name] = append(slopes[p.Weight.Name], slope{at, (up - down) / (2 * h)})
+		}
+	}
+	t.Run(name, func(t *testing.T) {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			device := newModel(t, d, l, 7)
+			a := newActivations(t, device, s)
+			near(t, "loss", train(t, device, a, scale, b), m.loss(b, s, float64(scale)), lossTolerance)
+			var c comparison
+			for name, grad := range gradients(t, device) {
+				var got, want []float32
+				for _, s := range slopes[name] {
+					got, want = append(got, grad[s.at]), append(want, float32(s.value))
+				}
+				c.check(t, name, got, want, 5e-5)
+			}
+			c.report(t)
+		})
+	})
 }
 
 // The whole batch's gradient is the sum of its parts'.

@@ -35,7 +35,7 @@ func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
 	}
 	list := []checkpoint.Info{info(embedTensor.hf, embedTensor)}
 	for layer := range c.Layers {
-		for _, t := range blockTensors {
+		for _, t := range c.blockTensors() {
 			list = append(list, info(t.inFiles(layer), t))
 		}
 	}

@@ -36,6 +36,8 @@ type BlockLayout struct {
 	Frozen  bool `json:"frozen"`  // linears and biases do not train
 	Wrapped bool `json:"wrapped"` // linears carry the layout's LoRA
 	Int8    bool `json:"int8"`    // linears are kept in 8 bits, which are frozen
+	// NoRope: queries and keys are not turned by their positions. A block keeps it wherever it stands.
+	NoRope bool `json:"no_rope,omitempty"`
 }
 
 // Name is the run-wide name of one of the block's tensors.
@@ -63,7 +65,7 @@ func (a LoRALayout) Scale() float64 {
 func Plain(c Config, depth int) Layout {
 	l := Layout{Config: c, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Storage: FullStorage}
 	for i := range depth {
-		l.Blocks = append(l.Blocks, BlockLayout{ID: i})
+		l.Blocks = append(l.Blocks, BlockLayout{ID: i, NoRope: c.noRope(i)})
 	}
 	return l
 }
@@ -123,7 +125,7 @@ func (l Layout) largestLinear(dtype gpu.DType) (words int) {
 
 // largestOfBlock is largestLinear over all of a block's tensors.
 func (l Layout) largestOfBlock(dtype gpu.DType) (words int) {
-	for _, t := range blockTensors {
+	for _, t := range l.blockTensors() {
 		words = max(words, gpu.Spec{DType: dtype, Shape: t.shape(l.Config)}.Words())
 	}
 	return words
@@ -235,7 +237,7 @@ func (l Layout) outside(t tensorRow) ParamSpec {
 
 func (l Layout) blockParams(b BlockLayout) []ParamSpec {
 	var list []ParamSpec
-	for _, t := range blockTensors {
+	for _, t := range l.blockTensors() {
 		name, shape := b.Name(t.name), t.shape(l.Config)
 		p := l.param(name, t.role, b.ID, roles[t.role].trains(l, b.Frozen), shape...)
 		if b.Int8 && t.role == RoleLinear {

@@ -63,7 +63,7 @@ func (m *Model) hfParams() map[string]*Param {
 		list[headTensor.hf] = m.Head
 	}
 	for i, b := range m.Blocks {
-		for j, t := range blockTensors {
+		for j, t := range m.blockTensors() {
 			list[t.inFiles(i)] = b.params[j]
 		}
 	}
