@@ -1,9 +1,11 @@
 package model
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/wgsl"
@@ -68,6 +70,20 @@ func Plain(c Config, depth int) Layout {
 		l.Blocks = append(l.Blocks, BlockLayout{ID: i, NoRope: c.noRope(i)})
 	}
 	return l
+}
+
+// RopePattern is the layers that turn queries and keys by their positions, as Config.RopeLayers has them.
+func (l Layout) RopePattern() string {
+	pattern := []byte(strings.Repeat("1", len(l.Blocks)))
+	for i, b := range l.Blocks {
+		if b.NoRope {
+			pattern[i] = '0'
+		}
+	}
+	if !bytes.ContainsRune(pattern, '0') {
+		return ""
+	}
+	return string(pattern)
 }
 
 // ForInference is the same layout with nothing trainable.
