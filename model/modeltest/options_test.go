@@ -1,4 +1,4 @@
-package model
+package modeltest
 
 import (
 	"slices"
@@ -6,34 +6,35 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 )
 
 // options are the parts that only some families have, each by itself and all together.
 var options = []struct {
 	name string
-	edit func(*Config)
+	edit func(*model.Config)
 }{
-	{"biases of queries, keys and values", func(c *Config) { c.QKVBias = true }},
-	{"all biases", func(c *Config) { c.QKVBias, c.OutBias, c.FFNBias = true, true, true }},
-	{"head size", func(c *Config) { c.HeadSize = 6 }},
-	{"norms of queries and keys", func(c *Config) { c.HeadSize, c.QKNorm = 8, true }},
-	{"window", func(c *Config) { c.Window = 3 }},
-	{"layers without rope", func(c *Config) { c.RopeLayers = "101" }},
-	{"scaled rope", func(c *Config) { c.RopeScaling = RopeScaling{Type: RopeLinear, Factor: 3} }},
+	{"biases of queries, keys and values", func(c *model.Config) { c.QKVBias = true }},
+	{"all biases", func(c *model.Config) { c.QKVBias, c.OutBias, c.FFNBias = true, true, true }},
+	{"head size", func(c *model.Config) { c.HeadSize = 6 }},
+	{"norms of queries and keys", func(c *model.Config) { c.HeadSize, c.QKNorm = 8, true }},
+	{"window", func(c *model.Config) { c.Window = 3 }},
+	{"layers without rope", func(c *model.Config) { c.RopeLayers = "101" }},
+	{"scaled rope", func(c *model.Config) { c.RopeScaling = model.RopeScaling{Type: model.RopeLinear, Factor: 3} }},
 	{"all options", allOptions},
 }
 
-func allOptions(c *Config) {
+func allOptions(c *model.Config) {
 	c.HeadSize, c.QKVBias, c.OutBias, c.FFNBias, c.QKNorm, c.Window = 16, true, true, true, true, 4
-	c.RopeLayers, c.RopeScaling = "011", RopeScaling{Type: RopeLinear, Factor: 2}
+	c.RopeLayers, c.RopeScaling = "011", model.RopeScaling{Type: model.RopeLinear, Factor: 2}
 }
 
 // partlyWith is partly's layout of another configuration.
-func partlyWith(edit func(*Config)) Layout {
-	l := partly(false)
+func partlyWith(edit func(*model.Config)) model.Layout {
+	l := Partly(false)
 	edit(&l.Config)
 	for i := range l.Blocks {
-		l.Blocks[i].NoRope = l.noRope(i)
+		l.Blocks[i].NoRope = l.RopeLayers != "" && l.RopeLayers[i] == '0'
 	}
 	return l
 }
@@ -48,11 +49,11 @@ func TestFiniteDifferencesOfOptions(t *testing.T) {
 func TestOptionsRecomputed(t *testing.T) {
 	l := partlyWith(allOptions)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		s := Size{Batch: 2, SeqLen: 9}
-		b := someBatch(3, s, l.Vocab)
-		m := newModel(t, d, l, 7)
-		wantLoss := train(t, m, newActivations(t, m, s), meanScale(b), b)
-		want := gradients(t, m)
+		s := model.Size{Batch: 2, SeqLen: 9}
+		b := SomeBatch(3, s, l.Vocab)
+		m := New(t, d, l, 7)
+		wantLoss := Train(t, m, NewActivations(t, m, s), MeanScale(b), b)
+		want := Gradients(t, m)
 		if want["blocks.2.wq_bias"] == nil || want["blocks.1.q_norm"] == nil || want["blocks.4.k_norm"] == nil {
 			t.Fatal("options have no gradients")
 		}
@@ -60,10 +61,10 @@ func TestOptionsRecomputed(t *testing.T) {
 			t.Error("the bias of a frozen block has a gradient")
 		}
 		s.Recompute = true
-		if loss := train(t, m, newActivations(t, m, s), meanScale(b), b); loss != wantLoss {
+		if loss := Train(t, m, NewActivations(t, m, s), MeanScale(b), b); loss != wantLoss {
 			t.Errorf("loss %.9g, want %.9g", loss, wantLoss)
 		}
-		bits(t, "recomputed", gradients(t, m), want)
+		Bits(t, "recomputed", Gradients(t, m), want)
 	})
 }
 
@@ -72,38 +73,38 @@ func TestOptionsInBF16(t *testing.T) {
 	for _, o := range options {
 		t.Run(o.name, func(t *testing.T) {
 			l := partlyWith(o.edit)
-			l.Storage = Storage{Precision: BF16, States: SplitStates, Gradients: BF16, Frozen: BF16}
-			s := Size{Batch: 2, SeqLen: 9}
-			b := someBatch(3, s, l.Vocab)
+			l.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
+			s := model.Size{Batch: 2, SeqLen: 9}
+			b := SomeBatch(3, s, l.Vocab)
 			step := func(d gpu.Device) (float64, map[string][]float32) {
-				m := newModel(t, d, l, 7)
-				return train(t, m, newActivations(t, m, s), meanScale(b), b), gradients(t, m)
+				m := New(t, d, l, 7)
+				return Train(t, m, NewActivations(t, m, s), MeanScale(b), b), Gradients(t, m)
 			}
 			wantLoss, want := step(gpu.NewHost())
 			loss, got := step(gputest.Adapter(t))
-			near(t, "loss", loss, wantLoss, 2e-3)
-			var worst comparison
+			Near(t, "loss", loss, wantLoss, 2e-3)
+			var worst Comparison
 			for name := range want {
-				worst.check(t, name, got[name], want[name], 3e-2)
+				worst.Check(t, name, got[name], want[name], 3e-2)
 			}
-			worst.report(t)
+			worst.Report(t)
 		})
 	}
 }
 
 // A window that holds all positions is none, bit for bit, and what comes before a window has no influence.
 func TestWindow(t *testing.T) {
-	l := Plain(unlike(false), 3)
+	l := model.Plain(Unlike(false), 3)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		s := Size{Batch: 1, SeqLen: 9}
-		b := someBatch(5, s, l.Vocab)
+		s := model.Size{Batch: 1, SeqLen: 9}
+		b := SomeBatch(5, s, l.Vocab)
 		run := func(window int, b Batch) []float32 {
 			l.Window = window
-			m := newModel(t, d, l.ForInference(), 7)
-			return logits(t, m, newActivations(t, m, s), b)
+			m := New(t, d, l.ForInference(), 7)
+			return Logits(t, m, NewActivations(t, m, s), b)
 		}
 		plain := run(0, b)
-		bits(t, "window of all", map[string][]float32{"logits": run(9, b)}, map[string][]float32{"logits": plain})
+		Bits(t, "window of all", map[string][]float32{"logits": run(9, b)}, map[string][]float32{"logits": plain})
 		narrow := run(2, b)
 		other := b
 		other.Inputs = slices.Clone(b.Inputs)
@@ -111,7 +112,7 @@ func TestWindow(t *testing.T) {
 		// Three layers of windows of two reach three positions back.
 		at := 4 * l.Vocab
 		changed := run(2, other)
-		bits(t, "behind the windows", map[string][]float32{"logits": changed[at:]},
+		Bits(t, "behind the windows", map[string][]float32{"logits": changed[at:]},
 			map[string][]float32{"logits": narrow[at:]})
 		if slices.Equal(changed[3*l.Vocab:at], narrow[3*l.Vocab:at]) || slices.Equal(narrow, plain) {
 			t.Error("the window is no window")
