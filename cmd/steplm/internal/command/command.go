@@ -39,6 +39,7 @@ type CLI struct {
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
+	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
