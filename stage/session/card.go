@@ -49,7 +49,7 @@ func newCard(s *Session, metrics string) (*card, error) {
 	c := &card{
 		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(),
 		Optimizer: fmt.Sprint(r.Optimizer.Settings),
-		Family: "llama", Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
+		Family:    "llama", Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
 	}
 	if r.Model.Family != "" {
 		c.Family = r.Model.Family

@@ -52,8 +52,7 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	c := t.Layout.Config
 	c.Layers, c.RopeLayers = len(t.Layout.Blocks), t.Layout.RopePattern()
 	l := model.Plain(c, c.Layers).ForInference()
-	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), model.Plain(c, max(c.Layers, how.Layers)).ForInference().Specs()),
-	); err != nil {
+	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), model.Plain(c, max(c.Layers, how.Layers)).ForInference().Specs())); err != nil {
 		return g, err
 	}
 	m, err := model.New(dev, l)
