@@ -76,7 +76,7 @@ var mayImport = map[string][]string{
 		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 		"steplm/gpu/memory",
 	},
-	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/eval":   {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
 	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce": {"steplm/gpu"},
 }

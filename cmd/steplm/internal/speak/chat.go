@@ -203,13 +203,8 @@ func (t *talk) answer(ctx context.Context, message string) error {
 		fmt.Fprintf(os.Stderr, "steplm: %s\n", flags.Explain(err))
 		return nil
 	}
-	for t.s.Gen.Active() > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := t.s.Gen.Step(); err != nil {
-			return err
-		}
+	if err := t.s.run(ctx); err != nil {
+		return err
 	}
 	shown := len(r.Text)
 	if err := r.finish(); err != nil {
