@@ -34,6 +34,7 @@ var examples = map[string][]string{
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
 	"bench attention": {"steplm bench attention --batch 4"},
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
+	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {
