@@ -13,8 +13,8 @@ import (
 func TestBenchGenerate(t *testing.T) {
 	for _, dev := range clitest.Devices(t) {
 		var b generateBench
-		benched(t, &b, "generate", "--model", "tiny", "--batch", "1,3", "--context", "9", "--chunk", "5", "--steps", "2",
-			"--no-tune", "--device", dev)
+		benched(t, &b, "generate", "--model", "tiny", "--batch", "1,3", "--context", "9", "--chunk", "5",
+			"--steps", "2", "--no-tune", "--device", dev)
 		c, err := model.Preset("tiny")
 		if err != nil {
 			t.Fatal(err)
@@ -27,18 +27,19 @@ func TestBenchGenerate(t *testing.T) {
 			tokens := []float64{9, 27, 5}[i]
 			bytes := 2*float64(c.TotalParams()) + tokens*float64(b.CacheByte)
 			if !(x.Seconds > 0) || math.Abs(x.Tokens*x.Seconds/float64(x.Rows)-1) > 1e-9 ||
-				math.Abs(x.GBPerSecond*x.Seconds*1e9/bytes-1) > 1e-2 || math.Abs(x.Share*b.Bandwidth/x.GBPerSecond-1) > 1e-9 {
+				math.Abs(x.GBPerSecond*x.Seconds*1e9/bytes-1) > 1e-2 ||
+				math.Abs(x.Share*b.Bandwidth/x.GBPerSecond-1) > 1e-9 {
 				t.Errorf("%s: %d rows: %+v, want %g bytes", dev, x.Rows, x, bytes)
 			}
 		}
 	}
-	out := clitest.Succeed(t, "", "bench", "generate", "--model", "tiny", "--batch", "1", "--steps", "1", "--context", "3",
-		"--chunk", "2", "--no-tune", "--device", "host", "--tune-cache", t.TempDir())
+	out := clitest.Succeed(t, "", "bench", "generate", "--model", "tiny", "--batch", "1", "--steps", "1",
+		"--context", "3", "--chunk", "2", "--no-tune", "--device", "host", "--tune-cache", t.TempDir())
 	if !strings.Contains(out, "a prompt is read") || !strings.Contains(out, "tokens are added to 1 text ") {
 		t.Errorf("%s", out)
 	}
 	for _, args := range [][]string{{"--model", "nine"}, {"--batch", "0"}, {"--context", "999"}} {
-		clitest.Fail(t, 2, []string{args[0]}, append([]string{"bench", "generate", "--model", "tiny", "--device", "host"},
-			args...)...)
+		clitest.Fail(t, 2, []string{args[0]}, append([]string{"bench", "generate", "--model", "tiny", "--device",
+			"host"}, args...)...)
 	}
 }
