@@ -28,7 +28,7 @@ var examples = map[string][]string{
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
 	},
-	"chat":            {
+	"chat": {
 		"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca",
 	},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
