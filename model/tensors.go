@@ -31,11 +31,17 @@ var blockTensors = []tensorRow{
 	linear("down", Config.hidden, Config.ffn, "mlp.down_proj.weight", func(b *Block) **Linear { return &b.Down }),
 }
 
+// The names in files of the two tensors that may be one, see Config.Tied: (V, C) each.
+const (
+	HFEmbed = "model.embed_tokens.weight"
+	HFHead  = "lm_head.weight"
+)
+
 // The tensors outside the blocks.
 var (
-	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight"}
+	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: HFEmbed}
 	normTensor  = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight"}
-	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight"} // unless tied
+	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: HFHead} // unless tied
 )
 
 func (c Config) hidden() int { return c.Hidden }
