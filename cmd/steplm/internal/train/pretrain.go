@@ -59,7 +59,7 @@ type PretrainCmd struct {
 
 	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" range:"0..1000" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" range:"0..1000" help:"Factor on the weight decay for adapters."`
-	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery       int   `default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
