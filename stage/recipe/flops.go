@@ -29,8 +29,8 @@ func (r Recipe) FLOPs() (float64, error) {
 const maxSteps = 1 << 30
 
 // StepsWithin is the most steps of a run by a method whose operations (Recipe.FLOPs) are at most so many: before any
-// data are read, so that a run's length is a fact of its recipe, the same whenever it is resumed. Others of the options'
-// choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
+// data are read, so that a run's length is a fact of its recipe, the same whenever it is resumed. Others of the
+// options' choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
 func StepsWithin(method string, o Options, flops float64) (int, error) {
 	if !(flops > 0) { // so that NaN fails
 		return 0, fmt.Errorf("a budget of %g operations: it must be above 0", flops)
