@@ -23,10 +23,15 @@ type GaLore struct {
 	Eps   float64 `json:"eps"`
 }
 
-// publishedGaLore has a quarter of the hidden size as its rank, as at 60M and 350M.
+// publishedGaLore has a quarter of the hidden size as its rank, as at 60M, 350M, 1B and 7B; the 7B run has fewer
+// refreshes and half of the rate.
 func publishedGaLore(m model.Config) (GaLore, float64) {
-	return GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
+	c, lr := GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
 		Eps: 1e-6}, 0.01
+	if m.Hidden >= hidden7B {
+		c.Every, lr = 500, 0.005
+	}
+	return c, lr
 }
 
 // Name is the optimizer's in recipes.

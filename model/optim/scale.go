@@ -19,11 +19,24 @@ type Scale struct {
 	Eps      float64 `json:"eps"`
 }
 
-// publishedScale is that of 60M to 350M parameters, where norms train at 20 times the rate;
-// the 1B and 7B runs have 5 and 10 times.
-func publishedScale(model.Config) (Scale, float64) {
-	return Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+// publishedScale has the rates of the 60M to 350M, the 1B and the 7B run, in each of which norms train at 1e-3 or, in
+// the first, 2e-2.
+func publishedScale(m model.Config) (Scale, float64) {
+	c, lr := Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+	switch {
+	case m.Hidden >= hidden7B:
+		c.NormRate, lr = 10, 1e-4
+	case m.Hidden >= hidden1B:
+		c.NormRate, lr = 5, 2e-4
+	}
+	return c, lr
 }
+
+// The hidden sizes of LLaMA 1B and 7B, from which on optimizers have the numbers of their runs of these sizes.
+const (
+	hidden1B = 2048
+	hidden7B = 4096
+)
 
 // Name is the optimizer's in recipes.
 func (Scale) Name() string { return "scale" }
