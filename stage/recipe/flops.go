@@ -10,15 +10,19 @@ import (
 // FLOPs is the operations of the whole run, a multiply-add counting 2: forward and backward, with and without
 // gradients of weights, LoRA, attention, head, and the optimizer's own products. What recomputation adds is left
 // out: it is the price of memory, and a run is the same without it.
-func (r Recipe) FLOPs() (float64, error) {
+func (r Recipe) FLOPs() (float64, error) { return r.FLOPsAfter(r.Steps()) }
+
+// FLOPsAfter is the operations of the run's first so many steps.
+func (r Recipe) FLOPsAfter(steps int) (float64, error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return 0, err
 	}
 	sum := 0.0
 	for i, l := range layouts {
-		f := l.FLOPs(r.Batch)
-		sum += float64(r.Stages[i].Steps) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		f, done := l.FLOPs(r.Batch), min(steps, r.Stages[i].Steps)
+		sum += float64(done) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		steps -= done
 	}
 	return sum, nil
 }
