@@ -30,6 +30,9 @@ func (e *Experiment) equal() error {
 	}
 	for i := range e.Variants {
 		v := &e.Variants[i]
+		if i == of {
+			continue
+		}
 		if q.What == EqualFLOPs {
 			v.Spec.Schedule.Steps, v.Spec.Schedule.Tokens, v.Spec.Schedule.FLOPs = 0, 0, limit
 			continue

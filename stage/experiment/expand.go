@@ -44,10 +44,18 @@ func Make(f File, vocab int) (*Experiment, error) {
 			}
 		}
 		spec.Schedule.Seed = f.Seeds[0]
-		made := []Made{{Label: v.Label, Spec: spec, Chose: -1}}
+		if f.Share > 0 {
+			setLength(&spec, f.Share)
+		}
+		made := []Made{{Label: v.Label, Spec: spec}}
 		for _, axis := range f.Grid {
 			if made, err = axis.times(made); err != nil {
 				return nil, err
+			}
+		}
+		for j := range made { // from indices within the variant to those of all
+			if made[j].Chose += len(e.Variants); f.LearningRate == nil {
+				made[j].Chose = -1
 			}
 		}
 		e.Variants = append(e.Variants, made...)
@@ -71,7 +79,7 @@ func Make(f File, vocab int) (*Experiment, error) {
 	return e, e.distinct()
 }
 
-// times is every variant with every value.
+// times is every variant with every value. Whose learning rate each takes is told by its index in what it gives.
 func (a Axis) times(list []Made) (all []Made, err error) {
 	if !session.Known(a.Option) {
 		return nil, fmt.Errorf("grid: %w", session.Unknown("", string(a.Option), optionNames()))
@@ -80,7 +88,7 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 		return nil, fmt.Errorf("grid: %s has no values", a.Option)
 	}
 	for _, v := range list {
-		for _, value := range a.Values {
+		for i, value := range a.Values {
 			spec, err := v.Spec.With([]byte("{}")) // a copy
 			if err != nil {
 				return nil, err
@@ -88,7 +96,12 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 			if err := spec.Set(a.Option, value); err != nil {
 				return nil, fmt.Errorf("grid: %w", err)
 			}
-			all = append(all, Made{v.Label + "-" + string(a.Option) + word(value), spec, v.Chose})
+			chose := v.Chose * len(a.Values)
+			if !a.OneRate {
+				chose += i
+			}
+			all = append(all, Made{fmt.Sprintf("%s-%s-%s", v.Label, strings.ReplaceAll(string(a.Option), "_", "-"),
+				word(value)), spec, chose})
 		}
 	}
 	return all, nil
@@ -110,7 +123,7 @@ func word(value json.RawMessage) string {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', strings.ContainsRune("._+-", r):
 			return r
 		case r == ',':
-			return '_'
+			return '+'
 		}
 		return -1
 	}, string(value))
@@ -122,29 +135,21 @@ func (e *Experiment) rates() error {
 	if lr == nil {
 		return nil
 	}
-	of := -1
-	if lr.Of != "" {
-		if of = e.find(lr.Of); of < 0 {
-			return fmt.Errorf("learning_rate.of: %w", session.Unknown("", lr.Of, e.labels()))
-		}
-	}
 	for i := range e.Variants {
 		v := &e.Variants[i]
 		if len(v.Spec.Schedule.LR) > 0 { // It says its own.
+			v.Chose = -1
 			continue
 		}
-		if v.Chose = i; of >= 0 {
-			v.Chose = of
+		if s := v.Spec; s.Evaluation.Validation == "" && s.Data.Holdout == 0 {
+			return &session.OptionError{Option: "validation",
+				Why: "a learning rate is chosen by it: name a set, or hold documents out"}
 		}
-		v.Spec.Schedule.LR = []float64{lr.Values[0]} // until one is chosen
 	}
-	if of >= 0 && e.Variants[of].Chose != of {
-		return fmt.Errorf("learning_rate.of: variant %s has a learning rate of its own", lr.Of)
-	}
-	s := e.Variants[0].Spec
-	if s.Evaluation.Validation == "" && s.Data.Holdout == 0 {
-		return &session.OptionError{Option: "validation",
-			Why: "a learning rate is chosen by it: name a set, or hold documents out"}
+	for i := range e.Variants { // until one is chosen
+		if v := &e.Variants[i]; v.Chose >= 0 {
+			v.Spec.Schedule.LR = []float64{lr.Values[0]}
+		}
 	}
 	return nil
 }

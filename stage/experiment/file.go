@@ -25,6 +25,8 @@ type File struct {
 	Variants []Variant `json:"variants,omitempty"`
 	// Grid multiplies every variant by every combination of values.
 	Grid []Axis `json:"grid,omitempty"`
+	// Share, unless 0, is how much of the length that Base says all runs have.
+	Share float64 `json:"share,omitempty"`
 	// LearningRate, unless nil, is chosen by short runs.
 	LearningRate *LearningRate `json:"learning_rate,omitempty"`
 	// Equal, unless nil, is what all variants have as much of; else it is what Base says: steps, tokens or operations.
@@ -41,6 +43,8 @@ type Variant struct {
 type Axis struct {
 	Option advice.Option     `json:"option"`
 	Values []json.RawMessage `json:"values"`
+	// OneRate: all values take the learning rate that is chosen for the first; else each has its own.
+	OneRate bool `json:"one_rate,omitempty"`
 }
 
 // LearningRate says how it is chosen: of Values the one whose short run ends with the least validation perplexity.
@@ -50,8 +54,6 @@ type LearningRate struct {
 	Seed   uint64    `json:"seed"`  // of the short runs
 	// EvalTokens are scored at the end of each.
 	EvalTokens int64 `json:"eval_tokens"`
-	// Of, unless "", is the variant that it is chosen for, and all take it; else each has its own.
-	Of string `json:"of,omitempty"`
 }
 
 // What variants can have as much of.
@@ -93,6 +95,8 @@ func (f File) check() error {
 		return fmt.Errorf("name %q: small letters, digits, . _ + and -, a letter or digit first", f.Name)
 	case len(f.Variants) == 0:
 		return errors.New("variants: there are none, and so nothing to run")
+	case !(f.Share >= 0 && f.Share <= 1):
+		return fmt.Errorf("share %g: it must be above 0 and at most 1", f.Share)
 	case len(f.Seeds) == 0:
 		return errors.New("seeds: there are none, and so nothing to run")
 	}

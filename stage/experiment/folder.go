@@ -222,9 +222,9 @@ func (f *Folder) sameTrials(c Choice, variant int) bool {
 }
 
 // Next is the run that is to begin or to go on now: of those that are neither over nor taken the first, so that all
-// variants of the first seed are there before one of the second. Where there is none, left says whether there will be
-// when what is taken has ended.
-func (f *Folder) Next(taken func(Run) bool) (r Run, ok, left bool) {
+// variants of the first seed are there before one of the second. It is false where there is none, at least until what is
+// taken has ended.
+func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	due := func(r Run) bool {
 		if taken(r) {
 			return false
@@ -237,24 +237,20 @@ func (f *Folder) Next(taken func(Run) bool) (r Run, ok, left bool) {
 			if v.Chose >= 0 && seed == f.File.Seeds[0] {
 				for _, r := range f.TrialsOf(v.Chose) {
 					if due(r) {
-						return r, true, true
+						return r, true
 					}
 				}
 			}
 			lr, err := f.Choice(i)
-			if err != nil {
-				continue // Its row says so.
-			}
-			if lr == 0 && v.Chose >= 0 {
-				left = true
-				continue
+			if err != nil || lr == 0 && v.Chose >= 0 {
+				continue // Its row says why.
 			}
 			if r := f.Final(i, seed, lr); due(r) {
-				return r, true, true
+				return r, true
 			}
 		}
 	}
-	return Run{}, false, left
+	return Run{}, false
 }
 
 // Rows are those of all runs, variant by variant: those that chose its learning rate, then one a seed.

@@ -39,7 +39,7 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 		return end
 	}
 	dir := f.At(r)
-	ask := asked{Spec: r.Spec, Resume: record.HoldsRun(dir)}
+	ask := asked{Spec: r.Spec}
 	ask.Spec.Output.Out = dir
 	text, err := json.Marshal(ask)
 	if err != nil {
@@ -129,8 +129,11 @@ func listen(out io.Reader, step func(record.Metrics), doing func(string)) (answe
 	}
 }
 
-// deviceList are the devices that take turns.
+// deviceList are the devices that take turns. A name may have a comma in it where one is enough.
 func (c *Cmd) deviceList() (list []string) {
+	if c.Parallel == 1 {
+		return []string{c.Device}
+	}
 	for _, d := range strings.Split(c.Device, ",") {
 		list = append(list, strings.TrimSpace(d))
 	}

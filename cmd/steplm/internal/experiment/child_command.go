@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
+	"time"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
@@ -28,8 +32,7 @@ type RunCmd struct {
 
 // asked is what a run's process is asked for.
 type asked struct {
-	Spec   session.Spec `json:"spec"`
-	Resume bool         `json:"resume"`
+	Spec session.Spec `json:"spec"`
 }
 
 // told is a line of what a run's process tells, besides the run's own metrics.
@@ -53,6 +56,7 @@ func (c *RunCmd) Run(ctx context.Context) error {
 	if err := json.Unmarshal(line, &ask); err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // Who listened may be gone: then the run saves.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -60,7 +64,7 @@ func (c *RunCmd) Run(ctx context.Context) error {
 		stop()
 	}()
 	t := &teller{out: json.NewEncoder(os.Stdout)}
-	err = c.train(ctx, ask, t)
+	err = c.take(ctx, ask.Spec, t)
 	end := told{Ended: true}
 	var spike *stage.Spike
 	switch {
@@ -93,8 +97,44 @@ type quiet struct{}
 func (quiet) Set(int64) {}
 func (quiet) Done()     {}
 
-// train runs what is asked for to its end.
-func (c *RunCmd) train(ctx context.Context, ask asked, t *teller) error {
+// How long a run waits for the process that holds its folder: that of an experiment which was killed saves and leaves.
+const (
+	heldAtMost = 5 * time.Minute
+	heldAgain  = 200 * time.Millisecond
+)
+
+// take begins a run or goes on with it, once no other process holds its folder.
+func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
+	dir := spec.Output.Out
+	for until := time.Now().Add(heldAtMost); ; {
+		f, err := record.Lock(dir)
+		switch {
+		case err == nil:
+			f.Close()
+			fallthrough
+		case errors.Is(err, fs.ErrNotExist):
+			resume := record.HoldsRun(dir)
+			err = c.train(ctx, spec, resume, t)
+			if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
+				return err
+			}
+		case !errors.Is(err, record.ErrHeld):
+			return err
+		}
+		if time.Now().After(until) {
+			return err
+		}
+		t.doing("wait for another process to leave it")
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w before it could begin", stage.ErrStopped)
+		case <-time.After(heldAgain):
+		}
+	}
+}
+
+// train runs a Spec to its end, or goes on with it.
+func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *teller) error {
 	dev, err := c.Open()
 	if err != nil {
 		return err
@@ -107,12 +147,13 @@ func (c *RunCmd) train(ctx context.Context, ask asked, t *teller) error {
 		},
 		Warn: func(text string) { t.tell(told{Warning: text}) },
 	}
-	spec, open := ask.Spec, session.Open
-	if ask.Resume {
-		if spec, err = session.Saved(ask.Spec.Output.Out); err != nil {
+	open := session.Open
+	if resume {
+		own, err := session.Saved(spec.Output.Out)
+		if err != nil {
 			return err
 		}
-		if spec, err = spec.Merge(ask.Spec, movable); err != nil {
+		if spec, err = own.Merge(spec, movable); err != nil {
 			return err
 		}
 		open = session.Resume
@@ -143,6 +184,9 @@ func (c *RunCmd) train(ctx context.Context, ask asked, t *teller) error {
 			}
 		},
 		Warn: ui.Warn,
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w before the first step", stage.ErrStopped)
 	}
 	return s.Run(ctx, report, nil)
 }

@@ -61,6 +61,15 @@ func (c *Cmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range c.deviceList() { // Else every run would say that there is none.
+		d := c.DeviceFlag
+		d.Device = name
+		dev, err := d.Open()
+		if err != nil {
+			return err
+		}
+		dev.Close()
+	}
 	if err := checkpoint.MakeDir(c.Out); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	under, stopped := 0, false
 	for {
 		for ctx.Err() == nil && len(r.idle) > 0 {
-			next, ok, _ := r.folder.Next(func(x experiment.Run) bool { return r.taken[x.Name] })
+			next, ok := r.folder.Next(func(x experiment.Run) bool { return r.taken[x.Name] })
 			if !ok {
 				break
 			}
