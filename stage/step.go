@@ -204,6 +204,6 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	}
 	return 0, 0, advice.With(
 		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+
-			"the training has diverged, begin again", t.step+1, loss, norm, updated),
+			"%w, begin again", t.step+1, loss, norm, updated, ErrDiverged),
 		advice.Way{{How: advice.Lower, Option: advice.LR}})
 }

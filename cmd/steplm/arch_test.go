@@ -69,9 +69,10 @@ var mayImport = map[string][]string{
 		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 		"steplm/gpu/memory",
 	},
-	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
-	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce": {"steplm/gpu"},
+	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/eval":    {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":  {"steplm/gpu"},
 }
 
 // lowest are the lowest packages, which every other one may import.

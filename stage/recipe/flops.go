@@ -12,15 +12,19 @@ import (
 // out: it is the price of memory, and a run is the same without it. Where attention stays inside documents it is the
 // most that the run can take: how many pairs of query and key there are only the data know, so that what each step
 // took stands in its metrics.
-func (r Recipe) FLOPs() (float64, error) {
+func (r Recipe) FLOPs() (float64, error) { return r.FLOPsAfter(r.Steps()) }
+
+// FLOPsAfter is the operations of the run's first so many steps.
+func (r Recipe) FLOPsAfter(steps int) (float64, error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return 0, err
 	}
 	sum := 0.0
 	for i, l := range layouts {
-		f := l.FLOPs(r.Batch)
-		sum += float64(r.Stages[i].Steps) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		f, done := l.FLOPs(r.Batch), min(steps, r.Stages[i].Steps)
+		sum += float64(done) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		steps -= done
 	}
 	return sum, nil
 }

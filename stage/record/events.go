@@ -1,6 +1,7 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback or End.
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback,
+// Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
 	Kind() string
@@ -9,7 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Failure{},
+	End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -119,6 +121,16 @@ type Rollback struct {
 
 // Kind is that of a run that goes back.
 func (Rollback) Kind() string { return "rollback" }
+
+// Failure is the end of a run in an error after its first step. A resume cuts it off.
+type Failure struct {
+	At
+	Error    string `json:"error"`
+	Diverged bool   `json:"diverged,omitempty"` // a loss, a norm or what was measured is no number, or a spike
+}
+
+// Kind is that of a run that failed.
+func (Failure) Kind() string { return "failure" }
 
 // End is the end of a run.
 type End struct {

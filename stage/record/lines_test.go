@@ -61,6 +61,11 @@ var one = []struct {
 			`"rollbacks":1}`,
 	},
 	{
+		Failure{At{4, 2, Peaks{32, 2048}}, "step 5: the loss is NaN", true},
+		`{"event":"failure","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,` +
+			`"error":"step 5: the loss is NaN","diverged":true}`,
+	},
+	{
 		Resume{At{4, 2, Peaks{32, 2048}}, "step-4", "a device"},
 		`{"event":"resume","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","device":"a device"}`,
 	},

@@ -217,6 +217,7 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
 			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
+	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}
