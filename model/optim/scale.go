@@ -5,7 +5,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Scale is SCALE (arXiv 2506.16659), as OptimAI-Lab/Minimalist_LLM_Pretraining f5bd4e7 has
@@ -83,9 +83,9 @@ func (scaleRows) Scratch(p model.ParamSpec) []gpu.Spec {
 
 func (scaleRows) Update(p *gpu.Pass, u Update) {
 	g, factors := u.Param.Grad, u.Scratch[0]
-	wgsl.RowSquares(p, factors, g)
-	wgsl.RMSFactors(p, factors, u.Stats, g.Cols(), true)
-	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+	update.RowSquares(p, factors, g)
+	update.RMSFactors(p, factors, u.Stats, g.Cols(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, update.ByRow))
 }
 
 // scaleColumns is scaleRows of the columns: of an embedding, one factor a hidden unit.
@@ -99,14 +99,14 @@ func (scaleColumns) Specs(model.Storage, model.ParamSpec) []gpu.Spec { return ni
 
 func (scaleColumns) Scratch(p model.ParamSpec) []gpu.Spec {
 	m, n := matrix(p.Weight)
-	return []gpu.Spec{roomSpec("factors", n), roomSpec("column_sums", wgsl.ColumnChunks(m), n)}
+	return []gpu.Spec{roomSpec("factors", n), roomSpec("column_sums", update.ColumnChunks(m), n)}
 }
 
 func (scaleColumns) Update(p *gpu.Pass, u Update) {
 	g, factors := u.Param.Grad, u.Scratch[0]
-	wgsl.ColumnSquares(p, factors, u.Scratch[1], g)
-	wgsl.RMSFactors(p, factors, u.Stats, g.Rows(), true)
-	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByColumn))
+	update.ColumnSquares(p, factors, u.Scratch[1], g)
+	update.RMSFactors(p, factors, u.Stats, g.Rows(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, update.ByColumn))
 }
 
 // scaleHead is scaleRows of a momentum, without bias correction.
@@ -127,8 +127,8 @@ func (scaleHead) Scratch(p model.ParamSpec) []gpu.Spec { return scaleRows{}.Scra
 
 func (c scaleHead) Update(p *gpu.Pass, u Update) {
 	m, factors := u.Planes[0], u.Scratch[0]
-	wgsl.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
-	wgsl.RowSquares(p, factors, m)
-	wgsl.RMSFactors(p, factors, u.Stats, m.Cols(), false)
-	applied(p, u, m, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+	update.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
+	update.RowSquares(p, factors, m)
+	update.RMSFactors(p, factors, u.Stats, m.Cols(), false)
+	applied(p, u, m, factors, decayFirst(u, u.Rates.LR, update.ByRow))
 }
