@@ -103,6 +103,7 @@ type Optimizer struct {
 	ProjectionEvery *int      `json:"projection_every,omitempty"`
 	UpdateScale     *float64  `json:"update_scale,omitempty"`
 	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdapterRule     *string   `json:"adapter_rule,omitempty"`
 	AdamRate        *float64  `json:"adam_rate,omitempty"`
 	ClipNorm        *float64  `json:"clip_norm,omitempty"`    // nil: the method's
 	WeightDecay     []float64 `json:"weight_decay,omitempty"` // of all stages or of each; none: the method's
