@@ -207,14 +207,14 @@ func TestFLOPsInsideDocuments(t *testing.T) {
 	b := documentsBatch(3, documentLengths...)
 	s := model.Size{Batch: len(documentLengths), SeqLen: 9, Recompute: true}
 	across := l.FLOPs(s)
-	if got := l.FLOPsOf(s, float64(s.Pairs(b.Begins))); got != across {
+	if got := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))); got != across {
 		t.Errorf("without a mask %+v, want %+v", got, across)
 	}
 	s.Documents = model.Documents{Mask: model.MaskDocuments}
 	if got := l.FLOPs(s); got != across {
 		t.Errorf("of no batch in particular %+v, want %+v", got, across)
 	}
-	got, want := l.FLOPsOf(s, float64(s.Pairs(b.Begins))), 0.0
+	got, want := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))), 0.0
 	for _, one := range alone(b) {
 		want += l.FLOPs(model.Size{Batch: 1, SeqLen: len(one.Inputs)}).Attention
 	}
@@ -226,7 +226,7 @@ func TestFLOPsInsideDocuments(t *testing.T) {
 		t.Errorf("%g operations less, of attention %g", less, across.Attention-got.Attention)
 	}
 	whole := slices.Repeat([]uint32{0}, s.Rows())
-	if s.Pairs(whole) != s.Pairs(nil) {
-		t.Errorf("windows of one document have %d pairs, want %d", s.Pairs(whole), s.Pairs(nil))
+	if l.Pairs(s, whole) != l.Pairs(s, nil) {
+		t.Errorf("windows of one document have %d pairs, want %d", l.Pairs(s, whole), l.Pairs(s, nil))
 	}
 }

@@ -27,7 +27,7 @@ var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikite
 func (s Spec) Absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
-		&s.Output.Out}
+		&s.Output.Out, &s.Model.Init}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}
