@@ -43,8 +43,8 @@ type Cmd struct {
 func (c *Cmd) Help() string {
 	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run " +
 		"folder. Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is " +
-		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and the others " +
-		"go on."
+		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and " +
+		"the others go on."
 }
 
 // Run is the command.
