@@ -54,7 +54,7 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 		args = append(args, "--no-tune")
 	}
 	p := exec.Command(self, args...)
-	var stderr bytes.Buffer
+	var stderr ending
 	p.Stderr = &stderr
 	in, err := p.StdinPipe()
 	if err != nil {
@@ -96,6 +96,24 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 	}
 	return end
 }
+
+// ending keeps the last of what is written.
+type ending struct{ text []byte }
+
+// endingKept is how much, in bytes: a driver may say the same for hours.
+const endingKept = 64 << 10
+
+// Write takes in more.
+func (e *ending) Write(more []byte) (int, error) {
+	e.text = append(e.text, more...)
+	if over := len(e.text) - endingKept; over > 0 {
+		e.text = append(e.text[:0], e.text[over:]...)
+	}
+	return len(more), nil
+}
+
+// String is what is kept.
+func (e *ending) String() string { return string(e.text) }
 
 // listen reads what a run's process tells, to its end.
 func listen(out io.Reader, step func(record.Metrics), doing func(string)) (answer told, err error) {
