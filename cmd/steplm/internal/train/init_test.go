@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/data/datatest"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/hf"
 )
@@ -234,5 +236,51 @@ func TestGrow(t *testing.T) {
 		if code == 0 || !strings.Contains(stderr, want) {
 			t.Errorf("%q: code %d, %q is not in %s", args, code, want, stderr)
 		}
+	}
+}
+
+// Models of every family begin runs and grow in them, in bytes as planned (a difference ends a run), and stay of their
+// family: SmolLM3's layers without rotary positions go along.
+func TestInitFamilies(t *testing.T) {
+	families := datatest.Path(t, "families")
+	m := clitest.NewMaterial(t)
+	for _, c := range []struct {
+		family string
+		flags  []string
+		want   model.Config // of the trained model, in what is not the shape
+	}{
+		{"llama-biases", nil, model.Config{QKVBias: true, OutBias: true, FFNBias: true}},
+		{"llama-rope-llama3", []string{"--precision", "f32"}, model.Config{RopeScaling: model.RopeScaling{
+			Type: model.RopeLlama3, Factor: 8, Original: 64, LowFreq: 1, HighFreq: 4}}},
+		{"qwen3-headdim32", []string{"--recompute", "block"}, model.Config{Family: "qwen3", HeadSize: 32, QKNorm: true}},
+		{"mistral-window8", []string{"--mask", "documents"}, model.Config{Family: "mistral", Window: 8}},
+		{"qwen2-tied", []string{"--init-layers", "freeze", "--stages", "1", "--frozen", "int8"},
+			model.Config{Family: "qwen2", QKVBias: true}},
+		{"smollm3-nope4", nil, model.Config{Family: "smollm3", RopeLayers: "111110"}},
+	} {
+		t.Run(c.family, func(t *testing.T) {
+			for _, device := range clitest.Devices(t) {
+				run := clitest.NewRun(t)
+				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab", "300",
+					"--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train, "--rank", "2",
+					"--batch-size", "2", "--seq-len", "16", "--steps", "4", "--device", device, "--out", run}, c.flags...)...)
+				got, err := hf.ReadConfig(filepath.Join(run, "final"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Layers != 6 || got.Vocab != 300 || got.MaxSeqLen != 256 {
+					t.Errorf("the trained model is %+v", got)
+				}
+				want := c.want
+				want.Hidden, want.FFN, want.Layers, want.Heads, want.KVHeads = got.Hidden, got.FFN, got.Layers, got.Heads,
+					got.KVHeads
+				want.Vocab, want.MaxSeqLen, want.NormEps, want.RopeTheta, want.Tied = got.Vocab, got.MaxSeqLen, got.NormEps,
+					got.RopeTheta, got.Tied
+				if got != want {
+					t.Errorf("the trained model is %+v, want %+v", got, want)
+				}
+				clitest.Succeed(t, "", "score", "--model", run, "--text", "the cat", "--device", device)
+			}
+		})
 	}
 }
