@@ -24,7 +24,7 @@ func (s SpecialIDs) check(vocab int) error {
 	return nil
 }
 
-// ReadSpecialIDs takes those that a directory's config.json names. Of several tokens that end a text it takes the first.
+// ReadSpecialIDs takes those that a directory's config.json names, of several tokens that end a text the first.
 func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
 	path := filepath.Join(dir, configName)
 	text, err := os.ReadFile(path)
