@@ -34,6 +34,8 @@ var mayImport = map[string][]string{
 	"model/advice": {},
 	"model/optim": {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/wgsl/update", "steplm/wgsl/matmul",
 		"steplm/gpu"},
+	"model/sample":     {},
+	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/hf":         {"steplm/model", "steplm/model/checkpoint", "steplm/gpu"},
 	"model/export":     {"steplm/model", "steplm/model/checkpoint", "steplm/model/hf", "steplm/data/tokenizer"},
@@ -49,6 +51,7 @@ var mayImport = map[string][]string{
 	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
+	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
 	"stage/recipe": {
 		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
@@ -80,7 +83,7 @@ var mayImport = map[string][]string{
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
 		"steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/eval":   {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
 	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce": {"steplm/gpu"},
 }

@@ -25,6 +25,7 @@ import (
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
 	"steplm/stage"
@@ -40,6 +41,8 @@ type CLI struct {
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
+	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`

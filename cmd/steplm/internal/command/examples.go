@@ -25,9 +25,14 @@ var examples = map[string][]string{
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
-	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
-	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
-	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
+	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
+	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"generate": {
+		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
+		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
+	},
+	"chat":            {"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca"},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
