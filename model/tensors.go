@@ -11,6 +11,9 @@ type tensorRow struct {
 	role  Role
 	shape func(Config) []int
 	hf    string // in files: that of Hugging Face's LlamaForCausalLM, of a block's without its layer
+	gguf  string // in GGUF files: that of llama.cpp, likewise
+	// turned is how many heads the rows belong to, where rotary embeddings turn what the tensor gives; nil: they do not.
+	turned func(Config) int
 	// Of a block's: where forward and backward find it, the one or the other as its role
 	// says.
 	param  func(*Block) **Param
@@ -20,26 +23,40 @@ type tensorRow struct {
 // blockTensors is the one table of what a block consists of, in the order of the forward
 // pass. What lists, counts, makes, grows, reads or writes a block's tensors goes over it.
 var blockTensors = []tensorRow{
-	norm("attn_norm", "input_layernorm.weight", func(b *Block) **Param { return &b.AttnNorm }),
-	linear("wq", Config.QDim, Config.hidden, "self_attn.q_proj.weight", func(b *Block) **Linear { return &b.WQ }),
-	linear("wk", Config.KVDim, Config.hidden, "self_attn.k_proj.weight", func(b *Block) **Linear { return &b.WK }),
-	linear("wv", Config.KVDim, Config.hidden, "self_attn.v_proj.weight", func(b *Block) **Linear { return &b.WV }),
-	linear("wo", Config.hidden, Config.QDim, "self_attn.o_proj.weight", func(b *Block) **Linear { return &b.WO }),
-	norm("ffn_norm", "post_attention_layernorm.weight", func(b *Block) **Param { return &b.FFNNorm }),
-	linear("gate", Config.ffn, Config.hidden, "mlp.gate_proj.weight", func(b *Block) **Linear { return &b.Gate }),
-	linear("up", Config.ffn, Config.hidden, "mlp.up_proj.weight", func(b *Block) **Linear { return &b.Up }),
-	linear("down", Config.hidden, Config.ffn, "mlp.down_proj.weight", func(b *Block) **Linear { return &b.Down }),
+	norm("attn_norm", "input_layernorm.weight", "attn_norm.weight",
+		func(b *Block) **Param { return &b.AttnNorm }),
+	turned(Config.heads, linear("wq", Config.QDim, Config.hidden, "self_attn.q_proj.weight", "attn_q.weight",
+		func(b *Block) **Linear { return &b.WQ })),
+	turned(Config.kvHeads, linear("wk", Config.KVDim, Config.hidden, "self_attn.k_proj.weight", "attn_k.weight",
+		func(b *Block) **Linear { return &b.WK })),
+	linear("wv", Config.KVDim, Config.hidden, "self_attn.v_proj.weight", "attn_v.weight",
+		func(b *Block) **Linear { return &b.WV }),
+	linear("wo", Config.hidden, Config.QDim, "self_attn.o_proj.weight", "attn_output.weight",
+		func(b *Block) **Linear { return &b.WO }),
+	norm("ffn_norm", "post_attention_layernorm.weight", "ffn_norm.weight",
+		func(b *Block) **Param { return &b.FFNNorm }),
+	linear("gate", Config.ffn, Config.hidden, "mlp.gate_proj.weight", "ffn_gate.weight",
+		func(b *Block) **Linear { return &b.Gate }),
+	linear("up", Config.ffn, Config.hidden, "mlp.up_proj.weight", "ffn_up.weight",
+		func(b *Block) **Linear { return &b.Up }),
+	linear("down", Config.hidden, Config.ffn, "mlp.down_proj.weight", "ffn_down.weight",
+		func(b *Block) **Linear { return &b.Down }),
 }
 
 // The tensors outside the blocks.
 var (
-	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight"}
-	normTensor  = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight"}
-	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight"} // unless tied
+	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight",
+		gguf: "token_embd.weight"}
+	normTensor = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight",
+		gguf: "output_norm.weight"}
+	headTensor = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight",
+		gguf: "output.weight"} // unless tied
 )
 
-func (c Config) hidden() int { return c.Hidden }
-func (c Config) ffn() int    { return c.FFN }
+func (c Config) hidden() int  { return c.Hidden }
+func (c Config) ffn() int     { return c.FFN }
+func (c Config) heads() int   { return c.Heads }
+func (c Config) kvHeads() int { return c.KVHeads }
 
 func vocabulary(c Config) []int { return []int{c.Vocab, c.Hidden} }
 
@@ -48,14 +65,20 @@ func vector(n func(Config) int) func(Config) []int {
 }
 
 // norm is a row of blockTensors.
-func norm(name, hf string, at func(*Block) **Param) tensorRow {
-	return tensorRow{name: name, role: RoleNorm, shape: vector(Config.hidden), hf: hf, param: at}
+func norm(name, hf, gguf string, at func(*Block) **Param) tensorRow {
+	return tensorRow{name: name, role: RoleNorm, shape: vector(Config.hidden), hf: hf, gguf: gguf, param: at}
 }
 
 // linear is a row of blockTensors: (out, in), used as y = W x.
-func linear(name string, out, in func(Config) int, hf string, at func(*Block) **Linear) tensorRow {
+func linear(name string, out, in func(Config) int, hf, gguf string, at func(*Block) **Linear) tensorRow {
 	shape := func(c Config) []int { return []int{out(c), in(c)} }
-	return tensorRow{name: name, role: RoleLinear, shape: shape, hf: hf, linear: at}
+	return tensorRow{name: name, role: RoleLinear, shape: shape, hf: hf, gguf: gguf, linear: at}
+}
+
+// turned is a row whose rows belong to heads that rotary embeddings turn.
+func turned(heads func(Config) int, t tensorRow) tensorRow {
+	t.turned = heads
+	return t
 }
 
 // elements counts a tensor's.
