@@ -55,6 +55,10 @@ const (
 	Optimizer          Option = "optimizer"
 	OnSpike            Option = "on_spike"
 	MaxRollbacks       Option = "max_rollbacks"
+	To                 Option = "to"
+	DType              Option = "dtype"
+	Tokenizer          Option = "tokenizer"
+	EOS                Option = "eos"
 )
 
 // How a remedy changes an option.
@@ -67,6 +71,7 @@ const (
 	Raise    How = "raise"
 	LeaveOut How = "leave out"
 	Another  How = "choose another"
+	Name     How = "name it by"
 )
 
 // Remedy is a change of one option. Value is of Use alone; "" for a switch.

@@ -67,3 +67,6 @@ func (d *Dir) Files() []Written {
 	}
 	return list
 }
+
+// Target is the name that the directory gets.
+func (d *Dir) Target() string { return d.target }

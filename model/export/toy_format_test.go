@@ -27,19 +27,17 @@ const plainName = "plain"
 func (plain) Name() string { return plainName }
 
 // Check has place for tied models alone.
-func (plain) Check(c model.Config, _ export.Text) error {
-	if !c.Tied {
+func (plain) Check(m export.Model, _ export.Text, _ export.Options) error {
+	if !m.Config.Tied {
 		return fmt.Errorf("%s has no place for a head", plainName)
 	}
 	return nil
 }
 
-func (plain) Write(d *checkpoint.Dir, m *model.Model, _ export.Text) error {
-	w, err := m.Merged()
-	if err != nil {
-		return err
-	}
-	defer w.Free()
+func (plain) Single() bool { return false }
+
+func (plain) Write(d *checkpoint.Dir, m export.Model, _ export.Text, _ export.Options) error {
+	w := m.Weights
 	out, err := d.Create("model.plain")
 	if err != nil {
 		return err
@@ -98,7 +96,7 @@ func TestToyFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Check(r.Model, export.Text{}); err != nil {
+		if err := f.Check(export.Model{Config: r.Model, DType: checkpoint.F32}, export.Text{}, export.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
@@ -124,10 +122,10 @@ func TestToyFormat(t *testing.T) {
 		}
 	}
 	o.Model.Tied = false
-	if err := (plain{}).Check(o.Model, export.Text{}); err == nil {
+	if err := (plain{}).Check(export.Model{Config: o.Model}, export.Text{}, export.Options{}); err == nil {
 		t.Error("a head has a place")
 	}
-	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, plain`) {
+	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, peft, gguf, plain`) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
@@ -143,7 +141,7 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	defer folder.Close()
 	run := &stage.Run{
 		Recipe: r, Device: gpu.NewHost(), Batches: stage.NewRandom(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return f.Write(d, tr.Model, export.Text{}) },
+		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(f, d, tr.Model, export.Text{}) },
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

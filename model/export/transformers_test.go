@@ -153,7 +153,7 @@ func exported(t *testing.T, vocab int, text export.Text) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (export.HuggingFace{}).Write(d, m, text); err != nil {
+	if err := export.Trained(export.HuggingFace{}, d, m, text); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Commit(); err != nil {

@@ -21,6 +21,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
+	"steplm/cmd/steplm/internal/convert"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
@@ -37,6 +38,7 @@ type CLI struct {
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Export     convert.ExportCmd   `cmd:"" help:"Write a model for transformers, peft or llama.cpp."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`

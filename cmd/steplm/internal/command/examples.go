@@ -18,9 +18,13 @@ var examples = map[string][]string{
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
-	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
-	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
-	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
+	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
+	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"export": {
+		"steplm export runs/step --to hf --out model", "steplm export runs/step@step-200 --to peft --out adapter",
+		"steplm export runs/step --to gguf --dtype q8_0 --out model.gguf",
+	},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},

@@ -27,11 +27,23 @@ type Found struct {
 
 // Find finds the model that is meant.
 func (f LoadFlags) Find() (at Found, err error) {
-	at.named = f.Tokenizer != ""
-	if at.Trained, err = session.FindModel(f.Model); err == nil && at.named {
-		at.Trained.Tokenizer = f.Tokenizer
+	t, err := session.FindModel(f.Model)
+	return withTokenizer(t, f.Tokenizer), err
+}
+
+// FindNewest finds a model, a run's newest checkpoint where session.FindNewest takes it, with the tokenizer that is
+// named unless that is "".
+func FindNewest(name, tokenizer string, unmerged bool) (Found, error) {
+	t, err := session.FindNewest(name, unmerged)
+	return withTokenizer(t, tokenizer), err
+}
+
+func withTokenizer(t session.Trained, tokenizer string) Found {
+	at := Found{t, tokenizer != ""}
+	if at.named {
+		at.Tokenizer, at.TokenizerHash = tokenizer, ""
 	}
-	return at, err
+	return at
 }
 
 // LoadTokenizer loads the one that was named or the model's.
