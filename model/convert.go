@@ -9,10 +9,10 @@ import (
 	"steplm/wgsl/matmul"
 )
 
-// writeRows stores values (whole rows, without padding) as a parameter's weight
+// WriteRows stores values (whole rows, without padding) as a parameter's weight
 // and, where it trains, its master: the master is the value, the weight its upper
 // half.
-func (m *Model) writeRows(p *Param, row int, values []float32) error {
+func (m *Model) WriteRows(p *Param, row int, values []float32) error {
 	if p.Weight.DType == gpu.I8 {
 		return fmt.Errorf("%s is kept in %s: write it before it freezes", p.Name, Int8)
 	}

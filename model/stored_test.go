@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"os"
@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/model"
+	"steplm/model/checkpoint"
+	"steplm/model/modeltest"
 )
 
 // A checkpoint read in pieces from its files is, bit for bit, what the model on the host device is written as: LoRA
@@ -15,27 +18,27 @@ import (
 func TestStoredIsMerged(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		storage Storage
+		storage model.Storage
 		lora    bool
 	}{
-		{"f32", FullStorage, false}, {"f32 with LoRA", FullStorage, true},
-		{"bf16 with LoRA", Storage{BF16, SplitStates, BF16, false, BF16}, true},
-		{"int8 with LoRA", Storage{BF16, SplitStates, BF16, false, Int8}, true},
-		{"int8", Storage{BF16, StochasticStates, BF16, false, Int8}, false},
+		{"f32", model.FullStorage, false}, {"f32 with LoRA", model.FullStorage, true},
+		{"bf16 with LoRA", model.Storage{model.BF16, model.SplitStates, model.BF16, false, model.BF16}, true},
+		{"int8 with LoRA", model.Storage{model.BF16, model.SplitStates, model.BF16, false, model.Int8}, true},
+		{"int8", model.Storage{model.BF16, model.StochasticStates, model.BF16, false, model.Int8}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := Plain(smallConfig(false), 3)
+			l := model.Plain(modeltest.SmallConfig(false), 3)
 			l.Storage = c.storage
-			l.LoRA = LoRALayout{Rank: 3, Alpha: 5, Targets: []string{"wq", "wv", "down"}, RankStabilized: true}
-			l.Blocks = []BlockLayout{{ID: 4, Frozen: true, Wrapped: c.lora}, {ID: 7},
+			l.LoRA = model.LoRALayout{Rank: 3, Alpha: 5, Targets: []string{"wq", "wv", "down"}, RankStabilized: true}
+			l.Blocks = []model.BlockLayout{{ID: 4, Frozen: true, Wrapped: c.lora}, {ID: 7},
 				{ID: 1, Frozen: true, Wrapped: c.lora}}
 			for i := range l.Blocks {
-				l.Blocks[i].Int8 = c.storage.Frozen == Int8 && l.Blocks[i].Frozen
+				l.Blocks[i].Int8 = c.storage.Frozen == model.Int8 && l.Blocks[i].Frozen
 			}
 			d := gpu.NewHost()
-			m := quantizedModel(t, d, l)
-			dir := save(t, m, func(s string) string { return s })
-			s, err := OpenStored(dir, l)
+			m := modeltest.NewStored(t, d, l)
+			dir := saved(t, m)
+			s, err := model.OpenStored(dir, l)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +49,8 @@ func TestStoredIsMerged(t *testing.T) {
 			}
 			defer w.Free()
 			if s.Config() != w.Config || s.Adapted() != c.lora || !c.lora && s.DType() != w.DType {
-				t.Errorf("%+v, LoRA %v, %s; on the device %+v, %s", s.Config(), s.Adapted(), s.DType(), w.Config, w.DType)
+				t.Errorf("%+v, LoRA %v, %s; on the device %+v, %s", s.Config(), s.Adapted(), s.DType(), w.Config,
+					w.DType)
 			}
 			sameWeights(t, s.Merged(), w)
 			if got := len(s.LoRA()); got != map[bool]int{true: 6, false: 0}[c.lora] {
@@ -56,23 +60,25 @@ func TestStoredIsMerged(t *testing.T) {
 	}
 }
 
-// quantizedModel is a random model whose frozen blocks were quantized when they froze.
-func quantizedModel(t *testing.T, d gpu.Device, l Layout) *Model {
+// saved is a checkpoint of a model.
+func saved(t *testing.T, m *model.Model) string {
 	t.Helper()
-	before := l
-	before.Blocks = slices.Clone(l.Blocks)
-	for i := range before.Blocks {
-		before.Blocks[i].Int8 = false
+	parent := t.TempDir()
+	d, err := checkpoint.Begin(parent, "saved")
+	if err == nil {
+		err = m.Save(d)
 	}
-	m := newModel(t, d, before, 7)
-	if err := m.Apply(l); err != nil {
+	if err == nil {
+		err = d.Commit()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return filepath.Join(parent, "saved")
 }
 
 // sameWeights compares all tensors to the bit, read whole and in pieces of rows.
-func sameWeights(t *testing.T, got, want Weights) {
+func sameWeights(t *testing.T, got, want model.Weights) {
 	t.Helper()
 	if a, b := slices.Sorted(slices.Values(got.Names())), want.Names(); !slices.Equal(a, b) || len(b) == 0 {
 		t.Fatalf("tensors %v, want %v", a, b)
@@ -104,16 +110,16 @@ func sameWeights(t *testing.T, got, want Weights) {
 
 // What a checkpoint lacks, or has otherwise than its layout says, is named.
 func TestOpenStoredRefuses(t *testing.T) {
-	l := Plain(smallConfig(true), 1)
-	m := newModel(t, gpu.NewHost(), l, 3)
-	dir := save(t, m, func(s string) string { return s })
+	l := model.Plain(modeltest.SmallConfig(true), 1)
+	m := modeltest.New(t, gpu.NewHost(), l, 3)
+	dir := saved(t, m)
 	other := l
 	other.FFN *= 2
-	if _, err := OpenStored(dir, other); err == nil || !strings.Contains(err.Error(), "blocks.0.gate is F32 ") ||
-		!strings.Contains(err.Error(), WeightsFile) {
+	if _, err := model.OpenStored(dir, other); err == nil || !strings.Contains(err.Error(), "blocks.0.gate is F32 ") ||
+		!strings.Contains(err.Error(), model.WeightsFile) {
 		t.Errorf("another layout: %v", err)
 	}
-	s, err := OpenStored(dir, l)
+	s, err := model.OpenStored(dir, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +127,7 @@ func TestOpenStoredRefuses(t *testing.T) {
 	if err := s.Merged().ReadF32("none", 0, make([]float32, 1)); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("a tensor that is not there: %v", err)
 	}
-	path := filepath.Join(dir, WeightsFile)
+	path := filepath.Join(dir, model.WeightsFile)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +136,7 @@ func TestOpenStoredRefuses(t *testing.T) {
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenStored(dir, l); err == nil || !strings.Contains(err.Error(), "changed after it was saved") {
+	if _, err := model.OpenStored(dir, l); err == nil || !strings.Contains(err.Error(), "changed after it was saved") {
 		t.Errorf("a damaged checkpoint: %v", err)
 	}
 }

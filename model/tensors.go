@@ -12,7 +12,8 @@ type tensorRow struct {
 	shape func(Config) []int
 	hf    string // in files: that of Hugging Face's LlamaForCausalLM, of a block's without its layer
 	gguf  string // in GGUF files: that of llama.cpp, likewise
-	// turned is how many heads the rows belong to, where rotary embeddings turn what the tensor gives; nil: they do not.
+	// turned is how many heads the rows belong to, where rotary embeddings turn what the tensor gives; nil: they do
+	// not.
 	turned func(Config) int
 	// Of a block's: where forward and backward find it, the one or the other as its role
 	// says.
@@ -43,13 +44,19 @@ var blockTensors = []tensorRow{
 		func(b *Block) **Linear { return &b.Down }),
 }
 
+// The names in files of the two tensors that may be one, see Config.Tied: (V, C) each.
+const (
+	HFEmbed = "model.embed_tokens.weight"
+	HFHead  = "lm_head.weight"
+)
+
 // The tensors outside the blocks.
 var (
-	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight",
+	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: HFEmbed,
 		gguf: "token_embd.weight"}
 	normTensor = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight",
 		gguf: "output_norm.weight"}
-	headTensor = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight",
+	headTensor = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: HFHead,
 		gguf: "output.weight"} // unless tied
 )
 

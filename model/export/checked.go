@@ -29,8 +29,8 @@ func (c checked) ReadF32(name string, at int, dst []float32) error {
 func finite(name string, at int, values []float32) error {
 	for i, v := range values {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-			return fmt.Errorf("%s: element %d is %v: a model with it computes nothing; export an earlier checkpoint", name,
-				at+i, v)
+			return fmt.Errorf("%s: element %d is %v: a model with it computes nothing; export an earlier checkpoint",
+				name, at+i, v)
 		}
 	}
 	return nil

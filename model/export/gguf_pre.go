@@ -66,8 +66,8 @@ func preTokenizer(raw json.RawMessage, ignoreMerges bool) (string, error) {
 		}
 	}
 	if other != "" {
-		return "", unsayable("it cuts words as %s does, but with ignore_merges %v, which the format has no name for", other,
-			ignoreMerges)
+		return "", unsayable("it cuts words as %s does, but with ignore_merges %v, which the format has no name for",
+			other, ignoreMerges)
 	}
 	return "", unsayable("llama.cpp has no name for how it cuts words, %q", parts)
 }

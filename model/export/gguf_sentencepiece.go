@@ -128,8 +128,8 @@ func (v *ggufVocabulary) unigram(file tokenizerJSON) error {
 		}
 	}
 	if file.Model.ByteFallback {
-		v.notes = append(v.notes, "llama.cpp's Unigram does not fall back to bytes: characters without a token are the "+
-			"unknown token there")
+		v.notes = append(v.notes, "llama.cpp's Unigram does not fall back to bytes: characters without a token are "+
+			"the unknown token there")
 	}
 	if v.unk = file.Model.UnkID; v.unk == nil {
 		return unsayable("its model Unigram has no token for the unknown (unk_id)")

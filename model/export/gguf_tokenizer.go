@@ -88,7 +88,8 @@ func newVocabulary(t *tokenizer.Tokenizer, text Text) (*ggufVocabulary, error) {
 	case m.Type == "BPE" && m.Prefix == nil && m.Suffix == nil:
 		err = v.byteLevel(file)
 	default:
-		err = unsayable("its model is %s, with prefix or suffix of words %v", m.Type, m.Prefix != nil || m.Suffix != nil)
+		err = unsayable("its model is %s, with prefix or suffix of words %v", m.Type,
+			m.Prefix != nil || m.Suffix != nil)
 	}
 	if err == nil {
 		err = v.around(t, text)
@@ -118,8 +119,8 @@ func (v *ggufVocabulary) byteLevel(file tokenizerJSON) (err error) {
 		if kind := partType(n); kind != "NFC" {
 			return unsayable("its normalizer has the part %s", n)
 		}
-		v.notes = append(v.notes, "llama.cpp does not normalize text: what is not in Unicode's form NFC gets other ids "+
-			"there")
+		v.notes = append(v.notes, "llama.cpp does not normalize text: what is not in Unicode's form NFC gets other "+
+			"ids there")
 	}
 	if v.pre, err = preTokenizer(file.PreTokenizer, file.Model.IgnoreMerges); err != nil {
 		return err
@@ -148,8 +149,8 @@ func (v *ggufVocabulary) around(t *tokenizer.Tokenizer, text Text) error {
 	is := func(ids []uint32, id *int) bool { return len(ids) == 1 && id != nil && int(ids[0]) == *id }
 	v.bos, v.eos = is(prefix, text.BOS), is(suffix, text.EOS)
 	if len(prefix) > 0 && !v.bos || len(suffix) > 0 && !v.eos {
-		return unsayable("its post-processor puts %v before and %v after a text, which are not the tokens that begin and "+
-			"end one", prefix, suffix)
+		return unsayable("its post-processor puts %v before and %v after a text, which are not the tokens that begin "+
+			"and end one", prefix, suffix)
 	}
 	return nil
 }
@@ -232,8 +233,8 @@ func (v *ggufVocabulary) spaces(file tokenizerJSON) error {
 		case p.Type == "Metaspace" && p.Replacement == mark:
 			escaped, v.prefix = true, v.prefix || p.Scheme != "never"
 			if p.Scheme != "never" {
-				v.notes = append(v.notes, "llama.cpp puts a space before a text and after each special token, also where "+
-					"one stands: this tokenizer (Metaspace, "+p.Scheme+") does not always")
+				v.notes = append(v.notes, "llama.cpp puts a space before a text and after each special token, also "+
+					"where one stands: this tokenizer (Metaspace, "+p.Scheme+") does not always")
 			}
 		default:
 			return unsayable("its normalizers and pre-tokenizer have the part %s", raw)

@@ -6,6 +6,7 @@ import (
 
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
 )
 
 // HuggingFace is a folder as transformers 4 and 5 read it: config.json of a LlamaForCausalLM, safetensors under Hugging
@@ -27,7 +28,7 @@ func (f HuggingFace) Check(m Model, text Text, o Options) error {
 	if err != nil {
 		return err
 	}
-	ids := model.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
 	return f.config(io.Discard, m.Config, dtype, ids, text)
 }
 
@@ -42,7 +43,7 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m Model, text Text, o Options) err
 	if err != nil {
 		return err
 	}
-	ids := model.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
 	files := text.Carried
 	if files == nil && text.Tokenizer != nil {
 		if files, err = tokenizerFiles(text, &ids, positions(m.Config, text)); err != nil {
@@ -51,7 +52,7 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m Model, text Text, o Options) err
 	}
 	err = create(d, "config.json", func(out io.Writer) error { return f.config(out, m.Config, dtype, ids, text) })
 	if err == nil {
-		err = m.Config.WriteTensors(d, m.Weights, dtype.stored(), cmp.Or(o.ShardBytes, ShardBytes))
+		err = hf.WriteTensors(d, m.Config, m.Weights, dtype.stored(), cmp.Or(o.ShardBytes, ShardBytes))
 	}
 	for _, file := range files {
 		if err == nil {
@@ -74,9 +75,9 @@ func positions(c model.Config, text Text) int {
 }
 
 // config writes config.json.
-func (HuggingFace) config(out io.Writer, c model.Config, dtype DType, ids model.SpecialIDs, text Text) error {
+func (HuggingFace) config(out io.Writer, c model.Config, dtype DType, ids hf.SpecialIDs, text Text) error {
 	c.MaxSeqLen = positions(c, text)
-	return model.WriteConfig(out, c, hfDTypes[dtype], ids)
+	return hf.WriteConfig(out, c, hfDTypes[dtype], ids)
 }
 
 // create writes one file of d.

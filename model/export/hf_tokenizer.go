@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"steplm/model"
+	"steplm/model/hf"
 )
 
 // specialTokens are the texts of special tokens, nil where there is none, under the names of Hugging Face's files.
@@ -35,7 +35,7 @@ type tokenizerConfig struct {
 // tokenizerFiles are a tokenizer as transformers reads it, and generation_config.json. The ids, of which EOS fills up
 // batches where there is no token for that, are completed: they are what the model's own files must say. maxLength is
 // the context that was trained.
-func tokenizerFiles(text Text, ids *model.SpecialIDs, maxLength int) ([]File, error) {
+func tokenizerFiles(text Text, ids *hf.SpecialIDs, maxLength int) ([]File, error) {
 	t := text.Tokenizer
 	content, err := t.JSON()
 	if err != nil {
@@ -90,7 +90,7 @@ func tokenizerFiles(text Text, ids *model.SpecialIDs, maxLength int) ([]File, er
 	}
 	config.AddBOS, config.AddEOS = is(prefix, 0, ids.BOS), is(suffix, len(suffix)-1, ids.EOS)
 	var generation bytes.Buffer
-	if err := model.WriteGenerationConfig(&generation, *ids, maxLength); err != nil {
+	if err := hf.WriteGenerationConfig(&generation, *ids, maxLength); err != nil {
 		return nil, err
 	}
 	files := []File{{"generation_config.json", generation.Bytes()}, {"tokenizer.json", content}}

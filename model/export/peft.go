@@ -1,7 +1,7 @@
 package export
 
 import (
-	"fmt"
+	"errors"
 	"io"
 	"path/filepath"
 	"slices"
@@ -33,8 +33,8 @@ func (PEFT) Single() bool { return false }
 // Check refuses a model without LoRA, and what the base cannot say.
 func (PEFT) Check(m Model, text Text, o Options) error {
 	if m.Stored == nil || !m.Stored.Adapted() {
-		return advice.With(fmt.Errorf("none of the model's linears carries LoRA, so that there is no adapter to write: "+
-			"where it was trained with LoRA, it is merged by now, and an earlier checkpoint has it"),
+		return advice.With(errors.New("none of the model's linears carries LoRA, so that there is no adapter to "+
+			"write: where it was trained with LoRA, it is merged by now, and an earlier checkpoint has it"),
 			advice.Way{{How: advice.Use, Option: advice.To, Value: HuggingFace{}.Name()}})
 	}
 	return HuggingFace{}.Check(baseOf(m), text, o)
@@ -147,8 +147,8 @@ func writeLoRA(d *checkpoint.Dir, s *model.Stored) error {
 			return err
 		}
 		for _, p := range parts {
-			for at := 0; at < p.info.Elements(); at += pieceElements {
-				piece := make([]float32, min(pieceElements, p.info.Elements()-at))
+			for at := 0; at < p.info.Elements(); at += model.PieceElements {
+				piece := make([]float32, min(model.PieceElements, p.info.Elements()-at))
 				if err := s.ReadLoRA(p.of, p.b, at, piece); err != nil {
 					return err
 				}

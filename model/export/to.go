@@ -54,9 +54,6 @@ func To(ctx context.Context, f Format, path string, m Model, text Text, o Option
 // sumSuffix is what the name of a single file's sum ends in.
 const sumSuffix = ".sha256"
 
-// pieceElements is about what is read and written at a time, in whole rows: 4 MiB of float32.
-const pieceElements = 1 << 20
-
 // eachPiece reads a tensor in pieces of whole rows, of which so many belong together.
 func eachPiece(w model.Weights, name string, shape []int, together int,
 	do func(values []float32) error) error {
@@ -64,7 +61,7 @@ func eachPiece(w model.Weights, name string, shape []int, together int,
 	if len(shape) > 1 {
 		rows = shape[0]
 	}
-	most := max(1, pieceElements/(cols*together)) * together
+	most := max(1, model.PieceElements/(cols*together)) * together
 	buf := make([]float32, min(most, rows)*cols)
 	for row := 0; row < rows; row += most {
 		piece := buf[:min(most, rows-row)*cols]

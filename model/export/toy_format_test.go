@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
+	"steplm/model/hf"
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -96,12 +96,13 @@ func TestToyFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Check(export.Model{Config: r.Model, DType: checkpoint.F32}, export.Text{}, export.Options{}); err != nil {
+		m := export.Model{Config: r.Model, DType: checkpoint.F32}
+		if err := f.Check(m, export.Text{}, export.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
 	}
-	_, tensors, err := model.OpenHF(folder["hf"])
+	_, tensors, err := hf.OpenTensors(folder["hf"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +123,12 @@ func TestToyFormat(t *testing.T) {
 		}
 	}
 	o.Model.Tied = false
-	if err := (plain{}).Check(export.Model{Config: o.Model}, export.Text{}, export.Options{}); err == nil {
+	untied := export.Model{Config: o.Model}
+	if err := (plain{}).Check(untied, export.Text{}, export.Options{}); err == nil {
 		t.Error("a head has a place")
 	}
-	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, peft, gguf, plain`) {
+	if _, err := export.Find("ggml"); err == nil ||
+		!strings.Contains(err.Error(), `"ggml": choose one of hf, peft, gguf, plain`) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
@@ -141,7 +144,9 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	defer folder.Close()
 	run := &stage.Run{
 		Recipe: r, Device: gpu.NewHost(), Batches: stage.NewRandom(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(f, d, tr.Model, export.Text{}) },
+		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error {
+			return export.Trained(f, d, tr.Model, export.Text{})
+		},
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

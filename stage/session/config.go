@@ -9,6 +9,7 @@ import (
 
 	"steplm/model"
 	"steplm/model/advice"
+	"steplm/model/hf"
 )
 
 // defaultSeqLen is short enough for a software device.
@@ -127,7 +128,7 @@ func (m Model) ignoredWeights() string {
 // namedModel reads a preset or a file.
 func namedModel(name string) (model.Config, error) {
 	if isFile(name) {
-		return model.ReadConfig(name)
+		return hf.ReadConfig(name)
 	}
 	return model.Preset(name)
 }

@@ -13,11 +13,12 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
+	"steplm/model/hf"
 	"steplm/stage/record"
 )
 
-// FindNewest is FindModel that takes a run for its newest checkpoint where it has no final model yet, or where the final
-// model will not do, since LoRA is merged there.
+// FindNewest is FindModel that takes a run for its newest checkpoint where it has no final model yet, or where the
+// final model will not do, since LoRA is merged there.
 func FindNewest(name string, unmerged bool) (Trained, error) {
 	if !record.HoldsRun(name) {
 		return FindModel(name)
@@ -51,14 +52,14 @@ func (t Trained) Source() (export.Model, io.Closer, error) {
 		}
 		return m, s, nil
 	}
-	c, tensors, err := model.OpenHF(t.Dir)
+	c, tensors, err := hf.OpenTensors(t.Dir)
 	if err != nil {
 		return export.Model{}, nil, err
 	}
-	if unused := model.Unused(c, tensors); len(unused) > 0 {
+	if unused := hf.Unused(c, tensors); len(unused) > 0 {
 		tensors.Close()
-		return export.Model{}, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them "+
-			"it would be another model", t.Dir, len(unused), unused[0])
+		return export.Model{}, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without "+
+			"them it would be another model", t.Dir, len(unused), unused[0])
 	}
 	return export.Model{Config: c, DType: exact(c, tensors), Weights: tensors}, tensors, nil
 }

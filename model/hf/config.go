@@ -1,4 +1,4 @@
-package model
+package hf
 
 import (
 	"bytes"
@@ -11,13 +11,14 @@ import (
 	"strings"
 
 	"steplm/internal/disk"
+	"steplm/model"
 )
 
 const configName = "config.json"
 
-// hfConfig is what config.json may say. Pointers tell absent (and null) from
+// configFields is what config.json may say. Pointers tell absent (and null) from
 // zero; what this program does not compute is read in order to be refused.
-type hfConfig struct {
+type configFields struct {
 	ModelType     *string  `json:"model_type"`
 	Architectures []string `json:"architectures"`
 
@@ -52,29 +53,29 @@ type hfConfig struct {
 // take the defaults of Hugging Face's LlamaConfig; the five dimensions that
 // make a model have none. What would compute something else than this program
 // does is "not supported".
-func ReadConfig(path string) (Config, error) {
+func ReadConfig(path string) (model.Config, error) {
 	path, err := configFile(path)
 	if err != nil {
-		return Config{}, err
+		return model.Config{}, err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, err
+		return model.Config{}, err
 	}
-	var f hfConfig
+	var f configFields
 	if err := json.Unmarshal(text, &f); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+		return model.Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	c, err := f.config()
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+		return model.Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
 
-func (f hfConfig) config() (Config, error) {
+func (f configFields) config() (model.Config, error) {
 	if err := f.supported(); err != nil {
-		return Config{}, err
+		return model.Config{}, err
 	}
 	var missing []string
 	required := func(name string, value *int) int {
@@ -84,7 +85,7 @@ func (f hfConfig) config() (Config, error) {
 		}
 		return *value
 	}
-	c := Config{
+	c := model.Config{
 		Hidden: required("hidden_size", f.Hidden),
 		FFN:    required("intermediate_size", f.FFN),
 		Layers: required("num_hidden_layers", f.Layers),
@@ -92,7 +93,7 @@ func (f hfConfig) config() (Config, error) {
 		Vocab:  required("vocab_size", f.Vocab),
 	}
 	if len(missing) > 0 {
-		return Config{}, fmt.Errorf("%s missing", strings.Join(missing, ", "))
+		return model.Config{}, fmt.Errorf("%s missing", strings.Join(missing, ", "))
 	}
 	c.KVHeads = or(f.KVHeads, c.Heads)
 	c.MaxSeqLen = or(f.MaxSeqLen, 2048)
@@ -103,17 +104,17 @@ func (f hfConfig) config() (Config, error) {
 	}
 	c.Tied = or(f.Tied, false)
 	if err := c.Validate(); err != nil {
-		return Config{}, err
+		return model.Config{}, err
 	}
 	if f.HeadDim != nil && *f.HeadDim != c.HeadDim() {
-		return Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d = %d",
-			*f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
+		return model.Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d "+
+			"= %d", *f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
 	}
 	return c, nil
 }
 
 // supported refuses what this program would compute differently.
-func (f hfConfig) supported() error {
+func (f configFields) supported() error {
 	refuse := func(name string, value any, only string) error {
 		return fmt.Errorf("not supported: %s %v (only %s)", name, value, only)
 	}
@@ -202,7 +203,7 @@ type ropeParameters struct {
 
 // WriteConfig writes the config.json from which transformers builds a
 // LlamaForCausalLM. dtype is float32, float16 or bfloat16.
-func WriteConfig(w io.Writer, c Config, dtype string, ids SpecialIDs) error {
+func WriteConfig(w io.Writer, c model.Config, dtype string, ids SpecialIDs) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}

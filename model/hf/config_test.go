@@ -1,12 +1,15 @@
-package model
+package hf_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"steplm/model"
+	"steplm/model/hf"
+	"steplm/model/modeltest"
 )
 
 // minimal has what LlamaConfig gives no default for here.
@@ -24,35 +27,36 @@ func write(t *testing.T, path, text string) string {
 }
 
 func TestReadConfig(t *testing.T) {
-	defaults := Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 4, Vocab: 11, MaxSeqLen: 2048, NormEps: 1e-6,
+	defaults := model.Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 4, Vocab: 11, MaxSeqLen: 2048,
+		NormEps:   1e-6,
 		RopeTheta: 10000}
-	changed := func(change func(c *Config)) Config {
+	changed := func(change func(c *model.Config)) model.Config {
 		c := defaults
 		change(&c)
 		return c
 	}
 	for _, c := range []struct {
 		text string
-		want Config
+		want model.Config
 	}{
 		{minimal, defaults},
 		{with(`"num_key_value_heads": null, "rope_scaling": null, "head_dim": null, "rope_theta": null`), defaults},
 		{with(
 			`"num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 500000, "tie_word_embeddings": true, "max_position_embeddings": 77`),
-			changed(func(c *Config) {
+			changed(func(c *model.Config) {
 				c.KVHeads, c.NormEps, c.RopeTheta, c.Tied, c.MaxSeqLen = 2, 1e-5, 500000, true, 77
 			})},
 		{with(`"rope_parameters": {"rope_theta": 500000.0, "rope_type": "default"}`),
-			changed(func(c *Config) { c.RopeTheta = 500000 })},
+			changed(func(c *model.Config) { c.RopeTheta = 500000 })},
 		{with(`"rope_theta": 20000.0, "rope_parameters": {"rope_type": "default"}`),
-			changed(func(c *Config) { c.RopeTheta = 20000 })},
+			changed(func(c *model.Config) { c.RopeTheta = 20000 })},
 		{with(
 			`"model_type": "llama", "hidden_act": "silu", "attention_bias": false, "mlp_bias": false, "head_dim": 4, "pretraining_tp": 1, "torch_dtype": "bfloat16"`), defaults},
 	} {
 		dir := t.TempDir()
 		path := write(t, filepath.Join(dir, "config.json"), c.text)
 		for _, p := range []string{path, dir} {
-			if got, err := ReadConfig(p); got != c.want || err != nil {
+			if got, err := hf.ReadConfig(p); got != c.want || err != nil {
 				t.Errorf("%s = %+v (%v), want %+v", c.text, got, err, c.want)
 			}
 		}
@@ -84,13 +88,13 @@ func TestReadConfigRefuses(t *testing.T) {
 		{``, "unexpected end"},
 	} {
 		path := write(t, filepath.Join(t.TempDir(), "shape.json"), c.text)
-		if got, err := ReadConfig(path); err == nil || !strings.Contains(err.Error(), c.want) ||
+		if got, err := hf.ReadConfig(path); err == nil || !strings.Contains(err.Error(), c.want) ||
 			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s = %+v (%v), want %q", c.text, got, err, c.want)
 		}
 	}
 	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none.json")} {
-		if _, err := ReadConfig(path); err == nil || !strings.Contains(err.Error(), "no such model configuration") {
+		if _, err := hf.ReadConfig(path); err == nil || !strings.Contains(err.Error(), "no such model configuration") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -99,7 +103,7 @@ func TestReadConfigRefuses(t *testing.T) {
 func TestWriteConfig(t *testing.T) {
 	eos := 2
 	var b bytes.Buffer
-	if err := WriteConfig(&b, smallConfig(true), "bfloat16", SpecialIDs{EOS: &eos}); err != nil {
+	if err := hf.WriteConfig(&b, modeltest.SmallConfig(true), "bfloat16", hf.SpecialIDs{EOS: &eos}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{
@@ -139,45 +143,35 @@ func TestWriteConfig(t *testing.T) {
 	if got := b.String(); got != want {
 		t.Errorf("config.json:\n%s\nwant:\n%s", got, want)
 	}
-	for _, name := range Presets() {
-		c, err := Preset(name)
+	for _, name := range model.Presets() {
+		c, err := model.Preset(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.Reset()
-		if err := WriteConfig(&b, c, "float32", SpecialIDs{BOS: &eos}); err != nil {
+		if err := hf.WriteConfig(&b, c, "float32", hf.SpecialIDs{BOS: &eos}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReadConfig(write(t, filepath.Join(t.TempDir(), "config.json"), b.String())); got != c ||
+		if got, err := hf.ReadConfig(write(t, filepath.Join(t.TempDir(), "config.json"), b.String())); got != c ||
 			err != nil {
 			t.Errorf("%s came back as %+v (%v)", name, got, err)
 		}
 	}
 	for _, bad := range []struct {
-		config   Config
+		config   model.Config
 		dtype    string
 		bos, eos int
 		want     string
 	}{
-		{smallConfig(true), "float64", 0, 0, `"float64"`},
-		{smallConfig(true), "float32", 11, 0, "bos_token_id 11 is not below vocab_size 11"},
-		{smallConfig(true), "float32", 0, -1, "eos_token_id -1"},
-		{Config{}, "float32", 0, 0, "hidden_size is 0"},
+		{modeltest.SmallConfig(true), "float64", 0, 0, `"float64"`},
+		{modeltest.SmallConfig(true), "float32", 11, 0, "bos_token_id 11 is not below vocab_size 11"},
+		{modeltest.SmallConfig(true), "float32", 0, -1, "eos_token_id -1"},
+		{model.Config{}, "float32", 0, 0, "hidden_size is 0"},
 	} {
 		b.Reset()
-		if err := WriteConfig(&b, bad.config, bad.dtype, SpecialIDs{BOS: &bad.bos, EOS: &bad.eos}); err == nil ||
+		if err := hf.WriteConfig(&b, bad.config, bad.dtype, hf.SpecialIDs{BOS: &bad.bos, EOS: &bad.eos}); err == nil ||
 			!strings.Contains(err.Error(), bad.want) || b.Len() > 0 {
 			t.Errorf("%v after %d bytes, want %q", err, b.Len(), bad.want)
-		}
-	}
-}
-
-func TestDecimal(t *testing.T) {
-	for v, want := range map[decimal]string{10000: "10000.0", 500000: "500000.0", 1e-5: "1e-05", 1e-6: "1e-06",
-		0.02: "0.02", 1e6: "1e+06", 0: "0.0", 1e21: "1e+21"} {
-		got, err := json.Marshal(v)
-		if string(got) != want || err != nil {
-			t.Errorf("%g is written as %s (%v), want %s", float64(v), got, err, want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
-package model
+package hf_test
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -12,47 +11,36 @@ import (
 	"testing"
 
 	"steplm/data/datatest"
+	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
+	"steplm/model/modeltest"
 )
 
-// hfName is the name in files of a block's tensor, or of embed, norm and head; "" of a tensor that no model has.
-func hfName(layer int, tensor string) string {
-	for _, t := range blockTensors {
-		if t.name == tensor {
-			return t.inFiles(layer)
-		}
-	}
-	for _, t := range []tensorRow{embedTensor, normTensor, headTensor} {
-		if t.name == tensor {
-			return t.hf
-		}
-	}
-	return ""
-}
-
-func TestHFNames(t *testing.T) {
-	for _, c := range []struct {
-		layer      int
-		tensor, hf string
-	}{
-		{-1, "embed", "model.embed_tokens.weight"},
-		{-1, "norm", "model.norm.weight"},
-		{-1, "head", "lm_head.weight"},
-		{0, "attn_norm", "model.layers.0.input_layernorm.weight"},
-		{3, "wq", "model.layers.3.self_attn.q_proj.weight"},
-		{10, "wk", "model.layers.10.self_attn.k_proj.weight"},
-		{1, "wv", "model.layers.1.self_attn.v_proj.weight"},
-		{1, "wo", "model.layers.1.self_attn.o_proj.weight"},
-		{1, "ffn_norm", "model.layers.1.post_attention_layernorm.weight"},
-		{1, "gate", "model.layers.1.mlp.gate_proj.weight"},
-		{1, "up", "model.layers.1.mlp.up_proj.weight"},
-		{1, "down", "model.layers.1.mlp.down_proj.weight"},
+func TestNames(t *testing.T) {
+	c := modeltest.SmallConfig(false)
+	c.Layers = 11
+	names := modeltest.HFNames(modeltest.New(t, gpu.NewHost(), model.Plain(c, c.Layers), 1))
+	for _, c := range []struct{ name, hf string }{
+		{"embed", "model.embed_tokens.weight"},
+		{"norm", "model.norm.weight"},
+		{"head", "lm_head.weight"},
+		{"blocks.0.attn_norm", "model.layers.0.input_layernorm.weight"},
+		{"blocks.3.wq", "model.layers.3.self_attn.q_proj.weight"},
+		{"blocks.10.wk", "model.layers.10.self_attn.k_proj.weight"},
+		{"blocks.1.wv", "model.layers.1.self_attn.v_proj.weight"},
+		{"blocks.1.wo", "model.layers.1.self_attn.o_proj.weight"},
+		{"blocks.1.ffn_norm", "model.layers.1.post_attention_layernorm.weight"},
+		{"blocks.1.gate", "model.layers.1.mlp.gate_proj.weight"},
+		{"blocks.1.up", "model.layers.1.mlp.up_proj.weight"},
+		{"blocks.1.down", "model.layers.1.mlp.down_proj.weight"},
 	} {
-		if got := hfName(c.layer, c.tensor); got != c.hf {
-			t.Errorf("layer %d %s = %q, want %q", c.layer, c.tensor, got, c.hf)
+		if got := names[c.name]; got != c.hf {
+			t.Errorf("%s = %q, want %q", c.name, got, c.hf)
 		}
 	}
-	if got := hfName(0, "wz"); got != "" {
+	if got := names["blocks.0.wz"]; got != "" {
 		t.Errorf("wz = %q", got)
 	}
 }
@@ -95,33 +83,12 @@ func (m inMemory) Names() []string {
 }
 
 var (
-	_ Weights = inMemory{}
-	_ Weights = (*checkpoint.Tensors)(nil)
+	_ model.Weights = inMemory{}
+	_ model.Weights = (*checkpoint.Tensors)(nil)
 )
 
-// writeHF writes config.json and safetensors.
-func writeHF(d *checkpoint.Dir, c Config, w Weights, dtype checkpoint.DType, shardBytes int64, bos, eos *int) error {
-	config, err := d.Create(configName)
-	if err != nil {
-		return err
-	}
-	torch := map[checkpoint.DType]string{checkpoint.F16: "float16", checkpoint.BF16: "bfloat16"}[dtype]
-	return errors.Join(WriteConfig(config, c, cmp.Or(torch, "float32"), SpecialIDs{BOS: bos, EOS: eos}), config.Close(),
-		c.WriteTensors(d, w, dtype, shardBytes))
-}
-
-// writeHF writes a model as it is now.
-func (m *Model) writeHF(d *checkpoint.Dir, eos *int) error {
-	w, err := m.Merged()
-	if err != nil {
-		return err
-	}
-	defer w.Free()
-	return writeHF(d, w.Config, w, w.DType, 0, nil, eos)
-}
-
 // writeModel saves a model as a Hugging Face directory and returns where.
-func writeModel(t *testing.T, c Config, w Weights, dtype checkpoint.DType, shardBytes int64) string {
+func writeModel(t *testing.T, c model.Config, w model.Weights, dtype checkpoint.DType, shardBytes int64) string {
 	t.Helper()
 	parent := t.TempDir()
 	d, err := checkpoint.Begin(parent, "model")
@@ -130,20 +97,20 @@ func writeModel(t *testing.T, c Config, w Weights, dtype checkpoint.DType, shard
 	}
 	defer d.Abort()
 	one, two := 1, 2
-	if err := errors.Join(writeHF(d, c, w, dtype, shardBytes, &one, &two), d.Commit()); err != nil {
+	if err := errors.Join(modeltest.WriteFiles(d, c, w, dtype, shardBytes, &one, &two), d.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	return filepath.Join(parent, "model")
 }
 
-func TestWriteThenOpenHF(t *testing.T) {
+func TestWriteThenOpen(t *testing.T) {
 	for _, c := range []struct {
 		tied       bool
 		dtype      checkpoint.DType
 		shardBytes int64
 		tolerance  float64 // half a unit in the last place, relative
 	}{{true, "F32", 0, 0}, {false, "F32", 2000, 0}, {false, "BF16", 0, 0x1p-8}, {true, "F16", 900, 0x1p-11}} {
-		config := smallConfig(c.tied)
+		config := modeltest.SmallConfig(c.tied)
 		source := inMemory{config.HFTensors("F32")}
 		dir := writeModel(t, config, source, c.dtype, c.shardBytes)
 		if err := checkpoint.Verify(dir); err != nil {
@@ -152,7 +119,7 @@ func TestWriteThenOpenHF(t *testing.T) {
 		if sharded := len(glob(t, dir, "*.safetensors")) > 1; sharded != (c.shardBytes > 0) {
 			t.Errorf("%+v: %v", c, glob(t, dir, "*"))
 		}
-		got, tensors, err := OpenHF(dir)
+		got, tensors, err := hf.OpenTensors(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +127,7 @@ func TestWriteThenOpenHF(t *testing.T) {
 		if got != config {
 			t.Errorf("configuration %+v, want %+v", got, config)
 		}
-		if unused := Unused(got, tensors); len(unused) > 0 {
+		if unused := hf.Unused(got, tensors); len(unused) > 0 {
 			t.Errorf("unused: %v", unused)
 		}
 		for _, i := range source.infos {
@@ -179,22 +146,22 @@ func TestWriteThenOpenHF(t *testing.T) {
 }
 
 func TestWriteTensorsRefuses(t *testing.T) {
-	c := smallConfig(false)
+	c := modeltest.SmallConfig(false)
 	for _, bad := range []struct {
 		dtype checkpoint.DType
-		w     Weights
+		w     model.Weights
 		want  string
 	}{
 		{"I64", inMemory{c.HFTensors("F32")}, `"I64"`},
 		{"F32", inMemory{c.HFTensors("F32")[:5]}, "has shape"},
-		{"F32", inMemory{smallConfig(true).HFTensors("F32")}, "lm_head.weight has shape []"},
+		{"F32", inMemory{modeltest.SmallConfig(true).HFTensors("F32")}, "lm_head.weight has shape []"},
 	} {
 		parent := t.TempDir()
 		d, err := checkpoint.Begin(parent, "model")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.WriteTensors(d, bad.w, bad.dtype, 0); err == nil || !strings.Contains(err.Error(), bad.want) {
+		if err := hf.WriteTensors(d, c, bad.w, bad.dtype, 0); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%v, want %q", err, bad.want)
 		}
 		if err := d.Abort(); err != nil {
@@ -208,7 +175,7 @@ func TestWriteTensorsRefuses(t *testing.T) {
 
 // writeTensors makes a directory of any tensors with the configuration's
 // config.json: what another program could hand over.
-func writeTensors(t *testing.T, c Config, infos []checkpoint.Info) string {
+func writeTensors(t *testing.T, c model.Config, infos []checkpoint.Info) string {
 	t.Helper()
 	dir := t.TempDir()
 	out, err := os.Create(filepath.Join(dir, "model.safetensors"))
@@ -228,14 +195,14 @@ func writeTensors(t *testing.T, c Config, infos []checkpoint.Info) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Close(), out.Close(), WriteConfig(config, c, "float32", SpecialIDs{}),
+	if err := errors.Join(w.Close(), out.Close(), hf.WriteConfig(config, c, "float32", hf.SpecialIDs{}),
 		config.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-func TestOpenHFChecksTensors(t *testing.T) {
+func TestOpenChecksTensors(t *testing.T) {
 	extra := func(name string, shape ...int) func(l []checkpoint.Info) []checkpoint.Info {
 		return func(l []checkpoint.Info) []checkpoint.Info {
 			return append(l, checkpoint.Info{Name: name, DType: "F32", Shape: shape})
@@ -278,9 +245,9 @@ func TestOpenHFChecksTensors(t *testing.T) {
 			return l
 		}, "model.embed_tokens.weight is I8", nil},
 	} {
-		config := smallConfig(c.tied)
+		config := modeltest.SmallConfig(c.tied)
 		dir := writeTensors(t, config, c.change(config.HFTensors("F32")))
-		got, tensors, err := OpenHF(dir)
+		got, tensors, err := hf.OpenTensors(dir)
 		if c.want != "" {
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("%s: %v, want %q", c.name, err, c.want)
@@ -291,32 +258,41 @@ func TestOpenHFChecksTensors(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if unused := Unused(got, tensors); !slices.Equal(unused, c.unused) {
+		if unused := hf.Unused(got, tensors); !slices.Equal(unused, c.unused) {
 			t.Errorf("%s: unused %v, want %v", c.name, unused, c.unused)
+		}
+		// A model with a tensor that has no place is refused, not loaded without it.
+		m, err := hf.Load(gpu.NewHost(), dir)
+		if len(c.unused) > 0 && (err == nil || !strings.Contains(err.Error(), c.unused[0])) ||
+			len(c.unused) == 0 && err != nil {
+			t.Errorf("%s: loaded with the error %v", c.name, err)
+		}
+		if err == nil {
+			m.Free()
 		}
 		tensors.Close()
 	}
-	if _, _, err := OpenHF(t.TempDir()); err == nil || !strings.Contains(err.Error(), "config.json") {
+	if _, _, err := hf.OpenTensors(t.TempDir()); err == nil || !strings.Contains(err.Error(), "config.json") {
 		t.Errorf("an empty directory: %v", err)
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "config.json"), minimal)
-	if _, _, err := OpenHF(dir); err == nil || !strings.Contains(err.Error(), "model.safetensors") {
+	if _, _, err := hf.OpenTensors(dir); err == nil || !strings.Contains(err.Error(), "model.safetensors") {
 		t.Errorf("a directory without weights: %v", err)
 	}
 }
 
 func TestOpenSharedModels(t *testing.T) {
-	dirs := tinyLlama(t)
-	tiny := Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5,
+	dirs := modeltest.TinyLlama(t)
+	tiny := model.Config{Hidden: 8, FFN: 12, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 11, MaxSeqLen: 16, NormEps: 1e-5,
 		RopeTheta: 10000}
-	for dir, want := range map[string]Config{
+	for dir, want := range map[string]model.Config{
 		dirs["single"]: tiny,
 		dirs["shards"]: tiny,
 		datatest.Path(t, "models/stories260K"): {Hidden: 64, FFN: 172, Layers: 5, Heads: 8, KVHeads: 4, Vocab: 512,
 			MaxSeqLen: 512, NormEps: 1e-5, RopeTheta: 10000, Tied: true},
 	} {
-		c, tensors, err := OpenHF(dir)
+		c, tensors, err := hf.OpenTensors(dir)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -324,11 +300,11 @@ func TestOpenSharedModels(t *testing.T) {
 		if c != want {
 			t.Errorf("%s: %+v, want %+v", dir, c, want)
 		}
-		if unused := Unused(c, tensors); len(unused) > 0 {
+		if unused := hf.Unused(c, tensors); len(unused) > 0 {
 			t.Errorf("%s: unused %v", dir, unused)
 		}
 		// Copied by this program, every element is the same.
-		again, copied, err := OpenHF(writeModel(t, c, tensors, "F32", 0))
+		again, copied, err := hf.OpenTensors(writeModel(t, c, tensors, "F32", 0))
 		if err != nil || again != c {
 			t.Fatalf("%s: the copy is %+v (%v)", dir, again, err)
 		}
@@ -353,24 +329,4 @@ func glob(t *testing.T, dir, pattern string) []string {
 		t.Fatal(err)
 	}
 	return found
-}
-
-// tinyLlama lays the shared model out as directories: one file, and shards.
-func tinyLlama(t *testing.T) map[string]string {
-	t.Helper()
-	from := datatest.Path(t, "models/tiny_llama")
-	dirs := map[string]string{"single": t.TempDir(), "shards": t.TempDir()}
-	for _, l := range []struct{ dir, file, name string }{
-		{"single", "tiny_llama_config.json", "config.json"},
-		{"single", "tiny_llama.safetensors", "model.safetensors"},
-		{"shards", "tiny_llama_config.json", "config.json"},
-		{"shards", "tiny_llama.safetensors.index.json", "model.safetensors.index.json"},
-		{"shards", "tiny_llama-00001-of-00002.safetensors", "tiny_llama-00001-of-00002.safetensors"},
-		{"shards", "tiny_llama-00002-of-00002.safetensors", "tiny_llama-00002-of-00002.safetensors"},
-	} {
-		if err := os.Symlink(filepath.Join(from, l.file), filepath.Join(dirs[l.dir], l.name)); err != nil {
-			t.Skip(err)
-		}
-	}
-	return dirs
 }

@@ -1,4 +1,4 @@
-package model
+package hf_test
 
 import (
 	"os"
@@ -9,19 +9,22 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
+	"steplm/model/modeltest"
 )
 
 // grownLayout has fewer blocks than its configuration and IDs that are not
 // positions, as in the middle of a run.
-func grownLayout(tied bool) Layout {
-	l := Plain(smallConfig(tied), 2)
+func grownLayout(tied bool) model.Layout {
+	l := model.Plain(modeltest.SmallConfig(tied), 2)
 	l.Blocks[0].ID, l.Blocks[1].ID = 7, 1
 	return l
 }
 
 // export writes a model as a Hugging Face directory.
-func export(t *testing.T, m *Model) (dir string, err error) {
+func export(t *testing.T, m *model.Model) (dir string, err error) {
 	t.Helper()
 	parent := t.TempDir()
 	d, err := checkpoint.Begin(parent, "final")
@@ -30,7 +33,7 @@ func export(t *testing.T, m *Model) (dir string, err error) {
 	}
 	defer d.Abort()
 	eos := 3
-	if err := m.writeHF(d, &eos); err != nil {
+	if err := modeltest.WriteHF(d, m, &eos); err != nil {
 		return "", err
 	}
 	return filepath.Join(parent, "final"), d.Commit()
@@ -39,7 +42,7 @@ func export(t *testing.T, m *Model) (dir string, err error) {
 // No byte of an exported model changes unseen: of its weights, its configuration or any other file.
 func TestChangedModelIsNotLoaded(t *testing.T) {
 	d := gpu.NewHost()
-	dir, err := export(t, newModel(t, d, grownLayout(true), 5))
+	dir, err := export(t, modeltest.New(t, d, grownLayout(true), 5))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +67,7 @@ func TestChangedModelIsNotLoaded(t *testing.T) {
 			if err := os.WriteFile(path, flipped, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if m, err := Open(d, dir); err == nil {
+			if m, err := hf.Open(d, dir); err == nil {
 				m.Free()
 				t.Errorf("%s: byte %d of %d flipped, and the model is loaded", e.Name(), n, len(whole))
 			}
@@ -73,7 +76,7 @@ func TestChangedModelIsNotLoaded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m, err := Open(d, dir)
+	m, err := hf.Open(d, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +84,8 @@ func TestChangedModelIsNotLoaded(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(d, dir); err == nil || !strings.Contains(err.Error(), "does not list generation_config.json") ||
+	if _, err := hf.Open(d, dir); err == nil || !strings.Contains(err.Error(),
+		"does not list generation_config.json") ||
 		!strings.Contains(err.Error(), "removes checksums.json") || flips < 20 {
 		t.Errorf("a file that is not listed: %v (%d flips)", err, flips)
 	}
@@ -90,12 +94,12 @@ func TestChangedModelIsNotLoaded(t *testing.T) {
 func TestExportedModelIsLoadedAgain(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		for _, tied := range []bool{true, false} {
-			m := newModel(t, d, grownLayout(tied), 5)
+			m := modeltest.New(t, d, grownLayout(tied), 5)
 			dir, err := export(t, m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := LoadHF(d, dir)
+			again, err := hf.Load(d, dir)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,19 +112,19 @@ func TestExportedModelIsLoadedAgain(t *testing.T) {
 			}
 			// Files count blocks by position.
 			want := map[string][]float32{}
-			for name, values := range weights(t, m) {
+			for name, values := range modeltest.Weights(t, m) {
 				name = strings.Replace(name, "blocks.1.", "blocks.second.", 1)
 				name = strings.Replace(name, "blocks.7.", "blocks.0.", 1)
 				want[strings.Replace(name, "blocks.second.", "blocks.1.", 1)] = values
 			}
-			bits(t, "the loaded model", weights(t, again), want)
+			modeltest.Bits(t, "the loaded model", modeltest.Weights(t, again), want)
 		}
 	})
 }
 
-func TestLoadHFRefusesTensorsWithoutAPlace(t *testing.T) {
+func TestLoadRefusesTensorsWithoutAPlace(t *testing.T) {
 	d := gpu.NewHost()
-	m := newModel(t, d, grownLayout(true), 5)
+	m := modeltest.New(t, d, grownLayout(true), 5)
 	dir, err := export(t, m)
 	if err != nil {
 		t.Fatal(err)
@@ -138,11 +142,11 @@ func TestLoadHFRefusesTensorsWithoutAPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := d.Ledger().Total()
-	if _, err := LoadHF(d, dir); err == nil || !strings.Contains(err.Error(), "9 tensors have no place") ||
+	if _, err := hf.Load(d, dir); err == nil || !strings.Contains(err.Error(), "9 tensors have no place") ||
 		!strings.Contains(err.Error(), "model.layers.1.") {
 		t.Errorf("loading a file with a layer too many: %v", err)
 	}
-	if _, err := LoadHF(d, t.TempDir()); err == nil {
+	if _, err := hf.Load(d, t.TempDir()); err == nil {
 		t.Error("loaded an empty directory")
 	}
 	if after := d.Ledger().Total(); after != before {

@@ -1,4 +1,4 @@
-package model
+package modeltest
 
 import (
 	"os"
@@ -9,6 +9,8 @@ import (
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/model/hf"
 )
 
 // Checkpoints of the LLaMA family with what transformers computes from them: the shared
@@ -34,7 +36,7 @@ func TestFamilies(t *testing.T) {
 		dir := filepath.Join(families, e.Name())
 		t.Run(e.Name(), func(t *testing.T) {
 			if why, ok := refused[e.Name()]; ok {
-				_, err := LoadHF(gpu.NewHost(), dir)
+				_, err := hf.Load(gpu.NewHost(), dir)
 				if err == nil || !strings.Contains(err.Error(), "not supported: ") ||
 					!strings.Contains(err.Error(), why) {
 					t.Errorf("error %v, want one that names %s", err, why)
@@ -59,21 +61,21 @@ func testFamily(t *testing.T, d gpu.Device, dir string) {
 			Logits [][]float32 // at the positions
 		}
 	}
-	readJSON(t, filepath.Join(dir, "golden.json"), &golden)
-	m := loadModel(t, d, dir, inference)
-	var c comparison
+	ReadJSON(t, filepath.Join(dir, "golden.json"), &golden)
+	m := Load(t, d, dir, Inference)
+	var c Comparison
 	var inputs, targets []uint32
 	for _, s := range golden.Sequences {
-		a := newActivations(t, m, Size{Batch: 1, SeqLen: len(s.IDs)})
-		all := logits(t, m, a, newBatch(s.IDs, s.IDs))
+		a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: len(s.IDs)})
+		all := Logits(t, m, a, NewBatch(s.IDs, s.IDs))
 		for k, position := range golden.Positions {
-			c.within(t, "logits", all[position*m.Vocab:][:m.Vocab], s.Logits[k], 1e-4)
+			c.Within(t, "logits", all[position*m.Vocab:][:m.Vocab], s.Logits[k], 1e-4)
 		}
-		inputs, targets = append(inputs, s.IDs...), append(append(targets, s.IDs[1:]...), ignored)
+		inputs, targets = append(inputs, s.IDs...), append(append(targets, s.IDs[1:]...), Ignored)
 	}
-	c.report(t)
-	a := newActivations(t, m, Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0].IDs)})
-	if got := meanLoss(t, m, a, newBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 &&
+	c.Report(t)
+	a := NewActivations(t, m, model.Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0].IDs)})
+	if got := MeanLoss(t, m, a, NewBatch(inputs, targets)); !(got-golden.MeanLoss <= 1e-4 &&
 		golden.MeanLoss-got <= 1e-4) {
 		t.Errorf("mean loss %.6f, want %.6f within 1e-4", got, golden.MeanLoss)
 	}

@@ -1,4 +1,4 @@
-package model
+package hf_test
 
 import (
 	"os"
@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
+	"steplm/model/modeltest"
 )
 
 // save writes a model as a checkpoint, its layout edited, and returns the folder.
-func save(t *testing.T, m *Model, edit func(string) string) string {
+func save(t *testing.T, m *model.Model, edit func(string) string) string {
 	t.Helper()
 	parent := t.TempDir()
 	write := func(name string, fill func(d *checkpoint.Dir) error) string {
@@ -27,22 +30,28 @@ func save(t *testing.T, m *Model, edit func(string) string) string {
 		}
 		return filepath.Join(parent, name)
 	}
-	text, err := os.ReadFile(filepath.Join(write("whole", m.Save), LayoutFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := write("whole", m.Save)
 	return write("edited", func(d *checkpoint.Dir) error {
-		w, err := d.Create(LayoutFile)
-		if err != nil {
-			return err
+		for _, file := range []string{model.LayoutFile, model.WeightsFile} {
+			content, err := os.ReadFile(filepath.Join(whole, file))
+			if err != nil {
+				return err
+			}
+			if file == model.LayoutFile {
+				content = []byte(edit(string(content)))
+			}
+			w, err := d.Create(file)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(content); err != nil {
+				return err
+			}
+			if err := w.Close(); err != nil {
+				return err
+			}
 		}
-		if _, err := w.Write([]byte(edit(string(text)))); err != nil {
-			return err
-		}
-		if err := w.Close(); err != nil {
-			return err
-		}
-		return SaveTensors(m.dev, d, WeightsFile, m.saved())
+		return nil
 	})
 }
 
@@ -51,18 +60,18 @@ func TestOpen(t *testing.T) {
 	d := gpu.NewHost()
 	l := grownLayout(true)
 	l.Blocks[0].ID, l.Blocks[1].ID = 0, 1 // files of an exported model count blocks by position
-	m := newModel(t, d, l, 5)
+	m := modeltest.New(t, d, l, 5)
 	exported, err := export(t, m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{save(t, m, func(s string) string { return s }), exported} {
 		before := d.Ledger().Total()
-		again, err := Open(d, dir)
+		again, err := hf.Open(d, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bits(t, dir, weights(t, again), weights(t, m))
+		modeltest.Bits(t, dir, modeltest.Weights(t, again), modeltest.Weights(t, m))
 		if trains, _ := again.Count(); trains != 0 {
 			t.Errorf("%s: %d parameters train", dir, trains)
 		}
@@ -77,7 +86,7 @@ func TestOpen(t *testing.T) {
 // model to compute with.
 func TestOpenRefuses(t *testing.T) {
 	d := gpu.NewHost()
-	m := newModel(t, d, grownLayout(true), 5)
+	m := modeltest.New(t, d, grownLayout(true), 5)
 	before := d.Ledger().Total()
 	with := func(old, by string) func(string) string {
 		return func(s string) string { return strings.Replace(s, old, by, 1) }
@@ -87,19 +96,19 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		"a field of a later version": {with("{", `{"attention_window": 8,`), `"attention_window"`},
-		"no JSON":                    {func(s string) string { return s[1:] }, LayoutFile},
+		"no JSON":                    {func(s string) string { return s[1:] }, model.LayoutFile},
 		"no blocks":                  {with(`"blocks": [`, `"blocks": [], "blocked": [`), `"blocked"`},
 		"another shape":              {with(`"vocab_size": `, `"vocab_size": 1`), "tensor embed is F32"},
 		"another block":              {with(`"id": 7`, `"id": 8`), "tensor blocks.8."},
 		"other states":               {with(`"states": "f32"`, `"states": "split"`), "states"},
 	} {
 		dir := save(t, m, c.edit)
-		_, err := Open(d, dir)
+		_, err := hf.Open(d, dir)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v, want an error with %q and %s", name, err, c.want, dir)
 		}
 	}
-	if _, err := Open(d, t.TempDir()); err == nil {
+	if _, err := hf.Open(d, t.TempDir()); err == nil {
 		t.Error("an empty folder was opened")
 	}
 	if after := d.Ledger().Total(); after != before {

@@ -1,4 +1,4 @@
-package model
+package modeltest
 
 import (
 	"encoding/binary"
@@ -10,6 +10,7 @@ import (
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 )
 
 // What the fixtures' gradients, computed in float64 and rounded to float32, may
@@ -23,23 +24,23 @@ const (
 
 // checkGradients compares every gradient with the fixture's of its name, and
 // the trainable names with the fixture's.
-func checkGradients(t *testing.T, m *Model, want map[string][]float32) {
+func checkGradients(t *testing.T, m *model.Model, want map[string][]float32) {
 	t.Helper()
-	var c comparison
-	names := hfNames(m)
-	got := gradients(t, m)
+	var c Comparison
+	names := HFNames(m)
+	got := Gradients(t, m)
 	for name, g := range got {
 		w, ok := want[names[name]]
 		if !ok {
 			t.Errorf("%s has a gradient, %s is not in the fixture", name, names[name])
 			continue
 		}
-		c.check(t, name, g, w, gradientTolerance)
+		c.Check(t, name, g, w, gradientTolerance)
 	}
 	if len(got) != len(want) {
 		t.Errorf("%d gradients, the fixture has %d", len(got), len(want))
 	}
-	c.report(t)
+	c.Report(t)
 }
 
 // tinyStep is testdata/tiny/step.json.
@@ -55,27 +56,27 @@ type tinyStep struct {
 	GradNorm            float64  `json:"grad_norm"`
 }
 
-func (s tinyStep) size() Size   { return Size{Batch: s.BatchSize, SeqLen: s.SeqLen} }
-func (s tinyStep) batch() Batch { return newBatch(s.Inputs, s.Targets) }
+func (s tinyStep) size() model.Size { return model.Size{Batch: s.BatchSize, SeqLen: s.SeqLen} }
+func (s tinyStep) batch() Batch     { return NewBatch(s.Inputs, s.Targets) }
 
 // tinyLayout is the fixture's: the linears of block 0 frozen under LoRA.
-func tinyLayout(c Config) Layout {
-	l := trainable(c)
+func tinyLayout(c model.Config) model.Layout {
+	l := Trainable(c)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+	l.LoRA = model.LoRALayout{Rank: 3, Alpha: 6, Targets: model.LinearNames()}
 	return l
 }
 
 // loadTiny is the fixture's model with its adapters.
-func loadTiny(t *testing.T, d gpu.Device, layout func(Config) Layout) (*Model, tinyStep) {
+func loadTiny(t *testing.T, d gpu.Device, layout func(model.Config) model.Layout) (*model.Model, tinyStep) {
 	t.Helper()
 	var step tinyStep
-	readJSON(t, "testdata/tiny/step.json", &step)
-	m := loadModel(t, d, "testdata/tiny", layout)
-	names, adapters := hfNames(m), readTensors(t, "testdata/tiny/adapters.safetensors")
+	ReadJSON(t, "testdata/tiny/step.json", &step)
+	m := Load(t, d, "testdata/tiny", layout)
+	names, adapters := HFNames(m), ReadTensors(t, "testdata/tiny/adapters.safetensors")
 	for _, p := range m.Params() {
 		if p.Role.LoRA() {
-			write32(t, m, p, adapters[names[p.Name]])
+			Write32(t, m, p, adapters[names[p.Name]])
 		}
 	}
 	return m, step
@@ -84,23 +85,23 @@ func loadTiny(t *testing.T, d gpu.Device, layout func(Config) Layout) (*Model, t
 func TestTinyStep(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		m, step := loadTiny(t, d, tinyLayout)
-		a := newActivations(t, m, step.size())
-		before := weights(t, m)
-		near(t, "loss", train(t, m, a, meanScale(step.batch()), step.batch()), step.Loss, lossTolerance)
-		checkGradients(t, m, readTensors(t, "testdata/tiny/gradients.safetensors"))
+		a := NewActivations(t, m, step.size())
+		before := Weights(t, m)
+		Near(t, "loss", Train(t, m, a, MeanScale(step.batch()), step.batch()), step.Loss, lossTolerance)
+		checkGradients(t, m, ReadTensors(t, "testdata/tiny/gradients.safetensors"))
 		squares := 0.0
-		for _, g := range gradients(t, m) {
+		for _, g := range Gradients(t, m) {
 			for _, x := range g {
 				squares += float64(x) * float64(x)
 			}
 		}
-		near(t, "gradient norm", math.Sqrt(squares), step.GradNorm, 1e-5)
-		bits(t, "weights after a step without an update", weights(t, m), before)
+		Near(t, "gradient norm", math.Sqrt(squares), step.GradNorm, 1e-5)
+		Bits(t, "weights after a step without an update", Weights(t, m), before)
 
-		var c comparison
-		c.check(t, "logits", logits(t, m, a, step.batch()),
-			readTensors(t, "testdata/tiny/logits.safetensors")["logits"], logitTolerance)
-		c.report(t)
+		var c Comparison
+		c.Check(t, "logits", Logits(t, m, a, step.batch()),
+			ReadTensors(t, "testdata/tiny/logits.safetensors")["logits"], logitTolerance)
+		c.Report(t)
 	})
 }
 
@@ -108,7 +109,7 @@ func TestTinyStep(t *testing.T) {
 func TestTinyFrozen(t *testing.T) {
 	m, step := loadTiny(t, gpu.NewHost(), tinyLayout)
 	trains := map[string]bool{}
-	names := hfNames(m)
+	names := HFNames(m)
 	for _, p := range m.Params() {
 		trains[names[p.Name]] = p.Trainable()
 	}
@@ -131,24 +132,24 @@ func TestTinyFrozen(t *testing.T) {
 func TestTinyInference(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		m, step := loadTiny(t, d, tinyLayout)
-		want := logits(t, m, newActivations(t, m, step.size()), step.batch())
+		want := Logits(t, m, NewActivations(t, m, step.size()), step.batch())
 		if err := m.Apply(m.ForInference()); err != nil {
 			t.Fatal(err)
 		}
-		a := newActivations(t, m, step.size())
-		got := logits(t, m, a, step.batch())
-		bits(t, "inference", map[string][]float32{"logits": got}, map[string][]float32{"logits": want})
-		near(t, "loss", meanLoss(t, m, a, step.batch()), step.Loss, lossTolerance)
-		if err := m.Apply(inference(m.Config)); err != nil {
+		a := NewActivations(t, m, step.size())
+		got := Logits(t, m, a, step.batch())
+		Bits(t, "inference", map[string][]float32{"logits": got}, map[string][]float32{"logits": want})
+		Near(t, "loss", MeanLoss(t, m, a, step.batch()), step.Loss, lossTolerance)
+		if err := m.Apply(Inference(m.Config)); err != nil {
 			t.Fatal(err)
 		}
-		near(t, "loss without adapters", meanLoss(t, m, a, step.batch()), step.LossWithoutAdapters, lossTolerance)
+		Near(t, "loss without adapters", MeanLoss(t, m, a, step.batch()), step.LossWithoutAdapters, lossTolerance)
 	})
 }
 
 // growthData is where the fixtures of ten steps and a growth are; package
 // stage replays them whole.
-const growthData = "../stage/testdata/growth/"
+const growthData = "../../stage/testdata/growth/"
 
 func TestVanillaGradients(t *testing.T) {
 	var batches struct {
@@ -156,25 +157,25 @@ func TestVanillaGradients(t *testing.T) {
 		SeqLen    int `json:"seq_len"`
 		Vanilla   []struct{ Inputs, Targets []uint32 }
 	}
-	readJSON(t, growthData+"batches.json", &batches)
-	b := newBatch(batches.Vanilla[0].Inputs, batches.Vanilla[0].Targets)
+	ReadJSON(t, growthData+"batches.json", &batches)
+	b := NewBatch(batches.Vanilla[0].Inputs, batches.Vanilla[0].Targets)
 	for _, c := range []struct{ model, result, gradients string }{
 		{"initial", "vanilla.json", "vanilla_gradients.safetensors"},
 		{"tied", "tied.json", "tied_gradients.safetensors"},
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			var want struct{ Losses []float64 }
-			readJSON(t, growthData+c.result, &want)
+			ReadJSON(t, growthData+c.result, &want)
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				m := loadModel(t, d, growthData+c.model, trainable)
-				a := newActivations(t, m, Size{Batch: batches.BatchSize, SeqLen: batches.SeqLen})
-				near(t, "loss", train(t, m, a, meanScale(b), b), want.Losses[0], lossTolerance)
-				checkGradients(t, m, readTensors(t, growthData+c.gradients))
+				m := Load(t, d, growthData+c.model, Trainable)
+				a := NewActivations(t, m, model.Size{Batch: batches.BatchSize, SeqLen: batches.SeqLen})
+				Near(t, "loss", Train(t, m, a, MeanScale(b), b), want.Losses[0], lossTolerance)
+				checkGradients(t, m, ReadTensors(t, growthData+c.gradients))
 				if c.model == "initial" {
-					var c comparison
-					c.check(t, "logits", logits(t, m, a, b),
-						readTensors(t, growthData+"vanilla_logits.safetensors")["logits"], logitTolerance)
-					c.report(t)
+					var c Comparison
+					c.Check(t, "logits", Logits(t, m, a, b),
+						ReadTensors(t, growthData+"vanilla_logits.safetensors")["logits"], logitTolerance)
+					c.Report(t)
 				}
 			})
 		})
@@ -190,7 +191,7 @@ func TestStories260K(t *testing.T) {
 			Tokens []uint32
 		}
 	}
-	readJSON(t, filepath.Join(dir, "golden.json"), &golden)
+	ReadJSON(t, filepath.Join(dir, "golden.json"), &golden)
 	text, err := os.ReadFile(filepath.Join(dir, "golden_logits.f32"))
 	if err != nil {
 		t.Fatal(err)
@@ -200,26 +201,26 @@ func TestStories260K(t *testing.T) {
 		want[i] = math.Float32frombits(binary.LittleEndian.Uint32(text[4*i:]))
 	}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		m := loadModel(t, d, dir, inference)
-		var c comparison
+		m := Load(t, d, dir, Inference)
+		var c Comparison
 		at := 0
 		for _, s := range golden.Sequences {
-			a := newActivations(t, m, Size{Batch: 1, SeqLen: len(s.Tokens)})
+			a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: len(s.Tokens)})
 			n := len(s.Tokens) * m.Vocab
-			c.within(t, s.Name, logits(t, m, a, newBatch(s.Tokens, s.Tokens)), want[at:at+n], 1e-3)
+			c.Within(t, s.Name, Logits(t, m, a, NewBatch(s.Tokens, s.Tokens)), want[at:at+n], 1e-3)
 			at += n
 		}
 		if at != len(want) || at != 283*m.Vocab {
 			t.Errorf("%d logits compared of %d, want 283 positions", at, len(want))
 		}
-		c.report(t)
+		c.Report(t)
 	})
 }
 
 // tiny_llama's gradients are of the mean over three sequences, whose last
 // positions have no target.
 func TestTinyLlama(t *testing.T) {
-	for name, files := range tinyLlama(t) {
+	for name, files := range TinyLlama(t) {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) { testTinyLlama(t, d, files) })
 		})
@@ -232,39 +233,39 @@ func testTinyLlama(t *testing.T, d gpu.Device, dir string) {
 		Sequences [][]uint32
 		Logits    [][][]float32
 	}
-	readJSON(t, filepath.Join(models, "tiny_llama_logits.json"), &want)
+	ReadJSON(t, filepath.Join(models, "tiny_llama_logits.json"), &want)
 	var golden struct {
 		Sequences [][]uint32
 		Loss      float64 `json:"mean_nll"`
 		Grads     map[string]any
 	}
-	readJSON(t, filepath.Join(models, "tiny_llama_golden_grads.json"), &golden)
+	ReadJSON(t, filepath.Join(models, "tiny_llama_golden_grads.json"), &golden)
 
-	s := Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0])}
+	s := model.Size{Batch: len(golden.Sequences), SeqLen: len(golden.Sequences[0])}
 	var inputs, targets []uint32
 	for _, ids := range golden.Sequences {
 		inputs = append(inputs, ids...)
-		targets = append(append(targets, ids[1:]...), ignored)
+		targets = append(append(targets, ids[1:]...), Ignored)
 	}
-	b := newBatch(inputs, targets)
-	m := loadModel(t, d, dir, trainable)
-	a := newActivations(t, m, s)
-	near(t, "loss", train(t, m, a, meanScale(b), b), golden.Loss, lossTolerance)
+	b := NewBatch(inputs, targets)
+	m := Load(t, d, dir, Trainable)
+	a := NewActivations(t, m, s)
+	Near(t, "loss", Train(t, m, a, MeanScale(b), b), golden.Loss, lossTolerance)
 	grads := map[string][]float32{}
 	for name, g := range golden.Grads {
 		grads[name] = flat(t, g)
 	}
 	checkGradients(t, m, grads)
 
-	var c comparison
+	var c Comparison
 	var rows []float32
 	for _, sequence := range want.Logits {
 		for _, row := range sequence {
 			rows = append(rows, row...)
 		}
 	}
-	c.check(t, "logits", logits(t, m, a, b), rows, logitTolerance)
-	c.report(t)
+	c.Check(t, "logits", Logits(t, m, a, b), rows, logitTolerance)
+	c.Report(t)
 }
 
 // flat is the numbers of nested JSON arrays.

@@ -1,4 +1,4 @@
-package model
+package modeltest
 
 import (
 	"fmt"
@@ -8,21 +8,23 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 )
 
 // layouts are models at the moments of a run.
-func layouts() map[string]Layout {
-	c := smallConfig(false)
-	frozen := Plain(c, 3)
-	frozen.Blocks = []BlockLayout{{ID: 0, Frozen: true, Wrapped: true}, {ID: 5}, {ID: 1, Frozen: true, Wrapped: true}}
-	frozen.LoRA = LoRALayout{Rank: 3, Alpha: 6, Targets: LinearNames()}
+func layouts() map[string]model.Layout {
+	c := SmallConfig(false)
+	frozen := model.Plain(c, 3)
+	frozen.Blocks = []model.BlockLayout{{ID: 0, Frozen: true, Wrapped: true}, {ID: 5},
+		{ID: 1, Frozen: true, Wrapped: true}}
+	frozen.LoRA = model.LoRALayout{Rank: 3, Alpha: 6, Targets: model.LinearNames()}
 	some := frozen
-	some.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
+	some.LoRA = model.LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wq", "wv"}}
 	some.TrainEmbedding, some.TrainNorms, some.TrainHead = false, false, false
-	return map[string]Layout{
-		"plain":             Plain(c, 3),
-		"tied":              Plain(smallConfig(true), 2),
-		"inference":         Plain(c, 3).ForInference(),
+	return map[string]model.Layout{
+		"plain":             model.Plain(c, 3),
+		"tied":              model.Plain(SmallConfig(true), 2),
+		"inference":         model.Plain(c, 3).ForInference(),
 		"frozen":            frozen,
 		"some adapters":     some,
 		"wrapped inference": frozen.ForInference(),
@@ -31,25 +33,25 @@ func layouts() map[string]Layout {
 
 // What a plan says without a device is what a device then holds.
 func TestLedgerIsThePlan(t *testing.T) {
-	s := Size{Batch: 3, SeqLen: 5}
+	s := model.Size{Batch: 3, SeqLen: 5}
 	for name, l := range layouts() {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				m := newModel(t, d, l, 1)
+				m := New(t, d, l, 1)
 				s := s
-				s.Documents = Documents{MaskDocuments, PositionsRestart}
-				newActivations(t, m, s).Free()
+				s.Documents = model.Documents{Mask: model.MaskDocuments, Positions: model.PositionsRestart}
+				NewActivations(t, m, s).Free()
 				if off := d.Ledger().Difference(gpu.Plan(d.Own(), l.Specs())); off != "" {
 					t.Errorf("after what documents take is freed: %s", off)
 				}
-				with := newActivations(t, m, s)
-				if off := d.Ledger().Difference(gpu.Plan(d.Own(), l.Specs(), ActivationSpecs(l, s))); off != "" {
+				with := NewActivations(t, m, s)
+				if off := d.Ledger().Difference(gpu.Plan(d.Own(), l.Specs(), model.ActivationSpecs(l, s))); off != "" {
 					t.Errorf("with documents: %s", off)
 				}
 				with.Free()
-				s.Documents = Documents{}
-				a := newActivations(t, m, s)
-				plan := gpu.Plan(d.Own(), l.Specs(), ActivationSpecs(l, s))
+				s.Documents = model.Documents{}
+				a := NewActivations(t, m, s)
+				plan := gpu.Plan(d.Own(), l.Specs(), model.ActivationSpecs(l, s))
 				if off := d.Ledger().Difference(plan); off != "" {
 					t.Error(off)
 				}
@@ -67,11 +69,11 @@ func TestLedgerIsThePlan(t *testing.T) {
 // nor on a device.
 func TestDecay(t *testing.T) {
 	for name, l := range layouts() {
-		planned := map[string]Role{}
+		planned := map[string]model.Role{}
 		for _, s := range l.Params() {
 			planned[s.Weight.Name] = s.Role
 		}
-		for _, p := range newModel(t, gpu.NewHost(), l, 1).Params() {
+		for _, p := range New(t, gpu.NewHost(), l, 1).Params() {
 			want := !strings.HasSuffix(p.Name, "norm")
 			if p.Role != planned[p.Name] || p.Role.Decays() != want {
 				t.Errorf("%s is a %s, planned %s; it decays: %v, want %v", name+" "+p.Name, p.Role, planned[p.Name],
@@ -84,9 +86,9 @@ func TestDecay(t *testing.T) {
 // The specs of a layout by hand: weights and gradients of a frozen block with
 // two adapters.
 func TestSpecs(t *testing.T) {
-	l := Plain(smallConfig(true), 1)
-	l.Blocks[0] = BlockLayout{ID: 9, Frozen: true, Wrapped: true}
-	l.LoRA = LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
+	l := model.Plain(SmallConfig(true), 1)
+	l.Blocks[0] = model.BlockLayout{ID: 9, Frozen: true, Wrapped: true}
+	l.LoRA = model.LoRALayout{Rank: 2, Alpha: 2, Targets: []string{"wk", "down"}}
 	var got []string
 	for _, s := range l.Specs() {
 		got = append(got, s.String())
@@ -141,14 +143,14 @@ func TestApply(t *testing.T) {
 	})
 }
 
-func testApply(t *testing.T, d gpu.Device, before, after Layout) {
-	m := newModel(t, d, before, 2)
+func testApply(t *testing.T, d gpu.Device, before, after model.Layout) {
+	m := New(t, d, before, 2)
 	defer m.Free()
 	shapes, kept := map[string][]int{}, map[string][]float32{}
 	for _, p := range m.Params() {
 		shapes[p.Name], kept[p.Name] = p.Weight.Shape, gputest.Read(t, d, p.Weight)
 		if p.Trainable() {
-			kept[p.Name+".grad"] = scrambled(p.Grad.Spec, 3)
+			kept[p.Name+".grad"] = Scrambled(p.Grad.Spec, 3)
 			if err := gpu.WriteF32(d, p.Grad, kept[p.Name+".grad"]); err != nil {
 				t.Fatal(err)
 			}
@@ -183,27 +185,27 @@ func testApply(t *testing.T, d gpu.Device, before, after Layout) {
 			expect(p.Name+".grad", p.Grad, same)
 		}
 	}
-	bits(t, "applied", got, want)
+	Bits(t, "applied", got, want)
 }
 
 func TestLayoutRefuses(t *testing.T) {
-	c := smallConfig(false)
-	wrapped := func(rank int, targets ...string) Layout {
-		l := Plain(c, 2)
+	c := SmallConfig(false)
+	wrapped := func(rank int, targets ...string) model.Layout {
+		l := model.Plain(c, 2)
 		l.Blocks[1].Wrapped = true
-		l.LoRA = LoRALayout{Rank: rank, Alpha: 1, Targets: targets}
+		l.LoRA = model.LoRALayout{Rank: rank, Alpha: 1, Targets: targets}
 		return l
 	}
-	twice := Plain(c, 3)
+	twice := model.Plain(c, 3)
 	twice.Blocks[2].ID = 0
-	odd := Plain(c, 2)
+	odd := model.Plain(c, 2)
 	odd.Heads = 3
 	for name, c := range map[string]struct {
-		l    Layout
+		l    model.Layout
 		want []string
 	}{
 		"the same ID twice":     {twice, []string{"block ID 0", "twice"}},
-		"no blocks":             {Plain(c, 0), []string{"no blocks"}},
+		"no blocks":             {model.Plain(c, 0), []string{"no blocks"}},
 		"rank 0":                {wrapped(0, "wq"), []string{"rank 0", "1 or more"}},
 		"rank below 0":          {wrapped(-2, "wq"), []string{"rank -2"}},
 		"rank above the matrix": {wrapped(9, "wq", "wk"), []string{"rank 9", "wk", "8 x 16", "at most 8"}},
@@ -212,13 +214,13 @@ func TestLayoutRefuses(t *testing.T) {
 		"the configuration":     {odd, []string{"hidden_size 16", "num_attention_heads 3"}},
 	} {
 		d := gpu.NewHost()
-		_, err := New(d, c.l)
+		_, err := model.New(d, c.l)
 		for _, want := range c.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", name, err, want)
 			}
 		}
-		m := newModel(t, d, Plain(smallConfig(false), 1), 1)
+		m := New(t, d, model.Plain(SmallConfig(false), 1), 1)
 		held := d.Ledger().Total()
 		if err := m.Apply(c.l); err == nil || d.Ledger().Total() != held {
 			t.Errorf("%s: applied (%v), %d bytes after %d", name, err, d.Ledger().Total(), held)
@@ -237,16 +239,16 @@ func TestLayoutRefuses(t *testing.T) {
 
 func TestActivationsRefuse(t *testing.T) {
 	d := gpu.NewHost()
-	l := Plain(smallConfig(false), 1)
+	l := model.Plain(SmallConfig(false), 1)
 	for _, c := range []struct {
-		size Size
+		size model.Size
 		want []string
 	}{
-		{Size{Batch: 1, SeqLen: 33}, []string{"sequence length 33", "32 positions"}},
-		{Size{Batch: 0, SeqLen: 8}, []string{"batch size 0", "1 or more"}},
-		{Size{Batch: 2, SeqLen: 0}, []string{"sequence length 0", "1 or more"}},
+		{model.Size{Batch: 1, SeqLen: 33}, []string{"sequence length 33", "32 positions"}},
+		{model.Size{Batch: 0, SeqLen: 8}, []string{"batch size 0", "1 or more"}},
+		{model.Size{Batch: 2, SeqLen: 0}, []string{"sequence length 0", "1 or more"}},
 	} {
-		_, err := NewActivations(d, l, c.size)
+		_, err := model.NewActivations(d, l, c.size)
 		for _, want := range c.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%+v: %v, want %q", c.size, err, want)
@@ -256,9 +258,9 @@ func TestActivationsRefuse(t *testing.T) {
 	if held := d.Ledger().Total(); held != 0 {
 		t.Errorf("%d bytes stayed", held)
 	}
-	m := newModel(t, d, l, 1)
-	a := newActivations(t, m, Size{Batch: 1, SeqLen: 32})
-	err := someBatch(1, Size{Batch: 1, SeqLen: 31}, 11).onto(a)
+	m := New(t, d, l, 1)
+	a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: 32})
+	err := SomeBatch(1, model.Size{Batch: 1, SeqLen: 31}, 11).Onto(a)
 	if err == nil || !strings.Contains(err.Error(), "31 inputs") || !strings.Contains(err.Error(), "32 rows") {
 		t.Errorf("a short batch: %v", err)
 	}
@@ -266,17 +268,17 @@ func TestActivationsRefuse(t *testing.T) {
 
 // A device that is full gives back what was taken, with the error.
 func TestNoMemory(t *testing.T) {
-	l := Plain(smallConfig(false), 3)
+	l := model.Plain(SmallConfig(false), 3)
 	for room := range len(l.Specs()) {
 		d := &full{Device: gpu.NewHost(), room: room}
-		if _, err := New(d, l); err == nil || d.Ledger().Total() != 0 {
+		if _, err := model.New(d, l); err == nil || d.Ledger().Total() != 0 {
 			t.Fatalf("room for %d tensors: %v, %d bytes stayed", room, err, d.Ledger().Total())
 		}
 	}
-	s := Size{Batch: 1, SeqLen: 4}
-	for room := range len(ActivationSpecs(l, s)) {
+	s := model.Size{Batch: 1, SeqLen: 4}
+	for room := range len(model.ActivationSpecs(l, s)) {
 		d := &full{Device: gpu.NewHost(), room: room}
-		if _, err := NewActivations(d, l, s); err == nil || d.Ledger().Total() != 0 {
+		if _, err := model.NewActivations(d, l, s); err == nil || d.Ledger().Total() != 0 {
 			t.Fatalf("room for %d tensors: %v, %d bytes stayed", room, err, d.Ledger().Total())
 		}
 	}

@@ -1,4 +1,4 @@
-package model
+package modeltest
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 )
 
 // documentLengths are those of windows of nine: one document that goes on from the window before and is longer than
@@ -16,8 +17,8 @@ var documentLengths = [][]int{{9}, {4, 5}, {1, 1, 2, 1, 3, 1}}
 
 // documentsBatch is windows of documents, of random ids; some targets are ignored.
 func documentsBatch(seed uint64, windows ...[]int) Batch {
-	s := Size{Batch: len(windows), SeqLen: 9}
-	b := someBatch(seed, s, unlike(false).Vocab)
+	s := model.Size{Batch: len(windows), SeqLen: 9}
+	b := SomeBatch(seed, s, Unlike(false).Vocab)
 	for _, lengths := range windows {
 		at := 0
 		for _, n := range lengths {
@@ -35,29 +36,30 @@ func alone(b Batch) (list []Batch) {
 		for at+n < len(b.Inputs) && b.Begins[at+n] == b.Begins[at] && (at+n)%9 != 0 {
 			n++
 		}
-		list = append(list, newBatch(b.Inputs[at:at+n], b.Targets[at:at+n]))
+		list = append(list, NewBatch(b.Inputs[at:at+n], b.Targets[at:at+n]))
 		at += n
 	}
 	return list
 }
 
 // runAlone are the logits and gradients of documents that are run one by one, without a mask.
-func runAlone(t *testing.T, m *Model, scale float32, batches ...Batch) (all []float32, grads map[string][]float32) {
+func runAlone(t *testing.T, m *model.Model, scale float32, batches ...Batch) (all []float32,
+	grads map[string][]float32) {
 	t.Helper()
 	first := true
 	for _, b := range batches {
 		for _, one := range alone(b) {
-			a := newActivations(t, m, Size{Batch: 1, SeqLen: len(one.Inputs)})
-			all = append(all, logits(t, m, a, one)...)
-			pass(t, m, func(p *gpu.Pass) {
+			a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: len(one.Inputs)})
+			all = append(all, Logits(t, m, a, one)...)
+			Pass(t, m, func(p *gpu.Pass) {
 				m.Forward(p, a)
-				m.Backward(p, a, Gradients{Scale: scale, Accumulate: !first})
+				m.Backward(p, a, model.Gradients{Scale: scale, Accumulate: !first})
 			})
 			first = false
 			a.Free()
 		}
 	}
-	return all, gradients(t, m)
+	return all, Gradients(t, m)
 }
 
 // Attention inside documents gives the logits and gradients of each document run alone: with positions that
@@ -68,43 +70,43 @@ func TestDocumentsAreEachAlone(t *testing.T) {
 	batches := []Batch{documentsBatch(1, documentLengths...),
 		documentsBatch(2, documentLengths[2], documentLengths[0], documentLengths[1]),
 		documentsBatch(3, documentLengths[0], documentLengths[0], documentLengths[0])}
-	for _, precision := range []string{F32, BF16} {
-		for _, positions := range []string{PositionsContinue, PositionsRestart} {
+	for _, precision := range []string{model.F32, model.BF16} {
+		for _, positions := range []string{model.PositionsContinue, model.PositionsRestart} {
 			t.Run(precision+"/"+positions, func(t *testing.T) {
 				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-					l := partly(false)
-					if l.Storage.Precision, l.Storage.Gradients = precision, F32; precision == BF16 {
-						l.Storage.States, l.Storage.Frozen = SplitStates, BF16
+					l := Partly(false)
+					if l.Storage.Precision, l.Storage.Gradients = precision, model.F32; precision == model.BF16 {
+						l.Storage.States, l.Storage.Frozen = model.SplitStates, model.BF16
 					}
-					m := newModel(t, d, l, 3)
+					m := New(t, d, l, 3)
 					want, wantGradients := runAlone(t, m, 0.1, batches...)
 					rel := 2e-5
-					if precision == BF16 && positions == PositionsContinue {
+					if precision == model.BF16 && positions == model.PositionsContinue {
 						rel = 0.06 // queries and keys at other angles round otherwise: 3.2 % was seen
 					}
 					var first map[string][]float32
 					for _, recompute := range []bool{false, true} {
-						a := newActivations(t, m, Size{Batch: 3, SeqLen: 9, Recompute: recompute,
-							Documents: Documents{MaskDocuments, positions}})
+						a := NewActivations(t, m, model.Size{Batch: 3, SeqLen: 9, Recompute: recompute,
+							Documents: model.Documents{Mask: model.MaskDocuments, Positions: positions}})
 						var got []float32
 						for _, b := range batches {
-							got = append(got, logits(t, m, a, b)...)
+							got = append(got, Logits(t, m, a, b)...)
 						}
-						if precision == F32 && positions == PositionsRestart {
-							bits(t, "logits", map[string][]float32{"": got}, map[string][]float32{"": want})
+						if precision == model.F32 && positions == model.PositionsRestart {
+							Bits(t, "logits", map[string][]float32{"": got}, map[string][]float32{"": want})
 						}
-						var c comparison
-						c.check(t, "logits", got, want, rel)
-						train(t, m, a, 0.1, batches...)
-						grads := gradients(t, m)
+						var c Comparison
+						c.Check(t, "logits", got, want, rel)
+						Train(t, m, a, 0.1, batches...)
+						grads := Gradients(t, m)
 						for name, g := range grads {
-							c.check(t, name, g, wantGradients[name], rel)
+							c.Check(t, name, g, wantGradients[name], rel)
 						}
-						c.report(t)
+						c.Report(t)
 						if first == nil {
 							first = grads
 						} else {
-							bits(t, "recomputed", grads, first)
+							Bits(t, "recomputed", grads, first)
 						}
 						a.Free()
 					}
@@ -119,20 +121,20 @@ func TestDocumentsAreEachAlone(t *testing.T) {
 func TestWhatDocumentsChange(t *testing.T) {
 	b := documentsBatch(4, []int{4, 5})
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		m := newModel(t, d, partly(false), 3)
-		run := func(b Batch, documents Documents) []float32 {
-			a := newActivations(t, m, Size{Batch: 1, SeqLen: 9, Documents: documents})
+		m := New(t, d, Partly(false), 3)
+		run := func(b Batch, documents model.Documents) []float32 {
+			a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: 9, Documents: documents})
 			defer a.Free()
-			return logits(t, m, a, b)
+			return Logits(t, m, a, b)
 		}
 		whole := b
 		whole.Begins = nil
-		plain := run(whole, Documents{})
-		if !slices.Equal(run(b, Documents{}), plain) {
+		plain := run(whole, model.Documents{})
+		if !slices.Equal(run(b, model.Documents{}), plain) {
 			t.Error("documents changed logits that no mask keeps apart")
 		}
-		for _, documents := range []Documents{{Mask: MaskDocuments}, {Positions: PositionsRestart},
-			{MaskDocuments, PositionsRestart}} {
+		for _, documents := range []model.Documents{{Mask: model.MaskDocuments}, {Positions: model.PositionsRestart},
+			{Mask: model.MaskDocuments, Positions: model.PositionsRestart}} {
 			got, first := run(b, documents), 4*m.Vocab
 			if !slices.Equal(got[:first], plain[:first]) {
 				t.Errorf("%+v changed the first document", documents)
@@ -150,41 +152,41 @@ func TestWhatDocumentsChange(t *testing.T) {
 // The loss falls along the gradient as fast as the gradient says, whatever is made of documents.
 func TestGradientsOfDocuments(t *testing.T) {
 	b := documentsBatch(5, documentLengths...)
-	for _, documents := range []Documents{{Mask: MaskDocuments}, {Positions: PositionsRestart}} {
-		m := newModel(t, gpu.NewHost(), partly(false), 3)
-		a := newActivations(t, m, Size{Batch: 3, SeqLen: 9, Documents: documents})
-		train(t, m, a, meanScale(b), b)
-		square, grads := 0.0, gradients(t, m)
+	for _, documents := range []model.Documents{{Mask: model.MaskDocuments}, {Positions: model.PositionsRestart}} {
+		m := New(t, gpu.NewHost(), Partly(false), 3)
+		a := NewActivations(t, m, model.Size{Batch: 3, SeqLen: 9, Documents: documents})
+		Train(t, m, a, MeanScale(b), b)
+		square, grads := 0.0, Gradients(t, m)
 		for _, g := range grads {
 			for _, x := range g {
 				square += float64(x) * float64(x)
 			}
 		}
-		values := weights(t, m)
+		values := Weights(t, m)
 		loss := func(along float64) float64 {
 			for name, g := range grads {
 				moved := slices.Clone(values[name])
 				for i := range moved {
 					moved[i] += float32(along * float64(g[i]))
 				}
-				write32(t, m, m.Param(name), moved)
+				Write32(t, m, m.Param(name), moved)
 			}
-			return meanLoss(t, m, a, b)
+			return MeanLoss(t, m, a, b)
 		}
 		const h = 3e-4
-		near(t, fmt.Sprintf("%+v: the slope along the gradient", documents), (loss(h)-loss(-h))/(2*h), square, 2e-3)
+		Near(t, fmt.Sprintf("%+v: the slope along the gradient", documents), (loss(h)-loss(-h))/(2*h), square, 2e-3)
 	}
 }
 
 func TestDocumentsRefuse(t *testing.T) {
-	m := newModel(t, gpu.NewHost(), partly(false), 3)
-	a := newActivations(t, m, Size{Batch: 1, SeqLen: 9, Documents: Documents{Mask: MaskDocuments}})
+	m := New(t, gpu.NewHost(), Partly(false), 3)
+	a := NewActivations(t, m, model.Size{Batch: 1, SeqLen: 9, Documents: model.Documents{Mask: model.MaskDocuments}})
 	b := documentsBatch(4, []int{4, 5})
 	b.Begins[6] = 2
-	if err := b.onto(a); err == nil || !strings.Contains(err.Error(), "row 6 is of a document that begins at 2") {
+	if err := b.Onto(a); err == nil || !strings.Contains(err.Error(), "row 6 is of a document that begins at 2") {
 		t.Errorf("torn documents: %v", err)
 	}
-	for want, documents := range map[string]Documents{
+	for want, documents := range map[string]model.Documents{
 		`mask "window": choose none or documents`:        {Mask: "window"},
 		`positions "packed": choose continue or restart`: {Positions: "packed"},
 	} {
@@ -192,7 +194,8 @@ func TestDocumentsRefuse(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	if got, err := (Documents{MaskNone, PositionsContinue}).Resolved(); err != nil || got != (Documents{}) {
+	if got, err := (model.Documents{Mask: model.MaskNone, Positions: model.PositionsContinue}).Resolved(); err != nil ||
+		got != (model.Documents{}) {
 		t.Errorf("the defaults are %+v: %v", got, err)
 	}
 }

@@ -1,17 +1,21 @@
-package model
+package modeltest
 
-import "math"
+import (
+	"math"
+
+	"steplm/model"
+)
 
 // llama64 is LLaMA's forward pass in float64, token by token and head by head
 // as the formulas have it: for tests alone, and sharing no code with the
 // kernels or their references.
 type llama64 struct {
-	Layout
+	model.Layout
 	params map[string][]float64 // by Param.Name
 }
 
 // loss is scale * (the sum of the cross-entropies of the targets that count).
-func (m llama64) loss(b Batch, s Size, scale float64) float64 {
+func (m llama64) loss(b Batch, s model.Size, scale float64) float64 {
 	head := m.params["head"]
 	if m.Tied {
 		head = m.params["embed"]
@@ -20,7 +24,7 @@ func (m llama64) loss(b Batch, s Size, scale float64) float64 {
 	for at := 0; at < s.Rows(); at += s.SeqLen {
 		for i, x := range m.sequence(b.Inputs[at : at+s.SeqLen]) {
 			target := b.Targets[at+i]
-			if target == ignored {
+			if target == Ignored {
 				continue
 			}
 			logits := times(head, x)
@@ -58,7 +62,7 @@ func (m llama64) sequence(ids []uint32) [][]float64 {
 }
 
 // attend adds a block's attention to every position of x.
-func (m llama64) attend(b BlockLayout, x [][]float64) {
+func (m llama64) attend(b model.BlockLayout, x [][]float64) {
 	d := m.HeadDim()
 	var keys, values [][]float64
 	for i := range x {
@@ -109,7 +113,7 @@ func (m llama64) norm(name string, x []float64) []float64 {
 }
 
 // linear is W x + alpha/r B (A x).
-func (m llama64) linear(b BlockLayout, name string, x []float64) []float64 {
+func (m llama64) linear(b model.BlockLayout, name string, x []float64) []float64 {
 	y := times(m.params[b.Name(name)], x)
 	if a := m.params[b.Name(name)+".lora_a"]; a != nil {
 		low := times(a, x)

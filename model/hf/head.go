@@ -1,9 +1,10 @@
-package model
+package hf
 
 import (
 	"path/filepath"
 	"slices"
 
+	"steplm/model"
 	"steplm/model/checkpoint"
 )
 
@@ -20,19 +21,19 @@ func OtherHead(dir string) (bool, error) {
 		return false, err
 	}
 	defer t.Close()
-	shape, ok := t.Shape(headTensor.hf)
-	if embed, there := t.Shape(embedTensor.hf); !ok || !there || !slices.Equal(shape, embed) {
+	shape, ok := t.Shape(model.HFHead)
+	if embed, there := t.Shape(model.HFEmbed); !ok || !there || !slices.Equal(shape, embed) {
 		return false, nil // What is missing or misshapen is said where the model is opened.
 	}
 	cols := shape[len(shape)-1]
-	rows := max(1, pieceElements/cols)
+	rows := max(1, model.PieceElements/cols)
 	head, embed := make([]float32, rows*cols), make([]float32, rows*cols)
 	for at := 0; at < shape[0]*cols; at += rows * cols {
 		n := min(rows*cols, shape[0]*cols-at)
-		if err := t.ReadF32(headTensor.hf, at, head[:n]); err != nil {
+		if err := t.ReadF32(model.HFHead, at, head[:n]); err != nil {
 			return false, err
 		}
-		if err := t.ReadF32(embedTensor.hf, at, embed[:n]); err != nil {
+		if err := t.ReadF32(model.HFEmbed, at, embed[:n]); err != nil {
 			return false, err
 		}
 		if !slices.Equal(head[:n], embed[:n]) {
