@@ -12,6 +12,7 @@ import (
 	"steplm/data/tokenizer"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
 )
 
 // Format is a way of writing a model down.
@@ -42,9 +43,10 @@ type Text struct {
 	Context   int                  // positions of the windows that were trained; 0: all that the model may be given
 	// ChatTemplate is how a conversation becomes a text, in Jinja; "": not known.
 	ChatTemplate string
-	// Carried are the files of the text side that the model came with. Formats that have such files take them as they
-	// are, and make none.
+	// Carried are the files of the text side that the model came with, and IDs what its config.json says. Formats that
+	// have such files take these as they are, and make none.
 	Carried []File
+	IDs     *hf.SpecialIDs // nil: BOS and EOS
 }
 
 // File is a file of an exported model besides its weights.

@@ -28,7 +28,7 @@ func (f HuggingFace) Check(m Model, text Text, o Options) error {
 	if err != nil {
 		return err
 	}
-	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := specialIDs(text)
 	return f.config(io.Discard, m.Config, dtype, ids, text)
 }
 
@@ -43,7 +43,7 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m Model, text Text, o Options) err
 	if err != nil {
 		return err
 	}
-	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := specialIDs(text)
 	files := text.Carried
 	if files == nil && text.Tokenizer != nil {
 		if files, err = tokenizerFiles(text, &ids, positions(m.Config, text)); err != nil {
@@ -63,6 +63,14 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m Model, text Text, o Options) err
 		}
 	}
 	return err
+}
+
+// specialIDs are what config.json says.
+func specialIDs(text Text) hf.SpecialIDs {
+	if text.IDs != nil {
+		return *text.IDs
+	}
+	return hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
 }
 
 // positions is how many positions the model knows: those that were trained. Other programs take what config.json says

@@ -4,17 +4,69 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 )
 
 // SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
-type SpecialIDs struct{ BOS, EOS, PAD *int }
+type SpecialIDs struct {
+	BOS, EOS, PAD *int
+	OtherEOS      []int // more that end a text, as in models that converse
+}
+
+// ReadSpecialIDs reads what the config.json of a directory says of them.
+func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
+	path, err := configFile(dir)
+	if err != nil {
+		return ids, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ids, err
+	}
+	var f struct {
+		BOS *int            `json:"bos_token_id"`
+		EOS json.RawMessage `json:"eos_token_id"`
+		PAD *int            `json:"pad_token_id"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return ids, fmt.Errorf("%s: %w", path, err)
+	}
+	ids.BOS, ids.PAD = f.BOS, f.PAD
+	var list []int
+	if json.Unmarshal(f.EOS, &list) != nil && given(f.EOS) {
+		list = []int{0}
+		if err := json.Unmarshal(f.EOS, &list[0]); err != nil {
+			return ids, fmt.Errorf("%s: eos_token_id: %w", path, err)
+		}
+	}
+	if len(list) > 0 {
+		ids.EOS, ids.OtherEOS = &list[0], list[1:]
+	}
+	return ids, nil
+}
+
+// ends is what files say of the ends: null, a number or a list.
+func (s SpecialIDs) ends() any {
+	switch {
+	case s.EOS == nil:
+		return nil
+	case len(s.OtherEOS) == 0:
+		return *s.EOS
+	}
+	return append([]int{*s.EOS}, s.OtherEOS...)
+}
 
 // check refuses ids that a vocabulary does not have.
 func (s SpecialIDs) check(vocab int) error {
-	for _, id := range []struct {
+	type named struct {
 		name  string
 		value *int
-	}{{"bos_token_id", s.BOS}, {"eos_token_id", s.EOS}, {"pad_token_id", s.PAD}} {
+	}
+	list := []named{{"bos_token_id", s.BOS}, {"eos_token_id", s.EOS}, {"pad_token_id", s.PAD}}
+	for i := range s.OtherEOS {
+		list = append(list, named{"eos_token_id", &s.OtherEOS[i]})
+	}
+	for _, id := range list {
 		if id.value != nil && (*id.value < 0 || *id.value >= vocab) {
 			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, vocab)
 		}
@@ -29,10 +81,10 @@ func WriteGenerationConfig(w io.Writer, ids SpecialIDs, maxLength int) error {
 	text, err := json.MarshalIndent(struct {
 		FromModelConfig bool `json:"_from_model_config"`
 		BOS             *int `json:"bos_token_id,omitempty"`
-		EOS             *int `json:"eos_token_id,omitempty"`
+		EOS             any  `json:"eos_token_id,omitempty"`
 		PAD             *int `json:"pad_token_id,omitempty"`
 		MaxLength       int  `json:"max_length"`
-	}{false, ids.BOS, ids.EOS, ids.PAD, maxLength}, "", "  ")
+	}{false, ids.BOS, ids.ends(), ids.PAD, maxLength}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -106,6 +106,15 @@ func (t Trained) Carried() ([]export.File, error) {
 	return files, nil
 }
 
+// SpecialIDs are what the config.json that the model came with says of them; nil: it came with none.
+func (t Trained) SpecialIDs() (*hf.SpecialIDs, error) {
+	if !holds(t.Tokenizer, "config.json") || t.TokenizerHash != "" {
+		return nil, nil
+	}
+	ids, err := hf.ReadSpecialIDs(t.Tokenizer)
+	return &ids, err
+}
+
 // HasTokenizer reports whether there is a tokenizer where the model's should be.
 func (t Trained) HasTokenizer() bool {
 	if info, err := os.Stat(t.Tokenizer); err == nil && !info.IsDir() {

@@ -82,6 +82,8 @@ func (c *ExportCmd) text(at flags.Found, f export.Format) (export.Text, error) {
 	}
 	if asked {
 		text.Carried = nil
+	} else if text.IDs, err = at.SpecialIDs(); err != nil {
+		return text, err
 	}
 	if text.Carried != nil && !f.Single() {
 		return text, nil
