@@ -153,12 +153,18 @@ func (x *Mixer) effective(p *gpu.Pass, room int, b *Block, i int) gpu.Tensor {
 	return x.Weight(p, room, q)
 }
 
-// Silence makes what a block adds to the residual stream zero, by its two last linears.
+// Silence makes what a block adds to the residual stream zero, by its two last linears
+// and their biases.
 func (x *Mixer) Silence(p *gpu.Pass, b *Block) {
 	for _, l := range []*Linear{b.WO, b.Down} {
-		wgsl.Zero(p, l.Weight)
-		if !l.Master.None() {
-			wgsl.Zero(p, l.Master)
+		for _, q := range []*Param{l.Param, l.Bias} {
+			if q == nil {
+				continue
+			}
+			wgsl.Zero(p, q.Weight)
+			if !q.Master.None() {
+				wgsl.Zero(p, q.Master)
+			}
 		}
 	}
 }

@@ -26,7 +26,8 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 //   - the head as a linear of V x C.
 //
 // Attention has B H T(T+1)/2 causal pairs of query and key; inside documents (Size.Mask) there are fewer,
-// how many only the data know, and they count as if every window were one document. Each costs 4 D
+// how many only the data know, and they count as if every window were one document; a sliding window of W
+// leaves at most W to each query. A pair costs 4 D
 // forward (score and value), and 14 D backward: 6 D for the query's gradient
 // (score again, the probability's gradient, dq) and 8 D for the key's and
 // value's (both again, dk, dv).
@@ -38,6 +39,9 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 func (l Layout) FLOPs(s Size) FLOPs {
 	rows := float64(s.Rows())
 	pairs := float64(s.Batch*l.Heads) * float64(s.SeqLen) * float64(s.SeqLen+1) / 2
+	if w := l.Window; w > 0 && w < s.SeqLen {
+		pairs = float64(s.Batch*l.Heads) * (float64(w)*float64(w+1)/2 + float64(s.SeqLen-w)*float64(w))
+	}
 	pair := float64(l.HeadDim()) * pairs
 	lowest := l.lowestTrainable()
 	var f FLOPs

@@ -36,7 +36,7 @@ type FileTensor struct {
 func (c Config) FileTensors() []FileTensor {
 	list := []FileTensor{embedTensor.file(c)}
 	for layer := range c.Layers {
-		for _, t := range blockTensors {
+		for _, t := range c.blockTensors() {
 			f := t.file(c)
 			f.HF = t.inFiles(layer)
 			if t.gguf != "" {
@@ -73,20 +73,44 @@ func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
 // PieceElements is about what reading and writing models holds at a time, in whole rows: 4 MiB of float32.
 const PieceElements = 1 << 20
 
-// Read fills every parameter but LoRA from w, in pieces.
+// Read fills every parameter but LoRA from w, in pieces. A vocabulary may be larger than w's: the rows of the tokens
+// that w does not have are the mean of the others, so that they are as likely as a token is on average.
 func (m *Model) Read(w Weights) error {
 	for name, p := range m.hfParams() {
-		cols := p.Weight.Cols()
-		rows := max(1, PieceElements/cols)
-		piece := make([]float32, min(rows, p.Weight.Rows())*cols)
-		for row := 0; row < p.Weight.Rows(); row += rows {
-			part := piece[:min(rows, p.Weight.Rows()-row)*cols]
-			if err := w.ReadF32(name, row*cols, part); err != nil {
-				return err
-			}
-			if err := m.WriteRows(p, row, part); err != nil {
-				return err
-			}
+		if err := m.read(w, name, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Model) read(w Weights, name string, p *Param) error {
+	shape, ok := w.Shape(name)
+	has, cols := p.Weight.Rows(), p.Weight.Cols()
+	if grows := p.Role == RoleEmbedding || p.Role == RoleHead; ok && grows && len(shape) == 2 && shape[1] == cols {
+		has = min(has, shape[0])
+	}
+	rows := max(1, PieceElements/cols)
+	piece, sum := make([]float32, min(rows, p.Weight.Rows())*cols), make([]float64, cols)
+	for row := 0; row < has; row += rows {
+		part := piece[:min(rows, has-row)*cols]
+		if err := w.ReadF32(name, row*cols, part); err != nil {
+			return err
+		}
+		if err := m.WriteRows(p, row, part); err != nil {
+			return err
+		}
+		for i := 0; has < p.Weight.Rows() && i < len(part); i++ {
+			sum[i%cols] += float64(part[i])
+		}
+	}
+	for row := has; row < p.Weight.Rows(); row += rows {
+		part := piece[:min(rows, p.Weight.Rows()-row)*cols]
+		for i := range part {
+			part[i] = float32(sum[i%cols] / float64(has))
+		}
+		if err := m.WriteRows(p, row, part); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -100,7 +124,7 @@ func (m *Model) hfParams() map[string]*Param {
 		list[headTensor.hf] = m.Head
 	}
 	for i, b := range m.Blocks {
-		for j, t := range blockTensors {
+		for j, t := range m.blockTensors() {
 			list[t.inFiles(i)] = b.params[j]
 		}
 	}

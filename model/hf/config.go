@@ -33,14 +33,17 @@ type configFields struct {
 	NormEps   *float64 `json:"rms_norm_eps"`
 	Tied      *bool    `json:"tie_word_embeddings"`
 
-	RopeTheta      *float64        `json:"rope_theta"`
-	RopeScaling    json.RawMessage `json:"rope_scaling"`
-	RopeParameters *struct {       // transformers 5 puts all of it here
-		Theta   *float64 `json:"rope_theta"`
-		Type    *string  `json:"rope_type"`
-		Partial *float64 `json:"partial_rotary_factor"`
-	} `json:"rope_parameters"`
-	Partial *float64 `json:"partial_rotary_factor"`
+	RopeTheta      *float64    `json:"rope_theta"`
+	RopeScaling    *ropeFields `json:"rope_scaling"`
+	RopeParameters *ropeFields `json:"rope_parameters"` // transformers 5 puts all of it here
+	Partial        *float64    `json:"partial_rotary_factor"`
+	NoRopeLayers   []int       `json:"no_rope_layers"`
+	NoRopeEvery    *int        `json:"no_rope_layer_interval"`
+
+	Window       json.RawMessage `json:"sliding_window"` // null is none, absent what the family says
+	UseWindow    bool            `json:"use_sliding_window"`
+	WindowLayers *int            `json:"max_window_layers"`
+	LayerTypes   []string        `json:"layer_types"`
 
 	HiddenAct     *string         `json:"hidden_act"`
 	AttentionBias bool            `json:"attention_bias"`
@@ -49,10 +52,11 @@ type configFields struct {
 	Quantization  json.RawMessage `json:"quantization_config"`
 }
 
-// ReadConfig reads a config.json (or the one in a directory). Absent fields
-// take the defaults of Hugging Face's LlamaConfig; the five dimensions that
-// make a model have none. What would compute something else than this program
-// does is "not supported".
+// ReadConfig reads a config.json (or the one in a directory) of one of LLaMA's
+// families. Absent fields take the defaults of Hugging Face's LlamaConfig; the
+// five dimensions that make a model have none, nor what other families have
+// other defaults of. What would compute something else than this program does is
+// "not supported".
 func ReadConfig(path string) (model.Config, error) {
 	path, err := configFile(path)
 	if err != nil {
@@ -74,7 +78,11 @@ func ReadConfig(path string) (model.Config, error) {
 }
 
 func (f configFields) config() (model.Config, error) {
-	if err := f.supported(); err != nil {
+	name, family, err := f.family()
+	if err == nil {
+		err = f.supported()
+	}
+	if err != nil {
 		return model.Config{}, err
 	}
 	var missing []string
@@ -92,25 +100,28 @@ func (f configFields) config() (model.Config, error) {
 		Heads:  required("num_attention_heads", f.Heads),
 		Vocab:  required("vocab_size", f.Vocab),
 	}
-	if len(missing) > 0 {
+	if missing = append(missing, f.lacking(family.needs)...); len(missing) > 0 {
 		return model.Config{}, fmt.Errorf("%s missing", strings.Join(missing, ", "))
 	}
 	c.KVHeads = or(f.KVHeads, c.Heads)
 	c.MaxSeqLen = or(f.MaxSeqLen, 2048)
 	c.NormEps = or(f.NormEps, 1e-6)
-	c.RopeTheta = or(f.RopeTheta, 10000)
-	if f.RopeParameters != nil {
-		c.RopeTheta = or(f.RopeParameters.Theta, c.RopeTheta)
-	}
 	c.Tied = or(f.Tied, false)
-	if err := c.Validate(); err != nil {
+	if f.HeadDim != nil && *f.HeadDim*c.Heads != c.Hidden { // else it is what follows from the two
+		if c.HeadSize = *f.HeadDim; c.HeadSize < 2 {
+			return model.Config{}, fmt.Errorf("head_dim is %d: it must be at least 2", c.HeadSize)
+		}
+	}
+	if name != llama {
+		c.Family = name
+	}
+	if err := f.rope(&c); err != nil {
 		return model.Config{}, err
 	}
-	if f.HeadDim != nil && *f.HeadDim != c.HeadDim() {
-		return model.Config{}, fmt.Errorf("not supported: head_dim %d, where hidden_size %d / num_attention_heads %d "+
-			"= %d", *f.HeadDim, c.Hidden, c.Heads, c.HeadDim())
+	if err := family.read(f, &c); err != nil {
+		return model.Config{}, err
 	}
-	return c, nil
+	return c, c.Validate()
 }
 
 // supported refuses what this program would compute differently.
@@ -119,32 +130,14 @@ func (f configFields) supported() error {
 		return fmt.Errorf("not supported: %s %v (only %s)", name, value, only)
 	}
 	switch {
-	case f.ModelType != nil && *f.ModelType != "llama":
-		return refuse("model_type", strconv.Quote(*f.ModelType), `"llama"`)
-	case f.ModelType == nil && len(f.Architectures) > 0 && f.Architectures[0] != "LlamaForCausalLM":
-		return refuse("architecture", strconv.Quote(f.Architectures[0]), `"LlamaForCausalLM"`)
 	case f.HiddenAct != nil && *f.HiddenAct != "silu" && *f.HiddenAct != "swish": // one function, two names
 		return refuse("hidden_act", strconv.Quote(*f.HiddenAct), `"silu"`)
-	case f.AttentionBias:
-		return refuse("attention_bias", true, "false")
-	case f.MLPBias:
-		return refuse("mlp_bias", true, "false")
 	case f.Dropout != 0:
 		return refuse("attention_dropout", f.Dropout, "0")
-	case given(f.RopeScaling):
-		return refuse("rope_scaling", compact(f.RopeScaling), "null")
 	case f.Partial != nil && *f.Partial != 1:
 		return refuse("partial_rotary_factor", *f.Partial, "1")
 	case given(f.Quantization):
 		return refuse("quantization_config", compact(f.Quantization), "weights in F32, F16 or BF16")
-	}
-	if p := f.RopeParameters; p != nil {
-		if p.Type != nil && *p.Type != "default" {
-			return refuse("rope_parameters: rope_type", strconv.Quote(*p.Type), `"default"`)
-		}
-		if p.Partial != nil && *p.Partial != 1 {
-			return refuse("rope_parameters: partial_rotary_factor", *p.Partial, "1")
-		}
 	}
 	return nil
 }
@@ -195,14 +188,53 @@ func (d decimal) MarshalJSON() ([]byte, error) {
 	return []byte(text), nil
 }
 
-// ropeParameters is where transformers 5 has all about rotary positions.
-type ropeParameters struct {
-	Type  string  `json:"rope_type"`
-	Theta decimal `json:"rope_theta"`
+// written is config.json as it is written. What only some families have is left out of the others'.
+type written struct {
+	Architectures    []string     `json:"architectures"`
+	ModelType        string       `json:"model_type"`
+	Hidden           int          `json:"hidden_size"`
+	FFN              int          `json:"intermediate_size"`
+	Layers           int          `json:"num_hidden_layers"`
+	Heads            int          `json:"num_attention_heads"`
+	KVHeads          int          `json:"num_key_value_heads"`
+	HeadDim          int          `json:"head_dim"`
+	Vocab            int          `json:"vocab_size"`
+	MaxSeqLen        int          `json:"max_position_embeddings"`
+	NormEps          decimal      `json:"rms_norm_eps"`
+	RopeTheta        decimal      `json:"rope_theta"`
+	RopeScaling      *writtenRope `json:"rope_scaling"` // null: none
+	HiddenAct        string       `json:"hidden_act"`
+	AttentionBias    *bool        `json:"attention_bias,omitempty"`
+	AttentionDropout decimal      `json:"attention_dropout"`
+	MLPBias          *bool        `json:"mlp_bias,omitempty"`
+	Tied             bool         `json:"tie_word_embeddings"`
+	InitializerRange decimal      `json:"initializer_range"`
+	UseCache         bool         `json:"use_cache"`
+	BOS              *int         `json:"bos_token_id"`
+	EOS              any          `json:"eos_token_id"`
+	PAD              *int         `json:"pad_token_id"`
+	// transformers 4 reads torch_dtype, rope_theta and rope_scaling, 5 dtype and rope_parameters.
+	TorchDType     string      `json:"torch_dtype"`
+	DType          string      `json:"dtype"`
+	RopeParameters writtenRope `json:"rope_parameters"`
+
+	Window       json.RawMessage `json:"sliding_window,omitempty"`
+	UseWindow    *bool           `json:"use_sliding_window,omitempty"`
+	WindowLayers *int            `json:"max_window_layers,omitempty"`
+	LayerTypes   []string        `json:"layer_types,omitempty"`
+	NoRopeLayers []int           `json:"no_rope_layers,omitempty"`
 }
 
-// WriteConfig writes the config.json from which transformers builds a
-// LlamaForCausalLM. dtype is float32, float16 or bfloat16.
+// familyOf is a model's model_type.
+func familyOf(c model.Config) string {
+	if c.Family == "" {
+		return llama
+	}
+	return c.Family
+}
+
+// WriteConfig writes the config.json from which transformers builds the model, of
+// its family. What that family's cannot say is refused. dtype is float32, float16 or bfloat16.
 func WriteConfig(w io.Writer, c model.Config, dtype string, ids SpecialIDs) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -215,42 +247,24 @@ func WriteConfig(w io.Writer, c model.Config, dtype string, ids SpecialIDs) erro
 	if err := ids.check(c.Vocab); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(struct {
-		Architectures    []string `json:"architectures"`
-		ModelType        string   `json:"model_type"`
-		Hidden           int      `json:"hidden_size"`
-		FFN              int      `json:"intermediate_size"`
-		Layers           int      `json:"num_hidden_layers"`
-		Heads            int      `json:"num_attention_heads"`
-		KVHeads          int      `json:"num_key_value_heads"`
-		HeadDim          int      `json:"head_dim"`
-		Vocab            int      `json:"vocab_size"`
-		MaxSeqLen        int      `json:"max_position_embeddings"`
-		NormEps          decimal  `json:"rms_norm_eps"`
-		RopeTheta        decimal  `json:"rope_theta"`
-		RopeScaling      *int     `json:"rope_scaling"` // null
-		HiddenAct        string   `json:"hidden_act"`
-		AttentionBias    bool     `json:"attention_bias"`
-		AttentionDropout decimal  `json:"attention_dropout"`
-		MLPBias          bool     `json:"mlp_bias"`
-		Tied             bool     `json:"tie_word_embeddings"`
-		InitializerRange decimal  `json:"initializer_range"`
-		UseCache         bool     `json:"use_cache"`
-		BOS              *int     `json:"bos_token_id"`
-		EOS              any      `json:"eos_token_id"`
-		PAD              *int     `json:"pad_token_id"`
-		// transformers 4 reads torch_dtype and rope_theta, 5 dtype and rope_parameters.
-		TorchDType     string         `json:"torch_dtype"`
-		DType          string         `json:"dtype"`
-		RopeParameters ropeParameters `json:"rope_parameters"`
-	}{
-		Architectures: []string{"LlamaForCausalLM"}, ModelType: "llama",
+	family, ok := families[familyOf(c)]
+	if !ok {
+		return fmt.Errorf("model_type %q: no config.json of it is known", c.Family)
+	}
+	o := written{
+		Architectures: []string{family.architecture}, ModelType: familyOf(c),
 		Hidden: c.Hidden, FFN: c.FFN, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim(),
 		Vocab: c.Vocab, MaxSeqLen: c.MaxSeqLen, NormEps: decimal(c.NormEps), RopeTheta: decimal(c.RopeTheta),
 		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: ids.BOS, EOS: ids.ends(),
-		PAD: ids.PAD, TorchDType: dtype, DType: dtype, RopeParameters: ropeParameters{"default", decimal(c.RopeTheta)},
-	}, "", "  ")
+		PAD: ids.PAD, TorchDType: dtype, DType: dtype,
+	}
+	o.RopeScaling, o.RopeParameters = writeRope(c)
+	family.write(c, &o)
+	text, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := sayable(c, text); err != nil {
 		return err
 	}
 	_, err = w.Write(append(text, '\n'))

@@ -2,6 +2,8 @@ package hf_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,36 @@ func write(t *testing.T, path, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// other is a config.json of another family, with what all of those need.
+func other(family, more string) string {
+	if more != "" {
+		more = ", " + more
+	}
+	return with(fmt.Sprintf(`"model_type": %q, "num_key_value_heads": 2, "max_position_embeddings": 64, "rope_theta": 1e4%s`,
+		family, more))
+}
+
+// What a family's config.json has no place for is refused, and named.
+func TestWriteConfigOfFamilyRefuses(t *testing.T) {
+	plain := model.Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 2, KVHeads: 2, Vocab: 11, MaxSeqLen: 64, NormEps: 1e-6,
+		RopeTheta: 10000}
+	for want, edit := range map[string]func(c *model.Config){
+		`model_type "llama" cannot say this model's qk_norm`:        func(c *model.Config) { c.QKNorm = true },
+		`model_type "llama" cannot say this model's sliding_window`: func(c *model.Config) { c.Window = 8 },
+		`model_type "llama" cannot say this model's out_bias`:       func(c *model.Config) { c.QKVBias = true },
+		`model_type "mistral" cannot say this model's rope_layers`:  func(c *model.Config) { c.Family, c.RopeLayers = "mistral", "101" },
+		`model_type "qwen2" cannot say this model's mlp_bias`:       func(c *model.Config) { c.Family, c.QKVBias, c.FFNBias = "qwen2", true, true },
+		`model_type "gpt5": no config.json of it is known`:          func(c *model.Config) { c.Family = "gpt5" },
+	} {
+		c := plain
+		edit(&c)
+		if err := hf.WriteConfig(io.Discard, c, "float32", hf.SpecialIDs{}); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
 }
 
 func TestReadConfig(t *testing.T) {
@@ -50,6 +82,33 @@ func TestReadConfig(t *testing.T) {
 			changed(func(c *model.Config) { c.RopeTheta = 500000 })},
 		{with(`"rope_theta": 20000.0, "rope_parameters": {"rope_type": "default"}`),
 			changed(func(c *model.Config) { c.RopeTheta = 20000 })},
+		{with(`"attention_bias": true, "mlp_bias": true, "head_dim": 8`), changed(func(c *model.Config) {
+			c.QKVBias, c.OutBias, c.FFNBias, c.HeadSize = true, true, true, 8
+		})},
+		{with(`"rope_scaling": {"type": "dynamic", "factor": 2}`), changed(func(c *model.Config) {
+			c.RopeScaling = model.RopeScaling{Type: model.RopeDynamic, Factor: 2}
+		})},
+		{with(`"rope_scaling": {"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 1, "truncate": false}`),
+			changed(func(c *model.Config) {
+				c.RopeScaling = model.RopeScaling{Type: model.RopeYarn, Factor: 4, Original: 2048, BetaFast: 32,
+					BetaSlow: 1, AttentionFactor: 1, Untruncated: true}
+			})},
+		{other("mistral", `"sliding_window": null`), changed(func(c *model.Config) {
+			c.Family, c.KVHeads, c.MaxSeqLen = "mistral", 2, 64
+		})},
+		{other("mistral", ""), changed(func(c *model.Config) {
+			c.Family, c.KVHeads, c.MaxSeqLen, c.Window = "mistral", 2, 64, 4096
+		})},
+		{other("qwen2", `"sliding_window": 8, "use_sliding_window": false`), changed(func(c *model.Config) {
+			c.Family, c.KVHeads, c.MaxSeqLen, c.QKVBias = "qwen2", 2, 64, true
+		})},
+		{other("qwen2", `"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 0`),
+			changed(func(c *model.Config) {
+				c.Family, c.KVHeads, c.MaxSeqLen, c.QKVBias, c.Window = "qwen2", 2, 64, true, 8
+			})},
+		{other("smollm3", `"tie_word_embeddings": true, "no_rope_layer_interval": 2`), changed(func(c *model.Config) {
+			c.Family, c.KVHeads, c.MaxSeqLen, c.Tied, c.RopeLayers = "smollm3", 2, 64, true, "101"
+		})},
 		{with(
 			`"model_type": "llama", "hidden_act": "silu", "attention_bias": false, "mlp_bias": false, "head_dim": 4, "pretraining_tp": 1, "torch_dtype": "bfloat16"`), defaults},
 	} {
@@ -65,20 +124,40 @@ func TestReadConfig(t *testing.T) {
 
 func TestReadConfigRefuses(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{with(`"model_type": "mistral"`), `not supported: model_type "mistral" (only "llama")`},
+		{with(`"model_type": "bert"`), `not supported: model_type "bert" (only "llama", "mistral", "qwen2"`},
+		{with(`"model_type": "mixtral"`), `not supported: model_type "mixtral": this program lacks its experts`},
+		{with(`"model_type": "mistral"`), "max_position_embeddings, num_key_value_heads, rope_theta missing"},
 		{with(`"architectures": ["GPT2LMHeadModel"]`), `not supported: architecture "GPT2LMHeadModel"`},
 		{with(`"hidden_act": "gelu"`), `not supported: hidden_act "gelu" (only "silu")`},
-		{with(`"attention_bias": true`), "not supported: attention_bias true"},
-		{with(`"mlp_bias": true`), "not supported: mlp_bias true"},
 		{with(`"attention_dropout": 0.1`), "not supported: attention_dropout 0.1"},
 		{with(`"rope_scaling": {"factor": 8.0, "rope_type": "llama3"}`),
-			`not supported: rope_scaling {"factor":8.0,"rope_type":"llama3"} (only null)`},
-		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`),
-			`not supported: rope_parameters: rope_type "yarn"`},
+			"rope_scaling: rope_type llama3: original_max_position_embeddings is 0"},
+		{with(`"rope_scaling": {"factor": 8.0, "type": "llama3", "original_max_position_embeddings": 64}`),
+			"low_freq_factor 0 and high_freq_factor 0"},
+		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`), "rope_parameters: rope_type yarn: factor is 0"},
+		{with(`"rope_parameters": {"rope_type": "yarn", "factor": 2, "beta_fast": 1, "beta_slow": 3}`),
+			"beta_fast 1 and beta_slow 3"},
+		{with(`"rope_scaling": {"factor": 8.0, "rope_type": "longrope"}`),
+			`not supported: rope_type "longrope" (only default, linear, dynamic, llama3, yarn)`},
+		{with(`"rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "default"}`),
+			"say different things"},
+		{with(`"rope_scaling": {"type": "linear", "factor": 0.5}`), "factor is 0.5"},
 		{with(`"rope_parameters": {"partial_rotary_factor": 0.5}`), "partial_rotary_factor 0.5"},
 		{with(`"partial_rotary_factor": 0.5`), "not supported: partial_rotary_factor 0.5"},
 		{with(`"quantization_config": {"bits": 4}`), "not supported: quantization_config"},
-		{with(`"head_dim": 8`), "not supported: head_dim 8, where hidden_size 16 / num_attention_heads 4 = 4"},
+		{with(`"head_dim": 7`), "head size 7 (head_dim) is odd"},
+		{with(`"head_dim": -1`), "head_dim is -1"},
+		{other("qwen3", `"head_dim": 12`), "head size 12 (head_dim) with norms of queries and keys"},
+		{other("qwen3", ""), "head_dim missing"},
+		{other("mistral", `"sliding_window": 0`), "sliding_window is 0"},
+		{other("qwen2", `"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 1`),
+			"a sliding window in 2 of 3 layers"},
+		{other("qwen2", `"use_sliding_window": true, "sliding_window": 8, "layer_types": ["chunked_attention"]`),
+			`not supported: layer_types "chunked_attention"`},
+		{other("smollm3", `"tie_word_embeddings": true, "no_rope_layers": [1, 0]`),
+			"no_rope_layers has 2 entries for 3 layers"},
+		{other("smollm3", `"tie_word_embeddings": true, "no_rope_layers": [1, 0, 2]`), "no_rope_layers holds 2"},
+		{other("smollm3", `"no_rope_layers": [1, 0, 1]`), "tie_word_embeddings missing"},
 		{with(`"hidden_size": 18`), "hidden_size 18 is not divisible by num_attention_heads 4"},
 		{with(`"num_attention_heads": 0`), "num_attention_heads is 0"},
 		{`{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}`,

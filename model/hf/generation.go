@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
@@ -15,32 +16,42 @@ type SpecialIDs struct {
 
 // ReadSpecialIDs reads what the config.json of a directory says of them.
 func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
-	path, err := configFile(dir)
-	if err != nil {
-		return ids, err
-	}
+	path := filepath.Join(dir, configName)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return ids, err
 	}
 	var f struct {
-		BOS *int            `json:"bos_token_id"`
+		BOS json.RawMessage `json:"bos_token_id"`
 		EOS json.RawMessage `json:"eos_token_id"`
-		PAD *int            `json:"pad_token_id"`
+		PAD json.RawMessage `json:"pad_token_id"`
 	}
 	if err := json.Unmarshal(text, &f); err != nil {
 		return ids, fmt.Errorf("%s: %w", path, err)
 	}
-	ids.BOS, ids.PAD = f.BOS, f.PAD
-	var list []int
-	if json.Unmarshal(f.EOS, &list) != nil && given(f.EOS) {
-		list = []int{0}
-		if err := json.Unmarshal(f.EOS, &list[0]); err != nil {
-			return ids, fmt.Errorf("%s: eos_token_id: %w", path, err)
+	for _, x := range []struct {
+		name   string
+		text   json.RawMessage
+		to     **int
+		others *[]int // nil: the first alone counts
+	}{
+		{"bos_token_id", f.BOS, &ids.BOS, nil}, {"eos_token_id", f.EOS, &ids.EOS, &ids.OtherEOS},
+		{"pad_token_id", f.PAD, &ids.PAD, nil},
+	} {
+		var one int
+		var several []int
+		switch {
+		case !given(x.text):
+		case json.Unmarshal(x.text, &one) == nil:
+			*x.to = &one
+		case json.Unmarshal(x.text, &several) == nil && len(several) > 0:
+			*x.to = &several[0]
+			if x.others != nil {
+				*x.others = several[1:]
+			}
+		default:
+			return ids, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
 		}
-	}
-	if len(list) > 0 {
-		ids.EOS, ids.OtherEOS = &list[0], list[1:]
 	}
 	return ids, nil
 }

@@ -5,23 +5,32 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/checkpoint"
 )
 
-// Load loads a Hugging Face directory (see OpenTensors) onto a device, for
-// inference, in pieces of a few MiB. It refuses a directory that holds
-// tensors which this model has no place for: leaving out a bias, say, would
-// compute something else. Blocks have the IDs 0, 1, ...
-func Load(dev gpu.Device, dir string) (*model.Model, error) {
+// OpenWhole is OpenTensors that refuses a directory which holds tensors that the
+// model has no place for: leaving out a bias, say, would compute something else.
+func OpenWhole(dir string) (model.Config, *checkpoint.Tensors, error) {
 	c, tensors, err := OpenTensors(dir)
+	if err != nil {
+		return c, nil, err
+	}
+	if unused := Unused(c, tensors); len(unused) > 0 {
+		tensors.Close()
+		return c, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be "+
+			"another model", dir, len(unused), unused[0])
+	}
+	return c, tensors, nil
+}
+
+// Load loads a Hugging Face directory (see OpenWhole) onto a device, for
+// inference, in pieces of a few MiB. Blocks have the IDs 0, 1, ...
+func Load(dev gpu.Device, dir string) (*model.Model, error) {
+	c, tensors, err := OpenWhole(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer tensors.Close()
-	if unused := Unused(c, tensors); len(unused) > 0 {
-		return nil,
-			fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be "+
-				"another model", dir, len(unused), unused[0])
-	}
 	l := model.Plain(c, c.Layers).ForInference()
 	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)

@@ -13,57 +13,60 @@ import (
 // Central differences of an independent float64 model at 25 coordinates of
 // every parameter.
 func TestFiniteDifferences(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		testFiniteDifferences(t, fmt.Sprintf("tied=%t", tied), Partly(tied))
+	}
+}
+
+func testFiniteDifferences(t *testing.T, name string, l model.Layout) {
 	const coordinates, h = 25, 1e-4
 	s := model.Size{Batch: 2, SeqLen: 7}
-	for _, tied := range []bool{false, true} {
-		l := Partly(tied)
-		b := SomeBatch(1, s, l.Vocab)
-		scale := MeanScale(b)
-		m := llama64{Layout: l, params: map[string][]float64{}}
-		for _, p := range l.Params() {
-			for _, v := range Scrambled(p.Weight, 7) {
-				m.params[p.Weight.Name] = append(m.params[p.Weight.Name], float64(v))
-			}
+	b := SomeBatch(1, s, l.Vocab)
+	scale := MeanScale(b)
+	m := llama64{Layout: l, params: map[string][]float64{}}
+	for _, p := range l.Params() {
+		for _, v := range Scrambled(p.Weight, 7) {
+			m.params[p.Weight.Name] = append(m.params[p.Weight.Name], float64(v))
 		}
-		g := Random(2)
-		type slope struct {
-			at    int
-			value float64
-		}
-		slopes := map[string][]slope{}
-		for _, p := range l.Params() {
-			if p.Grad.Name == "" {
-				continue
-			}
-			values := m.params[p.Weight.Name]
-			for range coordinates {
-				at := g.IntN(len(values))
-				kept := values[at]
-				values[at] = kept + h
-				up := m.loss(b, s, float64(scale))
-				values[at] = kept - h
-				down := m.loss(b, s, float64(scale))
-				values[at] = kept
-				slopes[p.Weight.Name] = append(slopes[p.Weight.Name], slope{at, (up - down) / (2 * h)})
-			}
-		}
-		t.Run(fmt.Sprintf("tied=%t", tied), func(t *testing.T) {
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				device := New(t, d, l, 7)
-				a := NewActivations(t, device, s)
-				Near(t, "loss", Train(t, device, a, scale, b), m.loss(b, s, float64(scale)), lossTolerance)
-				var c Comparison
-				for name, grad := range Gradients(t, device) {
-					var got, want []float32
-					for _, s := range slopes[name] {
-						got, want = append(got, grad[s.at]), append(want, float32(s.value))
-					}
-					c.Check(t, name, got, want, 5e-5)
-				}
-				c.Report(t)
-			})
-		})
 	}
+	g := Random(2)
+	type slope struct {
+		at    int
+		value float64
+	}
+	slopes := map[string][]slope{}
+	for _, p := range l.Params() {
+		if p.Grad.Name == "" {
+			continue
+		}
+		values := m.params[p.Weight.Name]
+		for range coordinates {
+			at := g.IntN(len(values))
+			kept := values[at]
+			values[at] = kept + h
+			up := m.loss(b, s, float64(scale))
+			values[at] = kept - h
+			down := m.loss(b, s, float64(scale))
+			values[at] = kept
+			slopes[p.Weight.Name] = append(slopes[p.Weight.Name], slope{at, (up - down) / (2 * h)})
+		}
+	}
+	t.Run(name, func(t *testing.T) {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			device := New(t, d, l, 7)
+			a := NewActivations(t, device, s)
+			Near(t, "loss", Train(t, device, a, scale, b), m.loss(b, s, float64(scale)), lossTolerance)
+			var c Comparison
+			for name, grad := range Gradients(t, device) {
+				var got, want []float32
+				for _, s := range slopes[name] {
+					got, want = append(got, grad[s.at]), append(want, float32(s.value))
+				}
+				c.Check(t, name, got, want, 5e-5)
+			}
+			c.Report(t)
+		})
+	})
 }
 
 // The whole batch's gradient is the sum of its parts'.

@@ -69,13 +69,26 @@ func (m llama64) attend(b model.BlockLayout, x [][]float64) {
 		h := m.norm(b.Name("attn_norm"), x[i])
 		q, k := m.linear(b, "wq", h), m.linear(b, "wk", h)
 		keys, values = append(keys, k), append(values, m.linear(b, "wv", h))
-		m.rotate(k, i)
-		m.rotate(q, i)
+		if m.QKNorm {
+			for at := 0; at < len(q); at += d {
+				copy(q[at:], m.norm(b.Name("q_norm"), q[at:at+d]))
+			}
+			for at := 0; at < len(k); at += d {
+				copy(k[at:], m.norm(b.Name("k_norm"), k[at:at+d]))
+			}
+		}
+		if !b.NoRope {
+			m.rotate(k, i)
+			m.rotate(q, i)
+		}
 		out := make([]float64, m.Heads*d)
 		for head := range m.Heads {
 			kv := head * m.KVHeads / m.Heads
 			weights, total := make([]float64, i+1), 0.0
 			for j := range weights {
+				if m.Window > 0 && i-j >= m.Window {
+					continue
+				}
 				weights[j] = math.Exp(dot(q[head*d:(head+1)*d], keys[j][kv*d:(kv+1)*d]) / math.Sqrt(float64(d)))
 				total += weights[j]
 			}
@@ -96,7 +109,11 @@ func (m llama64) rotate(x []float64, position int) {
 	d := m.HeadDim()
 	for at := 0; at < len(x); at += d {
 		for e := range d / 2 {
-			sin, cos := math.Sincos(float64(position) * math.Pow(m.RopeTheta, -2*float64(e)/float64(d)))
+			frequency := math.Pow(m.RopeTheta, -2*float64(e)/float64(d))
+			if m.RopeScaling.Type == model.RopeLinear {
+				frequency /= m.RopeScaling.Factor
+			}
+			sin, cos := math.Sincos(float64(position) * frequency)
 			low, high := x[at+e], x[at+e+d/2]
 			x[at+e], x[at+e+d/2] = low*cos-high*sin, high*cos+low*sin
 		}
@@ -112,9 +129,12 @@ func (m llama64) norm(name string, x []float64) []float64 {
 	return y
 }
 
-// linear is W x + alpha/r B (A x).
+// linear is W x + alpha/r B (A x) + b.
 func (m llama64) linear(b model.BlockLayout, name string, x []float64) []float64 {
 	y := times(m.params[b.Name(name)], x)
+	if bias := m.params[b.Name(name+"_bias")]; bias != nil {
+		addTo(y, bias)
+	}
 	if a := m.params[b.Name(name)+".lora_a"]; a != nil {
 		low := times(a, x)
 		for i := range low {

@@ -21,7 +21,7 @@ var stackMethod = Method{
 		return []Change{o.Change(stepName, to, func(c *Options) { c.Stages, c.Split = 2, nil })}
 	},
 	Rows: func(o Options) []Row {
-		if o.Stages == 1 || o.Model.Layers < 2 {
+		if o.Stages == 1 || o.Model.Layers < 2 || o.Init != nil && o.Model.Layers == o.Init.Layers {
 			return nil
 		}
 		o.Split, o.SplitBy, o.Operator, o.Storage.Frozen = nil, "", "", o.Storage.Precision
@@ -36,6 +36,9 @@ var stackMethod = Method{
 func stack(o Options) (Recipe, error) {
 	r := o.Base(stackName)
 	from := max(1, o.Model.Layers/4)
+	if o.Init != nil {
+		from = o.Init.Layers
+	}
 	if o.Split == nil && o.SplitBy == SplitReal {
 		err := fmt.Errorf("split by %q: method %s begins with a quarter of the layers, or with as many as a split of "+
 			"numbers says", o.SplitBy, stackName)

@@ -26,7 +26,9 @@ type Options struct {
 	Storage        model.Storage // Gradients may be GradientsAuto, Frozen "" (the precision)
 	Recompute      string        // RecomputeNone, RecomputeBlock or RecomputeAuto
 	Seed           uint64
-	Steps          int // optimizer steps of the whole run
+	Init           *Init  // nil: random weights
+	InitLayers     string // InitTrain or InitFreeze, where the method grows; "": InitTrain
+	Steps          int    // optimizer steps of the whole run
 	Batch          model.Size
 	GradAccum      int
 	Optimizer      optim.Config
@@ -119,7 +121,7 @@ func (o Options) Resolved() (Options, error) {
 // Base is what all methods share.
 func (o Options) Base(method string) Recipe {
 	return Recipe{
-		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch,
+		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Init: o.Init, Batch: o.Batch,
 		GradAccum: o.GradAccum,
 		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Data: o.Data,
 	}
@@ -252,6 +254,9 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if err := oneOf("state of what goes on training", o.State, StateFresh, StateKeep); err != nil {
 		return Recipe{}, err
 	}
+	if err := o.validInit(m); err != nil {
+		return Recipe{}, err
+	}
 	if !(o.LoRALR > 0) || math.IsInf(o.LoRALR, 1) {
 		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.LoRALR)
 	}
@@ -261,6 +266,13 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	r, err := m.Build(o)
 	if err != nil {
 		return Recipe{}, err
+	}
+	if r.Init != nil && r.Init.RopeLayers != "" { // which layers of the grown model turn is what growth makes of it
+		layouts, err := r.Layouts()
+		if err != nil {
+			return Recipe{}, err
+		}
+		r.Model.RopeLayers = layouts[len(layouts)-1].RopePattern()
 	}
 	return r, r.Validate()
 }

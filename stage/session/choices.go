@@ -32,6 +32,9 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	if _, err := o.Batch.Documents.Resolved(); err != nil {
 		return o, err
 	}
+	if err := s.Model.init(&o); err != nil {
+		return o, err
+	}
 	if s.Memory.HeadRows < 0 {
 		return o, badOption("head_rows", s.Memory.HeadRows, "it must be 0 (chosen for you) or more")
 	}
@@ -110,6 +113,7 @@ func (m Method) set(o *recipe.Options) error {
 	if o.MergeKeepBy == optim.ByMagnitude { // as recipes have the default
 		o.MergeKeepBy = ""
 	}
+	o.InitLayers = m.InitLayers
 	o.LoRALR, o.LoRADecay, o.KeepLoRA = m.AdapterLR, m.AdapterWeightDecay, m.Adapters == adaptersKeep
 	return nil
 }

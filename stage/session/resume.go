@@ -24,7 +24,7 @@ import (
 func (s Spec) absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
-		&s.Output.Out}
+		&s.Output.Out, &s.Model.Init}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}

@@ -47,6 +47,9 @@ var final export.Format = export.HuggingFace{}
 // text is what the run trains with on the side of text.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if s.Recipe.Init != nil { // which knew its own positions
+		text.Context = 0
+	}
 	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
 	return text
 }
@@ -82,6 +85,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 			s.Close()
 		}
 	}()
+	if err := s.Spec.takeTokenizer(); err != nil {
+		return nil, err
+	}
 	if err := s.Spec.complete(); err != nil {
 		return nil, err
 	}
@@ -177,6 +183,15 @@ func (s *Session) makeRecipe() error {
 		return err
 	}
 	o.Data = s.input
+	if o.Init != nil {
+		t, err := FindModel(s.Spec.Model.Init)
+		if err != nil {
+			return err
+		}
+		if o.Init.Weights, err = t.hash(); err != nil {
+			return err
+		}
+	}
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
@@ -240,6 +255,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
+	}
+	if s.Recipe.Init != nil {
+		run.Weights = s.initWeights
 	}
 	if s.Resumed {
 		return errors.Join(run.Resume(ctx), carded)

@@ -23,7 +23,9 @@ type Spec struct {
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
 type Model struct {
-	Name      string `json:"name,omitempty" option:"model"` // preset or file
+	Name string `json:"name,omitempty" option:"model"` // preset or file
+	// Init is a model to begin with, as FindModel finds it; its shape is the run's, but for layers and vocabulary.
+	Init      string `json:"init,omitempty" resume:"free"`
 	Hidden    *int   `json:"hidden,omitempty"`
 	FFN       *int   `json:"ffn,omitempty"`
 	Layers    *int   `json:"layers,omitempty"`
@@ -85,6 +87,7 @@ type Method struct {
 	NoLoRA             bool     `json:"no_lora,omitempty"`
 	NoFreeze           bool     `json:"no_freeze,omitempty"`
 	GrownState         string   `json:"grown_state,omitempty"` // of the optimizer; "": the method's
+	InitLayers         string   `json:"init_layers,omitempty"` // of Model.Init: recipe.InitTrain or recipe.InitFreeze
 	WarmStart          *float64 `json:"warm_start,omitempty"`  // share of the steps; the method's
 	MergeEvery         *int     `json:"merge_every,omitempty"` // steps; a quarter of the run
 	MergeKeep          float64  `json:"merge_keep"`            // share of LoRA's moments
