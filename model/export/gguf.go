@@ -21,14 +21,18 @@ func (GGUF) Name() string { return "gguf" }
 func (GGUF) Single() bool { return true }
 
 // Check says a model as the file does, which refuses what it has no place for.
-func (f GGUF) Check(m Model, text Text, o Options) error {
-	if _, err := o.DType.choose(f.Name(), m.DType, DTypes...); err != nil {
+func (g GGUF) Check(m Model, text Text, o Options) error {
+	if _, err := o.DType.choose(g.Name(), m.DType, DTypes...); err != nil {
 		return err
 	}
-	if _, err := ggufTensors(m.Config, ggufKinds[F32]); err != nil {
+	f, err := familyOf(m.Config, positions(m.Config, text))
+	if err == nil {
+		_, err = ggufTensors(m.Config, f, ggufKinds[F32])
+	}
+	if err != nil {
 		return err
 	}
-	_, err := vocabularyOf(m.Config, text)
+	_, err = vocabularyOf(m.Config, text)
 	return err
 }
 
@@ -59,8 +63,12 @@ func vocabularyOf(c model.Config, text Text) (*ggufVocabulary, error) {
 }
 
 // Write writes the file.
-func (f GGUF) Write(d *checkpoint.Dir, m Model, text Text, o Options) error {
-	dtype, err := o.DType.choose(f.Name(), m.DType, DTypes...)
+func (g GGUF) Write(d *checkpoint.Dir, m Model, text Text, o Options) error {
+	f, err := familyOf(m.Config, positions(m.Config, text))
+	if err != nil {
+		return err
+	}
+	dtype, err := o.DType.choose(g.Name(), m.DType, DTypes...)
 	if err != nil {
 		return err
 	}
@@ -68,12 +76,12 @@ func (f GGUF) Write(d *checkpoint.Dir, m Model, text Text, o Options) error {
 	if err != nil {
 		return err
 	}
-	tensors, err := ggufTensors(m.Config, ggufKinds[dtype])
+	tensors, err := ggufTensors(m.Config, f, ggufKinds[dtype])
 	if err != nil {
 		return err
 	}
 	var h ggufHead
-	describe(&h, m.Config, positions(m.Config, text), ggufKinds[dtype], o.Name)
+	f.describe(&h, m.Config, positions(m.Config, text), ggufKinds[dtype], o.Name)
 	v.write(&h, text)
 	out, err := d.Create("model.gguf")
 	if err != nil {
@@ -99,11 +107,16 @@ func (f GGUF) Write(d *checkpoint.Dir, m Model, text Text, o Options) error {
 type ggufTensor struct {
 	model.FileTensor
 	info ggufInfo
+	made []float32 // what it holds, where the model has no such tensor
 }
 
 // ggufTensors lists them. Vectors are F32, and so that blocks fit, matrices with other rows F16 in place of Q8_0.
-func ggufTensors(c model.Config, kind ggufKind) ([]ggufTensor, error) {
+func ggufTensors(c model.Config, f ggufFamily, kind ggufKind) ([]ggufTensor, error) {
 	var list []ggufTensor
+	if factors := ropeFactors(c); factors != nil {
+		i := ggufInfo{name: "rope_freqs.weight", dims: []int{len(factors)}, kind: ggufKinds[F32]}
+		list = append(list, ggufTensor{model.FileTensor{}, i, factors})
+	}
 	for _, t := range c.FileTensors() {
 		if t.GGUF == "" {
 			return nil, fmt.Errorf("llama.cpp has no name for the tensor %s", t.HF)
@@ -117,7 +130,10 @@ func ggufTensors(c model.Config, kind ggufKind) ([]ggufTensor, error) {
 		case !kind.fits(dims[0]):
 			i.kind = ggufKinds[F16]
 		}
-		list = append(list, ggufTensor{t, i})
+		if !f.pairs {
+			t.Turned = 0
+		}
+		list = append(list, ggufTensor{t, i, nil})
 	}
 	return list, nil
 }
@@ -133,14 +149,20 @@ func (t ggufTensor) write(f *ggufFile, w model.Weights) error {
 		cols = t.Shape[1]
 	}
 	var encoded []byte
-	err := eachPiece(w, t.HF, t.Shape, together, func(values []float32) (err error) {
-		if t.Turned > 0 {
-			values = pairRows(values, together, cols)
-		}
+	put := func(values []float32) (err error) {
 		if encoded, err = t.info.kind.encode(encoded[:0], values); err != nil {
 			return fmt.Errorf("%s: %w", t.HF, err)
 		}
 		return f.write(encoded)
+	}
+	if t.made != nil {
+		return errors.Join(put(t.made), f.end())
+	}
+	err := eachPiece(w, t.HF, t.Shape, together, func(values []float32) error {
+		if t.Turned > 0 {
+			values = pairRows(values, together, cols)
+		}
+		return put(values)
 	})
 	if err != nil {
 		return err
@@ -160,8 +182,8 @@ func pairRows(values []float32, size, cols int) []float32 {
 }
 
 // describe writes the keys of a model.
-func describe(h *ggufHead, c model.Config, positions int, kind ggufKind, name string) {
-	const arch = "llama"
+func (f ggufFamily) describe(h *ggufHead, c model.Config, positions int, kind ggufKind, name string) {
+	arch := f.arch
 	h.add("general.architecture", arch)
 	h.add("general.type", "model")
 	if name != "" {
@@ -180,6 +202,7 @@ func describe(h *ggufHead, c model.Config, positions int, kind ggufKind, name st
 		h.add(arch+"."+k.key, uint32(k.value))
 	}
 	h.add(arch+".rope.freq_base", float32(c.RopeTheta))
+	f.scaling(h, c.RopeScaling)
 	h.add(arch+".attention.layer_norm_rms_epsilon", float32(c.NormEps))
 	h.add("general.file_type", kind.file)
 	h.add("general.quantization_version", uint32(2))

@@ -47,6 +47,7 @@ type ggufCase struct {
 	template  string  // of conversations
 	tolerance float64 // of log-probabilities, absolute
 	greedy    bool    // the tokens of llama.cpp are the golden ones
+	sequences bool    // those of the model's golden.json are scored
 }
 
 var texts = []string{
@@ -71,6 +72,12 @@ func ggufCases(t *testing.T) []ggufCase {
 	}{{export.F32, 1e-4}, {export.F16, 0.02}, {export.BF16, 0.15}, {export.Q8, 0.5}} { // It rounds activations, too.
 		list = append(list, ggufCase{name: "stories-" + string(x.dtype), tokenizer: pieces, model: stories, bos: 1,
 			eos: 2, puts: true, dtype: x.dtype, tolerance: x.tolerance, greedy: x.dtype == export.F32 || x.dtype == export.F16})
+	}
+	// LLaMA's relatives: biases, heads of another size, q/k norms, scaled rope, layers without it.
+	for _, name := range []string{"llama-biases", "llama-headdim24", "llama-rope-linear", "llama-rope-llama3",
+		"llama-rope-yarn", "mistral-nowindow", "qwen2-tied", "qwen3-headdim32", "smollm3-nope4"} {
+		list = append(list, ggufCase{name: name, tokenizer: unigram(t), model: datatest.Path(t, "families/"+name), bos: 1,
+			eos: 2, tolerance: 1e-4, sequences: true})
 	}
 	return list
 }
@@ -174,6 +181,18 @@ func (c ggufCase) load(t *testing.T, vocab int) *model.Model {
 // ids are what is scored: the texts', at most as many as the random models' context.
 func (c ggufCase) ids(t *testing.T, tok *tokenizer.Tokenizer) (list [][]uint32) {
 	t.Helper()
+	if c.sequences {
+		var golden struct {
+			Sequences []struct {
+				IDs []uint32 `json:"ids"`
+			}
+		}
+		modeltest.ReadJSON(t, filepath.Join(c.model, "golden.json"), &golden)
+		for _, s := range golden.Sequences {
+			list = append(list, s.IDs)
+		}
+		return list
+	}
 	for _, text := range texts[:2] {
 		ids, err := tok.EncodeWithSpecial(text)
 		if err != nil {
