@@ -57,7 +57,7 @@ type PretrainCmd struct {
 	Adapters        string  `group:"STEP" default:"${adapters}" enum:"merge,keep" help:"Adapters at the next growth: ${enum}."`
 	GrownState      string  `group:"STEP" placeholder:"STATE" help:"Optimizer state, at growth, of what goes on training: fresh or keep. Default: fresh; with --method stack, keep."`
 
-	InitLayers      string  `group:"STEP" placeholder:"WHAT" help:"What becomes of the layers of --init: train first, as stage 1's, or freeze at once, so that the run begins with growth. Default: train."`
+	InitLayers string `group:"STEP" placeholder:"WHAT" help:"What becomes of the layers of --init: train first, as stage 1's, or freeze at once, so that the run begins with growth. Default: train."`
 
 	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" range:"0..1000" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" range:"0..1000" help:"Factor on the weight decay for adapters."`
