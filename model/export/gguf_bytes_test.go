@@ -146,7 +146,8 @@ func TestGGUFAsConverted(t *testing.T) {
 	}
 	for _, want := range golden.Tensors {
 		got := p.tensors[want.Name]
-		if sum := sha256.Sum256(got.data); hex.EncodeToString(sum[:]) != want.SHA256 || !slices.Equal(got.dims, want.Dims) {
+		sum := sha256.Sum256(got.data)
+		if hex.EncodeToString(sum[:]) != want.SHA256 || !slices.Equal(got.dims, want.Dims) {
 			t.Errorf("%s, %v, differs from the converter's, %v", want.Name, got.dims, want.Dims)
 		}
 	}
@@ -204,7 +205,8 @@ func TestGGUFRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := export.EncodeRow(dtype, values)
-			if infinite := strings.Contains(row["f16"], "007c"); infinite && (dtype == export.F16 || dtype == export.Q8) {
+			infinite := strings.Contains(row["f16"], "007c")
+			if infinite && (dtype == export.F16 || dtype == export.Q8) {
 				if err == nil || !strings.Contains(err.Error(), "does not fit into F16") {
 					t.Errorf("row %d as %s, where it becomes infinite: %v", i, dtype, err)
 				}

@@ -57,8 +57,8 @@ func familyOf(c model.Config, positions int) (ggufFamily, error) {
 		return refuse("rope_type %s", s.Type)
 	case s.Type == model.RopeYarn && (s.AttentionFactor != 0 && !near(s.AttentionFactor, 0.1*math.Log(s.Factor)+1) ||
 		s.BetaFast != 32 || s.BetaSlow != 1 || s.Untruncated):
-		return refuse("rope_type yarn with other factors than beta_fast 32, beta_slow 1, truncate true and attention_factor "+
-			"0.1 ln(factor) + 1, here %+v", s)
+		return refuse("rope_type yarn with other factors than beta_fast 32, beta_slow 1, truncate true and "+
+			"attention_factor 0.1 ln(factor) + 1, here %+v", s)
 	}
 	return f, nil
 }

@@ -71,13 +71,14 @@ func ggufCases(t *testing.T) []ggufCase {
 		tolerance float64
 	}{{export.F32, 1e-4}, {export.F16, 0.02}, {export.BF16, 0.15}, {export.Q8, 0.5}} { // It rounds activations, too.
 		list = append(list, ggufCase{name: "stories-" + string(x.dtype), tokenizer: pieces, model: stories, bos: 1,
-			eos: 2, puts: true, dtype: x.dtype, tolerance: x.tolerance, greedy: x.dtype == export.F32 || x.dtype == export.F16})
+			eos: 2, puts: true, dtype: x.dtype, tolerance: x.tolerance,
+			greedy: x.dtype == export.F32 || x.dtype == export.F16})
 	}
 	// LLaMA's relatives: biases, heads of another size, q/k norms, scaled rope, layers without it.
 	for _, name := range []string{"llama-biases", "llama-headdim24", "llama-rope-linear", "llama-rope-llama3",
 		"llama-rope-yarn", "mistral-nowindow", "qwen2-tied", "qwen3-headdim32", "smollm3-nope4"} {
-		list = append(list, ggufCase{name: name, tokenizer: unigram(t), model: datatest.Path(t, "families/"+name), bos: 1,
-			eos: 2, tolerance: 1e-4, sequences: true})
+		list = append(list, ggufCase{name: name, tokenizer: unigram(t),
+			model: datatest.Path(t, "families/"+name), bos: 1, eos: 2, tolerance: 1e-4, sequences: true})
 	}
 	return list
 }

@@ -43,7 +43,8 @@ func peftCases() map[string]model.Layout {
 	}
 	some := model.Plain(modeltest.SmallConfig(true), 3)
 	some.LoRA = model.LoRALayout{Rank: 4, Alpha: 2.5, Targets: []string{"wq", "wv", "down"}, RankStabilized: true}
-	some.Blocks = []model.BlockLayout{{ID: 3, Frozen: true, Wrapped: true}, {ID: 9}, {ID: 1, Frozen: true, Wrapped: true}}
+	some.Blocks = []model.BlockLayout{{ID: 3, Frozen: true, Wrapped: true}, {ID: 9},
+		{ID: 1, Frozen: true, Wrapped: true}}
 	return map[string]model.Layout{"all": all, "step": some}
 }
 
@@ -78,7 +79,8 @@ func TestPEFTInPeft(t *testing.T) {
 			if len(got.Files) != 2 || fmt.Sprint(got.Files) != fmt.Sprint(want.Files) {
 				t.Errorf("the files are others than those that peft was asked about: ask again, see above")
 			}
-			if !want.Says.Loaded || !want.Says.Differs || want.Says.Tensors != 2*len(s.LoRA()) || want.Says.Merged > 1e-4 {
+			if !want.Says.Loaded || !want.Says.Differs || want.Says.Tensors != 2*len(s.LoRA()) ||
+				want.Says.Merged > 1e-4 {
 				t.Errorf("peft %s: loaded as written %v, %d tensors of %d linears, LoRA counts %v, merged %g away",
 					want.Says.Version, want.Says.Loaded, want.Says.Tensors, len(s.LoRA()), want.Says.Differs,
 					want.Says.Merged)

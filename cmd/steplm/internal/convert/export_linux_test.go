@@ -27,7 +27,8 @@ func TestExportStreams(t *testing.T) {
 		make                func(t *testing.T, layers int) string
 	}{
 		{"hf from files", "hf", "f32", zeroModel}, {"gguf from files", "gguf", "q8_0", zeroModel},
-		{"gguf from a checkpoint", "gguf", "bf16", zeroCheckpoint}, {"peft from a checkpoint", "peft", "", zeroCheckpoint},
+		{"gguf from a checkpoint", "gguf", "bf16", zeroCheckpoint},
+		{"peft from a checkpoint", "peft", "", zeroCheckpoint},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var peaks [2]int64
@@ -144,8 +145,8 @@ func TestExportWithoutRoom(t *testing.T) {
 			call.Args...)...) // blocks of 512 bytes
 		limited.Env = call.Env
 		_, stderr, code := clitest.Finish(t, limited, "")
-		clitest.CheckFailure(t, "export", stderr, code, 1, "file too large after ", "nothing was changed, the unfinished "+
-			"files were removed")
+		clitest.CheckFailure(t, "export", stderr, code, 1, "file too large after ", "nothing was changed, the "+
+			"unfinished files were removed")
 		if entries := clitest.Entries(t, parent); len(entries) > 0 {
 			t.Errorf("%s: it left %s", format, strings.Join(entries, ", "))
 		}

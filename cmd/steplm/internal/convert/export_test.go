@@ -29,7 +29,8 @@ type exported struct {
 // export runs the command, whose words other programs have, and looks whether it wrote what it says.
 func export(t *testing.T, model, format, out string, more ...string) exported {
 	t.Helper()
-	text := clitest.Succeed(t, "", append([]string{"export", model, "--to", format, "--out", out, "--json"}, more...)...)
+	args := append([]string{"export", model, "--to", format, "--out", out, "--json"}, more...)
+	text := clitest.Succeed(t, "", args...)
 	var e exported
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		t.Fatal(err)
@@ -39,7 +40,8 @@ func export(t *testing.T, model, format, out string, more ...string) exported {
 	}
 	for _, f := range e.Files {
 		content := clitest.Contents(t, f.Path)
-		if sum := sha256.Sum256([]byte(content)); hex.EncodeToString(sum[:]) != f.SHA256 || int(f.Bytes) != len(content) {
+		sum := sha256.Sum256([]byte(content))
+		if hex.EncodeToString(sum[:]) != f.SHA256 || int(f.Bytes) != len(content) {
 			t.Errorf("%s has %d bytes and another sum than it says: %+v", f.Path, len(content), f)
 		}
 	}
@@ -163,9 +165,10 @@ func TestExportRefuses(t *testing.T) {
 	if err := os.Remove(filepath.Join(bare, "tokenizer.json")); err != nil {
 		t.Fatal(err)
 	}
-	words := clitest.WriteFile(t, "tokenizer.json", `{"added_tokens": [{"id": 0, "content": "</s>", "special": true}], `+
-		`"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "unk_token": "</s>", `+
-		`"vocab": {"</s>": 0, "a": 1}}}`)
+	words := clitest.WriteFile(t, "tokenizer.json",
+		`{"added_tokens": [{"id": 0, "content": "</s>", "special": true}], `+
+			`"pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "unk_token": "</s>", `+
+			`"vocab": {"</s>": 0, "a": 1}}}`)
 	for _, c := range []struct {
 		code  int
 		args  []string
