@@ -73,7 +73,7 @@ var newThings = []struct {
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
-	{"export format", `^HuggingFace$`, `^model/export/hf\.go$`, ""},
+	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
 
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
 	"steplm/model/hf"
@@ -29,19 +28,17 @@ const plainName = "plain"
 func (plain) Name() string { return plainName }
 
 // Check has place for tied models alone.
-func (plain) Check(c model.Config, _ export.Text) error {
-	if !c.Tied {
+func (plain) Check(m export.Model, _ export.Text, _ export.Options) error {
+	if !m.Config.Tied {
 		return fmt.Errorf("%s has no place for a head", plainName)
 	}
 	return nil
 }
 
-func (plain) Write(d *checkpoint.Dir, m *model.Model, _ export.Text) error {
-	w, err := m.Merged()
-	if err != nil {
-		return err
-	}
-	defer w.Free()
+func (plain) Single() bool { return false }
+
+func (plain) Write(d *checkpoint.Dir, m export.Model, _ export.Text, _ export.Options) error {
+	w := m.Weights
 	out, err := d.Create("model.plain")
 	if err != nil {
 		return err
@@ -100,7 +97,8 @@ func TestToyFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Check(r.Model, export.Text{}); err != nil {
+		m := export.Model{Config: r.Model, DType: checkpoint.F32}
+		if err := f.Check(m, export.Text{}, export.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
@@ -126,10 +124,12 @@ func TestToyFormat(t *testing.T) {
 		}
 	}
 	o.Model.Tied = false
-	if err := (plain{}).Check(o.Model, export.Text{}); err == nil {
+	untied := export.Model{Config: o.Model}
+	if err := (plain{}).Check(untied, export.Text{}, export.Options{}); err == nil {
 		t.Error("a head has a place")
 	}
-	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, plain`) {
+	if _, err := export.Find("ggml"); err == nil ||
+		!strings.Contains(err.Error(), `"ggml": choose one of hf, peft, gguf, plain`) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
@@ -145,7 +145,9 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	defer folder.Close()
 	run := &stage.Run{
 		Recipe: r, Device: gpu.NewHost(), Batches: synthetic.New(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return f.Write(d, tr.Model, export.Text{}) },
+		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error {
+			return export.Trained(f, d, tr.Model, export.Text{})
+		},
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

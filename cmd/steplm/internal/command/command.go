@@ -21,6 +21,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
+	"steplm/cmd/steplm/internal/convert"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
@@ -43,6 +44,7 @@ type CLI struct {
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
+	Export     convert.ExportCmd   `cmd:"" help:"Write a model for transformers, peft or llama.cpp."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
