@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
 	"stage/eval":    {"steplm/model", "steplm/data", "steplm/gpu"},
 	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce":  {"steplm/gpu"},
