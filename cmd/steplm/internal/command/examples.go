@@ -19,6 +19,7 @@ var examples = map[string][]string{
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
 	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
+	"report":          {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
 	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
 	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
