@@ -147,8 +147,7 @@ func ReadCSV(r io.Reader) (rows []Row, err error) {
 		if err != nil {
 			return rows, err
 		}
-		row := Row{TrainLoss: math.NaN(), ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(),
-			TokensPerSecond: math.NaN()}
+		row := Nothing()
 		for i, name := range header {
 			at := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
 			if at < 0 || cells[i] == "" {

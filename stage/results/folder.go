@@ -16,10 +16,8 @@ import (
 
 // Of is the row of the run in a folder. It belongs to no experiment as far as the folder knows.
 func Of(folder string) Row {
-	row := Row{
-		Run: filepath.Base(absolute(folder)), TrainLoss: math.NaN(), ValidationPerplexity: math.NaN(),
-		WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN(), Status: Unfinished,
-	}
+	row := Nothing()
+	row.Run, row.Status = filepath.Base(absolute(folder)), Unfinished
 	text, path, err := record.RecipeText(folder)
 	if err != nil {
 		return row.wrong(Missing, err)
@@ -55,6 +53,19 @@ func Of(folder string) Row {
 	default:
 		row.Problem = fmt.Sprintf("%d of %d steps are done", m.step, r.Steps())
 	}
+	return row
+}
+
+// Nothing is the row of a run of which nothing is known.
+func Nothing() Row {
+	nan := math.NaN()
+	return Row{TrainLoss: nan, ValidationPerplexity: nan, WikitextWordPerplexity: nan, TokensPerSecond: nan,
+		Status: Missing}
+}
+
+// Planned is a row with what a recipe says of a run that is yet to come.
+func Planned(row Row, r recipe.Recipe) Row {
+	row.describe(r)
 	return row
 }
 
