@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
 )
@@ -21,9 +22,6 @@ type found struct {
 	// row is what an experiment's table says of the run; nil: none does.
 	row *results.Row
 }
-
-// resultsFile is an experiment's table, and the report's.
-const resultsFile = "results.csv"
 
 // find lists the runs in folders: each folder's own, or those below it. What cannot be used is said in problems.
 func find(dirs []string) (list []found, problems []string) {
@@ -105,8 +103,8 @@ func runsBelow(dir string) (list, problems []string) {
 func tabledRuns(dirs []string) (rows map[string]*results.Row, problems []string) {
 	rows = map[string]*results.Row{}
 	for _, dir := range dirs {
-		path := filepath.Join(dir, resultsFile)
-		runs := filepath.Join(dir, "runs")
+		path := filepath.Join(dir, experiment.ResultsFile)
+		runs := filepath.Join(dir, experiment.RunsDir)
 		if !exists(path) || !exists(runs) {
 			continue
 		}

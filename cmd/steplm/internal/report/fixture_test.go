@@ -9,6 +9,7 @@ import (
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/eval"
+	"steplm/stage/experiment"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -169,7 +170,7 @@ func written(t *testing.T, dirs ...string) (html, markdown, csv string) {
 		t.Fatal(err)
 	}
 	var texts []string
-	for _, name := range []string{PageFile, MarkdownFile, resultsFile} {
+	for _, name := range []string{PageFile, MarkdownFile, experiment.ResultsFile} {
 		text, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)

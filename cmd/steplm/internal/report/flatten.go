@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -29,11 +30,12 @@ func flatten(out map[string]string, path string, value any) {
 			return
 		}
 	}
-	text, err := json.Marshal(value)
-	if err != nil { // What was JSON is JSON.
-		text = []byte("null")
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // It is for people; whoever shows it escapes it.
+	if e.Encode(value) == nil {
+		out[path] = strings.TrimSpace(text.String())
 	}
-	out[path] = string(text)
 }
 
 // sorted is a map in the order of its keys.

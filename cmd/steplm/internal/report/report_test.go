@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
 )
@@ -192,7 +193,7 @@ func TestExperimentsFolder(t *testing.T) {
 	}
 	rows = append(rows, results.Row{Experiment: "an-experiment", Run: "run-3", TrainLoss: math.NaN(), Status: results.Missing,
 		ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN()})
-	f, err := os.Create(filepath.Join(dir, resultsFile))
+	f, err := os.Create(filepath.Join(dir, experiment.ResultsFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"steplm/cmd/steplm/internal/chart"
+	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
 )
@@ -19,7 +20,7 @@ const (
 
 // Write writes the report into a folder, which is made where there is none: each file appears whole or not at all.
 func (r *Report) Write(folder string) error {
-	if record.HoldsRun(folder) || exists(filepath.Join(folder, "runs")) {
+	if record.HoldsRun(folder) || exists(filepath.Join(folder, experiment.RunsDir)) {
 		return fmt.Errorf("%s holds a run or an experiment, whose files the report's must not take the place of: "+
 			"name another folder", folder)
 	}
@@ -32,7 +33,7 @@ func (r *Report) Write(folder string) error {
 	}{
 		{PageFile, func(w io.Writer) error { return r.writeHTML(w, folder) }},
 		{MarkdownFile, func(w io.Writer) error { return r.writeMarkdown(w, folder) }},
-		{resultsFile, func(w io.Writer) error { return results.WriteCSV(w, r.rows(), false) }},
+		{experiment.ResultsFile, func(w io.Writer) error { return results.WriteCSV(w, r.rows(), false) }},
 	} {
 		if err := chart.Save(filepath.Join(folder, f.name), f.write); err != nil {
 			return err
