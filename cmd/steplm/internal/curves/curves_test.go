@@ -90,7 +90,7 @@ func TestSeriesOnEveryAxis(t *testing.T) {
 			}
 		}
 		marks := []chart.Mark{{At: grown - 1, Text: "growth after step 5: 3 to 6 layers"},
-			{At: 11, Minor: true, Text: "stage 2 begins after step 12: a note"}}
+			{At: 11, Minor: true, Text: "grow, merge, freeze, wrap, reset, rewarm after step 12: a note"}}
 		if diff := cmp.Diff(marks, s.Marks); diff != "" {
 			t.Errorf("%s: (-want +got):\n%s", a, diff)
 		}

@@ -20,6 +20,7 @@ type Run struct {
 	FLOPs []float64
 	// NoFLOPs says why there are none.
 	NoFLOPs error
+	recipe  *recipe.Recipe // nil likewise
 }
 
 // Read reads a run's folder or its metrics. It is an error if a line cannot be understood or there is no step; the
@@ -28,12 +29,14 @@ func Read(path, name string) (Run, error) {
 	run := Run{Name: name}
 	var err error
 	run.Curve, err = record.ReadCurve(path)
-	run.FLOPs, run.NoFLOPs = flops(path, run.Curve)
+	if run.recipe, run.NoFLOPs = recipeBeside(path); run.recipe != nil {
+		run.FLOPs, run.NoFLOPs = flops(*run.recipe, run.Curve)
+	}
 	return run, err
 }
 
-// flops counts the operations of a curve's steps. Within a stage every step takes as many.
-func flops(path string, c record.Curve) ([]float64, error) {
+// recipeBeside is the recipe of a run, given its folder or its metrics.
+func recipeBeside(path string) (*recipe.Recipe, error) {
 	dir := path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		dir = filepath.Dir(path)
@@ -46,6 +49,11 @@ func flops(path string, c record.Curve) ([]float64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("operations are counted by a run's recipe: %s: %w", file, err)
 	}
+	return &r, nil
+}
+
+// flops counts the operations of a curve's steps. Within a stage every step takes as many.
+func flops(r recipe.Recipe, c record.Curve) ([]float64, error) {
 	list := make([]float64, 0, len(c.Steps))
 	begin, before := 0, 0.0
 	for _, s := range r.Stages {
@@ -61,7 +69,7 @@ func flops(path string, c record.Curve) ([]float64, error) {
 		begin, before = end, after
 	}
 	if len(list) < len(c.Steps) {
-		return nil, fmt.Errorf("%s has %d steps, the metrics beside it go to step %d", file, begin,
+		return nil, fmt.Errorf("the run's recipe has %d steps, its metrics go to step %d", begin,
 			c.Steps[len(c.Steps)-1])
 	}
 	return list, nil

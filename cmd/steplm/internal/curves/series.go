@@ -42,7 +42,7 @@ func (r Run) Marks() (list []chart.Mark) {
 			list = append(list, chart.Mark{At: after.Index,
 				Text: fmt.Sprintf("growth after step %s: %d to %d layers", view.Count(int64(e.Step)), e.From, e.To)})
 		case record.Transition:
-			text := fmt.Sprintf("stage %d begins after step %s", e.Stage, view.Count(int64(e.Step)))
+			text := fmt.Sprintf("%s after step %s", r.entry(e.Stage), view.Count(int64(e.Step)))
 			if e.Note != "" {
 				text += ": " + e.Note
 			}
@@ -53,6 +53,20 @@ func (r Run) Marks() (list []chart.Mark) {
 		}
 	}
 	return list
+}
+
+// entry says in verbs what begins a stage, as the recipe has it.
+func (r Run) entry(stage int) string {
+	var verbs []string
+	if r.recipe != nil && stage >= 1 && stage <= len(r.recipe.Stages) {
+		for _, v := range r.recipe.Stages[stage-1].Entry.Verbs {
+			verbs = append(verbs, v.Do)
+		}
+	}
+	if len(verbs) == 0 {
+		return fmt.Sprintf("stage %d begins", stage)
+	}
+	return strings.Join(verbs, ", ")
 }
 
 // Title says what a chart of series shows.

@@ -216,7 +216,7 @@ func TestBrowserAnswers(t *testing.T) {
 	b.holds("#limit-answer", "Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB", "Next is vanilla × scale with 408.60",
 		"which exceeds what seeds do")
 	b.run(chromedp.SendKeys("#limit-number", "0.5"))
-	b.holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1 GiB")
+	b.holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
 	// When did the loss cross?
 	b.run(chromedp.Click(`//*[@id="levels"]/button`))
 	b.holds("#level-answer", "7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33")
@@ -314,6 +314,7 @@ func TestBrowserScreens(t *testing.T) {
 		if *screenshots == "" {
 			continue
 		}
+		ask[bool](b, `scrollTo(0, 0) ?? true`) // The head of the page stays at its top.
 		picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 		if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755),
 			os.WriteFile(filepath.Join(*screenshots, screen.name+".png"), picture, 0o644)); err != nil {

@@ -33,7 +33,7 @@ var columns = []column{
 	{"method", "with K stages where it grows, and with an optimizer other than AdamW", func(g *group) cell {
 		return cell{Text: g.label}
 	}},
-	{"rate", "the peak learning rate: of those that were tried the one with the best validation perplexity",
+	{"rate", "the peak learning rate: of those with most seeds the one with the best validation perplexity",
 		func(g *group) cell { return cell{Text: g.lr} }},
 	{"seeds", "runs that are done, of all", seedsCell},
 	{"tokens", "that a run saw", func(g *group) cell {

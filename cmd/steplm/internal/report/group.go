@@ -38,7 +38,8 @@ type group struct {
 	runs    []*run
 	// shown says that the table has it: of its family the learning rate that did best.
 	shown bool
-	index int // among all groups, for colours
+	index int // among all groups
+	style int // of its curves, see chart.Style: those that are shown have the first
 }
 
 // done are the runs that count.
@@ -138,6 +139,15 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 		for _, g := range s.groups {
 			g.index = len(groups)
 			groups = append(groups, g)
+		}
+	}
+	styles := 0
+	for _, shown := range []bool{true, false} {
+		for _, g := range groups {
+			if g.shown == shown {
+				g.style = styles
+				styles++
+			}
 		}
 	}
 	return list, groups

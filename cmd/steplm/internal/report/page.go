@@ -152,7 +152,7 @@ func (r *Report) page() page {
 
 func (g *group) page(setting int) pageGroup {
 	s := g.perplexity(validation).Summary()
-	colour, dash := chart.Style(g.index)
+	colour, dash := chart.Style(g.style)
 	text := g.label
 	if !g.shown {
 		text += " · rate " + g.lr

@@ -25,9 +25,10 @@ const plots = (() => {
 	}
 	function bytes(n) {
 		for (const [unit, name] of [[2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"]])
-			if (n >= unit) return (n / unit).toFixed(1).replace(/\.0$/, "") + " " + name;
+			if (n >= unit) return (n / unit).toFixed(1) + " " + name;
 		return n + " B";
 	}
+	const round = (n) => bytes(n).replace(".0 ", " ");
 	function seconds(x) {
 		if (x < 120) return Number(x.toPrecision(3)) + " s";
 		if (x < 7200) return (x / 60).toFixed(1) + " min";
@@ -40,7 +41,6 @@ const plots = (() => {
 	const axisTicks = { step: short, tokens: short, flops: short, time: seconds };
 
 	const drawn = new Map(); // by element: what draws it again
-	function redraw(el) { const again = drawn.get(el); if (again) again(); }
 	dark.addEventListener("change", () => { for (const again of drawn.values()) again(); });
 	const resized = new ResizeObserver((entries) => {
 		for (const { target } of entries) {
@@ -161,7 +161,7 @@ const plots = (() => {
 				const ctx = u.ctx, ratio = devicePixelRatio, box = u.bbox;
 				ctx.save();
 				ctx.beginPath();
-				ctx.rect(box.left, box.top, box.width, box.height);
+				ctx.rect(box.left - 6 * ratio, box.top, box.width + 12 * ratio, box.height);
 				ctx.clip();
 				for (const c of curves) {
 					ctx.strokeStyle = ctx.fillStyle = colour(c.colour);
@@ -265,7 +265,7 @@ const plots = (() => {
 			return { data, options: {
 				scales: { x: { time: false, range: () => rangeX }, y: { range: () => rangeY } },
 				series: [{}, ...points.map((p) => ({ label: p.name, paths: () => null, points: { show: false } }))],
-				axes: [axis(label, bytes, { splits: (u) => splits(rangeX), incrs: undefined }), axis(ylabel, (y) => String(Number(y.toPrecision(5))), { size: 56 })],
+				axes: [axis(label, round, { splits: () => splits(rangeX) }), axis(ylabel, (y) => String(Number(y.toPrecision(5))), { size: 56 })],
 				cursor: { show: false }, hooks: { draw: [draw] },
 			} };
 		});
@@ -292,8 +292,7 @@ const plots = (() => {
 			const rows = (u) => {
 				const i = u.cursor.idx;
 				if (i === null || i === undefined) return null;
-				let held = i;
-				const list = shown.map((p) => [p.colour, "", p.name, bytes(p.y[held])]);
+				const list = shown.map((p) => [p.colour, "", p.name, bytes(p.y[i])]);
 				return { title: label + " " + axisFormats[axisName](x[i]) + ": " + bytes(below[i]), rows: list };
 			};
 			const top = Math.max(...below);
@@ -301,10 +300,10 @@ const plots = (() => {
 				scales: { x: { time: false }, y: { range: () => [0, top * 1.08] } },
 				series: [{}, ...shown.map((p) => ({ label: p.name, stroke: colour(p.colour), fill: colour(p.colour), width: 0,
 					paths: stepped, points: { show: false } }))],
-				axes: [axis(label, axisTicks[axisName]), axis(ylabel, bytes, { size: 76, splits: () => splits([0, top * 1.08]) })],
+				axes: [axis(label, axisTicks[axisName]), axis(ylabel, round, { size: 76, splits: () => splits([0, top * 1.08]) })],
 				cursor: { points: { show: false } }, plugins: [tip(rows)],
 			} };
 		});
 	}
-	return { element, swatch, curves, scatter, areas, bytes, axisFormats, redraw };
+	return { element, swatch, curves, scatter, areas, bytes, round, axisFormats };
 })();

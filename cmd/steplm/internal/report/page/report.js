@@ -2,7 +2,7 @@
 "use strict";
 (() => {
 	const $ = (id) => document.getElementById(id);
-	const { element, swatch, bytes, axisFormats } = plots;
+	const { element, swatch, bytes, round, axisFormats } = plots;
 	let data = JSON.parse($("data").textContent);
 	const off = new Set(); // runs that the reader switched off or on, by name: what a live page keeps
 	const on = new Set();
@@ -76,17 +76,17 @@
 	function drawLimit() {
 		$("limits").replaceChildren();
 		const list = limits();
-		for (const n of list) chip($("limits"), bytes(n), n === state.limit, () => { $("limit-number").value = ""; state.limit = n; drawLimit(); });
+		for (const n of list) chip($("limits"), round(n), n === state.limit, () => { $("limit-number").value = ""; state.limit = n; drawLimit(); });
 		const all = candidates().sort((a, b) => a.mean - b.mean);
 		const fits = all.filter((g) => !state.limit || g.peak <= state.limit);
 		if (!all.length) {
 			say($("limit-answer"), "No method here has both a measured validation perplexity and its bytes yet.");
 		} else if (!fits.length) {
 			const least = all.reduce((a, b) => a.peak <= b.peak ? a : b);
-			say($("limit-answer"), `No method fits into ${bytes(state.limit)}: ${least.label} takes least, ${bytes(least.peak)}.`);
+			say($("limit-answer"), `No method fits into ${round(state.limit)}: ${least.label} takes least, ${bytes(least.peak)}.`);
 		} else {
 			const [best, next] = fits;
-			const parts = [state.limit ? `Within ${bytes(state.limit)}: ` : "Without a limit: ", { strong: best.label },
+			const parts = [state.limit ? `Within ${round(state.limit)}: ` : "Without a limit: ", { strong: best.label },
 				`, validation perplexity ${number(best.mean)}${best.sd === null ? "" : " ± " + number(best.sd)} (${seeds(best.seeds)}) at ${bytes(best.peak)}.`];
 			const pair = next && data.pairs[best.index + "-" + next.index];
 			if (next) parts.push(` Next is ${next.label} with ${number(next.mean)}`);
@@ -110,12 +110,14 @@
 		drawLimit();
 	}
 
-	// Curves.
+	// Curves. What is measured on documents like those of training is one kind of points, other sets another.
+	const mine = (m) => m.set === "validation" || m.set === "holdout";
 	function drawCurves() {
 		const list = data.runs.filter((r) => shown(r) && hasAxis(r)).map((r) => {
 			const x = r.x[axisIndex()], look = looks(r);
 			return { name: r.name, colour: look.colour, dash: look.dash, x, y: r.y[state.smooth], marks: r.marks || [],
-				dots: (r.measured || []).map((m) => ({ x: x[m.at], y: m.loss, filled: m.set === "validation" || m.set === "holdout" })) };
+				dots: (r.measured || []).filter((m) => $(mine(m) ? "points-mine" : "points-other").checked)
+					.map((m) => ({ x: x[m.at], y: m.loss, filled: mine(m) })) };
 		});
 		plots.curves($("loss-plot"), list, { axisName: state.axis, label: axisLabel(), log: state.log,
 			ylabel: "nats per token" + (state.smooth ? `, mean of ${data.smooths[state.smooth]} steps` : "") });
@@ -270,6 +272,7 @@
 	$("setting").addEventListener("change", () => { state.setting = Number($("setting").value); state.limit = state.level = 0; drawLimit(); drawLevel(); });
 	$("seeds").addEventListener("change", (e) => { state.seeds = e.target.value; on.clear(); off.clear(); for (const mark of marks) mark(); drawCurves(); });
 	$("log-x").addEventListener("change", () => { state.log = $("log-x").checked; drawCurves(); });
+	for (const id of ["points-mine", "points-other"]) $(id).addEventListener("change", drawCurves);
 	$("all-on").addEventListener("click", () => turn(data.runs, true));
 	$("all-off").addEventListener("click", () => turn(data.runs, false));
 	$("memory-run").addEventListener("change", drawMemory);
