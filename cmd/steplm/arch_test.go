@@ -67,10 +67,14 @@ var mayImport = map[string][]string{
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
-	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
+	"stage/experiment": {
+		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
+		"steplm/model/checkpoint", "steplm/gpu",
+	},
 	"stage/eval":    {"steplm/model", "steplm/data", "steplm/gpu"},
 	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce":  {"steplm/gpu"},
+	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

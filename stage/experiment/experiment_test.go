@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"steplm/stage/recipe/recipetest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -112,5 +110,3 @@ func TestEveryBuiltinIsMadeAtEveryScale(t *testing.T) {
 		}
 	}
 }
-
-var _ = recipetest.WantError

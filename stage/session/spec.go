@@ -157,6 +157,11 @@ type Evaluation struct {
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
 }
 
+// Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.
+func (e Evaluation) Short(tokens int64) Evaluation {
+	return Evaluation{Validation: e.Validation, FinalEvalTokens: tokens}
+}
+
 // Output is where the run is kept, and how often it is saved.
 type Output struct {
 	Out       string `json:"out,omitempty"`

@@ -15,6 +15,10 @@ var examples = map[string][]string{
 			"--data hf://datasets/HuggingFaceFW/fineweb-edu/sample/10BT --shards 2 --steps 20k --out runs/step",
 		"steplm pretrain --resume runs/first",
 	},
+	"experiment": {
+		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
+		"steplm experiment --write pilot", "steplm experiment paper-table",
+	},
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
