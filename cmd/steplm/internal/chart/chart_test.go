@@ -236,7 +236,8 @@ func TestLinesRefuse(t *testing.T) {
 		{[]Series{at(math.NaN(), 1)}, "point 1 is (NaN, 0)"},
 		{[]Series{at(1, 1)}, "x is 1 at point 1 and 1 after it; it must ascend"},
 		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1}}}, "2 x and 1 y"},
-		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []Mark{{At: 2}}}}, "a mark at point 3 of 2"},
+		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []Mark{{At: 2}}}},
+			"a mark at point 3 of 2"},
 	} {
 		var b bytes.Buffer
 		if err := WriteLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) ||

@@ -16,8 +16,8 @@ import (
 	"steplm/internal/disk"
 )
 
-// Style is how the curve of an index is told apart from its neighbours: by its colour, and without colour by its dashes.
-// A chart of more curves than there are colours goes on with other dashes.
+// Style is how the curve of an index is told apart from its neighbours: by its colour, and without colour by its
+// dashes. A chart of more curves than there are colours goes on with other dashes.
 func Style(i int) (colour string, dash string) {
 	n := len(palette)
 	return palette[i%n], dashes[(i+i/n)%n]

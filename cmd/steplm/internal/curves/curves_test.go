@@ -29,7 +29,9 @@ func folder(t *testing.T, losses ...float64) (dir string, r recipe.Recipe) {
 	}
 	defer f.Close()
 	found, err := record.Plain(eval.Result{Task: "validation", Metrics: map[string]eval.Metric{
-		"perplexity": {Value: math.E}, "nll": {Value: 20}, "tokens": {Value: 20}}, Protocol: eval.Protocol{Unit: "token"}})
+		"perplexity": {
+			Value: math.E,
+		}, "nll": {Value: 20}, "tokens": {Value: 20}}, Protocol: eval.Protocol{Unit: "token"}})
 	if err != nil {
 		t.Fatal(err)
 	}

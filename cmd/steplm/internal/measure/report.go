@@ -39,6 +39,10 @@ func (c *ReportCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("the report is at http://%s and in %s; Ctrl-C ends it\n", l.Addr(), filepath.Join(c.Out, report.PageFile))
+	fmt.Printf(
+		"the report is at http://%s and in %s; Ctrl-C ends it\n",
+		l.Addr(),
+		filepath.Join(c.Out, report.PageFile),
+	)
 	return (&report.Server{Reader: reader, Folder: c.Out}).Serve(ctx, l)
 }

@@ -36,7 +36,8 @@ func TestReport(t *testing.T) {
 	}
 	markdown := clitest.Contents(t, out, "report.md")
 	for _, want := range []string{`(?m)^\| vanilla \| 0.01 \| 2 \| 256 \| [0-9.]+ ± [0-9.]+ \| – \| [0-9.,]+ ± [0-9.,]+ \|`,
-		`(?m)^\| step K=2 \| 0.01 \| \*\*1 of 2\*\* \| 256 \| [0-9.]+ \| [+−][0-9.]+ \|`, `unfinished: \d of 8 steps are done`,
+		`(?m)^\| step K=2 \| 0.01 \| \*\*1 of 2\*\* \| 256 \| [0-9.]+ \| [+−][0-9.]+ \|`,
+		`unfinished: \d of 8 steps are done`,
 		`(?m)^\| step-1 .*\| done \| host `, `steplm pretrain --config \S+/step-1/spec.json --out `} {
 		if !regexp.MustCompile(want).MatchString(markdown) {
 			t.Errorf("no %s in\n%s", want, markdown)
@@ -111,7 +112,8 @@ func TestReportErrors(t *testing.T) {
 		{2, []string{"--port 80", "--serve"}, []string{run, "--out", empty, "--port", "80"}},
 		{2, []string{"--port", "65535"}, []string{run, "--out", empty, "--serve", "--port", "70000"}},
 		{1, []string{"no run to report", empty, "holds no run"}, []string{empty, "--out", filepath.Join(empty, "out")}},
-		{1, []string{"no run to report", "gone", "no such file"}, []string{filepath.Join(empty, "gone"), "--out", empty}},
+		{1, []string{"no run to report", "gone", "no such file"},
+			[]string{filepath.Join(empty, "gone"), "--out", empty}},
 		{1, []string{"an experiment"}, []string{run, "--out", experimentDir(t)}},
 	} {
 		clitest.Fail(t, c.code, c.parts, append([]string{"report"}, c.args...)...)

@@ -22,7 +22,11 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-var screenshots = flag.String("screenshots", "", "keep a picture of the page in this folder, as desktop, phone and dark")
+var screenshots = flag.String(
+	"screenshots",
+	"",
+	"keep a picture of the page in this folder, as desktop, phone and dark",
+)
 
 // browser is a headless Chromium with a page open, and what it complained of.
 type browser struct {
@@ -73,7 +77,8 @@ func (b *browser) listen(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.complaints = append(b.complaints, "console."+e.Type.String())
 	case *runtime.EventExceptionThrown:
-		b.complaints = append(b.complaints, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		d := e.ExceptionDetails
+		b.complaints = append(b.complaints, fmt.Sprintf("%s %+v", d.Text, d.Exception))
 	case *dialogs.EventJavascriptDialogOpening:
 		b.complaints = append(b.complaints, "a dialog: "+e.Message)
 	}
@@ -197,11 +202,17 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 func TestBrowserKeyboard(t *testing.T) {
 	b := opened(t, madeRuns(t))
 	b.run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
-	tip := ask[string](b, `(() => { const tip = document.querySelector("#loss-plot .tip"); return tip && !tip.hidden ? tip.innerText : ""; })()`)
+	tip := ask[string](
+		b,
+		`(() => { const tip = document.querySelector("#loss-plot .tip"); return tip && !tip.hidden ? tip.innerText : ""; })()`,
+	)
 	if !strings.Contains(tip, "tokens 640") || !strings.Contains(tip, "vanilla-1") || !strings.Contains(tip, "4.100") {
 		t.Errorf("the tip at the end is %q", tip)
 	}
-	stops := ask[int](b, `[...document.querySelectorAll("a, button, input, select, summary, [tabindex]")].filter((e) => e.tabIndex < 0).length`)
+	stops := ask[int](
+		b,
+		`[...document.querySelectorAll("a, button, input, select, summary, [tabindex]")].filter((e) => e.tabIndex < 0).length`,
+	)
 	if stops != 0 {
 		t.Errorf("%d elements cannot be reached with the keyboard", stops)
 	}
@@ -213,8 +224,13 @@ func TestBrowserAnswers(t *testing.T) {
 	b := opened(t, madeRuns(t))
 	// Which method wins at 2 GiB?
 	b.run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`))
-	b.holds("#limit-answer", "Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB", "Next is vanilla × scale with 408.60",
-		"which exceeds what seeds do")
+	b.holds(
+		"#limit-answer",
+		"Within 2 GiB: step K=2",
+		"303.98 ± 4.36 (3 seeds) at 1.5 GiB",
+		"Next is vanilla × scale with 408.60",
+		"which exceeds what seeds do",
+	)
 	b.run(chromedp.SendKeys("#limit-number", "0.5"))
 	b.holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
 	// When did the loss cross?
@@ -235,8 +251,19 @@ func TestBrowserHostileText(t *testing.T) {
 	const evil = `</script><script>document.title="taken"</script><img src=x onerror="document.title='taken'">`
 	name := `<img src=x onerror="document.title='taken'">`
 	for seed := range uint64(2) {
-		made{name: name + string(rune('a'+seed)), method: "vanilla", seed: seed, lr: 0.01, end: 4, perplexity: 10, peak: gib,
-			spec: map[string]any{"method": map[string]any{"evil": evil + string(rune('a'+seed))}}}.write(t, dir)
+		made{
+			name:       name + string(rune('a'+seed)),
+			method:     "vanilla",
+			seed:       seed,
+			lr:         0.01,
+			end:        4,
+			perplexity: 10,
+			peak:       gib,
+			spec:       map[string]any{"method": map[string]any{"evil": evil + string(rune('a'+seed))}},
+		}.write(
+			t,
+			dir,
+		)
 	}
 	b := opened(t, dir)
 	b.run(chromedp.Click(`//*[@id="levels"]/button`), chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
@@ -259,7 +286,19 @@ func TestBrowserOfRunsWithProblems(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "recipe.json"), []byte("["), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	made{name: "one-step", method: "vanilla", seed: 8, lr: 0.01, end: 1, perplexity: 1, peak: gib, stop: 1}.write(t, dir)
+	made{
+		name:       "one-step",
+		method:     "vanilla",
+		seed:       8,
+		lr:         0.01,
+		end:        1,
+		perplexity: 1,
+		peak:       gib,
+		stop:       1,
+	}.write(
+		t,
+		dir,
+	)
 	if err := os.MkdirAll(filepath.Join(dir, "begun"), 0o755); err == nil {
 		err = os.WriteFile(filepath.Join(dir, "begun", "metrics.jsonl"), nil, 0o644)
 		if err != nil {
@@ -290,7 +329,8 @@ func TestBrowserLive(t *testing.T) {
 	b.until(`document.querySelector("#live").classList.contains("lost")`)
 }
 
-// The page is as wide as the screen, on a phone too, in light and dark; with -screenshots there are pictures to look at.
+// The page is as wide as the screen, on a phone too, in light and dark; with -screenshots there are pictures to look
+// at.
 func TestBrowserScreens(t *testing.T) {
 	b := opened(t, madeRuns(t))
 	b.run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`), chromedp.Click(`//*[@id="levels"]/button`))

@@ -55,7 +55,10 @@ func find(dirs []string) (list []found, problems []string) {
 		}
 		problems = append(problems, wrong...)
 		if len(below) == 0 {
-			problems = append(problems, fmt.Sprintf("%s holds no run, and no folder down to %d below it does", dir, deepest))
+			problems = append(
+				problems,
+				fmt.Sprintf("%s holds no run, and no folder down to %d below it does", dir, deepest),
+			)
 		}
 	}
 	tabled, wrong := tabledRuns(dirs)

@@ -61,8 +61,9 @@ func (m made) write(t *testing.T, dir string) (folder string) {
 	folder = filepath.Join(dir, m.name)
 	r := m.recipe(t)
 	spec := map[string]any{"method": map[string]any{"name": m.method}, "schedule": map[string]any{"lr": []float64{m.lr},
-		"seed": m.seed}, "output": map[string]any{"out": folder}, "data": map[string]any{"train": []string{"/far/away/train"},
-		"tokenizer": "/far/away/tokenizer.json"}}
+		"seed": m.seed}, "output": map[string]any{"out": folder},
+		"data": map[string]any{"train": []string{"/far/away/train"},
+			"tokenizer": "/far/away/tokenizer.json"}}
 	for name, value := range m.spec {
 		spec[name] = value
 	}
@@ -71,7 +72,8 @@ func (m made) write(t *testing.T, dir string) (folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.RunsOn(record.System{Device: "a made GPU", Program: "steplm 1.0", Go: "go1.26", Target: "linux/amd64"}); err != nil {
+	system := record.System{Device: "a made GPU", Program: "steplm 1.0", Go: "go1.26", Target: "linux/amd64"}
+	if err := f.RunsOn(system); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range m.events(t, r) {
@@ -91,8 +93,9 @@ func (m made) events(t *testing.T, r recipe.Recipe) (list []record.Event) {
 		states := m.peak / 4 / 4 * int64(r.Stages[stage].Layers) / int64(r.Model.Layers)
 		list = append(list, record.Metrics{Step: step, Stage: stage + 1, Loss: m.loss(step), LR: m.lr, GradNorm: 1,
 			Tokens: int64(stepTokens * step), TokensPerSecond: 8, Peaks: at.Peaks, Bytes: map[string]int64{
-				"weights": states, "adapters": 0, "gradients": states, "optimizer": 2 * states, "activations": m.peak / 2,
-				"scratch": m.peak / 8}})
+				"weights": states, "adapters": 0, "gradients": states, "optimizer": 2 * states,
+				"activations": m.peak / 2,
+				"scratch":     m.peak / 8}})
 		if step == m.stop {
 			if m.failure != "" {
 				list = append(list, record.Failure{At: at, Error: m.failure, Diverged: true})
@@ -150,11 +153,33 @@ func madeRuns(t *testing.T) (dir string) {
 				end: 3.5, perplexity: step[i], peak: 3 * gib / 2}.write(t, dir)
 		}
 		if i < 2 {
-			made{name: "scale-" + string('0'+rune(seed)), method: "vanilla", optimizer: optim.Scale{Momentum: 0.9, NormRate: 1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}, seed: seed,
-				lr: 0.01, end: 5, perplexity: p + 100, peak: gib}.write(t, dir)
+			made{
+				name:       "scale-" + string('0'+rune(seed)),
+				method:     "vanilla",
+				optimizer:  optim.Scale{Momentum: 0.9, NormRate: 1, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8},
+				seed:       seed,
+				lr:         0.01,
+				end:        5,
+				perplexity: p + 100,
+				peak:       gib,
+			}.write(
+				t,
+				dir,
+			)
 		}
 	}
-	made{name: "vanilla-fast", method: "vanilla", seed: 1, lr: 0.1, end: 4.5, perplexity: 500, peak: 3 * gib}.write(t, dir)
+	made{
+		name:       "vanilla-fast",
+		method:     "vanilla",
+		seed:       1,
+		lr:         0.1,
+		end:        4.5,
+		perplexity: 500,
+		peak:       3 * gib,
+	}.write(
+		t,
+		dir,
+	)
 	return dir
 }
 

@@ -96,7 +96,8 @@ func (g *group) score() float64 {
 
 // better orders groups of a family: more seeds that are done first, then by score.
 func better(a, b *group) int {
-	if n := cmp.Compare(len(b.values(func(*run) float64 { return 1 })), len(a.values(func(*run) float64 { return 1 }))); n != 0 {
+	seeds := func(g *group) int { return len(g.values(func(*run) float64 { return 1 })) }
+	if n := cmp.Compare(seeds(b), seeds(a)); n != 0 {
 		return n
 	}
 	x, y := a.score(), b.score()
@@ -156,8 +157,14 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 // settingTitle says what all runs of a setting have in common.
 func settingTitle(r *run) string {
 	c := r.recipe.Model
-	title := fmt.Sprintf("%s parameters: %d layers, hidden %d, FFN %d, vocabulary %s", millions(c.TotalParams()), c.Layers,
-		c.Hidden, c.FFN, view.Count(int64(c.Vocab)))
+	title := fmt.Sprintf(
+		"%s parameters: %d layers, hidden %d, FFN %d, vocabulary %s",
+		millions(c.TotalParams()),
+		c.Layers,
+		c.Hidden,
+		c.FFN,
+		view.Count(int64(c.Vocab)),
+	)
 	if r.Experiment != "" {
 		title = r.Experiment + " · " + title
 	}
@@ -234,9 +241,9 @@ func (s *setting) finish() {
 			chosen[g.family], g.shown = true, true
 		}
 	}
+	adamW := func(g *group) bool { return g.runs[0].Optimizer == (optim.AdamW{}).Name() }
 	for _, g := range s.groups {
-		if r := g.runs[0]; g.shown && r.Method == recipe.VanillaName &&
-			(s.base == nil || s.base.runs[0].Optimizer != (optim.AdamW{}).Name() && r.Optimizer == (optim.AdamW{}).Name()) {
+		if g.shown && g.runs[0].Method == recipe.VanillaName && (s.base == nil || !adamW(s.base) && adamW(g)) {
 			s.base = g
 		}
 	}

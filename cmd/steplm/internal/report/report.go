@@ -236,7 +236,8 @@ func (r *Report) commands(out string) (list []string) {
 // quoted is a word as a POSIX shell takes it.
 func quoted(word string) string {
 	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./=:,+@%", c)
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.ContainsRune("-_./=:,+@%", c)
 	}
 	if word != "" && strings.IndexFunc(word, func(c rune) bool { return !plain(c) }) < 0 {
 		return word
@@ -249,13 +250,16 @@ func notes() []string {
 	return []string{
 		"Intervals of differences: " + compare.Formula + ".",
 		"A difference is set off where its interval leaves 0 out. With many methods some will by chance.",
-		fmt.Sprintf("A run's final loss is the mean of the last %d %% of its steps. A loss was reached after the first step "+
-			"at which the mean of as many steps before it was at most that; vanilla's final loss is rounded up to a "+
-			"hundredth of a nat.", 100/curves.FinalShare),
-		"Bytes are those of the device by the program's ledger. The paper's formula counts states of the blocks alone, " +
-			"16 bytes for a parameter that trains and 2 for a frozen one.",
-		"FLOPs count a multiply-add as 2; what recomputation adds is left out. Hours are of work: what lies between two " +
-			"processes of a run, and what a killed one did after its last save, is left out.",
+		fmt.Sprintf(
+			"A run's final loss is the mean of the last %d %% of its steps. A loss was reached after the first step "+
+				"at which the mean of as many steps before it was at most that; vanilla's final loss is rounded up to "+
+				"a hundredth of a nat.",
+			100/curves.FinalShare,
+		),
+		"Bytes are those of the device by the program's ledger. The paper's formula counts states of the blocks " +
+			"alone, 16 bytes for a parameter that trains and 2 for a frozen one.",
+		"FLOPs count a multiply-add as 2; what recomputation adds is left out. Hours are of work: what lies between " +
+			"two processes of a run, and what a killed one did after its last save, is left out.",
 		"Runs that are not done are drawn as far as they came, and are in no mean.",
 	}
 }

@@ -124,7 +124,19 @@ func TestPlannedBytes(t *testing.T) {
 // page and in the Markdown; they are in no mean.
 func TestRunsWithProblems(t *testing.T) {
 	dir := madeRuns(t)
-	made{name: "stopped", method: "vanilla", seed: 5, lr: 0.01, end: 1, perplexity: 1, peak: 3 * gib, stop: 7}.write(t, dir)
+	made{
+		name:       "stopped",
+		method:     "vanilla",
+		seed:       5,
+		lr:         0.01,
+		end:        1,
+		perplexity: 1,
+		peak:       3 * gib,
+		stop:       7,
+	}.write(
+		t,
+		dir,
+	)
 	made{name: "blown", method: "vanilla", seed: 6, lr: 0.01, end: 1, perplexity: 1, peak: 3 * gib, stop: 9,
 		failure: "step 10: the loss is NaN"}.write(t, dir)
 	change := func(name, file string, edit func(string) string) {
@@ -139,7 +151,11 @@ func TestRunsWithProblems(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("newer", record.RecipeFile, func(s string) string { return strings.Replace(s, `"format": 3`, `"format": 99`, 1) })
+	change(
+		"newer",
+		record.RecipeFile,
+		func(s string) string { return strings.Replace(s, `"format": 3`, `"format": 99`, 1) },
+	)
 	change("torn", record.File, func(s string) string { return s[:len(s)/2] + "\n" })
 	change("unread", record.RecipeFile, func(string) string { return "[" })
 	change("party", record.File, func(s string) string { return s + `{"event":"party","step":1}` + "\n" })
@@ -152,7 +168,8 @@ func TestRunsWithProblems(t *testing.T) {
 	html, markdown, csv := written(t, dir, empty, filepath.Join(empty, "gone"), file)
 	for run, want := range map[string]string{
 		"stopped": "**unfinished: 7 of 40 steps are done**", "blown": "**diverged: step 10: the loss is NaN**",
-		"newer": "**version: ", "torn": "**damaged: ", "unread": "**damaged: ", "party": "**version: ", "specless": "done",
+		"newer": "**version: ", "torn": "**damaged: ", "unread": "**damaged: ", "party": "**version: ",
+		"specless": "done",
 	} {
 		got := row(t, markdown, run)
 		if state := got[slices.Index(row(t, markdown, "run"), "status")]; !strings.HasPrefix(state, want) {
@@ -182,8 +199,15 @@ func TestExperimentsFolder(t *testing.T) {
 	runs := filepath.Join(dir, "runs")
 	var rows []results.Row
 	for i, lr := range []float64{0.001, 0.01, 0.1} {
-		m := made{name: fmt.Sprintf("run-%d", i), method: "vanilla", seed: 1, lr: lr, end: 4, perplexity: 100 + float64(i),
-			peak: gib}
+		m := made{
+			name:       fmt.Sprintf("run-%d", i),
+			method:     "vanilla",
+			seed:       1,
+			lr:         lr,
+			end:        4,
+			perplexity: 100 + float64(i),
+			peak:       gib,
+		}
 		row := results.Of(m.write(t, runs))
 		row.Experiment = "an-experiment"
 		if lr != 0.01 {
@@ -191,8 +215,11 @@ func TestExperimentsFolder(t *testing.T) {
 		}
 		rows = append(rows, row)
 	}
-	rows = append(rows, results.Row{Experiment: "an-experiment", Run: "run-3", TrainLoss: math.NaN(), Status: results.Missing,
-		ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN()})
+	rows = append(
+		rows,
+		results.Row{Experiment: "an-experiment", Run: "run-3", TrainLoss: math.NaN(), Status: results.Missing,
+			ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN()},
+	)
 	f, err := os.Create(filepath.Join(dir, experiment.ResultsFile))
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +270,8 @@ func TestLabelsTellApart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), `"upper"`, `"lower"`)), 0o644); err != nil {
+			lower := strings.ReplaceAll(string(text), `"upper"`, `"lower"`)
+			if err := os.WriteFile(path, []byte(lower), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -263,8 +291,21 @@ func TestHostileText(t *testing.T) {
 	const evil = `<script>document.title="taken"<!--</script><img src=x onerror=alert(1)>|&quot;"'` + "`"
 	dir := t.TempDir()
 	name := `<img src=x onerror=alert(1)> <script> | "a" & 'b'`
-	folder := made{name: name, method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib, stop: 9, failure: evil,
-		spec: map[string]any{"evil": evil, "data": map[string]any{"train": []string{evil}}}}.write(t, dir)
+	folder := made{
+		name:       name,
+		method:     "vanilla",
+		seed:       1,
+		lr:         0.01,
+		end:        4,
+		perplexity: 10,
+		peak:       gib,
+		stop:       9,
+		failure:    evil,
+		spec:       map[string]any{"evil": evil, "data": map[string]any{"train": []string{evil}}},
+	}.write(
+		t,
+		dir,
+	)
 	text, err := os.ReadFile(filepath.Join(folder, record.SystemsFile))
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +318,8 @@ func TestHostileText(t *testing.T) {
 		t.Fatal(err)
 	}
 	html, markdown, _ := written(t, dir)
-	for tag, want := range map[string]int{"<script": len(scripts) + 1, "</script": len(scripts) + 1, "<img": 0, "<!--": 0} {
+	all := len(scripts) + 1 // and the data
+	for tag, want := range map[string]int{"<script": all, "</script": all, "<img": 0, "<!--": 0} {
 		if got := strings.Count(strings.ToLower(html), tag); got != want {
 			t.Errorf("%d of %s in the page, want %d", got, tag, want)
 		}
@@ -328,7 +370,8 @@ func TestLibraryIsAsPublished(t *testing.T) {
 // The page asks for nothing: no address of another place is in what it loads.
 func TestPageNeedsNothing(t *testing.T) {
 	html, _, _ := written(t, madeRuns(t))
-	if m := regexp.MustCompile(`(?i)(src|href)="?(https?:|//|[a-z]+\.[a-z]+")|@import|url\(`).FindString(html); m != "" {
+	elsewhere := regexp.MustCompile(`(?i)(src|href)="?(https?:|//|[a-z]+\.[a-z]+")|@import|url\(`)
+	if m := elsewhere.FindString(html); m != "" {
 		t.Errorf("the page loads %q", m)
 	}
 	if !strings.Contains(html, "default-src &#39;none&#39;") || strings.Contains(html, "unsafe") ||

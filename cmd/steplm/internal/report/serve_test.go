@@ -67,7 +67,9 @@ func lengthen(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	line, err := record.Encode(record.Metrics{Step: steps + 1, Stage: 1, Loss: 1.25, Tokens: 10_000, TokensPerSecond: 8})
+	line, err := record.Encode(
+		record.Metrics{Step: steps + 1, Stage: 1, Loss: 1.25, Tokens: 10_000, TokensPerSecond: 8},
+	)
 	if err == nil {
 		_, err = f.Write(line)
 	}
@@ -83,11 +85,13 @@ func TestServe(t *testing.T) {
 	m := made{name: "a-run", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib}
 	folder := m.write(t, dir)
 	url, stop := served(t, dir, out)
-	if host, _, err := net.SplitHostPort(strings.TrimPrefix(url, "http://")); err != nil || !net.ParseIP(host).IsLoopback() {
+	if host, _, err := net.SplitHostPort(strings.TrimPrefix(url, "http://")); err != nil ||
+		!net.ParseIP(host).IsLoopback() {
 		t.Errorf("it listens at %s", url)
 	}
 	answer, page := get(t, url)
-	if answer.StatusCode != http.StatusOK || !strings.Contains(page, ">a-run<") || !strings.Contains(page, `"live":true`) ||
+	if answer.StatusCode != http.StatusOK || !strings.Contains(page, ">a-run<") ||
+		!strings.Contains(page, `"live":true`) ||
 		!strings.Contains(answer.Header.Get("Content-Security-Policy"), "connect-src 'self'; frame-ancestors 'none'") {
 		t.Errorf("%s %v\n%s", answer.Status, answer.Header, page[:min(len(page), 400)])
 	}
