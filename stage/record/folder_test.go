@@ -157,8 +157,8 @@ func TestSystems(t *testing.T) {
 	if list, err := Systems(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, error %v", list, err)
 	}
-	a, b := ThisSystem("a GPU"), ThisSystem("another")
-	if !strings.HasPrefix(a.Go, "go") || !strings.Contains(a.Target, "/") || a.Device != "a GPU" {
+	a, b := ThisSystem("a GPU", 8), ThisSystem("another", 8)
+	if !strings.HasPrefix(a.Go, "go") || !strings.Contains(a.Target, "/") || a.Device != "a GPU" || a.Own != 8 {
 		t.Errorf("this system is %+v", a)
 	}
 	for _, s := range []System{a, a, b, a} {

@@ -16,15 +16,16 @@ const SystemsFile = "systems.json"
 
 // System is what a process of a run ran on.
 type System struct {
-	Device  string `json:"device"`  // by its full name
-	Program string `json:"program"` // its version: of the module, or the revision
+	Device  string `json:"device"`    // by its full name
+	Own     int64  `json:"own_bytes"` // that the device keeps for itself, whatever runs on it
+	Program string `json:"program"`   // its version: of the module, or the revision
 	Go      string `json:"go"`
 	Target  string `json:"target"` // operating system and processor, such as linux/amd64
 }
 
-// ThisSystem is what this process runs on, with a device.
-func ThisSystem(device string) System {
-	return System{Device: device, Program: program(), Go: runtime.Version(),
+// ThisSystem is what this process runs on, with a device that keeps so many bytes for itself.
+func ThisSystem(device string, own int64) System {
+	return System{Device: device, Own: own, Program: program(), Go: runtime.Version(),
 		Target: runtime.GOOS + "/" + runtime.GOARCH}
 }
 

@@ -249,7 +249,8 @@ func (s *Session) folder() (*stage.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.RunsOn(record.ThisSystem(s.Device.Name())); err != nil {
+	own := gpu.Plan(s.Device.Own()).Total()
+	if err := f.RunsOn(record.ThisSystem(s.Device.Name(), own)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

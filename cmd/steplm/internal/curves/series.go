@@ -95,11 +95,19 @@ func Title(list []chart.Series) string {
 // many as there are.
 func Smooth(y []float64, n int) []float64 {
 	out := make([]float64, len(y))
+	sum := 0.0
 	for i := range y {
-		window := y[max(0, i-n+1) : i+1]
-		for _, v := range window {
-			out[i] += v / float64(len(window))
+		if sum += y[i]; i >= n {
+			sum -= y[i-n]
 		}
+		first := max(0, i-n+1)
+		if i%n == 0 { // Anew, so that what rounding loses does not add up.
+			sum = 0
+			for _, v := range y[first : i+1] {
+				sum += v
+			}
+		}
+		out[i] = sum / float64(i+1-first)
 	}
 	return out
 }

@@ -76,6 +76,15 @@ func find(dirs []string) (list []found, problems []string) {
 
 // runsBelow lists the folders with runs in a folder: itself, or those below it.
 func runsBelow(dir string) (list, problems []string) {
+	// A link is not walked, so what it leads to is; a run keeps the name by which it was given.
+	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if holdsRun(dir) {
+			return []string{dir}, nil
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+	}
 	depth := strings.Count(filepath.Clean(dir), string(filepath.Separator))
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -87,7 +96,7 @@ func runsBelow(dir string) (list, problems []string) {
 		case path != dir && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
 		}
-		if record.HoldsRun(path) || exists(filepath.Join(path, record.File)) {
+		if holdsRun(path) {
 			list = append(list, path)
 			return fs.SkipDir
 		}
@@ -126,6 +135,11 @@ func tabledRuns(dirs []string) (rows map[string]*results.Row, problems []string)
 		}
 	}
 	return rows, problems
+}
+
+// holdsRun reports whether a folder is a run's, or what is left of one.
+func holdsRun(dir string) bool {
+	return record.HoldsRun(dir) || exists(filepath.Join(dir, record.File))
 }
 
 func exists(path string) bool {

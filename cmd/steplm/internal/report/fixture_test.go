@@ -19,6 +19,7 @@ import (
 const (
 	steps      = 40
 	stepTokens = 16
+	ownBytes   = 1 << 16 // that the run's device keeps for itself
 )
 
 // made is a run whose numbers a test knows: everything but its losses and what was measured is as a real run writes it.
@@ -72,7 +73,7 @@ func (m made) write(t *testing.T, dir string) (folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	system := record.System{Device: "a made GPU", Program: "steplm 1.0", Go: "go1.26", Target: "linux/amd64"}
+	system := record.System{Device: "a made GPU", Own: ownBytes, Program: "steplm 1.0", Go: "go1.26", Target: "linux/amd64"}
 	if err := f.RunsOn(system); err != nil {
 		t.Fatal(err)
 	}

@@ -55,10 +55,10 @@ func gridRow(list []*group, rates []float64) []cell {
 	row := make([]cell, len(rates)+2)
 	row[0].Text = list[0].label
 	best, cost := slices.MinFunc(list, better), 0.0
-	if at := slices.IndexFunc(list, func(g *group) bool { return g.shown }); at >= 0 {
-		best = list[at]
-	} else {
+	if at := slices.IndexFunc(list, func(g *group) bool { return g.shown }); at < 0 {
 		row[0].Text += " (selection)"
+	} else if len(list[at].done()) > 0 {
+		best = list[at]
 	}
 	for _, g := range list {
 		c := &row[1+slices.Index(rates, g.rate())]

@@ -224,7 +224,9 @@ func (s *setting) finish() {
 			return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.dir, b.dir))
 		})
 	}
-	s.tellApart()
+	for _, chosen := range []bool{false, true} { // What chose a rate is shorter, and in another table.
+		tellApart(slices.DeleteFunc(slices.Clone(s.groups), func(g *group) bool { return g.selection() != chosen }))
+	}
 	methods := recipe.MethodNames()
 	order := func(g *group) int { // Vanilla first, then as the program lists its methods.
 		if g.runs[0].Method == recipe.VanillaName {
@@ -267,9 +269,9 @@ func (s *setting) finish() {
 }
 
 // tellApart adds to labels that several families have the options in which these differ.
-func (s *setting) tellApart() {
+func tellApart(groups []*group) {
 	byLabel := map[string][]*group{}
-	for _, g := range s.groups {
+	for _, g := range groups {
 		byLabel[g.label] = append(byLabel[g.label], g)
 	}
 	for _, list := range byLabel {

@@ -128,9 +128,9 @@ func (r *Report) runsTable() (t table) {
 				state.Text += ": " + run.problems[0]
 			}
 		}
-		method := none
-		if run.recipe != nil {
-			method = label(run)
+		method, seed := none, none
+		if run.Method != "" {
+			method, seed = label(run), fmt.Sprint(run.Seed)
 		}
 		loss := none
 		if n := len(run.curve.Curve.Loss); n > 0 {
@@ -141,7 +141,7 @@ func (r *Report) runsTable() (t table) {
 			devices = append(devices, s.Device)
 			programs = append(programs, strings.TrimSpace(s.Program+" "+s.Go+" "+s.Target))
 		}
-		t.Rows = append(t.Rows, []cell{{Text: run.Run, Tip: run.dir}, {Text: method}, {Text: fmt.Sprint(run.Seed)},
+		t.Rows = append(t.Rows, []cell{{Text: run.Run, Tip: run.dir}, {Text: method}, {Text: seed},
 			{Text: lrText(run.LR)}, {Text: run.stepsText()}, {Text: loss},
 			{Text: perplexityText(run.ValidationPerplexity)}, state, {Text: unlike(devices)}, {Text: unlike(programs)}})
 	}

@@ -51,7 +51,7 @@ func TestTableOfMethods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	planned := gpu.Bytes(gpu.Plan(gpu.OwnSpecs(), vanilla.Specs(layouts[0])).Total())
+	planned := gpu.Bytes(ownBytes + gpu.Plan(vanilla.Specs(layouts[0])).Total())
 	for _, c := range []struct{ method, column, want string }{
 		{"vanilla", "seeds", "4"}, {"vanilla", "rate", "0.01"}, {"vanilla", "tokens", "640"},
 		{"vanilla", "validation perplexity", "306.99 ± 4.32"}, {"vanilla", "Δ vanilla", "–"},
@@ -88,7 +88,7 @@ func TestTableOfMethods(t *testing.T) {
 
 // What is less at equal states and by the paper's formula follows from the recipe alone.
 func TestPlannedBytes(t *testing.T) {
-	vanilla, err := plannedBytes(made{method: "vanilla", lr: 0.01}.recipe(t))
+	vanilla, err := plannedBytes(made{method: "vanilla", lr: 0.01}.recipe(t), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestPlannedBytes(t *testing.T) {
 		vanilla.paper != vanilla.paperVanilla || vanilla.states >= vanilla.peak {
 		t.Errorf("vanilla: %+v", vanilla)
 	}
-	step, err := plannedBytes(made{method: "step", stages: 2, lr: 0.01}.recipe(t))
+	step, err := plannedBytes(made{method: "step", stages: 2, lr: 0.01}.recipe(t), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,11 +109,11 @@ func TestPlannedBytes(t *testing.T) {
 	p, split := r.Model.BlockParams(), r.LayersAdded()
 	want := max(16*int64(split[0])*p, 16*int64(split[1])*p+int64(split[0])*(2*p+16*e))
 	if step.paper != want || step.paperVanilla != 16*6*p || step.vanillaStates != vanilla.states ||
-		step.states >= step.vanillaStates {
+		step.vanillaPeak != vanilla.peak+1000 || step.states >= step.vanillaStates {
 		t.Errorf("STEP: %+v, want %d by the formula", step, want)
 	}
 	for _, method := range []string{"relora", "lora"} {
-		if other, err := plannedBytes(made{method: method, lr: 0.01}.recipe(t)); err != nil || other.paper != 0 ||
+		if other, err := plannedBytes(made{method: method, lr: 0.01}.recipe(t), 0); err != nil || other.paper != 0 ||
 			other.peak == 0 {
 			t.Errorf("%s: %+v, %v: the paper has no formula for it", method, other, err)
 		}
@@ -217,7 +217,8 @@ func TestExperimentsFolder(t *testing.T) {
 	}
 	rows = append(
 		rows,
-		results.Row{Experiment: "an-experiment", Run: "run-3", TrainLoss: math.NaN(), Status: results.Missing,
+		results.Row{Experiment: "an-experiment", Run: "run-3", Method: "vanilla", Seed: 7, Status: results.Missing,
+			TrainLoss:            math.NaN(),
 			ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN()},
 	)
 	f, err := os.Create(filepath.Join(dir, experiment.ResultsFile))
@@ -239,7 +240,7 @@ func TestExperimentsFolder(t *testing.T) {
 	if want := []string{"vanilla", "100.00", "**101.00**", "102.00"}; !slices.Equal(grid[:4], want) {
 		t.Errorf("learning rates: %q, want %q", grid, want)
 	}
-	if got := row(t, markdown, "run-3"); !strings.HasPrefix(got[7], "**missing: ") {
+	if got := row(t, markdown, "run-3"); !strings.HasPrefix(got[7], "**missing: it has not begun") || got[2] != "7" {
 		t.Errorf("a run that the table has and that is not there: %q", got)
 	}
 	if got, err := results.ReadCSV(strings.NewReader(csv)); err != nil || len(got) != 4 ||
@@ -415,5 +416,21 @@ func TestReaderSeesChanges(t *testing.T) {
 	}
 	if r.Stamp() == before || first.runs[0] != second.runs[0] || first.runs[1] == second.runs[1] {
 		t.Error("what changed is not what is read again")
+	}
+}
+
+// Links to a run and to a folder of runs are what they lead to, and a run that is met twice is there once.
+func TestLinks(t *testing.T) {
+	dir, links := madeRuns(t), t.TempDir()
+	all, one := filepath.Join(links, "all"), filepath.Join(links, "one")
+	if os.Symlink(dir, all) != nil || os.Symlink(filepath.Join(dir, "step-1"), one) != nil {
+		t.Skip("no links here")
+	}
+	r, err := (&Reader{Dirs: []string{all, dir, one}}).Read()
+	if err != nil || r.Count() != 10 {
+		t.Errorf("%d runs, %v", r.Count(), err)
+	}
+	if r, err = (&Reader{Dirs: []string{one}}).Read(); err != nil || r.Count() != 1 || r.runs[0].Run != "one" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

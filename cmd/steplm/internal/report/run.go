@@ -45,6 +45,10 @@ type planned struct {
 // readRun reads a folder. It never fails: what is wrong is said.
 func readRun(f found, name string) *run {
 	r := &run{dir: f.dir, Row: results.Of(f.dir)}
+	if f.row != nil && r.Status == results.Missing && !exists(f.dir) {
+		r.Row = *f.row
+		r.Status, r.Problem = results.Missing, "it has not begun"
+	}
 	r.Run = name
 	if f.row != nil {
 		r.Experiment = f.row.Experiment
@@ -55,11 +59,12 @@ func readRun(f found, name string) *run {
 	if r.Problem != "" {
 		r.problems = append(r.problems, r.Problem)
 	}
+	r.system, _ = record.Systems(f.dir) // A run of an earlier version does not say.
 	if text, _, err := record.RecipeText(f.dir); err == nil {
 		r.made = flattened(text)
 		if made, _, err := recipe.Decode(text); err == nil {
 			r.recipe = &made
-			if r.bytes, err = plannedBytes(made); err != nil {
+			if r.bytes, err = plannedBytes(made, r.own()); err != nil {
 				r.problems = append(r.problems, err.Error())
 			}
 		}
@@ -69,7 +74,6 @@ func readRun(f found, name string) *run {
 		delete(r.spec, "output.out") // Where a run lies is no option by which it differs from another.
 	}
 	r.readCurve()
-	r.system, _ = record.Systems(f.dir) // A run of an earlier version does not say.
 	return r
 }
 
@@ -115,15 +119,23 @@ const (
 	wikitext   = "WikiText"
 )
 
-// plannedBytes are those of a recipe.
-func plannedBytes(r recipe.Recipe) (p planned, err error) {
+// own is what the run's device keeps for itself: as GPUs do where nobody knows.
+func (r *run) own() int64 {
+	if n := len(r.system); n > 0 {
+		return r.system[n-1].Own
+	}
+	return gpu.Plan(gpu.OwnSpecs()).Total()
+}
+
+// plannedBytes are those of a recipe, on a device that keeps so many for itself.
+func plannedBytes(r recipe.Recipe, own int64) (p planned, err error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return p, err
 	}
 	for _, l := range layouts {
 		peak, states := took(r.Specs(l))
-		p.peak, p.states = max(p.peak, peak), max(p.states, states)
+		p.peak, p.states = max(p.peak, own+peak), max(p.states, states)
 	}
 	vanilla := r
 	vanilla.Stages = []recipe.Stage{{Layers: r.Model.Layers, Steps: 1}}
@@ -132,6 +144,7 @@ func plannedBytes(r recipe.Recipe) (p planned, err error) {
 		return p, err
 	}
 	p.vanillaPeak, p.vanillaStates = took(vanilla.Specs(whole[0]))
+	p.vanillaPeak += own
 	p.paper, err = paperBytes(r)
 	p.paperVanilla = recipe.PaperVanillaBytes(r.Model.BlockParams(), r.Model.Layers)
 	return p, err
@@ -139,7 +152,7 @@ func plannedBytes(r recipe.Recipe) (p planned, err error) {
 
 // took is what tensors take on a device, all of them and those of the model's states.
 func took(specs []gpu.Spec) (all, states int64) {
-	ledger := gpu.Plan(gpu.OwnSpecs(), specs)
+	ledger := gpu.Plan(specs)
 	by := ledger.ByClass()
 	return ledger.Total(), ledger.Total() - by[gpu.Activations.String()] - by[gpu.Scratch.String()]
 }

@@ -24,6 +24,9 @@ type Server struct {
 	changed chan struct{} // closed when there is a new version
 }
 
+// restFor is how many times as long as the report took it is not made again: a tenth of a core at most.
+const restFor = 9
+
 // Listen takes a port of the loopback interface; 0: any that is free.
 func Listen(port int) (net.Listener, error) {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -55,6 +58,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
+	rest := time.Time{} // Until then nothing is read, so that training has the machine.
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,7 +72,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			return err
 		case err := <-served:
 			return err
-		case <-ticks.C:
+		case began := <-ticks.C:
+			if began.Before(rest) {
+				continue
+			}
 			now := s.Reader.Stamp()
 			if now == stamp {
 				continue
@@ -77,6 +84,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			if err := s.renew(); err != nil {
 				return errors.Join(err, server.Close())
 			}
+			rest = time.Now().Add(restFor * time.Since(began))
 		}
 	}
 }
