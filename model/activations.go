@@ -62,8 +62,9 @@ type Activations struct {
 
 	positions      gpu.Tensor // (rows), where they restart
 	rowCos, rowSin gpu.Tensor // (rows, D/2), likewise
-	divided        bool       // the batch has windows of several documents, which attention keeps apart
-	bounds         gpu.Tensor // of documents, where attention stays inside them, see attention.Forward
+	window         int        // positions that a query attends to, where they are fewer than SeqLen; else 0
+	divided        bool       // bounds say what a query attends to, else it is all before it
+	bounds         gpu.Tensor // of documents and sliding windows, see attention.Forward
 
 	cos, sin     gpu.Tensor // (T, D/2)
 	out          gpu.Tensor // (rows, C) output of the last block
@@ -76,6 +77,8 @@ type Activations struct {
 	dx, dh           gpu.Tensor // (rows, C): residual stream, norm output
 	dq, dout         gpu.Tensor // (rows, H D)
 	dk, dv           gpu.Tensor // (rows, K D)
+	dRawK            gpu.Tensor // (rows, K D), where heads are normed: of keys before
+	headSums         gpu.Tensor // (H D), likewise: see wgsl.HeadNormBackwardWeight
 	delta            gpu.Tensor // (B, H, T), see attention.BackwardQuery
 	dact, dgate, dup gpu.Tensor // (rows, F)
 	du               gpu.Tensor // (rows, R)
@@ -91,10 +94,29 @@ type blockActivations struct {
 	rstd1, rstd2 gpu.Tensor   // (rows)
 	q, attn      gpu.Tensor   // (rows, H D)
 	k, v         gpu.Tensor   // (rows, K D)
+	rawQ         gpu.Tensor   // (rows, H D), where heads are normed: before
+	rawK         gpu.Tensor   // (rows, K D), likewise
+	rstdQ, rstdK gpu.Tensor   // (rows H), (rows K), likewise
 	lse          gpu.Tensor   // (B, H, T)
 	gate, up     gpu.Tensor   // (rows, F)
 	act          gpu.Tensor   // (rows, F): silu(gate) up
 	u            []gpu.Tensor // (rows, R) of each linear by its place in the block: scaled A x, of LoRA
+}
+
+// projectedQ is where queries come from: what is normed, or q itself.
+func (x *blockActivations) projectedQ() gpu.Tensor {
+	if !x.rawQ.None() {
+		return x.rawQ
+	}
+	return x.q
+}
+
+// projectedK is projectedQ of keys.
+func (x *blockActivations) projectedK() gpu.Tensor {
+	if !x.rawK.None() {
+		return x.rawK
+	}
+	return x.k
 }
 
 // maker makes tensors, or with no device only lists them, so that a plan and
@@ -144,7 +166,7 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 		a.Free()
 		return nil, m.err
 	}
-	cos, sin := wgsl.RopeTables(s.SeqLen, l.HeadDim(), l.RopeTheta)
+	cos, sin := l.RopeTables(s.SeqLen)
 	if err := gpu.WriteF32(dev, a.cos, cos); err != nil {
 		a.Free()
 		return nil, err
@@ -195,6 +217,10 @@ func (m activationMaker) block(name func(string) string, lora bool) blockActivat
 		lse:  m.stat(name("lse"), m.s.Batch, m.l.Heads, m.s.SeqLen),
 		gate: m.act(name("gate"), rows, f), up: m.act(name("up"), rows, f), act: m.act(name("act"), rows, f),
 	}
+	if m.l.QKNorm {
+		x.rawQ, x.rstdQ = m.act(name("q_raw"), rows, hd), m.stat(name("rstd_q"), rows*m.l.Heads)
+		x.rawK, x.rstdK = m.act(name("k_raw"), rows, kd), m.stat(name("rstd_k"), rows*m.l.KVHeads)
+	}
 	for _, linear := range LinearNames() {
 		u := gpu.Tensor{}
 		if lora && slices.Contains(m.l.LoRA.Targets, linear) {
@@ -238,6 +264,9 @@ func makeActivations(tensors *maker, l Layout, s Size) *Activations {
 	m := activationMaker{tensors, l, s, dtypeOf(l.Storage.Precision)}
 	rows, c, f, hd, kd := s.Rows(), l.Hidden, l.FFN, l.QDim(), l.KVDim()
 	a := &Activations{Size: s, train: !l.Inference}
+	if l.Window < s.SeqLen {
+		a.window = l.Window
+	}
 	a.ids, a.targets = m.index("batch.ids", rows), m.index("batch.targets", rows)
 	if a.train {
 		a.tokens, a.starts = m.index("batch.tokens", rows), m.index("batch.starts", rows+1)
@@ -261,7 +290,10 @@ func makeActivations(tensors *maker, l Layout, s Size) *Activations {
 		a.dx, a.dh = m.scratch("dx", rows, c), m.scratch("dh", rows, c)
 		a.dq, a.dout = m.scratch("dq", rows, hd), m.scratch("dout", rows, hd)
 		a.dk, a.dv = m.scratch("dk", rows, kd), m.scratch("dv", rows, kd)
-		if !s.masked() {
+		if l.QKNorm {
+			a.dRawK, a.headSums = m.scratch("dk_raw", rows, kd), m.wide("head_norm.sums", hd)
+		}
+		if !a.bounded() {
 			a.delta = m.wide("delta", s.Batch, l.Heads, s.SeqLen)
 		}
 		a.dact, a.dgate, a.dup = m.scratch("dact", rows, f), m.scratch("dgate", rows, f), m.scratch("dup", rows, f)

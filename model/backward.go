@@ -86,11 +86,36 @@ func (m *Model) blockBackward(p *gpu.Pass, b *Block, a *Activations, x *blockAct
 	m.backward(p, b.WO, a, x, a.dout, a.dx, x.attn, false, g)
 	attention.BackwardQuery(p, a.dq, a.products(), a.dout, x.attn, x.q, x.k, x.v, x.lse, m.attention(a))
 	attention.BackwardKeyValue(p, a.dk, a.dv, a.dout, x.q, x.k, x.v, x.lse, a.products(), m.attention(a))
-	cos, sin, turned := m.rope(a)
-	wgsl.RopeBackward(p, a.dq, a.dk, cos, sin, turned)
-	m.backwardTwo(p, a, x, a.dh, x.h1, flow{b.WV, a.dv}, flow{b.WK, a.dk}, g)
-	m.backward(p, b.WQ, a, x, a.dh, a.dq, x.h1, true, g)
+	if !b.NoRope {
+		cos, sin, turned := m.rope(a)
+		wgsl.RopeBackward(p, a.dq, a.dk, cos, sin, turned)
+	}
+	dq, dk := m.headNormsBackward(p, b, a, x, g)
+	m.backwardTwo(p, a, x, a.dh, x.h1, flow{b.WV, a.dv}, flow{b.WK, dk}, g)
+	m.backward(p, b.WQ, a, x, a.dh, dq, x.h1, true, g)
 	m.normBackward(p, b.AttnNorm, a.dx, a.dh, x.x, x.rstd1, g)
+}
+
+// headNormsBackward turns a.dq and a.dk from the gradients of normed queries and keys into those of what was normed,
+// where there are such norms, and says where these are: that of attention's output, a.dout, is no longer needed.
+func (m *Model) headNormsBackward(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, g Gradients,
+) (dq, dk gpu.Tensor) {
+	if b.QNorm == nil {
+		return a.dq, a.dk
+	}
+	for _, n := range []struct {
+		norm                *Param
+		dx, dout, raw, rstd gpu.Tensor
+	}{{b.QNorm, a.dout, a.dq, x.rawQ, x.rstdQ}, {b.KNorm, a.dRawK, a.dk, x.rawK, x.rstdK}} {
+		wgsl.Zero(p, n.dx)
+		wgsl.HeadNormBackward(p, n.dx, n.dout, n.raw, n.norm.Weight, n.rstd)
+		if n.norm.Trainable() {
+			sums := a.headSums.As(gpu.Spec{Name: a.headSums.Name, Class: gpu.Scratch, Shape: []int{n.raw.Cols()}}, 0)
+			wgsl.HeadNormBackwardWeight(p, n.norm.Grad, sums, n.dout, n.raw, n.rstd, g.Accumulate)
+			g.complete(p, n.norm)
+		}
+	}
+	return a.dout, a.dRawK
 }
 
 // normBackward adds a norm's input gradient to dx and computes its weight's.
@@ -152,9 +177,14 @@ func (m *Model) backward(
 	}
 }
 
+// weightGradient computes the gradients of what trains of W and its bias.
 func (m *Model) weightGradient(p *gpu.Pass, l *Linear, a *Activations, dy, x gpu.Tensor, g Gradients) {
 	if l.Trainable() {
 		matmul.TN(p, l.Grad, dy, x, matmul.Shape{M: l.Out, N: l.In, K: a.Rows(), Accumulate: g.Accumulate})
 		g.complete(p, l.Param)
+	}
+	if l.Bias != nil && l.Bias.Trainable() {
+		wgsl.BiasBackward(p, l.Bias.Grad, dy, g.Accumulate)
+		g.complete(p, l.Bias)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"steplm/wgsl"
 )
 
 // Config is the shape of a LLaMA, under the names of Hugging Face's
@@ -19,10 +21,35 @@ type Config struct {
 	NormEps   float64 `json:"rms_norm_eps"`
 	RopeTheta float64 `json:"rope_theta"`
 	Tied      bool    `json:"tie_word_embeddings"` // the head is the embedding
+
+	// What only some families have. Where none is said, the model is LLaMA as it was first published.
+
+	Family   string `json:"model_type,omitempty"` // in whose files it is written, by Hugging Face's name; "": llama
+	HeadSize int    `json:"head_dim,omitempty"`   // 0: Hidden / Heads
+	QKVBias  bool   `json:"qkv_bias,omitempty"`   // of queries, keys and values
+	OutBias  bool   `json:"out_bias,omitempty"`   // of attention's output
+	FFNBias  bool   `json:"mlp_bias,omitempty"`   // of gate, up and down
+	QKNorm   bool   `json:"qk_norm,omitempty"`    // every head of queries and keys is normed before it is turned
+	// Window is how many positions a query attends to, its own the last; 0: all before it.
+	Window      int         `json:"sliding_window,omitempty"`
+	RopeScaling RopeScaling `json:"rope_scaling,omitzero"`
+	// RopeLayers has a 1 for every layer that turns queries and keys by their positions, and a 0 for every one that
+	// does not; "": all do.
+	RopeLayers string `json:"rope_layers,omitempty"`
 }
 
 // HeadDim is the length of one head's query.
-func (c Config) HeadDim() int { return c.Hidden / c.Heads }
+func (c Config) HeadDim() int {
+	if c.HeadSize != 0 {
+		return c.HeadSize
+	}
+	return c.Hidden / c.Heads
+}
+
+// noRope reports whether a layer, counted from the embedding's side, leaves queries and keys as they are.
+func (c Config) noRope(layer int) bool {
+	return layer < len(c.RopeLayers) && c.RopeLayers[layer] == '0'
+}
 
 // QDim is the length of all queries of a token: HeadDim x Heads.
 func (c Config) QDim() int { return c.HeadDim() * c.Heads }
@@ -59,7 +86,10 @@ func (c Config) Validate() error {
 	if !(c.RopeTheta > 0 && c.RopeTheta < 1e30) {
 		return fmt.Errorf("rope_theta is %g: it must be above 0 and below 1e30", c.RopeTheta)
 	}
-	if c.Hidden%c.Heads != 0 {
+	if c.HeadSize < 0 {
+		return fmt.Errorf("head_dim is %d: it must be at least 2", c.HeadSize)
+	}
+	if c.HeadSize == 0 && c.Hidden%c.Heads != 0 {
 		return fmt.Errorf("hidden_size %d is not divisible by num_attention_heads %d: every head needs the same size",
 			c.Hidden, c.Heads)
 	}
@@ -68,15 +98,17 @@ func (c Config) Validate() error {
 			"head serves the same number of heads", c.Heads, c.KVHeads)
 	}
 	if c.HeadDim()%2 != 0 {
-		return fmt.Errorf("head size %d (hidden_size %d / num_attention_heads %d) is odd: rotary embeddings turn pairs",
-			c.HeadDim(), c.Hidden, c.Heads)
+		return fmt.Errorf("head size %d (%s) is odd: rotary embeddings turn pairs", c.HeadDim(), c.headSource())
 	}
-	if err := validTensors(c, blockTensors); err != nil {
+	if err := c.validOptions(); err != nil {
+		return err
+	}
+	if err := validTensors(c, c.blockTensors()); err != nil {
 		return err
 	}
 	// In float64, which cannot wrap.
 	block := 0.0
-	for _, t := range blockTensors {
+	for _, t := range c.blockTensors() {
 		block += t.size(c)
 	}
 	if n := embedTensor.size(c) + float64(c.Layers)*block + normTensor.size(c) + headTensor.size(c); n > maxParams {
@@ -84,6 +116,30 @@ func (c Config) Validate() error {
 			n, float64(maxParams))
 	}
 	return nil
+}
+
+// headSource says where the size of a head comes from.
+func (c Config) headSource() string {
+	if c.HeadSize != 0 {
+		return "head_dim"
+	}
+	return fmt.Sprintf("hidden_size %d / num_attention_heads %d", c.Hidden, c.Heads)
+}
+
+// validOptions refuses what only some families have where it has no meaning.
+func (c Config) validOptions() error {
+	if c.QKNorm && c.HeadDim()%wgsl.HeadNormUnit != 0 {
+		return fmt.Errorf("head size %d (%s) with norms of queries and keys: it must be a multiple of %d", c.HeadDim(),
+			c.headSource(), wgsl.HeadNormUnit)
+	}
+	if c.Window < 0 {
+		return fmt.Errorf("sliding_window is %d: it must be at least 1, or absent", c.Window)
+	}
+	if c.RopeLayers != "" && (len(c.RopeLayers) != c.Layers || strings.Trim(c.RopeLayers, "01") != "") {
+		return fmt.Errorf("the layers with rotary positions are %q: it must be a 1 or a 0 for each of %d layers",
+			c.RopeLayers, c.Layers)
+	}
+	return c.RopeScaling.Validate()
 }
 
 // LinearShape is one of a block's weight matrices, (Out, In), used as y = W x.
@@ -95,7 +151,7 @@ type LinearShape struct {
 // LinearShapes lists the linears of a block in the order of the forward pass.
 func (c Config) LinearShapes() []LinearShape {
 	var list []LinearShape
-	for _, t := range blockTensors {
+	for _, t := range c.blockTensors() {
 		if t.role == RoleLinear {
 			shape := t.shape(c)
 			list = append(list, LinearShape{t.name, shape[0], shape[1]})
@@ -107,7 +163,7 @@ func (c Config) LinearShapes() []LinearShape {
 // LayerParams is the paper's P: the linears of one block alone.
 func (c Config) LayerParams() int64 {
 	var n int64
-	for _, t := range blockTensors {
+	for _, t := range c.blockTensors() {
 		if t.role == RoleLinear {
 			n += t.elements(c)
 		}
@@ -118,7 +174,7 @@ func (c Config) LayerParams() int64 {
 // BlockParams is all of one block's.
 func (c Config) BlockParams() int64 {
 	var n int64
-	for _, t := range blockTensors {
+	for _, t := range c.blockTensors() {
 		n += t.elements(c)
 	}
 	return n

@@ -1,9 +1,12 @@
-package model
+package model_test
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"steplm/model"
+	"steplm/model/modeltest"
 )
 
 func TestPresetParameters(t *testing.T) {
@@ -21,7 +24,7 @@ func TestPresetParameters(t *testing.T) {
 		{"680m", 28_311_552, 3072, 49_152_000, 777_856_512},
 		{"1.2b", 50_329_600, 4096, 65_536_000, 1_339_082_752},
 	} {
-		config, err := Preset(c.name)
+		config, err := model.Preset(c.name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,14 +37,14 @@ func TestPresetParameters(t *testing.T) {
 				config.BlockParams()-config.LayerParams(), config.HeadParams(), config.TotalParams(), c)
 		}
 	}
-	if len(Presets()) != 7 {
-		t.Errorf("presets %v: one is not tested", Presets())
+	if len(model.Presets()) != 7 {
+		t.Errorf("presets %v: one is not tested", model.Presets())
 	}
 }
 
 // What is counted is what is written.
 func TestTotalIsTheSumOfTensors(t *testing.T) {
-	for _, c := range []Config{smallConfig(true), smallConfig(false)} {
+	for _, c := range []model.Config{modeltest.SmallConfig(true), modeltest.SmallConfig(false)} {
 		var sum int64
 		for _, i := range c.HFTensors("F32") {
 			sum += int64(i.Elements())
@@ -53,8 +56,8 @@ func TestTotalIsTheSumOfTensors(t *testing.T) {
 }
 
 func TestPresetNames(t *testing.T) {
-	a, err := Preset("1.2B")
-	if b, _ := Preset("1.2b"); err != nil || a != b || a.Hidden != 2048 {
+	a, err := model.Preset("1.2B")
+	if b, _ := model.Preset("1.2b"); err != nil || a != b || a.Hidden != 2048 {
 		t.Errorf("1.2B = %+v (%v)", a, err)
 	}
 	for name, want := range map[string]string{
@@ -64,7 +67,7 @@ func TestPresetNames(t *testing.T) {
 		"llama-7": "preset \"llama-7\": the presets are tiny, 15m, 60m, 130m, 368m, 680m, 1.2b",
 		"":        "the presets are tiny,",
 	} {
-		if _, err := Preset(name); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := model.Preset(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("preset %q: %v, want %q", name, err, want)
 		}
 	}
@@ -75,37 +78,37 @@ func TestEditDistance(t *testing.T) {
 		a, b string
 		want int
 	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"60m", "680m", 1}} {
-		if got := editDistance(c.a, c.b); got != c.want {
+		if got := model.EditDistance(c.a, c.b); got != c.want {
 			t.Errorf("%q to %q = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }
 
 func TestValidate(t *testing.T) {
-	if err := smallConfig(false).Validate(); err != nil {
+	if err := modeltest.SmallConfig(false).Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		change func(c *Config)
+		change func(c *model.Config)
 		want   []string
 	}{
-		{func(c *Config) { c.Hidden = 10 }, []string{"hidden_size 10", "num_attention_heads 4"}},
-		{func(c *Config) { c.KVHeads = 3 }, []string{"num_attention_heads 4", "num_key_value_heads 3"}},
-		{func(c *Config) { c.KVHeads = 8 }, []string{"num_attention_heads 4", "num_key_value_heads 8"}},
-		{func(c *Config) { c.Hidden = 12 }, []string{"head size 3", "12", "odd"}},
-		{func(c *Config) { c.Hidden = 0 }, []string{"hidden_size is 0"}},
-		{func(c *Config) { c.FFN = -1 }, []string{"intermediate_size is -1"}},
-		{func(c *Config) { c.Layers = 0 }, []string{"num_hidden_layers is 0"}},
-		{func(c *Config) { c.Heads = 0 }, []string{"num_attention_heads is 0"}},
-		{func(c *Config) { c.KVHeads = 0 }, []string{"num_key_value_heads is 0"}},
-		{func(c *Config) { c.Vocab = 0 }, []string{"vocab_size is 0"}},
-		{func(c *Config) { c.MaxSeqLen = 0 }, []string{"max_position_embeddings is 0"}},
-		{func(c *Config) { c.NormEps = 0 }, []string{"rms_norm_eps is 0"}},
-		{func(c *Config) { c.RopeTheta = -1 }, []string{"rope_theta is -1"}},
-		{func(c *Config) { c.Layers = 10_001 }, []string{"num_hidden_layers is 10001", "at most 10000"}},
-		{func(c *Config) { c.Hidden, c.FFN = 1<<40, 1<<40 }, []string{"parameters"}},
+		{func(c *model.Config) { c.Hidden = 10 }, []string{"hidden_size 10", "num_attention_heads 4"}},
+		{func(c *model.Config) { c.KVHeads = 3 }, []string{"num_attention_heads 4", "num_key_value_heads 3"}},
+		{func(c *model.Config) { c.KVHeads = 8 }, []string{"num_attention_heads 4", "num_key_value_heads 8"}},
+		{func(c *model.Config) { c.Hidden = 12 }, []string{"head size 3", "12", "odd"}},
+		{func(c *model.Config) { c.Hidden = 0 }, []string{"hidden_size is 0"}},
+		{func(c *model.Config) { c.FFN = -1 }, []string{"intermediate_size is -1"}},
+		{func(c *model.Config) { c.Layers = 0 }, []string{"num_hidden_layers is 0"}},
+		{func(c *model.Config) { c.Heads = 0 }, []string{"num_attention_heads is 0"}},
+		{func(c *model.Config) { c.KVHeads = 0 }, []string{"num_key_value_heads is 0"}},
+		{func(c *model.Config) { c.Vocab = 0 }, []string{"vocab_size is 0"}},
+		{func(c *model.Config) { c.MaxSeqLen = 0 }, []string{"max_position_embeddings is 0"}},
+		{func(c *model.Config) { c.NormEps = 0 }, []string{"rms_norm_eps is 0"}},
+		{func(c *model.Config) { c.RopeTheta = -1 }, []string{"rope_theta is -1"}},
+		{func(c *model.Config) { c.Layers = 10_001 }, []string{"num_hidden_layers is 10001", "at most 10000"}},
+		{func(c *model.Config) { c.Hidden, c.FFN = 1<<40, 1<<40 }, []string{"parameters"}},
 	} {
-		config := smallConfig(false)
+		config := modeltest.SmallConfig(false)
 		c.change(&config)
 		err := config.Validate()
 		for _, want := range c.want {
@@ -117,8 +120,8 @@ func TestValidate(t *testing.T) {
 }
 
 func TestLinearShapes(t *testing.T) {
-	c := smallConfig(false) // 16 hidden, 4 heads, 2 key-value heads, FFN 24
-	want := []LinearShape{
+	c := modeltest.SmallConfig(false) // 16 hidden, 4 heads, 2 key-value heads, FFN 24
+	want := []model.LinearShape{
 		{"wq", 16, 16}, {"wk", 8, 16}, {"wv", 8, 16}, {"wo", 16, 16},
 		{"gate", 24, 16}, {"up", 24, 16}, {"down", 16, 24},
 	}
@@ -129,27 +132,27 @@ func TestLinearShapes(t *testing.T) {
 	for _, l := range want {
 		names = append(names, l.Name)
 	}
-	if !slices.Equal(LinearNames(), names) {
-		t.Errorf("names %v, want %v", LinearNames(), names)
+	if !slices.Equal(model.LinearNames(), names) {
+		t.Errorf("names %v, want %v", model.LinearNames(), names)
 	}
 }
 
 func TestLoRAParams(t *testing.T) {
-	large, err := Preset("368m")
+	large, err := model.Preset("368m")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		config  Config
+		config  model.Config
 		rank    int
 		targets []string
 		want    int64
 	}{
-		{large, 64, LinearNames(), 64 * (8*1024 + 3*(1024+2736))}, // E = r (8d + 3(d+f)), paper.md section 1
-		{smallConfig(false), 2, []string{"wk"}, 2 * (8 + 16)},
-		{smallConfig(false), 2, []string{"down", "wq"}, 2*(24+16) + 2*(16+16)},
-		{smallConfig(false), 8, []string{"wk"}, 8 * (8 + 16)},
-		{smallConfig(false), 3, nil, 0},
+		{large, 64, model.LinearNames(), 64 * (8*1024 + 3*(1024+2736))}, // E = r (8d + 3(d+f)), paper.md section 1
+		{modeltest.SmallConfig(false), 2, []string{"wk"}, 2 * (8 + 16)},
+		{modeltest.SmallConfig(false), 2, []string{"down", "wq"}, 2*(24+16) + 2*(16+16)},
+		{modeltest.SmallConfig(false), 8, []string{"wk"}, 8 * (8 + 16)},
+		{modeltest.SmallConfig(false), 3, nil, 0},
 	} {
 		if got, err := c.config.LoRAParams(c.rank, c.targets); got != c.want || err != nil {
 			t.Errorf("rank %d on %v: %d (%v), want %d", c.rank, c.targets, got, err, c.want)
@@ -162,19 +165,13 @@ func TestLoRAParams(t *testing.T) {
 	}{
 		{0, []string{"wq"}, "rank 0"},
 		{17, []string{"wq"}, "16 x 16"},
-		{9, LinearNames(), "wk of 8 x 16"},
+		{9, model.LinearNames(), "wk of 8 x 16"},
 		{2, []string{"q_proj"}, `"q_proj"`},
 		{2, []string{"wq", "wq"}, "twice"},
 	} {
-		if n, err := smallConfig(false).LoRAParams(c.rank, c.targets); err == nil ||
+		if n, err := modeltest.SmallConfig(false).LoRAParams(c.rank, c.targets); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("rank %d on %v: %d (%v), want %q", c.rank, c.targets, n, err, c.want)
 		}
 	}
-}
-
-// smallConfig has grouped-query attention and no dimension twice.
-func smallConfig(tied bool) Config {
-	return Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 2, Vocab: 11, MaxSeqLen: 32, NormEps: 1e-5,
-		RopeTheta: 10000, Tied: tied}
 }

@@ -7,12 +7,13 @@ import (
 	"steplm/gpu"
 	"steplm/wgsl"
 	"steplm/wgsl/matmul"
+	"steplm/wgsl/update"
 )
 
-// writeRows stores values (whole rows, without padding) as a parameter's weight
+// WriteRows stores values (whole rows, without padding) as a parameter's weight
 // and, where it trains, its master: the master is the value, the weight its upper
 // half.
-func (m *Model) writeRows(p *Param, row int, values []float32) error {
+func (m *Model) WriteRows(p *Param, row int, values []float32) error {
 	if p.Weight.DType == gpu.I8 {
 		return fmt.Errorf("%s is kept in %s: write it before it freezes", p.Name, Int8)
 	}
@@ -29,15 +30,15 @@ func (m *Model) writeRows(p *Param, row int, values []float32) error {
 			var hi uint16
 			switch m.Storage.States {
 			case PaperStates:
-				hi, _ = wgsl.SplitBits(f)
+				hi, _ = update.SplitBits(f)
 				low[i] = gpu.Param(f)
 			case SplitStates:
 				var lo int16
-				hi, lo = wgsl.SplitBits(f)
+				hi, lo = update.SplitBits(f)
 				low[i/2] |= uint32(uint16(lo)) << (i % 2 * 16)
 			case Flash8States:
 				var lo int8
-				hi, lo = wgsl.Flash8Bits(f)
+				hi, lo = update.Flash8Bits(f)
 				low[i/4] |= uint32(uint8(lo)) << (i % 4 * 8)
 			}
 			weight[i/2] |= uint32(hi) << (i % 2 * 16)
@@ -153,12 +154,18 @@ func (x *Mixer) effective(p *gpu.Pass, room int, b *Block, i int) gpu.Tensor {
 	return x.Weight(p, room, q)
 }
 
-// Silence makes what a block adds to the residual stream zero, by its two last linears.
+// Silence makes what a block adds to the residual stream zero, by its two last linears
+// and their biases.
 func (x *Mixer) Silence(p *gpu.Pass, b *Block) {
 	for _, l := range []*Linear{b.WO, b.Down} {
-		wgsl.Zero(p, l.Weight)
-		if !l.Master.None() {
-			wgsl.Zero(p, l.Master)
+		for _, q := range []*Param{l.Param, l.Bias} {
+			if q == nil {
+				continue
+			}
+			wgsl.Zero(p, q.Weight)
+			if !q.Master.None() {
+				wgsl.Zero(p, q.Master)
+			}
 		}
 	}
 }
@@ -186,7 +193,7 @@ func (x *Mixer) MergeStochastic(p *gpu.Pass, b *Block, count uint32) {
 		default:
 			h := fnv.New32a()
 			h.Write([]byte(l.Name))
-			wgsl.RoundStochastic(p, l.Weight, x.Linear(p, 0, l), wgsl.Draw{Key: h.Sum32(), Count: count})
+			update.RoundStochastic(p, l.Weight, x.Linear(p, 0, l), update.Draw{Key: h.Sum32(), Count: count})
 		}
 	}
 }

@@ -61,14 +61,17 @@ func (d Documents) Attention() string {
 func (d Documents) masked() bool   { return d.Mask == MaskDocuments }
 func (d Documents) restarts() bool { return d.Positions == PositionsRestart }
 
+// bounded reports whether a query may attend to less than all before it: to its document, or to a sliding window.
+func (a *Activations) bounded() bool { return a.masked() || a.window > 0 }
+
 // documents makes what documents need besides: the bounds of each, which in training stand behind
 // delta (see package attention), and the angles of every row.
 func (m activationMaker) documents(a *Activations) {
 	rows, half := m.s.Rows(), m.l.HeadDim()/2
-	if m.s.masked() && a.train {
+	if a.bounded() && a.train {
 		a.delta = m.wide("delta.documents", m.s.Batch*(m.l.Heads+2), m.s.SeqLen)
 		a.bounds = a.delta
-	} else if m.s.masked() {
+	} else if a.bounded() {
 		a.bounds = m.wide("documents", 2*m.s.Batch, m.s.SeqLen)
 	}
 	if m.s.restarts() {
@@ -77,17 +80,26 @@ func (m activationMaker) documents(a *Activations) {
 	}
 }
 
-// loadDocuments writes where documents begin, see Load.
+// loadDocuments writes where documents begin, see Load, and what a sliding window leaves of them.
 func (a *Activations) loadDocuments(begins []uint32) error {
-	if !a.masked() && !a.restarts() {
+	if !a.bounded() && !a.restarts() {
 		return nil
 	}
-	bounds, err := attention.Bounds(begins, a.Batch, a.SeqLen)
+	documents, err := attention.Bounds(begins, a.Batch, a.SeqLen)
 	if err != nil {
 		return err
 	}
-	a.divided = a.masked() && slices.ContainsFunc(begins, func(at uint32) bool { return at > 0 })
+	a.divided = a.window > 0 || a.masked() && slices.ContainsFunc(begins, func(at uint32) bool { return at > 0 })
 	if a.divided {
+		bounds := slices.Clone(documents)
+		if !a.masked() {
+			if bounds, err = attention.Bounds(nil, a.Batch, a.SeqLen); err != nil {
+				return err
+			}
+		}
+		if a.window > 0 {
+			attention.Slide(bounds, a.Batch, a.SeqLen, a.window)
+		}
 		if err := gpu.WriteRows(a.dev, a.bounds, a.bounds.Rows()-2*a.Batch, bounds); err != nil {
 			return err
 		}
@@ -97,15 +109,15 @@ func (a *Activations) loadDocuments(begins []uint32) error {
 	}
 	positions := make([]uint32, a.Rows())
 	for i := range positions {
-		positions[i] = uint32(i%a.SeqLen) - uint32(bounds[i])
+		positions[i] = uint32(i%a.SeqLen) - uint32(documents[i])
 	}
 	return a.dev.Write(a.positions, 0, positions)
 }
 
 // products is where the backward kernels of attention keep theirs: with bounds behind them, or alone where
-// no window is divided.
+// nothing narrows what a query attends to.
 func (a *Activations) products() gpu.Tensor {
-	if a.masked() && !a.divided {
+	if a.bounded() && !a.divided {
 		return a.delta.Part(0, a.delta.Rows()-2*a.Batch)
 	}
 	return a.delta

@@ -1,9 +1,11 @@
-package model
+package model_test
 
 import (
 	"math"
 	"slices"
 	"testing"
+
+	"steplm/model"
 )
 
 // A layout small enough for paper.
@@ -11,35 +13,36 @@ func TestFLOPsByHand(t *testing.T) {
 	// Hidden 4 in 2 heads of 2 over 1 key-value head, so wq and wo are 4 x 4,
 	// wk and wv 2 x 4; FFN 6: gate and up 6 x 4, down 4 x 6; vocabulary 5. One
 	// sequence of 3.
-	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
+	c := model.Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
 		RopeTheta: 1e4}
-	s := Size{Batch: 1, SeqLen: 3}
+	s := model.Size{Batch: 1, SeqLen: 3}
 	const (
 		linears   = 2 * 3 * (16 + 8 + 8 + 16 + 24 + 24 + 24) // 720
 		attention = 2 * 6 * 2                                // 2 heads, 6 pairs, 2 elements
 		head      = 2 * 3 * 5 * 4
 		adapters  = 2 * 3 * 1 * ((2 + 4) + (4 + 6)) // rank 1 on wk and down
 	)
-	wrapped := Plain(c, 2)
+	wrapped := model.Plain(c, 2)
 	wrapped.Blocks[0].Frozen, wrapped.Blocks[0].Wrapped = true, true
-	wrapped.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
+	wrapped.LoRA = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// Nothing below block 1 trains.
-	upper := Plain(c, 2)
+	upper := model.Plain(c, 2)
 	upper.Blocks[0].Frozen, upper.TrainEmbedding, upper.TrainNorms, upper.TrainHead = true, false, false, false
 	// A frozen block between embedding and the rest still passes gradients on.
-	between := Plain(c, 2)
+	between := model.Plain(c, 2)
 	between.Blocks[0].Frozen = true
-	tied := Plain(c, 1)
+	tied := model.Plain(c, 1)
 	tied.Tied, tied.TrainHead = true, false // the embedding decides
 	for _, c := range []struct {
 		name string
-		l    Layout
+		l    model.Layout
 		want [2]float64 // forward, backward
 	}{
-		{"one block", Plain(c, 1), [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
-		{"two blocks", Plain(c, 2), [2]float64{2*linears + 8*attention + head, 4*linears + 28*attention + 2*head}},
+		{"one block", model.Plain(c, 1), [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
+		{"two blocks", model.Plain(c, 2), [2]float64{2*linears + 8*attention + head, 4*linears + 28*attention +
+			2*head}},
 		{"tied", tied, [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
-		{"inference", Plain(c, 2).ForInference(), [2]float64{2*linears + 8*attention + head, 0}},
+		{"inference", model.Plain(c, 2).ForInference(), [2]float64{2*linears + 8*attention + head, 0}},
 		{"wrapped", wrapped, [2]float64{2*linears + adapters + 8*attention + head,
 			3*linears + 2*adapters + 28*attention + 2*head}},
 		{"frozen", between, [2]float64{2*linears + 8*attention + head, 3*linears + 28*attention + 2*head}},
@@ -53,16 +56,16 @@ func TestFLOPsByHand(t *testing.T) {
 
 // The parts of a grown model with recomputation.
 func TestFLOPsParts(t *testing.T) {
-	c := Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
+	c := model.Config{Hidden: 4, FFN: 6, Layers: 2, Heads: 2, KVHeads: 1, Vocab: 5, MaxSeqLen: 3, NormEps: 1e-5,
 		RopeTheta: 1e4}
-	l := Plain(c, 2)
+	l := model.Plain(c, 2)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.LoRA = LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
+	l.LoRA = model.LoRALayout{Rank: 1, Alpha: 1, Targets: []string{"wk", "down"}}
 	// By the numbers of TestFLOPsByHand; the first block is run again but for down and its
 	// adapter's B.
-	want := FLOPs{WeightGradients: 720, LoRA: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120,
+	want := model.FLOPs{WeightGradients: 720, LoRA: 3 * 96, Attention: 2 * 18 * 24, Head: 3 * 120,
 		Recomputation: 720 + 96 + 4*24 - 2*3*(24+4)}
-	got := l.FLOPs(Size{Batch: 1, SeqLen: 3, Recompute: true})
+	got := l.FLOPs(model.Size{Batch: 1, SeqLen: 3, Recompute: true})
 	want.Forward, want.Backward = got.Forward, got.Backward
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
@@ -76,14 +79,14 @@ func TestFLOPsParts(t *testing.T) {
 // With N parameters in matrices (embedding aside), a token costs 2 N forward and
 // 6 N in all, plus attention.
 func TestFLOPsPerParameter(t *testing.T) {
-	for _, name := range Presets() {
-		c, err := Preset(name)
+	for _, name := range model.Presets() {
+		c, err := model.Preset(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := float64(int64(c.Layers)*c.LayerParams() + c.EmbeddingParams())
-		one, f := Plain(c, c.Layers).FLOPs(Size{Batch: 1, SeqLen: 1}), Plain(c,
-			c.Layers).FLOPs(Size{Batch: 8, SeqLen: c.MaxSeqLen})
+		one, f := model.Plain(c, c.Layers).FLOPs(model.Size{Batch: 1, SeqLen: 1}), model.Plain(c,
+			c.Layers).FLOPs(model.Size{Batch: 8, SeqLen: c.MaxSeqLen})
 		if ratio := one.Total() / (6 * n); ratio < 1 || ratio > 1.01 {
 			t.Errorf("%s: %.4f of 6 N for one token", name, ratio)
 		}
@@ -99,21 +102,21 @@ func TestFLOPsPerParameter(t *testing.T) {
 // Freezing the lower half under small adapters saves about the weight gradients
 // of that half: a sixth of what linears cost.
 func TestFLOPsSavedByFreezing(t *testing.T) {
-	c, err := Preset("130m")
+	c, err := model.Preset("130m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Size{Batch: 4, SeqLen: 256}
-	plain := Plain(c, c.Layers)
+	s := model.Size{Batch: 4, SeqLen: 256}
+	plain := model.Plain(c, c.Layers)
 	frozen := plain
 	frozen.Blocks = slices.Clone(plain.Blocks)
-	frozen.LoRA = LoRALayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
+	frozen.LoRA = model.LoRALayout{Rank: 8, Alpha: 8, Targets: model.LinearNames()}
 	for i := range c.Layers / 2 {
 		frozen.Blocks[i].Frozen, frozen.Blocks[i].Wrapped = true, true
 	}
 	half := float64(c.Layers/2) * 2 * float64(s.Rows()) * float64(c.LayerParams())
 	saved := plain.FLOPs(s).Total() - frozen.FLOPs(s).Total()
-	adapters, err := c.LoRAParams(8, LinearNames())
+	adapters, err := c.LoRAParams(8, model.LinearNames())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,11 +24,17 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 	eps := float32(m.NormEps)
 	wgsl.RMSNormForward(p, x.h1, x.rstd1, x.x, b.AttnNorm.Weight, eps)
 	none := gpu.Tensor{}
-	m.forward(p, b.WQ, a, x, x.q, x.h1, none)
-	m.forward(p, b.WK, a, x, x.k, x.h1, none)
+	m.forward(p, b.WQ, a, x, x.projectedQ(), x.h1, none)
+	m.forward(p, b.WK, a, x, x.projectedK(), x.h1, none)
 	m.forward(p, b.WV, a, x, x.v, x.h1, none)
-	cos, sin, turned := m.rope(a)
-	wgsl.RopeForward(p, x.q, x.k, cos, sin, turned)
+	if b.QNorm != nil {
+		wgsl.HeadNormForward(p, x.q, x.rstdQ, x.rawQ, b.QNorm.Weight, eps)
+		wgsl.HeadNormForward(p, x.k, x.rstdK, x.rawK, b.KNorm.Weight, eps)
+	}
+	if !b.NoRope {
+		cos, sin, turned := m.rope(a)
+		wgsl.RopeForward(p, x.q, x.k, cos, sin, turned)
+	}
 	attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, a.bounds, m.attention(a))
 	m.forward(p, b.WO, a, x, x.mid, x.attn, x.x)
 
@@ -47,7 +53,7 @@ func (m *Model) attention(a *Activations) attention.Shape {
 	return attention.Shape{B: a.Batch, T: a.SeqLen, H: m.Heads, KV: m.KVHeads, D: m.HeadDim(), Documents: a.divided}
 }
 
-// forward is y(rows, out) = [residual +] x W^T + u B^T with u = scale x A^T, which the
+// forward is y(rows, out) = [residual +] x W^T + u B^T + b with u = scale x A^T, which the
 // block keeps for backward.
 func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, block *blockActivations, y, x, residual gpu.Tensor) {
 	s := matmul.Shape{M: a.Rows(), N: l.Out, K: l.In, Residual: residual}
@@ -60,6 +66,9 @@ func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, block *blockActi
 		s.Second = matmul.Product{A: u, B: l.LoRA.B.Weight, K: l.LoRA.Rank}
 	}
 	matmul.NT(p, y, x, m.dense(p, l.Param, a.frozen), s)
+	if l.Bias != nil {
+		wgsl.BiasForward(p, y, l.Bias.Weight)
+	}
 }
 
 // down is u(rows, R) = scale x A^T.

@@ -41,7 +41,7 @@ func (m *Model) write(p *Param, next func() float32) error {
 		for i := range part {
 			part[i] = next()
 		}
-		if err := m.writeRows(p, row, part); err != nil {
+		if err := m.WriteRows(p, row, part); err != nil {
 			return err
 		}
 	}

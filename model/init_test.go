@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"math"
@@ -7,23 +7,26 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/model/modeltest"
 )
 
 // initLayout has blocks of the given IDs, the last one under LoRA.
-func initLayout(ids ...int) Layout {
-	l := Plain(Config{Hidden: 64, FFN: 96, Layers: 4, Heads: 4, KVHeads: 2, Vocab: 128, MaxSeqLen: 8, NormEps: 1e-5,
+func initLayout(ids ...int) model.Layout {
+	l := model.Plain(model.Config{Hidden: 64, FFN: 96, Layers: 4, Heads: 4, KVHeads: 2, Vocab: 128, MaxSeqLen: 8,
+		NormEps:   1e-5,
 		RopeTheta: 10000}, len(ids))
 	for i, id := range ids {
 		l.Blocks[i].ID = id
 	}
 	l.Blocks[len(ids)-1].Wrapped = true
-	l.LoRA = LoRALayout{Rank: 8, Alpha: 8, Targets: LinearNames()}
+	l.LoRA = model.LoRALayout{Rank: 8, Alpha: 8, Targets: model.LinearNames()}
 	return l
 }
 
-func initialised(t *testing.T, d gpu.Device, l Layout, seed uint64) map[string][]float32 {
+func initialised(t *testing.T, d gpu.Device, l model.Layout, seed uint64) map[string][]float32 {
 	t.Helper()
-	m, err := New(d, l)
+	m, err := model.New(d, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +34,7 @@ func initialised(t *testing.T, d gpu.Device, l Layout, seed uint64) map[string][
 	if err := m.Init(seed, nil); err != nil {
 		t.Fatal(err)
 	}
-	return weights(t, m)
+	return modeltest.Weights(t, m)
 }
 
 func TestInitDistributions(t *testing.T) {
@@ -79,7 +82,7 @@ func TestInitDistributions(t *testing.T) {
 func TestInitKeys(t *testing.T) {
 	want := initialised(t, gpu.NewHost(), initLayout(0, 1), 1)
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		bits(t, "the same seed", initialised(t, d, initLayout(0, 1), 1), want)
+		modeltest.Bits(t, "the same seed", initialised(t, d, initLayout(0, 1), 1), want)
 	})
 	grown := initialised(t, gpu.NewHost(), initLayout(7, 0, 2, 1), 1)
 	for name := range grown {
@@ -87,7 +90,7 @@ func TestInitKeys(t *testing.T) {
 			delete(grown, name)
 		}
 	}
-	bits(t, "blocks inserted", grown, want)
+	modeltest.Bits(t, "blocks inserted", grown, want)
 
 	other := initialised(t, gpu.NewHost(), initLayout(0, 1), 2)
 	seen := map[[2]float32]string{}
@@ -108,9 +111,9 @@ func TestInitKeys(t *testing.T) {
 
 // Only what is selected is filled.
 func TestInitKeeps(t *testing.T) {
-	m := newModel(t, gpu.NewHost(), initLayout(0, 1), 3)
-	before := weights(t, m)
-	if err := m.Init(1, func(p *Param) bool { return p.Role.LoRA() }); err != nil {
+	m := modeltest.New(t, gpu.NewHost(), initLayout(0, 1), 3)
+	before := modeltest.Weights(t, m)
+	if err := m.Init(1, func(p *model.Param) bool { return p.Role.LoRA() }); err != nil {
 		t.Fatal(err)
 	}
 	fresh := initialised(t, gpu.NewHost(), initLayout(0, 1), 1)
@@ -119,15 +122,17 @@ func TestInitKeeps(t *testing.T) {
 			before[p.Name] = fresh[p.Name]
 		}
 	}
-	bits(t, "adapters alone", weights(t, m), before)
+	modeltest.Bits(t, "adapters alone", modeltest.Weights(t, m), before)
 }
 
 // Larger than the pieces in which values are uploaded.
 func TestInitLarge(t *testing.T) {
-	l := Plain(Config{Hidden: 64, FFN: 8, Layers: 1, Heads: 2, KVHeads: 2, Vocab: initChunk/64 + 3, MaxSeqLen: 8,
-		NormEps: 1e-5, RopeTheta: 10000, Tied: true}, 1)
+	l := model.Plain(model.Config{Hidden: 64, FFN: 8, Layers: 1, Heads: 2, KVHeads: 2, Vocab: model.InitChunk/64 + 3,
+		MaxSeqLen: 8,
+		NormEps:   1e-5, RopeTheta: 10000, Tied: true}, 1)
 	embed := initialised(t, gpu.NewHost(), l, 1)["embed"]
-	next := fresh(&Param{Name: "embed", Role: RoleEmbedding, Weight: gpu.Tensor{Spec: l.Params()[0].Weight}}, 1)
+	next := model.Fresh(&model.Param{Name: "embed", Role: model.RoleEmbedding,
+		Weight: gpu.Tensor{Spec: l.Params()[0].Weight}}, 1)
 	for i, v := range embed {
 		if want := next(); v != want {
 			t.Fatalf("element %d is %g, want %g", i, v, want)

@@ -1,9 +1,11 @@
 package model
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/wgsl"
@@ -36,6 +38,8 @@ type BlockLayout struct {
 	Frozen  bool `json:"frozen"`  // linears and biases do not train
 	Wrapped bool `json:"wrapped"` // linears carry the layout's LoRA
 	Int8    bool `json:"int8"`    // linears are kept in 8 bits, which are frozen
+	// NoRope: queries and keys are not turned by their positions. A block keeps it wherever it stands.
+	NoRope bool `json:"no_rope,omitempty"`
 }
 
 // Name is the run-wide name of one of the block's tensors.
@@ -63,9 +67,23 @@ func (a LoRALayout) Scale() float64 {
 func Plain(c Config, depth int) Layout {
 	l := Layout{Config: c, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Storage: FullStorage}
 	for i := range depth {
-		l.Blocks = append(l.Blocks, BlockLayout{ID: i})
+		l.Blocks = append(l.Blocks, BlockLayout{ID: i, NoRope: c.noRope(i)})
 	}
 	return l
+}
+
+// RopePattern is the layers that turn queries and keys by their positions, as Config.RopeLayers has them.
+func (l Layout) RopePattern() string {
+	pattern := []byte(strings.Repeat("1", len(l.Blocks)))
+	for i, b := range l.Blocks {
+		if b.NoRope {
+			pattern[i] = '0'
+		}
+	}
+	if !bytes.ContainsRune(pattern, '0') {
+		return ""
+	}
+	return string(pattern)
 }
 
 // ForInference is the same layout with nothing trainable.
@@ -123,7 +141,7 @@ func (l Layout) largestLinear(dtype gpu.DType) (words int) {
 
 // largestOfBlock is largestLinear over all of a block's tensors.
 func (l Layout) largestOfBlock(dtype gpu.DType) (words int) {
-	for _, t := range blockTensors {
+	for _, t := range l.blockTensors() {
 		words = max(words, gpu.Spec{DType: dtype, Shape: t.shape(l.Config)}.Words())
 	}
 	return words
@@ -235,7 +253,7 @@ func (l Layout) outside(t tensorRow) ParamSpec {
 
 func (l Layout) blockParams(b BlockLayout) []ParamSpec {
 	var list []ParamSpec
-	for _, t := range blockTensors {
+	for _, t := range l.blockTensors() {
 		name, shape := b.Name(t.name), t.shape(l.Config)
 		p := l.param(name, t.role, b.ID, roles[t.role].trains(l, b.Frozen), shape...)
 		if b.Int8 && t.role == RoleLinear {

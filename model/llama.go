@@ -44,19 +44,22 @@ type LoRA struct {
 	Scale float32 // alpha / R, or alpha / sqrt(R), see LoRALayout
 }
 
-// Linear is y = W x, with LoRA or without.
+// Linear is y = W x + b, with LoRA or without.
 type Linear struct {
 	*Param  // (Out, In)
 	Out, In int
 	LoRA    *LoRA
-	at      int // among its block's linears
+	Bias    *Param // (Out); nil: none
+	at      int    // among its block's linears
 }
 
 // Block is one Transformer layer: what blockTensors lists, by name for forward and
 // backward, and as lists for all else.
 type Block struct {
 	ID                int
+	NoRope            bool   // queries and keys are not turned by their positions
 	AttnNorm, FFNNorm *Param // (C)
+	QNorm, KNorm      *Param // (D), of every head; nil: none
 	WQ, WK, WV, WO    *Linear
 	Gate, Up, Down    *Linear
 
@@ -204,8 +207,8 @@ func (m *Model) link() {
 
 // block points a block's fields at its parameters.
 func (m *Model) block(layout BlockLayout) *Block {
-	b := &Block{ID: layout.ID}
-	for _, t := range blockTensors {
+	b := &Block{ID: layout.ID, NoRope: layout.NoRope}
+	for _, t := range m.blockTensors() {
 		p := m.params[layout.Name(t.name)]
 		b.params = append(b.params, p)
 		if t.role != RoleLinear {

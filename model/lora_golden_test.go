@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"math"
@@ -8,6 +8,8 @@ import (
 	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
+	"steplm/model/modeltest"
 )
 
 // Six steps of one linear under LoRA against peft and torch's AdamW: the shared data's
@@ -22,7 +24,7 @@ func TestLoRAGolden(t *testing.T) {
 		Y, DA, DB, DX, A, B numbers // A and B after the step
 	}
 	var problem struct{ Init map[string]numbers }
-	readJSON(t, datatest.Path(t, "golden_methods/problem.json"), &problem)
+	modeltest.ReadJSON(t, datatest.Path(t, "golden_methods/problem.json"), &problem)
 	var golden struct {
 		Hyper struct {
 			R     int
@@ -36,26 +38,27 @@ func TestLoRAGolden(t *testing.T) {
 		Steps       []goldenStep
 		Merged      numbers `json:"merged_W_after_step_6"`
 	}
-	readJSON(t, datatest.Path(t, "golden_methods/lora.json"), &golden)
+	modeltest.ReadJSON(t, datatest.Path(t, "golden_methods/lora.json"), &golden)
 	w, h := problem.Init["W1"], golden.Hyper
 	out, in, rows := w.Shape[0], w.Shape[1], golden.X.Shape[1]
 
 	// The linear is up: (F, C).
-	l := Plain(Config{
+	l := model.Plain(model.Config{
 		Hidden: in, FFN: out, Layers: 1, Heads: 2, KVHeads: 2, Vocab: 8, MaxSeqLen: rows,
 		NormEps: 1e-5, RopeTheta: 10000,
 	}, 1)
 	l.Blocks[0].Frozen, l.Blocks[0].Wrapped = true, true
-	l.LoRA = LoRALayout{Rank: h.R, Alpha: h.Alpha, Targets: []string{"up"}}
+	l.LoRA = model.LoRALayout{Rank: h.R, Alpha: h.Alpha, Targets: []string{"up"}}
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		m := newModel(t, d, l, 1)
-		a := newActivations(t, m, Size{Batch: 1, SeqLen: rows})
-		up, x := m.Blocks[0].Up, a.block(0)
-		write32(t, m, up.Param, w.Data)
-		write32(t, m, up.LoRA.A, golden.A0.Data)
-		write32(t, m, up.LoRA.B, make([]float32, out*h.R))
-		optimizers := map[*Param]*adam64{up.LoRA.A: adam(golden.A0.Data), up.LoRA.B: adam(make([]float32, out*h.R))}
-		var c comparison
+		m := modeltest.New(t, d, l, 1)
+		a := modeltest.NewActivations(t, m, model.Size{Batch: 1, SeqLen: rows})
+		up, x := m.Blocks[0].Up, a.Up()
+		modeltest.Write32(t, m, up.Param, w.Data)
+		modeltest.Write32(t, m, up.LoRA.A, golden.A0.Data)
+		modeltest.Write32(t, m, up.LoRA.B, make([]float32, out*h.R))
+		optimizers := map[*model.Param]*adam64{up.LoRA.A: adam(golden.A0.Data),
+			up.LoRA.B: adam(make([]float32, out*h.R))}
+		var c modeltest.Comparison
 		compared := 0
 		check := func(name string, got gpu.Tensor, want numbers) {
 			t.Helper()
@@ -63,32 +66,32 @@ func TestLoRAGolden(t *testing.T) {
 			for _, v := range want.Data {
 				largest = max(largest, math.Abs(float64(v)))
 			}
-			c.within(t, name, gputest.Read(t, d, got), want.Data, max(1e-5*largest, 1e-30))
+			c.Within(t, name, gputest.Read(t, d, got), want.Data, max(1e-5*largest, 1e-30))
 			compared++
 		}
 		for step := range golden.X.Shape[0] {
 			for _, from := range []struct {
 				to gpu.Tensor
 				n  numbers
-			}{{x.h2, golden.X}, {a.dup, golden.Upstream}} {
+			}{{x.In, golden.X}, {x.DOut, golden.Upstream}} {
 				n := from.to.Elements()
 				if err := gpu.WriteF32(d, from.to, from.n.Data[step*n:][:n]); err != nil {
 					t.Fatal(err)
 				}
 			}
-			pass(t, m, func(p *gpu.Pass) {
-				m.forward(p, up, a, x, x.up, x.h2, gpu.Tensor{})
-				m.backward(p, up, a, x, a.dh, a.dup, x.h2, false, Gradients{Scale: 1})
+			modeltest.Pass(t, m, func(p *gpu.Pass) {
+				m.ForwardUp(p, a)
+				m.BackwardUp(p, a)
 			})
 			at := slices.IndexFunc(golden.Steps, func(s goldenStep) bool { return s.Step == step+1 })
 			if at >= 0 {
-				check("y", x.up, golden.Steps[at].Y)
-				check("dx", a.dh, golden.Steps[at].DX)
+				check("y", x.Out, golden.Steps[at].Y)
+				check("dx", x.DIn, golden.Steps[at].DX)
 				check("dA", up.LoRA.A.Grad, golden.Steps[at].DA)
 				check("dB", up.LoRA.B.Grad, golden.Steps[at].DB)
 			}
 			for p, o := range optimizers {
-				write32(t, m, p, o.step(gputest.Read(t, d, p.Grad), h.LR, h.Betas, h.Eps))
+				modeltest.Write32(t, m, p, o.step(gputest.Read(t, d, p.Grad), h.LR, h.Betas, h.Eps))
 			}
 			if at >= 0 {
 				check("A", up.LoRA.A.Weight, golden.Steps[at].A)
@@ -100,12 +103,12 @@ func TestLoRAGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer mixer.Free()
-		pass(t, m, func(p *gpu.Pass) { mixer.Merge(p, m.Blocks[0]) })
+		modeltest.Pass(t, m, func(p *gpu.Pass) { mixer.Merge(p, m.Blocks[0]) })
 		check("merged", up.Weight, golden.Merged)
 		if want := 6*len(golden.Steps) + 1; compared != want || len(golden.Steps) != 3 {
 			t.Errorf("%d tensors of %d steps were compared", compared, len(golden.Steps))
 		}
-		c.report(t)
+		c.Report(t)
 	})
 }
 

@@ -32,7 +32,7 @@ func (m *Model) Merged() (*Merged, error) {
 	if m.Storage.Precision == BF16 && !m.wrapped() {
 		w.DType = checkpoint.BF16
 	}
-	w.Config.Layers = len(m.Layout.Blocks)
+	w.Config.Layers, w.Config.RopeLayers = len(m.Layout.Blocks), m.RopePattern()
 	return w, nil
 }
 

@@ -1,8 +1,13 @@
 package model
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -159,4 +164,74 @@ func LoadTensors(dev gpu.Device, path string, tensors []gpu.Tensor, others int) 
 		}
 	}
 	return nil
+}
+
+// Open loads the model of a checkpoint onto a device, for inference, with LoRA unmerged and frozen weights as they are
+// kept. It needs no more of the checkpoint than the layout and the weights. A Hugging Face directory is hf.Open's.
+func Open(dev gpu.Device, dir string) (*Model, error) {
+	l, err := ReadLayout(dir)
+	if err != nil {
+		return nil, err
+	}
+	return OpenCheckpoint(dev, dir, l)
+}
+
+// ReadLayout says what the model in a checkpoint consists of. The error is fs.ErrNotExist where the folder has no
+// layout, and should have none: see HoldsLayout.
+func ReadLayout(dir string) (Layout, error) {
+	var l Layout
+	if !HoldsLayout(dir) {
+		return l, fmt.Errorf("%s has no %s: %w", dir, LayoutFile, fs.ErrNotExist)
+	}
+	if err := checkpoint.Verify(dir, LayoutFile); err != nil {
+		return l, err
+	}
+	path := filepath.Join(dir, LayoutFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return l, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields() // Else it would be another model.
+	if err := d.Decode(&l); err != nil {
+		return l, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := l.Validate(); err != nil {
+		return l, fmt.Errorf("%s: %w", path, err)
+	}
+	return l, nil
+}
+
+// HoldsLayout reports whether a folder has a checkpoint's layout, or should have it: it then is no Hugging Face
+// directory.
+func HoldsLayout(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, LayoutFile))
+	return !errors.Is(err, fs.ErrNotExist) || checkpoint.Lists(dir, LayoutFile)
+}
+
+// OpenCheckpoint is Open of a checkpoint with a layout that is known otherwise: early ones do not
+// have theirs.
+func OpenCheckpoint(dev gpu.Device, dir string, trained Layout) (*Model, error) {
+	if err := checkpoint.Verify(dir, WeightsFile); err != nil {
+		return nil, err
+	}
+	l := trained.ForInference()
+	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	m, err := New(dev, l)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	masters := 0
+	for _, p := range trained.Params() {
+		if p.Master.Name != "" {
+			masters++
+		}
+	}
+	if err := LoadTensors(dev, filepath.Join(dir, WeightsFile), m.saved(), masters); err != nil {
+		m.Free()
+		return nil, err
+	}
+	return m, nil
 }

@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -9,32 +9,27 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/modeltest"
 	"steplm/wgsl"
-	"steplm/wgsl/ref"
+	"steplm/wgsl/update/ref"
 )
 
 // stored are storages that differ in every field.
-func stored() map[string]Storage {
-	return map[string]Storage{
-		"f32":            FullStorage,
-		"f32 released":   {Precision: F32, States: FullStates, Gradients: F32, Release: true, Frozen: F32},
-		"paper":          {Precision: BF16, States: PaperStates, Gradients: BF16, Frozen: BF16},
-		"split":          {Precision: BF16, States: SplitStates, Gradients: F32, Frozen: BF16},
-		"split int8":     {Precision: BF16, States: SplitStates, Gradients: BF16, Frozen: Int8},
-		"flash8":         {Precision: BF16, States: Flash8States, Gradients: BF16, Frozen: BF16},
-		"flash8 release": {Precision: BF16, States: Flash8States, Gradients: BF16, Release: true, Frozen: Int8},
+func stored() map[string]model.Storage {
+	return map[string]model.Storage{
+		"f32": model.FullStorage,
+		"f32 released": {Precision: model.F32, States: model.FullStates, Gradients: model.F32, Release: true,
+			Frozen: model.F32},
+		"paper":      {Precision: model.BF16, States: model.PaperStates, Gradients: model.BF16, Frozen: model.BF16},
+		"split":      {Precision: model.BF16, States: model.SplitStates, Gradients: model.F32, Frozen: model.BF16},
+		"split int8": {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.Int8},
+		"flash8": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16,
+			Frozen: model.BF16},
+		"flash8 release": {Precision: model.BF16, States: model.Flash8States, Gradients: model.BF16, Release: true,
+			Frozen: model.Int8},
 	}
-}
-
-// in is a layout in a storage.
-func (l Layout) in(s Storage) Layout {
-	l.Storage = s
-	l.Blocks = append([]BlockLayout(nil), l.Blocks...)
-	for i := range l.Blocks {
-		l.Blocks[i].Int8 = l.Blocks[i].Frozen && s.Frozen == Int8
-	}
-	return l
 }
 
 // A layout in every storage holds on the device what its plan says, and under
@@ -42,9 +37,9 @@ func (l Layout) in(s Storage) Layout {
 func TestStorageIsThePlan(t *testing.T) {
 	for name, s := range stored() {
 		for _, tied := range []bool{false, true} {
-			l := partly(tied).in(s)
+			l := modeltest.WithStorage(modeltest.Partly(tied), s)
 			d := gpu.NewHost()
-			m, err := New(d, l)
+			m, err := model.New(d, l)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -67,21 +62,21 @@ func TestRecomputeIsExact(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				l := partly(false).in(s)
-				m := newStored(t, d, l)
-				size := Size{Batch: 2, SeqLen: 7}
-				b := someBatch(3, size, l.Vocab)
-				kept := newActivations(t, m, size)
-				loss := train(t, m, kept, meanScale(b), b)
-				want := gradients(t, m)
+				l := modeltest.WithStorage(modeltest.Partly(false), s)
+				m := modeltest.NewStored(t, d, l)
+				size := model.Size{Batch: 2, SeqLen: 7}
+				b := modeltest.SomeBatch(3, size, l.Vocab)
+				kept := modeltest.NewActivations(t, m, size)
+				loss := modeltest.Train(t, m, kept, modeltest.MeanScale(b), b)
+				want := modeltest.Gradients(t, m)
 				size.Recompute = true
-				again := newActivations(t, m, size)
-				if got := train(t, m, again, meanScale(b), b); got != loss {
+				again := modeltest.NewActivations(t, m, size)
+				if got := modeltest.Train(t, m, again, modeltest.MeanScale(b), b); got != loss {
 					t.Errorf("loss %.9g, want %.9g", got, loss)
 				}
-				bits(t, "recomputed", gradients(t, m), want)
-				if a, b := gpu.Plan(ActivationSpecs(l, size)).Total(),
-					gpu.Plan(ActivationSpecs(l, kept.Size)).Total(); a >= b {
+				modeltest.Bits(t, "recomputed", modeltest.Gradients(t, m), want)
+				if a, b := gpu.Plan(model.ActivationSpecs(l, size)).Total(),
+					gpu.Plan(model.ActivationSpecs(l, kept.Size)).Total(); a >= b {
 					t.Errorf("recomputation takes %d bytes, keeping takes %d", a, b)
 				}
 			})
@@ -89,52 +84,38 @@ func TestRecomputeIsExact(t *testing.T) {
 	}
 }
 
-// newStored is newModel in a storage; int8 blocks are quantized from random
-// values.
-func newStored(t *testing.T, d gpu.Device, l Layout) *Model {
-	t.Helper()
-	wide := l
-	wide.Blocks = append([]BlockLayout(nil), l.Blocks...)
-	for i := range wide.Blocks {
-		wide.Blocks[i].Int8 = false
-	}
-	m := newModel(t, d, wide, 7)
-	if err := m.Apply(l); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 // Under release every trainable parameter is complete once, with the gradient, bit
 // for bit, that it has without.
 func TestReleaseCompletesEachGradientOnce(t *testing.T) {
 	for _, tied := range []bool{false, true} {
-		for _, s := range []Storage{FullStorage, {BF16, SplitStates, BF16, false, BF16}} {
+		for _, s := range []model.Storage{model.FullStorage,
+			{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}} {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				size := Size{Batch: 2, SeqLen: 7, HeadRows: 5}
-				b := someBatch(3, size, 29)
-				m := newStored(t, d, partly(tied).in(s))
-				train(t, m, newActivations(t, m, size), meanScale(b), b)
-				want := gradients(t, m)
+				size := model.Size{Batch: 2, SeqLen: 7, HeadRows: 5}
+				b := modeltest.SomeBatch(3, size, 29)
+				m := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(tied), s))
+				modeltest.Train(t, m, modeltest.NewActivations(t, m, size), modeltest.MeanScale(b), b)
+				want := modeltest.Gradients(t, m)
 
 				borrowed := s
 				borrowed.Release = true
-				released := newStored(t, d, partly(tied).in(borrowed))
-				a := newActivations(t, released, size)
-				load(t, a, b)
+				released := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(tied), borrowed))
+				a := modeltest.NewActivations(t, released, size)
+				modeltest.LoadBatch(t, a, b)
 				copies, times := map[string]gpu.Tensor{}, map[string]int{}
 				for _, p := range released.Params() {
 					if p.Trainable() {
 						copies[p.Name] = gputest.Tensor(t, d, p.Name, nil, p.Weight.Shape...)
 					}
 				}
-				pass(t, released, func(p *gpu.Pass) {
+				modeltest.Pass(t, released, func(p *gpu.Pass) {
 					released.Forward(p, a)
-					released.Backward(p, a, Gradients{Scale: meanScale(b), Complete: func(p *gpu.Pass, q *Param) {
-						times[q.Name]++
-						wgsl.Widen(p, copies[q.Name], q.Grad)
-						wgsl.Zero(p, q.Grad) // an optimizer is done with it
-					}})
+					released.Backward(p, a, model.Gradients{Scale: modeltest.MeanScale(b),
+						Complete: func(p *gpu.Pass, q *model.Param) {
+							times[q.Name]++
+							wgsl.Widen(p, copies[q.Name], q.Grad)
+							wgsl.Zero(p, q.Grad) // an optimizer is done with it
+						}})
 				})
 				got := map[string][]float32{}
 				for name, x := range copies {
@@ -143,7 +124,7 @@ func TestReleaseCompletesEachGradientOnce(t *testing.T) {
 						t.Errorf("%s was complete %d times", name, times[name])
 					}
 				}
-				bits(t, "released", got, want)
+				modeltest.Bits(t, "released", got, want)
 			})
 		}
 	}
@@ -155,30 +136,32 @@ func TestReleaseCompletesEachGradientOnce(t *testing.T) {
 // of f32's weights too.
 func TestBF16GradientsFollowF32(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		size := Size{Batch: 2, SeqLen: 9}
+		size := model.Size{Batch: 2, SeqLen: 9}
 		for seed := range uint64(6) {
-			b := someBatch(seed, size, 29)
+			b := modeltest.SomeBatch(seed, size, 29)
 			both := map[string]map[string][]float32{}
 			var losses []float64
-			for _, s := range []Storage{FullStorage, {BF16, SplitStates, BF16, false, BF16}} {
-				m := newStored(t, d, partly(false).in(s))
+			for _, s := range []model.Storage{model.FullStorage,
+				{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}} {
+				m := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(false), s))
 				for _, p := range m.Params() {
-					values := scrambled(p.Weight.Spec, 7)
+					values := modeltest.Scrambled(p.Weight.Spec, 7)
 					for i := range values {
 						if len(p.Weight.Shape) > 1 {
 							values[i] /= 3
 						}
 						values[i] = gpu.FromBF16(gpu.BF16Bits(values[i]))
 					}
-					write32(t, m, p, values)
+					modeltest.Write32(t, m, p, values)
 				}
-				losses = append(losses, train(t, m, newActivations(t, m, size), meanScale(b), b))
-				both[s.Precision] = gradients(t, m)
+				losses = append(losses, modeltest.Train(t, m, modeltest.NewActivations(t, m, size),
+					modeltest.MeanScale(b), b))
+				both[s.Precision] = modeltest.Gradients(t, m)
 			}
-			near(t, "loss", losses[1], losses[0], 0.01)
-			for name, g := range both[BF16] {
+			modeltest.Near(t, "loss", losses[1], losses[0], 0.01)
+			for name, g := range both[model.BF16] {
 				var dot, gg, ww float64
-				for i, w := range both[F32][name] {
+				for i, w := range both[model.F32][name] {
 					dot += float64(g[i]) * float64(w)
 					gg += float64(g[i]) * float64(g[i])
 					ww += float64(w) * float64(w)
@@ -196,16 +179,16 @@ func TestBF16GradientsFollowF32(t *testing.T) {
 func TestMasters(t *testing.T) {
 	d := gpu.NewHost()
 	values := []float32{1, -1.00390625, 1.001953125 /* a tie */, -1.001953125, 3.4e38, 1e-40, 0, -0.3}
-	c := Config{Hidden: 8, FFN: 8, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 8, MaxSeqLen: 8, NormEps: 1e-5,
+	c := model.Config{Hidden: 8, FFN: 8, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 8, MaxSeqLen: 8, NormEps: 1e-5,
 		RopeTheta: 1e4}
-	for _, states := range []string{PaperStates, SplitStates, Flash8States} {
-		l := Plain(c, 1)
-		l.Storage = Storage{BF16, states, BF16, false, BF16}
-		m, err := New(d, l)
+	for _, states := range []string{model.PaperStates, model.SplitStates, model.Flash8States} {
+		l := model.Plain(c, 1)
+		l.Storage = model.Storage{model.BF16, states, model.BF16, false, model.BF16}
+		m, err := model.New(d, l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.writeRows(m.Norm, 0, values); err != nil {
+		if err := m.WriteRows(m.Norm, 0, values); err != nil {
 			t.Fatal(err)
 		}
 		low := make([]uint32, m.Norm.Master.Words())
@@ -217,11 +200,11 @@ func TestMasters(t *testing.T) {
 			bits := uint16(math.Float32bits(hi) >> 16)
 			exact := true
 			switch states {
-			case PaperStates:
+			case model.PaperStates:
 				master = math.Float32frombits(low[i])
-			case SplitStates:
+			case model.SplitStates:
 				master = ref.JoinBits(bits, int16(low[i/2]>>(i%2*16)))
-			case Flash8States:
+			case model.Flash8States:
 				master, exact = ref.JoinFlash8Bits(bits, int8(low[i/4]>>(i%4*8))), false
 			}
 			if exact && master != values[i] {
@@ -244,15 +227,15 @@ func TestMasters(t *testing.T) {
 func TestPaddingStaysZero(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 		for name, s := range stored() {
-			if s.Release || s.Frozen == Int8 {
+			if s.Release || s.Frozen == model.Int8 {
 				continue
 			}
-			m := newStored(t, d, partly(false).in(s))
-			size := Size{Batch: 1, SeqLen: 7}
-			a := newActivations(t, m, size)
-			b := someBatch(5, size, m.Vocab)
-			train(t, m, a, meanScale(b), b)
-			tensors := append([]gpu.Tensor(nil), a.all...)
+			m := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(false), s))
+			size := model.Size{Batch: 1, SeqLen: 7}
+			a := modeltest.NewActivations(t, m, size)
+			b := modeltest.SomeBatch(5, size, m.Vocab)
+			modeltest.Train(t, m, a, modeltest.MeanScale(b), b)
+			tensors := append([]gpu.Tensor(nil), a.All()...)
 			for _, p := range m.Params() {
 				tensors = append(tensors, p.Weight)
 				if p.Trainable() {
@@ -305,34 +288,36 @@ func checkPadding(t *testing.T, what string, d gpu.Device, x gpu.Tensor) (n int)
 // f32.
 func TestExportIsWhatWasTrained(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		for name, s := range map[string]Storage{
-			"int8 under f32": {F32, FullStates, F32, false, Int8}, "bf16": {BF16, SplitStates, BF16, false, BF16},
-			"int8": {BF16, SplitStates, BF16, false, Int8},
+		for name, s := range map[string]model.Storage{
+			"int8 under f32": {Precision: model.F32, States: model.FullStates, Gradients: model.F32,
+				Frozen: model.Int8}, "bf16": {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+				Frozen: model.BF16},
+			"int8": {Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.Int8},
 		} {
-			l := partly(false).in(s)
+			l := modeltest.WithStorage(modeltest.Partly(false), s)
 			if name == "bf16" { // nothing to merge: it stays bf16
 				for i := range l.Blocks {
 					l.Blocks[i].Wrapped = false
 				}
 			}
-			m := newStored(t, d, l)
+			m := modeltest.NewStored(t, d, l)
 			parent := t.TempDir()
 			dir, err := checkpoint.Begin(parent, "final")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := m.writeHF(dir, nil); err != nil {
+			if err := modeltest.WriteHF(dir, m, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := dir.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			for hf, p := range m.hfParams() {
+			for hf, p := range m.HFParams() {
 				want := gputest.Read(t, d, denseOf(t, m, p))
-				if lin := m.linear(p.Name); lin != nil && lin.LoRA != nil {
+				if lin := m.Linear(p.Name); lin != nil && lin.LoRA != nil {
 					addProduct(want, gputest.Read(t, d, lin.LoRA.B.Weight), gputest.Read(t, d, lin.LoRA.A.Weight), lin)
 				}
-				got := readTensors(t, filepath.Join(parent, "final"))[hf]
+				got := modeltest.ReadTensors(t, filepath.Join(parent, "final"))[hf]
 				for i := range want {
 					if math.Abs(float64(got[i])-float64(want[i])) > 1e-6*math.Max(1, math.Abs(float64(want[i]))) {
 						t.Fatalf("%s: %s[%d] is exported as %g, trained against %g", name, hf, i, got[i], want[i])
@@ -343,7 +328,7 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i, _ := f.Info(headTensor.hf); (i.DType == checkpoint.BF16) != (name == "bf16") {
+			if i, _ := f.Info(model.HFHead); (i.DType == checkpoint.BF16) != (name == "bf16") {
 				t.Errorf("%s: exported as %s", name, i.DType)
 			}
 			f.Close()
@@ -353,18 +338,18 @@ func TestExportIsWhatWasTrained(t *testing.T) {
 }
 
 // denseOf is a parameter's weight as products take it.
-func denseOf(t *testing.T, m *Model, p *Param) gpu.Tensor {
+func denseOf(t *testing.T, m *model.Model, p *model.Param) gpu.Tensor {
 	t.Helper()
 	if p.Weight.DType != gpu.I8 {
 		return p.Weight
 	}
-	room := gputest.TensorOf(t, m.dev, dtypeOf(m.Storage.Precision), "dense", nil, p.Weight.Shape...)
-	pass(t, m, func(pass *gpu.Pass) { m.dense(pass, p, room) })
+	room := gputest.TensorOf(t, m.Device(), model.DTypeOf(m.Storage.Precision), "dense", nil, p.Weight.Shape...)
+	modeltest.Pass(t, m, func(pass *gpu.Pass) { m.Dense(pass, p, room) })
 	return room
 }
 
 // addProduct is w += scale B A.
-func addProduct(w, b, a []float32, l *Linear) {
+func addProduct(w, b, a []float32, l *model.Linear) {
 	for o := range l.Out {
 		for i := range l.In {
 			sum := 0.0
@@ -377,23 +362,23 @@ func addProduct(w, b, a []float32, l *Linear) {
 }
 
 func TestStorageRefuses(t *testing.T) {
-	good := Storage{BF16, SplitStates, BF16, false, BF16}
+	good := model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
 	for name, c := range map[string]struct {
-		spoil func(*Storage)
+		spoil func(*model.Storage)
 		want  []string
 	}{
-		"precision": {func(s *Storage) { s.Precision = "f16" }, []string{`"f16"`, "bf16"}},
-		"states": {func(s *Storage) { s.States = "none" },
+		"precision": {func(s *model.Storage) { s.Precision = "f16" }, []string{`"f16"`, "bf16"}},
+		"states": {func(s *model.Storage) { s.States = "none" },
 			[]string{`"none"`, "paper, split, stochastic, flash8"}},
-		"f32 states with bf16": {func(s *Storage) { s.States = FullStates },
+		"f32 states with bf16": {func(s *model.Storage) { s.States = model.FullStates },
 			[]string{`"f32"`, "bf16", "paper, split, stochastic, flash8"}},
-		"flash8 with f32": {func(s *Storage) { *s = FullStorage; s.States = Flash8States },
+		"flash8 with f32": {func(s *model.Storage) { *s = model.FullStorage; s.States = model.Flash8States },
 			[]string{"flash8", "f32"}},
-		"gradients": {func(s *Storage) { s.Gradients = "f16" }, []string{`"f16"`}},
-		"bf16 gradients of f32 weights": {func(s *Storage) { *s = FullStorage; s.Gradients = BF16 },
+		"gradients": {func(s *model.Storage) { s.Gradients = "f16" }, []string{`"f16"`}},
+		"bf16 gradients of f32 weights": {func(s *model.Storage) { *s = model.FullStorage; s.Gradients = model.BF16 },
 			[]string{"bf16", "f32"}},
-		"frozen":                         {func(s *Storage) { s.Frozen = "int4" }, []string{`"int4"`, "int8"}},
-		"frozen f32 with precision bf16": {func(s *Storage) { s.Frozen = F32 }, []string{`"f32"`, "bf16"}},
+		"frozen":                         {func(s *model.Storage) { s.Frozen = "int4" }, []string{`"int4"`, "int8"}},
+		"frozen f32 with precision bf16": {func(s *model.Storage) { s.Frozen = model.F32 }, []string{`"f32"`, "bf16"}},
 	} {
 		s := good
 		c.spoil(&s)
@@ -404,7 +389,7 @@ func TestStorageRefuses(t *testing.T) {
 			}
 		}
 	}
-	l := Plain(unlike(false), 2)
+	l := model.Plain(modeltest.Unlike(false), 2)
 	l.Blocks[0].Int8 = true
 	if err := l.Validate(); err == nil || !strings.Contains(fmt.Sprint(err), "int8") {
 		t.Errorf("a trainable int8 block: %v", err)
@@ -415,22 +400,24 @@ func TestStorageRefuses(t *testing.T) {
 // the sum of 64, against a sum in f32, is 0.7 % and must stay below 1.5.
 func TestAccumulatingInBF16(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		size := Size{Batch: 1, SeqLen: 9}
+		size := model.Size{Batch: 1, SeqLen: 9}
 		const micro = 64
-		var batches []Batch
+		var batches []modeltest.Batch
 		for i := range micro {
-			batches = append(batches, someBatch(uint64(i), size, 29))
+			batches = append(batches, modeltest.SomeBatch(uint64(i), size, 29))
 		}
 		sums := map[string]map[string][]float32{}
-		for _, gradients32 := range []string{F32, BF16} {
-			m := newStored(t, d, partly(false).in(Storage{BF16, SplitStates, gradients32, false, BF16}))
-			train(t, m, newActivations(t, m, size), 1.0/micro, batches...)
-			sums[gradients32] = gradients(t, m)
+		for _, gradients32 := range []string{model.F32, model.BF16} {
+			m := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(false),
+				model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: gradients32,
+					Frozen: model.BF16}))
+			modeltest.Train(t, m, modeltest.NewActivations(t, m, size), 1.0/micro, batches...)
+			sums[gradients32] = modeltest.Gradients(t, m)
 		}
 		var off, all float64
-		for name, want := range sums[F32] {
+		for name, want := range sums[model.F32] {
 			for i, w := range want {
-				off += math.Pow(float64(sums[BF16][name][i])-float64(w), 2)
+				off += math.Pow(float64(sums[model.BF16][name][i])-float64(w), 2)
 				all += float64(w) * float64(w)
 			}
 		}
@@ -445,14 +432,16 @@ func TestAccumulatingInBF16(t *testing.T) {
 // So does the head's gradient with every chunk of rows.
 func TestHeadInChunksInBF16(t *testing.T) {
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		size := Size{Batch: 8, SeqLen: 8}
-		b := someBatch(1, size, 29)
+		size := model.Size{Batch: 8, SeqLen: 8}
+		b := modeltest.SomeBatch(1, size, 29)
 		heads := map[int][]float32{}
 		for _, rows := range []int{1, size.Rows()} {
 			size.HeadRows = rows
-			m := newStored(t, d, partly(false).in(Storage{BF16, SplitStates, BF16, false, BF16}))
-			train(t, m, newActivations(t, m, size), 1.0/64, b)
-			heads[rows] = gradients(t, m)["head"]
+			m := modeltest.NewStored(t, d, modeltest.WithStorage(modeltest.Partly(false),
+				model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+					Frozen: model.BF16}))
+			modeltest.Train(t, m, modeltest.NewActivations(t, m, size), 1.0/64, b)
+			heads[rows] = modeltest.Gradients(t, m)["head"]
 		}
 		var off, all float64
 		for i, w := range heads[size.Rows()] {

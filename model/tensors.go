@@ -15,31 +15,63 @@ type tensorRow struct {
 	// says.
 	param  func(*Block) **Param
 	linear func(*Block) **Linear
+	has    func(Config) bool // nil: every model has it
 }
 
 // blockTensors is the one table of what a block consists of, in the order of the forward
-// pass. What lists, counts, makes, grows, reads or writes a block's tensors goes over it.
+// pass. What lists, counts, makes, grows, reads or writes a block's tensors goes over it, or
+// over what of it a configuration has: Config.blockTensors.
 var blockTensors = []tensorRow{
 	norm("attn_norm", "input_layernorm.weight", func(b *Block) **Param { return &b.AttnNorm }),
 	linear("wq", Config.QDim, Config.hidden, "self_attn.q_proj.weight", func(b *Block) **Linear { return &b.WQ }),
+	bias("wq_bias", Config.QDim, "self_attn.q_proj.bias", Config.qkvBias, func(b *Block) *Linear { return b.WQ }),
 	linear("wk", Config.KVDim, Config.hidden, "self_attn.k_proj.weight", func(b *Block) **Linear { return &b.WK }),
+	bias("wk_bias", Config.KVDim, "self_attn.k_proj.bias", Config.qkvBias, func(b *Block) *Linear { return b.WK }),
 	linear("wv", Config.KVDim, Config.hidden, "self_attn.v_proj.weight", func(b *Block) **Linear { return &b.WV }),
+	bias("wv_bias", Config.KVDim, "self_attn.v_proj.bias", Config.qkvBias, func(b *Block) *Linear { return b.WV }),
+	headNorm("q_norm", "self_attn.q_norm.weight", func(b *Block) **Param { return &b.QNorm }),
+	headNorm("k_norm", "self_attn.k_norm.weight", func(b *Block) **Param { return &b.KNorm }),
 	linear("wo", Config.hidden, Config.QDim, "self_attn.o_proj.weight", func(b *Block) **Linear { return &b.WO }),
+	bias("wo_bias", Config.hidden, "self_attn.o_proj.bias", Config.outBias, func(b *Block) *Linear { return b.WO }),
 	norm("ffn_norm", "post_attention_layernorm.weight", func(b *Block) **Param { return &b.FFNNorm }),
 	linear("gate", Config.ffn, Config.hidden, "mlp.gate_proj.weight", func(b *Block) **Linear { return &b.Gate }),
+	bias("gate_bias", Config.ffn, "mlp.gate_proj.bias", Config.ffnBias, func(b *Block) *Linear { return b.Gate }),
 	linear("up", Config.ffn, Config.hidden, "mlp.up_proj.weight", func(b *Block) **Linear { return &b.Up }),
+	bias("up_bias", Config.ffn, "mlp.up_proj.bias", Config.ffnBias, func(b *Block) *Linear { return b.Up }),
 	linear("down", Config.hidden, Config.ffn, "mlp.down_proj.weight", func(b *Block) **Linear { return &b.Down }),
+	bias("down_bias", Config.hidden, "mlp.down_proj.bias", Config.ffnBias, func(b *Block) *Linear { return b.Down }),
 }
+
+// The names in files of the two tensors that may be one, see Config.Tied: (V, C) each.
+const (
+	HFEmbed = "model.embed_tokens.weight"
+	HFHead  = "lm_head.weight"
+)
 
 // The tensors outside the blocks.
 var (
-	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: "model.embed_tokens.weight"}
+	embedTensor = tensorRow{name: "embed", role: RoleEmbedding, shape: vocabulary, hf: HFEmbed}
 	normTensor  = tensorRow{name: "norm", role: RoleNorm, shape: vector(Config.hidden), hf: "model.norm.weight"}
-	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: "lm_head.weight"} // unless tied
+	headTensor  = tensorRow{name: "head", role: RoleHead, shape: vocabulary, hf: HFHead} // unless tied
 )
 
-func (c Config) hidden() int { return c.Hidden }
-func (c Config) ffn() int    { return c.FFN }
+func (c Config) hidden() int   { return c.Hidden }
+func (c Config) ffn() int      { return c.FFN }
+func (c Config) qkvBias() bool { return c.QKVBias }
+func (c Config) outBias() bool { return c.OutBias }
+func (c Config) ffnBias() bool { return c.FFNBias }
+func (c Config) qkNorm() bool  { return c.QKNorm }
+
+// blockTensors is what of the table a block of this configuration has.
+func (c Config) blockTensors() []tensorRow {
+	list := make([]tensorRow, 0, len(blockTensors))
+	for _, t := range blockTensors {
+		if t.has == nil || t.has(c) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
 
 func vocabulary(c Config) []int { return []int{c.Vocab, c.Hidden} }
 
@@ -56,6 +88,17 @@ func norm(name, hf string, at func(*Block) **Param) tensorRow {
 func linear(name string, out, in func(Config) int, hf string, at func(*Block) **Linear) tensorRow {
 	shape := func(c Config) []int { return []int{out(c), in(c)} }
 	return tensorRow{name: name, role: RoleLinear, shape: shape, hf: hf, linear: at}
+}
+
+// headNorm is a row of blockTensors: one weight for every head of queries or keys.
+func headNorm(name, hf string, at func(*Block) **Param) tensorRow {
+	return tensorRow{name: name, role: RoleNorm, shape: vector(Config.HeadDim), hf: hf, param: at, has: Config.qkNorm}
+}
+
+// bias is a row of blockTensors, behind that of the linear that it belongs to.
+func bias(name string, n func(Config) int, hf string, has func(Config) bool, of func(*Block) *Linear) tensorRow {
+	return tensorRow{name: name, role: RoleBias, shape: vector(n), hf: hf, has: has,
+		param: func(b *Block) **Param { return &of(b).Bias }}
 }
 
 // elements counts a tensor's.

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +24,10 @@ func addTensor(t *testing.T, row tensorRow) {
 	replaceTensors(t, slices.Insert(slices.Clone(blockTensors), 2, row))
 }
 
+// tableConfig has no dimension twice.
+var tableConfig = Config{Hidden: 16, FFN: 24, Layers: 3, Heads: 4, KVHeads: 2, Vocab: 11, MaxSeqLen: 32, NormEps: 1e-5,
+	RopeTheta: 10000}
+
 // toyBias is a tensor that no block has yet. Forward does not read it, so that this is
 // about all else.
 func toyBias() tensorRow {
@@ -38,7 +41,7 @@ func toyBias() tensorRow {
 // A row added to the table is counted, planned, made, initialised, grown, frozen, written
 // and read, without a line elsewhere.
 func TestOneRowIsEnough(t *testing.T) {
-	c := smallConfig(false)
+	c := tableConfig
 	block, total := c.BlockParams(), c.TotalParams()
 	linears := c.LayerParams()
 	addTensor(t, toyBias())
@@ -60,9 +63,15 @@ func TestOneRowIsEnough(t *testing.T) {
 			t.Errorf("%d parameters of 2 blocks train", trains)
 		}
 
+		set := func(p *Param, values []float32) {
+			t.Helper()
+			if err := m.WriteRows(p, 0, values); err != nil {
+				t.Fatal(err)
+			}
+		}
 		// It begins at zero, whatever was there, and does not decay.
 		low, high := m.Param("blocks.0.bq"), m.Param("blocks.1.bq")
-		write32(t, m, low, slices.Repeat([]float32{7}, 16))
+		set(low, slices.Repeat([]float32{7}, 16))
 		if err := m.Init(1, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -74,8 +83,8 @@ func TestOneRowIsEnough(t *testing.T) {
 		}
 
 		// A new block interpolates it; what freezes loses its gradient.
-		write32(t, m, low, slices.Repeat([]float32{1}, 16))
-		write32(t, m, high, slices.Repeat([]float32{3}, 16))
+		set(low, slices.Repeat([]float32{1}, 16))
+		set(high, slices.Repeat([]float32{3}, 16))
 		grown := l
 		grown.Blocks = []BlockLayout{{ID: 0, Frozen: true}, {ID: 2}, {ID: 1, Frozen: true}}
 		if err := m.Apply(grown); err != nil {
@@ -86,7 +95,11 @@ func TestOneRowIsEnough(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer x.Free()
-		pass(t, m, func(p *gpu.Pass) { x.Interpolate(p, m.Blocks[1], m.Blocks[0], m.Blocks[2], 0.75, 0.25) })
+		p := d.Begin(t.Name())
+		x.Interpolate(p, m.Blocks[1], m.Blocks[0], m.Blocks[2], 0.75, 0.25)
+		if err := p.End(); err != nil {
+			t.Fatal(err)
+		}
 		fresh := m.Param("blocks.2.bq")
 		if got := gputest.Read(t, d, fresh.Weight); slices.ContainsFunc(got, func(x float32) bool { return x != 1.5 }) {
 			t.Errorf("a quarter of the way from 1 to 3 is %v", got)
@@ -96,21 +109,25 @@ func TestOneRowIsEnough(t *testing.T) {
 				fresh.Trainable(), low.Trainable(), high.Trainable())
 		}
 
-		// Written and read back it is the same model.
-		parent := t.TempDir()
-		out, err := checkpoint.Begin(parent, "model")
+		// As written to files and read from them it is the same model.
+		merged, err := m.Merged()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer out.Abort()
-		if err := errors.Join(m.writeHF(out, nil), out.Commit()); err != nil {
-			t.Fatal(err)
+		defer merged.Free()
+		if !slices.ContainsFunc(merged.Config.HFTensors(checkpoint.F32), func(i checkpoint.Info) bool {
+			return i.Name == "model.layers.2.self_attn.q_proj.bias" && slices.Equal(i.Shape, []int{16})
+		}) {
+			t.Errorf("no bias among %v", merged.Config.HFTensors(checkpoint.F32))
 		}
-		again, err := LoadHF(d, parent+"/model")
+		again, err := New(d, Plain(merged.Config, merged.Config.Layers).ForInference())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer again.Free()
+		if err := again.Read(merged); err != nil {
+			t.Fatal(err)
+		}
 		for i, want := range []float32{1, 1.5, 3} {
 			for _, got := range gputest.Read(t, d, again.Param(again.Layout.Blocks[i].Name("bq")).Weight) {
 				if got != want {
@@ -118,42 +135,13 @@ func TestOneRowIsEnough(t *testing.T) {
 				}
 			}
 		}
-		files, err := checkpoint.OpenDir(parent + "/model")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer files.Close()
-		if _, ok := files.Shape("model.layers.2.self_attn.q_proj.bias"); !ok {
-			t.Errorf("no bias among %v", files.Names())
-		}
 	})
-}
-
-// A model with a tensor that the table lacks is refused, not read without it.
-func TestTensorsOutsideTheTable(t *testing.T) {
-	c := smallConfig(false)
-	dir := t.TempDir()
-	t.Run("written with a bias", func(t *testing.T) {
-		addTensor(t, toyBias())
-		d, err := checkpoint.Begin(dir, "model")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.Abort()
-		if err := errors.Join(writeHF(d, c, inMemory{c.HFTensors("F32")}, "F32", 0, nil, nil), d.Commit()); err != nil {
-			t.Fatal(err)
-		}
-	})
-	_, err := LoadHF(gpu.NewHost(), dir+"/model")
-	if err == nil || !strings.Contains(err.Error(), "self_attn.q_proj.bias") {
-		t.Errorf("error %v", err)
-	}
 }
 
 // What the code that goes over the table could not handle is refused before anything is
 // counted or made.
 func TestTableIsChecked(t *testing.T) {
-	c := smallConfig(false)
+	c := tableConfig
 	for name, change := range map[string]func(*tensorRow){
 		`"bq" has the unknown role Role(0)`:   func(row *tensorRow) { row.role = 0 },
 		`"bq" has the unknown role Role(200)`: func(row *tensorRow) { row.role = 200 },

@@ -18,6 +18,21 @@ func execute(m *model.Model, o optim.Optimizer, t recipe.Effect, seed uint64) er
 	if err := resetState(o, t, seed); err != nil {
 		return err
 	}
+	return reshape(m, t, seed)
+}
+
+// Grow makes a model that does not train deeper, as a verb says.
+func Grow(m *model.Model, v recipe.Verb) (growth.Growth, error) {
+	r := recipe.Recipe{Model: m.Config, Storage: m.Storage}
+	t, err := r.Effect(m.Layout, []recipe.Verb{v})
+	if err != nil {
+		return growth.Growth{}, err
+	}
+	return t.Growth, reshape(m, t, v.Seed)
+}
+
+// reshape is what a transition does to the model.
+func reshape(m *model.Model, t recipe.Effect, seed uint64) error {
 	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
 	// LoRA is still there, since growth reads effective weights.
 	if err := m.Apply(t.Grown); err != nil {

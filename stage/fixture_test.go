@@ -12,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -188,7 +189,7 @@ func TestIndependentFixture(t *testing.T) {
 	var vanilla, growth fixtureRun
 	readFixture(t, "vanilla.json", &vanilla)
 	readFixture(t, "growth.json", &growth)
-	c, err := model.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
+	c, err := hf.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +327,7 @@ func useLoRA(t *testing.T, tr *Trainer) {
 func TestIndependentFixtureTied(t *testing.T) {
 	var tied fixtureRun
 	readFixture(t, "tied.json", &tied)
-	c, err := model.ReadConfig(filepath.Join(fixture, "tied", "config.json"))
+	c, err := hf.ReadConfig(filepath.Join(fixture, "tied", "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

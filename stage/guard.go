@@ -108,7 +108,7 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 	if fresh {
 		name = ""
 		if err = r.Batches.Seek(r.began); err == nil {
-			t, err = NewTrainer(r.Device, r.Recipe, r.Batches)
+			t, err = r.begin()
 		}
 	} else {
 		t, metrics, err = loadTrainer(r.Device, r.Recipe, r.Folder.hash, r.Batches,

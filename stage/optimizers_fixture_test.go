@@ -8,7 +8,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
-	"steplm/model"
+	"steplm/model/hf"
 	"steplm/model/optim"
 )
 
@@ -36,7 +36,7 @@ func TestOptimizersFixture(t *testing.T) {
 	if err := json.Unmarshal(text, &f); err != nil {
 		t.Fatal(err)
 	}
-	c, err := model.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
+	c, err := hf.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

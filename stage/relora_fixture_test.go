@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -52,7 +53,7 @@ func readReLoRA(t *testing.T) (f reloraFixture) {
 // recipe is the run as method relora makes it of options.
 func (f reloraFixture) recipe(t *testing.T, size model.Size) recipe.Recipe {
 	t.Helper()
-	c, err := model.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
+	c, err := hf.ReadConfig(filepath.Join(fixture, "initial", "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"steplm/data"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
@@ -34,6 +35,8 @@ type Run struct {
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
+	// Weights opens those that the recipe's Init is of, and says how they are closed; nil: there is none.
+	Weights func() (model.Weights, func(), error)
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
@@ -64,15 +67,28 @@ type Report struct {
 // ErrStopped is returned when the context ended the run after its last step was saved, or before its first.
 var ErrStopped = errors.New("stopped")
 
-// Start begins the run from its seed.
+// Start begins the run from its seed, or from the model that its recipe begins with.
 func (r *Run) Start(ctx context.Context) error {
-	t, err := NewTrainer(r.Device, r.Recipe, r.Batches)
+	t, err := r.begin()
 	if err != nil {
 		return err
 	}
 	defer t.Free()
 	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
+}
+
+// begin is the trainer before the first step.
+func (r *Run) begin() (*Trainer, error) {
+	if r.Recipe.Init == nil {
+		return NewTrainer(r.Device, r.Recipe, r.Batches)
+	}
+	weights, closing, err := r.Weights()
+	if err != nil {
+		return nil, err
+	}
+	defer closing()
+	return NewTrainerFrom(r.Device, r.Recipe, r.Batches, weights)
 }
 
 // Resume continues the run from its last checkpoint, or from its seed when it

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"steplm/data"
 	"steplm/gpu"
@@ -76,8 +77,69 @@ func NewTrainerAt(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Train
 	return t, nil
 }
 
+// NewTrainerFrom allocates stage 1 of a recipe that begins with a model, and fills it from that model's weights, as the
+// stage's entry says. The optimizer begins without state.
+func NewTrainerFrom(dev gpu.Device, r recipe.Recipe, b Batches, w model.Weights) (*Trainer, error) {
+	t, err := prepare(dev, r, b, 0)
+	if err != nil {
+		return nil, err
+	}
+	begins, err := r.Begin()
+	if err != nil {
+		return nil, err
+	}
+	if t.Model, err = model.New(dev, initLayout(begins)); err == nil {
+		err = t.Model.Read(w)
+	}
+	if err == nil {
+		err = execute(t.Model, t.opt, begins, r.Seed)
+	}
+	if err == nil {
+		err = t.allocateState()
+	}
+	if err == nil {
+		err = t.asPlanned()
+	}
+	if err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
+// initLayout is what holds the weights that a run begins with, before its first stage's entry: what will freeze has
+// nothing to train with.
+func initLayout(begins recipe.Effect) model.Layout {
+	frozen := map[int]bool{}
+	for _, b := range begins.Grown.Blocks {
+		frozen[b.ID] = b.Frozen
+	}
+	l := begins.Grown
+	l.Blocks = slices.Clone(begins.Before.Blocks)
+	for i, b := range l.Blocks {
+		l.Blocks[i].Frozen = frozen[b.ID]
+	}
+	return l
+}
+
 // allocate makes the tensors of a stage, all zero.
 func allocate(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, error) {
+	t, err := prepare(dev, r, b, stage)
+	if err != nil {
+		return nil, err
+	}
+	if t.Model, err = model.New(dev, t.layout()); err != nil {
+		return nil, err
+	}
+	if err := t.allocateState(); err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
+// prepare is a trainer of a stage without tensors, for which there is room.
+func prepare(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
@@ -93,13 +155,6 @@ func allocate(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, 
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
 	}
-	if t.Model, err = model.New(dev, layouts[stage]); err != nil {
-		return nil, err
-	}
-	if err := t.allocateState(); err != nil {
-		t.Free()
-		return nil, err
-	}
 	return t, nil
 }
 
@@ -109,6 +164,15 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return err
+	}
+	if r.Init != nil {
+		begins, err := r.Begin()
+		if err != nil {
+			return err
+		}
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), begins.Grown.Specs())); err != nil {
+			return fmt.Errorf("the model that the run begins with: %w", err)
+		}
 	}
 	for i, l := range layouts {
 		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
@@ -158,6 +222,15 @@ func (t *Trainer) Due() bool {
 	return stage != t.stage && t.step < t.Recipe.Steps()
 }
 
+// asPlanned is an error unless the device holds what the stage's plan says, to the byte.
+func (t *Trainer) asPlanned() error {
+	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
+	if d := t.dev.Ledger().Difference(want); d != "" {
+		return fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
+	}
+	return nil
+}
+
 // entry is the transition into the next stage.
 func (t *Trainer) entry() recipe.Transition { return t.Recipe.Stages[t.stage+1].Entry }
 
@@ -182,9 +255,8 @@ func (t *Trainer) Advance() (record.Transition, error) {
 	if err := t.allocateState(); err != nil {
 		return record.Transition{}, failed(err)
 	}
-	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
-	if d := t.dev.Ledger().Difference(want); d != "" {
-		return record.Transition{}, fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
+	if err := t.asPlanned(); err != nil {
+		return record.Transition{}, err
 	}
 	e := record.Transition{
 		At:   record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)},

@@ -13,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
+	"steplm/model/hf"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/growth"
 	"steplm/stage/recipe/recipetest"
@@ -281,7 +282,7 @@ func exportTo(t *testing.T, tr *Trainer, parent string) {
 // exportedLogits loads an exported model, in f32, and runs a batch.
 func exportedLogits(t *testing.T, d gpu.Device, dir string, b data.Batch, s model.Size) []float32 {
 	t.Helper()
-	m, err := model.LoadHF(d, dir)
+	m, err := hf.Load(d, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

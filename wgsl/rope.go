@@ -50,9 +50,14 @@ func hostRope(a gpu.Args, d int) {
 	}
 }
 
-// RopeTables returns the cosines and sines (t, d/2) of the angles
-// p theta^(-2i/d) for position p and pair i, which RopeForward reads.
-func RopeTables(t, d int, theta float64) (cos, sin []float32) { return ref.RopeTables(t, d, theta) }
+// RopeFrequencies are those of a head of size d, theta^(-2i/d) for pair i.
+func RopeFrequencies(d int, theta float64) []float64 { return ref.RopeFrequencies(d, theta) }
+
+// RopeTables returns the cosines and sines (t, d/2) of the angles p f for position p and
+// the frequencies f of d/2 pairs, times scale, which RopeForward reads.
+func RopeTables(t int, frequencies []float64, scale float64) (cos, sin []float32) {
+	return ref.RopeTables(t, frequencies, scale)
+}
 
 // RopeForward turns the heads of q (B T, H D) and of k (B T, KV D) in place by their
 // positions; cos and sin (T, D/2) are F32.

@@ -23,7 +23,7 @@ func TestRope(t *testing.T) {
 		{B: 2, T: 65, H: 1, KV: 5, D: 26},
 	} {
 		rows, d := size.B*size.T, size.D
-		cos, sin := RopeTables(size.T, d, 10000)
+		cos, sin := RopeTables(size.T, RopeFrequencies(d, 10000), 1)
 		for _, s := range wgsltest.PairStorages {
 			// What is turned forward and backward, of q and of k.
 			heads := [4]int{size.H, size.KV, size.H, size.KV}
@@ -70,7 +70,7 @@ func TestRopeOfSomeHeads(t *testing.T) {
 	for _, units := range []ropeUnits{ropePairs, ropeEights} {
 		s := attention.Shape{B: 2, T: 5, H: 5, KV: 2, D: 6 * units.size}
 		rows := s.B * s.T
-		cos, sin := RopeTables(s.T, s.D, 10000)
+		cos, sin := RopeTables(s.T, RopeFrequencies(s.D, 10000), 1)
 		tc, ts := gputest.Tensor(t, dev, "cos", cos, s.T, s.D/2), gputest.Tensor(t, dev, "sin", sin, s.T, s.D/2)
 		for _, x := range wgsltest.PairStorages {
 			turned := func(some int) (q, k gpu.Tensor) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,7 +15,7 @@ import (
 
 // suite is a package's tests as a program.
 type suite struct {
-	name  string // of programs/NAME.test and tests/NAME, its working folder
+	name  string // of the package, and of its working folder below tests; the last part is programs/PART.test
 	share float64
 	only  string // a pattern of tests; "": all
 }
@@ -23,16 +24,22 @@ type suite struct {
 // implementation, the bytes, and what must be the same bits.
 var suites = []suite{
 	{"gpu", 1, ""},
-	{"wgsl", 2, ""},
-	{"matmul", 2, ""},
-	{"attention", 1, ""},
-	{"model", 2, ""},
+	{"wgsl", 1, ""},
+	{"wgsl/update", 1, ""},
+	{"wgsl/matmul", 2, ""},
+	{"wgsl/attention", 1, ""},
+	{"model", 1, ""},
+	{"model/modeltest", 2, ""},
+	{"model/hf", 1, ""},
 	{"stage", 2, "^(TestIndependentFixture|TestIndependentFixtureTied|TestLedgerIsThePlan|TestPlanIsWhatAGPUHolds|" +
 		"TestTransitionPeaks|TestSameSeedSameBits|TestStopAndResume|" +
 		"TestVariantsTrainAlike|TestStoragesTrain|TestMergeLeavesLogits)$"},
-	{"tune", 1, ""},
-	{"optim", 1, ""},
+	{"wgsl/tune", 1, ""},
+	{"model/optim", 1, ""},
 }
+
+// program is the file of the suite's tests.
+func (s suite) program() string { return program(path.Base(s.name) + ".test") }
 
 // tested is what a suite's tests came to.
 type tested struct {
@@ -50,7 +57,7 @@ type tested struct {
 // others left some. What fails is listed, and nothing more.
 func deviceTests(ctx context.Context, k *kit, r *result) error {
 	list := slices.DeleteFunc(slices.Clone(suites),
-		func(s suite) bool { return !exists(filepath.Join(k.work, program(s.name+".test"))) })
+		func(s suite) bool { return !exists(filepath.Join(k.work, s.program())) })
 	all := make([]*tested, len(list))
 	for i := range list {
 		all[i] = &tested{seen: map[string]bool{}, output: map[string][]string{}}
@@ -70,7 +77,7 @@ func deviceTests(ctx context.Context, k *kit, r *result) error {
 			began := time.Now()
 			err := k.runSuite(ctx, s, all[i], time.Duration(float64(time.Until(deadline))*s.share/shares))
 			all[i].seconds += time.Since(began).Seconds()
-			k.say("%-6s %s", s.name, all[i])
+			k.say("%-15s %s", s.name, all[i])
 			tell(r, list, all)
 			if err != nil {
 				return err
@@ -119,7 +126,7 @@ func (k *kit) runSuite(ctx context.Context, s suite, x *tested, limit time.Durat
 	bounded, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	for {
-		args := []string{filepath.Join(k.work, program(s.name+".test")), "-test.v", "-test.short", "-test.count=1",
+		args := []string{filepath.Join(k.work, s.program()), "-test.v", "-test.short", "-test.count=1",
 			"-test.timeout=0"}
 		if s.only != "" {
 			args = append(args, "-test.run="+s.only)

@@ -55,6 +55,9 @@ const (
 	Optimizer          Option = "optimizer"
 	OnSpike            Option = "on_spike"
 	MaxRollbacks       Option = "max_rollbacks"
+	Layers             Option = "layers"
+	Init               Option = "init"
+	InitLayers         Option = "init_layers"
 )
 
 // How a remedy changes an option.

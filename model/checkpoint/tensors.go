@@ -42,8 +42,11 @@ func OpenDir(path string) (*Tensors, error) {
 		err = t.openSingle(single)
 	case exists(index):
 		err = t.openIndex(index)
-	case exists(filepath.Join(path, "pytorch_model.bin")):
-		err = fmt.Errorf("%s: pytorch_model.bin is a pickle, which is not read: convert it to %s", path, singleName)
+	case len(pickles(path)) > 0:
+		err = fmt.Errorf("%s: %s is a pickle, which can run code and is not read: convert the model by `python3 -c \"from "+
+			"transformers import AutoModelForCausalLM as M; M.from_pretrained('%s', torch_dtype='auto')"+
+			".save_pretrained('%s-safetensors')\"`, and copy the tokenizer's files there", path,
+			filepath.Base(pickles(path)[0]), path, strings.TrimRight(path, `/\`))
 	default:
 		err = fmt.Errorf("%s: neither %s nor %s is there", path, singleName, indexName)
 	}
@@ -52,6 +55,12 @@ func OpenDir(path string) (*Tensors, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// pickles are the files of a model that torch.save wrote.
+func pickles(dir string) []string {
+	list, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin")) // A bad pattern is the only error.
+	return list
 }
 
 func (t *Tensors) openSingle(path string) error {

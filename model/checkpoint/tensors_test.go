@@ -107,7 +107,11 @@ func TestOpenDirRefuses(t *testing.T) {
 		{"pickle", func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, index)),
 				os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), nil, 0o666))
-		}, "pickle"},
+		}, ".save_pretrained('"},
+		{"pickled shards", func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, index)),
+				os.WriteFile(filepath.Join(dir, "pytorch_model-00001-of-00002.bin"), nil, 0o666))
+		}, "pytorch_model-00001-of-00002.bin is a pickle"},
 		{"index no JSON", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{"), 0o666) },
 			index},
 		{"empty map", func(dir string) error { return os.WriteFile(filepath.Join(dir, index), []byte("{}"), 0o666) },

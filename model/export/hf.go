@@ -5,6 +5,7 @@ import (
 
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
 )
 
 // shardBytes is how large a file of tensors becomes.
@@ -19,7 +20,7 @@ func (HuggingFace) Name() string { return "hf" }
 
 // Check makes config.json, which refuses what it cannot say.
 func (f HuggingFace) Check(c model.Config, text Text) error {
-	ids := model.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
 	return f.config(io.Discard, c, checkpoint.F32, ids, text)
 }
 
@@ -30,7 +31,7 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m *model.Model, text Text) error {
 		return err
 	}
 	defer w.Free()
-	ids := model.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
 	var files []textFile
 	if text.Tokenizer != nil {
 		if files, err = tokenizerFiles(text.Tokenizer, &ids, context(w.Config, text)); err != nil {
@@ -39,13 +40,13 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m *model.Model, text Text) error {
 	}
 	err = create(d, "config.json", func(out io.Writer) error { return f.config(out, w.Config, w.DType, ids, text) })
 	if err == nil {
-		err = w.Config.WriteTensors(d, w, w.DType, shardBytes)
+		err = hf.WriteTensors(d, w.Config, w, w.DType, shardBytes)
 	}
 	if err != nil || text.Tokenizer == nil {
 		return err
 	}
 	err = create(d, "generation_config.json", func(out io.Writer) error {
-		return model.WriteGenerationConfig(out, ids, context(w.Config, text))
+		return hf.WriteGenerationConfig(out, ids, context(w.Config, text))
 	})
 	for _, file := range files {
 		if err == nil {
@@ -68,11 +69,11 @@ func context(c model.Config, text Text) int {
 }
 
 // config writes config.json.
-func (HuggingFace) config(out io.Writer, c model.Config, dtype checkpoint.DType, ids model.SpecialIDs,
+func (HuggingFace) config(out io.Writer, c model.Config, dtype checkpoint.DType, ids hf.SpecialIDs,
 	text Text) error {
 	c.MaxSeqLen = context(c, text)
 	torch := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.BF16: "bfloat16"}[dtype]
-	return model.WriteConfig(out, c, torch, ids)
+	return hf.WriteConfig(out, c, torch, ids)
 }
 
 // create writes one file of d.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"steplm/data/tokenizer"
-	"steplm/model"
+	"steplm/model/hf"
 )
 
 // textFile is a file of an exported model besides config and weights.
@@ -42,7 +42,7 @@ type tokenizerConfig struct {
 // tokenizerFiles are a tokenizer as transformers reads it. The ids, of which EOS fills up batches where there is no
 // token for that, are completed: they are what the model's own files must say. maxLength is the context that was
 // trained.
-func tokenizerFiles(t *tokenizer.Tokenizer, ids *model.SpecialIDs, maxLength int) ([]textFile, error) {
+func tokenizerFiles(t *tokenizer.Tokenizer, ids *hf.SpecialIDs, maxLength int) ([]textFile, error) {
 	content, err := t.JSON()
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
+	"steplm/model/hf"
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -103,7 +104,7 @@ func TestToyFormat(t *testing.T) {
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
 	}
-	_, tensors, err := model.OpenHF(folder["hf"])
+	_, tensors, err := hf.OpenTensors(folder["hf"])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // lone is one parameter with a rule, without a model: golden problems have shapes that no
@@ -44,7 +45,7 @@ func newLone(t *testing.T, d gpu.Device, r Rule, s model.Storage, role model.Rol
 	case model.SplitStates:
 		low, high := make([]uint32, weight.Words()), make([]uint32, weight.Words())
 		for i, f := range values {
-			hi, lo := wgsl.SplitBits(f)
+			hi, lo := update.SplitBits(f)
 			at := i/weight.Cols()*weight.Stride() + i%weight.Cols()
 			high[at/2] |= uint32(hi) << (at % 2 * 16)
 			low[at/2] |= uint32(uint16(lo)) << (at % 2 * 16)
@@ -262,6 +263,13 @@ func TestScaleGolden(t *testing.T) {
 			"W1": {r, model.RoleLinear, 1, h.WeightDecay, 1e-4}, "W2": {r, model.RoleHead, 1, h.WeightDecay, 1e-4},
 			"E": {r, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
 			"v": {r, model.RoleNorm, 1, h.WeightDecay, 5e-4},
+		}, nil, nil)
+		rows := Scale{Momentum: h.Momentum, NormRate: h.AdamLR / h.LR, Beta1: h.Betas[0], Beta2: h.Betas[1],
+			Eps: h.Eps, AdapterRule: AdapterRows}.rules()
+		goldenSteps(t, c, map[string]goldenParam{ // LoRA's matrices as its source's linears
+			"W1": {rows, model.RoleLoRAB, 1, h.WeightDecay, 1e-4}, "W2": {rows, model.RoleHead, 1, h.WeightDecay, 1e-4},
+			"E": {rows, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
+			"v": {rows, model.RoleNorm, 1, h.WeightDecay, 5e-4},
 		}, nil, nil)
 	}
 	if len(f.Cases) != 1 {

@@ -18,7 +18,7 @@ var stepMethod = Method{
 		advice.Stages, advice.Split, advice.GrowAt, advice.Operator, advice.Position, advice.Rewarm,
 		advice.Rank, advice.Alpha, advice.LoRATargets, advice.Adapters, advice.AdapterLR, advice.AdapterWeightDecay,
 		advice.TrainEmbedding, advice.TrainHead, advice.TrainNorms,
-		advice.RankStabilized, advice.NoLoRA, advice.NoFreeze, advice.State, advice.ScheduleOver,
+		advice.RankStabilized, advice.NoLoRA, advice.NoFreeze, advice.State, advice.ScheduleOver, advice.InitLayers,
 	},
 	About: aboutStep,
 	Less:  stepLess,
@@ -34,7 +34,7 @@ func step(o Options) (Recipe, error) {
 	r := o.Base(stepName)
 	r.LoRA = o.LoRA
 	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
-	if o.Stages > 1 && o.wraps() {
+	if (o.Stages > 1 || o.initFreezes()) && o.wraps() {
 		if err := o.LoRA.Validate(o.Model); err != nil {
 			return r, err
 		}
@@ -56,6 +56,8 @@ func step(o Options) (Recipe, error) {
 		}
 		if i > 0 {
 			s.Entry = Transition{Verbs: append(o.growth(depth), s.Entry.Verbs...), Save: true, Evaluate: true}
+		} else if o.initFreezes() {
+			s.Entry.Verbs = append(o.firstGrowth(depth), s.Entry.Verbs...)
 		}
 		r.Stages = append(r.Stages, s)
 	}
@@ -86,24 +88,39 @@ func (o Options) growth(depth int) []Verb {
 	return verbs
 }
 
+// firstGrowth is the verbs of a run that begins with growth: there is no LoRA to merge and no state to reset.
+func (o Options) firstGrowth(depth int) []Verb {
+	return slices.DeleteFunc(o.growth(depth), func(v Verb) bool { return v.Do == Merge || v.Do == Reset })
+}
+
 func aboutStep(r Recipe) string {
-	if len(r.Stages) == 1 {
+	growths := 0
+	for _, s := range r.Stages {
+		if s.Entry.find(Grow) != nil {
+			growths++
+		}
+	}
+	if growths == 0 {
 		return "STEP in one stage, which is vanilla training"
 	}
+	grown := r.Stages[len(r.Stages)-1].Entry
 	has := func(do string) (Verb, bool) {
-		i := slices.IndexFunc(r.Stages[1].Entry.Verbs, func(v Verb) bool { return v.Do == do })
-		if i < 0 {
-			return Verb{}, false
+		if v := grown.find(do); v != nil {
+			return *v, true
 		}
-		return r.Stages[1].Entry.Verbs[i], true
+		return Verb{}, false
 	}
 	grow, _ := has(Grow)
 	often := "once"
-	if n := len(r.Stages) - 1; n > 1 {
-		often = fmt.Sprintf("%d times", n)
+	if growths > 1 {
+		often = fmt.Sprintf("%d times", growths)
 	}
 	text := fmt.Sprintf("STEP: %d layers train first; then, %s, the model grows (operator %s, position %s)",
 		r.Stages[0].Layers, often, grow.Operator, grow.Position)
+	if growths == len(r.Stages) {
+		text = fmt.Sprintf("STEP: %d layers are there; at once and %s in all the model grows (operator %s, position %s)",
+			r.Init.Layers, often, grow.Operator, grow.Position)
+	}
 	_, freeze := has(Freeze)
 	_, wrap := has(Wrap)
 	_, merge := has(Merge)
@@ -123,10 +140,10 @@ func aboutStep(r Recipe) string {
 			text += map[bool]string{true: "; older LoRA is merged", false: "; older LoRA is kept"}[merge]
 		}
 	}
-	if _, reset := has(Reset); !reset {
+	if _, reset := has(Reset); !reset && len(r.Stages) > 1 {
 		text += "; what goes on training keeps its optimizer state"
 	}
-	if r.Stages[1].Schedule == nil {
+	if len(r.Stages) > 1 && r.Stages[1].Schedule == nil {
 		text += "; one course of the learning rate goes through the run"
 	}
 	return text
@@ -155,7 +172,7 @@ func stepLess(o Options) (list []Change) {
 
 // stepRows are the split that the options ask for and the two that are optimal.
 func stepRows(o Options) []Row {
-	if o.Stages == 1 {
+	if o.Stages == 1 && !o.initFreezes() || o.Init != nil && o.Model.Layers == o.Init.Layers {
 		return nil
 	}
 	rows := []Row{{PlanStep, stepName, o}, {PlanReal, stepName, o}, {PlanPaper, stepName, o}}

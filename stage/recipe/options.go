@@ -26,11 +26,14 @@ type Options struct {
 	Storage        model.Storage // Gradients may be GradientsAuto, Frozen "" (the precision)
 	Recompute      string        // RecomputeNone, RecomputeBlock or RecomputeAuto
 	Seed           uint64
-	Steps          int // optimizer steps of the whole run
+	Init           *Init  // nil: random weights
+	InitLayers     string // InitTrain or InitFreeze, where the method grows; "": InitTrain
+	Steps          int    // optimizer steps of the whole run
 	Batch          model.Size
 	GradAccum      int
 	Optimizer      optim.Config
-	LR             []float64 // per stage, or one for all
+	LR             []float64 // per stage, or one for all; none: as published
+	PublishedLR    float64   // the optimizer's
 	Decay          []float64 // likewise
 	LoRALR         float64   // factor on the stage's rate
 	LoRADecay      float64   // factor on the stage's decay
@@ -119,7 +122,7 @@ func (o Options) Resolved() (Options, error) {
 // Base is what all methods share.
 func (o Options) Base(method string) Recipe {
 	return Recipe{
-		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Batch: o.Batch,
+		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Init: o.Init, Batch: o.Batch,
 		GradAccum: o.GradAccum,
 		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Data: o.Data,
 	}
@@ -132,7 +135,11 @@ func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 	if i > 0 {
 		warmup = WarmupOf(o.Rewarm, schedule)
 	}
-	lr, err := perStage("learning rates", o.LR, i, o.Stages)
+	rates := o.LR
+	if len(rates) == 0 && o.PublishedLR != 0 {
+		rates = []float64{o.PublishedLR}
+	}
+	lr, err := perStage("learning rates", rates, i, o.Stages)
 	if err != nil {
 		return Stage{}, err
 	}
@@ -252,6 +259,9 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	if err := oneOf("state of what goes on training", o.State, StateFresh, StateKeep); err != nil {
 		return Recipe{}, err
 	}
+	if err := o.validInit(m); err != nil {
+		return Recipe{}, err
+	}
 	if !(o.LoRALR > 0) || math.IsInf(o.LoRALR, 1) {
 		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.LoRALR)
 	}
@@ -261,6 +271,13 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	r, err := m.Build(o)
 	if err != nil {
 		return Recipe{}, err
+	}
+	if r.Init != nil && r.Init.RopeLayers != "" { // which layers of the grown model turn is what growth makes of it
+		layouts, err := r.Layouts()
+		if err != nil {
+			return Recipe{}, err
+		}
+		r.Model.RopeLayers = layouts[len(layouts)-1].RopePattern()
 	}
 	return r, r.Validate()
 }

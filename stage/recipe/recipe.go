@@ -28,6 +28,7 @@ type Recipe struct {
 	Model     model.Config  `json:"model"` // the target
 	Storage   model.Storage `json:"storage"`
 	Seed      uint64        `json:"seed"`
+	Init      *Init         `json:"init,omitempty"` // nil: weights are drawn from the seed
 	Batch     model.Size    `json:"micro_batch"`
 	GradAccum int           `json:"grad_accum"`
 	Optimizer optim.Config  `json:"optimizer"`
@@ -157,7 +158,7 @@ func (r Recipe) Validate() error {
 		if s.Steps < 1 {
 			return fmt.Errorf("stage %d of %d runs %d steps: it needs at least one", i+1, len(r.Stages), s.Steps)
 		}
-		if err := s.Entry.validate(i == 0); err != nil {
+		if err := s.Entry.validate(i == 0, r.Init != nil); err != nil {
 			return fmt.Errorf("stage %d: %w", i+1, err)
 		}
 		for _, x := range []float64{s.LR, s.LoRALR} {
@@ -183,7 +184,7 @@ func (r Recipe) Validate() error {
 			return err
 		}
 	}
-	if r.Storage.Frozen == model.Int8 && slices.ContainsFunc(layouts[0].Blocks,
+	if r.Init == nil && r.Storage.Frozen == model.Int8 && slices.ContainsFunc(layouts[0].Blocks,
 		func(b model.BlockLayout) bool { return b.Frozen }) {
 		return advice.With(
 			fmt.Errorf("frozen weights in %s: this run freezes initial weights, which are drawn in %s", model.Int8,
@@ -199,7 +200,7 @@ func (r Recipe) Validate() error {
 	if n := len(layouts[len(layouts)-1].Blocks); n != r.Model.Layers {
 		return fmt.Errorf("the last stage has %d layers, the model %d", n, r.Model.Layers)
 	}
-	return nil
+	return r.validRope(layouts[len(layouts)-1])
 }
 
 // LayersAdded is the layers that each stage adds.

@@ -74,17 +74,22 @@ func (o Options) split() ([]int, error) {
 	if o.Split != nil {
 		return o.givenSplit()
 	}
+	var cost func(added, before int) int64
 	switch o.SplitBy {
 	case SplitReal:
-		return Split(o.Model.Layers, o.Stages, o.RealStageBytes())
+		cost = o.RealStageBytes()
 	case SplitPaper:
-		cost, err := o.PaperBytes()
-		if err != nil {
+		var err error
+		if cost, err = o.PaperBytes(); err != nil {
 			return nil, err
 		}
-		return Split(o.Model.Layers, o.Stages, cost)
+	default:
+		return nil, fmt.Errorf("split by %q: choose %s or %s", o.SplitBy, SplitReal, SplitPaper)
 	}
-	return nil, fmt.Errorf("split by %q: choose %s or %s", o.SplitBy, SplitReal, SplitPaper)
+	if o.Init != nil {
+		return o.initSplit(cost)
+	}
+	return Split(o.Model.Layers, o.Stages, cost)
 }
 
 func (o Options) givenSplit() ([]int, error) {
@@ -99,5 +104,5 @@ func (o Options) givenSplit() ([]int, error) {
 		return nil, fmt.Errorf("split %v adds %d layers in %d stages; the model has %d layers and the run %d stages",
 			o.Split, sum, len(o.Split), o.Model.Layers, o.Stages)
 	}
-	return o.Split, nil
+	return o.Split, o.fitsInit()
 }

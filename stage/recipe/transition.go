@@ -10,11 +10,12 @@ import (
 
 // Layouts is what the model consists of in every stage.
 func (r Recipe) Layouts() ([]model.Layout, error) {
-	l := model.Plain(r.Model, r.Stages[0].Layers)
-	l.LoRA, l.Storage = r.LoRA, r.Storage
-	begins, err := r.Effect(l, r.Stages[0].Entry.Verbs)
+	begins, err := r.Begin()
 	if err != nil {
 		return nil, fmt.Errorf("stage 1: %w", err)
+	}
+	if n, want := len(begins.After.Blocks), r.Stages[0].Layers; n != want {
+		return nil, fmt.Errorf("stage 1: it begins with %d layers, it should have %d", n, want)
 	}
 	list := []model.Layout{begins.After}
 	for i, s := range r.Stages[1:] {
@@ -93,7 +94,8 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 	t.Grown.TrainEmbedding, t.Grown.TrainHead, t.Grown.TrainNorms = l.TrainEmbedding, l.TrainHead, l.TrainNorms
 	for i, b := range l.Blocks {
 		was := old[b.ID] // a new block is plain
-		t.Grown.Blocks[i] = model.BlockLayout{ID: b.ID, Frozen: b.Frozen, Wrapped: was.Wrapped, Int8: was.Int8}
+		t.Grown.Blocks[i] = model.BlockLayout{ID: b.ID, Frozen: b.Frozen, Wrapped: was.Wrapped, Int8: was.Int8,
+			NoRope: b.NoRope}
 	}
 	return t, nil
 }
@@ -107,7 +109,7 @@ func insert(blocks []model.BlockLayout, origins []growth.Origin) []model.BlockLa
 	var list []model.BlockLayout
 	for _, o := range origins {
 		if o.New {
-			list = append(list, model.BlockLayout{ID: next})
+			list = append(list, model.BlockLayout{ID: next, NoRope: blocks[o.Below].NoRope})
 			next++
 		} else {
 			list = append(list, blocks[o.Below])

@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"fmt"
-	"slices"
 
 	"steplm/model"
 	"steplm/model/optim"
@@ -66,16 +65,22 @@ type Transition struct {
 func (t Transition) IsZero() bool { return len(t.Verbs) == 0 && !t.Save && !t.Evaluate }
 
 // wraps reports whether it gives LoRA to what is frozen.
-func (t Transition) wraps() bool {
-	return slices.ContainsFunc(t.Verbs, func(v Verb) bool { return v.Do == Wrap })
+func (t Transition) wraps() bool { return t.find(Wrap) != nil }
+
+// find is its first verb of a kind, or nil.
+func (t Transition) find(do string) *Verb {
+	for i := range t.Verbs {
+		if t.Verbs[i].Do == do {
+			return &t.Verbs[i]
+		}
+	}
+	return nil
 }
 
 // Warmup is the steps of its rewarm, 0 without one.
 func (t Transition) Warmup() int {
-	for _, v := range t.Verbs {
-		if v.Do == Rewarm {
-			return v.Steps
-		}
+	if v := t.find(Rewarm); v != nil {
+		return v.Steps
 	}
 	return 0
 }
@@ -88,9 +93,9 @@ func RewarmOver(steps int) []Verb {
 	return []Verb{{Do: Rewarm, Steps: steps}}
 }
 
-// validate refuses operands that mean nothing. A run can only begin with a warm-up, and with LoRA on what is
-// frozen.
-func (t Transition) validate(first bool) error {
+// validate refuses operands that mean nothing. A run can only begin with a warm-up, with LoRA on what is
+// frozen, and where there is a model to begin with, with growth.
+func (t Transition) validate(first, init bool) error {
 	seen := map[string]bool{}
 	for _, v := range t.Verbs {
 		if seen[v.Do] && v.Do != Reset {
@@ -132,7 +137,7 @@ func (t Transition) validate(first bool) error {
 		if rest != (Verb{}) {
 			return fmt.Errorf("verb %s has operands of another one: %+v", v.Do, rest)
 		}
-		if first && v.Do != Rewarm && v.Do != Freeze && v.Do != Wrap {
+		if first && v.Do != Rewarm && v.Do != Freeze && v.Do != Wrap && !(init && v.Do == Grow) {
 			return fmt.Errorf("a run cannot begin with %s: nothing is there yet", v.Do)
 		}
 	}

@@ -31,16 +31,19 @@ type Peaks struct {
 
 // Metrics are what one step reports.
 type Metrics struct {
-	Step            int              `json:"step"`  // 1-based
-	Stage           int              `json:"stage"` // 1-based
-	Loss            float64          `json:"loss"`  // mean over the step's targets, nats
-	LR              float64          `json:"lr"`
-	GradNorm        float64          `json:"grad_norm"` // before clipping
-	Tokens          int64            `json:"tokens"`    // seen so far
-	TokensPerSecond float64          `json:"tokens_per_second"`
-	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
-	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
-	Peaks                            // since the stage began
+	Step            int     `json:"step"`  // 1-based
+	Stage           int     `json:"stage"` // 1-based
+	Loss            float64 `json:"loss"`  // mean over the step's targets, nats
+	LR              float64 `json:"lr"`
+	GradNorm        float64 `json:"grad_norm"` // before clipping
+	Tokens          int64   `json:"tokens"`    // seen so far
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	FLOPsPerSecond  float64 `json:"flops_per_second"` // operations counted by model.Layout.FLOPsOf
+	// FLOPs is the step's operations that count in a budget, with attention's of these documents; 0: attention
+	// crosses documents, and every step of a stage has those of the recipe.
+	FLOPs float64          `json:"flops,omitempty"`
+	Bytes map[string]int64 `json:"bytes"` // live on the device, by class
+	Peaks                  // since the stage began
 }
 
 // Kind is none: a step is no event by name.

@@ -29,10 +29,10 @@ var one = []struct {
 	{
 		Metrics{
 			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5,
-			FLOPsPerSecond: 2e9,
-			Bytes:          map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
+			FLOPsPerSecond: 2e9, FLOPs: 5e9,
+			Bytes: map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
 		},
-		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,` +
+		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,"flops":5000000000,` +
 			`"bytes":{"scratch":16,"weights":8},"peak_bytes":24,"process_peak_bytes":1024}`,
 	},
 	{

@@ -109,6 +109,7 @@ type measured struct {
 	step    int // the last that was done
 	tokens  int64
 	seconds float64 // of steps
+	flops   float64 // of steps that say theirs, since attention stays inside their documents
 	peak    int64
 	states  int64
 	results map[string]eval.Result // at the end, by set
@@ -131,6 +132,7 @@ func (m *measured) add(e record.Event) error {
 		if e.TokensPerSecond > 0 {
 			m.seconds += float64(e.Tokens-m.tokens) / e.TokensPerSecond
 		}
+		m.flops += e.FLOPs
 		m.losses, m.step, m.tokens = append(m.losses, e.Loss), e.Step, e.Tokens
 		m.results, m.failure, m.ended = nil, nil, false // What was said after fewer steps no longer holds.
 		var states int64
@@ -181,6 +183,8 @@ func (m *measured) fill(r *Row) (err error) {
 	if found, ok := m.results["wikitext"]; ok {
 		r.WikitextWordPerplexity = found.Perplexity()
 	}
-	r.FLOPs, err = m.recipe.FLOPsAfter(m.step)
+	if r.FLOPs = m.flops; r.FLOPs == 0 {
+		r.FLOPs, err = m.recipe.FLOPsAfter(m.step)
+	}
 	return err
 }

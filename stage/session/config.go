@@ -9,6 +9,7 @@ import (
 
 	"steplm/model"
 	"steplm/model/advice"
+	"steplm/model/hf"
 )
 
 // defaultSeqLen is short enough for a software device.
@@ -30,6 +31,7 @@ func (m Model) Config(vocab int) (model.Config, error) {
 	if err != nil {
 		return model.Config{}, err
 	}
+	base := c
 	// Heads that are not grouped stay so.
 	if m.Heads != nil && c.KVHeads == c.Heads {
 		c.KVHeads = *m.Heads
@@ -48,11 +50,20 @@ func (m Model) Config(vocab int) (model.Config, error) {
 			return model.Config{}, badOption("vocab", *m.Vocab, "it is below the tokenizer's %d ids", vocab)
 		}
 		c.Vocab = *m.Vocab
+	case m.Init != "" && vocab > c.Vocab:
+		return model.Config{}, badOption("vocab", c.Vocab, "the tokenizer has %d ids, and the model that the run begins "+
+			"with fewer: give at least %d, and rows are appended", vocab, vocab)
+	case m.Init != "":
 	case vocab > 0:
 		c.Vocab = vocab
 	}
 	if m.Tied != nil {
 		c.Tied = *m.Tied
+	}
+	if m.Init != "" {
+		if err := m.sameShape(c, base); err != nil {
+			return model.Config{}, err
+		}
 	}
 	return c, c.Validate()
 }
@@ -82,6 +93,9 @@ func (e *Missing) Words(name func(advice.Option) string) string {
 
 // base is the model before its dimensions are replaced.
 func (m Model) base(vocab int) (model.Config, error) {
+	if m.Init != "" {
+		return m.initConfig()
+	}
 	if m.Name != "" {
 		return namedModel(m.Name)
 	}
@@ -127,7 +141,7 @@ func (m Model) ignoredWeights() string {
 // namedModel reads a preset or a file.
 func namedModel(name string) (model.Config, error) {
 	if isFile(name) {
-		return model.ReadConfig(name)
+		return hf.ReadConfig(name)
 	}
 	return model.Preset(name)
 }

@@ -27,7 +27,7 @@ var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikite
 func (s Spec) Absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
-		&s.Output.Out}
+		&s.Output.Out, &s.Model.Init}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}
@@ -88,6 +88,9 @@ func readSaved(content []byte) (Spec, error) {
 	s.Data.ParseSpecial = says.Data.ParseSpecial == nil || *says.Data.ParseSpecial
 	if says.Data.DocumentTokens == nil {
 		s.Data.DocumentTokens = DocumentTokensEOS
+	}
+	if m, err := recipe.FindMethod(s.Method.Name); err == nil && m.Optimizer != "" {
+		s.Optimizer.Name = "" // An earlier version wrote its default and trained by the method's.
 	}
 	return s, nil
 }

@@ -48,6 +48,9 @@ var final export.Format = export.HuggingFace{}
 // document also begins the next.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if s.Recipe.Init != nil { // which knew its own positions
+		text.Context = 0
+	}
 	if id, ok := s.Tokenizer.EndOfText(); ok {
 		n := int(id)
 		text.BOS, text.EOS = &n, &n
@@ -76,6 +79,9 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 			s.Close()
 		}
 	}()
+	if err := s.Spec.takeTokenizer(); err != nil {
+		return nil, err
+	}
 	if err := s.Spec.complete(); err != nil {
 		return nil, err
 	}
@@ -170,6 +176,15 @@ func (s *Session) makeRecipe() error {
 		return err
 	}
 	o.Data = s.input
+	if o.Init != nil {
+		t, err := FindModel(s.Spec.Model.Init)
+		if err != nil {
+			return err
+		}
+		if o.Init.Weights, err = t.hash(); err != nil {
+			return err
+		}
+	}
 	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
 		overhead := int64(0)
 		if s.Device.Limits().CPU { // The process's memory is the device's too.
@@ -233,6 +248,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
+	}
+	if s.Recipe.Init != nil {
+		run.Weights = s.initWeights
 	}
 	if s.Resumed {
 		return errors.Join(run.Resume(ctx), carded)

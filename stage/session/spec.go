@@ -23,7 +23,9 @@ type Spec struct {
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
 type Model struct {
-	Name      string `json:"name,omitempty" option:"model"` // preset or file
+	Name string `json:"name,omitempty" option:"model"` // preset or file
+	// Init is a model to begin with, as FindModel finds it; its shape is the run's, but for layers and vocabulary.
+	Init      string `json:"init,omitempty" resume:"free"`
 	Hidden    *int   `json:"hidden,omitempty"`
 	FFN       *int   `json:"ffn,omitempty"`
 	Layers    *int   `json:"layers,omitempty"`
@@ -85,6 +87,7 @@ type Method struct {
 	NoLoRA             bool     `json:"no_lora,omitempty"`
 	NoFreeze           bool     `json:"no_freeze,omitempty"`
 	GrownState         string   `json:"grown_state,omitempty"` // of the optimizer; "": the method's
+	InitLayers         string   `json:"init_layers,omitempty"` // of Model.Init: recipe.InitTrain or recipe.InitFreeze
 	WarmStart          *float64 `json:"warm_start,omitempty"`  // share of the steps; the method's
 	MergeEvery         *int     `json:"merge_every,omitempty"` // steps; a quarter of the run
 	MergeKeep          float64  `json:"merge_keep"`            // share of LoRA's moments
@@ -94,7 +97,7 @@ type Method struct {
 // Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
 // their names are those of optim's settings, and an optimizer that has none of the name refuses it.
 type Optimizer struct {
-	Name            string    `json:"name" option:"optimizer"`
+	Name            string    `json:"name,omitempty" option:"optimizer"` // "": the method's
 	Beta1           *float64  `json:"beta1,omitempty"`
 	Beta2           *float64  `json:"beta2,omitempty"`
 	Eps             *float64  `json:"eps,omitempty"`
@@ -103,9 +106,10 @@ type Optimizer struct {
 	ProjectionEvery *int      `json:"projection_every,omitempty"`
 	UpdateScale     *float64  `json:"update_scale,omitempty"`
 	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdapterRule     *string   `json:"adapter_rule,omitempty"`
 	AdamRate        *float64  `json:"adam_rate,omitempty"`
-	ClipNorm        float64   `json:"clip_norm"`
-	WeightDecay     []float64 `json:"weight_decay"` // of all stages or of each
+	ClipNorm        *float64  `json:"clip_norm,omitempty"`    // nil: the method's
+	WeightDecay     []float64 `json:"weight_decay,omitempty"` // of all stages or of each; none: the method's
 }
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
@@ -180,7 +184,6 @@ func Default() Spec {
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},

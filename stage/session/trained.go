@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/internal/disk"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/stage"
 	"steplm/stage/record"
 )
@@ -49,7 +50,7 @@ func FindModel(name string) (Trained, error) {
 		}
 		return readCheckpoint(name, run)
 	}
-	l, err := model.ReadLayout(name)
+	l, err := hf.ReadLayout(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%s holds no run, no checkpoint and no Hugging Face model: %w", name, err)
 	}
@@ -67,7 +68,7 @@ func findFinal(run string) (Trained, error) {
 		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
 			run, record.FinalDir, checkpointsOf(run))
 	}
-	l, err := model.ReadLayout(dir)
+	l, err := hf.ReadLayout(dir)
 	t := Trained{Dir: dir, Layout: l, SeqLen: r.Batch.SeqLen, Documents: r.Batch.Documents, Tokenizer: dir}
 	if s, err := Saved(run); err == nil {
 		t.EOS, t.BOS = s.Data.EOS, s.Data.BOS
@@ -133,7 +134,7 @@ func (t Trained) Notes() (list []string, err error) {
 	if t.checkpoint {
 		return nil, nil
 	}
-	other, err := model.OtherHead(t.Dir)
+	other, err := hf.OtherHead(t.Dir)
 	if other {
 		list = append(list, fmt.Sprintf("%s: the files have an lm_head.weight that is not the embedding, and "+
 			"config.json says tie_word_embeddings: true; the embedding is the head, as in transformers, and the other "+
@@ -147,5 +148,5 @@ func (t Trained) Open(dev gpu.Device) (*model.Model, error) {
 	if t.checkpoint {
 		return model.OpenCheckpoint(dev, t.Dir, t.Layout)
 	}
-	return model.Open(dev, t.Dir)
+	return hf.Open(dev, t.Dir)
 }

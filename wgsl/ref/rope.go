@@ -2,15 +2,24 @@ package ref
 
 import "math"
 
-// RopeTables returns the cosines and sines (t, d/2) of the angles
-// p theta^(-2i/d) for position p and pair i.
-func RopeTables(t, d int, theta float64) (cos, sin []float32) {
-	half := d / 2
+// RopeFrequencies are those of a head of size d, theta^(-2i/d) for pair i.
+func RopeFrequencies(d int, theta float64) []float64 {
+	f := make([]float64, d/2)
+	for i := range f {
+		f[i] = math.Pow(theta, -2*float64(i)/float64(d))
+	}
+	return f
+}
+
+// RopeTables returns the cosines and sines (t, d/2) of the angles p f for position p and
+// the frequencies f of d/2 pairs, times scale.
+func RopeTables(t int, frequencies []float64, scale float64) (cos, sin []float32) {
+	half := len(frequencies)
 	cos, sin = make([]float32, t*half), make([]float32, t*half)
 	for p := range t {
-		for i := range half {
-			angle := float64(p) * math.Pow(theta, -2*float64(i)/float64(d))
-			cos[p*half+i], sin[p*half+i] = float32(math.Cos(angle)), float32(math.Sin(angle))
+		for i, f := range frequencies {
+			angle := float64(p) * f
+			cos[p*half+i], sin[p*half+i] = float32(scale*math.Cos(angle)), float32(scale*math.Sin(angle))
 		}
 	}
 	return cos, sin

@@ -1,4 +1,4 @@
-"""Writes the fixtures of stage/testdata/growth and model/testdata/tiny; see the README.md of each.
+"""Writes the fixtures of stage/testdata/growth and model/modeltest/testdata/tiny; see the README.md of each.
 
     python generate.py            # with the packages of requirements.txt
 """
@@ -29,7 +29,7 @@ from llama import (
 )
 
 GROWTH = Path(__file__).resolve().parent
-TINY = GROWTH.parents[2] / "model" / "testdata" / "tiny"
+TINY = GROWTH.parents[2] / "model" / "modeltest" / "testdata" / "tiny"
 
 SMALL = Config(hidden=32, ffn=56, layers=3, heads=4, kv_heads=2, vocab=96, max_positions=24)
 BATCH, LENGTH, STEPS = 2, 24, 10

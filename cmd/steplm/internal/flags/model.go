@@ -4,6 +4,7 @@ package flags
 // replaced, or all dimensions one by one.
 type ModelFlags struct {
 	Model     string `placeholder:"PRESET|FILE" help:"Preset (tiny, 15m, 60m, 130m, 368m, 680m, 1.2b) or config.json as Hugging Face has it."`
+	Init      string `placeholder:"MODEL" help:"Begin with this model's weights instead of random ones: a run's folder, RUN@step-N, RUN@stable-N, a checkpoint or a Hugging Face directory. Its shape is the run's, but for --layers, where the method grows, and a larger --vocab, whose new rows are the mean of the old ones. The optimizer begins without state."`
 	Hidden    *int   `placeholder:"N" range:"1..1e6" help:"Hidden size."`
 	FFN       *int   `name:"ffn" placeholder:"N" range:"1..1e7" help:"Inner size of the feed-forward."`
 	Layers    *int   `placeholder:"N" range:"1..1e5" help:"Layers of the whole model."`

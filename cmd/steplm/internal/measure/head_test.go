@@ -12,6 +12,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/hf"
 )
 
 // A tied model whose files have a head all the same computes with the embedding; only where the head is another does
@@ -85,7 +86,7 @@ func tiedModel(t *testing.T, factor float32) string {
 		t.Fatal(err)
 	}
 	defer config.Close()
-	if err := model.WriteConfig(config, c, "float32", model.SpecialIDs{}); err != nil {
+	if err := hf.WriteConfig(config, c, "float32", hf.SpecialIDs{}); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -12,6 +12,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/model/optim"
 	"steplm/stage"
 	"steplm/stage/recipe"
@@ -82,7 +83,7 @@ func TestPerplexityOfAllKinds(t *testing.T) {
 // A run's folder stands for its final model and the window it was trained with.
 func TestRunFolderStandsForItsModel(t *testing.T) {
 	dir := clitest.RandomModel(t, 280)
-	c, err := model.ReadConfig(dir)
+	c, err := hf.ReadConfig(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

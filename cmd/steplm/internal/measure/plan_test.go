@@ -13,6 +13,7 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/model"
+	"steplm/model/hf"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 )
@@ -123,7 +124,7 @@ func TestPlanOfDimensionsAndFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := model.WriteConfig(f, c, "float32", model.SpecialIDs{}); err != nil {
+	if err := hf.WriteConfig(f, c, "float32", hf.SpecialIDs{}); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()

@@ -10,6 +10,7 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -30,6 +31,9 @@ func describeRun(w io.Writer, s *session.Session) {
 	line("model", "%s parameters: %s, hidden %d, FFN %d, %s (%d key-value), vocabulary %d, %s",
 		view.Count(c.TotalParams()), view.Plural(int64(c.Layers), "layer", "layers"), c.Hidden, c.FFN,
 		view.Plural(int64(c.Heads), "head", "heads"), c.KVHeads, c.Vocab, tied)
+	if r.Init != nil {
+		line("begins", "%s", describeInit(s))
+	}
 	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
@@ -66,13 +70,28 @@ func describeRun(w io.Writer, s *session.Session) {
 		line("", "%s", describeOutside(r))
 	}
 	if flops, err := r.FLOPs(); err == nil {
-		line("compute", "%.3g floating point operations for the whole run", flops)
+		most := ""
+		if r.Batch.Mask == model.MaskDocuments {
+			most = "at most "
+		}
+		line("compute", "%s%.3g floating point operations for the whole run", most, flops)
 	}
 	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
 		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}
+}
+
+// describeInit says what a run begins with in place of random weights.
+func describeInit(s *session.Session) string {
+	r := s.Recipe
+	text := fmt.Sprintf("with %s (%s, vocabulary %d, SHA-256 %.12s); the optimizer begins without state",
+		s.Spec.Model.Init, view.Plural(int64(r.Init.Layers), "layer", "layers"), r.Init.Vocab, r.Init.Weights)
+	if n := r.Model.Vocab - r.Init.Vocab; n > 0 {
+		text += fmt.Sprintf("; the rows of %s are the mean of the others", view.Plural(int64(n), "new token", "new tokens"))
+	}
+	return text
 }
 
 // alike reports whether a stage only repeats the one before, as after ReLoRA's merges.

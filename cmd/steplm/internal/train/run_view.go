@@ -136,12 +136,14 @@ func (v *runView) compiling(i, n int, kernel string) {
 // step keeps what a summary of the stages needs, and reports whether it is a stage's first step here.
 func (r *result) step(m record.Metrics) (first bool) {
 	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
-		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
+		r.steps, r.seconds, r.flops = append(r.steps, 0), append(r.seconds, 0), append(r.flops, 0)
 	}
 	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.steps[i]++
-	r.seconds[i] += float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+	seconds := float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+	r.seconds[i], r.flops[i] = r.seconds[i]+seconds, r.flops[i]+seconds*m.FLOPsPerSecond
+	r.counted += m.FLOPs
 	return r.steps[i] == 1
 }
 

@@ -1,0 +1,78 @@
+package hf
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
+type SpecialIDs struct{ BOS, EOS, PAD *int }
+
+// check refuses ids that a vocabulary does not have.
+func (s SpecialIDs) check(vocab int) error {
+	for _, id := range []struct {
+		name  string
+		value *int
+	}{{"bos_token_id", s.BOS}, {"eos_token_id", s.EOS}, {"pad_token_id", s.PAD}} {
+		if id.value != nil && (*id.value < 0 || *id.value >= vocab) {
+			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, vocab)
+		}
+	}
+	return nil
+}
+
+// ReadSpecialIDs takes those that a directory's config.json names. Of several tokens that end a text it takes the first.
+func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
+	path := filepath.Join(dir, configName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	var f struct {
+		BOS json.RawMessage `json:"bos_token_id"`
+		EOS json.RawMessage `json:"eos_token_id"`
+		PAD json.RawMessage `json:"pad_token_id"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, x := range []struct {
+		name string
+		text json.RawMessage
+		to   **int
+	}{{"bos_token_id", f.BOS, &s.BOS}, {"eos_token_id", f.EOS, &s.EOS}, {"pad_token_id", f.PAD, &s.PAD}} {
+		var one int
+		var several []int
+		switch {
+		case !given(x.text):
+		case json.Unmarshal(x.text, &one) == nil:
+			*x.to = &one
+		case json.Unmarshal(x.text, &several) == nil && len(several) > 0:
+			*x.to = &several[0]
+		default:
+			return s, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
+		}
+	}
+	return s, nil
+}
+
+// WriteGenerationConfig writes the generation_config.json from which transformers' generate takes where a text begins
+// and ends, what fills up a batch, and that a text is at most maxLength tokens long, prompt included. Without the file
+// transformers 5 knows of no end, no padding and no length. Decoding is greedy, as it is without the file.
+func WriteGenerationConfig(w io.Writer, ids SpecialIDs, maxLength int) error {
+	text, err := json.MarshalIndent(struct {
+		FromModelConfig bool `json:"_from_model_config"`
+		BOS             *int `json:"bos_token_id,omitempty"`
+		EOS             *int `json:"eos_token_id,omitempty"`
+		PAD             *int `json:"pad_token_id,omitempty"`
+		MaxLength       int  `json:"max_length"`
+	}{false, ids.BOS, ids.EOS, ids.PAD, maxLength}, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
