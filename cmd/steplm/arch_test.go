@@ -84,9 +84,10 @@ var mayImport = map[string][]string{
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
 		"steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":   {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
-	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce": {"steplm/gpu"},
+	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
+	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":  {"steplm/gpu"},
+	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

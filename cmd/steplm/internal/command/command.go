@@ -40,6 +40,7 @@ type CLI struct {
 	Grow       train.GrowCmd       `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`

@@ -37,6 +37,7 @@ var examples = map[string][]string{
 		"steplm export runs/step --to hf --out model", "steplm export runs/step@step-200 --to peft --out adapter",
 		"steplm export runs/step --to gguf --dtype q8_0 --out model.gguf",
 	},
+	"report":          {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
