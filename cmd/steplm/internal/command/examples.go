@@ -43,6 +43,7 @@ var examples = map[string][]string{
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
 	"bench attention": {"steplm bench attention --batch 4"},
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
+	"bench methods":   {"steplm bench methods --model tiny --seq-len 128"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {
