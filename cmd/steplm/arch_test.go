@@ -38,7 +38,8 @@ var mayImport = map[string][]string{
 	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/hf":         {"steplm/model", "steplm/model/checkpoint", "steplm/gpu"},
-	"model/export":     {"steplm/model", "steplm/model/checkpoint", "steplm/model/hf", "steplm/data/tokenizer"},
+	"model/export": {"steplm/model", "steplm/model/advice", "steplm/model/checkpoint", "steplm/model/hf",
+		"steplm/data/tokenizer"},
 	"model/modeltest": {"steplm/model", "steplm/model/checkpoint", "steplm/model/hf", "steplm/wgsl", "steplm/gpu",
 		"steplm/gpu/gputest", "steplm/data/datatest"},
 	"data": {"steplm/data/parquet", "steplm/data/text", "steplm/data/cache", "steplm/data/tokenizer",
@@ -69,16 +70,24 @@ var mayImport = map[string][]string{
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
 	},
+	"stage/synthetic": {"steplm/model", "steplm/data"},
+	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",
-		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
+		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
 		"steplm/gpu/memory",
 	},
-	"stage/eval":   {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
-	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce": {"steplm/gpu"},
+	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/experiment": {
+		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
+		"steplm/model/checkpoint", "steplm/gpu",
+	},
+	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
+	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":  {"steplm/gpu"},
+	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

@@ -57,21 +57,6 @@ func FindModel(name string) (Trained, error) {
 	return Trained{Dir: name, Layout: l, Tokenizer: name}, err
 }
 
-// FindNewest is FindModel, but a run's folder stands for its newest checkpoint as long as it has not ended.
-func FindNewest(name string) (Trained, error) {
-	if record.HoldsRun(name) && disk.Missing(statFinal(name)) {
-		if names := record.CheckpointNames(name); len(names) > 0 {
-			return findCheckpoint(name, names[len(names)-1])
-		}
-	}
-	return FindModel(name)
-}
-
-func statFinal(run string) error {
-	_, err := os.Stat(filepath.Join(run, record.FinalDir))
-	return err
-}
-
 // findFinal is a run's final model.
 func findFinal(run string) (Trained, error) {
 	r, err := stage.ReadRecipe(run)
@@ -79,7 +64,7 @@ func findFinal(run string) (Trained, error) {
 		return Trained{}, err
 	}
 	dir := filepath.Join(run, record.FinalDir)
-	if err := statFinal(run); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
 			run, record.FinalDir, checkpointsOf(run))
 	}

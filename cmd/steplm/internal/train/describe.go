@@ -10,6 +10,7 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -69,7 +70,11 @@ func describeRun(w io.Writer, s *session.Session) {
 		line("", "%s", describeOutside(r))
 	}
 	if flops, err := r.FLOPs(); err == nil {
-		line("compute", "%.3g floating point operations for the whole run", flops)
+		most := ""
+		if r.Batch.Mask == model.MaskDocuments {
+			most = "at most "
+		}
+		line("compute", "%s%.3g floating point operations for the whole run", most, flops)
 	}
 	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
 		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
@@ -84,7 +89,8 @@ func describeInit(s *session.Session) string {
 	text := fmt.Sprintf("with %s (%s, vocabulary %d, SHA-256 %.12s); the optimizer begins without state",
 		s.Spec.Model.Init, view.Plural(int64(r.Init.Layers), "layer", "layers"), r.Init.Vocab, r.Init.Weights)
 	if n := r.Model.Vocab - r.Init.Vocab; n > 0 {
-		text += fmt.Sprintf("; the rows of %s are the mean of the others", view.Plural(int64(n), "new token", "new tokens"))
+		text += fmt.Sprintf("; the rows of %s are the mean of the others",
+			view.Plural(int64(n), "new token", "new tokens"))
 	}
 	return text
 }
