@@ -15,6 +15,7 @@ import (
 	"steplm/model/optim"
 	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/synthetic"
 )
 
 // benchMethodsCmd times the steps of every method and of every optimizer beside each other.
@@ -175,7 +176,7 @@ func newMethodRunners(r recipe.Recipe, dev gpu.Device, optimizer string, refresh
 }
 
 func (x *methodRunner) begin(ctx context.Context, dev gpu.Device) (err error) {
-	batches := stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1)
+	batches := synthetic.New(x.recipe.Batch, x.recipe.Model.Vocab, 1)
 	if x.trainer, err = stage.NewTrainerAt(dev, x.recipe, batches, x.stage); err != nil {
 		return err
 	}

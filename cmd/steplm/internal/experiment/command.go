@@ -141,7 +141,8 @@ func (c *Cmd) file() (file experiment.File, err error) {
 // again is what the folder that is named has, which goes on there.
 func (c *Cmd) again(sameFolder bool) (file experiment.File, err error) {
 	if !sameFolder {
-		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out", c.Experiment)
+		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
+			c.Experiment)
 	}
 	if c.Scale != "" {
 		return file, flags.Usagef("%s is the folder of an experiment, which has its scale: leave --scale out",

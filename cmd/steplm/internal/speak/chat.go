@@ -193,7 +193,8 @@ func (t *talk) answer(ctx context.Context, message string) error {
 	messages := append(slices.Clone(t.messages), chat.Message{Role: chat.User, Content: message})
 	ids, err := t.s.Conversation(t.format, messages)
 	if err == nil && len(ids) > t.s.Context {
-		err = fmt.Errorf("the conversation has %d tokens, at most %d fit: begin anew with /reset", len(ids), t.s.Context)
+		err = fmt.Errorf("the conversation has %d tokens, at most %d fit: begin anew with /reset", len(ids),
+			t.s.Context)
 	}
 	var r *running
 	if err == nil {

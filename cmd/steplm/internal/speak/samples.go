@@ -36,8 +36,8 @@ func (s Sample) String() string {
 	return quoted[1:len(quoted)-1] + end
 }
 
-// Samples has a run's final model continue three short prompts, on the device that trained it and when all that training
-// took is free again. It is nothing that a run could fail by: what goes wrong is told on standard error.
+// Samples has a run's final model continue three short prompts, on the device that trained it and when all that
+// training took is free again. It is nothing that a run could fail by: what goes wrong is told on standard error.
 func Samples(ctx context.Context, dev gpu.Device, run string) []Sample {
 	list, err := samples(ctx, dev, run)
 	if err != nil && ctx.Err() == nil {
