@@ -206,7 +206,8 @@ func TestNamesAreOfContent(t *testing.T) {
 		{`{}`, true}, {`{"data": {"train": ["elsewhere"], "cache": "there", "workers": 3}}`, true},
 		{`{"output": {"save_every": 7, "keep": 5}, "evaluation": {"validation": "elsewhere"}}`, true},
 		{`{"evaluation": {"final_eval_tokens": 9}}`, false}, {`{"schedule": {"seed": 2}}`, false},
-		{`{"optimizer": {"clip_norm": 2}}`, false}, {`{"schedule": {"tokens": 100}}`, false},
+		{`{"model": {"init": "runs/other"}}`, false}, {`{"optimizer": {"clip_norm": 2}}`, false},
+		{`{"schedule": {"tokens": 100}}`, false},
 		{`{"data": {"min_chars": 5}}`, false},
 	} {
 		s, err := r.Spec.With([]byte(c.part))
