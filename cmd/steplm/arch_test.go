@@ -82,8 +82,8 @@ var mayImport = map[string][]string{
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
 	"stage/experiment": {
-		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
-		"steplm/model/checkpoint", "steplm/gpu",
+		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
+		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
 	},
 	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
 	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
