@@ -72,7 +72,7 @@ var newThings = []struct {
 		`/bench/all\.go$|/curves/axis\.go$|/train/(describe|trace)\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
-	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
+	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/|/speak/generate\.go$|^wgsl/`},
 	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
 
