@@ -79,8 +79,8 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 
 // dtypeOf is the type in which all of a model's weights are exact, where the files have one, else f32.
 func dtypeOf(w model.Weights) checkpoint.DType {
-	if m, ok := w.(*model.Merged); ok {
-		return m.DType
+	if c, ok := w.(*model.CheckpointWeights); ok {
+		return c.DType
 	}
 	files, ok := w.(*checkpoint.Tensors)
 	if !ok {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
@@ -67,23 +66,18 @@ func (t Trained) hash() (string, error) {
 	return w.Hash()
 }
 
-// weights opens what the model computes with, by their names in Hugging Face's files, and says how they are closed:
-// those of a checkpoint with LoRA merged, by way of the host's memory.
+// weights opens what the model computes with, by their names in Hugging Face's files, and says how they are closed.
+// Those of a checkpoint have LoRA merged.
 func (t Trained) weights() (model.Weights, func(), error) {
 	if !t.checkpoint {
 		_, w, err := hf.OpenWhole(t.Dir)
 		return w, func() { w.Close() }, err
 	}
-	m, err := model.OpenCheckpoint(gpu.NewHost(), t.Dir, t.Layout)
+	w, err := model.OpenCheckpointWeights(t.Dir, t.Layout)
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := m.Merged()
-	if err != nil {
-		m.Free()
-		return nil, nil, err
-	}
-	return w, func() { w.Free(); m.Free() }, nil
+	return w, func() { w.Close() }, nil
 }
 
 // initWeights opens the weights that the run begins with, which must be those that its recipe names.
