@@ -38,8 +38,8 @@ func (d onDevice) Losses(inputs, targets, begins []uint32) ([]float32, error) {
 
 // Continue is greedy.
 func (d onDevice) Continue(ctx context.Context, prompt []uint32, most int, stops []uint32) ([]uint32, error) {
-	context := min(d.m.MaxSeqLen, len(prompt)+max(0, most-1))
-	g, err := generate.New(d.m, generate.Config{Slots: 1, Context: max(1, context), Chunk: d.a.Rows()})
+	positions := min(d.m.MaxSeqLen, max(1, len(prompt)+most-1))
+	g, err := generate.New(d.m, generate.Config{Slots: 1, Context: positions, Chunk: d.a.Rows()})
 	if err != nil {
 		return nil, fmt.Errorf("eval: continue %d tokens: %w", len(prompt), err)
 	}

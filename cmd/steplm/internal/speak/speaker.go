@@ -3,7 +3,9 @@ package speak
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
@@ -144,6 +146,17 @@ func (v Voice) Open(ctx context.Context, c generate.Config, w Work, quiet bool) 
 		return nil, err
 	}
 	s, err := v.on(dev, c)
+	for range 3 { // A run that trains may remove a checkpoint while it is read: then there is a newer one.
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		newer, missing := v.flags.Find(v.Tok != nil)
+		if missing != nil || newer.Dir == v.Dir {
+			break
+		}
+		newer.Ends, newer.Context, v = v.Ends, v.Context, newer
+		s, err = v.on(dev, c)
+	}
 	if err != nil {
 		dev.Close()
 		return nil, err

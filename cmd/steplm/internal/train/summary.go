@@ -210,8 +210,8 @@ func writeFiles(w io.Writer, x ending) error {
 	}
 	fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm score --model %s --text \"Once upon a time\"%s\n"+
 		"  steplm generate --model %s --prompt \"Once upon a time\"%s\n",
-		shellWord(x.out), shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device, shellWord(x.out),
-		device)
+		shellWord(x.out), shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device,
+		shellWord(x.out), device)
 	return nil
 }
 
