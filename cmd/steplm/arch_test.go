@@ -67,6 +67,8 @@ var mayImport = map[string][]string{
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
 	},
+	"stage/synthetic": {"steplm/model", "steplm/data"},
+	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",

@@ -84,9 +84,11 @@ func TestGGUFRefusesModels(t *testing.T) {
 	one, two := 1, 2
 	text := export.Text{Tokenizer: tok, BOS: &one, EOS: &two}
 	for want, edit := range map[string]func(c *model.Config){
-		"":                                   func(*model.Config) {},
-		"sliding window of 8 positions":      func(c *model.Config) { c.Family, c.Window = "mistral", 8 },
-		"bias of attention's output":         func(c *model.Config) { c.Family, c.QKVBias, c.OutBias = "qwen2", true, true },
+		"":                              func(*model.Config) {},
+		"sliding window of 8 positions": func(c *model.Config) { c.Family, c.Window = "mistral", 8 },
+		"bias of attention's output": func(c *model.Config) {
+			c.Family, c.QKVBias, c.OutBias = "qwen2", true, true
+		},
 		"biases of the MLP":                  func(c *model.Config) { c.Family, c.FFNBias = "smollm3", true },
 		"q/k norms: false, it is true there": func(c *model.Config) { c.Family = "qwen3" },
 		"head_dim 24 x 4 heads":              func(c *model.Config) { c.Family, c.HeadSize = "qwen2", 24 },

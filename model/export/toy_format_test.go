@@ -17,6 +17,7 @@ import (
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
+	"steplm/stage/synthetic"
 )
 
 // plain is a format that this file alone adds: each tensor's name, its length and its f32 numbers, one after another.
@@ -143,7 +144,7 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	}
 	defer folder.Close()
 	run := &stage.Run{
-		Recipe: r, Device: gpu.NewHost(), Batches: stage.NewRandom(r.Batch, r.Model.Vocab, 3), Folder: folder,
+		Recipe: r, Device: gpu.NewHost(), Batches: synthetic.New(r.Batch, r.Model.Vocab, 3), Folder: folder,
 		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error {
 			return export.Trained(f, d, tr.Model, export.Text{})
 		},

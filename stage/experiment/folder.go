@@ -14,6 +14,7 @@ import (
 
 	"steplm/model/checkpoint"
 	"steplm/stage/results"
+	"steplm/stage/session"
 )
 
 // What an experiment's folder holds, besides what its command prepares.
@@ -303,30 +304,47 @@ func (f *Folder) RowsOf(variant int, rows []results.Row) (trials, finals []resul
 	return nil, nil
 }
 
-// Work is the operations of the runs that are over, and of all.
+// Work is the operations of the runs that are over, and of all, with what measuring them at their end takes.
 func (f *Folder) Work() (done, all float64, err error) {
 	rows := f.Rows()
 	for i, v := range f.Variants {
 		trials, finals := f.RowsOf(i, rows)
-		count := func(rows []results.Row, flops float64) {
+		count := func(rows []results.Row, s session.Spec) {
+			effort, effortErr := f.Effort(s)
+			err = errors.Join(err, effortErr)
 			for _, r := range rows {
-				if all += flops; r.Status.Over() {
-					done += flops
+				if all += effort.All(); r.Status.Over() {
+					done += effort.All()
 				}
 			}
 		}
 		if len(trials) > 0 {
-			flops, err := f.FLOPs(f.TrialsOf(i)[0].Spec)
-			if err != nil {
-				return 0, 0, err
-			}
-			count(trials, flops)
+			count(trials, f.TrialsOf(i)[0].Spec)
 		}
-		flops, err := f.FLOPs(v.Spec)
-		if err != nil {
-			return 0, 0, err
-		}
-		count(finals, flops)
+		count(finals, v.Spec)
 	}
-	return done, all, nil
+	return done, all, err
+}
+
+// Effort is the operations of a run: of its training, and about of measuring it at its end.
+type Effort struct {
+	Training, Token float64 // Token is for each that is scored
+	Tokens          int64   // that are scored at most
+}
+
+// All is both.
+func (e Effort) All() float64 { return e.Training + e.Token*float64(e.Tokens) }
+
+// Effort is that of a Spec.
+func (e *Experiment) Effort(s session.Spec) (effort Effort, err error) {
+	r, err := s.Recipe(e.vocab)
+	if err != nil {
+		return effort, err
+	}
+	if effort.Training, err = r.FLOPs(); err != nil {
+		return effort, err
+	}
+	effort.Token = effort.Training / float64(int64(r.Steps())*r.TokensPerStep()) / 3 // forward of forward and backward
+	effort.Tokens = s.Evaluation.FinalEvalTokens * int64(s.Evaluation.Sets(s.Data))
+	return effort, nil
 }

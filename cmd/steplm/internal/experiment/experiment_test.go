@@ -85,11 +85,20 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("without --stable there is no tokens_per_second:\n%s", got)
 	}
 
-	other := filepath.Join(t.TempDir(), "two-at-a-time")
-	clitest.Succeed(t, "", asked(m, file, other, "--parallel", "2")...)
-	if got := clitest.Contents(t, other, experiment.ResultsFile); got != want {
-		t.Errorf("two at a time:\n%swant\n%s", got, want)
+	for name, ends := range otherwise {
+		t.Run(name, func(t *testing.T) { ends(t, m, file, want) })
 	}
+}
+
+// otherwise are other ways to the end of the same experiment, which must be the same table.
+var otherwise = map[string]func(t *testing.T, m clitest.Material, file, want string){
+	"two at a time": func(t *testing.T, m clitest.Material, file, want string) {
+		dir := filepath.Join(t.TempDir(), "two")
+		clitest.Succeed(t, "", asked(m, file, dir, "--parallel", "2")...)
+		if got := clitest.Contents(t, dir, experiment.ResultsFile); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+	},
 }
 
 // lengths are those of the metrics of all runs.
@@ -201,6 +210,8 @@ func TestExperimentOfBadInput(t *testing.T) {
 		{2, []string{"missing flags: --out"}, []string{"experiment", "pilot"}},
 		{1, []string{"there-is-none.json"}, by("there-is-none.json")},
 		{1, []string{"holds no experiment"}, []string{"experiment", filepath.Dir(m.Tokenizer)}},
+		{2, []string{"its scale", "--scale"}, []string{"experiment", filepath.Dir(m.Tokenizer), "--scale", "toy"}},
+		{2, []string{"leave --out out"}, by(filepath.Dir(m.Tokenizer))},
 		{2, []string{"--write"}, by("pilot", "--write", "memory")},
 		{2, []string{"--data", "missing"}, by("pilot", "--scale", "toy")},
 		{2, []string{"--validation", "learning rate"}, by("pilot", "--scale", "toy", "--data", m.Train)},

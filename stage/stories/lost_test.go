@@ -1,4 +1,4 @@
-package stage
+package stories
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model/checkpoint"
+	"steplm/stage"
 	"steplm/stage/record"
 )
 
@@ -24,7 +25,7 @@ func stopped(t *testing.T, s story, point string) {
 			cancel()
 		}
 	}
-	if err := s.run(ctx, gpu.NewHost()); !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "is saved") {
+	if err := s.run(ctx, gpu.NewHost()); !errors.Is(err, stage.ErrStopped) || !strings.Contains(err.Error(), "is saved") {
 		t.Fatalf("stopped at %q: %v", point, err)
 	}
 }

@@ -1,4 +1,4 @@
-package stage
+package stories
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/stage"
 	"steplm/stage/record"
 )
 
@@ -26,7 +27,7 @@ func TestStopInFinalEvaluation(t *testing.T) {
 	}
 	err := s.run(ctx, gpu.NewHost())
 	final := filepath.Join(s.Dir, record.FinalDir)
-	if !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), final) {
+	if !errors.Is(err, stage.ErrStopped) || !strings.Contains(err.Error(), final) {
 		t.Fatalf("error %v, want that it stopped and that the model is in %s", err, final)
 	}
 	if _, err := os.Stat(filepath.Join(final, "exported.json")); err != nil {
@@ -37,19 +38,4 @@ func TestStopInFinalEvaluation(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkTold(t, s, want)
-}
-
-// An evaluation says of how many tokens it scores, as far as that is known.
-func TestWholeOfAnEvaluation(t *testing.T) {
-	for _, c := range []struct {
-		n     int64
-		share float64
-		most  int64
-		want  int64
-	}{{0, 0, 0, 0}, {0, 0, 500, 500}, {100, 0.5, 0, 200}, {100, 0.5, 150, 150}, {100, 1, 500, 100},
-		{100, 0.9, 100, 100}} {
-		if got := tokensIn(c.n, c.share, c.most); got != c.want {
-			t.Errorf("%d tokens, a share of %g, at most %d: %d, want %d", c.n, c.share, c.most, got, c.want)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package stage
+package stories
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -21,7 +22,7 @@ import (
 func TestRunIsExtendedFromBeforeItsDecay(t *testing.T) {
 	d := gpu.NewHost()
 	wsd := func(steps int, share float64) recipe.Recipe {
-		o := storyOptions()
+		o := recipetest.Story()
 		o.Schedule, o.DecayShare, o.DecayShape, o.Steps, o.MinRatio = "wsd", share, "1-sqrt", steps, 0
 		o.Split, o.GrowAt, o.Operator = nil, 0.25, ""
 		return recipetest.Must(t, "stack", o)
@@ -40,7 +41,7 @@ func TestRunIsExtendedFromBeforeItsDecay(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	f, longer, err := LengthenFolder(s.Dir, 11, map[string]int{})
+	f, longer, err := stage.LengthenFolder(s.Dir, 11, map[string]int{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestRunIsExtendedFromBeforeItsDecay(t *testing.T) {
 
 // A run without its stable checkpoint is not made longer, and stays as it was.
 func TestExtendNeedsTheStableCheckpoint(t *testing.T) {
-	o := storyOptions()
+	o := recipetest.Story()
 	o.Schedule, o.DecayShare = "wsd", 0.5
 	s := newStory(t)
 	s.Recipe = recipetest.Must(t, "vanilla", o)
@@ -88,9 +89,9 @@ func TestExtendNeedsTheStableCheckpoint(t *testing.T) {
 	if err := os.RemoveAll(record.CheckpointAt(s.Dir, "stable-4")); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := LengthenFolder(s.Dir, 12, nil)
+	_, _, err := stage.LengthenFolder(s.Dir, 12, nil)
 	recipetest.WantError(t, err, "before its decay", "stable-4")
-	if r, err := ReadRecipe(s.Dir); err != nil || r.Steps() != 8 {
+	if r, err := stage.ReadRecipe(s.Dir); err != nil || r.Steps() != 8 {
 		t.Errorf("it has %d steps now, %v", r.Steps(), err)
 	}
 	o.Schedule = "linear"

@@ -1,4 +1,4 @@
-package stage
+package stories
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -115,14 +116,14 @@ func TestStopAndResume(t *testing.T) {
 			err := s.run(ctx, d)
 			// After the last evaluation there is nothing to stop any more.
 			if over := stop == "export" || strings.HasSuffix(stop, "after step 8 in stage 2") &&
-				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, ErrStopped) && !(over && err == nil) {
-				t.Fatalf("stopped at %q: %v, want %v", stop, err, ErrStopped)
+				!strings.HasPrefix(stop, "checkpoint"); !errors.Is(err, stage.ErrStopped) && !(over && err == nil) {
+				t.Fatalf("stopped at %q: %v, want %v", stop, err, stage.ErrStopped)
 			}
 			if name, _, err := record.LastCheckpoint(s.Dir); name != fmt.Sprintf("step-%d",
 				last) {
 				t.Errorf("stopped at %q: the last checkpoint is %q, %v", stop, name, err)
 			}
-			if err := s.run(ctx, d); !errors.Is(err, ErrStopped) { // at once
+			if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) { // at once
 				t.Fatalf("stopped again after %q: %v", stop, err)
 			}
 			s.Hook = nil
@@ -147,7 +148,7 @@ func TestResumeInEveryStorage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				o := storyOptions()
+				o := recipetest.Story()
 				o.Storage, o.Recompute = st, recipe.RecomputeBlock
 				if st.Release {
 					o.GradAccum = 1
@@ -163,7 +164,7 @@ func TestResumeInEveryStorage(t *testing.T) {
 							cancel()
 						}
 					}
-					if err := s.run(ctx, d); !errors.Is(err, ErrStopped) {
+					if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) {
 						t.Fatalf("stopped at %q: %v", stop, err)
 					}
 					s.Hook = nil
