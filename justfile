@@ -45,6 +45,10 @@ test-swiftshader *args: (setup "swiftshader")
     STEPLM_GPU=require STEPLM_DEVICE=swiftshader VK_DRIVER_FILES={{ swiftshader }} VK_ICD_FILENAMES={{ swiftshader }} \
         go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./stage ./stage/stories
 
+# run the tests of reports in headless Chromium (Debian's), which must be there; `test` skips them where it is not
+test-browser *args: (setup "chromium")
+    STEPLM_BROWSER=require go test -count=1 -run Browser ./cmd/steplm/internal/report "$@"
+
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")
     go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update

@@ -34,6 +34,8 @@ var mayImport = map[string][]string{
 	"model/advice": {},
 	"model/optim": {"steplm/model", "steplm/model/advice", "steplm/wgsl", "steplm/wgsl/update", "steplm/wgsl/matmul",
 		"steplm/gpu"},
+	"model/sample":     {},
+	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/hf":         {"steplm/model", "steplm/model/checkpoint", "steplm/gpu"},
 	"model/export": {"steplm/model", "steplm/model/advice", "steplm/model/checkpoint", "steplm/model/hf",
@@ -50,6 +52,7 @@ var mayImport = map[string][]string{
 	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
+	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
 	"stage/recipe": {
 		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
@@ -73,17 +76,19 @@ var mayImport = map[string][]string{
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",
-		"steplm/data", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer", "steplm/gpu",
+		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer",
+		"steplm/gpu",
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
 	"stage/experiment": {
-		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
-		"steplm/model/checkpoint", "steplm/gpu",
+		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
+		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
-	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce": {"steplm/gpu"},
+	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
+	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":  {"steplm/gpu"},
+	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

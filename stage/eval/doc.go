@@ -62,8 +62,8 @@ type Options struct {
 	share func(tokens int64) float64
 }
 
-// Whole is about how many tokens an evaluation scores that has scored n, a share of all there are (0: unknown), and ends
-// at MaxTokens; 0 where that cannot be known.
+// Whole is about how many tokens an evaluation scores that has scored n, a share of all there are (0: unknown), and
+// ends at MaxTokens; 0 where that cannot be known.
 func (o Options) Whole(n int64, share float64) int64 {
 	if share <= 0 {
 		return o.MaxTokens

@@ -268,8 +268,20 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	return err
 }
 
-// folder begins the run's folder, or takes it up.
+// folder begins the run's folder, or takes it up, and keeps in it what this process runs on.
 func (s *Session) folder() (*stage.Folder, error) {
+	f, err := s.openFolder()
+	if err != nil {
+		return nil, err
+	}
+	own := gpu.Plan(s.Device.Own()).Total()
+	if err := f.RunsOn(record.ThisSystem(s.Device.Name(), own)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (s *Session) openFolder() (*stage.Folder, error) {
 	out := s.Spec.Output.Out
 	if s.Resumed && !s.longer {
 		if err := s.sameInput(out); err != nil {

@@ -1,15 +1,14 @@
 package session
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"steplm/data/chat"
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -81,10 +80,8 @@ func exact(c model.Config, w *checkpoint.Tensors) checkpoint.DType {
 // carried are the files of a model's text side that other programs know, besides config.json.
 var carried = []string{
 	"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-	"vocab.json", "merges.txt", chatTemplateFile, "chat_template.json", "generation_config.json",
+	"vocab.json", "merges.txt", chat.TemplateFile, "chat_template.json", "generation_config.json",
 }
-
-const chatTemplateFile = "chat_template.jinja"
 
 // Carried are the files of the text side that the model came with, or that its run left with its final model. nil:
 // there are none.
@@ -126,43 +123,4 @@ func (t Trained) HasTokenizer() bool {
 		}
 	}
 	return false
-}
-
-// ChatTemplate is how a conversation becomes a text, by the files beside a tokenizer, of which the one for it alone
-// counts most; "": they do not say.
-func ChatTemplate(tokenizer string) (string, error) {
-	if info, err := os.Stat(tokenizer); err == nil && !info.IsDir() {
-		tokenizer = filepath.Dir(tokenizer)
-	}
-	content, err := os.ReadFile(filepath.Join(tokenizer, chatTemplateFile))
-	if err == nil {
-		return string(content), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	path := filepath.Join(tokenizer, "tokenizer_config.json")
-	if content, err = os.ReadFile(path); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	var config struct {
-		Template json.RawMessage `json:"chat_template"`
-	}
-	if err := json.Unmarshal(content, &config); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
-	}
-	var one string
-	var several []struct{ Name, Template string }
-	if json.Unmarshal(config.Template, &one) == nil || json.Unmarshal(config.Template, &several) != nil {
-		return one, nil
-	}
-	for _, t := range several {
-		if strings.EqualFold(t.Name, "default") {
-			one = t.Template
-		}
-	}
-	return one, nil
 }

@@ -219,7 +219,8 @@ func TestResumeRefuses(t *testing.T) {
 		"stage that is not there": {func(s map[string]any) { s["stage"] = 2 }, []string{"stage 3", "2 stages"}},
 		"step that is not there":  {func(s map[string]any) { s["step"] = 9 }, []string{"step 9", "8 steps"}},
 		"blocks of another stage": {func(s map[string]any) { s["stage"] = 0 }, []string{"[0 2 3 1]", "[0 1]"}},
-		"blocks in another order": {func(s map[string]any) { slices.Reverse(s["order"].([]any)) }, []string{"[1 3 2 0]", "[0 2 3 1]"}},
+		"blocks in another order": {func(s map[string]any) { slices.Reverse(s["order"].([]any)) },
+			[]string{"[1 3 2 0]", "[0 2 3 1]"}},
 		"cursor out of this world": {func(s map[string]any) {
 			s["cursor"].(map[string]any)["sources"].([]any)[0].(map[string]any)["shard"] = 99
 		}, []string{"cursor", "99"}},

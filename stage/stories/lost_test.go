@@ -25,7 +25,8 @@ func stopped(t *testing.T, s story, point string) {
 			cancel()
 		}
 	}
-	if err := s.run(ctx, gpu.NewHost()); !errors.Is(err, stage.ErrStopped) || !strings.Contains(err.Error(), "is saved") {
+	if err := s.run(ctx, gpu.NewHost()); !errors.Is(err, stage.ErrStopped) ||
+		!strings.Contains(err.Error(), "is saved") {
 		t.Fatalf("stopped at %q: %v", point, err)
 	}
 }

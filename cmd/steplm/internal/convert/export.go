@@ -3,12 +3,14 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
+	"steplm/data/chat"
 	"steplm/gpu"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -69,6 +71,14 @@ func (c *ExportCmd) Run(ctx context.Context) error {
 	return c.print(f, at, files)
 }
 
+// folder is that of a file, or itself.
+func folder(path string) string {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return filepath.Dir(path)
+	}
+	return path
+}
+
 // text is the model's side of text: the files that it came with where the format has such files, or what is named.
 func (c *ExportCmd) text(at flags.Found, f export.Format) (export.Text, error) {
 	text := export.Text{Context: at.Context}
@@ -77,7 +87,7 @@ func (c *ExportCmd) text(at flags.Found, f export.Format) (export.Text, error) {
 	if text.Carried, err = at.Carried(); err != nil {
 		return text, err
 	}
-	if text.ChatTemplate, err = session.ChatTemplate(at.Tokenizer); err != nil {
+	if text.ChatTemplate, _, err = chat.Source(folder(at.Tokenizer)); err != nil && !errors.Is(err, chat.ErrNone) {
 		return text, err
 	}
 	if asked {

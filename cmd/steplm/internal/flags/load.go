@@ -19,6 +19,18 @@ type LoadFlags struct {
 	DeviceFlag `embed:""`
 }
 
+// NewestFlags are LoadFlags where a run's folder stands for its newest checkpoint as long as it has not ended.
+type NewestFlags struct {
+	Model      string `required:"" placeholder:"DIR|RUN@step-N" help:"A run's folder, for its final model, or its newest checkpoint if it has not ended; RUN@step-N, for a checkpoint of it; a checkpoint's folder; or a model directory as Hugging Face has it."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
+	DeviceFlag `embed:""`
+}
+
+// FindNewest finds the model that is meant.
+func (f NewestFlags) FindNewest() (Found, error) {
+	return FindNewest(f.Model, f.Tokenizer, false)
+}
+
 // Found is a model on disk.
 type Found struct {
 	session.Trained
