@@ -78,7 +78,7 @@ func (s *Stored) find() error {
 // Config is the model's, with the blocks that it has now.
 func (s *Stored) Config() Config {
 	c := s.Layout.Config
-	c.Layers = len(s.Layout.Blocks)
+	c.Layers, c.RopeLayers = len(s.Layout.Blocks), s.Layout.RopePattern()
 	return c
 }
 

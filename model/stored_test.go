@@ -30,7 +30,7 @@ func TestStoredIsMerged(t *testing.T) {
 			l := model.Plain(modeltest.SmallConfig(false), 3)
 			l.Storage = c.storage
 			l.LoRA = model.LoRALayout{Rank: 3, Alpha: 5, Targets: []string{"wq", "wv", "down"}, RankStabilized: true}
-			l.Blocks = []model.BlockLayout{{ID: 4, Frozen: true, Wrapped: c.lora}, {ID: 7},
+			l.Blocks = []model.BlockLayout{{ID: 4, Frozen: true, Wrapped: c.lora}, {ID: 7, NoRope: true},
 				{ID: 1, Frozen: true, Wrapped: c.lora}}
 			for i := range l.Blocks {
 				l.Blocks[i].Int8 = c.storage.Frozen == model.Int8 && l.Blocks[i].Frozen

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -35,8 +36,8 @@ type Run struct {
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
-	// Weights opens those that the recipe's Init is of, and says how they are closed; nil: there is none.
-	Weights func() (model.Weights, func(), error)
+	// Weights opens those that the recipe's Init is of; nil: there is none.
+	Weights func() (model.Weights, io.Closer, error)
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
@@ -83,11 +84,11 @@ func (r *Run) begin() (*Trainer, error) {
 	if r.Recipe.Init == nil {
 		return NewTrainer(r.Device, r.Recipe, r.Batches)
 	}
-	weights, closing, err := r.Weights()
+	weights, files, err := r.Weights()
 	if err != nil {
 		return nil, err
 	}
-	defer closing()
+	defer files.Close()
 	return NewTrainerFrom(r.Device, r.Recipe, r.Batches, weights)
 }
 

@@ -87,8 +87,7 @@ func TestGGUFRefusesModels(t *testing.T) {
 		"":                              func(*model.Config) {},
 		"sliding window of 8 positions": func(c *model.Config) { c.Family, c.Window = "mistral", 8 },
 		"bias of attention's output": func(c *model.Config) {
-			c.Family, c.QKVBias, c.OutBias = "qwen2", true,
-				true
+			c.Family, c.QKVBias, c.OutBias = "qwen2", true, true
 		},
 		"biases of the MLP":                  func(c *model.Config) { c.Family, c.FFNBias = "smollm3", true },
 		"q/k norms: false, it is true there": func(c *model.Config) { c.Family = "qwen3" },

@@ -38,7 +38,8 @@ func FindNewest(name string, unmerged bool) (Trained, error) {
 	return readCheckpoint(record.CheckpointAt(name, last), name)
 }
 
-// Source is the model to be written down, read in pieces from its files with no device. Close it.
+// Source is what the model computes with, read in pieces from its files with no device: of a checkpoint with LoRA
+// merged, or beside it (Stored). Close it.
 func (t Trained) Source() (export.Model, io.Closer, error) {
 	if t.checkpoint {
 		s, err := model.OpenStored(t.Dir, t.Layout)
@@ -51,14 +52,9 @@ func (t Trained) Source() (export.Model, io.Closer, error) {
 		}
 		return m, s, nil
 	}
-	c, tensors, err := hf.OpenTensors(t.Dir)
+	c, tensors, err := hf.OpenWhole(t.Dir)
 	if err != nil {
 		return export.Model{}, nil, err
-	}
-	if unused := hf.Unused(c, tensors); len(unused) > 0 {
-		tensors.Close()
-		return export.Model{}, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without "+
-			"them it would be another model", t.Dir, len(unused), unused[0])
 	}
 	return export.Model{Config: c, DType: exact(c, tensors), Weights: tensors}, tensors, nil
 }

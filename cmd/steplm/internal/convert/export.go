@@ -81,7 +81,7 @@ func folder(path string) string {
 
 // text is the model's side of text: the files that it came with where the format has such files, or what is named.
 func (c *ExportCmd) text(at flags.Found, f export.Format) (export.Text, error) {
-	text := export.Text{Context: at.SeqLen}
+	text := export.Text{Context: at.Context}
 	asked := c.Tokenizer != "" || c.EOS != "" || c.BOS != ""
 	var err error
 	if text.Carried, err = at.Carried(); err != nil {

@@ -103,6 +103,14 @@ func TestExportOfARun(t *testing.T) {
 	if shards, _ := filepath.Glob(filepath.Join(out("b"), "model-*.safetensors")); len(shards) < 2 {
 		t.Errorf("%d shards", len(shards))
 	}
+	for _, key := range []string{"max_position_embeddings", "eos_token_id", "bos_token_id"} { // of the windows: 16
+		var final, here map[string]any
+		if json.Unmarshal([]byte(clitest.Contents(t, run, "final", "config.json")), &final) != nil ||
+			json.Unmarshal([]byte(clitest.Contents(t, out("a"), "config.json")), &here) != nil ||
+			final[key] == nil || final[key] != here[key] {
+			t.Errorf("a checkpoint's %s is %v, the final model's %v", key, here[key], final[key])
+		}
+	}
 	// A run that was stopped has no final model: its newest checkpoint is taken.
 	if err := os.RemoveAll(filepath.Join(run, "final")); err != nil {
 		t.Fatal(err)
