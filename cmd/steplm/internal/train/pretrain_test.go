@@ -69,8 +69,8 @@ func checkSamples(t *testing.T, run, device, line string) {
 	}
 	for _, s := range said.Samples {
 		var again spoken
-		out := clitest.Succeed(t, "", "generate", "--model", run, "--device", device, "--prompt", s.Prompt, "--max-tokens",
-			"32", "--temperature", "0.8", "--top-p", "0.95", "--json")
+		out := clitest.Succeed(t, "", "generate", "--model", run, "--device", device, "--prompt", s.Prompt,
+			"--max-tokens", "32", "--temperature", "0.8", "--top-p", "0.95", "--json")
 		if err := json.Unmarshal([]byte(out), &again); err != nil {
 			t.Fatal(err)
 		}
