@@ -155,7 +155,7 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 	}
 	const read = `(() => { const u = document.querySelector("#loss-plot").plot, at = u.series.findIndex((s) => s.label === "vanilla-1");
 		return { Names: u.series.slice(1).map((s) => s.label), X: [u.scales.x.min, u.scales.x.max], Label: u.axes[0].label,
-			Losses: [u.data[at][0], u.data[at][u.data[at].length - 1]] }; })()`
+			Losses: at < 0 ? [0, 0] : [u.data[at][0], u.data[at][u.data[at].length - 1]] }; })()`
 	b.run(chromedp.Click(`#smooth input[value="0"]`))
 	curves := ask[shown](b, read)
 	if len(curves.Names) != 3 || curves.Label != "tokens" || curves.X != [2]float64{stepTokens, steps * stepTokens} ||
@@ -176,6 +176,10 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 	}
 	if curves = ask[shown](b, read); curves.X[1] < flops*0.999 || curves.X[1] > flops*1.001 {
 		t.Errorf("operations to %g, want %g", curves.X[1], flops)
+	}
+	b.run(chromedp.Click("#legend input")) // Vanilla's, the first.
+	if curves = ask[shown](b, read); len(curves.Names) != 2 || curves.Names[0] != "scale-1" {
+		t.Errorf("without vanilla: %q", curves.Names)
 	}
 	b.run(chromedp.Click(`#seeds input[value="all"]`))
 	if curves = ask[shown](b, read); len(curves.Names) != 9 {
