@@ -162,6 +162,14 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 		curves.Losses[0] != 5.95 || curves.Losses[1] != 4 {
 		t.Errorf("the curves are %+v", curves)
 	}
+	const lowest = `document.querySelector("#loss-plot").plot.scales.y.min`
+	if low := ask[float64](b, lowest); low > 2 || low < 1 {
+		t.Errorf("the chart begins at %g nats: what was measured at 2 lies outside", low)
+	}
+	b.run(chromedp.Click("#points-mine"))
+	if low := ask[float64](b, lowest); low < 2.5 {
+		t.Errorf("without points the chart begins at %g nats", low)
+	}
 	for axis, want := range map[string][2]float64{"step": {1, steps}, "time": {2, 2*steps + 2}} {
 		b.run(chromedp.Click(`#axis input[value="` + axis + `"]`))
 		if curves = ask[shown](b, read); curves.X != want {
@@ -358,7 +366,8 @@ func TestBrowserScreens(t *testing.T) {
 		if *screenshots == "" {
 			continue
 		}
-		ask[bool](b, `scrollTo(0, 0) ?? true`) // The head of the page stays at its top.
+		b.run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight+kb.ArrowRight))
+		ask[bool](b, `(scrollTo(0, 0), true)`) // The head of the page stays at its top.
 		picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 		if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755),
 			os.WriteFile(filepath.Join(*screenshots, screen.name+".png"), picture, 0o644)); err != nil {

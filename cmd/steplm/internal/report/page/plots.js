@@ -153,8 +153,9 @@ const plots = (() => {
 			if (!curves.length) return null;
 			const data = uPlot.join(curves.map((c) => [c.x, c.y]));
 			const range = (u, low, high) => {
+				const [from, to] = [u.scales.x.min ?? -Infinity, u.scales.x.max ?? Infinity]; // Not known before the first time.
 				for (const c of curves) for (const d of c.dots)
-					if (d.x >= u.scales.x.min && d.x <= u.scales.x.max && d.y !== null) { low = Math.min(low, d.y); high = Math.max(high, d.y); }
+					if (d.x >= from && d.x <= to && d.y !== null) { low = Math.min(low, d.y); high = Math.max(high, d.y); }
 				return uPlot.rangeNum(low, high, 0.05, false);
 			};
 			const draw = (u) => {
