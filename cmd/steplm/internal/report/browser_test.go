@@ -218,7 +218,8 @@ func TestBrowserKeyboard(t *testing.T) {
 		b,
 		`(() => { const tip = document.querySelector("#loss-plot .tip"); return tip && !tip.hidden ? tip.innerText : ""; })()`,
 	)
-	if !strings.Contains(tip, "tokens 640") || !strings.Contains(tip, "vanilla-1") || !strings.Contains(tip, "4.100") {
+	if !strings.Contains(tip, "tokens 640") || !strings.Contains(tip, "vanilla-1") || !strings.Contains(tip, "4.100") ||
+		!strings.Contains(tip, "validation end: perplexity 311.00 per token") {
 		t.Errorf("the tip at the end is %q", tip)
 	}
 	stops := ask[int](
