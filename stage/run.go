@@ -378,7 +378,7 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
 			o.Progress = func(n int64, share float64) {
-				r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens))
+				r.Report.Evaluating(task.Name(), n, o.Whole(n, share))
 			}
 			r.Report.Evaluating(task.Name(), 0, 0)
 		}
@@ -398,19 +398,6 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 	}
 	return nil
-}
-
-// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at
-// most of them.
-func tokensIn(n int64, share float64, most int64) int64 {
-	if share <= 0 {
-		return most
-	}
-	all := int64(float64(n)/share + 0.5)
-	if most > 0 {
-		all = min(all, most)
-	}
-	return max(all, n)
 }
 
 // end exports the model, and only then measures it: an end to that loses nothing.

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/results"
 	"steplm/stage/session"
 )
@@ -152,10 +154,37 @@ func (f *Folder) Row(r Run) results.Row {
 	if row.Method == "" { // Its folder says nothing; what it was to be is known.
 		row = f.planned(row, r)
 	}
+	if row.Problem == "" {
+		row.Problem = f.otherRecipe(r)
+	}
 	if row.Status.Over() {
 		f.over[r.Name] = row
 	}
 	return row
+}
+
+// otherRecipe says in what the recipe of a run that is there differs from what its Spec makes now, which is another
+// where versions of the program differ in what they take by default; "" where it does not. What depends on more than
+// the Spec, on a memory limit or on the model that it begins with, is not compared.
+func (f *Folder) otherRecipe(r Run) string {
+	text, _, err := record.RecipeText(f.At(r))
+	if err != nil || r.Spec.Memory.MemoryLimit > 0 || r.Spec.Model.Init != "" {
+		return ""
+	}
+	there, _, err := recipe.Decode(text)
+	if err != nil {
+		return ""
+	}
+	now, err := f.Recipe(r)
+	if err != nil {
+		return ""
+	}
+	now.Data, now.Earlier = there.Data, there.Earlier
+	if d := now.Differences(there); d != "" {
+		return fmt.Sprintf("another version of the program began it by another recipe: %s; remove %s to train it by "+
+			"this version's", d, f.At(r))
+	}
+	return ""
 }
 
 // planned is the row of a run that left nothing, with what its Spec says.

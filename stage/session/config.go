@@ -51,8 +51,8 @@ func (m Model) Config(vocab int) (model.Config, error) {
 		}
 		c.Vocab = *m.Vocab
 	case m.Init != "" && vocab > c.Vocab:
-		return model.Config{}, badOption("vocab", c.Vocab, "the tokenizer has %d ids, and the model that the run begins "+
-			"with fewer: give at least %d, and rows are appended", vocab, vocab)
+		return model.Config{}, badOption("vocab", c.Vocab, "the tokenizer has %d ids, and the model that the run "+
+			"begins with fewer: give at least %d, and rows are appended", vocab, vocab)
 	case m.Init != "":
 	case vocab > 0:
 		c.Vocab = vocab

@@ -34,8 +34,8 @@ type Grown struct {
 var textFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
 	"added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"}
 
-// Grow makes a model, as FindModel finds it, deeper by growth alone, and writes it to a folder that must not exist, as a
-// Hugging Face directory: whole or not at all, in the type of its weights. It is mixed in f32 and rounded once.
+// Grow makes a model, as FindModel finds it, deeper by growth alone, and writes it to a folder that must not exist, as
+// a Hugging Face directory: whole or not at all, in the type of its weights. It is mixed in f32 and rounded once.
 func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	if _, err := os.Stat(out); err == nil {
 		return g, fmt.Errorf("%s exists: name a folder that does not", out)
@@ -52,7 +52,8 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	c := t.Layout.Config
 	c.Layers, c.RopeLayers = len(t.Layout.Blocks), t.Layout.RopePattern()
 	l := model.Plain(c, c.Layers).ForInference()
-	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), model.Plain(c, max(c.Layers, how.Layers)).ForInference().Specs())); err != nil {
+	deep := model.Plain(t.Layout.Config, max(c.Layers, how.Layers)).ForInference()
+	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), deep.Specs())); err != nil {
 		return g, err
 	}
 	m, err := model.New(dev, l)

@@ -15,8 +15,8 @@ import (
 // initConfig is the shape of the model that the run begins with.
 func (m Model) initConfig() (model.Config, error) {
 	if m.Name != "" {
-		return model.Config{}, badOption("model", m.Name, "the run begins with %s, which has a shape of its own: leave one "+
-			"out", m.Init)
+		return model.Config{}, badOption("model", m.Name, "the run begins with %s, which has a shape of its own: "+
+			"leave one out", m.Init)
 	}
 	t, err := FindModel(m.Init)
 	if err != nil {
@@ -37,7 +37,8 @@ func (m Model) sameShape(asked, is model.Config) error {
 		{"kv_heads", asked.KVHeads, is.KVHeads}, {"tied", asked.Tied, is.Tied},
 	} {
 		if d.asked != d.is {
-			return badOption(d.option, d.asked, "the model that the run begins with, %s, has %v: leave it out", m.Init, d.is)
+			return badOption(d.option, d.asked, "the model that the run begins with, %s, has %v: leave it out", m.Init,
+				d.is)
 		}
 	}
 	return nil
@@ -96,8 +97,8 @@ func (s *Session) initWeights() (model.Weights, func(), error) {
 		return nil, nil, err
 	}
 	if want := s.Recipe.Init.Weights; hash != want {
-		return nil, nil, fmt.Errorf("the weights in %s are not those that the run began with (hash %.12s, they had %.12s)",
-			t.Dir, hash, want)
+		return nil, nil, fmt.Errorf("the weights in %s are not those that the run began with (hash %.12s, they "+
+			"had %.12s)", t.Dir, hash, want)
 	}
 	return t.weights()
 }

@@ -6,5 +6,6 @@ type Cmd struct {
 	Matmul    benchMatmulCmd    `cmd:"" help:"One product of matrices, in the device's variant or all."`
 	Attention benchAttentionCmd `cmd:"" help:"Attention, forward and backward."`
 	Step      benchStepCmd      `cmd:"" help:"Training steps of every stage, on random tokens; of STEP with vanilla beside it."`
+	Methods   benchMethodsCmd   `cmd:"" help:"Steps of every method and of every optimizer in turns, over vanilla's."`
 	All       benchAllCmd       `cmd:"" help:"The whole set of docs/benchmarks.md, and its ratios."`
 }

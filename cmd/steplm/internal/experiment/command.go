@@ -141,7 +141,8 @@ func (c *Cmd) file() (file experiment.File, err error) {
 // again is what the folder that is named has, which goes on there.
 func (c *Cmd) again(sameFolder bool) (file experiment.File, err error) {
 	if !sameFolder {
-		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out", c.Experiment)
+		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
+			c.Experiment)
 	}
 	if c.Scale != "" {
 		return file, flags.Usagef("%s is the folder of an experiment, which has its scale: leave --scale out",
@@ -158,13 +159,26 @@ func (c *Cmd) again(sameFolder bool) (file experiment.File, err error) {
 	return c.located(file)
 }
 
-// located is a file with the paths that the flags give.
+// located is a file with the paths that the flags give; all of its own too hold in every working directory.
 func (c *Cmd) located(file experiment.File) (experiment.File, error) {
-	spec, err := flags.SpecOf(c)
+	given, err := flags.SpecOf(c)
 	if err != nil {
 		return file, err
 	}
-	if spec, err = spec.Absolute(); err != nil {
+	if file, err = withPlaces(file, given); err != nil {
+		return file, err
+	}
+	spec, err := file.BaseSpec()
+	if err != nil {
+		return file, err
+	}
+	return withPlaces(file, spec)
+}
+
+// withPlaces is a file with the paths of a Spec, made absolute, in its base.
+func withPlaces(file experiment.File, spec session.Spec) (experiment.File, error) {
+	spec, err := spec.Absolute()
+	if err != nil {
 		return file, err
 	}
 	settings, err := spec.Differs(session.Default())

@@ -141,7 +141,8 @@ func checkChoices(t *testing.T, dir string, rows []results.Row) {
 	}
 }
 
-// A run that fails is told, recorded and tried again, and the others go on; another's data are refused.
+// A run that fails is told, recorded and tried again, from another directory too, and the others go on; another's data
+// are refused.
 func TestExperimentWithTrouble(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	f, err := experiment.Read([]byte(strings.ReplaceAll(small, `"seeds": [1, 2]`, `"seeds": [7]`)))
@@ -149,6 +150,21 @@ func TestExperimentWithTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.LearningRate, f.Variants = nil, f.Variants[:2]
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	train, err := filepath.Rel(here, m.Train)
+	if err != nil {
+		t.Skip("the data are on another disk: ", err)
+	}
+	relative, err := json.Marshal(map[string]any{"data": map[string]any{"train": []string{train}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = f.WithBase(relative); err != nil {
+		t.Fatal(err)
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +182,9 @@ func TestExperimentWithTrouble(t *testing.T) {
 	if err := os.WriteFile(foreign, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr, code := clitest.Call(t, "", asked(m, file, dir)...)
+	ask := []string{"experiment", file, "--out", dir, "--validation", m.Validation, "--tokenizer", m.Tokenizer,
+		"--device", "host"}
+	_, stderr, code := clitest.Call(t, "", ask...)
 	if code != 1 || !strings.Contains(stderr, "1 run failed") || !strings.Contains(stderr, "found foreign") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
@@ -174,11 +192,15 @@ func TestExperimentWithTrouble(t *testing.T) {
 		rows[1].Status != results.Done {
 		t.Errorf("%+v", rows)
 	}
-	clitest.Fail(t, 1, []string{"begun with another validation"}, asked(m, file, dir, "--validation", m.Wikitext)...)
+	clitest.Fail(t, 1, []string{"begun with another validation"}, append(ask, "--validation", m.Wikitext)...)
 	if err := os.Remove(foreign); err != nil {
 		t.Fatal(err)
 	}
-	clitest.Succeed(t, "", "experiment", dir, "--device", "host")
+	elsewhere := clitest.CallOf(t.Context(), "experiment", dir, "--device", "host")
+	elsewhere.Dir = t.TempDir()
+	if _, stderr, code := clitest.Finish(t, elsewhere, ""); code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 	if rows := table(t, dir); rows[0].Status != results.Done || rows[1].Status != results.Done {
 		t.Errorf("after it was tried again: %+v", rows)
 	}

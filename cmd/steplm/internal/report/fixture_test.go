@@ -73,7 +73,8 @@ func (m made) write(t *testing.T, dir string) (folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	system := record.System{Device: "a made GPU", Own: ownBytes, Program: "steplm 1.0", Go: "go1.26", Target: "linux/amd64"}
+	system := record.System{Device: "a made GPU", Own: ownBytes, Program: "steplm 1.0", Go: "go1.26",
+		Target: "linux/amd64"}
 	if err := f.RunsOn(system); err != nil {
 		t.Fatal(err)
 	}
