@@ -171,8 +171,8 @@ func (w *CheckpointWeights) loraA(name string, stored gpu.DType, cols int) error
 	}
 	w.host.Free(w.a)
 	var err error
-	w.a, err = w.host.New(gpu.Spec{Name: name, Class: gpu.Scratch, DType: stored, Shape: []int{w.layout.LoRA.Rank, cols}})
-	if err != nil {
+	if w.a, err = w.host.New(gpu.Spec{Name: name, Class: gpu.Scratch, DType: stored,
+		Shape: []int{w.layout.LoRA.Rank, cols}}); err != nil {
 		return err
 	}
 	return w.rows(w.a, name, 0)

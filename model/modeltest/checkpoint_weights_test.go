@@ -20,7 +20,8 @@ func TestCheckpointWeights(t *testing.T) {
 	plain := model.Plain(Unlike(false), 3)
 	plain.Blocks[0].ID, plain.Blocks[1].NoRope = 7, true
 	for name, l := range map[string]model.Layout{
-		"plain": plain, "LoRA": Partly(true), "bf16": WithStorage(plain, bf16), "bf16 LoRA": WithStorage(Partly(false), paper),
+		"plain": plain, "LoRA": Partly(true), "bf16": WithStorage(plain, bf16),
+		"bf16 LoRA": WithStorage(Partly(false), paper),
 		"int8 LoRA": WithStorage(Partly(false), int8s), "options": WithStorage(partlyWith(allOptions), int8s),
 	} {
 		t.Run(name, func(t *testing.T) {
