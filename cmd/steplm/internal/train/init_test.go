@@ -262,8 +262,8 @@ func TestInitFamilies(t *testing.T) {
 		t.Run(c.family, func(t *testing.T) {
 			for _, device := range clitest.Devices(t) {
 				run := clitest.NewRun(t)
-				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab", "300",
-					"--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,
+				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab",
+					"300", "--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,
 					"--rank", "2", "--batch-size", "2", "--seq-len", "16", "--steps", "4", "--device", device,
 					"--out", run}, c.flags...)...)
 				got, err := hf.ReadConfig(filepath.Join(run, "final"))
