@@ -90,11 +90,13 @@ func (l *Ledger) TotalOn(limits Limits) int64 {
 	return l.total
 }
 
-// ByClass is the live bytes under their class's name.
+// ByClass is the live bytes under their class's name: of every class of training, and of others that have some.
 func (l *Ledger) ByClass() map[string]int64 {
 	m := map[string]int64{}
-	for _, c := range Classes() {
-		m[c.String()] = l.Live(c)
+	for c := range classes {
+		if n := l.Live(c); n != 0 || c != Cache {
+			m[c.String()] = n
+		}
 	}
 	return m
 }
@@ -102,7 +104,7 @@ func (l *Ledger) ByClass() map[string]int64 {
 // Difference names the first class in which two ledgers' live bytes differ,
 // or is empty.
 func (l *Ledger) Difference(o *Ledger) string {
-	for _, c := range Classes() {
+	for c := range classes {
 		if a, b := l.Live(c), o.Live(c); a != b {
 			return fmt.Sprintf("%s: %d bytes against %d", c, a, b)
 		}
@@ -113,7 +115,7 @@ func (l *Ledger) Difference(o *Ledger) string {
 // String is one line: every class with bytes, and the total.
 func (l *Ledger) String() string {
 	var b strings.Builder
-	for _, c := range Classes() {
+	for c := range classes {
 		if n := l.Live(c); n != 0 {
 			fmt.Fprintf(&b, "%s %s, ", c, Bytes(n))
 		}

@@ -16,3 +16,15 @@ func RestrictBinding(d Device, bytes int64) (restore func()) {
 	}
 	return func() {}
 }
+
+// AsGPU has a device that computes on the CPU say that it is a GPU, which has workgroup memory worth using, and returns
+// what undoes it: so that the code for GPUs can be tested where there is none.
+func AsGPU(d Device) (restore func()) {
+	x, ok := d.(*wdevice)
+	if !ok || !x.adapter.Limits.CPU {
+		return func() {}
+	}
+	before := x.adapter.Limits
+	x.adapter.Limits.CPU, x.adapter.Limits.Shared = false, true
+	return func() { x.adapter.Limits = before }
+}

@@ -28,16 +28,18 @@ const (
 	Optimizer
 	Activations
 	Scratch
+	Cache // keys and values of what a model that generates has read; training has none
 	classes
 )
 
-// Classes lists every class in the order reports use.
+// Classes lists the classes of training in the order reports use.
 func Classes() []Class {
 	return []Class{Weights, LoRA, Gradients, Optimizer, Activations, Scratch}
 }
 
 func (c Class) String() string {
-	return [...]string{"weights", "adapters", "gradients", "optimizer", "activations", "scratch"}[c]
+	return [...]string{"weights", "adapters", "gradients", "optimizer", "activations", "scratch",
+		"cache"}[c]
 }
 
 // Spec is a tensor that need not exist yet.

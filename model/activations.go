@@ -85,6 +85,8 @@ type Activations struct {
 	slices           gpu.Tensor // of LoRA's gradients, see matmul.SplitSpec
 
 	frozen gpu.Tensor // (largest linear): an int8 weight as products take it
+
+	rows rowTensors // of Rows, else none
 }
 
 // blockActivations is what one block keeps.
@@ -101,6 +103,7 @@ type blockActivations struct {
 	gate, up     gpu.Tensor   // (rows, F)
 	act          gpu.Tensor   // (rows, F): silu(gate) up
 	u            []gpu.Tensor // (rows, R) of each linear by its place in the block: scaled A x, of LoRA
+	cache        cacheBlock   // of Rows, else none
 }
 
 // projectedQ is where queries come from: what is normed, or q itself.
@@ -123,6 +126,7 @@ func (x *blockActivations) projectedK() gpu.Tensor {
 // the allocation are one piece of code.
 type maker struct {
 	dev   gpu.Device
+	views []gpu.Tensor // unless nil, larger tensors in the same order, of which views are made
 	specs []gpu.Spec
 	made  []gpu.Tensor
 	err   error
@@ -131,6 +135,9 @@ type maker struct {
 func (m *maker) tensor(class gpu.Class, dtype gpu.DType, name string, shape ...int) gpu.Tensor {
 	s := gpu.Spec{Name: name, Class: class, DType: dtype, Shape: shape}
 	m.specs = append(m.specs, s)
+	if m.views != nil {
+		return m.views[len(m.specs)-1].As(s, 0)
+	}
 	if m.dev == nil || m.err != nil {
 		return gpu.Tensor{}
 	}
@@ -166,16 +173,20 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 		a.Free()
 		return nil, m.err
 	}
-	cos, sin := l.RopeTables(s.SeqLen)
-	if err := gpu.WriteF32(dev, a.cos, cos); err != nil {
-		a.Free()
-		return nil, err
-	}
-	if err := gpu.WriteF32(dev, a.sin, sin); err != nil {
+	if err := a.writeAngles(dev, l, s.SeqLen); err != nil {
 		a.Free()
 		return nil, err
 	}
 	return a, nil
+}
+
+// writeAngles fills the tables of angles of so many positions.
+func (a *Activations) writeAngles(dev gpu.Device, l Layout, positions int) error {
+	cos, sin := l.RopeTables(positions)
+	if err := gpu.WriteF32(dev, a.cos, cos); err != nil {
+		return err
+	}
+	return gpu.WriteF32(dev, a.sin, sin)
 }
 
 // activationMaker makes the tensors of a layout's activations at a size.
@@ -318,10 +329,7 @@ func (a *Activations) Free() {
 
 // block is the set of block i.
 func (a *Activations) block(i int) *blockActivations {
-	if !a.train {
-		return &a.blocks[0]
-	}
-	return &a.blocks[i]
+	return &a.blocks[min(i, len(a.blocks)-1)] // without training there is one for all, unless they have caches
 }
 
 // next is where block i's output goes: the next block's input.

@@ -71,7 +71,7 @@ func (m *Model) Backward(p *gpu.Pass, a *Activations, g Gradients) {
 func (m *Model) recompute(p *gpu.Pass, b *Block, a *Activations, x *blockActivations) {
 	m.blockForward(p, b, a, x)
 	if o := b.Down.LoRA; o != nil {
-		o.down(p, x.u[b.Down.at], x.act, a.Rows())
+		o.down(p, x.u[b.Down.at], x.act, a)
 	}
 }
 

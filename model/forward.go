@@ -35,7 +35,7 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 		cos, sin, turned := m.rope(a)
 		wgsl.RopeForward(p, x.q, x.k, cos, sin, turned)
 	}
-	attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, a.bounds, m.attention(a))
+	m.attend(p, a, x)
 	m.forward(p, b.WO, a, x, x.mid, x.attn, x.x)
 
 	wgsl.RMSNormForward(p, x.h2, x.rstd2, x.mid, b.FFNNorm.Weight, eps)
@@ -47,6 +47,22 @@ func (m *Model) blockForward(p *gpu.Pass, b *Block, a *Activations, x *blockActi
 // blockOutput is the rest of the block: of it backward reads LoRA's u alone.
 func (m *Model) blockOutput(p *gpu.Pass, b *Block, a *Activations, x *blockActivations, out gpu.Tensor) {
 	m.forward(p, b.Down, a, x, out, x.act, x.mid)
+}
+
+// attend sets x.attn to attention of x.q over x.k and x.v, or over what a cache holds with them.
+func (m *Model) attend(p *gpu.Pass, a *Activations, x *blockActivations) {
+	if x.cache.keys.None() {
+		attention.Forward(p, x.attn, x.lse, x.q, x.k, x.v, a.bounds, m.attention(a))
+		return
+	}
+	s := attention.CachedShape{Rows: a.Rows(), H: m.Heads, KV: m.KVHeads, D: m.HeadDim(),
+		Positions: x.cache.keys.Rows(), Window: m.Window}
+	attention.CacheStore(p, x.cache.keys, x.cache.values, x.k, x.v, a.rows.places, s)
+	if a.rows.decode {
+		attention.Decode(p, x.attn, x.q, x.cache.keys, x.cache.values, a.rows.places, s)
+		return
+	}
+	attention.Cached(p, x.attn, x.q, x.cache.keys, x.cache.values, a.rows.places, s)
 }
 
 func (m *Model) attention(a *Activations) attention.Shape {
@@ -62,18 +78,27 @@ func (m *Model) forward(p *gpu.Pass, l *Linear, a *Activations, block *blockActi
 		if u.None() {
 			u = a.du // not training: nothing is kept
 		}
-		l.LoRA.down(p, u, x, a.Rows())
+		l.LoRA.down(p, u, x, a)
 		s.Second = matmul.Product{A: u, B: l.LoRA.B.Weight, K: l.LoRA.Rank}
 	}
-	matmul.NT(p, y, x, m.dense(p, l.Param, a.frozen), s)
+	a.product(p, y, x, m.dense(p, l.Param, a.frozen), s)
 	if l.Bias != nil {
 		wgsl.BiasForward(p, y, l.Bias.Weight)
 	}
 }
 
+// product is y = x W^T.
+func (a *Activations) product(p *gpu.Pass, y, x, w gpu.Tensor, s matmul.Shape) {
+	if a.rows.decode {
+		matmul.Decode(p, y, x, w, s)
+		return
+	}
+	matmul.NT(p, y, x, w, s)
+}
+
 // down is u(rows, R) = scale x A^T.
-func (o *LoRA) down(p *gpu.Pass, u, x gpu.Tensor, rows int) {
-	matmul.NT(p, u, x, o.A.Weight, matmul.Shape{M: rows, N: o.Rank, K: x.Cols(), Scale: o.Scale})
+func (o *LoRA) down(p *gpu.Pass, u, x gpu.Tensor, a *Activations) {
+	a.product(p, u, x, o.A.Weight, matmul.Shape{M: a.Rows(), N: o.Rank, K: x.Cols(), Scale: o.Scale})
 }
 
 // Loss computes every target's loss after Forward, without gradients.

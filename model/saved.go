@@ -125,13 +125,13 @@ func littleEndian(words []uint32) []byte {
 	return b
 }
 
-// wordsOf is what littleEndian made of words.
-func wordsOf(raw []byte) []uint32 {
-	words := make([]uint32, len(raw)/4)
-	for i := range words {
-		words[i] = binary.LittleEndian.Uint32(raw[4*i:])
+// words is littleEndian's inverse.
+func words(b []byte) []uint32 {
+	list := make([]uint32, len(b)/4)
+	for i := range list {
+		list[i] = binary.LittleEndian.Uint32(b[4*i:])
 	}
-	return words
+	return list
 }
 
 // LoadTensors fills tensors of a device from a file that SaveTensors wrote, and that holds so many
@@ -162,7 +162,7 @@ func LoadTensors(dev gpu.Device, path string, tensors []gpu.Tensor, others int) 
 			if err := f.ReadRaw(x.Name, 4*int64(row), raw); err != nil {
 				return err
 			}
-			return dev.Write(x, row, wordsOf(raw))
+			return dev.Write(x, row, words(raw))
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)

@@ -32,6 +32,12 @@ func ParseClass(word string) (Class, error) {
 	if c, ok := attention.ParseClass(word); ok {
 		return c, nil
 	}
+	if c, ok := matmul.ParseLanesClass(word); ok {
+		return c, nil
+	}
+	if c, ok := attention.ParseCachedClass(word); ok {
+		return c, nil
+	}
 	return nil, fmt.Errorf("%q is no class of kernels that this version knows", word)
 }
 

@@ -33,6 +33,9 @@ var commandPages = []struct {
 			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
+	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
+	{"docs/export.md", nil},
+	{"docs/report.md", nil},
 	{"docs/data.md", nil},
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{

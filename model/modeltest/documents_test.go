@@ -199,3 +199,34 @@ func TestDocumentsRefuse(t *testing.T) {
 		t.Errorf("the defaults are %+v: %v", got, err)
 	}
 }
+
+// Inside documents attention counts what it does of each document run alone, and all else as without the mask; a window
+// of one document, and a mask of nothing, count as all windows did.
+func TestFLOPsInsideDocuments(t *testing.T) {
+	l := model.Plain(Unlike(false), 2)
+	b := documentsBatch(3, documentLengths...)
+	s := model.Size{Batch: len(documentLengths), SeqLen: 9, Recompute: true}
+	across := l.FLOPs(s)
+	if got := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))); got != across {
+		t.Errorf("without a mask %+v, want %+v", got, across)
+	}
+	s.Documents = model.Documents{Mask: model.MaskDocuments}
+	if got := l.FLOPs(s); got != across {
+		t.Errorf("of no batch in particular %+v, want %+v", got, across)
+	}
+	got, want := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))), 0.0
+	for _, one := range alone(b) {
+		want += l.FLOPs(model.Size{Batch: 1, SeqLen: len(one.Inputs)}).Attention
+	}
+	if got.Attention != want || got.Attention >= across.Attention {
+		t.Errorf("attention %g, each document alone %g, across documents %g", got.Attention, want, across.Attention)
+	}
+	// Of the second block, which is not run again, attention costs 18 a pair; of the first 22.
+	if less := across.Total() - got.Total(); less != (across.Attention-got.Attention)*40/36 {
+		t.Errorf("%g operations less, of attention %g", less, across.Attention-got.Attention)
+	}
+	whole := slices.Repeat([]uint32{0}, s.Rows())
+	if l.Pairs(s, whole) != l.Pairs(s, nil) {
+		t.Errorf("windows of one document have %d pairs, want %d", l.Pairs(s, whole), l.Pairs(s, nil))
+	}
+}

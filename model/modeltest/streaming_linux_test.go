@@ -46,12 +46,12 @@ func TestLoadingStreams(t *testing.T) {
 			return m.Read(w)
 		}},
 		{"checkpoint with LoRA", func(m *model.Model) error {
-			w, err := model.OpenCheckpointWeights(filepath.Join(parent, "checkpoint"), l)
+			s, err := model.OpenStored(filepath.Join(parent, "checkpoint"), l)
 			if err != nil {
 				return err
 			}
-			defer w.Close()
-			return m.Read(w)
+			defer s.Close()
+			return m.Read(s.Merged())
 		}},
 	} {
 		dry, err := model.New(gpu.NewDry(limits), model.Plain(c, 1))

@@ -29,10 +29,13 @@ type Apollo struct {
 // ApolloMini is APOLLO with one factor for a whole tensor: in rank 1 it keeps next to nothing.
 type ApolloMini struct{ Apollo }
 
-// publishedApollo has a quarter of the hidden size as its rank, as at 60M to 350M.
+// publishedApollo has a quarter of the hidden size as its rank, as at 60M to 350M, and 256 from 1B on.
 func publishedApollo(m model.Config) (Apollo, float64) {
-	return Apollo{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6},
-		0.01
+	c := Apollo{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6}
+	if m.Hidden >= hidden1B {
+		c.Rank = min(c.Rank, 256)
+	}
+	return c, 0.01
 }
 
 func publishedApolloMini(m model.Config) (ApolloMini, float64) {

@@ -16,8 +16,12 @@ import (
 // With a scale below 1, S holds a part of what the projection shows, too: so does the code.
 type Fira struct{ GaLore }
 
+// publishedFira is GaLore's, with a quarter of the scale from 1B on.
 func publishedFira(m model.Config) (Fira, float64) {
 	c, lr := publishedGaLore(m)
+	if m.Hidden >= hidden1B {
+		c.Scale = 0.0625
+	}
 	return Fira{c}, lr
 }
 

@@ -23,10 +23,15 @@ type GaLore struct {
 	Eps   float64 `json:"eps"`
 }
 
-// publishedGaLore has a quarter of the hidden size as its rank, as at 60M and 350M.
+// publishedGaLore has a quarter of the hidden size as its rank, as at 60M, 350M, 1B and 7B; the 7B run has fewer
+// refreshes and half of the rate.
 func publishedGaLore(m model.Config) (GaLore, float64) {
-	return GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
+	c, lr := GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
 		Eps: 1e-6}, 0.01
+	if m.Hidden >= hidden7B {
+		c.Every, lr = 500, 0.005
+	}
+	return c, lr
 }
 
 // Name is the optimizer's in recipes.
@@ -49,6 +54,9 @@ func (c GaLore) Fits(m model.Config) error { return c.fits("GaLore", m) }
 
 // New makes the optimizer.
 func (c GaLore) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
+
+// RefreshEvery is how many updates of a tensor lie between two that find its basis anew.
+func (c GaLore) RefreshEvery() int { return c.Every }
 
 // FLOPs of GaLore are a projection of a hidden matrix's gradient, one back, and a refresh's share.
 func (c GaLore) FLOPs(p model.ParamSpec) float64 {

@@ -45,11 +45,11 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	if err != nil {
 		return g, err
 	}
-	w, closing, err := t.weights()
+	from, files, err := t.Source()
 	if err != nil {
 		return g, err
 	}
-	defer closing()
+	defer files.Close()
 	c := t.Layout.Config
 	c.Layers, c.RopeLayers = len(t.Layout.Blocks), t.Layout.RopePattern()
 	l := model.Plain(c, c.Layers).ForInference()
@@ -62,7 +62,7 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 		return g, err
 	}
 	defer m.Free()
-	if err := m.Read(w); err != nil {
+	if err := m.Read(from.Weights); err != nil {
 		return g, fmt.Errorf("%s: %w", t.Dir, err)
 	}
 	if how.Layers <= c.Layers {
@@ -73,27 +73,9 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	if err != nil {
 		return g, err
 	}
-	g = Grown{From: c.Layers, To: how.Layers, DType: dtypeOf(w), Note: growth.Note}
+	g = Grown{From: c.Layers, To: how.Layers, DType: from.DType, Note: growth.Note}
 	g.Parameters, err = writeGrown(t, m, out, g.DType)
 	return g, err
-}
-
-// dtypeOf is the type in which all of a model's weights are exact, where the files have one, else f32.
-func dtypeOf(w model.Weights) checkpoint.DType {
-	if c, ok := w.(*model.CheckpointWeights); ok {
-		return c.DType
-	}
-	files, ok := w.(*checkpoint.Tensors)
-	if !ok {
-		return checkpoint.F32
-	}
-	embed, _ := files.Info(model.HFEmbed)
-	for _, name := range files.Names() {
-		if info, _ := files.Info(name); info.DType != embed.DType {
-			return checkpoint.F32
-		}
-	}
-	return embed.DType
 }
 
 // writeGrown writes what became of t, and counts its parameters.

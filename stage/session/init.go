@@ -2,12 +2,12 @@ package session
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
-	"steplm/model/hf"
 	"steplm/stage/recipe"
 )
 
@@ -66,22 +66,8 @@ func (t Trained) hash() (string, error) {
 	return w.Hash()
 }
 
-// weights opens what the model computes with, by their names in Hugging Face's files, and says how they are closed.
-// Those of a checkpoint have LoRA merged.
-func (t Trained) weights() (model.Weights, func(), error) {
-	if !t.checkpoint {
-		_, w, err := hf.OpenWhole(t.Dir)
-		return w, func() { w.Close() }, err
-	}
-	w, err := model.OpenCheckpointWeights(t.Dir, t.Layout)
-	if err != nil {
-		return nil, nil, err
-	}
-	return w, func() { w.Close() }, nil
-}
-
 // initWeights opens the weights that the run begins with, which must be those that its recipe names.
-func (s *Session) initWeights() (model.Weights, func(), error) {
+func (s *Session) initWeights() (model.Weights, io.Closer, error) {
 	t, err := FindModel(s.Spec.Model.Init)
 	if err != nil {
 		return nil, nil, err
@@ -94,7 +80,8 @@ func (s *Session) initWeights() (model.Weights, func(), error) {
 		return nil, nil, fmt.Errorf("the weights in %s are not those that the run began with (hash %.12s, they "+
 			"had %.12s)", t.Dir, hash, want)
 	}
-	return t.weights()
+	m, closer, err := t.Source()
+	return m.Weights, closer, err
 }
 
 // takeTokenizer makes the tokenizer that of the model to begin with, unless another is named.

@@ -21,6 +21,7 @@ type Trained struct {
 	Dir           string // of its files
 	Layout        model.Layout
 	SeqLen        int             // positions of the windows that its run trained with; 0: not known
+	Context       int             // positions of its run's windows, where no model before it knew more; 0: all
 	Documents     model.Documents // what its run made of the documents in them
 	Tokenizer     string          // where its tokenizer should be; "": not known
 	TokenizerHash string          // what the tokenizer there must hash to; "": not known
@@ -111,6 +112,9 @@ func readCheckpoint(dir, run string) (Trained, error) {
 		return t, err
 	}
 	t.SeqLen, t.Documents = r.Batch.SeqLen, r.Batch.Documents
+	if r.Init == nil {
+		t.Context = t.SeqLen
+	}
 	s, err := Saved(run)
 	if err == nil {
 		t.EOS, t.BOS = s.Data.EOS, s.Data.BOS

@@ -7,10 +7,11 @@ import (
 	"steplm/wgsl/internal/kernel"
 )
 
-//go:embed *.wgsl.tmpl
+//go:embed *.wgsl *.wgsl.tmpl
 var files embed.FS
 
-// library holds the templates; all kernels are made when they are first called.
+// library holds this package's kernels, but for those that are made when they are first
+// called.
 var library = kernel.NewLibrary(files)
 
 // headSizes are those of the presets and of most other models.
@@ -19,7 +20,7 @@ var headSizes = []int{24, 32, 48, 64, 128}
 // Kernels lists the kernels of the usual head sizes that may run on a device with such
 // limits.
 func Kernels(l gpu.Limits) []*gpu.Kernel {
-	var list []*gpu.Kernel
+	list := library.Kernels()
 	for _, size := range headSizes {
 		for _, dtype := range []gpu.DType{gpu.F32, gpu.BF16} {
 			for kind := range kinds {
@@ -31,6 +32,12 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 					}
 				}
 			}
+			for way := range cachedWays {
+				c := CachedClass{Way: cachedWay(way), DType: dtype, Rows: 1, H: 1, KV: 1, D: size}
+				for _, b := range c.blocks(l) {
+					list = append(list, cachedVariant{b, c.head(), c.Way}.kernel())
+				}
+			}
 		}
 	}
 	return list
@@ -39,6 +46,9 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 // Text are the texts of kernels that between them hold what all are made of, but for what documents add.
 func Text() string {
 	text := ""
+	for way := range cachedWays {
+		text += cachedVariant{cachedBlock{spreadLanes, false}, head{8, gpu.F32}, cachedWay(way)}.source()
+	}
 	for kind := range kinds {
 		for _, x := range []head{{8, gpu.BF16}, {8, gpu.F32}} {
 			text += variant{block{1, 8, 8, true}.of(kernelKind(kind)), x, kernelKind(kind), false}.source()

@@ -23,6 +23,17 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 	for _, v := range chosen(l) {
 		list = append(list, v.kernel())
 	}
+	if l.CPU {
+		return list
+	}
+	for _, t := range (LanesClass{Class{M: 8}}).list(l) {
+		for _, x := range []gpu.DType{gpu.F32, gpu.BF16} {
+			for _, residual := range []bool{false, true} {
+				list = append(list, lanesVariant{t, dtypes{x, x, x}, residual}.kernel())
+			}
+		}
+		list = append(list, lanesVariant{t, dtypes{gpu.F32, gpu.BF16, gpu.BF16}, false}.kernel())
+	}
 	return list
 }
 
@@ -64,8 +75,8 @@ func chosen(l gpu.Limits) []variant {
 	return slices.Compact(list)
 }
 
-// Text is the text that all kernels of products are made of, of the template.
-func Text() string { return library.TemplateText("matmul") }
+// Text is the text that all kernels of products are made of, of the templates.
+func Text() string { return library.TemplateText("matmul") + library.TemplateText("matmul_lanes") }
 
 // Preludes are what is put before it, in every choice of types and vectors.
 func Preludes() string {

@@ -65,7 +65,12 @@ func (t transposed) String() string {
 }
 
 func matmul(p *gpu.Pass, t transposed, out, a, b *gpu.Tensor, s *Shape) {
-	c := call{transposed: t, out: operand{out, s.OutRow, s.M, s.N}}
+	product(p, t, false, out, a, b, s)
+}
+
+// product is a product, whose outputs lanes may share.
+func product(p *gpu.Pass, t transposed, lanes bool, out, a, b *gpu.Tensor, s *Shape) {
+	c := call{transposed: t, lanes: lanes, out: operand{out, s.OutRow, s.M, s.N}}
 	c.a, c.b = operands(t, a, b, s.ARow, s.BRow, s.M, s.N, s.K)
 	if !s.Residual.None() {
 		c.residual = operand{&s.Residual, s.OutRow, s.M, s.N}
@@ -97,6 +102,7 @@ func operands(t transposed, a, b *gpu.Tensor, aRow, bRow, m, n, k int) (x, y ope
 // call is a product's operands, of which some may be none.
 type call struct {
 	transposed
+	lanes                                 bool // share an output, see lanes.go
 	out, a, b, residual, secondA, secondB operand
 }
 
@@ -130,7 +136,7 @@ func (c *call) check(s *Shape) error {
 func (c *call) record(p *gpu.Pass, s *Shape) error {
 	limit := p.Limits().Binding
 	if c.apart(limit, s) {
-		first, second := *c, call{transposed: c.transposed, out: c.out, a: c.secondA, b: c.secondB}
+		first, second := *c, call{transposed: c.transposed, lanes: c.lanes, out: c.out, a: c.secondA, b: c.secondB}
 		first.secondA, first.secondB = operand{}, operand{}
 		one := *s
 		one.Second = Product{}
@@ -177,8 +183,8 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 	for m := 0; m < s.M; m += dm {
 		for n := 0; n < s.N; n += dn {
 			for k := 0; k < s.K; k += dk {
-				piece := piece{transposed: c.transposed, m: min(dm, s.M-m), n: min(dn, s.N-n), k: min(dk, s.K-k),
-					scale: scale, accumulate: s.Accumulate || k > 0}
+				piece := piece{transposed: c.transposed, lanes: c.lanes, m: min(dm, s.M-m), n: min(dn, s.N-n),
+					k: min(dk, s.K-k), scale: scale, accumulate: s.Accumulate || k > 0}
 				piece.out = c.out.block(limit, m, n, piece.m)
 				piece.a, piece.b = blocks(c.transposed, &c.a, &c.b, limit, m, n, k, piece.m, piece.n, piece.k)
 				if !c.residual.none() && k == 0 {
@@ -196,13 +202,13 @@ func (c *call) record(p *gpu.Pass, s *Shape) error {
 	return nil
 }
 
-// apart reports whether the second product is too long for the kernel of the first: k
-// is not sliced there.
+// apart reports whether the second product is too long for the kernel of the first, where k
+// is not sliced, or the kernel has no place for it.
 func (c *call) apart(limit int64, s *Shape) bool {
 	if s.Second.K == 0 {
 		return false
 	}
-	return s.Second.K+min(s.K, kernel.MaxLoop) > kernel.MaxLoop || c.transposed.a &&
+	return c.lanes || s.Second.K+min(s.K, kernel.MaxLoop) > kernel.MaxLoop || c.transposed.a &&
 		c.secondA.most(limit) < s.Second.K || !c.transposed.b && c.secondB.most(limit) < s.Second.K
 }
 

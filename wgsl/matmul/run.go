@@ -10,6 +10,7 @@ type piece struct {
 	accumulate                            bool
 	out, a, b, residual, secondA, secondB block // the last three may be none
 	slices                                int   // of k, into as many matrices of out; 0: not split
+	lanes                                 bool  // which share an output
 	edges                                 bool  // take the kernel that minds edges, though there may be none
 }
 
@@ -19,6 +20,10 @@ func (x *piece) types() dtypes {
 
 // run records the piece in the variant that is chosen for its class.
 func (x *piece) run(p *gpu.Pass) {
+	if x.lanes {
+		x.runLanes(p, x.lanesClass(p.Limits()).choose(p, x.work()))
+		return
+	}
 	x.edges = minds(p.Limits())
 	x.runTile(p, x.class(p.Limits()).choose(p, x.work()))
 }
@@ -49,10 +54,6 @@ func (x *piece) variant(t tile) variant {
 
 func (x *piece) runTile(p *gpu.Pass, t tile) {
 	bm, bn := t.block()
-	accumulate := uint32(0)
-	if x.accumulate {
-		accumulate = 1
-	}
 	var list [6]gpu.Tensor
 	tensors := list[:0]
 	for _, b := range [...]*block{&x.out, &x.a, &x.b, &x.residual, &x.secondA, &x.secondB} {
@@ -62,12 +63,21 @@ func (x *piece) runTile(p *gpu.Pass, t tile) {
 	}
 	p.Run(gpu.Call{
 		Kernel: x.variant(t).kernel(), Tensors: p.Tensors(tensors...),
-		Params: p.Params(uint32(x.m), uint32(x.n), uint32(x.k), accumulate, gpu.Param(x.scale), uint32(x.slice()),
-			uint32(x.out.row), uint32(x.out.col), uint32(x.out.cols()), uint32(x.a.row), uint32(x.a.col),
-			uint32(x.a.cols()), uint32(x.b.row), uint32(x.b.col), uint32(x.b.cols()),
-			uint32(x.second), uint32(x.secondA.row), uint32(x.secondA.col), uint32(x.secondA.cols()),
-			uint32(x.secondB.row), uint32(x.secondB.col), uint32(x.secondB.cols())),
+		Params: x.params(p),
 		Groups: [3]int{gpu.Groups(gpu.Padded(x.n), bn), gpu.Groups(x.m, bm), max(1, x.slices)},
 		Work:   x.work(),
 	})
+}
+
+// params are a kernel's, as its text lists them after origin.
+func (x *piece) params(p *gpu.Pass) []uint32 {
+	accumulate := uint32(0)
+	if x.accumulate {
+		accumulate = 1
+	}
+	return p.Params(uint32(x.m), uint32(x.n), uint32(x.k), accumulate, gpu.Param(x.scale), uint32(x.slice()),
+		uint32(x.out.row), uint32(x.out.col), uint32(x.out.cols()), uint32(x.a.row), uint32(x.a.col),
+		uint32(x.a.cols()), uint32(x.b.row), uint32(x.b.col), uint32(x.b.cols()),
+		uint32(x.second), uint32(x.secondA.row), uint32(x.secondA.col), uint32(x.secondA.cols()),
+		uint32(x.secondB.row), uint32(x.secondB.col), uint32(x.secondB.cols()))
 }

@@ -60,22 +60,26 @@ func (c Class) piece(out, a, b *gpu.Tensor) piece {
 
 // Trial makes a product of the class.
 func (c Class) Trial(d gpu.Device) (*kernel.Trial, error) {
+	return c.trial(d, func(p *gpu.Pass, x piece, variant string) {
+		tile, ok := tileNames[variant]
+		if !ok {
+			p.Fail(fmt.Errorf("%s: no tile %q", c, variant))
+			return
+		}
+		x.edges = minds(p.Limits())
+		x.runTile(p, tile)
+	})
+}
+
+// trial makes a product, which run records in a variant.
+func (c Class) trial(d gpu.Device, run func(p *gpu.Pass, x piece, variant string)) (*kernel.Trial, error) {
 	t := kernel.NewTrial(d, c.work())
 	x, y := operands(transposedOf(c.Transpose), nil, nil, 0, 0, c.M, c.N, c.K)
 	a, av := t.Tensor("a", c.Types[1], 1, x.rows, x.cols)
 	b, bv := t.Tensor("b", c.Types[2], 2, y.rows, y.cols)
 	out, _ := t.Tensor("out", c.Types[0], 3, c.M, c.N)
 	t.Outputs = []gpu.Tensor{out}
-	t.Run = func(p *gpu.Pass, variant string) {
-		tile, ok := tileNames[variant]
-		if !ok {
-			p.Fail(fmt.Errorf("%s: no tile %q", c, variant))
-			return
-		}
-		x := c.piece(&out, &a, &b)
-		x.edges = minds(p.Limits())
-		x.runTile(p, tile)
-	}
+	t.Run = func(p *gpu.Pass, variant string) { run(p, c.piece(&out, &a, &b), variant) }
 	t.Check = func() error { return c.check(d, out, av, bv) }
 	return t.Done()
 }

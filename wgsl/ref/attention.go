@@ -131,3 +131,60 @@ func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta, bound
 		}
 	}
 }
+
+// CachedShape is Rows queries, each of some sequence, over a cache of Positions keys and values; H, KV and D
+// are as in AttentionShape. Window is how many positions a row attends to, itself the last; 0: all.
+type CachedShape struct {
+	Rows, H, KV, D int
+	Positions      int
+	Window         int
+}
+
+// Group is as in AttentionShape.
+func (s CachedShape) Group() int { return AttentionShape{H: s.H, KV: s.KV}.Group() }
+
+// CachedAttention sets out (Rows, H D) = softmax(scale q k') v for each row of q, over the keys and values (Positions,
+// KV D) of its sequence. places (2, Rows) is where in the cache each row's sequence begins, and then where each row
+// itself lies, which is the last position that it sees.
+func CachedAttention[F Float](out, q, k, v []F, places []uint32, s CachedShape) {
+	scale := 1 / math.Sqrt(float64(s.D))
+	sum := make([]float64, s.D)
+	for row := range s.Rows {
+		first, last := int(places[row]), int(places[s.Rows+row])
+		if s.Window > 0 {
+			first = max(first, last+1-s.Window)
+		}
+		score := make([]float64, last+1-first)
+		for h := range s.H {
+			at := (row*s.H + h) * s.D
+			key := func(j int) int { return ((first+j)*s.KV + h/s.Group()) * s.D }
+			most := math.Inf(-1)
+			for j := range score {
+				score[j] = scale * Dot(q[at:][:s.D], k[key(j):])
+				most = max(most, score[j])
+			}
+			total := 0.0
+			clear(sum)
+			for j := range score {
+				e := math.Exp(score[j] - most)
+				total += e
+				for x, vx := range v[key(j):][:s.D] {
+					sum[x] += e * float64(vx)
+				}
+			}
+			for x := range sum {
+				out[at+x] = F(sum[x] / total)
+			}
+		}
+	}
+}
+
+// CacheStore copies the rows of k and v, of n elements or words each, to their places in keys and values, see
+// CachedAttention.
+func CacheStore[E any](keys, values, k, v []E, places []uint32, rows, n int) {
+	for row := range rows {
+		to := int(places[rows+row]) * n
+		copy(keys[to:to+n], k[row*n:])
+		copy(values[to:to+n], v[row*n:])
+	}
+}

@@ -48,6 +48,20 @@ func (t *Trial) Tensor(name string, dtype gpu.DType, seed uint64, rows, cols int
 	return x, values
 }
 
+// Indices adds a tensor of such indices to the trial.
+func (t *Trial) Indices(name string, values []uint32, shape ...int) (x gpu.Tensor) {
+	if t.err != nil {
+		return x
+	}
+	if x, t.err = t.dev.New(gpu.Spec{Name: "trial." + name, Class: gpu.Scratch, DType: gpu.U32,
+		Shape: shape}); t.err != nil {
+		return x
+	}
+	t.tensors = append(t.tensors, x)
+	t.err = t.dev.Write(x, 0, values)
+	return x
+}
+
 // Done is the trial, or the error that stuck.
 func (t *Trial) Done() (*Trial, error) {
 	if t.err != nil {

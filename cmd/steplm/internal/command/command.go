@@ -21,9 +21,12 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
+	"steplm/cmd/steplm/internal/convert"
 	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
 	"steplm/stage"
@@ -33,18 +36,24 @@ import (
 type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
 	Grow       train.GrowCmd       `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
+	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
+	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
+	Export     convert.ExportCmd   `cmd:"" help:"Write a model for transformers, peft or llama.cpp."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
-	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
+	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps, generating."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
 	Data       tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
 	Completion completions         `cmd:"" help:"Say how a shell completes steplm's commands and flags."`
 	Help       helpCmd             `cmd:"" help:"Show what a command does, its flags and examples."`
 	Version    kong.VersionFlag    `help:"Print what the program was built from."`
+	RunOne     experiment.RunCmd   `cmd:"" name:"experiment-run" hidden:"" help:"One run of an experiment, which starts it."`
 	Kernels    devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
 }
 

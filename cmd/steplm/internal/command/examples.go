@@ -16,19 +16,37 @@ var examples = map[string][]string{
 		"steplm pretrain --resume runs/first",
 		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"experiment": {
+		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
+		"steplm experiment --write pilot", "steplm experiment paper-table",
+	},
 	"grow": {"steplm grow models/small --layers 24 --out models/deep", "steplm grow runs/wsd@stable-900 --layers 12 " +
 		"--operator zero --out models/deep"},
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
-	"plot":            {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
-	"eval ppl":        {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
-	"score":           {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
+	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
+	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"generate": {
+		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
+		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
+	},
+	"chat": {
+		"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca",
+	},
+	"export": {
+		"steplm export runs/step --to hf --out model", "steplm export runs/step@step-200 --to peft --out adapter",
+		"steplm export runs/step --to gguf --dtype q8_0 --out model.gguf",
+	},
+	"report":          {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
 	"bench attention": {"steplm bench attention --batch 4"},
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
+	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
+	"bench methods":   {"steplm bench methods --model tiny --seq-len 128"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {

@@ -19,6 +19,18 @@ type LoadFlags struct {
 	DeviceFlag `embed:""`
 }
 
+// NewestFlags are LoadFlags where a run's folder stands for its newest checkpoint as long as it has not ended.
+type NewestFlags struct {
+	Model      string `required:"" placeholder:"DIR|RUN@step-N" help:"A run's folder, for its final model, or its newest checkpoint if it has not ended; RUN@step-N, for a checkpoint of it; a checkpoint's folder; or a model directory as Hugging Face has it."`
+	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
+	DeviceFlag `embed:""`
+}
+
+// FindNewest finds the model that is meant.
+func (f NewestFlags) FindNewest() (Found, error) {
+	return FindNewest(f.Model, f.Tokenizer, false)
+}
+
 // Found is a model on disk.
 type Found struct {
 	session.Trained
@@ -27,11 +39,23 @@ type Found struct {
 
 // Find finds the model that is meant.
 func (f LoadFlags) Find() (at Found, err error) {
-	at.named = f.Tokenizer != ""
-	if at.Trained, err = session.FindModel(f.Model); err == nil && at.named {
-		at.Trained.Tokenizer = f.Tokenizer
+	t, err := session.FindModel(f.Model)
+	return withTokenizer(t, f.Tokenizer), err
+}
+
+// FindNewest finds a model, a run's newest checkpoint where session.FindNewest takes it, with the tokenizer that is
+// named unless that is "".
+func FindNewest(name, tokenizer string, unmerged bool) (Found, error) {
+	t, err := session.FindNewest(name, unmerged)
+	return withTokenizer(t, tokenizer), err
+}
+
+func withTokenizer(t session.Trained, tokenizer string) Found {
+	at := Found{t, tokenizer != ""}
+	if at.named {
+		at.Tokenizer, at.TokenizerHash = tokenizer, ""
 	}
-	return at, err
+	return at
 }
 
 // LoadTokenizer loads the one that was named or the model's.

@@ -15,6 +15,7 @@ import (
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model/advice"
@@ -39,7 +40,7 @@ type PretrainCmd struct {
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
-	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" range:"1..1e30" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds."`
+	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" range:"1..1e30" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds; with --mask documents attention as if it crossed them, which is the most there can be."`
 	BatchSize int     `default:"${batch_size}" range:"1..1e9" help:"Sequences per micro-batch."`
 	GradAccum int     `default:"${grad_accum}" range:"1..1e9" help:"Micro-batches per optimizer step."`
 
@@ -59,7 +60,7 @@ type PretrainCmd struct {
 
 	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" range:"0..1000" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" range:"0..1000" help:"Factor on the weight decay for adapters."`
-	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery       int   `default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
@@ -100,9 +101,15 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if errors.Is(err, stage.ErrStopped) {
 		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}
-	if err == nil && !c.JSON {
-		err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: time.Since(start),
-			device: c.Device})
+	if err == nil {
+		took := time.Since(start)
+		spoken := speak.Samples(ctx, dev, spec.Output.Out)
+		if c.JSON {
+			err = speak.WriteSamples(os.Stdout, spoken)
+		} else {
+			err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: took, device: c.Device,
+				samples: spoken})
+		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }
@@ -177,6 +184,8 @@ type result struct {
 	// Of each stage:
 	steps   []int
 	seconds []float64 // spent in steps
+	flops   []float64 // computed in them
+	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
 }
 
 // Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no

@@ -129,7 +129,7 @@ func checkSteps(t *testing.T, run string, lines []clitest.MetricsLine) {
 func checkFolder(t *testing.T, run string, m clitest.Material) {
 	t.Helper()
 	for dir, want := range map[string][]string{
-		"":            {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
+		"":            {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json", "systems.json"},
 		"checkpoints": {"LATEST", "step-6", "step-8"},
 		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors",
 			"state.json"},

@@ -1,0 +1,209 @@
+// Package experiment has the command that runs comparisons: every run of an experiment in a process of its own, this
+// program once more, so that a driver that ends a process ends one run, and what a run took is its own.
+package experiment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/internal/disk"
+	"steplm/model/checkpoint"
+	"steplm/stage/experiment"
+	"steplm/stage/session"
+)
+
+// Cmd runs an experiment.
+type Cmd struct {
+	Experiment string   `arg:"" optional:"" name:"file|name|dir" help:"An experiment's file, the name of a built-in one (${experiments}), or the folder of one that goes on."`
+	Out        string   `placeholder:"DIR" help:"Folder of the experiment: runs below it, results.csv, tokenizer and token cache."`
+	Scale      string   `placeholder:"NAME" help:"Model, tokens, seeds and tokenizer where the file says none: ${scales}."`
+	Write      string   `placeholder:"NAME" help:"Print a built-in experiment, with --scale at that size, to be edited, and do nothing else."`
+	Data       []string `sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data, as pretrain takes them."`
+	Validation string   `placeholder:"PATH" help:"Validation data: of the results, and by which learning rates are chosen."`
+	Wikitext   string   `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Tokenizer  string   `placeholder:"PATH" help:"Tokenizer. Default: one is trained on the data, as large as the file says."`
+	Parallel   int      `default:"1" placeholder:"N" range:"1..1000" help:"Runs at a time. Default: ${default}. Several devices, with commas in --device, take turns."`
+	Stable     bool     `help:"Leave out of results.csv what a kill and a resume may change: tokens_per_second."`
+
+	flags.DeviceFlag
+	devices.TuneFlags
+}
+
+// Help says what becomes of runs.
+func (c *Cmd) Help() string {
+	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run " +
+		"folder. Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is " +
+		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and " +
+		"the others go on."
+}
+
+// Run is the command.
+func (c *Cmd) Run(ctx context.Context) error {
+	if c.Write != "" {
+		return c.write()
+	}
+	file, err := c.file()
+	if err != nil {
+		return err
+	}
+	for _, name := range c.deviceList() { // Else every run would say that there is none.
+		d := c.DeviceFlag
+		d.Device = name
+		dev, err := d.Open()
+		if err != nil {
+			return err
+		}
+		dev.Close()
+	}
+	if err := checkpoint.MakeDir(c.Out); err != nil {
+		return err
+	}
+	lock, err := disk.TryLock(filepath.Join(c.Out, ".lock"))
+	if err != nil && !disk.Unsupported(err) {
+		return err
+	}
+	if err == nil && lock == nil {
+		return fmt.Errorf("another process runs the experiment in %s", c.Out)
+	}
+	defer lock.Release()
+	folder, err := c.prepare(ctx, file)
+	if err != nil {
+		return flags.AsUsage(err)
+	}
+	return newRunner(c, folder).run(ctx)
+}
+
+// write prints a built-in experiment.
+func (c *Cmd) write() error {
+	if c.Experiment != "" {
+		return flags.Usagef("--write %s prints an experiment, %s would be run: give one of them", c.Write, c.Experiment)
+	}
+	file, err := experiment.Builtin(c.Write)
+	if err == nil && c.Scale != "" {
+		file, err = file.AtScale(c.Scale)
+	}
+	if err != nil {
+		return flags.UsageError{Err: err}
+	}
+	text, err := file.Text()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(text)
+	return err
+}
+
+// file is what is to be run, with where its data lie, as the flags have it.
+func (c *Cmd) file() (file experiment.File, err error) {
+	if c.Experiment == "" {
+		return file, flags.Usagef("name an experiment: a file, a folder, or one of %s",
+			strings.Join(experiment.Names(), ", "))
+	}
+	_, declared := os.Stat(filepath.Join(c.Experiment, experiment.DeclaredFile))
+	at, missing := os.Stat(c.Experiment)
+	sameFolder := c.Out == "" || filepath.Clean(c.Out) == filepath.Clean(c.Experiment)
+	switch named := slices.Contains(experiment.Names(), c.Experiment); {
+	case named && !(declared == nil && sameFolder): // A folder that happens to be called so is something else.
+		file, err = experiment.Builtin(c.Experiment)
+	case missing == nil && at.IsDir():
+		return c.again(sameFolder)
+	case missing == nil || strings.ContainsAny(c.Experiment, `/\.`):
+		file, err = experiment.ReadFile(c.Experiment)
+	default:
+		if file, err = experiment.Builtin(c.Experiment); err != nil {
+			err = flags.UsageError{Err: err}
+		}
+	}
+	if err != nil {
+		return file, err
+	}
+	if c.Out == "" {
+		return file, flags.Usagef("missing flags: --out")
+	}
+	if c.Scale != "" {
+		if file, err = file.AtScale(c.Scale); err != nil {
+			return file, flags.UsageError{Err: err}
+		}
+	}
+	return c.located(file)
+}
+
+// again is what the folder that is named has, which goes on there.
+func (c *Cmd) again(sameFolder bool) (file experiment.File, err error) {
+	if !sameFolder {
+		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
+			c.Experiment)
+	}
+	if c.Scale != "" {
+		return file, flags.Usagef("%s is the folder of an experiment, which has its scale: leave --scale out",
+			c.Experiment)
+	}
+	c.Out = c.Experiment
+	file, err = experiment.ReadFile(filepath.Join(c.Experiment, experiment.DeclaredFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return file, fmt.Errorf("%s holds no experiment: there is no %s", c.Experiment, experiment.DeclaredFile)
+	}
+	if err != nil {
+		return file, err
+	}
+	return c.located(file)
+}
+
+// located is a file with the paths that the flags give; all of its own too hold in every working directory.
+func (c *Cmd) located(file experiment.File) (experiment.File, error) {
+	given, err := flags.SpecOf(c)
+	if err != nil {
+		return file, err
+	}
+	if file, err = withPlaces(file, given); err != nil {
+		return file, err
+	}
+	spec, err := file.BaseSpec()
+	if err != nil {
+		return file, err
+	}
+	return withPlaces(file, spec)
+}
+
+// withPlaces is a file with the paths of a Spec, made absolute, in its base.
+func withPlaces(file experiment.File, spec session.Spec) (experiment.File, error) {
+	spec, err := spec.Absolute()
+	if err != nil {
+		return file, err
+	}
+	settings, err := spec.Differs(session.Default())
+	if err != nil {
+		return file, err
+	}
+	part := map[string]map[string]json.RawMessage{}
+	for _, s := range settings {
+		if !slices.Contains(session.Places, s.Option) {
+			continue
+		}
+		if part[s.Group] == nil {
+			part[s.Group] = map[string]json.RawMessage{}
+		}
+		part[s.Group][s.Name] = s.Value
+	}
+	text, err := json.Marshal(part)
+	if err != nil {
+		return file, err
+	}
+	return file.WithBase(text)
+}
+
+// seen has a session show what it does.
+func seen() session.UI { return flags.SessionUI(false) }
+
+// say prints a line above what is shown of the whole.
+func say(format string, args ...any) { view.Print(os.Stdout, fmt.Sprintf(format, args...)+"\n") }
