@@ -16,6 +16,7 @@ import (
 
 	"steplm/data/cache"
 	"steplm/data/datatest"
+	"steplm/internal/disk"
 )
 
 // hashed is a tokenizer that can have a cache; of two bytes an id, or of four.
@@ -196,7 +197,7 @@ func TestTokenizeResumes(t *testing.T) {
 	if want := fmt.Sprint(s.Rows(), s.Rows(), again.Info.Tokens); last != want {
 		t.Errorf("the last progress is %s, want %s", last, want)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "*"+cache.Temporary)); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "*"+disk.Temporary)); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	straight := tokenizeAll(t, s, tok, t.TempDir(), 4)

@@ -7,6 +7,7 @@ import (
 	"steplm/gpu"
 	"steplm/wgsl"
 	"steplm/wgsl/matmul"
+	"steplm/wgsl/update"
 )
 
 // WriteRows stores values (whole rows, without padding) as a parameter's weight
@@ -29,15 +30,15 @@ func (m *Model) WriteRows(p *Param, row int, values []float32) error {
 			var hi uint16
 			switch m.Storage.States {
 			case PaperStates:
-				hi, _ = wgsl.SplitBits(f)
+				hi, _ = update.SplitBits(f)
 				low[i] = gpu.Param(f)
 			case SplitStates:
 				var lo int16
-				hi, lo = wgsl.SplitBits(f)
+				hi, lo = update.SplitBits(f)
 				low[i/2] |= uint32(uint16(lo)) << (i % 2 * 16)
 			case Flash8States:
 				var lo int8
-				hi, lo = wgsl.Flash8Bits(f)
+				hi, lo = update.Flash8Bits(f)
 				low[i/4] |= uint32(uint8(lo)) << (i % 4 * 8)
 			}
 			weight[i/2] |= uint32(hi) << (i % 2 * 16)
@@ -192,7 +193,7 @@ func (x *Mixer) MergeStochastic(p *gpu.Pass, b *Block, count uint32) {
 		default:
 			h := fnv.New32a()
 			h.Write([]byte(l.Name))
-			wgsl.RoundStochastic(p, l.Weight, x.Linear(p, 0, l), wgsl.Draw{Key: h.Sum32(), Count: count})
+			update.RoundStochastic(p, l.Weight, x.Linear(p, 0, l), update.Draw{Key: h.Sum32(), Count: count})
 		}
 	}
 }

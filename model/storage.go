@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // The precisions of weights and activations.
@@ -74,7 +74,7 @@ func (m master) spec(w gpu.Spec) gpu.Spec {
 	case 16: // the words of the weight that it belongs to
 		s.Shape = []int{w.Words()}
 	case 8: // bytes in whole groups of 32, see wgsl.AdamWFlash8
-		n, _ := wgsl.Flash8Words(w.Rows() * w.Stride())
+		n, _ := update.Flash8Words(w.Rows() * w.Stride())
 		s.Shape = []int{n}
 	}
 	return s

@@ -13,7 +13,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/model/modeltest"
 	"steplm/wgsl"
-	"steplm/wgsl/ref"
+	"steplm/wgsl/update/ref"
 )
 
 // stored are storages that differ in every field.

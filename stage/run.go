@@ -139,8 +139,22 @@ func (r *Run) history(last string) []string {
 // checkpointName is the name of the checkpoint after a step.
 func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
 
+// ErrDiverged is a run whose loss or gradient norm is no number.
+var ErrDiverged = errors.New("the training has diverged")
+
+// failed writes down that the run ended in an error after its first step, unless it was told to stop.
+func (r *Run) failed(at record.At, err error) error {
+	if err == nil || at.Step == 0 || errors.Is(err, ErrStopped) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	var spike *Spike
+	diverged := errors.Is(err, ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+	r.event(record.Failure{At: at, Error: err.Error(), Diverged: diverged}) // What cannot be written is told anyway.
+	return err
+}
+
 // train asks the controller what to do next until the run is over.
-func (r *Run) train(ctx context.Context, t *Trainer) error {
+func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	if err := r.Folder.NoLock; err != nil {
 		r.warn("nothing keeps another process out of %s: %v", r.Folder.Dir, err)
 	}
@@ -150,7 +164,10 @@ func (r *Run) train(ctx context.Context, t *Trainer) error {
 	if t.step == 0 {
 		r.began = t.batches.Cursor()
 	}
-	defer func() { t.Free() }() // the one that runs in the end
+	defer func() { // the one that runs in the end
+		err = r.failed(t.at(), err)
+		t.Free()
+	}()
 	if err := r.compile(ctx, t); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type stepData struct {
 	batches []data.Batch // of this process
 	targets int64        // that are scored, of all processes; losses and gradients are divided by them
 	tokens  int64        // of all processes
+	pairs   int64        // of query and key in attention, of a head and all processes
 	rates   optim.RatesOf
 }
 
@@ -54,13 +55,25 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
 	seconds := clock.Since(start).Seconds()
-	processes := float64(s.tokens) / float64(t.Recipe.TokensPerStep())
+	all, counted := t.flops(s)
 	return record.Metrics{
 		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
-		TokensPerSecond: float64(s.tokens) / seconds,
-		FLOPsPerSecond:  t.layout().FLOPs(t.Recipe.Batch).Total() * float64(t.Recipe.GradAccum) * processes / seconds,
-		Bytes:           t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
+		TokensPerSecond: float64(s.tokens) / seconds, FLOPsPerSecond: all / seconds, FLOPs: counted,
+		Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
 	}, nil
+}
+
+// flops is the operations of a step: all, without the optimizer's, and those that count in a budget, see
+// recipe.Recipe.FLOPs, where they are another number in each step, else 0.
+func (t *Trainer) flops(s stepData) (all, counted float64) {
+	r := t.Recipe
+	batches := float64(s.tokens) / float64(r.Batch.Rows())
+	f := t.layout().FLOPsOf(r.Batch, float64(s.pairs)/batches)
+	if r.Batch.Mask == model.MaskDocuments {
+		processes := float64(s.tokens) / float64(r.TokensPerStep())
+		counted = batches*(f.Total()-f.Recomputation) + processes*r.Optimizer.FLOPs(t.layout())
+	}
+	return batches * f.Total(), counted
 }
 
 // begin takes the step's micro-batches, the first of which it leaves on the device, and counts
@@ -80,16 +93,17 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
 		return s, err
 	}
-	counts := []int64{0, t.Recipe.TokensPerStep()}
+	counts := []int64{0, t.Recipe.TokensPerStep(), 0}
 	for _, b := range s.batches {
 		counts[0] += int64(b.Scored())
+		counts[2] += t.Recipe.Batch.Pairs(b.Begins, t.Recipe.Model.Window)
 	}
 	if t.Reducer != nil {
 		if err := t.Reducer.Sum(t.dev, counts); err != nil {
 			return s, fmt.Errorf("step %d: %w", t.step+1, err)
 		}
 	}
-	s.targets, s.tokens, s.rates = counts[0], counts[1], t.ratesOf()
+	s.targets, s.tokens, s.pairs, s.rates = counts[0], counts[1], counts[2], t.ratesOf()
 	if s.targets == 0 {
 		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1,
 			s.tokens)
@@ -190,6 +204,6 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	}
 	return 0, 0, advice.With(
 		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+
-			"the training has diverged, begin again", t.step+1, loss, norm, updated),
+			"%w, begin again", t.step+1, loss, norm, updated, ErrDiverged),
 		advice.Way{{How: advice.Lower, Option: advice.LR}})
 }

@@ -19,7 +19,7 @@ var crossEntropy = onLogits("cross_entropy", []gpu.Access{w, w, r}, func(a gpu.A
 // onLogits declares a kernel of logits, which are F32 whatever the storage of
 // activations, losses and targets.
 func onLogits(name string, access []gpu.Access, host func(gpu.Args)) *gpu.Kernel {
-	k := treeKernel(name, access, host)
+	k := library.Tree(name, access, host)
 	k.Source = library.Text("softmax") + "\n" + k.Source
 	k.DTypes = []gpu.DType{gpu.F32, gpu.F32, gpu.U32}
 	return k

@@ -13,11 +13,8 @@ import (
 	"steplm/wgsl/wgsltest"
 )
 
-// shapes have columns around the pair, the padding and the workgroup.
-var shapes = [][2]int{{1, 1}, {3, 5}, {2, 8}, {1, 63}, {2, 64}, {3, 65}, {1, 128}, {5, 130}, {40, 1000}}
-
 func TestElementwise(t *testing.T) {
-	for _, size := range shapes {
+	for _, size := range wgsltest.Shapes {
 		rows, c := size[0], size[1]
 		for _, s := range wgsltest.PairStorages {
 			n := rows * c

@@ -1,4 +1,4 @@
-package wgsl
+package wgsl_test
 
 import (
 	"fmt"
@@ -9,7 +9,9 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
+	"steplm/wgsl"
 	"steplm/wgsl/attention"
+	"steplm/wgsl/update"
 	"steplm/wgsl/wgsltest"
 )
 
@@ -38,7 +40,7 @@ func BenchmarkKernels(b *testing.B) {
 	cosine := gputest.Tensor(b, d, "cos", angles, t, c/heads/2)
 	logits, losses := gputest.Tensor(b, d, "logits", wgsltest.Random(6, chunk*v, 1), chunk, v), gputest.Tensor(b, d,
 		"losses", nil, rows)
-	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, StatWords)
+	stats := gputest.Tensor(b, d, "stats", []float32{0, 1, 1, 0, 0, 0, 0, 0}, wgsl.StatWords)
 
 	// Every third position has a token of its own.
 	ids, tokens, starts, order := make([]uint32, rows), []uint32{}, []uint32{}, make([]uint32, rows)
@@ -62,7 +64,7 @@ func BenchmarkKernels(b *testing.B) {
 	for _, p := range []struct{ count, rows, columns int }{{1, v, c}, {4 * layers, c, c}, {2 * layers, f, c},
 		{layers, c, f}, {2*layers + 1, 1, c}} {
 		n := p.rows * p.columns
-		bytes, scales := Flash8Words(n)
+		bytes, scales := update.Flash8Words(n)
 		of := func(dtype gpu.DType, name string, n ...int) gpu.Tensor {
 			return gputest.TensorOf(b, d, dtype, name, nil, n...)
 		}
@@ -83,11 +85,11 @@ func BenchmarkKernels(b *testing.B) {
 	var grads []gpu.Tensor
 	parts := 0
 	for _, p := range params {
-		parts += p.count * gpu.Padded(SquaredNormParts(p.grad.Spec))
+		parts += p.count * gpu.Padded(wgsl.SquaredNormParts(p.grad.Spec))
 		grads = append(grads, slices.Repeat([]gpu.Tensor{p.grad}, p.count)...)
 	}
 	partials := gputest.Tensor(b, d, "partials", nil, parts)
-	o := AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Correction1: 0.1, Correction2: 0.05}
+	o := update.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Correction1: 0.1, Correction2: 0.05}
 	each := func(p *gpu.Pass, do func(q param)) {
 		for _, q := range params {
 			for range q.count {
@@ -102,45 +104,51 @@ func BenchmarkKernels(b *testing.B) {
 		bytes  int // each call
 		record func(p *gpu.Pass)
 	}{
-		{"nothing", 1, 0, func(p *gpu.Pass) { Zero(p, stats) }},
+		{"nothing", 1, 0, func(p *gpu.Pass) { wgsl.Zero(p, stats) }},
 		{"rmsnorm_forward", 2*layers + 1, 4 * rows * c,
-			func(p *gpu.Pass) { RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
-		{"rmsnorm_backward", 2*layers + 1, 8 * rows * c, func(p *gpu.Pass) { RMSNormBackward(p, z, y, x, norm, rstd) }},
+			func(p *gpu.Pass) { wgsl.RMSNormForward(p, y, rstd, x, norm, 1e-5) }},
+		{"rmsnorm_backward", 2*layers + 1, 8 * rows * c, func(p *gpu.Pass) {
+			wgsl.RMSNormBackward(p, z, y, x, norm,
+				rstd)
+		}},
 		{"rmsnorm_backward_weight", 2*layers + 1, 4 * rows * c,
-			func(p *gpu.Pass) { RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
-		{"rope", 2 * layers, 8 * rows * c, func(p *gpu.Pass) { RopeForward(p, x, y, cosine, cosine, attention) }},
-		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { SwiGLUForward(p, dout, gate, up) }},
-		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) { SwiGLUBackward(p, dgate, dup, dout, gate, up) }},
-		{"zero", 1, 2 * rows * c, func(p *gpu.Pass) { Zero(p, z) }},
-		{"embed_forward", 1, 4 * rows * c, func(p *gpu.Pass) { EmbedForward(p, x, embed, tids) }},
+			func(p *gpu.Pass) { wgsl.RMSNormBackwardWeight(p, dnorm, y, x, rstd, false) }},
+		{"rope", 2 * layers, 8 * rows * c, func(p *gpu.Pass) { wgsl.RopeForward(p, x, y, cosine, cosine, attention) }},
+		{"swiglu_forward", layers, 6 * rows * f, func(p *gpu.Pass) { wgsl.SwiGLUForward(p, dout, gate, up) }},
+		{"swiglu_backward", layers, 10 * rows * f, func(p *gpu.Pass) {
+			wgsl.SwiGLUBackward(p, dgate, dup, dout, gate,
+				up)
+		}},
+		{"zero", 1, 2 * rows * c, func(p *gpu.Pass) { wgsl.Zero(p, z) }},
+		{"embed_forward", 1, 4 * rows * c, func(p *gpu.Pass) { wgsl.EmbedForward(p, x, embed, tids) }},
 		{"embed_backward", 1, 2 * rows * c, func(p *gpu.Pass) {
-			EmbedBackward(p, params[0].grad, x, ttokens, tstarts, torder, len(tokens))
+			wgsl.EmbedBackward(p, params[0].grad, x, ttokens, tstarts, torder, len(tokens))
 		}},
 		{"cross_entropy", chunks, 8 * rows * v / chunks, func(p *gpu.Pass) {
-			CrossEntropy(p, logits, losses, tids, 0, rows/chunks, v, 1)
+			wgsl.CrossEntropy(p, logits, losses, tids, 0, rows/chunks, v, 1)
 		}},
 		{"cross_entropy_forward", chunks, 4 * rows * v / chunks,
-			func(p *gpu.Pass) { CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
-		{"sum_losses", 1, 4 * rows, func(p *gpu.Pass) { SumLosses(p, stats, losses, rows) }},
+			func(p *gpu.Pass) { wgsl.CrossEntropyForward(p, logits, losses, tids, 0, rows/chunks, v) }},
+		{"sum_losses", 1, 4 * rows, func(p *gpu.Pass) { wgsl.SumLosses(p, stats, losses, rows) }},
 		{"squared_norms", 1, 2 * elements, func(p *gpu.Pass) {
-			ClipScale(p, stats, partials, SquaredNorms(p, partials, grads...), 1)
+			wgsl.ClipScale(p, stats, partials, wgsl.SquaredNorms(p, partials, grads...), 1)
 		}},
 		{"adamw_split", 1, 26 * elements, func(p *gpu.Pass) {
-			each(p, func(q param) { AdamWSplit(p, q.weight, q.low, q.m, q.v, q.grad, stats, o) })
+			each(p, func(q param) { update.AdamWSplit(p, q.weight, q.low, q.m, q.v, q.grad, stats, o) })
 		}},
 		{"adamw_paper", 1, 28 * elements, func(p *gpu.Pass) {
-			each(p, func(q param) { AdamWPaper(p, q.weight, q.master, q.m, q.v, q.grad, stats, o) })
+			each(p, func(q param) { update.AdamWPaper(p, q.weight, q.master, q.m, q.v, q.grad, stats, o) })
 		}},
 		{"adamw_f32", 1, 28 * elements, func(p *gpu.Pass) {
-			each(p, func(q param) { AdamWF32(p, q.w32, q.m, q.v, q.g32, stats, o) })
+			each(p, func(q param) { update.AdamWF32(p, q.w32, q.m, q.v, q.g32, stats, o) })
 		}},
 		{"adamw_flash8", 1, 12 * elements, func(p *gpu.Pass) {
-			each(p, func(q param) { AdamWFlash8(p, q.weight, q.low8, q.m8, q.v8, q.s8, q.grad, stats, o) })
+			each(p, func(q param) { update.AdamWFlash8(p, q.weight, q.low8, q.m8, q.v8, q.s8, q.grad, stats, o) })
 		}},
-		{"mix", 1, 10 * f * c, func(p *gpu.Pass) { Mix(p, params[2].weight, params[2].m, matrix, 0.5, 0.5) }},
-		{"widen", 1, 6 * f * c, func(p *gpu.Pass) { Widen(p, params[2].m, params[2].weight) }},
-		{"quantize", 1, 5 * f * c, func(p *gpu.Pass) { Quantize(p, q8, scales, matrix) }},
-		{"dequantize", 1, 3 * f * c, func(p *gpu.Pass) { Dequantize(p, params[2].weight, q8, scales) }},
+		{"mix", 1, 10 * f * c, func(p *gpu.Pass) { wgsl.Mix(p, params[2].weight, params[2].m, matrix, 0.5, 0.5) }},
+		{"widen", 1, 6 * f * c, func(p *gpu.Pass) { wgsl.Widen(p, params[2].m, params[2].weight) }},
+		{"quantize", 1, 5 * f * c, func(p *gpu.Pass) { wgsl.Quantize(p, q8, scales, matrix) }},
+		{"dequantize", 1, 3 * f * c, func(p *gpu.Pass) { wgsl.Dequantize(p, params[2].weight, q8, scales) }},
 	} {
 		b.Run(fmt.Sprintf("%s/calls=%d", k.name, k.calls), func(b *testing.B) {
 			best := time.Duration(math.MaxInt64)

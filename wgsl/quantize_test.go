@@ -49,7 +49,7 @@ func sameBits(t *testing.T, name string, got, want []uint32) {
 // and quantizing that again changes nothing in F32, and in BF16 what its rounding
 // does: an integer by at most 1, a scale by 2^-8.
 func TestQuantize(t *testing.T) {
-	for _, size := range append(slices.Clone(shapes), [2]int{3, 7}, [2]int{70, 192}) {
+	for _, size := range append(slices.Clone(wgsltest.Shapes), [2]int{3, 7}, [2]int{70, 192}) {
 		rows, cols := size[0], size[1]
 		groups := gpu.Groups(cols, QuantizeGroup)
 		x := weights(rows, cols)

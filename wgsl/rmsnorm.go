@@ -6,12 +6,12 @@ import (
 	"steplm/wgsl/ref"
 )
 
-var rmsnormForward = typedTree("rmsnorm_forward", []gpu.Access{w, w, r, r}, "PFPP", func(a gpu.Args) {
+var rmsnormForward = library.TypedTree("rmsnorm_forward", []gpu.Access{w, w, r, r}, "PFPP", func(a gpu.Args) {
 	rows, c := len(a.F(1)), a.Int(0)
 	ref.RMSNormForward(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, a.Float(2))
 })
 
-var rmsnormBackward = typedTree("rmsnorm_backward", []gpu.Access{w, r, r, r, r}, "PPPPF", func(a gpu.Args) {
+var rmsnormBackward = library.TypedTree("rmsnorm_backward", []gpu.Access{w, r, r, r, r}, "PPPPF", func(a gpu.Args) {
 	rows, c := len(a.F(4)), a.Int(0)
 	ref.RMSNormBackward(a.F(0), a.F(1), a.F(2), a.F(3), a.F(4), rows, c)
 })

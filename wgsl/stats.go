@@ -25,7 +25,7 @@ const (
 // squared_norms.wgsl.tmpl has it.
 const normPart = ref.NormPart
 
-var sumLosses = treeKernel("sum_losses", []gpu.Access{w, r}, func(a gpu.Args) {
+var sumLosses = library.Tree("sum_losses", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.SumLosses(a.F(0), a.F(1), a.Int(0))
 })
 
@@ -39,7 +39,7 @@ func declareNorms(count int) *kernel.Family {
 	name, bindings := fmt.Sprint("squared_norms_", count), kernel.UpTo(count + 1)[1:]
 	source := kernel.Fill(library.Parse("squared_norms", nil),
 		map[string]any{"Name": name, "Count": count, "Bindings": bindings, "Params": count + 1})
-	k := gpu.Kernel{Name: name, Entry: name, Source: library.Text("tree") + "\n" + source, Workgroup: [3]int{64, 1, 1},
+	k := gpu.Kernel{Name: name, Entry: name, Source: kernel.TreeText + "\n" + source, Workgroup: [3]int{64, 1, 1},
 		Shared: 64 * 4,
 		Access: append([]gpu.Access{w}, slices.Repeat([]gpu.Access{r}, count)...)}
 	k.Host = func(a gpu.Args) {
@@ -50,11 +50,11 @@ func declareNorms(count int) *kernel.Family {
 	return library.Family(k, "F"+strings.Repeat("G", count), kernel.Storages[:2])
 }
 
-var clipScale = treeKernel("clip_scale", []gpu.Access{w, r}, func(a gpu.Args) {
+var clipScale = library.Tree("clip_scale", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.ClipScale(a.F(0), a.F(1), a.Int(0), a.Float(1))
 })
 
-var releaseScale = treeKernel("release_scale", []gpu.Access{w, r}, func(a gpu.Args) {
+var releaseScale = library.Tree("release_scale", []gpu.Access{w, r}, func(a gpu.Args) {
 	ref.ReleaseScale(a.F(0), a.F(1), a.Int(0), a.Float(1))
 })
 
@@ -64,7 +64,7 @@ var releaseNorm = library.Declare("release_norm", [3]int{1, 1, 1}, []gpu.Access{
 
 // SumLosses adds the sum of n losses to stats[StatLoss].
 func SumLosses(p *gpu.Pass, stats, losses gpu.Tensor, n int) {
-	oneWorkgroup(p, sumLosses, n, []uint32{uint32(n)}, stats, losses)
+	kernel.OneWorkgroup(p, sumLosses, n, []uint32{uint32(n)}, stats, losses)
 }
 
 // SquaredNormParts is the number of partial sums of a gradient, the same on every
@@ -94,10 +94,10 @@ func SquaredNorms(p *gpu.Pass, partials gpu.Tensor, grads ...gpu.Tensor) int {
 				partials.Cols()))
 			return 0
 		}
-		total, x := g.Rows()*g.Stride(), floats(*g)
+		total, x := g.Rows()*g.Stride(), kernel.Floats(*g)
 		for first := 0; first < total; first += most {
 			n := min(most, total-first)
-			if call.add(x.part(first, n, []int{n}), n, at+first/normPart); call.count == normGrads {
+			if call.add(x.Part(first, n, []int{n}), n, at+first/normPart); call.count == normGrads {
 				call.record(p, partials)
 			}
 		}
@@ -143,7 +143,7 @@ func (c *normCall) record(p *gpu.Pass, partials gpu.Tensor) {
 // stats[StatScale] to what brings a larger norm down to maxNorm: 1 if maxNorm is
 // 0 or less, 0 if the norm is not finite.
 func ClipScale(p *gpu.Pass, stats, partials gpu.Tensor, n int, maxNorm float32) {
-	oneWorkgroup(p, clipScale, n, []uint32{uint32(n), gpu.Param(maxNorm)}, stats, partials)
+	kernel.OneWorkgroup(p, clipScale, n, []uint32{uint32(n), gpu.Param(maxNorm)}, stats, partials)
 }
 
 // ReleaseScale is ClipScale for one of the parameters that are updated one by one,
@@ -152,25 +152,11 @@ func ClipScale(p *gpu.Pass, stats, partials gpu.Tensor, n int, maxNorm float32) 
 // earlier one or stats[StatLoss] is not finite, neither are StatNorm and StatSquares, so
 // that nothing more is updated.
 func ReleaseScale(p *gpu.Pass, stats, partials gpu.Tensor, n int, maxNorm float32) {
-	oneWorkgroup(p, releaseScale, n, []uint32{uint32(n), gpu.Param(maxNorm)}, stats, partials)
+	kernel.OneWorkgroup(p, releaseScale, n, []uint32{uint32(n), gpu.Param(maxNorm)}, stats, partials)
 }
 
 // ReleaseNorm sets stats[StatNorm] to the root of stats[StatSquares]: the norm of all
 // gradients, not finite if one was not.
 func ReleaseNorm(p *gpu.Pass, stats gpu.Tensor) {
 	p.Run(gpu.Call{Kernel: releaseNorm, Groups: [3]int{1, 1, 1}, Tensors: p.Tensors(stats)})
-}
-
-// oneWorkgroup records a kernel whose single workgroup walks the first n elements of
-// list.
-func oneWorkgroup(p *gpu.Pass, k *gpu.Kernel, n int, params []uint32, stats, list gpu.Tensor) {
-	if !kernel.FitsWorkgroup(p, k.Name, "elements", n, 64, 1) {
-		return
-	}
-	if len(list.Shape) > 0 && n > list.Cols() {
-		p.Fail(fmt.Errorf("%s: %d elements of tensor %s, which has %d", k.Name, n, list.Name, list.Cols()))
-		return
-	}
-	p.Run(gpu.Call{Kernel: k, Groups: [3]int{1, 1, 1}, Params: params, Tensors: p.Tensors(stats, list),
-		Work: kernel.Traffic(4, n)})
 }

@@ -44,7 +44,7 @@ func TestClipScale(t *testing.T) {
 				partials, stats := make([]float32, second+parts+1), wgsltest.Random(4, StatWords, 1)
 				partials[second+parts] = 3
 				sum := 0.0
-				for _, x := range append(widened(a), widened(b)...) {
+				for _, x := range append(wgsltest.Widened(a), wgsltest.Widened(b)...) {
 					sum += x * x
 				}
 				want := slices.Clone(stats)

@@ -3,7 +3,6 @@ package wgsl
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"steplm/gpu"
@@ -12,32 +11,8 @@ import (
 	"steplm/wgsl/wgsltest"
 )
 
-// special holds every kind of value that arithmetic might not pass on as it is.
-var special = []uint32{
-	0, 0x80000000, 1, 0x807fffff, 0x00800000, // zeros, denormals, the least normal
-	0x7f7fffff, 0x7f800000, 0xff800000, // the greatest, infinities
-	0x7fc00000, 0xffc12345, 0x7f800001, 0xff812345, // NaNs, quiet and signalling
-	0x3f800000, 0xbf800001,
-}
-
-// bf16Cases are floats and what they round to.
-var bf16Cases = map[uint32]uint16{
-	0x3f800000: 0x3f80,                                         // 1
-	0x3f808000: 0x3f80,                                         // a tie, down to even
-	0x3f818000: 0x3f82,                                         // a tie, up to even
-	0x3f807fff: 0x3f80, 0x3f808001: 0x3f81, 0x3f80ffff: 0x3f81, // around it
-	0xbf808000: 0xbf80, 0xbf818000: 0xbf82, // both signs
-	0x00000001: 0x0000, 0x80000001: 0x8000, // denormals to zeros of their sign,
-	0x00008000: 0x0000, 0x00018000: 0x0002, 0x00008001: 0x0001, // to denormals
-	0x007fffff: 0x0080, 0x807fffff: 0x8080, // and to the least normal
-	0x7f7f7fff: 0x7f7f, 0x7f7f8000: 0x7f80, 0x7f7fffff: 0x7f80, 0xff7fffff: 0xff80, // overflow to infinity
-	0x7f800000: 0x7f80, 0xff800000: 0xff80,
-	0x7f800001: 0x7fc0, 0xff800001: 0xffc0, // NaNs whose upper half alone would be infinity
-	0x7fc00000: 0x7fc0, 0xffc12345: 0xffc1, 0x7fffffff: 0x7fff, 0x7fbfffff: 0x7fff,
-}
-
 func TestBF16Bits(t *testing.T) {
-	for bits, want := range bf16Cases {
+	for bits, want := range wgsltest.BF16Cases {
 		if got := gpu.BF16Bits(math.Float32frombits(bits)); got != want {
 			t.Errorf("%#x rounds to %#x, want %#x", bits, got, want)
 		}
@@ -47,22 +22,6 @@ func TestBF16Bits(t *testing.T) {
 			t.Fatalf("%#x comes back as %#x", i, gpu.BF16Bits(x))
 		}
 	}
-}
-
-// awkward is an even number of floats: the special ones, ties, what lies beside
-// them, and random bits.
-func awkward() []uint32 {
-	var list []uint32
-	for bits := range bf16Cases {
-		list = append(list, bits)
-	}
-	list = append(list, special...)
-	g := rand.New(rand.NewPCG(1, 1))
-	for range 20000 {
-		bits := g.Uint32()
-		list = append(list, bits, bits&0xffff0000|0x8000, bits&0xffff0000|0x7fff, bits&0xffff0000|0x8001)
-	}
-	return list[:len(list)/2*2]
 }
 
 // packing makes a kernel that packs units of words a, as weights and activations or as
@@ -109,7 +68,7 @@ fn %[2]s(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) 
 // Packing equals gpu.BF16Bits, which writes tensors, on the GPU too: whatever that
 // does to denormals and NaNs in arithmetic.
 func TestPackingOnGPU(t *testing.T) {
-	list := awkward()
+	list := wgsltest.Awkward()
 	list = list[:len(list)/8*8]
 	for _, s := range kernel.Storages {
 		for _, c := range []struct {
@@ -158,7 +117,7 @@ func checkPacked(t *testing.T, dtype gpu.DType, packed, bits []uint32) {
 
 // Mix with weights 1 and 0 rounds to storage and Widen gives it back, bit for bit.
 func TestNarrowAndWidenBits(t *testing.T) {
-	list := awkward()
+	list := wgsltest.Awkward()
 	list = list[:len(list)-1] // an odd row
 	n := len(list)
 	for _, s := range wgsltest.PairStorages {

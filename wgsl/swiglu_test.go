@@ -11,7 +11,7 @@ import (
 )
 
 func TestSwiGLU(t *testing.T) {
-	for _, size := range shapes {
+	for _, size := range wgsltest.Shapes {
 		rows, c := size[0], size[1]
 		for _, s := range wgsltest.PairStorages {
 			n := rows * c

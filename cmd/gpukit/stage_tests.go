@@ -24,7 +24,8 @@ type suite struct {
 // implementation, the bytes, and what must be the same bits.
 var suites = []suite{
 	{"gpu", 1, ""},
-	{"wgsl", 2, ""},
+	{"wgsl", 1, ""},
+	{"wgsl/update", 1, ""},
 	{"wgsl/matmul", 2, ""},
 	{"wgsl/attention", 1, ""},
 	{"model", 1, ""},

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -84,12 +83,12 @@ func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Writ
 	if err != nil {
 		return Written{}, err
 	}
-	if err := writeWhole(filepath.Join(dir, Index),
+	if err := disk.Write(filepath.Join(dir, Index),
 		func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
 		return Written{}, err
 	}
 	// What interrupted calls left.
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+Temporary))
+	left, _ := filepath.Glob(filepath.Join(dir, "*"+disk.Temporary))
 	for _, path := range left {
 		os.Remove(path)
 	}
@@ -237,7 +236,7 @@ func readTrailer(f *os.File) (t partTrailer, ok bool) {
 
 // write makes a part.
 func (w *writer) write(ctx context.Context, p *PartInfo) error {
-	return writeWhole(filepath.Join(w.dir, p.File), func(f *os.File) error {
+	return disk.Write(filepath.Join(w.dir, p.File), func(f *os.File) error {
 		out := bufio.NewWriterSize(f, 1<<20)
 		for i := range p.Groups {
 			if err := w.group(ctx, out, shard.Unit{Shard: p.Shard, Group: p.First + i}, &p.Groups[i]); err != nil {
@@ -299,28 +298,4 @@ func (w *writer) group(ctx context.Context, out io.Writer, u shard.Unit, g *Grou
 	g.CRC = sum.Sum32()
 	w.done(g.Rows, g.Tokens)
 	return err
-}
-
-// Temporary ends the name of a file that is being written.
-const Temporary = ".tmp"
-
-// writeWhole writes a file that appears whole or not at all.
-func writeWhole(path string, write func(f *os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+Temporary)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	err = write(f)
-	if err == nil {
-		err = cmp.Or(f.Chmod(0o644), disk.Synced(f.Sync()))
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return disk.Rename(f.Name(), path)
 }

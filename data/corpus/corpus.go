@@ -52,25 +52,12 @@ func Extract(dir string) error {
 	return nil
 }
 
-func extract(path string, content []byte) (err error) {
+func extract(path string, content []byte) error {
 	switch old, err := os.ReadFile(path); {
 	case err == nil && bytes.Equal(old, content):
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return disk.Rename(f.Name(), path)
+	return disk.WriteFile(path, content)
 }

@@ -105,7 +105,11 @@ func (c *Client) writeRef(s Source, commit string) error {
 	if commitHash.MatchString(s.Revision) {
 		return nil
 	}
-	return writeAtomically(filepath.Join(c.Cache, s.folder(), "refs", filepath.FromSlash(s.Revision)), []byte(commit))
+	path := filepath.Join(c.Cache, s.folder(), "refs", filepath.FromSlash(s.Revision))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return disk.WriteFile(path, []byte(commit))
 }
 
 // resolveAddress is where a file is downloaded.
@@ -180,20 +184,4 @@ func link(blob, path string) error {
 		}
 	}
 	return disk.Rename(temporary, path)
-}
-
-func writeAtomically(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return disk.Rename(f.Name(), path)
 }

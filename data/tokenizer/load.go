@@ -134,7 +134,7 @@ func (t *Tokenizer) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("tokenizer: %s: %w", path, err)
 	}
-	if err := writeWhole(path, content); err != nil {
+	if err := disk.WriteFile(path, content); err != nil {
 		return fmt.Errorf("tokenizer: save %s: %w", path, err)
 	}
 	return nil
@@ -142,29 +142,3 @@ func (t *Tokenizer) Save(path string) error {
 
 // JSON is the content of the tokenizer.json that Save writes.
 func (t *Tokenizer) JSON() ([]byte, error) { return t.def.marshal() }
-
-func writeWhole(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := disk.Synced(f.Sync()); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return disk.Rename(f.Name(), path)
-}

@@ -199,3 +199,51 @@ func TestDocumentsRefuse(t *testing.T) {
 		t.Errorf("the defaults are %+v: %v", got, err)
 	}
 }
+
+// Inside documents attention counts what it does of each document run alone, and all else as without the mask; a window
+// of one document, and a mask of nothing, count as all windows did.
+func TestFLOPsInsideDocuments(t *testing.T) {
+	l := model.Plain(Unlike(false), 2)
+	b := documentsBatch(3, documentLengths...)
+	s := model.Size{Batch: len(documentLengths), SeqLen: 9, Recompute: true}
+	across := l.FLOPs(s)
+	if got := l.FLOPsOf(s, float64(s.Pairs(b.Begins, 0))); got != across {
+		t.Errorf("without a mask %+v, want %+v", got, across)
+	}
+	s.Documents = model.Documents{Mask: model.MaskDocuments}
+	if got := l.FLOPs(s); got != across {
+		t.Errorf("of no batch in particular %+v, want %+v", got, across)
+	}
+	got, want := l.FLOPsOf(s, float64(s.Pairs(b.Begins, 0))), 0.0
+	for _, one := range alone(b) {
+		want += l.FLOPs(model.Size{Batch: 1, SeqLen: len(one.Inputs)}).Attention
+	}
+	if got.Attention != want || got.Attention >= across.Attention {
+		t.Errorf("attention %g, each document alone %g, across documents %g", got.Attention, want, across.Attention)
+	}
+	// Of the second block, which is not run again, attention costs 18 a pair; of the first 22.
+	if less := across.Total() - got.Total(); less != (across.Attention-got.Attention)*40/36 {
+		t.Errorf("%g operations less, of attention %g", less, across.Attention-got.Attention)
+	}
+	// A model that slides leaves a query its window's pairs alone, in documents and without.
+	for sliding := range 11 {
+		inside, without := int64(0), int64(0)
+		for row, begin := range b.Begins {
+			for key := range row%s.SeqLen + 1 {
+				if sliding == 0 || key > row%s.SeqLen-sliding {
+					without++
+					if key >= int(begin) {
+						inside++
+					}
+				}
+			}
+		}
+		if a, b := s.Pairs(b.Begins, sliding), s.Pairs(nil, sliding); a != inside || b != without {
+			t.Errorf("sliding by %d: %d and %d pairs, want %d and %d", sliding, a, b, inside, without)
+		}
+	}
+	whole := slices.Repeat([]uint32{0}, s.Rows())
+	if s.Pairs(whole, 0) != s.Pairs(nil, 0) {
+		t.Errorf("windows of one document have %d pairs, want %d", s.Pairs(whole, 0), s.Pairs(nil, 0))
+	}
+}

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // adam is AdamW as other optimizers have it for what their own rule is not for. Published code
@@ -26,7 +26,7 @@ type adam struct {
 
 func (c adam) Update(p *gpu.Pass, u Update) { recordAdamW(p, u, c.numbers(u)) }
 
-func (c adam) numbers(u Update) wgsl.AdamW {
+func (c adam) numbers(u Update) update.AdamW {
 	u.Rates.LR *= c.rate
 	o := c.AdamW.numbers(u)
 	if c.outside {

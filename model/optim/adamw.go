@@ -7,7 +7,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
@@ -67,7 +67,7 @@ func (AdamW) Specs(s model.Storage, p model.ParamSpec) []gpu.Spec {
 		return gpu.Spec{Name: p.Weight.Name + "." + name, Class: gpu.Optimizer, DType: dtype, Shape: shape}
 	}
 	if s.States == model.Flash8States {
-		codes, scales := wgsl.Flash8Words(p.Weight.Rows() * p.Weight.Stride())
+		codes, scales := update.Flash8Words(p.Weight.Rows() * p.Weight.Stride())
 		return []gpu.Spec{plane("m", gpu.U32, codes), plane("v", gpu.U32, codes), plane("scales", gpu.U32, scales)}
 	}
 	return []gpu.Spec{plane("m", gpu.F32, p.Weight.Shape...), plane("v", gpu.F32, p.Weight.Shape...)}
@@ -77,26 +77,26 @@ func (AdamW) Specs(s model.Storage, p model.ParamSpec) []gpu.Spec {
 func (c AdamW) Update(p *gpu.Pass, u Update) { recordAdamW(p, u, c.numbers(u)) }
 
 // recordAdamW records AdamW's kernel of the storage's states with such numbers.
-func recordAdamW(p *gpu.Pass, u Update, o wgsl.AdamW) {
+func recordAdamW(p *gpu.Pass, u Update, o update.AdamW) {
 	q, m := u.Param, u.Planes
 	switch u.Storage.States {
 	case model.PaperStates:
-		wgsl.AdamWPaper(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
+		update.AdamWPaper(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
 	case model.SplitStates:
-		wgsl.AdamWSplit(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
+		update.AdamWSplit(p, q.Weight, q.Master, m[0], m[1], q.Grad, u.Stats, o)
 	case model.Flash8States:
-		wgsl.AdamWFlash8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, u.Stats, o)
+		update.AdamWFlash8(p, q.Weight, q.Master, m[0], m[1], m[2], q.Grad, u.Stats, o)
 	case model.StochasticStates:
 		o.Draw = u.draw()
-		wgsl.AdamWStochastic(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
+		update.AdamWStochastic(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
 	default:
-		wgsl.AdamWF32(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
+		update.AdamWF32(p, q.Weight, m[0], m[1], q.Grad, u.Stats, o)
 	}
 }
 
 // numbers are those of an update, its bias correction among them.
-func (c AdamW) numbers(u Update) wgsl.AdamW {
-	return wgsl.AdamW{
+func (c AdamW) numbers(u Update) update.AdamW {
+	return update.AdamW{
 		LR: float32(u.Rates.LR), Decay: float32(u.Rates.Decay),
 		Beta1: float32(c.Beta1), Beta2: float32(c.Beta2), Eps: float32(c.Eps),
 		Correction1: float32(1 - math.Pow(c.Beta1, float64(u.Count))),

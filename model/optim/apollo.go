@@ -6,8 +6,8 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
 	"steplm/wgsl/matmul"
+	"steplm/wgsl/update"
 )
 
 // Apollo is APOLLO (arXiv 2412.05270), as zhuhanqing/APOLLO 76b3472 has it: linears follow
@@ -29,10 +29,13 @@ type Apollo struct {
 // ApolloMini is APOLLO with one factor for a whole tensor: in rank 1 it keeps next to nothing.
 type ApolloMini struct{ Apollo }
 
-// publishedApollo has a quarter of the hidden size as its rank, as at 60M to 350M.
+// publishedApollo has a quarter of the hidden size as its rank, as at 60M to 350M, and 256 from 1B on.
 func publishedApollo(m model.Config) (Apollo, float64) {
-	return Apollo{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6},
-		0.01
+	c := Apollo{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 1, Beta1: 0.9, Beta2: 0.999, Eps: 1e-6}
+	if m.Hidden >= hidden1B {
+		c.Rank = min(c.Rank, 256)
+	}
+	return c, 0.01
 }
 
 func publishedApolloMini(m model.Config) (ApolloMini, float64) {
@@ -98,7 +101,7 @@ func (c Apollo) random(p *gpu.Pass, out gpu.Tensor, u Update, n int) {
 	draw := u.draw()
 	draw.Key ^= c.Seed * 0x9e3779b1
 	draw.Count = uint32(n)
-	wgsl.Normals(p, out, 1/math.Sqrt(float64(c.Rank)), draw)
+	update.Normals(p, out, 1/math.Sqrt(float64(c.Rank)), draw)
 }
 
 // apollo is the rule of linears.
@@ -148,7 +151,7 @@ func (c apollo) Scratch(p model.ParamSpec) []gpu.Spec {
 	return []gpu.Spec{
 		roomSpec("basis", c.basis(w)...), roomSpec("projected", shape...), roomSpec("direction", shape...),
 		roomSpec("direction_squares", shape[0]), roomSpec("projected_squares", shape[0]),
-		roomSpec("squares", vectors(w)), roomSpec("column_sums", wgsl.ColumnChunks(w.Rows()), w.Cols()),
+		roomSpec("squares", vectors(w)), roomSpec("column_sums", update.ColumnChunks(w.Rows()), w.Cols()),
 		roomSpec("factors", factors),
 	}
 }
@@ -160,15 +163,15 @@ func (c apollo) Update(p *gpu.Pass, u Update) {
 	_, number := c.due(u)
 	c.draw(p, basis, u, number)
 	c.project(p, r, basis, g)
-	wgsl.Direction(p, m, v, n, r, u.Stats, moment(c.Beta1, c.Beta2, c.Eps))
-	wgsl.RowSquares(p, nSquares, n)
-	wgsl.RowSquares(p, rSquares, r)
+	update.Direction(p, m, v, n, r, u.Stats, moment(c.Beta1, c.Beta2, c.Eps))
+	update.RowSquares(p, nSquares, n)
+	update.RowSquares(p, rSquares, r)
 	vectorSquares(p, squares, sums, g)
-	wgsl.LimitedFactors(p, factors, norm, nSquares, rSquares, squares, u.Stats, c.mini, u.Count == 1,
+	update.LimitedFactors(p, factors, norm, nSquares, rSquares, squares, u.Stats, c.mini, u.Count == 1,
 		math.Sqrt(c.Scale))
 	by := byVector(g.Spec)
 	if c.mini {
-		by = wgsl.ByTensor
+		by = update.ByTensor
 	}
 	applied(p, u, g, factors, decayLast(u, u.Rates.LR*correction(c.Beta1, c.Beta2, u.Count), by))
 }

@@ -10,6 +10,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Rule is an optimizer that updates each parameter from its own gradient, planes and count
@@ -50,10 +51,10 @@ type Update struct {
 
 // draw is what an update draws random numbers by: the same update of a parameter always draws
 // the same.
-func (u Update) draw() wgsl.Draw {
+func (u Update) draw() update.Draw {
 	h := fnv.New32a()
 	h.Write([]byte(u.Param.Name))
-	return wgsl.Draw{Key: h.Sum32(), Count: uint32(u.Count)}
+	return update.Draw{Key: h.Sum32(), Count: uint32(u.Count)}
 }
 
 // ByParameter makes an optimizer of a rule: it allocates and resets the planes, clips the

@@ -7,7 +7,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // RoleRule is a Rule that can say what it does.
@@ -104,28 +104,28 @@ func notFlash8(optimizer string, s model.Storage) error {
 
 // applied records the update of a parameter by a source times factors: o's rate and decay,
 // in the kernel of the storage's states.
-func applied(p *gpu.Pass, u Update, source, factors gpu.Tensor, o wgsl.Applied) {
+func applied(p *gpu.Pass, u Update, source, factors gpu.Tensor, o update.Applied) {
 	q := u.Param
 	switch u.Storage.States {
 	case model.PaperStates:
-		wgsl.ApplyPaper(p, q.Weight, q.Master, source, factors, u.Stats, o)
+		update.ApplyPaper(p, q.Weight, q.Master, source, factors, u.Stats, o)
 	case model.SplitStates:
-		wgsl.ApplySplit(p, q.Weight, q.Master, source, factors, u.Stats, o)
+		update.ApplySplit(p, q.Weight, q.Master, source, factors, u.Stats, o)
 	case model.StochasticStates:
 		o.Draw = u.draw()
-		wgsl.ApplyStochastic(p, q.Weight, source, factors, u.Stats, o)
+		update.ApplyStochastic(p, q.Weight, source, factors, u.Stats, o)
 	default:
-		wgsl.ApplyF32(p, q.Weight, source, factors, u.Stats, o)
+		update.ApplyF32(p, q.Weight, source, factors, u.Stats, o)
 	}
 }
 
 // decayFirst is W *= 1 - lr wd; W -= rate U.
-func decayFirst(u Update, rate float64, by wgsl.By) wgsl.Applied {
-	return wgsl.Applied{By: by, Rate: float32(rate), Decay: float32(u.Rates.LR * u.Rates.Decay)}
+func decayFirst(u Update, rate float64, by update.By) update.Applied {
+	return update.Applied{By: by, Rate: float32(rate), Decay: float32(u.Rates.LR * u.Rates.Decay)}
 }
 
 // decayLast is W -= rate U; W *= 1 - lr wd.
-func decayLast(u Update, rate float64, by wgsl.By) wgsl.Applied {
+func decayLast(u Update, rate float64, by update.By) update.Applied {
 	decay := u.Rates.LR * u.Rates.Decay
-	return wgsl.Applied{By: by, Rate: float32(rate * (1 - decay)), Decay: float32(decay)}
+	return update.Applied{By: by, Rate: float32(rate * (1 - decay)), Decay: float32(decay)}
 }

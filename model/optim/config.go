@@ -65,6 +65,9 @@ func KindOf[S Settings](published Published[S]) Kind {
 	return Kind{zero.Name(), read, func(m model.Config) (Settings, float64) { return published(m) }}
 }
 
+// Default is the optimizer where neither a user nor a method says which.
+const Default = "adamw"
+
 // Kinds lists the optimizers, each in a file of its own. A program that has another one
 // adds it before it reads recipes.
 var Kinds = []Kind{

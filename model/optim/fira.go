@@ -6,6 +6,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Fira is full-rank training under a low-rank constraint (arXiv 2410.01623), as xichen-fy/Fira
@@ -15,8 +16,12 @@ import (
 // With a scale below 1, S holds a part of what the projection shows, too: so does the code.
 type Fira struct{ GaLore }
 
+// publishedFira is GaLore's, with a quarter of the scale from 1B on.
 func publishedFira(m model.Config) (Fira, float64) {
 	c, lr := publishedGaLore(m)
+	if m.Hidden >= hidden1B {
+		c.Scale = 0.0625
+	}
 	return Fira{c}, lr
 }
 
@@ -61,7 +66,8 @@ func (c fira) Specs(s model.Storage, p model.ParamSpec) []gpu.Spec {
 func (c fira) Scratch(p model.ParamSpec) []gpu.Spec {
 	w, n := p.Weight, vectors(p.Weight)
 	return append(c.galore.Scratch(p), roomSpec("direction_squares", n), roomSpec("projected_squares", n),
-		roomSpec("squares", n), roomSpec("column_sums", wgsl.ColumnChunks(w.Rows()), w.Cols()), roomSpec("factors", n))
+		roomSpec("squares", n), roomSpec("column_sums", update.ColumnChunks(w.Rows()), w.Cols()),
+		roomSpec("factors", n))
 }
 
 func (c fira) Update(p *gpu.Pass, u Update) {
@@ -70,11 +76,11 @@ func (c fira) Update(p *gpu.Pass, u Update) {
 	nSquares, rSquares, squares, sums, factors := u.Scratch[6], u.Scratch[7], u.Scratch[8], u.Scratch[9], u.Scratch[10]
 	wgsl.Widen(p, rest, u.Param.Grad)
 	unproject(p, rest, basis, r, -c.Scale, true)
-	wgsl.RowSquares(p, nSquares, n)
-	wgsl.RowSquares(p, rSquares, r)
+	update.RowSquares(p, nSquares, n)
+	update.RowSquares(p, rSquares, r)
 	vectorSquares(p, squares, sums, rest)
-	wgsl.LimitedFactors(p, factors, norm, nSquares, rSquares, squares, u.Stats, false, u.Count == 1, 1)
-	wgsl.ScaleVectors(p, rest, factors, byVector(rest.Spec))
+	update.LimitedFactors(p, factors, norm, nSquares, rSquares, squares, u.Stats, false, u.Count == 1, 1)
+	update.ScaleVectors(p, rest, factors, byVector(rest.Spec))
 	unproject(p, rest, basis, n, c.Scale, true)
-	applied(p, u, rest, gpu.Tensor{}, decayLast(u, u.Rates.LR*correction(c.Beta1, c.Beta2, u.Count), wgsl.Plain))
+	applied(p, u, rest, gpu.Tensor{}, decayLast(u, u.Rates.LR*correction(c.Beta1, c.Beta2, u.Count), update.Plain))
 }

@@ -5,7 +5,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // GaLore is the gradient low-rank projection (arXiv 2403.03507), as jiaweizzhao/GaLore 2cc66f8
@@ -23,10 +23,15 @@ type GaLore struct {
 	Eps   float64 `json:"eps"`
 }
 
-// publishedGaLore has a quarter of the hidden size as its rank, as at 60M and 350M.
+// publishedGaLore has a quarter of the hidden size as its rank, as at 60M, 350M, 1B and 7B; the 7B run has fewer
+// refreshes and half of the rate.
 func publishedGaLore(m model.Config) (GaLore, float64) {
-	return GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
+	c, lr := GaLore{Projection: Projection{Rank: quarter(m), Every: 200}, Scale: 0.25, Beta1: 0.9, Beta2: 0.999,
 		Eps: 1e-6}, 0.01
+	if m.Hidden >= hidden7B {
+		c.Every, lr = 500, 0.005
+	}
+	return c, lr
 }
 
 // Name is the optimizer's in recipes.
@@ -56,7 +61,7 @@ func (c GaLore) FLOPs(p model.ParamSpec) float64 {
 		return 0
 	}
 	m, n := matrix(p.Weight)
-	return 4*float64(c.Rank)*float64(m)*float64(n) + wgsl.SingularFLOPs(c.Rank, m, n)/float64(c.Every)
+	return 4*float64(c.Rank)*float64(m)*float64(n) + update.SingularFLOPs(c.Rank, m, n)/float64(c.Every)
 }
 
 func (c GaLore) rules() byRole { return c.around(galore{GaLore: c}) }
@@ -84,7 +89,7 @@ func (c galore) Specs(_ model.Storage, p model.ParamSpec) []gpu.Spec {
 func (c galore) Scratch(p model.ParamSpec) []gpu.Spec {
 	m, n := matrix(p.Weight)
 	list := []gpu.Spec{roomSpec("projected", c.projected(p.Weight)...), roomSpec("direction", c.projected(p.Weight)...)}
-	for i, shape := range wgsl.SingularRoom(c.Rank, m, n) {
+	for i, shape := range update.SingularRoom(c.Rank, m, n) {
 		list = append(list, roomSpec([]string{"short", "long", "singular_squares", "update"}[i], shape...))
 	}
 	return list
@@ -97,16 +102,16 @@ func (c galore) direct(p *gpu.Pass, u Update) (r, n, room gpu.Tensor) {
 	if due, number := c.due(u); due {
 		draw := u.draw()
 		draw.Count = uint32(number)
-		wgsl.SingularBasis(p, basis, g, u.Stats, u.Scratch[2:6], number == 0, draw)
+		update.SingularBasis(p, basis, g, u.Stats, u.Scratch[2:6], number == 0, draw)
 	}
 	r, n = u.Scratch[0], u.Scratch[1]
 	project(p, r, basis, g)
-	wgsl.Direction(p, u.Planes[0], u.Planes[1], n, r, u.Stats, moment(c.Beta1, c.Beta2, c.Eps))
+	update.Direction(p, u.Planes[0], u.Planes[1], n, r, u.Stats, moment(c.Beta1, c.Beta2, c.Eps))
 	return r, n, u.Scratch[5]
 }
 
 func (c galore) Update(p *gpu.Pass, u Update) {
-	_, n, update := c.direct(p, u)
-	unproject(p, update, u.Planes[2], n, c.Scale, false)
-	applied(p, u, update, gpu.Tensor{}, decayLast(u, u.Rates.LR*correction(c.Beta1, c.Beta2, u.Count), wgsl.Plain))
+	_, n, change := c.direct(p, u)
+	unproject(p, change, u.Planes[2], n, c.Scale, false)
+	applied(p, u, change, gpu.Tensor{}, decayLast(u, u.Rates.LR*correction(c.Beta1, c.Beta2, u.Count), update.Plain))
 }

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // lone is one parameter with a rule, without a model: golden problems have shapes that no
@@ -44,7 +45,7 @@ func newLone(t *testing.T, d gpu.Device, r Rule, s model.Storage, role model.Rol
 	case model.SplitStates:
 		low, high := make([]uint32, weight.Words()), make([]uint32, weight.Words())
 		for i, f := range values {
-			hi, lo := wgsl.SplitBits(f)
+			hi, lo := update.SplitBits(f)
 			at := i/weight.Cols()*weight.Stride() + i%weight.Cols()
 			high[at/2] |= uint32(hi) << (at % 2 * 16)
 			low[at/2] |= uint32(uint16(lo)) << (at % 2 * 16)

@@ -6,7 +6,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Muon is Keller Jordan's (KellerJordan/Muon 857d1ad): linears follow the nearest matrix with
@@ -81,7 +81,7 @@ func (muon) Specs(_ model.Storage, p model.ParamSpec) []gpu.Spec {
 func (muon) Scratch(p model.ParamSpec) []gpu.Spec {
 	m, n := matrix(p.Weight)
 	list := []gpu.Spec{roomSpec("update", m, n)}
-	for i, shape := range wgsl.NewtonSchulzRoom(m, n) {
+	for i, shape := range update.NewtonSchulzRoom(m, n) {
 		list = append(list, roomSpec([]string{"other", "gram", "polynomial", "squares", "scale"}[i], shape...))
 	}
 	return list
@@ -89,10 +89,10 @@ func (muon) Scratch(p model.ParamSpec) []gpu.Spec {
 
 func (c muon) Update(p *gpu.Pass, u Update) {
 	m, x := u.Planes[0], u.Scratch[0]
-	wgsl.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
-	wgsl.Nesterov(p, x, m, u.Param.Grad, u.Stats, float32(c.beta))
-	x = wgsl.NewtonSchulz(p, x, u.Scratch[1:])
+	update.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
+	update.Nesterov(p, x, m, u.Param.Grad, u.Stats, float32(c.beta))
+	x = update.NewtonSchulz(p, x, u.Scratch[1:])
 	rows, cols := matrix(u.Param.Weight.Spec)
 	rate := u.Rates.LR * math.Sqrt(math.Max(1, float64(rows)/float64(cols)))
-	applied(p, u, x, gpu.Tensor{}, decayFirst(u, rate, wgsl.Plain))
+	applied(p, u, x, gpu.Tensor{}, decayFirst(u, rate, update.Plain))
 }

@@ -6,8 +6,8 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
 	"steplm/wgsl/matmul"
+	"steplm/wgsl/update"
 )
 
 // Projection is what GaLore, Fira and APOLLO have in common: a gradient G (m, n) is seen
@@ -121,18 +121,18 @@ func unproject(pass *gpu.Pass, out, p, r gpu.Tensor, scale float64, add bool) {
 // each wgsl.ColumnChunks of m.
 func vectorSquares(pass *gpu.Pass, out, sums, x gpu.Tensor) {
 	if tall(x.Spec) {
-		wgsl.RowSquares(pass, out, x)
+		update.RowSquares(pass, out, x)
 	} else {
-		wgsl.ColumnSquares(pass, out, sums, x)
+		update.ColumnSquares(pass, out, sums, x)
 	}
 }
 
 // byVector is what factors of vectors belong to.
-func byVector(w gpu.Spec) wgsl.By {
+func byVector(w gpu.Spec) update.By {
 	if tall(w) {
-		return wgsl.ByRow
+		return update.ByRow
 	}
-	return wgsl.ByColumn
+	return update.ByColumn
 }
 
 // correction is Adam's, sqrt(1-b2^t) / (1-b1^t), where epsilon stands outside of it.
@@ -142,6 +142,6 @@ func correction(beta1, beta2 float64, count int) float64 {
 }
 
 // moment is the numbers of Adam's direction in a projection.
-func moment(beta1, beta2, eps float64) wgsl.AdamW {
-	return wgsl.AdamW{Beta1: float32(beta1), Beta2: float32(beta2), Eps: float32(eps)}
+func moment(beta1, beta2, eps float64) update.AdamW {
+	return update.AdamW{Beta1: float32(beta1), Beta2: float32(beta2), Eps: float32(eps)}
 }

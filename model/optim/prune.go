@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"steplm/gpu"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Kept is what a reset keeps of a parameter's moments.
@@ -120,7 +120,7 @@ func pruneCodes(d gpu.Device, weight gpu.Tensor, k Kept, m, v, scales gpu.Tensor
 	first := make([]float32, weight.Elements()) // without padding, which would count as zeros
 	at := func(i int) int { return i/weight.Cols()*weight.Stride() + i%weight.Cols() }
 	for i := range first {
-		first[i] = wgsl.Flash8First(words[0], words[2], at(i))
+		first[i] = update.Flash8First(words[0], words[2], at(i))
 	}
 	for i, keep := range k.of(weight.Name, first) {
 		if j := at(i); !keep {

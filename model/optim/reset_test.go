@@ -12,7 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // stepped is a model with an optimizer that has done some steps of random gradients.
@@ -247,7 +247,7 @@ func elements(all map[string][]uint32, p *model.Param, s model.Storage, plane st
 		case s.States != model.Flash8States:
 			list = append(list, float64(math.Float32frombits(w[i])))
 		case strings.HasSuffix(plane, ".m"):
-			list = append(list, float64(wgsl.Flash8First(w, all[p.Name+".scales"], i)))
+			list = append(list, float64(update.Flash8First(w, all[p.Name+".scales"], i)))
 		default:
 			list = append(list, float64(w[i/4]>>(i%4*8)&0xff))
 		}

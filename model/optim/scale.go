@@ -5,7 +5,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // Scale is SCALE (arXiv 2506.16659), as OptimAI-Lab/Minimalist_LLM_Pretraining f5bd4e7 has
@@ -19,11 +19,24 @@ type Scale struct {
 	Eps      float64 `json:"eps"`
 }
 
-// publishedScale is that of 60M to 350M parameters, where norms train at 20 times the rate;
-// the 1B and 7B runs have 5 and 10 times.
-func publishedScale(model.Config) (Scale, float64) {
-	return Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+// publishedScale has the rates of the 60M to 350M, the 1B and the 7B run, in each of which norms train at 1e-3 or, in
+// the first, 2e-2.
+func publishedScale(m model.Config) (Scale, float64) {
+	c, lr := Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+	switch {
+	case m.Hidden >= hidden7B:
+		c.NormRate, lr = 10, 1e-4
+	case m.Hidden >= hidden1B:
+		c.NormRate, lr = 5, 2e-4
+	}
+	return c, lr
 }
+
+// The hidden sizes of LLaMA 1B and 7B, from which on optimizers have the numbers of their runs of these sizes.
+const (
+	hidden1B = 2048
+	hidden7B = 4096
+)
 
 // Name is the optimizer's in recipes.
 func (Scale) Name() string { return "scale" }
@@ -70,9 +83,9 @@ func (scaleRows) Scratch(p model.ParamSpec) []gpu.Spec {
 
 func (scaleRows) Update(p *gpu.Pass, u Update) {
 	g, factors := u.Param.Grad, u.Scratch[0]
-	wgsl.RowSquares(p, factors, g)
-	wgsl.RMSFactors(p, factors, u.Stats, g.Cols(), true)
-	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+	update.RowSquares(p, factors, g)
+	update.RMSFactors(p, factors, u.Stats, g.Cols(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, update.ByRow))
 }
 
 // scaleColumns is scaleRows of the columns: of an embedding, one factor a hidden unit.
@@ -86,14 +99,14 @@ func (scaleColumns) Specs(model.Storage, model.ParamSpec) []gpu.Spec { return ni
 
 func (scaleColumns) Scratch(p model.ParamSpec) []gpu.Spec {
 	m, n := matrix(p.Weight)
-	return []gpu.Spec{roomSpec("factors", n), roomSpec("column_sums", wgsl.ColumnChunks(m), n)}
+	return []gpu.Spec{roomSpec("factors", n), roomSpec("column_sums", update.ColumnChunks(m), n)}
 }
 
 func (scaleColumns) Update(p *gpu.Pass, u Update) {
 	g, factors := u.Param.Grad, u.Scratch[0]
-	wgsl.ColumnSquares(p, factors, u.Scratch[1], g)
-	wgsl.RMSFactors(p, factors, u.Stats, g.Rows(), true)
-	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, wgsl.ByColumn))
+	update.ColumnSquares(p, factors, u.Scratch[1], g)
+	update.RMSFactors(p, factors, u.Stats, g.Rows(), true)
+	applied(p, u, g, factors, decayFirst(u, u.Rates.LR, update.ByColumn))
 }
 
 // scaleHead is scaleRows of a momentum, without bias correction.
@@ -114,8 +127,8 @@ func (scaleHead) Scratch(p model.ParamSpec) []gpu.Spec { return scaleRows{}.Scra
 
 func (c scaleHead) Update(p *gpu.Pass, u Update) {
 	m, factors := u.Planes[0], u.Scratch[0]
-	wgsl.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
-	wgsl.RowSquares(p, factors, m)
-	wgsl.RMSFactors(p, factors, u.Stats, m.Cols(), false)
-	applied(p, u, m, factors, decayFirst(u, u.Rates.LR, wgsl.ByRow))
+	update.Momentum(p, m, u.Param.Grad, u.Stats, float32(c.beta))
+	update.RowSquares(p, factors, m)
+	update.RMSFactors(p, factors, u.Stats, m.Cols(), false)
+	applied(p, u, m, factors, decayFirst(u, u.Rates.LR, update.ByRow))
 }

@@ -9,16 +9,22 @@ import (
 
 // FLOPs is the operations of the whole run, a multiply-add counting 2: forward and backward, with and without
 // gradients of weights, LoRA, attention, head, and the optimizer's own products. What recomputation adds is left
-// out: it is the price of memory, and a run is the same without it.
-func (r Recipe) FLOPs() (float64, error) {
+// out: it is the price of memory, and a run is the same without it. Where attention stays inside documents it is the
+// most that the run can take: how many pairs of query and key there are only the data know, so that what each step
+// took stands in its metrics.
+func (r Recipe) FLOPs() (float64, error) { return r.FLOPsAfter(r.Steps()) }
+
+// FLOPsAfter is the operations of the run's first so many steps.
+func (r Recipe) FLOPsAfter(steps int) (float64, error) {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return 0, err
 	}
 	sum := 0.0
 	for i, l := range layouts {
-		f := l.FLOPs(r.Batch)
-		sum += float64(r.Stages[i].Steps) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		f, done := l.FLOPs(r.Batch), min(steps, r.Stages[i].Steps)
+		sum += float64(done) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+		steps -= done
 	}
 	return sum, nil
 }
@@ -26,8 +32,9 @@ func (r Recipe) FLOPs() (float64, error) {
 // maxSteps bounds a run that is as long as its operations last.
 const maxSteps = 1 << 30
 
-// StepsWithin is the most steps of a run by a method whose operations are at most so many. Others of the options'
-// choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
+// StepsWithin is the most steps of a run by a method whose operations (Recipe.FLOPs) are at most so many: before any
+// data are read, so that a run's length is a fact of its recipe, the same whenever it is resumed. Others of the
+// options' choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
 func StepsWithin(method string, o Options, flops float64) (int, error) {
 	if !(flops > 0) { // so that NaN fails
 		return 0, fmt.Errorf("a budget of %g operations: it must be above 0", flops)

@@ -23,6 +23,9 @@ type Method struct {
 	Schedule, Operator, State, Over string
 	// Optimizer is the only one that it knows; "": any.
 	Optimizer string
+	// What it was published with, where the options do not say: the norm to which the gradient is clipped (0: no
+	// clipping), the weight decay, and LoRA's alpha as a multiple of the rank. nil: as all runs have it, 1, 0.1 and 1.
+	Clip, Decay, Alpha *float64
 	// Uses lists the options that it heeds and that another method may not.
 	Uses []advice.Option
 	// Less, unless nil, lists changes, of options that it uses or to another method, that may let
@@ -45,6 +48,28 @@ func (r Recipe) About() string {
 		return ""
 	}
 	return m.About(r)
+}
+
+// MaxNorm is the norm to which the gradient is clipped where the options do not say; 0: no clipping.
+func (m Method) MaxNorm() float64 { return valueOr(m.Clip, 1) }
+
+// WeightDecay is that of all stages where the options do not say.
+func (m Method) WeightDecay() float64 { return valueOr(m.Decay, 0.1) }
+
+// DefaultAlpha is LoRA's alpha by a method where the options do not say.
+func DefaultAlpha(method string, rank int) float64 {
+	m, err := FindMethod(method)
+	if err != nil {
+		return float64(rank)
+	}
+	return valueOr(m.Alpha, 1) * float64(rank)
+}
+
+func valueOr(x *float64, otherwise float64) float64 {
+	if x == nil {
+		return otherwise
+	}
+	return *x
 }
 
 // FindMethod finds a method by name.

@@ -11,11 +11,13 @@ import (
 const galoreName = "galore" // of the method and of the optimizer
 
 var galoreMethod = Method{
-	Name: galoreName, Build: galore, Optimizer: galoreName,
+	Name: galoreName, Build: galore, Optimizer: galoreName, Clip: new(0.0), Decay: new(0.0),
 	About: func(r Recipe) string {
+		first := r.Stages[0]
 		return fmt.Sprintf("GaLore: all parameters of all %d layers train for %d steps, with gradients of the linears "+
-			"projected to few dimensions, in which the moments are kept (%s); gradient norm clipped to %g (0: never), "+
-			"weight decay %g", r.Model.Layers, r.Steps(), r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Stages[0].Decay)
+			"projected to few dimensions, in which the moments are kept (%s); rate %g, warm-up %d steps, gradient "+
+			"norm clipped to %g (0: never), weight decay %g", r.Model.Layers, r.Steps(), r.Optimizer.Settings, first.LR,
+			first.Entry.Warmup(), r.Optimizer.MaxNorm, first.Decay)
 	},
 	Less: func(o Options) []Change {
 		to := advice.Way{{How: advice.Use, Option: advice.Method, Value: stepName}}
@@ -31,8 +33,8 @@ var galoreMethod = Method{
 	},
 }
 
-// galore is vanilla training by the optimizer of that name, warmed up over a tenth of the steps as it was published
-// (Zhao et al., 2024), where the options do not say.
+// galore is vanilla training by the optimizer of that name, as it was published (Zhao et al., 2024) where the options
+// do not say: warmed up over a tenth of the steps, without clipping and weight decay.
 func galore(o Options) (Recipe, error) {
 	if name := o.Optimizer.Settings.Name(); name != galoreName {
 		return Recipe{}, advice.With(

@@ -99,7 +99,8 @@ func aboutLoRA(r Recipe) string {
 
 func warmStartText(name string, r Recipe) string {
 	if first := r.Stages[0]; !first.Entry.wraps() {
-		return fmt.Sprintf("%s: all parameters train for a warm start of %d steps; then ", name, first.Steps)
+		return fmt.Sprintf("%s: all parameters train for a warm start of %d steps at a rate of %g; then ", name,
+			first.Steps, first.LR)
 	}
 	return name + ": "
 }

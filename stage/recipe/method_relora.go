@@ -12,19 +12,27 @@ import (
 
 const reloraName = "relora"
 
-// reloraWarmStart is the share of the steps that train everything first, as ReLoRA's usual run has it.
-const reloraWarmStart = 0.25
+// ReLoRA's usual run (5,000 steps of warm start at 5e-4, then LoRA at 1e-3 to step 20,000, merged every 5,000, with
+// warm-ups of 500 and 100 steps) in shares, where the options do not say.
+const (
+	reloraWarmStart = 0.25 // of the steps, which train everything first
+	reloraWarmRate  = 0.5  // of the learning rate, in these steps
+	reloraFirst     = 10   // of the steps between merges one in so many is LoRA's first warm-up
+	reloraRewarm    = 50   // and one in so many that after each merge
+)
 
 // maxMerges bounds a recipe's stages.
 const maxMerges = 1000
 
 var reloraMethod = Method{
 	Name: reloraName, Build: relora, About: aboutReLoRA, Less: withoutWarmStart(reloraName),
+	Decay: new(0.0), Alpha: new(0.25),
 	Uses: append([]advice.Option{advice.MergeEvery, advice.MergeKeep, advice.MergeKeepBy, advice.State}, loraUses...),
 	Rows: func(o Options) []Row { return loraRow(reloraName, o) },
 }
 
-// relora is ReLoRA (Lialin et al., 2023): after a warm start LoRA trains on all frozen linears, and every so
+// relora is ReLoRA (Lialin et al., 2023), with the numbers of its program where the options do not say, but for
+// LoRA's rank and dropout, which is none: after a warm start LoRA trains on all frozen linears, and every so
 // many steps it is merged into them and begins anew, with most of its moments forgotten and a rate that rises
 // from 0 again.
 //
@@ -50,14 +58,20 @@ func relora(o Options) (Recipe, error) {
 	if err != nil {
 		return r, err
 	}
-	rewarm := WarmupOf(o.Rewarm, every)
+	rewarm := o.Rewarm
+	if rewarm < 0 {
+		rewarm = max(1, every/reloraRewarm)
+	}
 	s, err := o.NewStage(len(r.Stages), o.Model.Layers, min(every+1, steps), steps)
 	if err != nil {
 		return r, err
 	}
-	first := min(WarmupOf(o.Warmup, steps), every)
-	if o.Warmup >= 0 {
-		first = o.Warmup
+	first := o.Warmup
+	if first < 0 {
+		first = max(1, every/reloraFirst)
+	}
+	if warm > 0 && len(o.LR) == 0 {
+		r.Stages[0].LR, r.Stages[0].LoRALR = reloraWarmRate*r.Stages[0].LR, reloraWarmRate*r.Stages[0].LoRALR
 	}
 	if s.Schedule.Kind == optim.Cosine {
 		s.Schedule = &optim.Course{Kind: optim.Jagged, Steps: steps, MinRatio: o.MinRatio, First: first, Every: every,
@@ -131,6 +145,7 @@ func aboutReLoRA(r Recipe) string {
 		r.Model.Layers, asTheyBegan(r), r.LoRA.Rank, r.LoRA.Scale(), besides(r))
 	return warmStartText("ReLoRA", r) + lora + fmt.Sprintf("; %d times, first after step %d and then every %d "+
 		"steps, it is merged into them%s and begins anew, %g of its moments are kept (%s), and the learning rate "+
-		"rises from 0 again",
-		merges, first, every, rounds, last[2].Keep, cmp.Or(last[2].By, optim.ByMagnitude))
+		"rises from 0 again; gradient norm clipped to %g (0: never), weight decay %g",
+		merges, first, every, rounds, last[2].Keep, cmp.Or(last[2].By, optim.ByMagnitude), r.Optimizer.MaxNorm,
+		r.Stages[0].Decay)
 }

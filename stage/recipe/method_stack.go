@@ -31,7 +31,8 @@ var stackMethod = Method{
 
 // stack grows once, from a quarter of the layers or as many as the split says, to all of them, and freezes
 // nothing: the whole stack is copied above itself (G_stack), or another operator is used, after the fraction
-// GrowAt of the steps. The learning rate goes on as it was; under WSD growth lies in its stable part. What
+// GrowAt of the steps. The learning rate goes on as it was; under WSD growth lies in its stable part, and a fiftieth
+// of the run is its warm-up, as one-shot growth was published (arXiv 2511.04981). What
 // trains on keeps its optimizer state, what is new begins without.
 func stack(o Options) (Recipe, error) {
 	r := o.Base(stackName)
@@ -85,6 +86,9 @@ func stack(o Options) (Recipe, error) {
 	o.Stages, o.NoFreeze = 2, true
 	if o.Rewarm < 0 {
 		o.Rewarm = 0 // the rate is kept
+	}
+	if o.Warmup < 0 && o.Over == OverRun {
+		o.Warmup = o.Steps / 50
 	}
 	for i, steps := range []int{at, o.Steps - at} {
 		s, err := o.NewStage(i, []int{from, o.Model.Layers}[i], steps, steps)

@@ -32,7 +32,8 @@ type Options struct {
 	Batch          model.Size
 	GradAccum      int
 	Optimizer      optim.Config
-	LR             []float64 // per stage, or one for all
+	LR             []float64 // per stage, or one for all; none: as published
+	PublishedLR    float64   // the optimizer's
 	Decay          []float64 // likewise
 	LoRALR         float64   // factor on the stage's rate
 	LoRADecay      float64   // factor on the stage's decay
@@ -134,7 +135,11 @@ func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 	if i > 0 {
 		warmup = WarmupOf(o.Rewarm, schedule)
 	}
-	lr, err := perStage("learning rates", o.LR, i, o.Stages)
+	rates := o.LR
+	if len(rates) == 0 && o.PublishedLR != 0 {
+		rates = []float64{o.PublishedLR}
+	}
+	lr, err := perStage("learning rates", rates, i, o.Stages)
 	if err != nil {
 		return Stage{}, err
 	}

@@ -3,10 +3,15 @@ package recipe
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"steplm/model/optim"
 )
+
+// ErrVersion is a recipe that another version of the program wrote, which this one cannot read.
+var ErrVersion = errors.New("another version of the program wrote it")
 
 // Decode reads a recipe's JSON, also that of the format before, and hashes it as the program did that
 // wrote it, whatever its format.
@@ -38,14 +43,18 @@ func decode(text []byte) (Recipe, error) {
 		err := strict(text, &r)
 		return r.now(), err
 	}
-	return Recipe{}, fmt.Errorf("it has format %d, this program reads 2 and %d", f.Format, Format)
+	return Recipe{}, fmt.Errorf("it has format %d, this program reads 2 and %d: %w", f.Format, Format, ErrVersion)
 }
 
 // strict refuses fields that there are not.
 func strict(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	err := d.Decode(v)
+	if err != nil && strings.HasPrefix(err.Error(), "json: unknown field") { // The library has no type for it.
+		err = fmt.Errorf("%w: %w", err, ErrVersion)
+	}
+	return err
 }
 
 // recipe2 is the recipe of format 2. It knew one optimizer; every stage had a course of its

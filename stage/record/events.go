@@ -1,6 +1,7 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback or End.
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback,
+// Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
 	Kind() string
@@ -9,7 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Failure{},
+	End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -29,16 +31,19 @@ type Peaks struct {
 
 // Metrics are what one step reports.
 type Metrics struct {
-	Step            int              `json:"step"`  // 1-based
-	Stage           int              `json:"stage"` // 1-based
-	Loss            float64          `json:"loss"`  // mean over the step's targets, nats
-	LR              float64          `json:"lr"`
-	GradNorm        float64          `json:"grad_norm"` // before clipping
-	Tokens          int64            `json:"tokens"`    // seen so far
-	TokensPerSecond float64          `json:"tokens_per_second"`
-	FLOPsPerSecond  float64          `json:"flops_per_second"` // operations counted by model.Layout.FLOPs
-	Bytes           map[string]int64 `json:"bytes"`            // live on the device, by class
-	Peaks                            // since the stage began
+	Step            int     `json:"step"`  // 1-based
+	Stage           int     `json:"stage"` // 1-based
+	Loss            float64 `json:"loss"`  // mean over the step's targets, nats
+	LR              float64 `json:"lr"`
+	GradNorm        float64 `json:"grad_norm"` // before clipping
+	Tokens          int64   `json:"tokens"`    // seen so far
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	FLOPsPerSecond  float64 `json:"flops_per_second"` // operations counted by model.Layout.FLOPsOf
+	// FLOPs is the step's operations that count in a budget, with attention's of these documents; 0: attention
+	// crosses documents, and every step of a stage has those of the recipe.
+	FLOPs float64          `json:"flops,omitempty"`
+	Bytes map[string]int64 `json:"bytes"` // live on the device, by class
+	Peaks                  // since the stage began
 }
 
 // Kind is none: a step is no event by name.
@@ -116,6 +121,16 @@ type Rollback struct {
 
 // Kind is that of a run that goes back.
 func (Rollback) Kind() string { return "rollback" }
+
+// Failure is the end of a run in an error after its first step. A resume cuts it off.
+type Failure struct {
+	At
+	Error    string `json:"error"`
+	Diverged bool   `json:"diverged,omitempty"` // a loss, a norm or what was measured is no number, or a spike
+}
+
+// Kind is that of a run that failed.
+func (Failure) Kind() string { return "failure" }
 
 // End is the end of a run.
 type End struct {

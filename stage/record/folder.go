@@ -68,7 +68,7 @@ func beginnable(dir string) error {
 		return err
 	}
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == RecipeFile }) {
-		return advice.With(fmt.Errorf("%s already holds a run", dir),
+		return advice.With(fmt.Errorf("%s %w", dir, ErrBegun),
 			advice.Way{{How: advice.Use, Option: advice.Resume}}, advice.Way{{How: advice.Another, Option: advice.Out}})
 	}
 	for _, e := range entries {
@@ -80,6 +80,12 @@ func beginnable(dir string) error {
 	return nil
 }
 
+// ErrBegun is a folder in which a run was to begin, and that has one.
+var ErrBegun = errors.New("already holds a run")
+
+// ErrHeld is a folder that another process holds.
+var ErrHeld = errors.New("another process is running")
+
 // Lock takes hold of a folder that is there.
 func Lock(dir string) (*Folder, error) {
 	lock, err := disk.TryLock(filepath.Join(dir, lockFile))
@@ -90,7 +96,7 @@ func Lock(dir string) (*Folder, error) {
 		return nil, err
 	}
 	if lock == nil {
-		return nil, fmt.Errorf("another process is running in %s", dir)
+		return nil, fmt.Errorf("%w in %s", ErrHeld, dir)
 	}
 	return &Folder{Dir: dir, lock: lock}, nil
 }

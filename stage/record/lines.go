@@ -26,6 +26,9 @@ func Encode(e Event) ([]byte, error) {
 	return append(body, '\n'), nil
 }
 
+// ErrVersion is a line of a kind that this version does not know.
+var ErrVersion = errors.New("a later version may have written it")
+
 // Decode reads a line. The event has the type that it was encoded from.
 func Decode(line []byte) (Event, error) {
 	var head struct {
@@ -50,7 +53,7 @@ func Decode(line []byte) (Event, error) {
 		}
 		return into.Elem().Interface().(Event), nil
 	}
-	return nil, fmt.Errorf("there is no event %q: a later version may have written it", head.Event)
+	return nil, fmt.Errorf("there is no event %q: %w", head.Event, ErrVersion)
 }
 
 // Read gives a run's events in order; path is the file or the run's folder. An error names the line and

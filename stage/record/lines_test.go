@@ -29,10 +29,10 @@ var one = []struct {
 	{
 		Metrics{
 			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5,
-			FLOPsPerSecond: 2e9,
-			Bytes:          map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
+			FLOPsPerSecond: 2e9, FLOPs: 5e9,
+			Bytes: map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
 		},
-		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,` +
+		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,"flops":5000000000,` +
 			`"bytes":{"scratch":16,"weights":8},"peak_bytes":24,"process_peak_bytes":1024}`,
 	},
 	{
@@ -59,6 +59,11 @@ var one = []struct {
 		`{"event":"rollback","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4",` +
 			`"spike_step":6,"loss":9.5,"grad_norm":30,"not_finite":true,"median_loss":3.5,"median_grad_norm":2,` +
 			`"rollbacks":1}`,
+	},
+	{
+		Failure{At{4, 2, Peaks{32, 2048}}, "step 5: the loss is NaN", true},
+		`{"event":"failure","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,` +
+			`"error":"step 5: the loss is NaN","diverged":true}`,
 	},
 	{
 		Resume{At{4, 2, Peaks{32, 2048}}, "step-4", "a device"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,17 +55,22 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 
 // optimizer writes which one into options, and gives its published learning rate.
 func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
+	m, err := recipe.FindMethod(s.Method.Name)
+	if err != nil {
+		return 0, err
+	}
 	fields := map[string]json.RawMessage{}
 	for _, f := range s.fields() {
-		if f.group == optimizerGroup && f.value.Kind() == reflect.Pointer && !f.value.IsNil() {
+		setting := f.group == optimizerGroup && f.value.Kind() == reflect.Pointer && f.option != optionClipNorm
+		if setting && !f.value.IsNil() {
 			if fields[f.name], err = json.Marshal(f.value.Interface()); err != nil {
 				return 0, err
 			}
 		}
 	}
-	name := s.Optimizer.Name
-	if m, err := recipe.FindMethod(s.Method.Name); err == nil && m.Optimizer != "" && name == Default().Optimizer.Name {
-		name = m.Optimizer
+	name := cmp.Or(s.Optimizer.Name, m.Optimizer, optim.Default)
+	if !slices.Contains(optim.Names(), name) {
+		return 0, badOption(advice.Optimizer, name, "choose one of %s", strings.Join(optim.Names(), ", "))
 	}
 	settings, lr, err := optim.Choose(name, o.Model, fields, s.Schedule.Seed)
 	var unheeded *optim.UnheededError
@@ -72,11 +78,17 @@ func (s Spec) optimizer(o *recipe.Options) (lr float64, err error) {
 		return 0, badOption(advice.Option(unheeded.Field), string(fields[unheeded.Field]),
 			"optimizer %s has none: leave it out", unheeded.Optimizer)
 	}
-	o.Optimizer = optim.Config{Settings: settings, MaxNorm: s.Optimizer.ClipNorm}
+	o.Optimizer = optim.Config{Settings: settings, MaxNorm: m.MaxNorm()}
+	if s.Optimizer.ClipNorm != nil {
+		o.Optimizer.MaxNorm = *s.Optimizer.ClipNorm
+	}
 	return lr, err
 }
 
-const optimizerGroup = "optimizer"
+const (
+	optimizerGroup               = "optimizer"
+	optionClipNorm advice.Option = "clip_norm"
+)
 
 // set writes growth and LoRA into options.
 func (m Method) set(o *recipe.Options) error {
@@ -102,7 +114,7 @@ func (m Method) set(o *recipe.Options) error {
 	if m.Rank != nil {
 		o.LoRA.Rank = *m.Rank
 	}
-	o.LoRA.Alpha = float64(o.LoRA.Rank)
+	o.LoRA.Alpha = recipe.DefaultAlpha(m.Name, o.LoRA.Rank)
 	if m.Alpha != nil {
 		o.LoRA.Alpha = *m.Alpha
 	}
@@ -136,12 +148,15 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 		return o, err
 	}
 	o.Seed = s.Schedule.Seed
-	lr, err := s.optimizer(&o)
-	if err != nil {
+	if o.PublishedLR, err = s.optimizer(&o); err != nil {
 		return o, err
 	}
-	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.LR) == 0 {
-		o.LR = []float64{lr}
+	if o.LR, o.Decay = s.Schedule.LR, s.Optimizer.WeightDecay; len(o.Decay) == 0 {
+		m, err := recipe.FindMethod(s.Method.Name)
+		if err != nil {
+			return o, err
+		}
+		o.Decay = []float64{m.WeightDecay()}
 	}
 	if g := s.Guard; g.OnSpike != "" {
 		o.Guard = &recipe.Guard{OnSpike: g.OnSpike, Loss: g.SpikeLoss, Norm: g.SpikeNorm, Window: g.SpikeWindow,

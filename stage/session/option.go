@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,13 +130,33 @@ func badOption(o advice.Option, value any, why string, args ...any) error {
 
 // Read reads a Spec's JSON over the defaults. A field that there is not is refused, with the nearest one.
 func Read(r io.Reader) (Spec, error) {
-	s := Default()
 	text, err := io.ReadAll(r)
+	if err != nil {
+		return Default(), err
+	}
+	return Default().With(text)
+}
+
+// With is a Spec with the fields that a Spec's JSON has; those that it leaves out stay. Of a run's three lengths the
+// one that it has replaces the others.
+func (s Spec) With(text []byte) (Spec, error) {
+	if err := s.check(text); err != nil {
+		return s, err
+	}
+	s, err := s.clone() // Else what pointers and slices hold would be written into.
 	if err != nil {
 		return s, err
 	}
-	if err := s.check(text); err != nil {
-		return s, err
+	var given struct {
+		Schedule map[string]json.RawMessage `json:"schedule"`
+	}
+	if err := json.Unmarshal(text, &given); err != nil {
+		return s, plain(err)
+	}
+	for _, length := range []advice.Option{optionSteps, optionTokens, advice.FLOPs} {
+		if given.Schedule[string(length)] != nil {
+			s.Schedule.Steps, s.Schedule.Tokens, s.Schedule.FLOPs = 0, 0, 0
+		}
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -162,6 +183,42 @@ func Read(r io.Reader) (Spec, error) {
 	return s, nil
 }
 
+// clone is a Spec that shares no memory with s.
+func (s Spec) clone() (c Spec, err error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return s, err
+	}
+	return c, json.Unmarshal(text, &c)
+}
+
+// Differs lists the options in which s is not as o is, in order of their names, as JSON has them.
+func (s Spec) Differs(o Spec) (list []Setting, err error) {
+	mine, others := s.fields(), o.fields()
+	for i, f := range mine {
+		a, err := plainJSON(f.value.Interface())
+		if err != nil {
+			return nil, err
+		}
+		b, err := plainJSON(others[i].value.Interface())
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(a, b) {
+			list = append(list, Setting{f.option, a, f.free})
+		}
+	}
+	slices.SortFunc(list, func(a, b Setting) int { return cmp.Compare(a.Option, b.Option) })
+	return list, nil
+}
+
+// Setting is an option with its value.
+type Setting struct {
+	Option advice.Option
+	Value  json.RawMessage
+	Free   bool // a run may go on with another
+}
+
 // check names a field that a Spec does not have.
 func (s *Spec) check(text []byte) error {
 	var groups map[string]json.RawMessage
@@ -175,7 +232,7 @@ func (s *Spec) check(text []byte) error {
 	for group, content := range groups {
 		known, ok := names[group]
 		if !ok {
-			return unknown("", group, slices.Sorted(maps.Keys(names)))
+			return Unknown("", group, slices.Sorted(maps.Keys(names)))
 		}
 		var leaves map[string]json.RawMessage
 		if err := json.Unmarshal(content, &leaves); err != nil {
@@ -183,14 +240,15 @@ func (s *Spec) check(text []byte) error {
 		}
 		for leaf := range leaves {
 			if !slices.Contains(known, leaf) {
-				return unknown(group+".", leaf, known)
+				return Unknown(group+".", leaf, known)
 			}
 		}
 	}
 	return nil
 }
 
-func unknown(path, name string, known []string) error {
+// Unknown says that there is no field of a name at a path of JSON, and which name may be meant.
+func Unknown(path, name string, known []string) error {
 	text := fmt.Sprintf("there is no %s%s", path, name)
 	if near := model.Nearest(name, known); len(near) > 0 {
 		return fmt.Errorf("%s: did you mean %s%s?", text, path, strings.Join(near, " or "+path))

@@ -86,6 +86,9 @@ func readSaved(content []byte) (Spec, error) {
 	if says.Data.DocumentTokens == nil {
 		s.Data.DocumentTokens = DocumentTokensEOS
 	}
+	if m, err := recipe.FindMethod(s.Method.Name); err == nil && m.Optimizer != "" {
+		s.Optimizer.Name = "" // An earlier version wrote its default and trained by the method's.
+	}
 	return s, nil
 }
 

@@ -97,7 +97,7 @@ type Method struct {
 // Optimizer is which one, and its settings. Those that are nil are as the optimizer was published;
 // their names are those of optim's settings, and an optimizer that has none of the name refuses it.
 type Optimizer struct {
-	Name            string    `json:"name" option:"optimizer"`
+	Name            string    `json:"name,omitempty" option:"optimizer"` // "": the method's
 	Beta1           *float64  `json:"beta1,omitempty"`
 	Beta2           *float64  `json:"beta2,omitempty"`
 	Eps             *float64  `json:"eps,omitempty"`
@@ -107,8 +107,8 @@ type Optimizer struct {
 	UpdateScale     *float64  `json:"update_scale,omitempty"`
 	NormRate        *float64  `json:"norm_rate,omitempty"`
 	AdamRate        *float64  `json:"adam_rate,omitempty"`
-	ClipNorm        float64   `json:"clip_norm"`
-	WeightDecay     []float64 `json:"weight_decay"` // of all stages or of each
+	ClipNorm        *float64  `json:"clip_norm,omitempty"`    // nil: the method's
+	WeightDecay     []float64 `json:"weight_decay,omitempty"` // of all stages or of each; none: the method's
 }
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
@@ -178,7 +178,6 @@ func Default() Spec {
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Optimizer: Optimizer{Name: "adamw", ClipNorm: 1, WeightDecay: []float64{0.1}},
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},

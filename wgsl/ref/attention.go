@@ -54,7 +54,7 @@ func AttentionForward[F Float](out, lse, q, k, v, bounds []F, s AttentionShape) 
 				most := math.Inf(-1)
 				first := begin(s, bounds, b, i)
 				for j := first; j <= i; j++ {
-					score[j] = s.scale() * dot(qi, k[s.key(b, j, h):])
+					score[j] = s.scale() * Dot(qi, k[s.key(b, j, h):])
 					most = max(most, score[j])
 				}
 				total := 0.0
@@ -84,13 +84,13 @@ func AttentionBackwardQuery[F Float](dq, delta, dout, out, q, k, v, lse, bounds 
 			for i := range s.T {
 				at, stat := s.query(b, i, h), s.stat(b, h, i)
 				g := dout[at:][:s.D]
-				di := dot(g, out[at:])
+				di := Dot(g, out[at:])
 				delta[stat] = F(di)
 				clear(sum)
 				for j := begin(s, bounds, b, i); j <= i; j++ {
 					kj := k[s.key(b, j, h):]
-					p := math.Exp(s.scale()*dot(q[at:][:s.D], kj) - float64(lse[stat]))
-					ds := p * (dot(g, v[s.key(b, j, h):]) - di)
+					p := math.Exp(s.scale()*Dot(q[at:][:s.D], kj) - float64(lse[stat]))
+					ds := p * (Dot(g, v[s.key(b, j, h):]) - di)
 					for x := range sum {
 						sum[x] += s.scale() * ds * float64(kj[x])
 					}
@@ -116,8 +116,8 @@ func AttentionBackwardKeyValue[F Float](dk, dv, dout, q, k, v, lse, delta, bound
 				for h := n * s.Group(); h < (n+1)*s.Group(); h++ {
 					for i := j; i < end(s, bounds, b, j); i++ {
 						qi, g, stat := q[s.query(b, i, h):][:s.D], dout[s.query(b, i, h):][:s.D], s.stat(b, h, i)
-						p := math.Exp(s.scale()*dot(qi, k[at:]) - float64(lse[stat]))
-						ds := p * (dot(g, v[at:]) - float64(delta[stat]))
+						p := math.Exp(s.scale()*Dot(qi, k[at:]) - float64(lse[stat]))
+						ds := p * (Dot(g, v[at:]) - float64(delta[stat]))
 						for x := range sumK {
 							sumK[x] += s.scale() * ds * float64(qi[x])
 							sumV[x] += p * float64(g[x])
@@ -160,7 +160,7 @@ func CachedAttention[F Float](out, q, k, v []F, places []uint32, s CachedShape) 
 			key := func(j int) int { return ((first+j)*s.KV + h/s.Group()) * s.D }
 			most := math.Inf(-1)
 			for j := range score {
-				score[j] = scale * dot(q[at:][:s.D], k[key(j):])
+				score[j] = scale * Dot(q[at:][:s.D], k[key(j):])
 				most = max(most, score[j])
 			}
 			total := 0.0

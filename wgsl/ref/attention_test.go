@@ -25,7 +25,7 @@ func TestAttentionGradients(t *testing.T) {
 		loss := func() float64 {
 			y := make([]float64, nq)
 			AttentionForward(y, make([]float64, ns), q, k, v, bounds, s)
-			return dot(y, dout)
+			return Dot(y, dout)
 		}
 		checkGradient(t, "dq", q, dq, loss)
 		checkGradient(t, "dk", k, dk, loss)

@@ -10,6 +10,6 @@ func TestBiasGradients(t *testing.T) {
 	checkGradient(t, "dbias", bias, dbias, func() float64 {
 		y := append([]float64(nil), x...)
 		BiasForward(y, bias)
-		return dot(y, dout)
+		return Dot(y, dout)
 	})
 }

@@ -12,6 +12,6 @@ func TestEmbedGradient(t *testing.T) {
 	checkGradient(t, "dweight", weight, dweight, func() float64 {
 		y := make([]float64, len(ids)*c)
 		EmbedForward(y, weight, ids, len(ids), c, 0, v)
-		return dot(y, dout)
+		return Dot(y, dout)
 	})
 }

@@ -12,6 +12,6 @@ func TestHeadNormGradients(t *testing.T) {
 	checkGradient(t, "dweight", weight, dweight, func() float64 {
 		y := make([]float64, len(x))
 		RMSNormForward(y, make([]float64, rows*heads), x, weight, rows*heads, d, eps)
-		return dot(y, dout)
+		return Dot(y, dout)
 	})
 }

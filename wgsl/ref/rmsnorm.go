@@ -7,7 +7,7 @@ import "math"
 func RMSNormForward[F Float](out, rstd, x, weight []F, rows, c int, eps float32) {
 	for row := range rows {
 		xr := x[row*c:][:c]
-		s := 1 / math.Sqrt(dot(xr, xr)/float64(c)+float64(eps))
+		s := 1 / math.Sqrt(Dot(xr, xr)/float64(c)+float64(eps))
 		rstd[row] = F(s)
 		for j := range xr {
 			out[row*c+j] = F(float64(weight[j]) * float64(xr[j]) * s)

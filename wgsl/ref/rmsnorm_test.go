@@ -13,7 +13,7 @@ func TestRMSNormGradients(t *testing.T) {
 	loss := func() float64 {
 		y := make([]float64, rows*c)
 		RMSNormForward(y, make([]float64, rows), x, weight, rows, c, eps)
-		return dot(y, dout)
+		return Dot(y, dout)
 	}
 	checkGradient(t, "dx", x, dx, loss)
 	checkGradient(t, "dweight", weight, dweight, loss)

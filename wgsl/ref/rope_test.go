@@ -15,7 +15,7 @@ func TestRopeGradient(t *testing.T) {
 	checkGradient(t, "dx", x, dx, func() float64 {
 		y := slices.Clone(x)
 		RopeForward(y, cos, sin, rows, positions, heads, d)
-		return dot(y, dout)
+		return Dot(y, dout)
 	})
 }
 

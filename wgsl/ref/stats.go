@@ -27,7 +27,7 @@ func SumLosses[F Float](stats, losses []F, n int) {
 func SquaredNorm[F Float](partials, grad []F, at int) {
 	for i := 0; i*NormPart < len(grad); i++ {
 		part := grad[i*NormPart : min(len(grad), (i+1)*NormPart)]
-		partials[at+i] = F(dot(part, part))
+		partials[at+i] = F(Dot(part, part))
 	}
 }
 
@@ -35,14 +35,14 @@ func SquaredNorm[F Float](partials, grad []F, at int) {
 // stats[StatScale] to min(1, maxNorm / (norm + 1e-6)); 1 if maxNorm is not
 // positive, 0 if the norm is not finite.
 func ClipScale[F Float](stats, partials []F, n int, maxNorm float32) {
-	clip(stats, sum(partials[:n]), maxNorm)
+	clip(stats, Sum(partials[:n]), maxNorm)
 }
 
 // ReleaseScale is ClipScale, and adds the sum to stats[StatSquares]. Once a sum or
 // stats[StatLoss] is not finite, the norm and StatSquares are not.
 func ReleaseScale[F Float](stats, partials []F, n int, maxNorm float32) {
-	s := sum(partials[:n])
-	if !finite(float64(stats[StatLoss])) || !finite(float64(stats[StatSquares])) {
+	s := Sum(partials[:n])
+	if !Finite(float64(stats[StatLoss])) || !Finite(float64(stats[StatSquares])) {
 		s = math.NaN()
 	}
 	clip(stats, s, maxNorm)
@@ -55,7 +55,7 @@ func ReleaseNorm[F Float](stats []F) {
 }
 
 // sum is what devices that add as F could hold: infinite beyond.
-func sum[F Float](x []F) float64 {
+func Sum[F Float](x []F) float64 {
 	s := 0.0
 	for _, v := range x {
 		s += float64(v)
@@ -67,7 +67,7 @@ func clip[F Float](stats []F, squares float64, maxNorm float32) {
 	norm := math.Sqrt(squares)
 	stats[StatNorm] = F(norm)
 	switch {
-	case !finite(norm):
+	case !Finite(norm):
 		stats[StatScale] = 0
 	case maxNorm > 0:
 		stats[StatScale] = F(min(1, float64(maxNorm)/(norm+1e-6)))

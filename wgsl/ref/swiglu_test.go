@@ -10,7 +10,7 @@ func TestSwiGLUGradients(t *testing.T) {
 	loss := func() float64 {
 		y := make([]float64, n)
 		SwiGLUForward(y, gate, up)
-		return dot(y, dout)
+		return Dot(y, dout)
 	}
 	checkGradient(t, "dgate", gate, dgate, loss)
 	checkGradient(t, "dup", up, dup, loss)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"unicode/utf8"
 
@@ -169,19 +168,9 @@ func (a axis) label(f float64) string {
 }
 
 // Save writes a file that appears whole or not at all.
-func Save(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
+func Save(path string, write func(io.Writer) error) error {
+	if err := disk.Write(path, func(f *os.File) error { return write(f) }); err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	err = write(f)
-	if err = cmp.Or(err, f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return disk.Rename(f.Name(), path)
+	return nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"steplm/cmd/steplm/internal/bench"
 	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/speak"
@@ -34,6 +35,7 @@ import (
 type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
@@ -46,6 +48,7 @@ type CLI struct {
 	Completion completions         `cmd:"" help:"Say how a shell completes steplm's commands and flags."`
 	Help       helpCmd             `cmd:"" help:"Show what a command does, its flags and examples."`
 	Version    kong.VersionFlag    `help:"Print what the program was built from."`
+	RunOne     experiment.RunCmd   `cmd:"" name:"experiment-run" hidden:"" help:"One run of an experiment, which starts it."`
 	Kernels    devices.KernelsCmd  `cmd:"" hidden:"" help:"List the kernels of a device or compile them."`
 }
 
@@ -57,7 +60,7 @@ func New(ctx context.Context) *kong.Kong {
 	parser := kong.Must(&CLI{}, kong.Name("steplm"),
 		kong.Description(
 			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
-		flags.Vars, kong.Vars{"version": version()}, flags.Numbers,
+		flags.Vars, experiment.Vars, kong.Vars{"version": version()}, flags.Numbers,
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	addExamples(parser.Model.Node, "")

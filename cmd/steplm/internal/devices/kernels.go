@@ -9,6 +9,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/selftest"
 	"steplm/wgsl"
+	"steplm/wgsl/update"
 )
 
 // KernelsCmd is hidden: it is for checks, and for the program itself.
@@ -20,7 +21,7 @@ type KernelsCmd struct {
 
 // kernelsOf lists every kernel that may run on a device with such limits.
 func kernelsOf(l gpu.Limits) []*gpu.Kernel {
-	return slices.Concat(gpu.OwnKernels(), selftest.Kernels(), wgsl.Kernels(l))
+	return slices.Concat(gpu.OwnKernels(), selftest.Kernels(), wgsl.Kernels(l), update.Kernels())
 }
 
 type kernelsListCmd struct {

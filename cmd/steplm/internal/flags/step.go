@@ -10,7 +10,7 @@ type StepFlags struct {
 	Stages         *int     `placeholder:"K" range:"1..1e5" help:"Stages. Default: 2, or as many as --split names."`
 	Split          string   `default:"${split}" placeholder:"SPLIT" help:"Layers that each stage adds: 13,11 for instance, or the split with the smallest largest stage by the paper's formula (paper) or by all that is allocated at this micro-batch (real). Default: ${default}."`
 	Rank           *int     `placeholder:"R" range:"1..1e6" help:"LoRA rank. Default: a sixteenth of the hidden size, at least 4."`
-	Alpha          *float64 `placeholder:"A" range:"0<..1e6" help:"LoRA alpha; adapters are scaled by alpha/rank. Default: the rank."`
+	Alpha          *float64 `placeholder:"A" range:"0<..1e6" help:"LoRA alpha; adapters are scaled by alpha/rank. Default: the rank; with --method relora, a quarter of it."`
 	LoraTargets    []string `default:"${lora_targets}" placeholder:"NAME" help:"Linears that carry adapters. Default: all seven (${default})."`
 	RankStabilized bool     `help:"Scale adapters by alpha/sqrt(rank) instead, as rsLoRA does."`
 	NoLora         bool     `name:"no-lora" help:"Give frozen layers no adapters."`

@@ -40,30 +40,35 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	if err := spec.Data.Check(); err != nil {
 		return flags.AsUsage(err)
 	}
-	root := spec.Data.CacheRoot()
+	return Tokenize(ctx, spec.Data, c.Path, c.JSON)
+}
+
+// Tokenize keeps the ids of one source of data in their cache, and prints what it found.
+func Tokenize(ctx context.Context, d session.Data, path string, json bool) error {
+	root := d.CacheRoot()
 	if root == "" {
 		return flags.Usagef("no place for the cache: this user has no cache directory; give --cache")
 	}
-	loaded, err := tokenizer.Load(c.Tokenizer)
+	loaded, err := tokenizer.Load(d.Tokenizer)
 	if err != nil {
 		return err
 	}
-	tok, err := spec.Data.Documents(loaded)
+	tok, err := d.Documents(loaded)
 	if err != nil {
 		return flags.AsUsage(err)
 	}
-	at, err := session.Locate(ctx, c.Path, c.Shards, false, flags.SessionUI(c.JSON))
+	at, err := session.Locate(ctx, path, d.Shards, false, flags.SessionUI(json))
 	if err != nil {
 		return flags.AsUsage(err)
 	}
-	shards, err := spec.Data.Open(at)
+	shards, err := d.Open(at)
 	if err != nil {
 		return err
 	}
-	bar := view.NewProgress(view.ProgressOutput(c.JSON), "tokenize", shards.Rows(), "rows")
+	bar := view.NewProgress(view.ProgressOutput(json), "tokenize", shards.Rows(), "rows")
 	start := clock.Now()
 	done, err := data.Tokenize(ctx, shards, tok, data.CacheDir(root, shards, tok), cache.Options{
-		Workers: spec.Data.Threads(),
+		Workers: d.Threads(),
 		Progress: func(rows, _, tokens int64) {
 			bar.Describe(fmt.Sprintf("%s tokens, %.0f tokens/s", view.Count(tokens),
 				float64(tokens)/clock.Since(start).Seconds()))
@@ -76,7 +81,7 @@ func (c *dataTokenizeCmd) Run(ctx context.Context) error {
 	}
 	i := done.Info
 	names := tok.Names()
-	if c.JSON {
+	if json {
 		return view.JSON(struct {
 			Dir       string  `json:"dir"`
 			Data      string  `json:"data"`

@@ -15,7 +15,8 @@ import (
 	"steplm/stage/eval"
 )
 
-type tokenizerTrainCmd struct {
+// TokenizerTrainCmd trains a tokenizer.
+type TokenizerTrainCmd struct {
 	Data       string `required:"" placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines (hf:// sources too) or text files."`
 	TextColumn string `default:"text" placeholder:"NAME" help:"The column, or field, that holds the text. Default: ${default}."`
 	Vocab      int    `required:"" placeholder:"N" range:"1..1e8" help:"Vocabulary size: <|endoftext|>, 256 bytes and merges together."`
@@ -23,7 +24,13 @@ type tokenizerTrainCmd struct {
 	MaxBytes   int64  `default:"100000000" placeholder:"N" help:"Read no more text than this, in whole documents; 0: all. Default: ${default}."`
 }
 
-func (c *tokenizerTrainCmd) Run(ctx context.Context) error {
+// NewTokenizerTrain is the command as it is given with no other flags.
+func NewTokenizerTrain(data, column string, vocab int, out string) *TokenizerTrainCmd {
+	return &TokenizerTrainCmd{Data: data, TextColumn: column, Vocab: vocab, Out: out, MaxBytes: 100_000_000}
+}
+
+// Run is the command.
+func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if c.MaxBytes < 0 {
 		return flags.Usagef("--max-bytes %d: it must be 0 (all) or more", c.MaxBytes)
 	}

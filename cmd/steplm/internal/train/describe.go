@@ -10,6 +10,7 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -66,7 +67,11 @@ func describeRun(w io.Writer, s *session.Session) {
 		line("", "%s", describeOutside(r))
 	}
 	if flops, err := r.FLOPs(); err == nil {
-		line("compute", "%.3g floating point operations for the whole run", flops)
+		most := ""
+		if r.Batch.Mask == model.MaskDocuments {
+			most = "at most "
+		}
+		line("compute", "%s%.3g floating point operations for the whole run", most, flops)
 	}
 	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
 		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())

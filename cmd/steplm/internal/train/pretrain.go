@@ -39,7 +39,7 @@ type PretrainCmd struct {
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
-	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" range:"1..1e30" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds."`
+	FLOPs     float64 `name:"flops" xor:"length" placeholder:"X" range:"1..1e30" help:"Most floating point operations of the whole run, such as 1e18, instead of --steps: as many steps as fit. Counted are forward, backward, attention, head, LoRA and the optimizer's products, not what recomputation adds; with --mask documents attention as if it crossed them, which is the most there can be."`
 	BatchSize int     `default:"${batch_size}" range:"1..1e9" help:"Sequences per micro-batch."`
 	GradAccum int     `default:"${grad_accum}" range:"1..1e9" help:"Micro-batches per optimizer step."`
 
@@ -61,7 +61,7 @@ type PretrainCmd struct {
 
 	AdapterLR          float64 `group:"STEP" default:"${adapter_lr}" range:"0..1000" help:"Factor on the learning rate for adapters."`
 	AdapterWeightDecay float64 `group:"STEP" default:"${adapter_weight_decay}" range:"0..1000" help:"Factor on the weight decay for adapters."`
-	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or of the steps between merges; none with --method stack."`
+	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
 	SaveEvery       int   `default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
@@ -179,6 +179,8 @@ type result struct {
 	// Of each stage:
 	steps   []int
 	seconds []float64 // spent in steps
+	flops   []float64 // computed in them
+	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
 }
 
 // Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no

@@ -136,12 +136,14 @@ func (v *runView) compiling(i, n int, kernel string) {
 // step keeps what a summary of the stages needs, and reports whether it is a stage's first step here.
 func (r *result) step(m record.Metrics) (first bool) {
 	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
-		r.steps, r.seconds = append(r.steps, 0), append(r.seconds, 0)
+		r.steps, r.seconds, r.flops = append(r.steps, 0), append(r.seconds, 0), append(r.flops, 0)
 	}
 	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.steps[i]++
-	r.seconds[i] += float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+	seconds := float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
+	r.seconds[i], r.flops[i] = r.seconds[i]+seconds, r.flops[i]+seconds*m.FLOPsPerSecond
+	r.counted += m.FLOPs
 	return r.steps[i] == 1
 }
 
@@ -215,6 +217,7 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
 			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
+	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}

@@ -110,9 +110,7 @@ func summarize(w io.Writer, x ending) error {
 		}
 		fmt.Fprintln(w, ".")
 	}
-	if err := writeSpeed(w, x.res); err != nil {
-		return err
-	}
+	writeSpeed(w, x.res)
 	writeClasses(w, r, t, x.dev)
 	if err := writeMemory(w, x.res, x.dev); err != nil {
 		return err

@@ -75,8 +75,13 @@ func ProgressOutput(json bool) io.Writer {
 // NewProgress counts units up to total (0: not known) under a label. Without a unit only the percentage is shown. The
 // job is on the screen until Done.
 func NewProgress(w io.Writer, label string, total int64, unit string) *Progress {
+	return NewProgressEvery(w, label, total, unit, plainEvery)
+}
+
+// NewProgressEvery is NewProgress of a job so long that a line so often is enough where nobody watches.
+func NewProgressEvery(w io.Writer, label string, total int64, unit string, every time.Duration) *Progress {
 	p := &Progress{out: w, terminal: Terminal(w), columns: func() int { return columnsOf(w) }, clock: time.Now,
-		every: plainEvery, label: label, unit: unit, total: total}
+		every: every, label: label, unit: unit, total: total}
 	return p.show()
 }
 

@@ -1,0 +1,195 @@
+package experiment
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/model/advice"
+	"steplm/stage"
+	"steplm/stage/eval"
+	"steplm/stage/record"
+	"steplm/stage/session"
+)
+
+// RunCmd is one run of an experiment, in the process that trains it. It reads what is asked for from standard input,
+// whose end stops it, and tells on standard output what happens.
+type RunCmd struct {
+	flags.DeviceFlag
+	devices.TuneFlags
+}
+
+// asked is what a run's process is asked for.
+type asked struct {
+	Spec session.Spec `json:"spec"`
+}
+
+// told is a line of what a run's process tells, besides the run's own metrics.
+type told struct {
+	Doing    string `json:"doing,omitempty"`
+	Warning  string `json:"warning,omitempty"`
+	Ended    bool   `json:"ended,omitempty"`
+	Stopped  bool   `json:"stopped,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Diverged bool   `json:"diverged,omitempty"`
+}
+
+// Run is the command. What ends the run is told, and so no error of the process.
+func (c *RunCmd) Run(ctx context.Context) error {
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("a run of an experiment is begun by the experiment: %w", err)
+	}
+	var ask asked
+	if err := json.Unmarshal(line, &ask); err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGPIPE) // Who listened may be gone: then the run saves.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		io.Copy(io.Discard, in)
+		stop()
+	}()
+	t := &teller{out: json.NewEncoder(os.Stdout)}
+	err = c.take(ctx, ask.Spec, t)
+	end := told{Ended: true}
+	var spike *stage.Spike
+	switch {
+	case errors.Is(err, stage.ErrStopped), err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		end.Stopped = true
+	case err != nil:
+		end.Error = flags.Explain(flags.AsUsage(err))
+		end.Diverged = errors.Is(err, stage.ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+	}
+	return t.tell(end)
+}
+
+// teller writes lines, of several goroutines too.
+type teller struct {
+	mu  sync.Mutex
+	out *json.Encoder
+}
+
+func (t *teller) tell(line any) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.out.Encode(line)
+}
+
+func (t *teller) doing(what string) { t.tell(told{Doing: what}) }
+
+// quiet is the progress of what is told by its name alone.
+type quiet struct{}
+
+func (quiet) Set(int64) {}
+func (quiet) Done()     {}
+
+// How long a run waits for the process that holds its folder: that of an experiment which was killed saves and leaves.
+const (
+	heldAtMost = 5 * time.Minute
+	heldAgain  = 200 * time.Millisecond
+)
+
+// take begins a run or goes on with it, once no other process holds its folder.
+func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
+	dir := spec.Output.Out
+	for until := time.Now().Add(heldAtMost); ; {
+		f, err := record.Lock(dir)
+		switch {
+		case err == nil:
+			f.Close()
+			fallthrough
+		case errors.Is(err, fs.ErrNotExist):
+			resume := record.HoldsRun(dir)
+			err = c.train(ctx, spec, resume, t)
+			if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
+				return err
+			}
+		case !errors.Is(err, record.ErrHeld):
+			return err
+		}
+		if time.Now().After(until) {
+			return err
+		}
+		t.doing("wait for another process to leave it")
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w before it could begin", stage.ErrStopped)
+		case <-time.After(heldAgain):
+		}
+	}
+}
+
+// train runs a Spec to its end, or goes on with it.
+func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *teller) error {
+	dev, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	ui := session.UI{
+		Progress: func(what string, _ int64, _ string) session.Progress {
+			t.doing(what)
+			return quiet{}
+		},
+		Warn: func(text string) { t.tell(told{Warning: text}) },
+	}
+	open := session.Open
+	if resume {
+		own, err := session.Saved(spec.Output.Out)
+		if err != nil {
+			return err
+		}
+		if spec, err = own.Merge(spec, movable); err != nil {
+			return err
+		}
+		open = session.Resume
+	}
+	s, err := open(ctx, dev, spec, ui)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	work, err := stage.Classes(s.Recipe, dev.Limits())
+	if err != nil {
+		return err
+	}
+	t.doing("tune the device")
+	if _, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, true); err != nil {
+		return err
+	}
+	report := stage.Report{
+		Step: func(m record.Metrics) { t.tell(m) },
+		Evaluating: func(set string, tokens, _ int64) {
+			if tokens == 0 {
+				t.doing("evaluate " + set)
+			}
+		},
+		Compiling: func(i, n int, _ string) {
+			if i == 0 {
+				t.doing("compile")
+			}
+		},
+		Warn: ui.Warn,
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w before the first step", stage.ErrStopped)
+	}
+	return s.Run(ctx, report, nil)
+}
+
+// movable are the options in which a run may have become another than it was begun: where things lie.
+var movable = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext"}

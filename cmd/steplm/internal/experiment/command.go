@@ -1,0 +1,193 @@
+// Package experiment has the command that runs comparisons: every run of an experiment in a process of its own, this
+// program once more, so that a driver that ends a process ends one run, and what a run took is its own.
+package experiment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/data/hub"
+	"steplm/internal/disk"
+	"steplm/model/checkpoint"
+	"steplm/stage/experiment"
+	"steplm/stage/session"
+)
+
+// Cmd runs an experiment.
+type Cmd struct {
+	Experiment string   `arg:"" optional:"" name:"file|name|dir" help:"An experiment's file, the name of a built-in one (${experiments}), or the folder of one that goes on."`
+	Out        string   `placeholder:"DIR" help:"Folder of the experiment: runs below it, results.csv, tokenizer and token cache."`
+	Scale      string   `placeholder:"NAME" help:"Model, tokens, seeds and tokenizer where the file says none: ${scales}."`
+	Write      string   `placeholder:"NAME" help:"Print a built-in experiment, with --scale at that size, to be edited, and do nothing else."`
+	Data       []string `sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data, as pretrain takes them."`
+	Validation string   `placeholder:"PATH" help:"Validation data: of the results, and by which learning rates are chosen."`
+	Wikitext   string   `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Tokenizer  string   `placeholder:"PATH" help:"Tokenizer. Default: one is trained on the data, as large as the file says."`
+	Parallel   int      `default:"1" placeholder:"N" range:"1..1000" help:"Runs at a time. Default: ${default}. Several devices, with commas in --device, take turns."`
+	Stable     bool     `help:"Leave out of results.csv what a kill and a resume may change: tokens_per_second."`
+
+	flags.DeviceFlag
+	devices.TuneFlags
+}
+
+// Vars is what the command's help refers to.
+var Vars = kong.Vars{"experiments": strings.Join(experiment.Names(), ", "),
+	"scales": strings.Join(experiment.Scales(), ", ")}
+
+// Help says what becomes of runs.
+func (c *Cmd) Help() string {
+	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run folder. " +
+		"Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is skipped, what is " +
+		"half done goes on. A run that diverges or fails is a row of the table that says so, and the others go on."
+}
+
+// Run is the command.
+func (c *Cmd) Run(ctx context.Context) error {
+	if c.Write != "" {
+		return c.write()
+	}
+	file, err := c.file()
+	if err != nil {
+		return err
+	}
+	for _, name := range c.deviceList() { // Else every run would say that there is none.
+		d := c.DeviceFlag
+		d.Device = name
+		dev, err := d.Open()
+		if err != nil {
+			return err
+		}
+		dev.Close()
+	}
+	if err := checkpoint.MakeDir(c.Out); err != nil {
+		return err
+	}
+	lock, err := disk.TryLock(filepath.Join(c.Out, ".lock"))
+	if err != nil && !disk.Unsupported(err) {
+		return err
+	}
+	if err == nil && lock == nil {
+		return fmt.Errorf("another process runs the experiment in %s", c.Out)
+	}
+	defer lock.Release()
+	folder, err := c.prepare(ctx, file)
+	if err != nil {
+		return flags.AsUsage(err)
+	}
+	return newRunner(c, folder).run(ctx)
+}
+
+// write prints a built-in experiment.
+func (c *Cmd) write() error {
+	if c.Experiment != "" {
+		return flags.Usagef("--write %s prints an experiment, %s would be run: give one of them", c.Write, c.Experiment)
+	}
+	file, err := experiment.Builtin(c.Write)
+	if err == nil && c.Scale != "" {
+		file, err = file.AtScale(c.Scale)
+	}
+	if err != nil {
+		return flags.UsageError{Err: err}
+	}
+	text, err := file.Text()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(text)
+	return err
+}
+
+// file is what is to be run, with where its data lie, as the flags have it.
+func (c *Cmd) file() (file experiment.File, err error) {
+	if c.Experiment == "" {
+		return file, flags.Usagef("name an experiment: a file, a folder, or one of %s",
+			strings.Join(experiment.Names(), ", "))
+	}
+	switch at, missing := os.Stat(c.Experiment); {
+	case missing == nil && at.IsDir():
+		if c.Out != "" && filepath.Clean(c.Out) != filepath.Clean(c.Experiment) {
+			return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
+				c.Experiment)
+		}
+		c.Out = c.Experiment
+		file, err = experiment.ReadFile(filepath.Join(c.Experiment, experiment.DeclaredFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			return file, fmt.Errorf("%s holds no experiment: there is no %s", c.Experiment, experiment.DeclaredFile)
+		}
+	case missing == nil || strings.ContainsAny(c.Experiment, `/\.`):
+		file, err = experiment.ReadFile(c.Experiment)
+	default:
+		if file, err = experiment.Builtin(c.Experiment); err != nil {
+			err = flags.UsageError{Err: err}
+		}
+	}
+	if err != nil {
+		return file, err
+	}
+	if c.Out == "" {
+		return file, flags.Usagef("missing flags: --out")
+	}
+	if c.Scale != "" {
+		if file, err = file.AtScale(c.Scale); err != nil {
+			return file, flags.UsageError{Err: err}
+		}
+	}
+	return c.located(file)
+}
+
+// located is a file with the paths that the flags give, which hold in every working directory.
+func (c *Cmd) located(file experiment.File) (experiment.File, error) {
+	data, evaluation := map[string]any{}, map[string]any{}
+	absolute := func(path string) (string, error) {
+		if path == "" || strings.HasPrefix(path, hub.Scheme) {
+			return path, nil
+		}
+		return filepath.Abs(path)
+	}
+	var train []string
+	for _, path := range c.Data {
+		at, err := absolute(path)
+		if err != nil {
+			return file, err
+		}
+		train = append(train, at)
+	}
+	if len(train) > 0 {
+		data["train"] = train
+	}
+	for _, x := range []struct {
+		group      map[string]any
+		name, path string
+	}{{data, "tokenizer", c.Tokenizer}, {evaluation, "validation", c.Validation},
+		{evaluation, "wikitext", c.Wikitext}} {
+		at, err := absolute(x.path)
+		if err != nil {
+			return file, err
+		}
+		if at != "" {
+			x.group[x.name] = at
+		}
+	}
+	text, err := json.Marshal(map[string]any{"data": data, "evaluation": evaluation})
+	if err != nil {
+		return file, err
+	}
+	return file.WithBase(text)
+}
+
+// seen has a session show what it does.
+func seen() session.UI { return flags.SessionUI(false) }
+
+// say prints a line above what is shown of the whole.
+func say(format string, args ...any) { view.Print(os.Stdout, fmt.Sprintf(format, args...)+"\n") }

@@ -1,0 +1,259 @@
+package experiment_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+	"steplm/stage/experiment"
+	"steplm/stage/record"
+	"steplm/stage/results"
+)
+
+// small is an experiment of two variants whose learning rate is chosen, and one that diverges: 10 runs of a model
+// that trains in milliseconds.
+const small = `{
+  "name": "small", "seeds": [1, 2],
+  "base": {
+    "model": {"hidden": 16, "ffn": 24, "layers": 4, "heads": 2, "kv_heads": 1, "max_seq_len": 64, "seq_len": 16},
+    "method": {"rank": 2}, "schedule": {"steps": 12, "batch_size": 2},
+    "evaluation": {"eval_tokens": 64, "final_eval_tokens": 128}, "output": {"save_every": 2, "keep": 1}
+  },
+  "variants": [
+    {"label": "step", "set": {"method": {"stages": 2}}},
+    {"label": "vanilla", "set": {"method": {"name": "vanilla"}}},
+    {"label": "wild", "set": {"method": {"name": "vanilla"}, "schedule": {"lr": [1e30]}}}
+  ],
+  "learning_rate": {"values": [0.001, 0.01], "share": 0.5, "seed": 1, "eval_tokens": 128}
+}`
+
+// asked is a command line for an experiment's file, in a folder.
+func asked(m clitest.Material, file, dir string, more ...string) []string {
+	return append([]string{"experiment", file, "--out", dir, "--data", m.Train, "--validation", m.Validation,
+		"--wikitext", m.Wikitext, "--tokenizer", m.Tokenizer, "--device", "host", "--stable"}, more...)
+}
+
+func table(t *testing.T, dir string) []results.Row {
+	t.Helper()
+	rows, err := results.ReadCSV(strings.NewReader(clitest.Contents(t, dir, experiment.ResultsFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// An experiment ends with a row for every run, those that diverged among them, and again it has nothing to do.
+func TestExperiment(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	file, dir := clitest.WriteFile(t, "small.json", small), filepath.Join(t.TempDir(), "all")
+	out := clitest.Succeed(t, "", asked(m, file, dir)...)
+	rows := table(t, dir)
+	statuses := map[string]int{}
+	for _, r := range rows {
+		label, _, _ := strings.Cut(strings.TrimPrefix(r.Run, "lr-"), "-")
+		statuses[label+" "+string(r.Status)]++
+		well := r.Status == results.Done || r.Status == results.Selection
+		if r.Experiment != "small" || well != (r.ValidationPerplexity > 1) ||
+			(r.WikitextWordPerplexity > 1) != (r.Status == results.Done) ||
+			well && !(r.Tokens > 0 && r.FLOPs > 0 && r.PeakBytes > r.StateBytes && r.StateBytes > 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(rows) != 10 || len(statuses) != 5 || statuses["step selection"] != 2 || statuses["vanilla done"] != 2 ||
+		statuses["wild diverged"] != 2 {
+		t.Fatalf("%v\n%s", statuses, out)
+	}
+	if last, first := strings.Index(out, "vanilla-s1"), strings.Index(out, "step-s2"); last < 0 || last > first {
+		t.Errorf("the first seed's runs come before the second's:\n%s", out)
+	}
+	checkChoices(t, dir, rows)
+
+	want, before := clitest.Contents(t, dir, experiment.ResultsFile), lengths(t, dir)
+	out = clitest.Succeed(t, "", "experiment", dir, "--device", "host", "--stable")
+	if got := clitest.Contents(t, dir, experiment.ResultsFile); got != want || strings.Contains(out, ": done, ") {
+		t.Errorf("again: %s\n%swant\n%s", out, got, want)
+	}
+	if after := lengths(t, dir); !slices.Equal(after, before) {
+		t.Errorf("the metrics of runs that are done went from %v to %v bytes", before, after)
+	}
+	clitest.Succeed(t, "", "experiment", dir, "--device", "host")
+	if got := clitest.Contents(t, dir, experiment.ResultsFile); !strings.Contains(got, "tokens_per_second") {
+		t.Errorf("without --stable there is no tokens_per_second:\n%s", got)
+	}
+
+	other := filepath.Join(t.TempDir(), "two-at-a-time")
+	clitest.Succeed(t, "", asked(m, file, other, "--parallel", "2")...)
+	if got := clitest.Contents(t, other, experiment.ResultsFile); got != want {
+		t.Errorf("two at a time:\n%swant\n%s", got, want)
+	}
+}
+
+// lengths are those of the metrics of all runs.
+func lengths(t *testing.T, dir string) (list []int64) {
+	t.Helper()
+	for _, run := range clitest.Entries(t, filepath.Join(dir, experiment.RunsDir)) {
+		if at, err := os.Stat(filepath.Join(dir, experiment.RunsDir, run, record.File)); err == nil {
+			list = append(list, at.Size())
+		}
+	}
+	return list
+}
+
+// checkChoices checks that each learning rate is that of the short run with the least perplexity, and taken.
+func checkChoices(t *testing.T, dir string, rows []results.Row) {
+	t.Helper()
+	state, err := experiment.ReadState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state.Choices) != 2 {
+		t.Fatalf("%d learning rates are chosen, want 2: %+v", len(state.Choices), state)
+	}
+	for _, c := range state.Choices {
+		var best results.Row
+		for _, r := range rows {
+			if strings.HasPrefix(r.Run, "lr-"+c.Variant+"-") && (best.Run == "" ||
+				r.ValidationPerplexity < best.ValidationPerplexity) {
+				best = r
+			}
+		}
+		if best.LR[0] != c.LR {
+			t.Errorf("%s takes %g, the best is %+v", c.Variant, c.LR, best)
+		}
+		for _, r := range rows {
+			if strings.HasPrefix(r.Run, c.Variant+"-s") && r.LR[0] != c.LR {
+				t.Errorf("%s has the learning rate %g, %g was chosen", r.Run, r.LR[0], c.LR)
+			}
+		}
+	}
+}
+
+// A run that fails is told, recorded and tried again, and the others go on; another's data are refused.
+func TestExperimentWithTrouble(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	f, err := experiment.Read([]byte(strings.ReplaceAll(small, `"seeds": [1, 2]`, `"seeds": [7]`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.LearningRate, f.Variants = nil, f.Variants[:2]
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, dir := clitest.WriteFile(t, "small.json", string(text)), filepath.Join(t.TempDir(), "all")
+	made, err := experiment.Make(f, 300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := filepath.Join(dir, experiment.RunsDir, made.Final(0, 7, 0).Name)
+	if err := os.MkdirAll(blocked, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(blocked, "foreign")
+	if err := os.WriteFile(foreign, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := clitest.Call(t, "", asked(m, file, dir)...)
+	if code != 1 || !strings.Contains(stderr, "1 run failed") || !strings.Contains(stderr, "found foreign") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if rows := table(t, dir); rows[0].Status != results.Failed || rows[0].Method != "step" ||
+		rows[1].Status != results.Done {
+		t.Errorf("%+v", rows)
+	}
+	clitest.Fail(t, 1, []string{"begun with another validation"}, asked(m, file, dir, "--validation", m.Wikitext)...)
+	if err := os.Remove(foreign); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Succeed(t, "", "experiment", dir, "--device", "host")
+	if rows := table(t, dir); rows[0].Status != results.Done || rows[1].Status != results.Done {
+		t.Errorf("after it was tried again: %+v", rows)
+	}
+}
+
+func TestExperimentOfBadInput(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	edited := func(from, to string) string {
+		text := strings.Replace(small, from, to, 1)
+		if text == small {
+			t.Fatalf("%q is not in the file", from)
+		}
+		return clitest.WriteFile(t, "bad.json", text)
+	}
+	dir := filepath.Join(t.TempDir(), "never")
+	for _, c := range []struct {
+		code  int
+		parts []string
+		args  []string
+	}{
+		{2, []string{"name an experiment", "paper-table"}, []string{"experiment"}},
+		{2, []string{"there is no experiment", `did you mean paper-table?`}, []string{"experiment", "paper-tabel", "--out", dir}},
+		{2, []string{"did you mean toy?"}, []string{"experiment", "pilot", "--scale", "toi", "--out", dir}},
+		{2, []string{"missing flags: --out"}, []string{"experiment", "pilot"}},
+		{1, []string{"there-is-none.json"}, []string{"experiment", "there-is-none.json", "--out", dir}},
+		{1, []string{"holds no experiment"}, []string{"experiment", filepath.Dir(m.Tokenizer)}},
+		{2, []string{"--write"}, []string{"experiment", "pilot", "--write", "memory"}},
+		{2, []string{"--data", "missing"}, []string{"experiment", "pilot", "--scale", "toy", "--out", dir, "--device", "host"}},
+		{2, []string{"--validation", "learning rate"}, []string{"experiment", "pilot", "--scale", "toy", "--out", dir,
+			"--device", "host", "--data", m.Train}},
+		{2, []string{"--tokenizer", "tokenizer_vocab"}, []string{"experiment", "pilot", "--out", dir, "--device", "host",
+			"--data", m.Train}},
+		{1, []string{"there is no variants[0].labels", "did you mean variants[0].label?"},
+			asked(m, edited(`"label": "step"`, `"labels": "step"`), dir)},
+		{1, []string{"there is no seed", "did you mean seeds?"}, asked(m, edited(`"seeds"`, `"seed"`), dir)},
+		{1, []string{"base: there is no schedule.step", "did you mean schedule.steps"},
+			asked(m, edited(`"steps"`, `"step"`), dir)},
+		{1, []string{"variants[1].set, of vanilla", "methods"}, asked(m, edited(`{"method": {"name": "vanilla"}}`,
+			`{"methods": {"name": "vanilla"}}`), dir)},
+		{1, []string{"another variant has it"}, asked(m, edited(`"label": "vanilla"`, `"label": "step"`), dir)},
+		{1, []string{"the same run"}, asked(m, edited(`{"method": {"name": "vanilla"}}`, `{"method": {"stages": 2}}`), dir)},
+		{1, []string{"../up", "small letters"}, asked(m, edited(`"label": "step"`, `"label": "../up"`), dir)},
+		{1, []string{"variant step", "9 stages"}, asked(m, edited(`"stages": 2`, `"stages": 9`), dir)},
+		{1, []string{"share 1.5"}, asked(m, edited(`"share": 0.5`, `"share": 1.5`), dir)},
+		{1, []string{"seeds is a JSON string"}, asked(m, edited(`[1, 2]`, `"1"`), dir)},
+		{1, []string{"no JSON at byte"}, asked(m, edited(`[1, 2]`, `[1, 2`), dir)},
+	} {
+		clitest.Fail(t, c.code, c.parts, c.args...)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		if entries := clitest.Entries(t, dir); len(entries) > 1 { // a lock
+			t.Errorf("bad input left %v", entries)
+		}
+	}
+}
+
+// What --write prints is the experiment: made out, it has the runs of the name.
+func TestWrittenExperimentIsTheBuiltIn(t *testing.T) {
+	for _, name := range experiment.Names() {
+		text := clitest.Succeed(t, "", "experiment", "--write", name, "--scale", "toy")
+		written, err := experiment.Read([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		built, err := experiment.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if built, err = built.AtScale("toy"); err != nil {
+			t.Fatal(err)
+		}
+		built.LearningRate, written.LearningRate = nil, nil // They ask for validation data.
+		a, err := experiment.Make(written, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := experiment.Make(built, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Variants {
+			if got, want := a.Final(i, 1, 0).Name, b.Final(i, 1, 0).Name; got != want {
+				t.Errorf("%s: written is %s, built in %s", name, got, want)
+			}
+		}
+	}
+}

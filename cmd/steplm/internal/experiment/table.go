@@ -1,0 +1,79 @@
+package experiment
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+
+	"steplm/cmd/steplm/internal/view"
+	"steplm/gpu"
+	"steplm/stage/experiment"
+	"steplm/stage/results"
+)
+
+// warn prints a warning above what is shown of the whole.
+func warn(text string) { view.Print(os.Stderr, fmt.Sprintln("steplm: warning:", text)) }
+
+// table prints what came out, a line a variant: means over the seeds that are done, and what choosing its learning
+// rate took.
+func table(w io.Writer, f *experiment.Folder, rows []results.Row) {
+	lines := [][]string{{"", "lr", "runs", "validation", "spread", "wikitext", "train loss", "peak", "states", "tokens",
+		"FLOPs", "choosing: tokens", "FLOPs"}}
+	for i, v := range f.Variants {
+		trials, finals := f.RowsOf(i, rows)
+		line := []string{v.Label}
+		var done []results.Row
+		for _, r := range finals {
+			if r.Status == results.Done {
+				done = append(done, r)
+			}
+		}
+		lr := "-"
+		if len(finals) > 0 && len(finals[0].LR) > 0 {
+			lr = strconv.FormatFloat(finals[0].LR[0], 'g', -1, 64)
+		}
+		mean := func(of func(results.Row) float64) (m, spread float64) {
+			least, most := math.Inf(1), math.Inf(-1)
+			for _, r := range done {
+				m += of(r) / float64(len(done))
+				least, most = min(least, of(r)), max(most, of(r))
+			}
+			return m, most - least
+		}
+		line = append(line, lr, fmt.Sprintf("%d/%d", len(done), len(finals)))
+		validation, spread := mean(func(r results.Row) float64 { return r.ValidationPerplexity })
+		wikitext, _ := mean(func(r results.Row) float64 { return r.WikitextWordPerplexity })
+		loss, _ := mean(func(r results.Row) float64 { return r.TrainLoss })
+		flops, _ := mean(func(r results.Row) float64 { return r.FLOPs })
+		var one results.Row
+		if len(done) > 0 {
+			one = done[0]
+		}
+		var trialTokens int64
+		var trialFLOPs float64
+		for _, r := range trials {
+			trialTokens, trialFLOPs = trialTokens+r.Tokens, trialFLOPs+r.FLOPs
+		}
+		bytes := func(n int64) string {
+			if n == 0 {
+				return "-"
+			}
+			return gpu.Bytes(n)
+		}
+		lines = append(lines, append(line, figure(validation, "%.2f"), figure(spread, "%.2f"),
+			figure(wikitext, "%.0f"), figure(loss, "%.4f"), bytes(one.PeakBytes), bytes(one.StateBytes),
+			view.Count(one.Tokens), figure(flops, "%.3g"), view.Count(trialTokens), figure(trialFLOPs, "%.3g")))
+	}
+	view.Table(w, 1, lines)
+}
+
+// figure is a number, "-" where there is none.
+func figure(x float64, format string) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) || cmp.Compare(x, 0) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf(format, x)
+}

@@ -1,0 +1,140 @@
+package experiment
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"steplm/cmd/steplm/internal/view"
+	"steplm/stage/experiment"
+	"steplm/stage/record"
+	"steplm/stage/results"
+)
+
+// lineEvery is how often a line tells how far the whole has got where nobody watches.
+const lineEvery = time.Minute
+
+// whole is the one line that tells how far an experiment has got, by the operations of all its runs.
+type whole struct {
+	mu     sync.Mutex
+	folder *experiment.Folder
+	bar    *view.Progress
+	done   float64 // operations of runs that are over
+	over   int     // runs
+	all    int
+	under  []*seeing
+}
+
+// seeing is a run under way, as the whole shows it.
+type seeing struct {
+	of    *whole
+	name  string
+	steps int     // of the run
+	flops float64 // of the run
+	at    int     // steps that are done
+}
+
+// giga is the unit of operations that is counted in.
+const giga = 1e9
+
+func newWhole(f *experiment.Folder) (*whole, error) {
+	w := &whole{folder: f}
+	_, total, err := f.Work()
+	if err != nil {
+		return nil, err
+	}
+	w.bar = view.NewProgressEvery(os.Stderr, f.File.Name, int64(total/giga)+1, "", lineEvery)
+	return w, w.count()
+}
+
+// count looks which runs are over.
+func (w *whole) count() (err error) {
+	rows := w.folder.Rows()
+	w.over, w.all = 0, len(rows)
+	for _, row := range rows {
+		if row.Status.Over() {
+			w.over++
+		}
+	}
+	w.done, _, err = w.folder.Work()
+	w.set()
+	return err
+}
+
+// set shows how much is done.
+func (w *whole) set() {
+	sum := w.done
+	for _, s := range w.under {
+		sum += s.flops * float64(s.at) / float64(s.steps)
+	}
+	w.bar.Set(int64(sum / giga))
+}
+
+// begin shows that a run begins or goes on.
+func (w *whole) begin(r experiment.Run) (*seeing, error) {
+	recipe, err := w.folder.Recipe(r)
+	if err != nil {
+		return nil, err
+	}
+	flops, err := recipe.FLOPs()
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &seeing{of: w, name: r.Name, steps: recipe.Steps(), flops: flops}
+	w.under = append(w.under, s)
+	return s, w.count() // One that had failed before is no longer over.
+}
+
+// doing shows what a run does besides training.
+func (s *seeing) doing(what string) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.say(view.Item{Long: what, Short: what})
+	s.of.bar.Rest()
+}
+
+// step shows a step of a run.
+func (s *seeing) step(m record.Metrics) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.at = m.Step
+	s.say(view.Item{Long: fmt.Sprintf("step %d/%d", m.Step, s.steps)}, view.Same("loss %.3f", m.Loss))
+	s.of.set()
+}
+
+// say sets what is said of the run that was heard of last.
+func (s *seeing) say(items ...view.Item) {
+	done := view.Item{Long: fmt.Sprintf("%d of %d runs done", s.of.over, s.of.all),
+		Short: fmt.Sprintf("%d/%d runs", s.of.over, s.of.all)}
+	s.of.bar.Say(append([]view.Item{done, {Long: s.name, Short: s.name}}, items...)...)
+}
+
+// end shows what became of a run.
+func (w *whole) end(e ran, row results.Row) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, s := range w.under {
+		if s.name == e.run.Name {
+			w.under = append(w.under[:i], w.under[i+1:]...)
+			break
+		}
+	}
+	text := ""
+	switch {
+	case e.stopped:
+		text = "stopped, and saved"
+	case row.Status == results.Done || row.Status == results.Selection:
+		text = fmt.Sprintf("%s, validation perplexity %.6g, training loss %.4f", row.Status, row.ValidationPerplexity,
+			row.TrainLoss)
+	default:
+		text = fmt.Sprintf("%s: %s", row.Status, row.Problem)
+	}
+	say("%s: %s", e.run.Name, text)
+	return w.count()
+}
+
+// close ends the line.
+func (w *whole) close() { w.bar.Done() }

@@ -1,0 +1,332 @@
+package experiment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"steplm/model/checkpoint"
+	"steplm/stage/results"
+)
+
+// What an experiment's folder holds, besides what its command prepares.
+const (
+	DeclaredFile = "experiment.json" // what is run, with where its data lie
+	StateFile    = "state.json"
+	ResultsFile  = "results.csv"
+	RunsDir      = "runs"
+)
+
+// State is what an experiment's folder remembers that its runs' folders cannot tell.
+type State struct {
+	// Inputs are identities of what runs read, by what it is: an experiment never goes on with others.
+	Inputs  map[string]string `json:"inputs"`
+	Choices []Choice          `json:"choices"`
+	// Failures are those of runs that left no word of their end, by name.
+	Failures map[string]Failure `json:"failures"`
+}
+
+// Choice is the learning rate of a variant, and what it was chosen from.
+type Choice struct {
+	Variant string  `json:"variant"`
+	LR      float64 `json:"lr"`
+	Tried   []Tried `json:"tried"`
+}
+
+// Tried is a learning rate that a short run had.
+type Tried struct {
+	LR     float64        `json:"lr"`
+	Run    string         `json:"run"`
+	Status results.Status `json:"status"`
+	// ValidationPerplexity is what it ended with; nil: it diverged.
+	ValidationPerplexity *float64 `json:"validation_perplexity"`
+}
+
+// Failure is why a run is not done.
+type Failure struct {
+	Status results.Status `json:"status"`
+	Error  string         `json:"error"`
+}
+
+// Folder is an experiment on disk.
+type Folder struct {
+	*Experiment
+	Dir   string
+	State State
+
+	over map[string]results.Row // of runs that ended
+}
+
+// ReadFile reads an experiment's file; one that is no experiment says what it is.
+func ReadFile(path string) (File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return File{}, err
+	}
+	f, err := Read(text)
+	if err != nil {
+		return f, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// ReadState reads what a folder remembers; nothing where it is new.
+func ReadState(dir string) (s State, err error) {
+	path := filepath.Join(dir, StateFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		if err = strict(text, &s); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if s.Inputs == nil {
+		s.Inputs = map[string]string{}
+	}
+	if s.Failures == nil {
+		s.Failures = map[string]Failure{}
+	}
+	return s, err
+}
+
+// Open is an experiment in a folder with what it remembers.
+func Open(dir string, e *Experiment) (*Folder, error) {
+	s, err := ReadState(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{Experiment: e, Dir: dir, State: s, over: map[string]results.Row{}}, nil
+}
+
+// Same refuses inputs that are not those with which the folder was begun, and remembers them where it is new.
+func (s *State) Same(dir string, inputs map[string]string) error {
+	for _, what := range slices.Sorted(maps.Keys(inputs)) {
+		if was, ok := s.Inputs[what]; ok && was != inputs[what] {
+			return fmt.Errorf("%s was begun with another %s: its content was %s and is %s; its runs would not be "+
+				"comparable, begin another folder", dir, what, was, inputs[what])
+		}
+		s.Inputs[what] = inputs[what]
+	}
+	return nil
+}
+
+// Save writes what the folder remembers.
+func (f *Folder) Save() error { return WriteState(f.Dir, f.State) }
+
+// WriteState writes what a folder remembers, whole or not at all.
+func WriteState(dir string, s State) error { return writeJSON(filepath.Join(dir, StateFile), s) }
+
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(path, append(text, '\n'))
+}
+
+// At is the folder of a run.
+func (f *Folder) At(r Run) string { return filepath.Join(f.Dir, RunsDir, r.Name) }
+
+// Row is what there is to say of a run.
+func (f *Folder) Row(r Run) results.Row {
+	if row, ok := f.over[r.Name]; ok {
+		return row
+	}
+	row := results.Of(f.At(r))
+	row.Experiment = f.File.Name
+	switch failure, failed := f.State.Failures[r.Name]; {
+	case row.Status == results.Done && r.Trial:
+		row.Status = results.Selection
+	case failed && (row.Status == results.Missing || row.Status == results.Unfinished):
+		row.Status, row.Problem = failure.Status, failure.Error
+	}
+	if row.Method == "" { // Its folder says nothing; what it was to be is known.
+		row = f.planned(row, r)
+	}
+	if row.Status.Over() {
+		f.over[r.Name] = row
+	}
+	return row
+}
+
+// planned is the row of a run that left nothing, with what its Spec says.
+func (f *Folder) planned(row results.Row, r Run) results.Row {
+	row.Run = r.Name
+	made, err := r.Spec.Recipe(f.vocab)
+	if err == nil {
+		row = results.Planned(row, made)
+	}
+	return row
+}
+
+// Forget has a run's row looked up anew, and no failure of it remembered.
+func (f *Folder) Forget(r Run) {
+	delete(f.over, r.Name)
+	delete(f.State.Failures, r.Name)
+}
+
+// Choice is the learning rate that a variant takes: 0 while none is chosen, or where it has one of its own. The first time that all short runs of a
+// variant ended it is chosen, and kept. It is an error if none of them gave a number, and if one failed, since it may
+// not fail the next time.
+func (f *Folder) Choice(variant int) (lr float64, err error) {
+	from := f.Variants[variant].Chose
+	if from < 0 {
+		return 0, nil
+	}
+	label := f.Variants[from].Label
+	for _, c := range f.State.Choices {
+		if c.Variant == label && f.sameTrials(c, from) {
+			return c.LR, nil
+		}
+	}
+	c, best := Choice{Variant: label}, math.Inf(1)
+	var failed []string
+	for _, r := range f.TrialsOf(from) {
+		row := f.Row(r)
+		t := Tried{LR: r.Spec.Schedule.LR[0], Run: r.Name, Status: row.Status}
+		switch p := row.ValidationPerplexity; {
+		case row.Status == results.Failed || row.Status == results.Damaged || row.Status == results.Version:
+			failed = append(failed, r.Name)
+		case !row.Status.Over():
+			return 0, nil
+		case row.Status == results.Selection && !math.IsNaN(p):
+			t.ValidationPerplexity = &p
+			if p < best {
+				best, c.LR = p, t.LR
+			}
+		}
+		c.Tried = append(c.Tried, t)
+	}
+	if len(failed) > 0 {
+		return 0, fmt.Errorf("no learning rate is chosen for %s before %s ended without a failure", label,
+			strings.Join(failed, ", "))
+	}
+	if c.LR == 0 {
+		return 0, fmt.Errorf("none of the learning rates of %s gave a perplexity", label)
+	}
+	f.State.Choices = append(slices.DeleteFunc(f.State.Choices, func(x Choice) bool { return x.Variant == label }), c)
+	return c.LR, f.Save()
+}
+
+// sameTrials reports whether a choice was made from what the file says now.
+func (f *Folder) sameTrials(c Choice, variant int) bool {
+	return slices.EqualFunc(c.Tried, f.TrialsOf(variant), func(t Tried, r Run) bool { return t.Run == r.Name })
+}
+
+// Next is the run that is to begin or to go on now: of those that are neither over nor taken the first, so that all
+// variants of the first seed are there before one of the second. It is false where there is none, at least until what is
+// taken has ended.
+func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
+	due := func(r Run) bool {
+		if taken(r) {
+			return false
+		}
+		s := f.Row(r).Status
+		return !s.Over() || s == results.Failed
+	}
+	for _, seed := range f.File.Seeds {
+		for i, v := range f.Variants {
+			if v.Chose >= 0 && seed == f.File.Seeds[0] {
+				for _, r := range f.TrialsOf(v.Chose) {
+					if due(r) {
+						return r, true
+					}
+				}
+			}
+			lr, err := f.Choice(i)
+			if err != nil || lr == 0 && v.Chose >= 0 {
+				continue // Its row says why.
+			}
+			if r := f.Final(i, seed, lr); due(r) {
+				return r, true
+			}
+		}
+	}
+	return Run{}, false
+}
+
+// Rows are those of all runs, variant by variant: those that chose its learning rate, then one a seed.
+func (f *Folder) Rows() (rows []results.Row) {
+	for i := range f.Variants {
+		for _, r := range f.TrialsOf(i) {
+			rows = append(rows, f.Row(r))
+		}
+		for _, seed := range f.File.Seeds {
+			rows = append(rows, f.rowOf(i, seed))
+		}
+	}
+	return rows
+}
+
+// rowOf is the row of a variant's run with a seed.
+func (f *Folder) rowOf(variant int, seed uint64) results.Row {
+	lr, err := f.Choice(variant)
+	r := f.Final(variant, seed, lr)
+	if err == nil && (lr > 0 || f.Variants[variant].Chose < 0) {
+		return f.Row(r)
+	}
+	row := f.planned(results.Nothing(), r)
+	row.Experiment, row.Run, row.LR = f.File.Name, fmt.Sprintf("%s-s%d", f.Variants[variant].Label, seed), nil
+	if row.Problem = "its learning rate is not chosen yet"; err != nil {
+		row.Status, row.Problem = results.Failed, err.Error()
+	}
+	return row
+}
+
+// WriteResults writes the table; stable is results.WriteCSV's.
+func (f *Folder) WriteResults(stable bool) error {
+	var text strings.Builder
+	if err := results.WriteCSV(&text, f.Rows(), stable); err != nil {
+		return err
+	}
+	return checkpoint.WriteFile(filepath.Join(f.Dir, ResultsFile), []byte(text.String()))
+}
+
+// RowsOf are those of Rows that belong to a variant: of the runs that chose its learning rate, and of the others.
+func (f *Folder) RowsOf(variant int, rows []results.Row) (trials, finals []results.Row) {
+	at := 0
+	for i := range f.Variants {
+		n := len(f.TrialsOf(i))
+		if i == variant {
+			return rows[at : at+n], rows[at+n : at+n+len(f.File.Seeds)]
+		}
+		at += n + len(f.File.Seeds)
+	}
+	return nil, nil
+}
+
+// Work is the operations of the runs that are over, and of all.
+func (f *Folder) Work() (done, all float64, err error) {
+	rows := f.Rows()
+	for i, v := range f.Variants {
+		trials, finals := f.RowsOf(i, rows)
+		count := func(rows []results.Row, flops float64) {
+			for _, r := range rows {
+				if all += flops; r.Status.Over() {
+					done += flops
+				}
+			}
+		}
+		if len(trials) > 0 {
+			flops, err := f.FLOPs(f.TrialsOf(i)[0].Spec)
+			if err != nil {
+				return 0, 0, err
+			}
+			count(trials, flops)
+		}
+		flops, err := f.FLOPs(v.Spec)
+		if err != nil {
+			return 0, 0, err
+		}
+		count(finals, flops)
+	}
+	return done, all, nil
+}

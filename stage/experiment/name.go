@@ -1,0 +1,30 @@
+package experiment
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"steplm/model/advice"
+	"steplm/stage/session"
+)
+
+// measured are options that a run may go on with otherwise and that its row depends on all the same.
+var measured = []advice.Option{"eval_every", "eval_tokens", "final_eval_tokens"}
+
+// hash is the short one of what a run computes: of the options in which its Spec is not the default, in order of
+// their names. So an option that a later version adds changes no name.
+func hash(s session.Spec) string {
+	settings, err := s.Differs(session.Default())
+	if err != nil {
+		panic(err) // plain data always marshals
+	}
+	h := sha256.New()
+	for _, x := range settings {
+		if !x.Free && x.Option != advice.Out || slices.Contains(measured, x.Option) {
+			fmt.Fprintf(h, "%s=%s\n", x.Option, x.Value)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:8]
+}
