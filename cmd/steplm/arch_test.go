@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
+	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
 	"stage/recipe": {
 		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",

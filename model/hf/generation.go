@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 )
 
 // SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
@@ -20,6 +22,41 @@ func (s SpecialIDs) check(vocab int) error {
 		}
 	}
 	return nil
+}
+
+// ReadSpecialIDs takes those that a directory's config.json names. Of several tokens that end a text it takes the first.
+func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
+	path := filepath.Join(dir, configName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	var f struct {
+		BOS json.RawMessage `json:"bos_token_id"`
+		EOS json.RawMessage `json:"eos_token_id"`
+		PAD json.RawMessage `json:"pad_token_id"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, x := range []struct {
+		name string
+		text json.RawMessage
+		to   **int
+	}{{"bos_token_id", f.BOS, &s.BOS}, {"eos_token_id", f.EOS, &s.EOS}, {"pad_token_id", f.PAD, &s.PAD}} {
+		var one int
+		var several []int
+		switch {
+		case !given(x.text):
+		case json.Unmarshal(x.text, &one) == nil:
+			*x.to = &one
+		case json.Unmarshal(x.text, &several) == nil && len(several) > 0:
+			*x.to = &several[0]
+		default:
+			return s, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
+		}
+	}
+	return s, nil
 }
 
 // WriteGenerationConfig writes the generation_config.json from which transformers' generate takes where a text begins

@@ -182,6 +182,9 @@ func planRecipe(row recipe.Row) (MethodPlan, error) {
 		return MethodPlan{}, err
 	}
 	o := row.Options
+	if !by.Heeds(advice.Split) { // shown beside what grows: of the whole model, from the start
+		o.Init, o.InitLayers = nil, ""
+	}
 	r, err := recipe.NewRecipe(by.Name, o)
 	if err != nil {
 		return MethodPlan{}, err

@@ -27,6 +27,7 @@ type cardStage struct {
 // card is what README.md of an exported model says: a model card as hubs show it.
 type card struct {
 	Name, Method, Device, Optimizer, Tokenizer, Context string
+	Family, Init                                        string // model_type; what it began with, "": random weights
 	Parameters, Tokens                                  int64
 	Recipe                                              recipe.Recipe
 	Datasets, Sources                                   []string
@@ -48,7 +49,13 @@ func newCard(s *Session, metrics string) (*card, error) {
 	c := &card{
 		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(),
 		Optimizer: fmt.Sprint(r.Optimizer.Settings),
-		Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
+		Family:    "llama", Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
+	}
+	if r.Model.Family != "" {
+		c.Family = r.Model.Family
+	}
+	if r.Init != nil {
+		c.Init = filepath.Base(s.Spec.Model.Init)
 	}
 	for _, l := range s.read.locations {
 		source := filepath.Base(l.name) // Where a file lies on the machine that trained is nobody's concern.
@@ -109,7 +116,7 @@ var cardTemplate = template.Must(template.New("card").Funcs(template.FuncMap{
 library_name: transformers
 pipeline_tag: text-generation
 tags:
-- llama
+- {{.Family}}
 - steplm
 {{- if .Datasets}}
 datasets:
@@ -121,7 +128,8 @@ datasets:
 
 # {{.Name}}
 
-A language model of {{.Parameters}} parameters in Llama's architecture, pre-trained from scratch by steplm with the
+A language model of {{.Parameters}} parameters in the architecture of ` + "`{{.Family}}`" + `, {{if .Init}}trained further by steplm, from
+{{.Init}} ({{.Recipe.Init.Layers}} layers) on,{{else}}pre-trained from scratch by steplm{{end}} with the
 method ` + "`{{.Method}}`" + ` on {{.Tokens}} tokens. It continues text; it was not tuned to follow instructions, and nothing was
 done about what it may say.
 

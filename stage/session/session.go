@@ -48,6 +48,9 @@ var final export.Format = export.HuggingFace{}
 // document also begins the next.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if s.Recipe.Init != nil { // which knew its own positions
+		text.Context = 0
+	}
 	if id, ok := s.Tokenizer.EndOfText(); ok {
 		n := int(id)
 		text.BOS, text.EOS = &n, &n

@@ -23,7 +23,7 @@ type Spec struct {
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
 type Model struct {
-	Name      string `json:"name,omitempty" option:"model"` // preset or file
+	Name string `json:"name,omitempty" option:"model"` // preset or file
 	// Init is a model to begin with, as FindModel finds it; its shape is the run's, but for layers and vocabulary.
 	Init      string `json:"init,omitempty" resume:"free"`
 	Hidden    *int   `json:"hidden,omitempty"`

@@ -14,7 +14,10 @@ var examples = map[string][]string{
 		"steplm pretrain --model 368m --stages 3 --memory-limit 6GB --tokenizer tokenizer.json " +
 			"--data hf://datasets/HuggingFaceFW/fineweb-edu/sample/10BT --shards 2 --steps 20k --out runs/step",
 		"steplm pretrain --resume runs/first",
+		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"grow": {"steplm grow models/small --layers 24 --out models/deep", "steplm grow runs/wsd@stable-900 --layers 12 " +
+		"--operator zero --out models/deep"},
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
 	},
@@ -25,6 +28,7 @@ var examples = map[string][]string{
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
 	},
+	"chat":            {"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca"},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},

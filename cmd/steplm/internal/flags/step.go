@@ -16,6 +16,7 @@ type StepFlags struct {
 	NoLora         bool     `name:"no-lora" help:"Give frozen layers no adapters."`
 	NoFreeze       bool     `help:"Freeze nothing at growth: all layers go on training, and none gets adapters."`
 	WarmStart      *float64 `placeholder:"SHARE" help:"Share of the steps that train everything before LoRA, with --method relora or lora. Default: 0.25 with relora, 0 with lora."`
+	InitLayers     string   `placeholder:"WHAT" help:"What becomes of the layers of --init: train first, as stage 1's, or freeze at once, so that the run begins with growth. Default: train."`
 	TrainEmbedding bool     `default:"true" negatable:"" help:"Train the embedding after stage 1 too (default)."`
 	TrainHead      bool     `default:"true" negatable:"" help:"Train the head after stage 1 too (default)."`
 	TrainNorms     bool     `default:"true" negatable:"" help:"Train the norms of frozen layers too (default)."`

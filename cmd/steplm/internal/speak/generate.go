@@ -298,12 +298,16 @@ func (s *Speaker) one(ctx context.Context, j job, asJSON bool) error {
 	return nil
 }
 
-// harmless is text for a terminal, which a model must not steer: control characters but those that end lines and
-// columns become U+FFFD. What is no terminal gets the text as it is.
+// harmless is text for standard output: as it is, unless that is a terminal, which a model must not steer.
 func harmless(text string) string {
-	if !term.IsTerminal(int(os.Stdout.Fd())) {
-		return text
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		return printable(text)
 	}
+	return text
+}
+
+// printable has U+FFFD in place of control characters, but for those that end lines and columns.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return utf8.RuneError

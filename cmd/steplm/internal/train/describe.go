@@ -31,6 +31,9 @@ func describeRun(w io.Writer, s *session.Session) {
 	line("model", "%s parameters: %s, hidden %d, FFN %d, %s (%d key-value), vocabulary %d, %s",
 		view.Count(c.TotalParams()), view.Plural(int64(c.Layers), "layer", "layers"), c.Hidden, c.FFN,
 		view.Plural(int64(c.Heads), "head", "heads"), c.KVHeads, c.Vocab, tied)
+	if r.Init != nil {
+		line("begins", "%s", describeInit(s))
+	}
 	for _, source := range describeSources(s) {
 		line("data", "%s", source)
 	}
@@ -78,6 +81,17 @@ func describeRun(w io.Writer, s *session.Session) {
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}
+}
+
+// describeInit says what a run begins with in place of random weights.
+func describeInit(s *session.Session) string {
+	r := s.Recipe
+	text := fmt.Sprintf("with %s (%s, vocabulary %d, SHA-256 %.12s); the optimizer begins without state",
+		s.Spec.Model.Init, view.Plural(int64(r.Init.Layers), "layer", "layers"), r.Init.Vocab, r.Init.Weights)
+	if n := r.Model.Vocab - r.Init.Vocab; n > 0 {
+		text += fmt.Sprintf("; the rows of %s are the mean of the others", view.Plural(int64(n), "new token", "new tokens"))
+	}
+	return text
 }
 
 // alike reports whether a stage only repeats the one before, as after ReLoRA's merges.
