@@ -25,9 +25,9 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 //   - its LoRA: 2 R (in + out) forward, twice that backward;
 //   - the head as a linear of V x C.
 //
-// Attention has B H T(T+1)/2 causal pairs of query and key, fewer where a sliding window leaves a query no more than
-// it: inside documents (Size.Mask) that is the most that there can be, where every window is of one document, and
-// FLOPsOf counts those of a batch. Each costs 4 D
+// Attention has B H T(T+1)/2 causal pairs of query and key, fewer under a sliding window; inside documents (Size.Mask)
+// that is the most that there can be, where every window is of one document, and FLOPsOf counts those of a batch. A
+// pair costs 4 D
 // forward (score and value), and 14 D backward: 6 D for the query's gradient
 // (score again, the probability's gradient, dq) and 8 D for the key's and
 // value's (both again, dk, dv).
@@ -36,9 +36,9 @@ func (f FLOPs) Total() float64 { return f.Forward + f.Backward }
 // at all for inference. With recomputation it includes a second forward of every
 // block that it enters but the last, without the products that give the block's
 // output.
-func (l Layout) FLOPs(s Size) FLOPs { return l.FLOPsOf(s, float64(s.Pairs(nil, l.Window))) }
+func (l Layout) FLOPs(s Size) FLOPs { return l.FLOPsOf(s, float64(l.Pairs(s, nil))) }
 
-// FLOPsOf is FLOPs where attention has so many pairs in each head, see Size.Pairs; of several micro-batches it may
+// FLOPsOf is FLOPs where attention has so many pairs in each head, see Config.Pairs; of several micro-batches it may
 // be their mean.
 func (l Layout) FLOPsOf(s Size, pairs float64) FLOPs {
 	rows := float64(s.Rows())
@@ -86,21 +86,20 @@ func (l Layout) FLOPsOf(s Size, pairs float64) FLOPs {
 }
 
 // Pairs is how many pairs of query and key a head's attention has in a micro-batch: of each query its key and those
-// before it, in its window of T or, inside documents, from where its document begins. begins (B*T) is a batch's, see
-// data.Batch; nil: every window of T is of one document. sliding is the window of the model (Config.Window), 0: none.
-// The kernels skip all other pairs but for the rest of a block of rows, which is not counted, as it is not counted
-// without documents.
-func (s Size) Pairs(begins []uint32, sliding int) int64 {
-	most := s.SeqLen
-	if sliding > 0 {
-		most = min(sliding, most)
-	}
-	if begins == nil || !s.masked() {
-		return int64(s.Batch) * int64(most) * (int64(most+1) + 2*int64(s.SeqLen-most)) / 2
-	}
+// before it, at most Window in all, in its window of the batch or, inside documents, from where its document begins.
+// begins (B*T) is a batch's, see data.Batch; nil: every window is of one document. The kernels skip all other pairs but
+// for the rest of a block of rows, which is not counted, as it is not counted without documents.
+func (c Config) Pairs(s Size, begins []uint32) int64 {
 	sum := int64(0)
-	for row, begin := range begins {
-		sum += min(int64(row%s.SeqLen)-int64(begin)+1, int64(most))
+	for row := range s.Rows() {
+		keys := row%s.SeqLen + 1
+		if begins != nil && s.masked() {
+			keys -= int(begins[row])
+		}
+		if c.Window > 0 {
+			keys = min(keys, c.Window)
+		}
+		sum += int64(keys)
 	}
 	return sum
 }

@@ -2,12 +2,14 @@ package stage
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 )
@@ -102,5 +104,48 @@ func TestRandomBatches(t *testing.T) {
 	}
 	if err := b.Seek(at); err != nil || !cmp.Equal(second, next(b)) {
 		t.Error("after Seek it goes on elsewhere")
+	}
+}
+
+// A run's operations are those that its recipe counts, step by step, whatever is recomputed; inside documents each step
+// says its own, which are the recipe's where every window is of one document, and fewer else.
+func TestStepsCountFLOPs(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum, o.Steps, o.Recompute = 3, 4, "block"
+	o.Batch.Mask = model.MaskDocuments
+	r := recipetest.Must(t, "vanilla", o)
+	total, err := r.FLOPs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := randomBatches(3, o.Batch, o.Model.Vocab, 3)
+	tr := newTrainer(t, gpu.NewHost(), r, list)
+	for _, m := range takeSteps(t, tr, 2) {
+		if math.Abs(4*m.FLOPs-total) > 1e-12*total {
+			t.Errorf("step %d: %g operations, four of them %g, the run's are %g", m.Step, m.FLOPs, 4*m.FLOPs, total)
+		}
+	}
+	for i := range list.list { // two documents in each window of 8: 2 x 10 pairs of 36
+		b := make([]uint32, o.Batch.Rows())
+		for row := range b {
+			b[row] = uint32(row % 8 / 4 * 4)
+		}
+		list.list[i].Begins = b
+	}
+	tr = newTrainer(t, gpu.NewHost(), r, list)
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := total/4 - 3*layouts[0].FLOPs(model.Size{Batch: 2, SeqLen: 8}).Attention*16/36
+	for _, m := range takeSteps(t, tr, 2) {
+		if math.Abs(m.FLOPs-want) > 1e-12*want {
+			t.Errorf("step %d: %g operations inside documents, want %g", m.Step, m.FLOPs, want)
+		}
+	}
+	o.Batch.Mask = ""
+	tr = newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), list)
+	if m := takeSteps(t, tr, 1)[0]; m.FLOPs != 0 {
+		t.Errorf("%g operations that do not depend on the data", m.FLOPs)
 	}
 }

@@ -60,6 +60,39 @@ func TestEveryOptimizer(t *testing.T) {
 	}
 }
 
+// SCALE's own rule for LoRA's matrices keeps nothing of them: it trains under STEP and through ReLoRA's merges, which
+// then have no moments to keep, is planned as it is allocated, and goes on bit for bit.
+func TestScaleOfAdapters(t *testing.T) {
+	for _, method := range []string{"step", "relora"} {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			o := withOptimizer(t, "scale")
+			c := o.Optimizer.Settings.(optim.Scale)
+			c.AdapterRule = optim.AdapterRows
+			o.Optimizer.Settings, o.MergeEvery = c, pointer(4)
+			o.Storage = model.Storage{Precision: model.BF16, States: model.StochasticStates, Gradients: model.BF16,
+				Frozen: model.BF16, Release: true}
+			r := recipetest.Must(t, method, o)
+			layouts, err := r.Layouts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lora := 0
+			for _, p := range layouts[len(layouts)-1].Params() {
+				if p.Role.LoRA() {
+					lora++
+					if planes := r.Optimizer.New().Specs(o.Storage, p); len(planes) > 0 {
+						t.Errorf("%s: of %s is kept %v", method, p.Weight.Name, planes)
+					}
+				}
+			}
+			if lora == 0 {
+				t.Errorf("%s has no LoRA", method)
+			}
+			trainsAndResumes(t, d, method, o)
+		})
+	}
+}
+
 func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Options) {
 	t.Helper()
 	if method == "vanilla" {

@@ -96,7 +96,7 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	counts := []int64{0, t.Recipe.TokensPerStep(), 0}
 	for _, b := range s.batches {
 		counts[0] += int64(b.Scored())
-		counts[2] += t.Recipe.Batch.Pairs(b.Begins, t.Recipe.Model.Window)
+		counts[2] += t.Recipe.Model.Pairs(t.Recipe.Batch, b.Begins)
 	}
 	if t.Reducer != nil {
 		if err := t.Reducer.Sum(t.dev, counts); err != nil {

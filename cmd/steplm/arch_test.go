@@ -78,9 +78,13 @@ var mayImport = map[string][]string{
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
-	"stage/eval":    {"steplm/model", "steplm/data", "steplm/gpu"},
-	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce":  {"steplm/gpu"},
+	"stage/experiment": {
+		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
+		"steplm/model/checkpoint", "steplm/gpu",
+	},
+	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce": {"steplm/gpu"},
 }
 
 // lowest are the lowest packages, which every other one may import.

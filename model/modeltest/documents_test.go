@@ -207,14 +207,14 @@ func TestFLOPsInsideDocuments(t *testing.T) {
 	b := documentsBatch(3, documentLengths...)
 	s := model.Size{Batch: len(documentLengths), SeqLen: 9, Recompute: true}
 	across := l.FLOPs(s)
-	if got := l.FLOPsOf(s, float64(s.Pairs(b.Begins, 0))); got != across {
+	if got := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))); got != across {
 		t.Errorf("without a mask %+v, want %+v", got, across)
 	}
 	s.Documents = model.Documents{Mask: model.MaskDocuments}
 	if got := l.FLOPs(s); got != across {
 		t.Errorf("of no batch in particular %+v, want %+v", got, across)
 	}
-	got, want := l.FLOPsOf(s, float64(s.Pairs(b.Begins, 0))), 0.0
+	got, want := l.FLOPsOf(s, float64(l.Pairs(s, b.Begins))), 0.0
 	for _, one := range alone(b) {
 		want += l.FLOPs(model.Size{Batch: 1, SeqLen: len(one.Inputs)}).Attention
 	}
@@ -225,25 +225,8 @@ func TestFLOPsInsideDocuments(t *testing.T) {
 	if less := across.Total() - got.Total(); less != (across.Attention-got.Attention)*40/36 {
 		t.Errorf("%g operations less, of attention %g", less, across.Attention-got.Attention)
 	}
-	// A model that slides leaves a query its window's pairs alone, in documents and without.
-	for sliding := range 11 {
-		inside, without := int64(0), int64(0)
-		for row, begin := range b.Begins {
-			for key := range row%s.SeqLen + 1 {
-				if sliding == 0 || key > row%s.SeqLen-sliding {
-					without++
-					if key >= int(begin) {
-						inside++
-					}
-				}
-			}
-		}
-		if a, b := s.Pairs(b.Begins, sliding), s.Pairs(nil, sliding); a != inside || b != without {
-			t.Errorf("sliding by %d: %d and %d pairs, want %d and %d", sliding, a, b, inside, without)
-		}
-	}
 	whole := slices.Repeat([]uint32{0}, s.Rows())
-	if s.Pairs(whole, 0) != s.Pairs(nil, 0) {
-		t.Errorf("windows of one document have %d pairs, want %d", s.Pairs(whole, 0), s.Pairs(nil, 0))
+	if l.Pairs(s, whole) != l.Pairs(s, nil) {
+		t.Errorf("windows of one document have %d pairs, want %d", l.Pairs(s, whole), l.Pairs(s, nil))
 	}
 }

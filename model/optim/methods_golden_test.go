@@ -264,6 +264,13 @@ func TestScaleGolden(t *testing.T) {
 			"E": {r, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
 			"v": {r, model.RoleNorm, 1, h.WeightDecay, 5e-4},
 		}, nil, nil)
+		rows := Scale{Momentum: h.Momentum, NormRate: h.AdamLR / h.LR, Beta1: h.Betas[0], Beta2: h.Betas[1],
+			Eps: h.Eps, AdapterRule: AdapterRows}.rules()
+		goldenSteps(t, c, map[string]goldenParam{ // LoRA's matrices as its source's linears
+			"W1": {rows, model.RoleLoRAB, 1, h.WeightDecay, 1e-4}, "W2": {rows, model.RoleHead, 1, h.WeightDecay, 1e-4},
+			"E": {rows, model.RoleEmbedding, 1, h.WeightDecay, 1e-4},
+			"v": {rows, model.RoleNorm, 1, h.WeightDecay, 5e-4},
+		}, nil, nil)
 	}
 	if len(f.Cases) != 1 {
 		t.Errorf("%d cases, want 1", len(f.Cases))

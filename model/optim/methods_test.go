@@ -223,8 +223,8 @@ func TestMethodsRefuse(t *testing.T) {
 		{Muon{0.9, 1, 0.9, 0.9, 1e-8}, flash8, "optimizer Muon"},
 		{Muon{1, 1, 0.9, 0.9, 1e-8}, model.FullStorage, "beta of 1"},
 		{Muon{0.9, 0, 0.9, 0.9, 1e-8}, model.FullStorage, "factor on AdamW's rate 0"},
-		{Scale{0.9, 1, 0.9, 0.9, 1e-8}, flash8, "optimizer SCALE"},
-		{Scale{0.9, math.Inf(1), 0.9, 0.9, 1e-8}, model.FullStorage, "+Inf"},
+		{Scale{0.9, 1, 0.9, 0.9, 1e-8, ""}, flash8, "optimizer SCALE"},
+		{Scale{0.9, math.Inf(1), 0.9, 0.9, 1e-8, ""}, model.FullStorage, "+Inf"},
 	} {
 		if err := (Config{Settings: c.s}).Validate(c.in); err == nil || !strings.Contains(err.Error(), c.part) {
 			t.Errorf("%+v: error %v, want %q", c.s, err, c.part)
@@ -237,6 +237,11 @@ func TestMethodsRefuse(t *testing.T) {
 		}
 	}
 	other := map[string]json.RawMessage{"projection_rank": json.RawMessage("4")}
+	rows := Scale{Momentum: 0.9, NormRate: 1, Eps: 1e-8, AdapterRule: "rows"}
+	if err := rows.Validate(model.FullStorage); err == nil ||
+		!strings.Contains(err.Error(), `"rows" of adapters: choose adamw or scale`) {
+		t.Errorf("error %v", err)
+	}
 	if _, _, err := Choose("scale", small, other, 1); err == nil ||
 		err.Error() != "optimizer scale has no projection_rank: leave it out" {
 		t.Errorf("error %v", err)

@@ -17,12 +17,21 @@ type Scale struct {
 	Beta1    float64 `json:"beta1"`
 	Beta2    float64 `json:"beta2"`
 	Eps      float64 `json:"eps"`
+	// AdapterRule is that of LoRA's matrices, which SCALE's source does not have: AdapterAdamW, also "", as from
+	// every other optimizer, or AdapterRows, the rule of linears, without state.
+	AdapterRule string `json:"adapter_rule"`
 }
+
+// The rules that LoRA's matrices may have.
+const (
+	AdapterAdamW = "adamw"
+	AdapterRows  = "scale"
+)
 
 // publishedScale has the rates of the 60M to 350M, the 1B and the 7B run, in each of which norms train at 1e-3 or, in
 // the first, 2e-2.
 func publishedScale(m model.Config) (Scale, float64) {
-	c, lr := Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}, 1e-3
+	c, lr := Scale{Momentum: 0.9, NormRate: 20, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, AdapterRule: AdapterAdamW}, 1e-3
 	switch {
 	case m.Hidden >= hidden7B:
 		c.NormRate, lr = 10, 1e-4
@@ -57,6 +66,9 @@ func (c Scale) Validate(s model.Storage) error {
 	if err := above0("SCALE", "epsilon", c.Eps); err != nil {
 		return err
 	}
+	if r := c.AdapterRule; r != "" && r != AdapterAdamW && r != AdapterRows {
+		return fmt.Errorf("SCALE with rule %q of adapters: choose %s or %s", r, AdapterAdamW, AdapterRows)
+	}
 	return notFlash8("SCALE", s)
 }
 
@@ -64,11 +76,20 @@ func (c Scale) Validate(s model.Storage) error {
 func (c Scale) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
 
 func (c Scale) rules() byRole {
-	return byRole{
+	r := byRole{
 		linear: scaleRows{}, embedding: scaleColumns{}, head: scaleHead{beta: c.Momentum}, lora: loraAdam,
 		vector: adam{AdamW: AdamW{c.Beta1, c.Beta2, c.Eps}, outside: true, rate: c.NormRate},
 	}
+	if c.AdapterRule == AdapterRows {
+		r.lora = scaleLoRA{}
+	}
+	return r
 }
+
+// scaleLoRA is scaleRows of LoRA's matrices: nothing is kept of them, in part or whole.
+type scaleLoRA struct{ scaleRows }
+
+func (scaleLoRA) Prune(gpu.Device, Update, Kept) error { return nil }
 
 // scaleRows divides each row of a gradient by its root mean square: one factor an output.
 type scaleRows struct{ whole }

@@ -73,7 +73,8 @@ func Make(f File, vocab int) (*Experiment, error) {
 	}
 	for _, r := range e.Trials() { // A short run may have too few steps for what a long one does.
 		if _, err := r.Spec.Recipe(vocab); err != nil {
-			return nil, fmt.Errorf("variant %s, a short run for its learning rate: %w", e.Variants[r.Variant].Label, err)
+			return nil, fmt.Errorf("variant %s, a short run for its learning rate: %w", e.Variants[r.Variant].Label,
+				err)
 		}
 	}
 	return e, e.distinct()
@@ -212,8 +213,7 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 		s := v.Spec
 		s.Schedule.LR, s.Schedule.Seed = []float64{x}, lr.Seed
 		setLength(&s, lr.Share)
-		s.Evaluation.Wikitext, s.Evaluation.EvalEvery, s.Evaluation.EvalTokens = "", 0, 0
-		s.Evaluation.FinalEvalTokens = lr.EvalTokens
+		s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
 		name := fmt.Sprintf("lr-%s-%g-%s", v.Label, x, hash(s))
 		list = append(list, Run{name, variant, lr.Seed, true, s})
 	}

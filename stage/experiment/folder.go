@@ -173,9 +173,9 @@ func (f *Folder) Forget(r Run) {
 	delete(f.State.Failures, r.Name)
 }
 
-// Choice is the learning rate that a variant takes: 0 while none is chosen, or where it has one of its own. The first time that all short runs of a
-// variant ended it is chosen, and kept. It is an error if none of them gave a number, and if one failed, since it may
-// not fail the next time.
+// Choice is the learning rate that a variant takes: 0 while none is chosen, or where it has one of its own. The first
+// time that all short runs of a variant ended it is chosen, and kept. It is an error if none of them gave a number,
+// and if one failed, since it may not fail the next time.
 func (f *Folder) Choice(variant int) (lr float64, err error) {
 	from := f.Variants[variant].Chose
 	if from < 0 {
@@ -222,8 +222,8 @@ func (f *Folder) sameTrials(c Choice, variant int) bool {
 }
 
 // Next is the run that is to begin or to go on now: of those that are neither over nor taken the first, so that all
-// variants of the first seed are there before one of the second. It is false where there is none, at least until what is
-// taken has ended.
+// variants of the first seed are there before one of the second. It is false where there is none, at least until what
+// is taken has ended.
 func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	due := func(r Run) bool {
 		if taken(r) {

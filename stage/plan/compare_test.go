@@ -51,26 +51,28 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s with %s: %d windows would fit too (%d of %d bytes, %v)", w.Method, w.Optimizer, w.Batch+1,
 				more, limit, err)
 		}
-		if w.Method == "step" {
+		if w.Method == "step" || w.Method == "vanilla" {
 			settings, _, err := optim.Choose(w.Optimizer, o.Model, nil, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			of.Optimizer.Settings, of.Batch.Batch, of.GradAccum = settings, w.Batch, 1
 			of.Split, of.SplitBy = nil, recipe.SplitReal
-			layouts, err := recipetest.Must(t, "step", of).Layouts()
+			r := recipetest.Must(t, w.Method, of)
+			layouts, err := r.Layouts()
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := recipetest.Must(t, "step", of)
 			peak := int64(0)
 			for _, l := range layouts {
 				peak = max(peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
 			}
 			if peak != w.PeakBytes {
-				t.Errorf("step with %s: %d bytes, its recipe takes %d", w.Optimizer, w.PeakBytes, peak)
+				t.Errorf("%s with %s: %d bytes, its recipe takes %d", w.Method, w.Optimizer, w.PeakBytes, peak)
 			}
-			splits[w.Optimizer] = w.Split
+			if w.Method == "step" {
+				splits[w.Optimizer] = w.Split
+			}
 		}
 		batches[w.Method+" "+w.Optimizer] = w.Batch
 	}

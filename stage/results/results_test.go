@@ -112,7 +112,8 @@ func TestRowsOfRunsThatAreNotDone(t *testing.T) {
 		{"not measured yet", steps(12), nil, Unfinished, 192, "12 of 12 steps"},
 		{"diverged", append(steps(4), failure(true)), nil, Diverged, 64, "step 5: why"},
 		{"failed", append(steps(4), failure(false)), nil, Failed, 64, "step 5: why"},
-		{"resumed", append(steps(4), failure(false), record.Resume{At: record.At{Step: 4}}), nil, Unfinished, 64, "4 of"},
+		{"resumed", append(steps(4), failure(false), record.Resume{At: record.At{Step: 4}}), nil, Unfinished, 64,
+			"4 of 12"},
 		{"missing", nil, os.RemoveAll, Missing, 0, "holds no run"},
 		{"no recipe", steps(2), func(dir string) error { return os.Remove(filepath.Join(dir, record.RecipeFile)) },
 			Missing, 0, "holds no run"},
@@ -147,9 +148,9 @@ func TestRowsOfRunsThatAreNotDone(t *testing.T) {
 func TestCSV(t *testing.T) {
 	nan := math.NaN()
 	rows := []Row{
-		{Experiment: "paper, table", Run: `a "run"`, Method: "step", Optimizer: "scale", Stages: 3, Seed: math.MaxUint64,
-			LR: []float64{1e-3, 3e-3}, Tokens: 500736, FLOPs: 2.97e12, PeakBytes: 1 << 40, StateBytes: 7,
-			TrainLoss: 5.123456789012345, ValidationPerplexity: 302.1, WikitextWordPerplexity: 59527,
+		{Experiment: "paper, table", Run: `a "run"`, Method: "step", Optimizer: "scale", Stages: 3,
+			Seed: math.MaxUint64, LR: []float64{1e-3, 3e-3}, Tokens: 500736, FLOPs: 2.97e12, PeakBytes: 1 << 40,
+			StateBytes: 7, TrainLoss: 5.123456789012345, ValidationPerplexity: 302.1, WikitextWordPerplexity: 59527,
 			TokensPerSecond: 1216.5, Status: Done},
 		{Run: "none", TrainLoss: nan, ValidationPerplexity: nan, WikitextWordPerplexity: nan, TokensPerSecond: nan,
 			Status: Missing},

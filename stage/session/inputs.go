@@ -2,6 +2,12 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 
 	"steplm/data/tokenizer"
 	"steplm/stage/recipe"
@@ -17,21 +23,59 @@ func (s Spec) Recipe(vocab int) (recipe.Recipe, error) {
 	return recipe.NewRecipe(s.Method.Name, o)
 }
 
-// Identities are those of the data of each source, by which a run's recipe remembers what it reads.
-func (d Data) Identities(ctx context.Context, ui UI) (list []string, err error) {
+// Inputs are the identities of what a run reads besides its tokenizer, by what it is: of its training data as its
+// recipe remembers them, of what it is measured on, a file's content or a folder's shards. What it does not have is
+// "none".
+func (s Spec) Inputs(ctx context.Context, ui UI) (map[string]string, error) {
+	train, err := s.Data.identity(ctx, ui)
+	if err != nil {
+		return nil, err
+	}
+	inputs := map[string]string{"data": train}
+	for _, m := range s.Evaluation.sets(s.Data) {
+		if inputs[m.name], err = identityOf(ctx, m.path, m.column, ui); err != nil {
+			return nil, err
+		}
+	}
+	return inputs, nil
+}
+
+// identity is that of the data of all sources.
+func (d Data) identity(ctx context.Context, ui UI) (string, error) {
+	var list []string
 	for _, path := range d.Sources() {
 		at, err := Locate(ctx, path, d.Shards, d.Stream, ui)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		defer at.Close()
 		shards, err := d.Open(at)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		list = append(list, shards.Identity())
 	}
-	return list, nil
+	return strings.Join(list, "; "), nil
+}
+
+// identityOf is that of a set of texts.
+func identityOf(ctx context.Context, path, column string, ui UI) (string, error) {
+	if path == "" {
+		return "none", nil
+	}
+	if at, err := os.Stat(path); err != nil || !at.Mode().IsRegular() {
+		return Data{Train: []string{path}, TextColumn: column}.identity(ctx, ui)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Vocabulary is how many ids the Spec's tokenizer has, and the hash of its content.

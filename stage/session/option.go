@@ -205,7 +205,7 @@ func (s Spec) Differs(o Spec) (list []Setting, err error) {
 			return nil, err
 		}
 		if !bytes.Equal(a, b) {
-			list = append(list, Setting{f.option, a, f.free})
+			list = append(list, Setting{f.option, f.group, f.name, a, f.free})
 		}
 	}
 	slices.SortFunc(list, func(a, b Setting) int { return cmp.Compare(a.Option, b.Option) })
@@ -214,9 +214,10 @@ func (s Spec) Differs(o Spec) (list []Setting, err error) {
 
 // Setting is an option with its value.
 type Setting struct {
-	Option advice.Option
-	Value  json.RawMessage
-	Free   bool // a run may go on with another
+	Option      advice.Option
+	Group, Name string // in a Spec's JSON
+	Value       json.RawMessage
+	Free        bool // a run may go on with another
 }
 
 // check names a field that a Spec does not have.

@@ -175,27 +175,39 @@ func (r *reading) heldOut(d Data, tok data.Tokenizer) (tasks []eval.Task, err er
 	return tasks, nil
 }
 
+// set is a set of texts that a run is measured on.
+type set struct {
+	kind, name, path, column string
+	documents                bool // tokenized as the training data's documents are
+}
+
+// sets are those that a run may be measured on besides what is held out of its data.
+func (e Evaluation) sets(d Data) []set {
+	return []set{
+		{"documents", "validation", e.Validation, d.TextColumn, true},
+		{"wikitext", "wikitext", e.Wikitext, data.TextColumn, false},
+	}
+}
+
 // measures are the tasks that the run measures itself by.
 func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
 	tasks, err := s.read.heldOut(s.Spec.Data, s.documents)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range []struct {
-		kind, name, path, column string
-		tokenizer                data.Tokenizer
-	}{
-		{"documents", "validation", s.Spec.Evaluation.Validation, s.Spec.Data.TextColumn, s.documents},
-		{"wikitext", "wikitext", s.Spec.Evaluation.Wikitext, data.TextColumn, s.Tokenizer},
-	} {
+	for _, m := range s.Spec.Evaluation.sets(s.Spec.Data) {
 		if m.path == "" {
 			continue
+		}
+		var tok data.Tokenizer = s.Tokenizer
+		if m.documents {
+			tok = s.documents
 		}
 		path, err := Local(ctx, m.path, ui)
 		if err != nil {
 			return nil, err
 		}
-		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: m.tokenizer})
+		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: tok})
 		if err != nil {
 			return nil, err
 		}

@@ -20,8 +20,11 @@ import (
 	"steplm/stage/record"
 )
 
-// absolute is the same Spec with absolute paths.
-func (s Spec) absolute() (Spec, error) {
+// Places are the options that say where things lie, which may have moved while a run was stopped.
+var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext"}
+
+// Absolute is the same Spec with absolute paths, which hold in every working directory.
+func (s Spec) Absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
 		&s.Output.Out, &s.Model.Init}
@@ -106,11 +109,11 @@ func (e *Disagreement) Error() string {
 // Merge is a run's own Spec with what may change, of the options that are given, taken from asked. Others
 // must agree.
 func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
-	wanted, err := asked.absolute()
+	wanted, err := asked.Absolute()
 	if err != nil {
 		return s, err
 	}
-	own, err := s.absolute()
+	own, err := s.Absolute()
 	if err != nil {
 		return s, err
 	}

@@ -270,7 +270,7 @@ func (s *Session) folder() (*stage.Folder, error) {
 		}
 		return stage.OpenFolder(out, s.Recipe)
 	}
-	spec, err := s.Spec.absolute() // Its paths must hold in every working directory.
+	spec, err := s.Spec.Absolute()
 	if err != nil {
 		return nil, err
 	}

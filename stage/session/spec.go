@@ -106,6 +106,7 @@ type Optimizer struct {
 	ProjectionEvery *int      `json:"projection_every,omitempty"`
 	UpdateScale     *float64  `json:"update_scale,omitempty"`
 	NormRate        *float64  `json:"norm_rate,omitempty"`
+	AdapterRule     *string   `json:"adapter_rule,omitempty"`
 	AdamRate        *float64  `json:"adam_rate,omitempty"`
 	ClipNorm        *float64  `json:"clip_norm,omitempty"`    // nil: the method's
 	WeightDecay     []float64 `json:"weight_decay,omitempty"` // of all stages or of each; none: the method's
@@ -158,6 +159,11 @@ type Evaluation struct {
 	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
 	// FinalEvalTokens are scored of each set at the end; 0: none.
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
+}
+
+// Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.
+func (e Evaluation) Short(tokens int64) Evaluation {
+	return Evaluation{Validation: e.Validation, FinalEvalTokens: tokens}
 }
 
 // Output is where the run is kept, and how often it is saved.

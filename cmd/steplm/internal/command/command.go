@@ -62,7 +62,7 @@ func New(ctx context.Context) *kong.Kong {
 	parser := kong.Must(&CLI{}, kong.Name("steplm"),
 		kong.Description(
 			"Pre-train LLaMA-style language models with WGSL kernels, by STEP (staged training) or vanilla."),
-		flags.Vars, experiment.Vars, kong.Vars{"version": version()}, flags.Numbers,
+		flags.Vars, kong.Vars{"version": version()}, flags.Numbers,
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	addExamples(parser.Model.Node, "")

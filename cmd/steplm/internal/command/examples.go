@@ -16,6 +16,10 @@ var examples = map[string][]string{
 		"steplm pretrain --resume runs/first",
 		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"experiment": {
+		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
+		"steplm experiment --write pilot", "steplm experiment paper-table",
+	},
 	"grow": {"steplm grow models/small --layers 24 --out models/deep", "steplm grow runs/wsd@stable-900 --layers 12 " +
 		"--operator zero --out models/deep"},
 	"plan": {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 
 	"steplm/cmd/steplm/internal/child"
@@ -49,8 +48,8 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 	if err != nil {
 		return fail(fmt.Errorf("no program to run it in another process: %w", err))
 	}
-	args := []string{"experiment-run", "--device=" + device, "--gpu-share=" + strconv.FormatFloat(c.GPUShare, 'g', -1, 64),
-		"--seconds-per-class=" + strconv.FormatFloat(c.SecondsPerClass, 'g', -1, 64), "--tune-cache=" + c.TuneCache}
+	args := []string{"experiment-run", "--device=" + device, fmt.Sprintf("--gpu-share=%g", c.GPUShare),
+		fmt.Sprintf("--seconds-per-class=%g", c.SecondsPerClass), "--tune-cache=" + c.TuneCache}
 	if c.NoTune {
 		args = append(args, "--no-tune")
 	}

@@ -16,7 +16,6 @@ import (
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
-	"steplm/model/advice"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/record"
@@ -153,7 +152,7 @@ func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *t
 		if err != nil {
 			return err
 		}
-		if spec, err = own.Merge(spec, movable); err != nil {
+		if spec, err = own.Merge(spec, session.Places); err != nil {
 			return err
 		}
 		open = session.Resume
@@ -190,6 +189,3 @@ func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *t
 	}
 	return s.Run(ctx, report, nil)
 }
-
-// movable are the options in which a run may have become another than it was begun: where things lie.
-var movable = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext"}

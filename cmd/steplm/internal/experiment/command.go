@@ -10,14 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/alecthomas/kong"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
-	"steplm/data/hub"
 	"steplm/internal/disk"
 	"steplm/model/checkpoint"
 	"steplm/stage/experiment"
@@ -41,15 +39,12 @@ type Cmd struct {
 	devices.TuneFlags
 }
 
-// Vars is what the command's help refers to.
-var Vars = kong.Vars{"experiments": strings.Join(experiment.Names(), ", "),
-	"scales": strings.Join(experiment.Scales(), ", ")}
-
 // Help says what becomes of runs.
 func (c *Cmd) Help() string {
-	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run folder. " +
-		"Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is skipped, what is " +
-		"half done goes on. A run that diverges or fails is a row of the table that says so, and the others go on."
+	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run " +
+		"folder. Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is " +
+		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and the others " +
+		"go on."
 }
 
 // Run is the command.
@@ -146,40 +141,30 @@ func (c *Cmd) file() (file experiment.File, err error) {
 	return c.located(file)
 }
 
-// located is a file with the paths that the flags give, which hold in every working directory.
+// located is a file with the paths that the flags give.
 func (c *Cmd) located(file experiment.File) (experiment.File, error) {
-	data, evaluation := map[string]any{}, map[string]any{}
-	absolute := func(path string) (string, error) {
-		if path == "" || strings.HasPrefix(path, hub.Scheme) {
-			return path, nil
-		}
-		return filepath.Abs(path)
+	spec, err := flags.SpecOf(c)
+	if err != nil {
+		return file, err
 	}
-	var train []string
-	for _, path := range c.Data {
-		at, err := absolute(path)
-		if err != nil {
-			return file, err
-		}
-		train = append(train, at)
+	if spec, err = spec.Absolute(); err != nil {
+		return file, err
 	}
-	if len(train) > 0 {
-		data["train"] = train
+	settings, err := spec.Differs(session.Default())
+	if err != nil {
+		return file, err
 	}
-	for _, x := range []struct {
-		group      map[string]any
-		name, path string
-	}{{data, "tokenizer", c.Tokenizer}, {evaluation, "validation", c.Validation},
-		{evaluation, "wikitext", c.Wikitext}} {
-		at, err := absolute(x.path)
-		if err != nil {
-			return file, err
+	part := map[string]map[string]json.RawMessage{}
+	for _, s := range settings {
+		if !slices.Contains(session.Places, s.Option) {
+			continue
 		}
-		if at != "" {
-			x.group[x.name] = at
+		if part[s.Group] == nil {
+			part[s.Group] = map[string]json.RawMessage{}
 		}
+		part[s.Group][s.Name] = s.Value
 	}
-	text, err := json.Marshal(map[string]any{"data": data, "evaluation": evaluation})
+	text, err := json.Marshal(part)
 	if err != nil {
 		return file, err
 	}

@@ -185,37 +185,39 @@ func TestExperimentOfBadInput(t *testing.T) {
 		return clitest.WriteFile(t, "bad.json", text)
 	}
 	dir := filepath.Join(t.TempDir(), "never")
+	by := func(name string, more ...string) []string {
+		return append([]string{"experiment", name, "--out", dir, "--device", "host"}, more...)
+	}
+	bad := func(from, to string) []string { return asked(m, edited(from, to), dir) }
+	const vanilla = `{"method": {"name": "vanilla"}}`
 	for _, c := range []struct {
 		code  int
 		parts []string
 		args  []string
 	}{
 		{2, []string{"name an experiment", "paper-table"}, []string{"experiment"}},
-		{2, []string{"there is no experiment", `did you mean paper-table?`}, []string{"experiment", "paper-tabel", "--out", dir}},
-		{2, []string{"did you mean toy?"}, []string{"experiment", "pilot", "--scale", "toi", "--out", dir}},
+		{2, []string{"there is no experiment", `did you mean paper-table?`}, by("paper-tabel")},
+		{2, []string{"did you mean toy?"}, by("pilot", "--scale", "toi")},
 		{2, []string{"missing flags: --out"}, []string{"experiment", "pilot"}},
-		{1, []string{"there-is-none.json"}, []string{"experiment", "there-is-none.json", "--out", dir}},
+		{1, []string{"there-is-none.json"}, by("there-is-none.json")},
 		{1, []string{"holds no experiment"}, []string{"experiment", filepath.Dir(m.Tokenizer)}},
-		{2, []string{"--write"}, []string{"experiment", "pilot", "--write", "memory"}},
-		{2, []string{"--data", "missing"}, []string{"experiment", "pilot", "--scale", "toy", "--out", dir, "--device", "host"}},
-		{2, []string{"--validation", "learning rate"}, []string{"experiment", "pilot", "--scale", "toy", "--out", dir,
-			"--device", "host", "--data", m.Train}},
-		{2, []string{"--tokenizer", "tokenizer_vocab"}, []string{"experiment", "pilot", "--out", dir, "--device", "host",
-			"--data", m.Train}},
+		{2, []string{"--write"}, by("pilot", "--write", "memory")},
+		{2, []string{"--data", "missing"}, by("pilot", "--scale", "toy")},
+		{2, []string{"--validation", "learning rate"}, by("pilot", "--scale", "toy", "--data", m.Train)},
+		{2, []string{"--tokenizer", "tokenizer_vocab"}, by("pilot", "--data", m.Train)},
+		{1, []string{"no-such-device"}, append(by("pilot"), "--device", "no-such-device")},
 		{1, []string{"there is no variants[0].labels", "did you mean variants[0].label?"},
-			asked(m, edited(`"label": "step"`, `"labels": "step"`), dir)},
-		{1, []string{"there is no seed", "did you mean seeds?"}, asked(m, edited(`"seeds"`, `"seed"`), dir)},
-		{1, []string{"base: there is no schedule.step", "did you mean schedule.steps"},
-			asked(m, edited(`"steps"`, `"step"`), dir)},
-		{1, []string{"variants[1].set, of vanilla", "methods"}, asked(m, edited(`{"method": {"name": "vanilla"}}`,
-			`{"methods": {"name": "vanilla"}}`), dir)},
-		{1, []string{"another variant has it"}, asked(m, edited(`"label": "vanilla"`, `"label": "step"`), dir)},
-		{1, []string{"the same run"}, asked(m, edited(`{"method": {"name": "vanilla"}}`, `{"method": {"stages": 2}}`), dir)},
-		{1, []string{"../up", "small letters"}, asked(m, edited(`"label": "step"`, `"label": "../up"`), dir)},
-		{1, []string{"variant step", "9 stages"}, asked(m, edited(`"stages": 2`, `"stages": 9`), dir)},
-		{1, []string{"share 1.5"}, asked(m, edited(`"share": 0.5`, `"share": 1.5`), dir)},
-		{1, []string{"seeds is a JSON string"}, asked(m, edited(`[1, 2]`, `"1"`), dir)},
-		{1, []string{"no JSON at byte"}, asked(m, edited(`[1, 2]`, `[1, 2`), dir)},
+			bad(`"label": "step"`, `"labels": "step"`)},
+		{1, []string{"there is no seed", "did you mean seeds?"}, bad(`"seeds"`, `"seed"`)},
+		{1, []string{"base: there is no schedule.step", "did you mean schedule.steps"}, bad(`"steps"`, `"step"`)},
+		{1, []string{"variants[1].set, of vanilla", "methods"}, bad(vanilla, `{"methods": {"name": "vanilla"}}`)},
+		{1, []string{"another variant has it"}, bad(`"label": "vanilla"`, `"label": "step"`)},
+		{1, []string{"the same run"}, bad(vanilla, `{"method": {"stages": 2}}`)},
+		{1, []string{"../up", "small letters"}, bad(`"label": "step"`, `"label": "../up"`)},
+		{1, []string{"variant step", "9 stages"}, bad(`"stages": 2`, `"stages": 9`)},
+		{1, []string{"share 1.5"}, bad(`"share": 0.5`, `"share": 1.5`)},
+		{1, []string{"seeds is a JSON string"}, bad(`[1, 2]`, `"1"`)},
+		{1, []string{"no JSON at byte"}, bad(`[1, 2]`, `[1, 2`)},
 	} {
 		clitest.Fail(t, c.code, c.parts, c.args...)
 	}

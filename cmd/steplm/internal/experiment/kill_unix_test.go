@@ -22,44 +22,62 @@ const killsVariable = "STEPLM_KILLS"
 // An experiment that is killed again and again, half of the times with the run that is under way and half without it,
 // ends with the table of one that never was, byte for byte.
 func TestKilledExperimentEndsWithTheSameTable(t *testing.T) {
-	kills := 3
-	if n, err := strconv.Atoi(os.Getenv(killsVariable)); err == nil {
-		kills = n
-	} else if testing.Short() {
-		t.Skip("it runs an experiment several times over")
+	kills, err := strconv.Atoi(os.Getenv(killsVariable))
+	if err != nil {
+		kills = 3
 	}
 	m := clitest.NewMaterial(t)
-	file := clitest.WriteFile(t, "small.json", small)
-	straight, dir := filepath.Join(t.TempDir(), "straight"), filepath.Join(t.TempDir(), "killed")
+	file, straight := clitest.WriteFile(t, "small.json", small), filepath.Join(t.TempDir(), "straight")
 	began := time.Now()
 	clitest.Succeed(t, "", asked(m, file, straight)...)
-	took := time.Since(began)
+	took, want := time.Since(began), clitest.Contents(t, straight, experiment.ResultsFile)
 	seed := uint64(began.UnixNano())
 	t.Logf("seed %d; the straight one took %s", seed, took)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	for i := range kills {
-		c := clitest.CallOf(t.Context(), asked(m, file, dir)...)
-		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// The preparations are repeated each time, so that a kill comes some way into the runs.
-		wait := time.Duration((0.05 + 0.35*rng.Float64()) * float64(took))
-		timer := time.AfterFunc(wait, func() {
-			pid := c.Process.Pid
-			if i%2 == 0 {
-				pid = -pid
+	killed, through := 0, 0
+	for dir, deaths := filepath.Join(t.TempDir(), "killed"), 0; ; {
+		if deaths < kills {
+			wait := time.Duration((0.02 + 0.4*rng.Float64()) * float64(took))
+			if dies(t, wait, killed%2 == 0, asked(m, file, dir)...) {
+				killed, deaths = killed+1, deaths+1
+				continue
 			}
-			syscall.Kill(pid, syscall.SIGKILL)
-		})
-		c.Wait()
-		timer.Stop()
+		} else {
+			clitest.Succeed(t, "", asked(m, file, dir)...)
+		}
+		through++
+		if got := clitest.Contents(t, dir, experiment.ResultsFile); got != want {
+			t.Fatalf("after %d kills, seed %d:\n%swant\n%s", deaths, seed, got, want)
+		}
+		if killed >= kills {
+			break
+		}
+		dir, deaths = filepath.Join(t.TempDir(), "killed"), 0
 	}
-	clitest.Succeed(t, "", asked(m, file, dir)...)
-	if got, want := clitest.Contents(t, dir, experiment.ResultsFile), clitest.Contents(t, straight,
-		experiment.ResultsFile); got != want {
-		t.Errorf("after %d kills:\n%swant\n%s", kills, got, want)
+	t.Logf("%d kills in %d experiments: all end with the same table", killed, through)
+}
+
+// dies kills a call after a wait, with the processes that it started or without them, and reports whether it had not
+// ended by itself.
+func dies(t *testing.T, wait time.Duration, all bool, args ...string) bool {
+	t.Helper()
+	c := clitest.CallOf(t.Context(), args...)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
 	}
+	timer := time.AfterFunc(wait, func() {
+		if all {
+			syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		}
+		c.Process.Kill()
+	})
+	defer timer.Stop()
+	err := c.Wait()
+	if code := c.ProcessState.ExitCode(); err != nil && code > 0 {
+		t.Fatalf("it ended by itself with exit code %d", code)
+	}
+	return err != nil
 }
 
 // Ctrl-C saves what is under way and says how to go on.

@@ -2,15 +2,10 @@ package experiment
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/model/checkpoint"
@@ -33,8 +28,8 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	vocab, trained := file.Vocab, spec.Data.Tokenizer == ""
 	if trained {
 		if vocab < 1 {
-			return nil, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not say " +
-				"by tokenizer_vocab how many ids one has that is trained"}
+			return nil, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not " +
+				"say by tokenizer_vocab how many ids one has that is trained"}
 		}
 		if spec.Data.Tokenizer, err = filepath.Abs(filepath.Join(c.Out, "tokenizer.json")); err != nil {
 			return nil, err
@@ -45,7 +40,7 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if _, err := experiment.Make(file, vocab); err != nil {
 		return nil, err
 	}
-	inputs, err := c.inputs(ctx, spec)
+	inputs, err := spec.Inputs(ctx, seen())
 	if err != nil {
 		return nil, err
 	}
@@ -95,45 +90,6 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 		return nil, err
 	}
 	return experiment.Open(c.Out, made)
-}
-
-// inputs are the identities of what all runs read.
-func (c *Cmd) inputs(ctx context.Context, spec session.Spec) (map[string]string, error) {
-	list, err := spec.Data.Identities(ctx, seen())
-	if err != nil {
-		return nil, err
-	}
-	inputs := map[string]string{"data": strings.Join(list, "; ")}
-	for _, x := range []struct{ what, path string }{
-		{"validation", spec.Evaluation.Validation}, {"wikitext", spec.Evaluation.Wikitext},
-	} {
-		if inputs[x.what], err = identity(ctx, x.path, spec.Data.TextColumn); err != nil {
-			return nil, err
-		}
-	}
-	return inputs, nil
-}
-
-// identity is that of a set of texts: of a file its content's hash, else what shards have.
-func identity(ctx context.Context, path, column string) (string, error) {
-	if path == "" {
-		return "none", nil
-	}
-	if at, err := os.Stat(path); err == nil && at.Mode().IsRegular() {
-		f, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		h := sha256.New()
-		if _, err := io.Copy(h, f); err != nil {
-			return "", fmt.Errorf("read %s: %w", path, err)
-		}
-		return hex.EncodeToString(h.Sum(nil)), nil
-	}
-	d := session.Data{Train: []string{path}, TextColumn: column}
-	list, err := d.Identities(ctx, seen())
-	return strings.Join(list, "; "), err
 }
 
 // trainTokenizer trains the experiment's tokenizer, unless it is there.

@@ -117,9 +117,11 @@ func (r *runner) summarize(w *os.File) error {
 		}
 		warn(fmt.Sprintf("%s: %s: %s", row.Run, row.Status, row.Problem))
 	}
-	fmt.Fprintf(w, "\n%s: %s\n", view.Plural(int64(len(rows)), "run", "runs"), filepath.Join(r.Out, experiment.ResultsFile))
+	fmt.Fprintf(w, "\n%s: %s\n", view.Plural(int64(len(rows)), "run", "runs"),
+		filepath.Join(r.Out, experiment.ResultsFile))
 	if failed > 0 {
-		return fmt.Errorf("%s: the same command tries again", view.Plural(int64(failed), "run failed", "runs failed"))
+		return fmt.Errorf("%s: the same command tries again",
+			view.Plural(int64(failed), "run failed", "runs failed"))
 	}
 	return nil
 }

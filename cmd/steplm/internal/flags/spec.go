@@ -14,6 +14,7 @@ import (
 
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/experiment"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
@@ -155,4 +156,7 @@ var Vars = specDefaults(kong.Vars{
 	"parallel":   strconv.Itoa(session.FetchParallel),
 	"methods":    strings.Join(recipe.MethodNames(), ","),
 	"optimizers": strings.Join(optim.Names(), ","),
+	// Those of `experiment`:
+	"experiments": strings.Join(experiment.Names(), ", "),
+	"scales":      strings.Join(experiment.Scales(), ", "),
 })

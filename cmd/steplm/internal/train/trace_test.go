@@ -89,6 +89,49 @@ func TestTraceOfARun(t *testing.T) {
 	}
 }
 
+// The kernels of a projection are in a trace by their names: those of GaLore's refresh in the steps that have one
+// alone, for each of the 7 linears of 4 layers, APOLLO's random numbers in every step.
+func TestTraceOfProjections(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	refresh := []string{"subspace_start", "fill_rows", "orthogonal_step", "unit_rows", "jacobi_round", "basis"}
+	for _, c := range []struct {
+		optimizer, every string
+		want             []string // some calls
+		none             []string
+	}{
+		{"galore", "1", refresh, []string{"normals"}},
+		{"galore", "100", nil, refresh},
+		{"fira", "1", append([]string{"limited_factors"}, refresh...), nil},
+		{"apollo", "100", []string{"normals", "direction", "limited_factors"}, refresh},
+		{"apollo-mini", "1", []string{"normals", "direction", "limited_factors"}, refresh},
+	} {
+		run := clitest.NewRun(t)
+		file := filepath.Join(filepath.Dir(run), "trace.json")
+		out := clitest.Succeed(t, "", m.Pretrain(run, "--method", "vanilla", "--optimizer", c.optimizer,
+			"--projection-every", c.every, "--steps", "3", "--device", "host", "--save-every", "0", "--eval-tokens",
+			"0", "--final-eval-tokens", "0", "--trace", file, "--trace-steps", "1")...)
+		var f tracedFile
+		if err := json.Unmarshal([]byte(clitest.Contents(t, file)), &f); err != nil {
+			t.Fatal(err)
+		}
+		calls := map[string]int{}
+		for _, e := range f.TraceEvents {
+			calls[e.Name]++
+		}
+		for _, kernel := range c.want {
+			if calls[kernel] < 28 || !regexp.MustCompile(`(?m)^`+kernel+` +\d+ `).MatchString(out) {
+				t.Errorf("%s, every %s: %d calls of %s, or none in the table", c.optimizer, c.every, calls[kernel],
+					kernel)
+			}
+		}
+		for _, kernel := range c.none {
+			if calls[kernel] > 0 {
+				t.Errorf("%s, every %s: %d calls of %s", c.optimizer, c.every, calls[kernel], kernel)
+			}
+		}
+	}
+}
+
 // A run that has nothing to trace says so and writes nothing.
 func TestTraceOfNothing(t *testing.T) {
 	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
