@@ -32,7 +32,11 @@ var examples = map[string][]string{
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
 	},
-	"chat":            {"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca"},
+	"chat": {"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca"},
+	"serve": {
+		"steplm serve --model runs/first",
+		"steplm serve --model SmolLM2-135M --host 0.0.0.0 --port 8080 --api-key-file key.txt --slots 16",
+	},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
