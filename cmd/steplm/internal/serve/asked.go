@@ -50,8 +50,8 @@ const mostTop = 20
 // check refuses what cannot be done, or has no meaning.
 func (s *Server) check(a *asked) error {
 	if a.Model != "" && a.Model != s.name && a.Model != s.path {
-		e := failure(http.StatusNotFound, badRequest, "model_not_found", "the model %q is not here: this is %q", a.Model,
-			s.name)
+		e := failure(http.StatusNotFound, badRequest, "model_not_found", "the model %q is not here: this is %q",
+			a.Model, s.name)
 		param := "model"
 		e.Param = &param
 		return e
@@ -132,16 +132,16 @@ func (s *Server) request(a *asked, prompt []uint32, n, otherwise int) generate.R
 // withinSize refuses a request of too many texts or tokens, before any of its texts is made.
 func (s *Server) withinSize(a *asked, prompts [][]uint32, otherwise int) error {
 	if n := len(prompts) * a.choices(); n > s.MaxSequences || a.choices() > s.MaxSequences {
-		return failure(http.StatusRequestEntityTooLarge, badRequest, "", "%d prompts of %d texts each: at most %d texts "+
-			"are made for a request", len(prompts), a.choices(), s.MaxSequences)
+		return tooLarge("%d prompts of %d texts each: at most %d texts are made for a request", len(prompts),
+			a.choices(), s.MaxSequences)
 	}
 	sum := 0
 	for _, p := range prompts {
 		sum += a.choices() * (len(p) + s.request(a, p, 0, otherwise).MaxTokens)
 	}
 	if sum > s.MaxRequestSize {
-		return failure(http.StatusRequestEntityTooLarge, badRequest, "", "the request is about %d tokens, those of its "+
-			"prompts and those that may be added: at most %d are taken", sum, s.MaxRequestSize)
+		return tooLarge("the request is about %d tokens, those of its prompts and those that may be added: at most %d "+
+			"are taken", sum, s.MaxRequestSize)
 	}
 	return nil
 }

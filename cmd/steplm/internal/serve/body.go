@@ -15,10 +15,11 @@ import (
 // readBody reads a request's JSON into a value. Every way in which a body can be wrong has its own answer.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, value any) error {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return failure(http.StatusUnsupportedMediaType, badRequest, "", "Content-Encoding %q: send the body as it is", e)
+		return failure(http.StatusUnsupportedMediaType, badRequest, "", "Content-Encoding %q: send the body as it is",
+			e)
 	}
 	if r.ContentLength > s.MaxBody {
-		return s.tooLarge(r.ContentLength)
+		return s.bodyTooLarge(r.ContentLength)
 	}
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(s.ClientTime)); err != nil {
@@ -27,7 +28,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, value any) err
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
-		return s.tooLarge(0)
+		return s.bodyTooLarge(0)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
 		return failure(http.StatusRequestTimeout, badRequest, "timeout", "after %s the request's body was not there: "+
@@ -43,12 +44,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, value any) err
 	return decode(text, value)
 }
 
-func (s *Server) tooLarge(size int64) error {
+func (s *Server) bodyTooLarge(size int64) error {
 	if size > 0 {
-		return failure(http.StatusRequestEntityTooLarge, badRequest, "", "the request's body has %d bytes, at most %d are "+
-			"taken", size, s.MaxBody)
+		return tooLarge("the request's body has %d bytes, at most %d are taken", size, s.MaxBody)
 	}
-	return failure(http.StatusRequestEntityTooLarge, badRequest, "", "the request's body has more than %d bytes", s.MaxBody)
+	return tooLarge("the request's body has more than %d bytes", s.MaxBody)
 }
 
 // decode reads one JSON object, whose fields must all be known: one that is misspelled would be left out in silence.

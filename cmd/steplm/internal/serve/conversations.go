@@ -44,8 +44,8 @@ func (s *Server) conversations(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.MaxTokens != nil && q.MaxCompletionTokens != nil && *q.MaxTokens != *q.MaxCompletionTokens {
-		return wrong("max_completion_tokens", "max_completion_tokens %d and max_tokens %d: give one", *q.MaxCompletionTokens,
-			*q.MaxTokens)
+		return wrong("max_completion_tokens", "max_completion_tokens %d and max_tokens %d: give one",
+			*q.MaxCompletionTokens, *q.MaxTokens)
 	}
 	if q.MaxCompletionTokens != nil {
 		q.MaxTokens = q.MaxCompletionTokens
@@ -100,7 +100,8 @@ func (q *chatRequest) check() error {
 	}
 	for _, none := range []error{
 		nothing(map[string]json.RawMessage{"tools": q.Tools, "functions": q.Functions}, "[]"),
-		nothing(map[string]json.RawMessage{"tool_choice": q.ToolChoice, "function_call": q.FunctionCall}, `"none"`, `"auto"`),
+		nothing(map[string]json.RawMessage{"tool_choice": q.ToolChoice, "function_call": q.FunctionCall}, `"none"`,
+			`"auto"`),
 		nothing(map[string]json.RawMessage{"response_format": q.ResponseFormat}, `{"type":"text"}`),
 		nothing(map[string]json.RawMessage{"modalities": q.Modalities}, `["text"]`),
 		nothing(map[string]json.RawMessage{"audio": q.Audio}),

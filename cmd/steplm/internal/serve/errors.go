@@ -44,6 +44,11 @@ func failure(status int, kind, code, format string, args ...any) *apiError {
 	return e
 }
 
+// tooLarge is a request that asks for too much.
+func tooLarge(format string, args ...any) *apiError {
+	return failure(http.StatusRequestEntityTooLarge, badRequest, "", format, args...)
+}
+
 // wrong is a request of which a field is wrong; "": the whole.
 func wrong(param, format string, args ...any) *apiError {
 	e := failure(http.StatusBadRequest, badRequest, "", format, args...)

@@ -30,8 +30,8 @@ func (s *Server) route(mux *http.ServeMux, method, path string, secret bool, ans
 			case s.requests <- struct{}{}:
 				defer func() { <-s.requests }()
 			default:
-				writeError(seen, failure(http.StatusTooManyRequests, tooMuch, "too_many_requests", "%d requests are being "+
-					"answered, which is the most: try again later", cap(s.requests)))
+				writeError(seen, failure(http.StatusTooManyRequests, tooMuch, "too_many_requests", "%d requests are "+
+					"being answered, which is the most: try again later", cap(s.requests)))
 				return
 			}
 		}

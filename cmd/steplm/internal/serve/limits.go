@@ -32,8 +32,8 @@ func (l Limits) check() error {
 		return fmt.Errorf("--end-time %s: it must be 0 or more", l.EndTime)
 	}
 	if l.MaxSequences > l.MaxQueue {
-		return fmt.Errorf("--max-sequences %d: a request of so many could never wait, --max-queue is %d", l.MaxSequences,
-			l.MaxQueue)
+		return fmt.Errorf("--max-sequences %d: a request of so many could never wait, --max-queue is %d",
+			l.MaxSequences, l.MaxQueue)
 	}
 	return nil
 }

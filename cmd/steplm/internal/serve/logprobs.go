@@ -43,7 +43,7 @@ func (s *spelling) next(id uint32) { s.last = &id }
 // tokenLogProbs are those of a completion: four lists over its tokens.
 type tokenLogProbs struct {
 	Tokens        []string             `json:"tokens"`
-	TokenLogProbs []*float64           `json:"token_logprobs"` // null of a text's first token, which nothing comes before
+	TokenLogProbs []*float64           `json:"token_logprobs"` // null of a text's first token
 	TopLogProbs   []map[string]float64 `json:"top_logprobs"`
 	TextOffset    []int                `json:"text_offset"` // in characters
 }

@@ -53,7 +53,7 @@ func (e *events) raw(text []byte) error {
 	return nil
 }
 
-// stream tells of texts as they come. An error before the first piece is an answer of its own; one after it is an event.
+// stream tells of texts as they come. An error before the first piece is an answer of its own, a later one an event.
 func (p *reply) stream(ctx context.Context, w http.ResponseWriter) error {
 	e := &events{p: p, w: w}
 	err := p.pieces(ctx, e)
