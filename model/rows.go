@@ -246,16 +246,18 @@ func (m *Model) Run(r *Rows, rows []Row, decode bool, picked []int) ([]float32, 
 	if err := r.check(rows); err != nil {
 		return nil, err
 	}
+	rows = repeated(rows, r.Most)
 	a := r.of(rowsKey{len(rows), r.Logits, decode})
 	if err := a.loadRows(rows); err != nil {
 		return nil, err
 	}
 	all := make([]float32, len(picked)*m.Vocab)
 	for at := 0; at == 0 || at < len(picked); at += r.Logits {
-		n := min(r.Logits, len(picked)-at)
-		some := r.of(rowsKey{len(rows), max(1, n), decode})
+		n := max(0, min(r.Logits, len(picked)-at))
+		chosen := repeated(picked[at:at+n], r.Logits)
+		some := r.of(rowsKey{len(rows), max(1, len(chosen)), decode})
 		if n > 0 {
-			if err := some.loadPicked(picked[at : at+n]); err != nil {
+			if err := some.loadPicked(chosen); err != nil {
 				return nil, err
 			}
 		}
@@ -265,16 +267,31 @@ func (m *Model) Run(r *Rows, rows []Row, decode bool, picked []int) ([]float32, 
 		}
 		if n > 0 {
 			wgsl.EmbedForward(p, some.rows.last, some.normed, some.rows.picked)
-			some.product(p, some.logits, some.rows.last, m.Head.Weight, matmul.Shape{M: n, N: m.Vocab, K: m.Hidden})
+			some.product(p, some.logits, some.rows.last, m.Head.Weight, matmul.Shape{M: len(chosen), N: m.Vocab, K: m.Hidden})
 		}
 		if err := p.End(); err != nil {
 			return nil, err
 		}
-		if err := gpu.ReadRows(m.dev, some.logits, 0, all[at*m.Vocab:(at+max(0, n))*m.Vocab]); err != nil {
+		if err := gpu.ReadRows(m.dev, some.logits, 0, all[at*m.Vocab:(at+n)*m.Vocab]); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// repeated repeats the last of a list until it has one of few lengths, at most so many: for each length a device makes
+// bindings of its own, and keeps them. A row that is there twice writes the same twice.
+func repeated[T any](list []T, most int) []T {
+	n, step := len(list), 1
+	for _, x := range [...]struct{ above, step int }{{4, 4}, {16, 8}, {64, 32}} {
+		if n > x.above {
+			step = x.step
+		}
+	}
+	for n = min(most, (n+step-1)/step*step); len(list) < n; {
+		list = append(list[:len(list):len(list)], list[len(list)-1])
+	}
+	return list
 }
 
 // loadPicked writes which rows have logits to the device.

@@ -82,7 +82,7 @@ var mayImport = map[string][]string{
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/model/advice",
 		"steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":   {"steplm/model", "steplm/data", "steplm/gpu"},
+	"stage/eval":   {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
 	"stage/record": {"steplm/model/checkpoint", "steplm/model/advice"},
 	"stage/reduce": {"steplm/gpu"},
 }

@@ -36,8 +36,8 @@ type Format interface {
 // What the system says comes before the instruction in place of the usual words.
 type Alpaca struct{}
 
-const alpacaSystem = "Below is an instruction that describes a task. Write a response that appropriately completes the " +
-	"request."
+const alpacaSystem = "Below is an instruction that describes a task. Write a response that appropriately completes " +
+	"the request."
 
 // Render implements Format.
 func (Alpaca) Render(messages []Message, more bool) (string, error) {

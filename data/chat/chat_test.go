@@ -149,7 +149,8 @@ func TestAlpaca(t *testing.T) {
 		err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, messages := range [][]Message{{{Assistant, "a"}}, {{User, "a"}, {User, "b"}}, {{User, "a"}, {Assistant, "b"}}} {
+	for _, messages := range [][]Message{{{Assistant, "a"}}, {{User, "a"}, {User, "b"}},
+		{{User, "a"}, {Assistant, "b"}}} {
 		if text, err := (Alpaca{}).Render(messages, true); err == nil {
 			t.Errorf("%v: %q", messages, text)
 		}
@@ -165,8 +166,8 @@ func TestFind(t *testing.T) {
 		{"null", "", fmt.Sprintf(config, "null"), "", ErrNone.Error()},
 		{"in the configuration", "", fmt.Sprintf(config, `"a{{ bos_token }}{{ eos_token }}"`), "a<s></s>", ""},
 		{"the file wins", "b{{ bos_token }}\n", fmt.Sprintf(config, `"a"`), "b<s>", ""},
-		{"several", "", fmt.Sprintf(config, `[{"name": "x", "template": "x"}, {"name": "default", "template": "d"}]`), "d",
-			""},
+		{"several", "", fmt.Sprintf(config, `[{"name": "x", "template": "x"}, {"name": "default", "template": "d"}]`),
+			"d", ""},
 		{"none is the default", "", fmt.Sprintf(config, `[{"name": "x", "template": "x"}]`), "", "named default"},
 		{"a number", "", fmt.Sprintf(config, "7"), "", "no text"},
 		{"no JSON", "", "{", "", "tokenizer_config.json"},
@@ -182,7 +183,8 @@ func TestFind(t *testing.T) {
 		}
 		template, err := Find(dir, day)
 		if c.err != "" {
-			if err == nil || !strings.Contains(err.Error(), c.err) || errors.Is(err, ErrNone) != (c.err == ErrNone.Error()) {
+			if err == nil || !strings.Contains(err.Error(), c.err) ||
+				errors.Is(err, ErrNone) != (c.err == ErrNone.Error()) {
 				t.Errorf("%s: %v, want %q", c.name, err, c.err)
 			}
 			continue

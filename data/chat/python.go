@@ -28,8 +28,8 @@ func filterJSON(_ *exec.Evaluator, in *exec.Value, params *exec.VarArgs) *exec.V
 	return exec.AsSafeValue(text)
 }
 
-// dumps is a value as Python writes it: a blank after each comma and colon. A message's role comes before its content, as
-// in the conversation; other keys are in order.
+// dumps is a value as Python writes it: a blank after each comma and colon. A message's role comes before its content,
+// as in the conversation; other keys are in order.
 func dumps(value any) (string, error) {
 	switch x := value.(type) {
 	case nil:

@@ -32,8 +32,8 @@ type Template struct {
 	now     func() time.Time
 }
 
-// Parse reads a template. special are the texts of special tokens by their names (bos_token, eos_token, ...); now is what
-// strftime_now tells, of templates that ask for the date.
+// Parse reads a template. special are the texts of special tokens by their names (bos_token, eos_token, ...); now is
+// what strftime_now tells, of templates that ask for the date.
 func Parse(source string, special map[string]string, now func() time.Time) (t *Template, err error) {
 	defer recovered("chat template", &err)
 	if len(source) > mostSource {
@@ -144,8 +144,8 @@ func recovered(what string, err *error) {
 var filters = func() *exec.FilterSet {
 	list := map[string]exec.FilterFunction{}
 	for _, name := range strings.Fields("abs attr batch capitalize count d default dictsort e escape first float " +
-		"groupby int items join last length list lower map max min reject rejectattr replace reverse round safe select " +
-		"selectattr slice sort string striptags sum title trim truncate unique upper urlencode wordcount") {
+		"groupby int items join last length list lower map max min reject rejectattr replace reverse round safe " +
+		"select selectattr slice sort string striptags sum title trim truncate unique upper urlencode wordcount") {
 		if f, ok := builtins.Filters.Get(name); ok {
 			list[name] = f
 		}

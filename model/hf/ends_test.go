@@ -33,7 +33,8 @@ func TestReadEnds(t *testing.T) {
 			}
 		}
 		got, err := ReadEnds(dir, 10)
-		if !slices.Equal(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+		if !slices.Equal(got, c.want) || (err == nil) != (c.err == "") ||
+			err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%+v: %v, %v", c, got, err)
 		}
 	}

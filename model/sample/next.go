@@ -12,6 +12,9 @@ func (c Config) Next(logits []float32, history, banned []uint32, n int) (uint32,
 	if c.Greedy() && !c.penalized() {
 		return likeliest(logits, banned)
 	}
+	if !c.Greedy() && !c.cut() {
+		return c.any(logits, history, banned, n)
+	}
 	probs, err := c.Distribution(logits, history, banned)
 	if err != nil {
 		return 0, err
@@ -23,6 +26,21 @@ func (c Config) Next(logits []float32, history, banned []uint32, n int) (uint32,
 		}
 	}
 	return probs[len(probs)-1].ID, nil // what rounding left
+}
+
+// any draws from all tokens, which it need not put in order.
+func (c Config) any(logits []float32, history, banned []uint32, n int) (uint32, error) {
+	list, err := c.prepare(logits, history, banned)
+	if err != nil {
+		return 0, err
+	}
+	u := c.draw(n) * exponentials(list)
+	for _, s := range list {
+		if u -= s.e; u < 0 {
+			return s.id, nil
+		}
+	}
+	return slices.MinFunc(list, compare).id, nil // what rounding left
 }
 
 // likeliest is the first of the largest logits.

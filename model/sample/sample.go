@@ -8,6 +8,7 @@
 package sample
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -97,8 +98,8 @@ func Check(logits []float32) error {
 
 // scored is a token's logit on its way to a probability.
 type scored struct {
-	id uint32
-	x  float64
+	id   uint32
+	x, e float64
 }
 
 // Distribution is the next token's after all that the Config does, the likeliest first and of equally likely ones
@@ -107,12 +108,28 @@ type scored struct {
 //
 // The order is that of transformers: repetition penalty, temperature, top-k, top-p, min-p.
 func (c Config) Distribution(logits []float32, history, banned []uint32) ([]Prob, error) {
+	list, err := c.prepare(logits, history, banned)
+	if err != nil {
+		return nil, err
+	}
+	if c.Greedy() {
+		return []Prob{{slices.MinFunc(list, compare).id, 1}}, nil
+	}
+	list = c.topK(list)
+	total := exponentials(list)
+	list, dropped := c.hopeless(list, total)
+	slices.SortFunc(list, compare)
+	return c.truncate(list, total, dropped), nil
+}
+
+// prepare is every token's logit that has a chance, penalized and divided by the temperature.
+func (c Config) prepare(logits []float32, history, banned []uint32) ([]scored, error) {
 	if err := Check(logits); err != nil {
 		return nil, err
 	}
 	list := make([]scored, len(logits))
 	for id, l := range logits {
-		list[id] = scored{uint32(id), float64(l)}
+		list[id] = scored{id: uint32(id), x: float64(l)}
 	}
 	if c.penalized() {
 		c.penalize(list, history)
@@ -124,16 +141,12 @@ func (c Config) Distribution(logits []float32, history, banned []uint32) ([]Prob
 	if len(list) == 0 {
 		return nil, errNone
 	}
-	slices.SortFunc(list, compare)
-	if c.Greedy() {
-		return []Prob{{list[0].id, 1}}, nil
+	if !c.Greedy() {
+		for i := range list {
+			list[i].x /= c.Temperature
+		}
 	}
-	for i := range list {
-		list[i].x /= c.Temperature
-	}
-	probs := softmax(list[:c.kept(list)])
-	probs = c.truncate(probs)
-	return probs, nil
+	return list, nil
 }
 
 // compare puts the likelier token first, and of equals the smaller id.
@@ -163,62 +176,75 @@ func (c Config) penalize(list []scored, history []uint32) {
 	}
 }
 
-// kept is how many of the sorted tokens top-k leaves: ties with the last stay.
-func (c Config) kept(list []scored) int {
+// topK leaves the likeliest, and what ties with the last of them.
+func (c Config) topK(list []scored) []scored {
 	if c.TopK == 0 || c.TopK >= len(list) {
-		return len(list)
+		return list
 	}
-	n := c.TopK
-	for n < len(list) && list[n].x == list[c.TopK-1].x {
-		n++
+	best := make([]float64, 0, c.TopK+1) // in order, the largest first
+	for _, s := range list {
+		if len(best) == c.TopK && s.x <= best[c.TopK-1] {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, s.x, func(a, b float64) int { return cmp.Compare(b, a) })
+		if best = slices.Insert(best, at, s.x); len(best) > c.TopK {
+			best = best[:c.TopK]
+		}
 	}
-	return n
+	least := best[len(best)-1]
+	return slices.DeleteFunc(list, func(s scored) bool { return s.x < least })
 }
 
-// softmax is the probabilities of sorted tokens.
-func softmax(list []scored) []Prob {
-	probs, sum := make([]Prob, len(list)), 0.0
-	for i, s := range list {
-		probs[i] = Prob{s.id, math.Exp(s.x - list[0].x)}
-		sum += probs[i].P
+// exponentials sets each token's e to exp(x), over that of the likeliest, and returns their sum.
+func exponentials(list []scored) (total float64) {
+	most := math.Inf(-1)
+	for _, s := range list {
+		most = max(most, s.x)
 	}
-	for i := range probs {
-		probs[i].P /= sum
+	for i := range list {
+		list[i].e = math.Exp(list[i].x - most)
+		total += list[i].e
 	}
-	return probs
+	return total
 }
 
-// truncate is top-p and then min-p of what is left, which then make up one again.
-func (c Config) truncate(probs []Prob) []Prob {
+// hopeless leaves out tokens that top-p drops whatever the others are, with how much of the total they were, so that few
+// need to be put in order: even if all were as likely, they together would not have 1 - p.
+func (c Config) hopeless(list []scored, total float64) (left []scored, dropped float64) {
+	if c.TopP == 0 || c.TopP >= 1 {
+		return list, 0
+	}
+	bound := 0.5 * (1 - c.TopP) * total / float64(len(list))
+	return slices.DeleteFunc(list, func(s scored) bool {
+		if s.e < bound && s.e < 1 {
+			dropped += s.e
+			return true
+		}
+		return false
+	}), dropped
+}
+
+// truncate is top-p and then min-p of what is left, in order, which then make up one. dropped of the total were left
+// out before.
+func (c Config) truncate(list []scored, total, dropped float64) []Prob {
+	n := len(list)
 	if c.TopP > 0 && c.TopP < 1 {
 		// From the least likely on, those go that together have no more than 1 - p.
-		n, sum := len(probs), 0.0
-		for n > 1 {
-			if sum += probs[n-1].P; sum > 1-c.TopP {
+		for sum := dropped; n > 1; n-- {
+			if sum += list[n-1].e; sum/total > 1-c.TopP {
 				break
 			}
-			n--
 		}
-		probs = normalize(probs[:n])
 	}
-	if c.MinP > 0 {
-		n := len(probs)
-		for n > 1 && probs[n-1].P < c.MinP*probs[0].P {
-			n--
-		}
-		probs = normalize(probs[:n])
+	for n > 1 && list[n-1].e < c.MinP*list[0].e {
+		n--
 	}
-	return probs
-}
-
-// normalize makes probabilities one together.
-func normalize(probs []Prob) []Prob {
-	sum := 0.0
-	for _, p := range probs {
-		sum += p.P
+	probs, sum := make([]Prob, n), 0.0
+	for _, s := range list[:n] {
+		sum += s.e
 	}
-	for i := range probs {
-		probs[i].P /= sum
+	for i, s := range list[:n] {
+		probs[i] = Prob{s.id, s.e / sum}
 	}
 	return probs
 }

@@ -1,9 +1,11 @@
 package sample
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
@@ -222,5 +224,91 @@ func TestRefusals(t *testing.T) {
 		if _, err := c.Next([]float32{1, none}, nil, []uint32{0}, 0); err == nil {
 			t.Error("a token comes where all are excluded")
 		}
+	}
+}
+
+// What is left out before tokens are put in order changes nothing: a plain rule over all of them says the same.
+func TestDistributionsByAPlainRule(t *testing.T) {
+	g := rand.New(rand.NewPCG(4, 0))
+	for i := range 300 {
+		logits := make([]float32, 1+g.IntN(400))
+		for j := range logits {
+			logits[j] = float32(3 * g.NormFloat64())
+			if i%3 == 0 { // ties
+				logits[j] = float32(math.Round(float64(logits[j])))
+			}
+		}
+		c := Config{Temperature: 0.3 + 2*g.Float64(), TopK: g.IntN(30) * g.IntN(2), TopP: g.Float64(),
+			MinP: 0.2 * g.Float64() * float64(g.IntN(2))}
+		got, err := c.Distribution(logits, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := plain(c, logits)
+		if len(got) != len(want) {
+			t.Fatalf("%+v: %d tokens of %d, want %d", c, len(got), len(logits), len(want))
+		}
+		for j, p := range got {
+			if p.ID != want[j].ID || math.Abs(p.P-want[j].P) > 1e-12 {
+				t.Fatalf("%+v: token %d is %v, want %v", c, j, p, want[j])
+			}
+		}
+	}
+}
+
+// plain is Distribution step by step.
+func plain(c Config, logits []float32) []Prob {
+	var list []Prob
+	for id, l := range logits {
+		list = append(list, Prob{uint32(id), float64(l) / c.Temperature})
+	}
+	slices.SortStableFunc(list, func(a, b Prob) int { return cmp.Compare(b.P, a.P) })
+	if c.TopK > 0 && c.TopK < len(list) {
+		least := list[c.TopK-1].P
+		list = slices.DeleteFunc(list, func(p Prob) bool { return p.P < least })
+	}
+	most := list[0].P
+	for i := range list {
+		list[i].P = math.Exp(list[i].P - most)
+	}
+	normal := func() {
+		sum := 0.0
+		for _, p := range list {
+			sum += p.P
+		}
+		for i := range list {
+			list[i].P /= sum
+		}
+	}
+	normal()
+	if c.TopP > 0 && c.TopP < 1 {
+		sum, n := 0.0, len(list)
+		for ; n > 1 && sum+list[n-1].P <= 1-c.TopP; n-- {
+			sum += list[n-1].P
+		}
+		list = list[:n]
+		normal()
+	}
+	best := list[0].P
+	list = slices.DeleteFunc(list, func(p Prob) bool { return p.P < c.MinP*best })
+	normal()
+	return list
+}
+
+func BenchmarkNext(b *testing.B) {
+	g := rand.New(rand.NewPCG(4, 0))
+	logits := make([]float32, 32000)
+	for j := range logits {
+		logits[j] = float32(3 * g.NormFloat64())
+	}
+	for name, c := range map[string]Config{"greedy": {}, "all": {Temperature: 1}, "top-k": {Temperature: 1, TopK: 40},
+		"top-p": {Temperature: 1, TopP: 0.95}} {
+		b.Run(name, func(b *testing.B) {
+			for i := range b.N {
+				if _, err := c.Next(logits, nil, nil, i); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -1,9 +1,15 @@
 package eval
 
-import "steplm/model"
+import (
+	"context"
+	"fmt"
+
+	"steplm/model"
+	"steplm/model/generate"
+)
 
 // onDevice answers with a model on a device and activations that are lent for
-// the time of the evaluation: it allocates nothing.
+// the time of the evaluation: it allocates nothing, but to continue a text a cache for as long as that takes.
 type onDevice struct {
 	m *model.Model
 	a *model.Activations
@@ -28,4 +34,27 @@ func (d onDevice) Losses(inputs, targets, begins []uint32) ([]float32, error) {
 		return nil, err
 	}
 	return d.a.Losses()
+}
+
+// Continue is greedy.
+func (d onDevice) Continue(ctx context.Context, prompt []uint32, most int, stops []uint32) ([]uint32, error) {
+	positions := min(d.m.MaxSeqLen, max(1, len(prompt)+most-1))
+	g, err := generate.New(d.m, generate.Config{Slots: 1, Context: positions, Chunk: d.a.Rows()})
+	if err != nil {
+		return nil, fmt.Errorf("eval: continue %d tokens: %w", len(prompt), err)
+	}
+	defer g.Free()
+	s, err := g.Add(generate.Request{Prompt: prompt, MaxTokens: most, Ends: stops})
+	for err == nil && g.Active() > 0 {
+		if err = ctx.Err(); err == nil {
+			err = g.Step()
+		}
+	}
+	if err == nil {
+		err = s.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("eval: continue %d tokens: %w", len(prompt), err)
+	}
+	return s.Tokens, nil
 }

@@ -247,3 +247,29 @@ func TestAttentionClasses(t *testing.T) {
 		}
 	}
 }
+
+// The kernels that GPUs take where a model generates are tuned like others: on a device that says it is one.
+func TestDecodeClasses(t *testing.T) {
+	d := gputest.Adapter(t)
+	defer gpu.AsGPU(d)()
+	for _, word := range []string{"matmul_lanes f32 f32 f32 4x40x200", "matmul_lanes f32 bf16 bf16 1x72x64",
+		"attention_spread bf16 d8 r2 h4 kv2", "attention_cached f32 d6 r4 h4 kv2"} {
+		c, err := wgsl.ParseClass(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Class(context.Background(), d, c, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) || !(r.GFLOPS > 0) {
+			t.Errorf("%s: %+v", word, r)
+		}
+	}
+	for _, word := range []string{"matmul_lanes f32 f32 f32 0x1x1", "attention_spread f32 d7 r1 h1 kv1",
+		"attention_spread bf16 d8 r2 h3 kv2", "attention_other f32 d8 r1 h1 kv1"} {
+		if _, err := wgsl.ParseClass(word); err == nil {
+			t.Errorf("%s is a class", word)
+		}
+	}
+}

@@ -46,7 +46,7 @@ type CLI struct {
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
 	Serve      serve.Cmd           `cmd:"" help:"Answer OpenAI's HTTP interface for a model, and show a page to talk to it."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
-	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps."`
+	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps, generating."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`
 	Data       tokens.DataCmd      `cmd:"" help:"Fetch training data, look into it or tokenize it."`
 	Completion completions         `cmd:"" help:"Say how a shell completes steplm's commands and flags."`

@@ -32,7 +32,9 @@ var examples = map[string][]string{
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
 	},
-	"chat": {"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca"},
+	"chat": {
+		"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca",
+	},
 	"serve": {
 		"steplm serve --model runs/first",
 		"steplm serve --model SmolLM2-135M --host 0.0.0.0 --port 8080 --api-key-file key.txt --slots 16",
@@ -42,6 +44,7 @@ var examples = map[string][]string{
 	"bench matmul":    {"steplm bench matmul --device vulkan"},
 	"bench attention": {"steplm bench attention --batch 4"},
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
+	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {

@@ -58,7 +58,7 @@ func (c *Cmd) Run(ctx context.Context) error {
 	if !manner.Own && c.Template == "" {
 		ui.Warn(fmt.Sprintf("%s has no chat template: Alpaca's prompt is used", v.Dir))
 	}
-	server := New(s.Gen, Config{Limits: c.Limits, Name: c.name(), Path: c.Model, Voice: v, Manner: manner, Key: key,
+	server := New(s.Gen, Config{Limits: c.Limits, Name: c.name(), Path: c.Model, Voice: s.Voice, Manner: manner, Key: key,
 		Made: time.Now()})
 	secret := ""
 	if key != "" {

@@ -193,7 +193,8 @@ func (t *talk) answer(ctx context.Context, message string) error {
 	messages := append(slices.Clone(t.messages), chat.Message{Role: chat.User, Content: message})
 	ids, err := t.s.Conversation(t.format, messages)
 	if err == nil && len(ids) > t.s.Context {
-		err = fmt.Errorf("the conversation has %d tokens, at most %d fit: begin anew with /reset", len(ids), t.s.Context)
+		err = fmt.Errorf("the conversation has %d tokens, at most %d fit: begin anew with /reset", len(ids),
+			t.s.Context)
 	}
 	var r *running
 	if err == nil {
@@ -203,13 +204,8 @@ func (t *talk) answer(ctx context.Context, message string) error {
 		fmt.Fprintf(os.Stderr, "steplm: %s\n", flags.Explain(err))
 		return nil
 	}
-	for t.s.Gen.Active() > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := t.s.Gen.Step(); err != nil {
-			return err
-		}
+	if err := t.s.run(ctx); err != nil {
+		return err
 	}
 	shown := len(r.Text)
 	if err := r.finish(); err != nil {

@@ -275,13 +275,8 @@ func (s *Speaker) one(ctx context.Context, j job, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	for s.Gen.Active() > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.Gen.Step(); err != nil {
-			return err
-		}
+	if err := s.run(ctx); err != nil {
+		return err
 	}
 	shown := len(r.Text)
 	if err := r.finish(); err != nil {
@@ -295,6 +290,19 @@ func (s *Speaker) one(ctx context.Context, j job, asJSON bool) error {
 		return nil
 	}
 	fmt.Println(harmless(r.Text[shown:]))
+	return nil
+}
+
+// run steps until no text is left.
+func (s *Speaker) run(ctx context.Context) error {
+	for s.Gen.Active() > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.Gen.Step(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

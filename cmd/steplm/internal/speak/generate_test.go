@@ -76,8 +76,8 @@ func TestGenerateStories260K(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, device := range clitest.Devices(t) {
-		base := []string{"--model", dir, "--device", device, "--max-tokens", "60", "--min-tokens", "60", "--temperature",
-			"0"}
+		base := []string{"--model", dir, "--device", device, "--max-tokens", "60", "--min-tokens", "60",
+			"--temperature", "0"}
 		var lines strings.Builder
 		for i, x := range golden.Greedy {
 			fmt.Fprintf(&lines, "{\"prompt\": %q}\n", x.Prompt)
@@ -145,13 +145,14 @@ func TestDistributionStories260K(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, args := range map[string][]string{"plain": nil, "t1.5-topp0.8": {"--temperature", "1.5", "--top-p", "0.8"},
+	for name, args := range map[string][]string{"plain": nil,
+		"t1.5-topp0.8": {"--temperature", "1.5", "--top-p", "0.8"},
 		"rep1.2-t0.8-topk40-topp0.95-minp0.02": {"--repetition-penalty", "1.2", "--temperature", "0.8", "--top-k", "40",
 			"--top-p", "0.95", "--min-p", "0.02"}} {
 		x := golden.Prefixes[1]
 		want := x.Settings[name]
-		out := clitest.Succeed(t, "", append([]string{"generate", "--distribution", "--json", "--model", dir, "--device",
-			"host", "--ids", clitest.Commas(x.IDs)}, args...)...)
+		out := clitest.Succeed(t, "", append([]string{"generate", "--distribution", "--json", "--model", dir,
+			"--device", "host", "--ids", clitest.Commas(x.IDs)}, args...)...)
 		var got struct {
 			IDs   []uint32  `json:"ids"`
 			Probs []float64 `json:"probs"`

@@ -3,7 +3,9 @@ package speak
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
@@ -118,27 +120,62 @@ type Speaker struct {
 	Dev   gpu.Device
 	Gen   *generate.Generator
 	model *model.Model
+	own   bool // the device
 }
 
 // Work is about how much will be generated: what tuning pays for.
 type Work struct{ Prompts, Added int }
 
 // Open opens the device, tunes it if that pays, and puts the model there with room to generate.
-func (v Voice) Open(ctx context.Context, c generate.Config, w Work, quiet bool) (s *Speaker, err error) {
+func (v Voice) Open(ctx context.Context, c generate.Config, w Work, quiet bool) (*Speaker, error) {
+	layout := v.Layout.ForInference()
+	c, err := c.Resolve(layout)
+	if err != nil {
+		return nil, err
+	}
 	dev, err := v.flags.DeviceFlag.Open()
 	if err != nil {
 		return nil, err
 	}
-	s = &Speaker{Voice: v, Dev: dev}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	layout := v.Layout.ForInference()
-	if c, err = c.Resolve(layout); err != nil {
+	classes, err := generate.Classes(layout, c, dev.Limits(), w.Prompts, w.Added)
+	if err == nil {
+		_, err = v.flags.Tune(ctx, dev, classes, layout.Storage.Precision, quiet)
+	}
+	if err != nil {
+		dev.Close()
 		return nil, err
 	}
+	s, err := v.on(dev, c)
+	for range 3 { // A run that trains may remove a checkpoint while it is read: then there is a newer one.
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		newer, missing := v.flags.Find(v.Tok != nil)
+		if missing != nil || newer.Dir == v.Dir {
+			break
+		}
+		newer.Ends, newer.Context, v = v.Ends, v.Context, newer
+		s, err = v.on(dev, c)
+	}
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	s.own = true
+	notes, err := v.Notes()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	for _, note := range notes {
+		flags.SessionUI(true).Warn(note)
+	}
+	return s, nil
+}
+
+// on puts the model on a device that is open, with room to generate.
+func (v Voice) on(dev gpu.Device, c generate.Config) (s *Speaker, err error) {
+	layout := v.Layout.ForInference()
 	specs, err := generate.Specs(layout, c)
 	if err != nil {
 		return nil, err
@@ -146,34 +183,22 @@ func (v Voice) Open(ctx context.Context, c generate.Config, w Work, quiet bool) 
 	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), layout.Specs(), specs)); err != nil {
 		return nil, err
 	}
-	classes, err := generate.Classes(layout, c, dev.Limits(), w.Prompts, w.Added)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := v.flags.Tune(ctx, dev, classes, layout.Storage.Precision, quiet); err != nil {
-		return nil, err
-	}
+	s = &Speaker{Voice: v, Dev: dev}
 	if s.model, err = v.Found.Open(dev); err != nil {
 		return nil, err
 	}
-	notes, err := v.Notes()
-	if err != nil {
+	if s.Gen, err = generate.New(s.model, c); err != nil {
+		s.model.Free()
 		return nil, err
 	}
-	for _, note := range notes {
-		flags.SessionUI(true).Warn(note)
-	}
-	s.Gen, err = generate.New(s.model, c)
-	return s, err
+	return s, nil
 }
 
-// Close frees everything; parts that were not made are left out.
+// Close frees everything, the device too where Open opened it.
 func (s *Speaker) Close() {
-	if s.Gen != nil {
-		s.Gen.Free()
+	s.Gen.Free()
+	s.model.Free()
+	if s.own {
+		s.Dev.Close()
 	}
-	if s.model != nil {
-		s.model.Free()
-	}
-	s.Dev.Close()
 }

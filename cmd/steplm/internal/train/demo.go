@@ -12,6 +12,7 @@ import (
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
 	"steplm/data/corpus"
@@ -83,7 +84,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return summarize(os.Stdout, ending{res: res, dev: dev, out: out, took: took, unigram: baseline.Perplexity(),
-		device: c.Device, material: files})
+		device: c.Device, material: files, samples: speak.Samples(ctx, dev, out)})
 }
 
 // open takes the chosen device; where there is no adapter at all it computes in

@@ -15,6 +15,7 @@ import (
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model/advice"
@@ -100,9 +101,15 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if errors.Is(err, stage.ErrStopped) {
 		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}
-	if err == nil && !c.JSON {
-		err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: time.Since(start),
-			device: c.Device})
+	if err == nil {
+		took := time.Since(start)
+		spoken := speak.Samples(ctx, dev, spec.Output.Out)
+		if c.JSON {
+			err = speak.WriteSamples(os.Stdout, spoken)
+		} else {
+			err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: took, device: c.Device,
+				samples: spoken})
+		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
@@ -26,7 +27,8 @@ type ending struct {
 	took     time.Duration // of this process
 	unigram  float64       // perplexity of the held-out text by token frequencies; 0: not measured
 	device   string        // as the user chose it; "": by default
-	material string        // where corpus and tokenizer are kept that the program made; "": it made none
+	samples  []speak.Sample
+	material string // where corpus and tokenizer are kept that the program made; "": it made none
 }
 
 // told is what a run's metrics say of it, whichever processes ran it.
@@ -115,6 +117,12 @@ func summarize(w io.Writer, x ending) error {
 	if err := writeMemory(w, x.res, x.dev); err != nil {
 		return err
 	}
+	if len(x.samples) > 0 {
+		fmt.Fprintf(w, "\nWhat it says\n\n")
+		for _, s := range x.samples {
+			fmt.Fprintf(w, "  %s\n", s)
+		}
+	}
 	fmt.Fprintf(w, "\n%s tokens in %s\n", view.Count(t.last[len(t.last)-1].Tokens), view.Duration(x.took))
 	return writeFiles(w, x)
 }
@@ -200,8 +208,10 @@ func writeFiles(w io.Writer, x ending) error {
 	if x.device != "" {
 		device = " --device " + shellWord(x.device)
 	}
-	fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm score --model %s --text \"Once upon a time\"%s\n",
-		shellWord(x.out), shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device)
+	fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm score --model %s --text \"Once upon a time\"%s\n"+
+		"  steplm generate --model %s --prompt \"Once upon a time\"%s\n",
+		shellWord(x.out), shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device,
+		shellWord(x.out), device)
 	return nil
 }
 
