@@ -51,11 +51,9 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 		said, begun := "", false
 		switch {
 		case q.Echo && q.Prompt.texts != nil:
-			said = q.Prompt.texts[i]
-			begin, ok := s.voice.Tok.BeginOfText()
-			begun = ok && len(prompt) > 0 && prompt[0] == begin
+			said, begun = q.Prompt.texts[i], s.begins(prompt)
 		case q.Echo:
-			if said, err = s.voice.Tok.Decode(prompt); err != nil {
+			if said, err = s.decode(prompt); err != nil {
 				return wrong("prompt", "prompt %d: %s", i, err)
 			}
 		}
@@ -97,6 +95,21 @@ func (s *Server) promptIDs(q *completionsRequest) ([][]uint32, error) {
 		all = append(all, ids)
 	}
 	return all, nil
+}
+
+// begins reports whether a prompt's first token is the one that begins a text.
+func (s *Server) begins(prompt []uint32) bool {
+	begin, ok := s.voice.Tok.BeginOfText()
+	return ok && len(prompt) > 0 && prompt[0] == begin
+}
+
+// decode is the text of a prompt, of which the token that begins it changes nothing but that it is there.
+func (s *Server) decode(prompt []uint32) (string, error) {
+	if !s.begins(prompt) {
+		return s.voice.Tok.Decode(prompt)
+	}
+	text, err := s.voice.Tok.Decode(prompt[1:])
+	return s.voice.Tok.Name(prompt[0]) + text, err
 }
 
 // completion is the form of answers to /v1/completions.

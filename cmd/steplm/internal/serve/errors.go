@@ -90,6 +90,14 @@ func asAPI(err error) *apiError {
 	return failure(http.StatusInternalServerError, unavailable, "", "%s", err)
 }
 
+// asWrong is an error of a request that can never be done.
+func asWrong(err error) *apiError {
+	if e := asAPI(err); e.Status < http.StatusInternalServerError {
+		return e
+	}
+	return wrong("prompt", "%s", err)
+}
+
 // writeError answers with an error.
 func writeError(w http.ResponseWriter, err error) {
 	e := asAPI(err)

@@ -56,6 +56,11 @@ func (p *reply) add(r generate.Request, stops []string, said string) {
 
 // answer has the texts made and tells of them.
 func (p *reply) answer(w http.ResponseWriter, r *http.Request) error {
+	for _, one := range p.requested {
+		if err := p.s.engine.Check(one); err != nil {
+			return asWrong(err)
+		}
+	}
 	ctx, done := context.WithTimeoutCause(r.Context(), p.s.RequestTime, errTime)
 	defer done() // The engine lets go of what is not done.
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -118,7 +118,7 @@ func TestEchoForEvaluation(t *testing.T) {
 			if l.TokenLogProbs[0] != nil || l.TopLogProbs[0] != nil {
 				t.Errorf("the first token has %v", l.TokenLogProbs[0])
 			}
-			added := l.TokenLogProbs[n : len(ids[i])]
+			added := l.TokenLogProbs[n:len(ids[i])]
 			if got := sum(added); math.Abs(got-x.Sum) > 1e-3 {
 				t.Errorf("%q: sum %g, want %g", x.Prompt, got, x.Sum)
 			}

@@ -38,7 +38,7 @@ func limits() serve.Limits {
 func served(t *testing.T, dir, tok string, change func(*serve.Config, *generate.Config)) *site {
 	t.Helper()
 	f := speak.Flags{}
-	f.Model, f.Tokenizer, f.Device, f.GPUShare, f.NoTune = dir, tok, "host", 1, true
+	f.Model, f.Tokenizer, f.Device, f.GPUShare, f.SecondsPerClass = dir, tok, "host", 1, 1
 	v, err := f.Find(true)
 	if err != nil {
 		t.Fatal(err)
