@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 		"steplm/gpu"},
 	"model/sample":     {},
 	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
+	"model/engine":     {"steplm/model/generate"},
 	"model/checkpoint": {},
 	"model/hf":         {"steplm/model", "steplm/model/checkpoint", "steplm/gpu"},
 	"model/export": {"steplm/model", "steplm/model/advice", "steplm/model/checkpoint", "steplm/model/hf",

@@ -47,8 +47,7 @@ func OpenDir(path string) (*Tensors, error) {
 		err = fmt.Errorf("%s: %s is a pickle, which can run code and is not read: convert the model by `"+
 			"python3 -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('%s', "+
 			"torch_dtype='auto').save_pretrained('%s-safetensors')\"`, and copy the tokenizer's files there", path,
-			name,
-			path, strings.TrimRight(path, `/\`))
+			name, path, strings.TrimRight(path, `/\`))
 	default:
 		err = fmt.Errorf("%s: neither %s nor %s is there", path, singleName, indexName)
 	}

@@ -118,15 +118,26 @@ func (g *Generator) Active() int { return len(g.all) }
 // Room is how many slots and how many positions of the cache nobody has.
 func (g *Generator) Room() (slots, positions int) { return g.Slots - len(g.all), g.free.left() }
 
+// Check returns the error that Add has for a request which never fits. Any goroutine may call it.
+func (g *Generator) Check(r Request) error {
+	if err := r.check(g.m.Vocab); err != nil {
+		return err
+	}
+	if n, most := len(r.Prompt), g.longest(); n > most {
+		return &TooLong{n, most}
+	}
+	return nil
+}
+
+// longest is how many positions one sequence may have.
+func (g *Generator) longest() int { return min(g.Context, g.Positions) }
+
 // Add takes a sequence in. It returns ErrFull where there is no room now, and a *TooLong where the prompt never fits.
 func (g *Generator) Add(r Request) (*Sequence, error) {
-	if err := r.check(g.m.Vocab); err != nil {
+	if err := g.Check(r); err != nil {
 		return nil, err
 	}
-	n, most := len(r.Prompt), min(g.Context, g.Positions)
-	if n > most {
-		return nil, &TooLong{n, most}
-	}
+	n, most := len(r.Prompt), g.longest()
 	if len(g.all) == g.Slots {
 		return nil, ErrFull
 	}

@@ -37,6 +37,7 @@ var textFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.
 // Grow makes a model, as FindModel finds it, deeper by growth alone, and writes it to a folder that must not exist, as
 // a Hugging Face directory: whole or not at all, in the type of its weights. It is mixed in f32 and rounded once.
 func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
+	out = filepath.Clean(out)
 	if _, err := os.Stat(out); err == nil {
 		return g, fmt.Errorf("%s exists: name a folder that does not", out)
 	}

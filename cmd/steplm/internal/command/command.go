@@ -26,6 +26,7 @@ import (
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/serve"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
@@ -46,6 +47,7 @@ type CLI struct {
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
 	Export     convert.ExportCmd   `cmd:"" help:"Write a model for transformers, peft or llama.cpp."`
+	Serve      serve.Cmd           `cmd:"" help:"Answer OpenAI's HTTP interface for a model, and show a page to talk to it."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps, generating."`
 	Tokenizer  tokens.TokenizerCmd `cmd:"" help:"Train a tokenizer or use one."`

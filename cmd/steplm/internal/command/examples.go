@@ -39,7 +39,11 @@ var examples = map[string][]string{
 		"steplm export runs/step --to hf --out model", "steplm export runs/step@step-200 --to peft --out adapter",
 		"steplm export runs/step --to gguf --dtype q8_0 --out model.gguf",
 	},
-	"report":          {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
+	"report": {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
+	"serve": {
+		"steplm serve --model runs/first",
+		"steplm serve --model SmolLM2-135M --host 0.0.0.0 --port 8080 --api-key-file key.txt --slots 16",
+	},
 	"devices list":    {"steplm devices", "steplm devices list --json"},
 	"devices tune":    {"steplm devices tune --model 60m --seq-len 512"},
 	"bench matmul":    {"steplm bench matmul --device vulkan"},

@@ -155,12 +155,20 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 	}
 	const read = `(() => { const u = document.querySelector("#loss-plot").plot, at = u.series.findIndex((s) => s.label === "vanilla-1");
 		return { Names: u.series.slice(1).map((s) => s.label), X: [u.scales.x.min, u.scales.x.max], Label: u.axes[0].label,
-			Losses: [u.data[at][0], u.data[at][u.data[at].length - 1]] }; })()`
+			Losses: at < 0 ? [0, 0] : [u.data[at][0], u.data[at][u.data[at].length - 1]] }; })()`
 	b.run(chromedp.Click(`#smooth input[value="0"]`))
 	curves := ask[shown](b, read)
 	if len(curves.Names) != 3 || curves.Label != "tokens" || curves.X != [2]float64{stepTokens, steps * stepTokens} ||
 		curves.Losses[0] != 5.95 || curves.Losses[1] != 4 {
 		t.Errorf("the curves are %+v", curves)
+	}
+	const lowest = `document.querySelector("#loss-plot").plot.scales.y.min`
+	if low := ask[float64](b, lowest); low > 2 || low < 1 {
+		t.Errorf("the chart begins at %g nats: what was measured at 2 lies outside", low)
+	}
+	b.run(chromedp.Click("#points-mine"))
+	if low := ask[float64](b, lowest); low < 2.5 {
+		t.Errorf("without points the chart begins at %g nats", low)
 	}
 	for axis, want := range map[string][2]float64{"step": {1, steps}, "time": {2, 2*steps + 2}} {
 		b.run(chromedp.Click(`#axis input[value="` + axis + `"]`))
@@ -176,6 +184,10 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 	}
 	if curves = ask[shown](b, read); curves.X[1] < flops*0.999 || curves.X[1] > flops*1.001 {
 		t.Errorf("operations to %g, want %g", curves.X[1], flops)
+	}
+	b.run(chromedp.Click("#legend input")) // Vanilla's, the first.
+	if curves = ask[shown](b, read); len(curves.Names) != 2 || curves.Names[0] != "scale-1" {
+		t.Errorf("without vanilla: %q", curves.Names)
 	}
 	b.run(chromedp.Click(`#seeds input[value="all"]`))
 	if curves = ask[shown](b, read); len(curves.Names) != 9 {
@@ -206,7 +218,8 @@ func TestBrowserKeyboard(t *testing.T) {
 		b,
 		`(() => { const tip = document.querySelector("#loss-plot .tip"); return tip && !tip.hidden ? tip.innerText : ""; })()`,
 	)
-	if !strings.Contains(tip, "tokens 640") || !strings.Contains(tip, "vanilla-1") || !strings.Contains(tip, "4.100") {
+	if !strings.Contains(tip, "tokens 640") || !strings.Contains(tip, "vanilla-1") || !strings.Contains(tip, "4.100") ||
+		!strings.Contains(tip, "validation end: perplexity 311.00 per token") {
 		t.Errorf("the tip at the end is %q", tip)
 	}
 	stops := ask[int](
@@ -354,7 +367,8 @@ func TestBrowserScreens(t *testing.T) {
 		if *screenshots == "" {
 			continue
 		}
-		ask[bool](b, `scrollTo(0, 0) ?? true`) // The head of the page stays at its top.
+		b.run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight+kb.ArrowRight))
+		ask[bool](b, `(scrollTo(0, 0), true)`) // The head of the page stays at its top.
 		picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 		if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755),
 			os.WriteFile(filepath.Join(*screenshots, screen.name+".png"), picture, 0o644)); err != nil {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/cmd/steplm/internal/view"
@@ -115,6 +116,16 @@ func (s *setting) methods() (t table) {
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+// legend says what each column is, those of one name once.
+func legend() (list []string) {
+	for _, c := range columns {
+		if line := c.name + ": " + c.tip; !slices.Contains(list, line) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 func seedsCell(g *group) cell {

@@ -61,14 +61,13 @@ func find(dirs []string) (list []found, problems []string) {
 			)
 		}
 	}
-	tabled, wrong := tabledRuns(dirs)
+	tabled, wrong := tabledRuns(list, dirs)
 	for name, row := range tabled {
-		at := slices.IndexFunc(list, func(f found) bool { return sameDir(f.dir, name) })
-		if at < 0 {
+		if at := slices.IndexFunc(list, func(f found) bool { return sameDir(f.dir, name) }); at >= 0 {
+			list[at].row = row
+		} else if within(dirs, filepath.Dir(filepath.Dir(name))) { // It has not begun; nobody asked for others.
 			add(found{dir: name, row: row})
-			continue
 		}
-		list[at].row = row
 	}
 	slices.SortFunc(list, func(a, b found) int { return strings.Compare(a.dir, b.dir) })
 	return list, append(problems, wrong...)
@@ -111,10 +110,26 @@ func runsBelow(dir string) (list, problems []string) {
 	return list, problems
 }
 
-// tabledRuns are the rows of the tables that experiments keep beside their runs, by the folders of these.
-func tabledRuns(dirs []string) (rows map[string]*results.Row, problems []string) {
+// within reports whether a folder is one of those given, or below one.
+func within(dirs []string, dir string) bool {
+	return slices.ContainsFunc(dirs, func(given string) bool {
+		below, err := filepath.Rel(given, dir)
+		return err == nil && filepath.IsLocal(below)
+	})
+}
+
+// tabledRuns are the rows of the tables that experiments keep beside their runs, by the folders of these: of the
+// experiments in folders, and of those that runs belong to.
+func tabledRuns(list []found, dirs []string) (rows map[string]*results.Row, problems []string) {
 	rows = map[string]*results.Row{}
-	for _, dir := range dirs {
+	dirs = slices.Clone(dirs)
+	for _, f := range list {
+		if runs := filepath.Dir(f.dir); filepath.Base(runs) == experiment.RunsDir {
+			dirs = append(dirs, filepath.Dir(runs))
+		}
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
 		path := filepath.Join(dir, experiment.ResultsFile)
 		runs := filepath.Join(dir, experiment.RunsDir)
 		if !exists(path) || !exists(runs) {

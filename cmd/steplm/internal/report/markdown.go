@@ -33,6 +33,10 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 	for _, n := range notes() {
 		fmt.Fprintf(&b, "- %s\n", inline(n))
 	}
+	b.WriteString("\n### Columns of methods\n\n")
+	for _, line := range legend() {
+		fmt.Fprintf(&b, "- %s\n", inline(line))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -195,7 +195,7 @@ func TestRunsWithProblems(t *testing.T) {
 
 // An experiment's folder gives its name and which runs only served to choose a rate; those are in no table of methods.
 func TestExperimentsFolder(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "experiments", "first")
 	runs := filepath.Join(dir, "runs")
 	var rows []results.Row
 	for i, lr := range []float64{0.001, 0.01, 0.1} {
@@ -246,6 +246,15 @@ func TestExperimentsFolder(t *testing.T) {
 	if got, err := results.ReadCSV(strings.NewReader(csv)); err != nil || len(got) != 4 ||
 		got[0].Experiment != "an-experiment" || got[0].Status != results.Selection {
 		t.Errorf("%v, %v", got, err)
+	}
+	// A folder above it knows as much, and a run of it that is given alone is of it, and alone.
+	above := &Reader{Dirs: []string{filepath.Dir(dir)}}
+	if r, err := above.Read(); err != nil || r.Count() != 4 || r.runs[3].Experiment != "an-experiment" {
+		t.Errorf("from above: %v, %v", r, err)
+	}
+	alone := &Reader{Dirs: []string{filepath.Join(runs, "run-0")}}
+	if r, err := alone.Read(); err != nil || r.Count() != 1 || r.runs[0].Status != results.Selection {
+		t.Errorf("one run alone: %v, %v", r, err)
 	}
 	// Its own folder is no place for the report: the tables would take each other's place.
 	r, err := (&Reader{Dirs: []string{dir}}).Read()

@@ -45,7 +45,7 @@ func (c *ChatCmd) Run(ctx context.Context) error {
 	ask := asked{MaxTokens: c.MaxTokens, Config: sampling}
 	_, own := format.(*chat.Template)
 	if !own { // an answer ends where the next question would begin
-		ask.Stop = stops{"\n\n### Instruction:"}
+		ask.Stop = stops{nextQuestion}
 	}
 	if !own && c.Template == "" {
 		flags.SessionUI(true).Warn(fmt.Sprintf("%s has no chat template: Alpaca's prompt is used", v.Dir))

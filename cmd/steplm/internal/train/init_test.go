@@ -252,8 +252,8 @@ func TestInitFamilies(t *testing.T) {
 		{"llama-biases", nil, model.Config{QKVBias: true, OutBias: true, FFNBias: true}},
 		{"llama-rope-llama3", []string{"--precision", "f32"}, model.Config{RopeScaling: model.RopeScaling{
 			Type: model.RopeLlama3, Factor: 8, Original: 64, LowFreq: 1, HighFreq: 4}}},
-		{"qwen3-headdim32", []string{"--recompute", "block"}, model.Config{Family: "qwen3", HeadSize: 32,
-			QKNorm: true}},
+		{"qwen3-headdim32", []string{"--recompute", "block"},
+			model.Config{Family: "qwen3", HeadSize: 32, QKNorm: true}},
 		{"mistral-window8", []string{"--mask", "documents"}, model.Config{Family: "mistral", Window: 8}},
 		{"qwen2-tied", []string{"--init-layers", "freeze", "--stages", "1", "--frozen", "int8"},
 			model.Config{Family: "qwen2", QKVBias: true}},
@@ -263,11 +263,9 @@ func TestInitFamilies(t *testing.T) {
 			for _, device := range clitest.Devices(t) {
 				run := clitest.NewRun(t)
 				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab",
-					"300",
-					"--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,
-					"--rank", "2",
-					"--batch-size", "2", "--seq-len", "16", "--steps", "4", "--device", device, "--out", run},
-					c.flags...)...)
+					"300", "--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,
+					"--rank", "2", "--batch-size", "2", "--seq-len", "16", "--steps", "4", "--device", device,
+					"--out", run}, c.flags...)...)
 				got, err := hf.ReadConfig(filepath.Join(run, "final"))
 				if err != nil {
 					t.Fatal(err)
@@ -276,12 +274,9 @@ func TestInitFamilies(t *testing.T) {
 					t.Errorf("the trained model is %+v", got)
 				}
 				want := c.want
-				want.Hidden, want.FFN, want.Layers, want.Heads, want.KVHeads = got.Hidden, got.FFN, got.Layers,
-					got.Heads,
-					got.KVHeads
-				want.Vocab, want.MaxSeqLen, want.NormEps, want.RopeTheta, want.Tied = got.Vocab, got.MaxSeqLen,
-					got.NormEps,
-					got.RopeTheta, got.Tied
+				want.Hidden, want.FFN, want.Layers, want.Vocab = got.Hidden, got.FFN, got.Layers, got.Vocab
+				want.Heads, want.KVHeads, want.MaxSeqLen = got.Heads, got.KVHeads, got.MaxSeqLen
+				want.NormEps, want.RopeTheta, want.Tied = got.NormEps, got.RopeTheta, got.Tied
 				if got != want {
 					t.Errorf("the trained model is %+v, want %+v", got, want)
 				}

@@ -147,14 +147,15 @@ const plots = (() => {
 		return high < 0 ? -1 : x - list[low] <= list[high] - x ? low : high;
 	};
 
-	// Curves: {name, colour, dash, x, y, marks, dots}. The dots are {x, y, filled}.
+	// Curves: {name, colour, dash, x, y, marks, dots}. Marks are {at, minor, text}, dots {x, y, filled, text}.
 	function curves(el, curves, { axisName, label, ylabel, log }) {
 		put(el, () => {
 			if (!curves.length) return null;
 			const data = uPlot.join(curves.map((c) => [c.x, c.y]));
 			const range = (u, low, high) => {
+				const [from, to] = [u.scales.x.min ?? -Infinity, u.scales.x.max ?? Infinity]; // Not known before the first time.
 				for (const c of curves) for (const d of c.dots)
-					if (d.x >= u.scales.x.min && d.x <= u.scales.x.max && d.y !== null) { low = Math.min(low, d.y); high = Math.max(high, d.y); }
+					if (d.x >= from && d.x <= to && d.y !== null) { low = Math.min(low, d.y); high = Math.max(high, d.y); }
 				return uPlot.rangeNum(low, high, 0.05, false);
 			};
 			const draw = (u) => {
@@ -191,8 +192,9 @@ const plots = (() => {
 				for (const c of curves) {
 					const i = at(c.x, x);
 					if (i < 0 || c.y[i] === null || x < c.x[0] || x > c.x[c.x.length - 1] * 1.02) continue;
-					const mark = c.marks.find((m) => Math.abs(u.valToPos(c.x[m.at], "x") - u.cursor.left) < 6);
-					list.push([c.colour, c.dash, c.name + (mark ? " (" + mark.text + ")" : ""), c.y[i].toFixed(3), c.y[i]]);
+					const near = (x) => Math.abs(u.valToPos(x, "x") - u.cursor.left) < 6;
+					const said = [...c.marks.filter((m) => near(c.x[m.at])), ...c.dots.filter((d) => near(d.x))].map((m) => m.text);
+					list.push([c.colour, c.dash, [c.name, ...new Set(said)].join(" · "), c.y[i].toFixed(3), c.y[i]]);
 				}
 				list.sort((a, b) => a[4] - b[4]);
 				return list.length ? { title: label + " " + axisFormats[axisName](x), rows: list.slice(0, 14) } : null;

@@ -117,7 +117,8 @@
 			const x = r.x[axisIndex()], look = looks(r);
 			return { name: r.name, colour: look.colour, dash: look.dash, x, y: r.y[state.smooth], marks: r.marks || [],
 				dots: (r.measured || []).filter((m) => $(mine(m) ? "points-mine" : "points-other").checked)
-					.map((m) => ({ x: x[m.at], y: m.loss, filled: mine(m) })) };
+					.map((m) => ({ x: x[m.at], y: m.loss, filled: mine(m),
+						text: `${m.set} ${m.when}: ` + (m.perplexity === null ? "no number" : `perplexity ${number(m.perplexity)} per ${m.unit}`) })) };
 		});
 		plots.curves($("loss-plot"), list, { axisName: state.axis, label: axisLabel(), log: state.log,
 			ylabel: "nats per token" + (state.smooth ? `, mean of ${data.smooths[state.smooth]} steps` : "") });
