@@ -28,7 +28,8 @@ type Browser struct {
 	complaints []string
 }
 
-// Open opens an address, and waits for an element that a selector finds. Where there is no Chromium the test is skipped,
+// Open opens an address, and waits for an element that a selector finds. Where there is no Chromium the test is
+// skipped,
 // or with STEPLM_BROWSER=require it fails.
 func Open(t *testing.T, url, ready string) *Browser {
 	t.Helper()
@@ -68,7 +69,8 @@ func (b *Browser) listen(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.complaints = append(b.complaints, "console."+e.Type.String())
 	case *runtime.EventExceptionThrown:
-		b.complaints = append(b.complaints, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		b.complaints = append(b.complaints, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text,
+			e.ExceptionDetails.Exception))
 	case *dialogs.EventJavascriptDialogOpening:
 		b.complaints = append(b.complaints, "a dialog: "+e.Message)
 	}
@@ -86,7 +88,8 @@ func (b *Browser) Run(actions ...chromedp.Action[chromedp.Void]) {
 // character by themselves would not heed.
 func (b *Browser) Enter() {
 	b.t.Helper()
-	for _, kind := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeKeyDown, input.DispatchKeyEventTypeKeyUp} {
+	for _, kind := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeKeyDown,
+		input.DispatchKeyEventTypeKeyUp} {
 		p := input.DispatchKeyEventParams{Type: kind, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13}
 		if kind == input.DispatchKeyEventTypeKeyDown {
 			p.Text = "\r"
@@ -100,7 +103,8 @@ func (b *Browser) Enter() {
 // Until waits for an expression in the page to be true.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
-	if _, err := chromedp.Run(b, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute))); err != nil {
+	if _, err := chromedp.Run(b, chromedp.Poll[bool](expression,
+		chromedp.WithPollingTimeout(time.Minute))); err != nil {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
 }

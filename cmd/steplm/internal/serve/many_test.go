@@ -107,7 +107,8 @@ func TestManyClients(t *testing.T) {
 		return took[int(share*float64(len(took)-1))].Round(time.Millisecond)
 	}
 	t.Logf("%d requests of %d clients in %s: p50 %s, p99 %s, the longest %s; the heap had %.1f MB, then %.1f MB",
-		len(took), clients, time.Since(began).Round(time.Millisecond), at(0.5), at(0.99), at(1), float64(early)/1e6, float64(late)/1e6)
+		len(took), clients, time.Since(began).Round(time.Millisecond), at(0.5), at(0.99), at(1), float64(early)/1e6,
+		float64(late)/1e6)
 	for i := 0; i < len(kept); i += 8 {
 		request := kept[i].request
 		delete(request, "stream")

@@ -47,7 +47,8 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d messages after all began anew", n)
 	}
 	// Markup is text.
-	b.Run(chromedp.SetValue("#mode", "text"), chromedp.SetValue("#temperature", "0"), chromedp.SetValue("#max_tokens", "8"))
+	b.Run(chromedp.SetValue("#mode", "text"), chromedp.SetValue("#temperature", "0"), chromedp.SetValue("#max_tokens",
+		"8"))
 	b.Run(chromedp.SendKeys("#said", "<img src=x onerror=alert(1)>"))
 	b.Enter()
 	b.Until(`document.querySelector("#state").textContent.endsWith("8 added")`)
@@ -55,8 +56,9 @@ func TestPage(t *testing.T) {
 		browsertest.Ask[int](b, `document.querySelectorAll("img").length`) != 0 {
 		t.Errorf("said %q", said)
 	}
-	if unreachable := browsertest.Ask[int](b, `[...document.querySelectorAll("button, input, select, textarea, summary")]`+
-		`.filter(e => e.tabIndex < 0 || !(e.labels?.length || e.textContent.trim())).length`); unreachable != 0 {
+	if unreachable := browsertest.Ask[int](b,
+		`[...document.querySelectorAll("button, input, select, textarea, summary")]`+
+			`.filter(e => e.tabIndex < 0 || !(e.labels?.length || e.textContent.trim())).length`); unreachable != 0 {
 		t.Errorf("%d elements cannot be reached or have no name", unreachable)
 	}
 	if said := b.Complaints(); said != "" {
@@ -91,9 +93,11 @@ func TestPageIsDarkAndLocked(t *testing.T) {
 	if said := b.Complaints(); said != "" {
 		t.Errorf("the page complains: %s", said)
 	}
-	browsertest.Ask[bool](b, `(() => { const s = document.createElement("script"); s.textContent = "window.broken = true"; `+
-		`document.body.append(s); return true; })()`)
-	if browsertest.Ask[bool](b, `window.broken === true`) || !strings.Contains(b.Complaints(), "Content Security Policy") {
+	browsertest.Ask[bool](b,
+		`(() => { const s = document.createElement("script"); s.textContent = "window.broken = true"; `+
+			`document.body.append(s); return true; })()`)
+	if browsertest.Ask[bool](b, `window.broken === true`) || !strings.Contains(b.Complaints(),
+		"Content Security Policy") {
 		t.Error("the page runs what is not its own")
 	}
 }
