@@ -33,6 +33,10 @@ func TestFLOPsByHand(t *testing.T) {
 	between.Blocks[0].Frozen = true
 	tied := model.Plain(c, 1)
 	tied.Tied, tied.TrainHead = true, false // the embedding decides
+	window := model.Plain(c, 1)
+	window.Window = 2 // of 6 pairs of query and key it leaves 5
+	wide := model.Plain(c, 1)
+	wide.HeadSize, wide.QKVBias, wide.QKNorm = 8, true, true // q, k, v and wo are four times as large
 	for _, c := range []struct {
 		name string
 		l    model.Layout
@@ -42,6 +46,9 @@ func TestFLOPsByHand(t *testing.T) {
 		{"two blocks", model.Plain(c, 2), [2]float64{2*linears + 8*attention + head, 4*linears + 28*attention +
 			2*head}},
 		{"tied", tied, [2]float64{linears + 4*attention + head, 2*linears + 14*attention + 2*head}},
+		{"window", window, [2]float64{linears + 4*attention*5/6 + head, 2*linears + 14*attention*5/6 + 2*head}},
+		{"heads of 8", wide, [2]float64{linears + 3*2*3*48 + 16*attention + head,
+			2*linears + 6*2*3*48 + 56*attention + 2*head}},
 		{"inference", model.Plain(c, 2).ForInference(), [2]float64{2*linears + 8*attention + head, 0}},
 		{"wrapped", wrapped, [2]float64{2*linears + adapters + 8*attention + head,
 			3*linears + 2*adapters + 28*attention + 2*head}},

@@ -91,11 +91,17 @@ func (s RopeScaling) attention() float64 {
 
 // RopeTables are the cosines and sines (t, HeadDim/2) of the first t positions, scaled as the configuration says.
 func (c Config) RopeTables(t int) (cos, sin []float32) {
+	return wgsl.RopeTables(t, c.RopeFrequencies(), c.RopeScaling.attention())
+}
+
+// RopeFrequencies are by how much each pair of a head is turned from one position to the next, in radians, (HeadDim/2),
+// scaled as the configuration says.
+func (c Config) RopeFrequencies() []float64 {
 	f := wgsl.RopeFrequencies(c.HeadDim(), c.RopeTheta)
 	if kind, ok := ropeScalings[c.RopeScaling.Type]; ok {
 		kind.scale(c.RopeScaling, c.RopeTheta, f)
 	}
-	return wgsl.RopeTables(t, f, c.RopeScaling.attention())
+	return f
 }
 
 // scaleLlama3 is Llama 3.1's: waves longer than the old context are stretched, short ones stay, those between are

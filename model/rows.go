@@ -267,7 +267,8 @@ func (m *Model) Run(r *Rows, rows []Row, decode bool, picked []int) ([]float32, 
 		}
 		if n > 0 {
 			wgsl.EmbedForward(p, some.rows.last, some.normed, some.rows.picked)
-			some.product(p, some.logits, some.rows.last, m.Head.Weight, matmul.Shape{M: len(chosen), N: m.Vocab, K: m.Hidden})
+			some.product(p, some.logits, some.rows.last, m.Head.Weight,
+				matmul.Shape{M: len(chosen), N: m.Vocab, K: m.Hidden})
 		}
 		if err := p.End(); err != nil {
 			return nil, err

@@ -125,6 +125,15 @@ func littleEndian(words []uint32) []byte {
 	return b
 }
 
+// words is littleEndian's inverse.
+func words(b []byte) []uint32 {
+	list := make([]uint32, len(b)/4)
+	for i := range list {
+		list[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
+	return list
+}
+
 // LoadTensors fills tensors of a device from a file that SaveTensors wrote, and that holds so many
 // others besides.
 func LoadTensors(dev gpu.Device, path string, tensors []gpu.Tensor, others int) error {
@@ -153,11 +162,7 @@ func LoadTensors(dev gpu.Device, path string, tensors []gpu.Tensor, others int) 
 			if err := f.ReadRaw(x.Name, 4*int64(row), raw); err != nil {
 				return err
 			}
-			words := gpu.Words(buf)
-			for i := range words {
-				words[i] = binary.LittleEndian.Uint32(raw[4*i:])
-			}
-			return dev.Write(x, row, words)
+			return dev.Write(x, row, words(raw))
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)

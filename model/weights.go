@@ -22,22 +22,50 @@ type Weights interface {
 	Names() []string
 }
 
-// HFTensors lists what a file of this configuration holds, in the order in
-// which it is written: embedding, blocks from the embedding's side on, last
-// norm, head unless tied.
-func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
-	info := func(name string, t tensorRow) checkpoint.Info {
-		return checkpoint.Info{Name: name, DType: dtype, Shape: t.shape(c)}
-	}
-	list := []checkpoint.Info{info(embedTensor.hf, embedTensor)}
+// FileTensor is one of a model's tensors as files know it.
+type FileTensor struct {
+	HF, GGUF string // its names: Hugging Face's, and llama.cpp's, "" where it has none
+	Role     Role
+	Shape    []int
+	// Turned is how many heads the rows belong to, where rotary embeddings turn what the tensor gives; 0: they do not.
+	Turned int
+}
+
+// FileTensors lists what a file of this configuration holds, in the order in which it is written: embedding, blocks
+// from the embedding's side on, last norm, head unless tied.
+func (c Config) FileTensors() []FileTensor {
+	list := []FileTensor{embedTensor.file(c)}
 	for layer := range c.Layers {
 		for _, t := range c.blockTensors() {
-			list = append(list, info(t.inFiles(layer), t))
+			f := t.file(c)
+			f.HF = t.inFiles(layer)
+			if t.gguf != "" {
+				f.GGUF = "blk." + strconv.Itoa(layer) + "." + t.gguf
+			}
+			list = append(list, f)
 		}
 	}
-	list = append(list, info(normTensor.hf, normTensor))
+	list = append(list, normTensor.file(c))
 	if !c.Tied {
-		list = append(list, info(headTensor.hf, headTensor))
+		list = append(list, headTensor.file(c))
+	}
+	return list
+}
+
+// file is a tensor outside the blocks as files know it.
+func (t tensorRow) file(c Config) FileTensor {
+	f := FileTensor{HF: t.hf, GGUF: t.gguf, Role: t.role, Shape: t.shape(c)}
+	if t.turned != nil {
+		f.Turned = t.turned(c)
+	}
+	return f
+}
+
+// HFTensors is FileTensors under Hugging Face's names, in a type.
+func (c Config) HFTensors(dtype checkpoint.DType) []checkpoint.Info {
+	var list []checkpoint.Info
+	for _, t := range c.FileTensors() {
+		list = append(list, checkpoint.Info{Name: t.HF, DType: dtype, Shape: t.Shape})
 	}
 	return list
 }

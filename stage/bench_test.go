@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"context"
 	"math"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"steplm/model"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/synthetic"
 )
 
 // A trainer of a later stage steps there, holds what that stage is planned with, and
@@ -25,7 +25,7 @@ func TestTrainerAtLaterStage(t *testing.T) {
 	}
 	for i, l := range layouts {
 		d := gpu.NewHost()
-		tr, err := NewTrainerAt(d, r, NewRandom(r.Batch, r.Model.Vocab, 3), i)
+		tr, err := NewTrainerAt(d, r, synthetic.New(r.Batch, r.Model.Vocab, 3), i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,36 +74,6 @@ func TestCallsHeedChoices(t *testing.T) {
 	force(t, d, r, true)
 	if diff := cmp.Diff(before, names()); diff == "" {
 		t.Error("other choices, the same kernels")
-	}
-}
-
-// Random batches follow from seed and place, and stay within the vocabulary.
-func TestRandomBatches(t *testing.T) {
-	s := recipetest.Tiny().Batch
-	next := func(r *Random) []uint32 {
-		b, err := r.Next(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(b.Inputs) != s.Rows() || !cmp.Equal(b.Inputs[1:], b.Targets[:s.Rows()-1]) {
-			t.Errorf("inputs %v, targets %v", b.Inputs, b.Targets)
-		}
-		for _, id := range b.Inputs {
-			if id >= 32 {
-				t.Errorf("id %d of a vocabulary of 32", id)
-			}
-		}
-		return b.Inputs
-	}
-	a, b := NewRandom(s, 32, 1), NewRandom(s, 32, 1)
-	first := next(a)
-	at := a.Cursor()
-	second := next(a)
-	if cmp.Equal(first, second) || cmp.Equal(first, next(NewRandom(s, 32, 2))) || !cmp.Equal(first, next(b)) {
-		t.Error("batches do not follow from seed and place")
-	}
-	if err := b.Seek(at); err != nil || !cmp.Equal(second, next(b)) {
-		t.Error("after Seek it goes on elsewhere")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -35,8 +36,8 @@ type Run struct {
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
-	// Weights opens those that the recipe's Init is of, and says how they are closed; nil: there is none.
-	Weights func() (model.Weights, func(), error)
+	// Weights opens those that the recipe's Init is of; nil: there is none.
+	Weights func() (model.Weights, io.Closer, error)
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
@@ -83,11 +84,11 @@ func (r *Run) begin() (*Trainer, error) {
 	if r.Recipe.Init == nil {
 		return NewTrainer(r.Device, r.Recipe, r.Batches)
 	}
-	weights, closing, err := r.Weights()
+	weights, files, err := r.Weights()
 	if err != nil {
 		return nil, err
 	}
-	defer closing()
+	defer files.Close()
 	return NewTrainerFrom(r.Device, r.Recipe, r.Batches, weights)
 }
 
@@ -378,7 +379,7 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		o := eval.Options{MaxTokens: tokens}
 		if r.Report.Evaluating != nil {
 			o.Progress = func(n int64, share float64) {
-				r.Report.Evaluating(task.Name(), n, tokensIn(n, share, tokens))
+				r.Report.Evaluating(task.Name(), n, o.Whole(n, share))
 			}
 			r.Report.Evaluating(task.Name(), 0, 0)
 		}
@@ -398,19 +399,6 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 	}
 	return nil
-}
-
-// tokensIn is about how many tokens an evaluation scores that has scored n, a share of all there are, and ends at
-// most of them.
-func tokensIn(n int64, share float64, most int64) int64 {
-	if share <= 0 {
-		return most
-	}
-	all := int64(float64(n)/share + 0.5)
-	if most > 0 {
-		all = min(all, most)
-	}
-	return max(all, n)
 }
 
 // end exports the model, and only then measures it: an end to that loses nothing.

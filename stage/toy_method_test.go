@@ -1,173 +1,19 @@
 package stage
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
-	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
-	"steplm/model/advice"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
-	"steplm/stage/record"
 )
-
-// restarts is a method that nothing but this file knows. It trains all of the model for five
-// steps, freezes its linears under adapters, and every five steps merges them into the weights,
-// begins new ones and resets a tenth of their moments. One course of the learning rate goes
-// through the whole run, with a warm-up of two steps after each. No transition grows, saves or
-// evaluates.
-func restarts(o recipe.Options) (recipe.Recipe, error) {
-	r := o.Base("restarts")
-	r.LoRA = o.LoRA
-	r.TrainEmbedding, r.TrainHead, r.TrainNorms = o.TrainEmbedding, o.TrainHead, o.TrainNorms
-	o.Stages = 1
-	s, err := o.NewStage(0, o.Model.Layers, 5, o.Steps)
-	if err != nil {
-		return r, err
-	}
-	r.Stages = append(r.Stages, s)
-	s.Schedule = nil
-	for at := 5; at < o.Steps; at += 5 {
-		verbs := []recipe.Verb{{Do: recipe.Merge}, {Do: recipe.Wrap}, {Do: recipe.Reset, Params: recipe.LoRAParams,
-			Keep: 0.9}}
-		if at == 5 {
-			verbs = []recipe.Verb{{Do: recipe.Freeze}, {Do: recipe.Wrap}}
-		}
-		s.Entry.Verbs, s.Steps = append(verbs, recipe.RewarmOver(2)...), min(5, o.Steps-at)
-		r.Stages = append(r.Stages, s)
-	}
-	return r, nil
-}
-
-// restartOptions are a run of 17 steps by that method.
-func restartOptions(t *testing.T) recipe.Options {
-	t.Helper()
-	before := recipe.Methods
-	recipe.Methods = append(slices.Clone(before), recipe.Method{Name: "restarts", Build: restarts,
-		Uses: []advice.Option{advice.Rank, advice.Alpha, advice.LoRATargets}})
-	t.Cleanup(func() { recipe.Methods = before })
-	o := storyOptions()
-	o.Steps, o.LoRA.Rank = 17, 3
-	return o
-}
-
-// A run by it is what the recipe says, step by step: rates, events, checkpoints.
-func TestToyMethodTells(t *testing.T) {
-	s := newStory(t)
-	s.Recipe, s.Keep = recipetest.Must(t, "restarts", restartOptions(t)), 0
-	if err := s.run(context.Background(), gpu.NewHost()); err != nil {
-		t.Fatal(err)
-	}
-	course := func(step int) float64 { // 17 steps, two of them a warm-up
-		if step < 2 {
-			return float64(step+1) / 2
-		}
-		return 0.1 + 0.45*(1+math.Cos(math.Pi*float64(step-2)/15))
-	}
-	text, err := os.ReadFile(filepath.Join(s.Dir, record.File))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var events []string
-	step := 0
-	for line := range strings.Lines(string(text)) {
-		var l struct {
-			Event string
-			Step  int
-			Stage int
-			LR    float64
-			When  string
-		}
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatal(err)
-		}
-		if l.Event == "checkpoint" {
-			events = append(events, fmt.Sprintf("%d saved", l.Step))
-		} else if l.Event != "" && l.When != "every" {
-			events = append(events, fmt.Sprintf("%d %s %s", l.Step, l.Event, l.When))
-		}
-		if l.Event != "" {
-			continue
-		}
-		want := s.Recipe.Stages[0].LR * course(step)
-		if step >= 5 && step%5 == 0 {
-			want /= 2
-		}
-		if math.Abs(l.LR-want) > 1e-12 || l.Stage != 1+step/5 {
-			t.Errorf("step %d is in stage %d with rate %g, want %d and %g", l.Step, l.Stage, l.LR, 1+step/5, want)
-		}
-		step++
-	}
-	want := []string{"2 saved", "4 saved", "5 transition ", "6 saved", "8 saved", "10 saved", "10 transition ",
-		"12 saved", "14 saved",
-		"15 transition ", "16 saved", "17 saved", "17 eval end", "17 end "}
-	if diff := cmp.Diff(want, events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-	if step != 17 {
-		t.Errorf("%d steps", step)
-	}
-}
-
-// It goes on bit for bit after death at a fifth of all points and at every transition, and after
-// a stop before and after one.
-func TestToyMethodResumes(t *testing.T) {
-	s := newStory(t)
-	s.Recipe = recipetest.Must(t, "restarts", restartOptions(t))
-	d := gpu.NewHost()
-	want, points := straight(t, s, d)
-	for n, point := range points {
-		if n%5 != 0 && !strings.HasPrefix(point, "transition") {
-			continue // TestDeathAnywhere sees to the rest
-		}
-		s := s.in(filepath.Join(t.TempDir(), "run"))
-		if at, err := runUntil(s, d, n); at != point {
-			t.Fatalf("point %d is %q, %v, in the straight run %q", n, at, err, point)
-		}
-		if err := s.run(context.Background(), d); err != nil {
-			t.Fatalf("after death at point %d, %s: %v", n, point, err)
-		}
-		if checkTold(t, s, want); t.Failed() {
-			t.Fatalf("after death at point %d, %s", n, point)
-		}
-	}
-	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		want, _ := straight(t, s, d)
-		for _, stop := range []string{"step 5", "transition after step 5 in stage 2", "step 10",
-			"transition after step 15 in stage 4"} {
-			s := s.in(filepath.Join(t.TempDir(), "run"))
-			ctx, cancel := context.WithCancel(context.Background())
-			s.Hook = func(p string) {
-				if p == stop {
-					cancel()
-				}
-			}
-			if err := s.run(ctx, d); !errors.Is(err, ErrStopped) {
-				t.Fatalf("stopped at %q: %v", stop, err)
-			}
-			s.Hook = nil
-			if err := s.run(context.Background(), d); err != nil {
-				t.Fatal(err)
-			}
-			if checkTold(t, s, want); t.Failed() {
-				t.Fatalf("stopped at %q", stop)
-			}
-		}
-	})
-}
 
 // Each restart leaves the logits, nine tenths of the adapters' moments and all others as they
 // were, and holds what is planned; and none of its verbs does nothing.
@@ -178,7 +24,7 @@ func TestToyMethodRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				o := restartOptions(t)
+				o := recipetest.Restarts(t)
 				o.Storage = storage
 				r := recipetest.Must(t, "restarts", o)
 				batches := func() *listed { return randomBatches(4, o.Batch, o.Model.Vocab, 3) }
@@ -315,7 +161,7 @@ func TestGrowthKeepsMomentsWithoutReset(t *testing.T) {
 
 // What cannot be reset in part says so.
 func TestResetRefuses(t *testing.T) {
-	o := restartOptions(t)
+	o := recipetest.Restarts(t)
 	o.Optimizer = toyOptions(t).Optimizer
 	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "restarts", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
 	takeTo(t, tr, 10)

@@ -271,7 +271,7 @@ func exportTo(t *testing.T, tr *Trainer, parent string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (export.HuggingFace{}).Write(dir, tr.Model, export.Text{}); err != nil {
+	if err := export.Trained(export.HuggingFace{}, dir, tr.Model, export.Text{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := dir.Commit(); err != nil {

@@ -2,14 +2,19 @@ package stage
 
 import (
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
+	"steplm/wgsl"
 )
 
 // What a recorded micro-batch spends in products and attention is what the layout
@@ -80,6 +85,90 @@ func TestClassesOfDocuments(t *testing.T) {
 		}
 		if found == 0 {
 			t.Errorf("mask %s: no class of attention among %v", mask, classes)
+		}
+	}
+}
+
+// force chooses variants as a cache would: of every class the first, or the last.
+func force(t *testing.T, d gpu.Device, r recipe.Recipe, last bool) {
+	t.Helper()
+	classes, err := Classes(r, d.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word := range classes {
+		c, err := wgsl.ParseClass(word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := c.Variants(d.Limits())
+		choice := list[0]
+		if last {
+			choice = list[len(list)-1]
+		}
+		d.Choices().Set(word, choice)
+	}
+}
+
+// Two different caches, the same losses, across a growth.
+func TestVariantsTrainAlike(t *testing.T) {
+	d := gputest.Adapter(t)
+	o := recipetest.Tiny()
+	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+		Frozen: model.BF16}
+	r := recipetest.Must(t, "step", o)
+	var runs [2]whole
+	var used [2]map[string]gpu.Use
+	for i := range runs {
+		force(t, d, r, i == 1)
+		runs[i] = runWhole(t, d, o, func(*Trainer) {})
+		used[i] = d.Choices().Used()
+	}
+	sameRun(t, "other variants", runs[0], runs[1], true)
+	differ := 0
+	for class, u := range used[0] {
+		if used[1][class].Variant != u.Variant {
+			differ++
+		}
+	}
+	if differ < 10 {
+		t.Errorf("the variants of %d classes differ: too few to show anything", differ)
+	}
+}
+
+// A checkpoint keeps the variants that ran, and a resume on the same device takes
+// them; another device's are not taken.
+func TestCheckpointKeepsVariants(t *testing.T) {
+	o := recipetest.Tiny()
+	r := recipetest.Must(t, "step", o)
+	d := gpu.NewHost()
+	force(t, d, r, true)
+	tr := newTrainer(t, d, r, randomBatches(5, o.Batch, o.Model.Vocab, 3))
+	takeSteps(t, tr, 1)
+	dir := t.TempDir()
+	if err := tr.Save(filepath.Dir(record.CheckpointAt(dir, "step-1")), "step-1", 0); err != nil {
+		t.Fatal(err)
+	}
+	again := gpu.NewHost()
+	force(t, again, r, false) // what this machine's cache says now
+	loaded, _, err := LoadTrainer(again, r, randomBatches(5, o.Batch, o.Model.Vocab, 3),
+		record.CheckpointAt(dir, "step-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loaded.Free()
+	restored, dry := gpu.NewHost(), gpu.NewDry(d.Limits())
+	RestoreChoices(restored, dir)
+	RestoreChoices(dry, dir)
+	for class, use := range d.Choices().Used() {
+		if got := again.Choices().Chosen(class); got != use.Variant {
+			t.Errorf("%s: resumed with %q, saved with %q", class, got, use.Variant)
+		}
+		if got := restored.Choices().Chosen(class); got != use.Variant {
+			t.Errorf("%s: restored %q, saved %q", class, got, use.Variant)
+		}
+		if got := dry.Choices().Chosen(class); got != "" {
+			t.Errorf("%s: another device took %q", class, got)
 		}
 	}
 }

@@ -64,8 +64,8 @@ func headsOf(p *gpu.Pass, name string, weight, x gpu.Tensor, others ...gpu.Tenso
 	}
 	size := weight.Cols()
 	if size%HeadNormUnit != 0 || x.Cols()%size != 0 {
-		p.Fail(fmt.Errorf("%s: tensor %s has %d columns and the weight %d elements: these must be a multiple of %d and "+
-			"divide the columns", name, x.Name, x.Cols(), size, HeadNormUnit))
+		p.Fail(fmt.Errorf("%s: tensor %s has %d columns and the weight %d elements: these must be a multiple of %d "+
+			"and divide the columns", name, x.Name, x.Cols(), size, HeadNormUnit))
 		return nil, false
 	}
 	for _, t := range append([]gpu.Tensor{x}, others...) {

@@ -69,11 +69,11 @@ var newThings = []struct {
 	{"optimizer", `(?i)muon`, `^model/optim/muon\.go$`, `^wgsl/`},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
 	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`,
-		`/bench/all\.go$|/train/(describe|trace)\.go$`},
+		`/bench/all\.go$|/curves/axis\.go$|/train/(describe|trace)\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
-	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/`},
-	{"export format", `^HuggingFace$`, `^model/export/hf\.go$`, ""},
+	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/|/speak/generate\.go$|^wgsl/`},
+	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
 
 // TestWhereOneNewThingGoes counts the files that name an example of each thing, as the page says.

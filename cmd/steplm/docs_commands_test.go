@@ -28,11 +28,14 @@ var commandPages = []struct {
 	{"README.md", []string{"--vocab 4096", "--vocab 512"}},
 	{"docs/running.md", []string{
 		"--vocab 4096", "--vocab 512", "--steps 300", "--steps 8", "--steps 40 --save-every 20",
-		"--steps 8 --save-every 4",
+		"--steps 8 --save-every 4", "--steps 40 --out", "--steps 4 --out",
 		"bench matmul", "bench matmul --no-tune --seconds 0.1", "bench attention --batch 8", "bench attention " +
 			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
+	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
+	{"docs/export.md", nil},
+	{"docs/report.md", nil},
 	{"docs/data.md", nil},
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{

@@ -24,10 +24,6 @@ const (
 	mostFlags = 40
 )
 
-// tooLarge are packages with more files, tests included, that have yet to be cut: with how many they may have. A number
-// here only ever falls.
-var tooLarge = map[string]int{"stage": 42}
-
 // longFunctions tells which functions of a file have more lines than one may have. Those of tests are stories and
 // tables, which are as long as they are.
 func longFunctions(path string, source any) (list []string, err error) {
@@ -70,13 +66,8 @@ func TestRoomsAreSmall(t *testing.T) {
 		}
 	}
 	for name, n := range packages {
-		if most := max(mostFiles, tooLarge[name]); n > most {
-			t.Errorf("%s has %d Go files, at most %d: cut it by idea", name, n, most)
-		}
-	}
-	for name, n := range tooLarge {
-		if packages[name] != n {
-			t.Errorf("%s has %d Go files, the list of those that are too large says %d", name, packages[name], n)
+		if n > mostFiles {
+			t.Errorf("%s has %d Go files, at most %d: cut it by idea", name, n, mostFiles)
 		}
 	}
 	if len(packages) < 40 {

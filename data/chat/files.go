@@ -13,35 +13,66 @@ import (
 // ErrNone is a model's folder without a chat template.
 var ErrNone = errors.New("there is no chat template")
 
-// Find reads the chat template that a model's folder has: chat_template.jinja, else chat_template in
-// tokenizer_config.json, of several there the one named default. Special tokens have the names and texts that
-// tokenizer_config.json gives them. Without a template the error is ErrNone.
-func Find(dir string, now func() time.Time) (*Template, error) {
-	var file map[string]json.RawMessage
-	path := filepath.Join(dir, "tokenizer_config.json")
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &file)
+// TemplateFile has the name of a file with nothing but a chat template.
+const TemplateFile = "chat_template.jinja"
+
+const configFile = "tokenizer_config.json"
+
+// Source is the chat template that a model's folder has, and the file it is from: chat_template.jinja, else
+// chat_template in tokenizer_config.json, of several there the one named default. Without a template the error is
+// ErrNone.
+func Source(dir string) (text, from string, err error) {
+	from = filepath.Join(dir, TemplateFile)
+	content, err := os.ReadFile(from)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return string(content), from, err
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	from = filepath.Join(dir, configFile)
+	config, err := readConfig(dir)
+	if err == nil {
+		if text, err = templateOf(config["chat_template"]); err != nil {
+			err = fmt.Errorf("%s: %w", from, err)
+		}
+	}
+	if err == nil && text == "" {
+		err = ErrNone
+	}
+	return text, from, err
+}
+
+// readConfig reads a folder's tokenizer_config.json, nil where there is none.
+func readConfig(dir string) (fields map[string]json.RawMessage, err error) {
+	path := filepath.Join(dir, configFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return fields, nil
+}
+
+// Find reads the chat template that a model's folder has, see Source. Special tokens have the names and texts that
+// tokenizer_config.json gives them.
+func Find(dir string, now func() time.Time) (*Template, error) {
+	config, err := readConfig(dir)
+	if err != nil {
+		return nil, err
 	}
 	special := map[string]string{}
 	for _, name := range []string{"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token",
 		"mask_token"} {
-		if s := tokenText(file[name]); s != "" {
+		if s := tokenText(config[name]); s != "" {
 			special[name] = s
 		}
 	}
-	source, from := "", filepath.Join(dir, "chat_template.jinja")
-	if text, err = os.ReadFile(from); err == nil {
-		source = string(text)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	source, from, err := Source(dir)
+	if err != nil {
 		return nil, err
-	} else if source, err = templateOf(file["chat_template"]); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	} else if from = path; source == "" {
-		return nil, ErrNone
 	}
 	t, err := Parse(source, special, now)
 	if err != nil {

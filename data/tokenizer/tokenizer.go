@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -55,6 +56,11 @@ func (t *Tokenizer) EncodeWithSpecial(text string) ([]uint32, error) {
 	ids := append(capacity(text, len(t.prefix)+len(t.suffix)), t.prefix...)
 	ids, err := t.AppendEncode(ids, text)
 	return append(ids, t.suffix...), err
+}
+
+// Added returns the ids that EncodeWithSpecial puts before and after those of a text.
+func (t *Tokenizer) Added() (prefix, suffix []uint32) {
+	return slices.Clone(t.prefix), slices.Clone(t.suffix)
 }
 
 func (t *Tokenizer) appendText(ids []uint32, text string, special *specials) ([]uint32, error) {

@@ -58,6 +58,10 @@ const (
 	Layers             Option = "layers"
 	Init               Option = "init"
 	InitLayers         Option = "init_layers"
+	To                 Option = "to"
+	DType              Option = "dtype"
+	Tokenizer          Option = "tokenizer"
+	EOS                Option = "eos"
 )
 
 // How a remedy changes an option.
@@ -70,6 +74,7 @@ const (
 	Raise    How = "raise"
 	LeaveOut How = "leave out"
 	Another  How = "choose another"
+	Name     How = "name it by"
 )
 
 // Remedy is a change of one option. Value is of Use alone; "" for a switch.

@@ -19,6 +19,13 @@ import (
 // checksumsName is written last: a directory without it is not a checkpoint.
 const checksumsName = "checksums.json"
 
+// Written is a file that was written.
+type Written struct {
+	Name   string // within the directory, with slashes
+	Size   int64
+	SHA256 string // in hexadecimal
+}
+
 // sum is one line of checksums.json: file name -> sum.
 type sum struct {
 	Size   int64  `json:"size"`
@@ -32,6 +39,7 @@ type Dir struct {
 	target    string
 	temporary string
 	sums      map[string]sum
+	inner     []*Dir // directories within
 	open      map[*dirFile]struct{}
 	err       error
 	// openFile is os.OpenFile, but for the tests of a full disk.

@@ -55,6 +55,15 @@ func decodeF32(t DType, dst []float32, src []byte) {
 	}
 }
 
+// EncodeF32 writes src into dst as elements of F32, F16 or BF16, little-endian, rounded to nearest even. A finite value
+// that would become infinite is an error.
+func EncodeF32(t DType, dst []byte, src []float32) error {
+	if !t.Float() {
+		return fmt.Errorf("numbers can be written as F32, F16 and BF16 only, not as %s", t)
+	}
+	return encodeF32(t, dst, src)
+}
+
 // encodeF32 rounds to nearest even. A finite value that would become infinite
 // is an error: the file would load and be wrong.
 func encodeF32(t DType, dst []byte, src []float32) error {

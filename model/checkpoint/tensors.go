@@ -43,10 +43,11 @@ func OpenDir(path string) (*Tensors, error) {
 	case exists(index):
 		err = t.openIndex(index)
 	case len(pickles(path)) > 0:
-		err = fmt.Errorf("%s: %s is a pickle, which can run code and is not read: convert the model by `python3 -c \"from "+
-			"transformers import AutoModelForCausalLM as M; M.from_pretrained('%s', torch_dtype='auto')"+
-			".save_pretrained('%s-safetensors')\"`, and copy the tokenizer's files there", path,
-			filepath.Base(pickles(path)[0]), path, strings.TrimRight(path, `/\`))
+		name := filepath.Base(pickles(path)[0])
+		err = fmt.Errorf("%s: %s is a pickle, which can run code and is not read: convert the model by `"+
+			"python3 -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('%s', "+
+			"torch_dtype='auto').save_pretrained('%s-safetensors')\"`, and copy the tokenizer's files there", path,
+			name, path, strings.TrimRight(path, `/\`))
 	default:
 		err = fmt.Errorf("%s: neither %s nor %s is there", path, singleName, indexName)
 	}

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"io"
 
 	"steplm/model"
@@ -8,50 +9,55 @@ import (
 	"steplm/model/hf"
 )
 
-// shardBytes is how large a file of tensors becomes.
-const shardBytes = 4 << 30
-
 // HuggingFace is a folder as transformers 4 and 5 read it: config.json of a LlamaForCausalLM, safetensors under Hugging
-// Face's names, generation_config.json and the tokenizer's files. Weights are bf16 where that is exact, else f32.
+// Face's names, generation_config.json and the tokenizer's files.
 type HuggingFace struct{}
+
+// hfDTypes are the types of its weights, and their names in config.json.
+var hfDTypes = map[DType]string{F32: "float32", F16: "float16", BF16: "bfloat16"}
 
 // Name is the format's.
 func (HuggingFace) Name() string { return "hf" }
 
-// Check makes config.json, which refuses what it cannot say.
-func (f HuggingFace) Check(c model.Config, text Text) error {
-	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
-	return f.config(io.Discard, c, checkpoint.F32, ids, text)
-}
+// Single: it is a folder.
+func (HuggingFace) Single() bool { return false }
 
-// Write writes them.
-func (f HuggingFace) Write(d *checkpoint.Dir, m *model.Model, text Text) error {
-	w, err := m.Merged()
+// Check makes config.json, which refuses what it cannot say.
+func (f HuggingFace) Check(m Model, text Text, o Options) error {
+	dtype, err := f.dtype(m.DType, o)
 	if err != nil {
 		return err
 	}
-	defer w.Free()
-	ids := hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
-	var files []textFile
-	if text.Tokenizer != nil {
-		if files, err = tokenizerFiles(text.Tokenizer, &ids, context(w.Config, text)); err != nil {
+	ids := specialIDs(text)
+	return f.config(io.Discard, m.Config, dtype, ids, text)
+}
+
+// dtype is the type of the weights.
+func (f HuggingFace) dtype(exact checkpoint.DType, o Options) (DType, error) {
+	return o.DType.choose(f.Name(), exact, F32, F16, BF16)
+}
+
+// Write writes them.
+func (f HuggingFace) Write(d *checkpoint.Dir, m Model, text Text, o Options) error {
+	dtype, err := f.dtype(m.DType, o)
+	if err != nil {
+		return err
+	}
+	ids := specialIDs(text)
+	files := text.Carried
+	if files == nil && text.Tokenizer != nil {
+		if files, err = tokenizerFiles(text, &ids, positions(m.Config, text)); err != nil {
 			return err
 		}
 	}
-	err = create(d, "config.json", func(out io.Writer) error { return f.config(out, w.Config, w.DType, ids, text) })
+	err = create(d, "config.json", func(out io.Writer) error { return f.config(out, m.Config, dtype, ids, text) })
 	if err == nil {
-		err = hf.WriteTensors(d, w.Config, w, w.DType, shardBytes)
+		err = hf.WriteTensors(d, m.Config, m.Weights, dtype.stored(), cmp.Or(o.ShardBytes, ShardBytes))
 	}
-	if err != nil || text.Tokenizer == nil {
-		return err
-	}
-	err = create(d, "generation_config.json", func(out io.Writer) error {
-		return hf.WriteGenerationConfig(out, ids, context(w.Config, text))
-	})
 	for _, file := range files {
 		if err == nil {
-			err = create(d, file.name, func(out io.Writer) error {
-				_, err := out.Write(file.content)
+			err = create(d, file.Name, func(out io.Writer) error {
+				_, err := out.Write(file.Content)
 				return err
 			})
 		}
@@ -59,9 +65,17 @@ func (f HuggingFace) Write(d *checkpoint.Dir, m *model.Model, text Text) error {
 	return err
 }
 
-// context is how many positions the model knows: those that were trained. Other programs take what config.json says
+// specialIDs are what config.json says.
+func specialIDs(text Text) hf.SpecialIDs {
+	if text.IDs != nil {
+		return *text.IDs
+	}
+	return hf.SpecialIDs{BOS: text.BOS, EOS: text.EOS}
+}
+
+// positions is how many positions the model knows: those that were trained. Other programs take what config.json says
 // for what they may give it.
-func context(c model.Config, text Text) int {
+func positions(c model.Config, text Text) int {
 	if text.Context == 0 {
 		return c.MaxSeqLen
 	}
@@ -69,11 +83,9 @@ func context(c model.Config, text Text) int {
 }
 
 // config writes config.json.
-func (HuggingFace) config(out io.Writer, c model.Config, dtype checkpoint.DType, ids hf.SpecialIDs,
-	text Text) error {
-	c.MaxSeqLen = context(c, text)
-	torch := map[checkpoint.DType]string{checkpoint.F32: "float32", checkpoint.BF16: "bfloat16"}[dtype]
-	return hf.WriteConfig(out, c, torch, ids)
+func (HuggingFace) config(out io.Writer, c model.Config, dtype DType, ids hf.SpecialIDs, text Text) error {
+	c.MaxSeqLen = positions(c, text)
+	return hf.WriteConfig(out, c, hfDTypes[dtype], ids)
 }
 
 // create writes one file of d.

@@ -6,6 +6,7 @@ import (
 
 	"steplm/data/tokenizer"
 	"steplm/model"
+	"steplm/model/checkpoint"
 	"steplm/model/export"
 )
 
@@ -22,15 +23,12 @@ func TestHuggingFaceCheck(t *testing.T) {
 		t.Fatal("the tokenizer has no end of text")
 	}
 	id := int(end)
-	if err := (export.HuggingFace{}).Check(c, export.Text{Tokenizer: tok, EOS: &id}); err != nil {
+	text, m := export.Text{Tokenizer: tok, EOS: &id}, export.Model{Config: c, DType: checkpoint.F32}
+	if err := (export.HuggingFace{}).Check(m, text, export.Options{}); err != nil {
 		t.Error(err)
 	}
-	small := c
-	small.Vocab = int(end)
-	if end == 0 {
-		small.Vocab = 0
-	}
-	if err := (export.HuggingFace{}).Check(small, export.Text{Tokenizer: tok, EOS: &id}); err == nil ||
+	m.Config.Vocab = int(end)
+	if err := (export.HuggingFace{}).Check(m, text, export.Options{}); err == nil ||
 		!strings.Contains(err.Error(), "vocab") {
 		t.Errorf("a vocabulary without the end of a text: %v", err)
 	}

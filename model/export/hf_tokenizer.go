@@ -6,15 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"steplm/data/tokenizer"
 	"steplm/model/hf"
 )
-
-// textFile is a file of an exported model besides config and weights.
-type textFile struct {
-	name    string
-	content []byte
-}
 
 // specialTokens are the texts of special tokens, nil where there is none, under the names of Hugging Face's files.
 type specialTokens struct {
@@ -39,10 +32,11 @@ type tokenizerConfig struct {
 	specialTokens
 }
 
-// tokenizerFiles are a tokenizer as transformers reads it. The ids, of which EOS fills up batches where there is no
-// token for that, are completed: they are what the model's own files must say. maxLength is the context that was
-// trained.
-func tokenizerFiles(t *tokenizer.Tokenizer, ids *hf.SpecialIDs, maxLength int) ([]textFile, error) {
+// tokenizerFiles are a tokenizer as transformers reads it, and generation_config.json. The ids, of which EOS fills up
+// batches where there is no token for that, are completed: they are what the model's own files must say. maxLength is
+// the context that was trained.
+func tokenizerFiles(text Text, ids *hf.SpecialIDs, maxLength int) ([]File, error) {
+	t := text.Tokenizer
 	content, err := t.JSON()
 	if err != nil {
 		return nil, err
@@ -90,14 +84,19 @@ func tokenizerFiles(t *tokenizer.Tokenizer, ids *hf.SpecialIDs, maxLength int) (
 	if unk, ok := file.Model.UNK.(string); ok {
 		config.UNK = &unk
 	}
-	alone, err := t.EncodeWithSpecial("")
-	if err != nil {
+	prefix, suffix := t.Added()
+	is := func(list []uint32, at int, id *int) bool {
+		return id != nil && len(list) > 0 && list[at] == uint32(*id)
+	}
+	config.AddBOS, config.AddEOS = is(prefix, 0, ids.BOS), is(suffix, len(suffix)-1, ids.EOS)
+	var generation bytes.Buffer
+	if err := hf.WriteGenerationConfig(&generation, *ids, maxLength); err != nil {
 		return nil, err
 	}
-	is := func(at int, id *int) bool { return id != nil && len(alone) > 0 && alone[at] == uint32(*id) }
-	config.AddBOS = is(0, ids.BOS)
-	config.AddEOS = is(max(0, len(alone)-1), ids.EOS) && (len(alone) > 1 || !config.AddBOS)
-	files := []textFile{{"tokenizer.json", content}}
+	files := []File{{"generation_config.json", generation.Bytes()}, {"tokenizer.json", content}}
+	if text.ChatTemplate != "" {
+		files = append(files, File{"chat_template.jinja", []byte(text.ChatTemplate)})
+	}
 	for _, x := range []struct {
 		name  string
 		value any
@@ -109,7 +108,7 @@ func tokenizerFiles(t *tokenizer.Tokenizer, ids *hf.SpecialIDs, maxLength int) (
 		if err := e.Encode(x.value); err != nil {
 			return nil, fmt.Errorf("%s: %w", x.name, err)
 		}
-		files = append(files, textFile{x.name, text.Bytes()})
+		files = append(files, File{x.name, text.Bytes()})
 	}
 	return files, nil
 }

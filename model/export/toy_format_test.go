@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"steplm/gpu"
-	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
 	"steplm/model/hf"
@@ -18,6 +17,7 @@ import (
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
+	"steplm/stage/synthetic"
 )
 
 // plain is a format that this file alone adds: each tensor's name, its length and its f32 numbers, one after another.
@@ -28,19 +28,17 @@ const plainName = "plain"
 func (plain) Name() string { return plainName }
 
 // Check has place for tied models alone.
-func (plain) Check(c model.Config, _ export.Text) error {
-	if !c.Tied {
+func (plain) Check(m export.Model, _ export.Text, _ export.Options) error {
+	if !m.Config.Tied {
 		return fmt.Errorf("%s has no place for a head", plainName)
 	}
 	return nil
 }
 
-func (plain) Write(d *checkpoint.Dir, m *model.Model, _ export.Text) error {
-	w, err := m.Merged()
-	if err != nil {
-		return err
-	}
-	defer w.Free()
+func (plain) Single() bool { return false }
+
+func (plain) Write(d *checkpoint.Dir, m export.Model, _ export.Text, _ export.Options) error {
+	w := m.Weights
 	out, err := d.Create("model.plain")
 	if err != nil {
 		return err
@@ -99,7 +97,8 @@ func TestToyFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Check(r.Model, export.Text{}); err != nil {
+		m := export.Model{Config: r.Model, DType: checkpoint.F32}
+		if err := f.Check(m, export.Text{}, export.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		folder[name] = filepath.Join(finished(t, r, f), record.FinalDir)
@@ -125,10 +124,12 @@ func TestToyFormat(t *testing.T) {
 		}
 	}
 	o.Model.Tied = false
-	if err := (plain{}).Check(o.Model, export.Text{}); err == nil {
+	untied := export.Model{Config: o.Model}
+	if err := (plain{}).Check(untied, export.Text{}, export.Options{}); err == nil {
 		t.Error("a head has a place")
 	}
-	if _, err := export.Find("ggml"); err == nil || !strings.Contains(err.Error(), `"ggml": choose one of hf, plain`) {
+	if _, err := export.Find("ggml"); err == nil ||
+		!strings.Contains(err.Error(), `"ggml": choose one of hf, peft, gguf, plain`) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
@@ -143,8 +144,10 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	}
 	defer folder.Close()
 	run := &stage.Run{
-		Recipe: r, Device: gpu.NewHost(), Batches: stage.NewRandom(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error { return f.Write(d, tr.Model, export.Text{}) },
+		Recipe: r, Device: gpu.NewHost(), Batches: synthetic.New(r.Batch, r.Model.Vocab, 3), Folder: folder,
+		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error {
+			return export.Trained(f, d, tr.Model, export.Text{})
+		},
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ import (
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/model/checkpoint"
 	"steplm/model/export"
 )
 
@@ -39,21 +38,27 @@ func TestExportInTransformers(t *testing.T) {
 		name      string
 		tokenizer func(t *testing.T) string
 		bos, eos  *int
+		template  string
+		dtype     export.DType
 	}{
-		{"byte-level", func(*testing.T) string { return "../../data/tokenizer/testdata/trained" }, &zero, &zero},
+		{"byte-level", func(*testing.T) string { return "../../data/tokenizer/testdata/trained" }, &zero, &zero, "",
+			export.F32},
+		{"chat", func(*testing.T) string { return "../../data/tokenizer/testdata/trained" }, &zero, &zero,
+			"{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}", export.F16},
 		{"bos-first", func(t *testing.T) string {
 			return datatest.Path(t, "reports/c03_llama3_like_tokenizer.json")
-		}, &zero, &one},
+		}, &zero, &one, "", export.BF16},
 		{"sentencepiece-style", func(t *testing.T) string {
 			return datatest.Path(t, "generate/tokenizer/tokenizer.json")
-		}, &one, &two},
+		}, &one, &two, "", export.F32},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tok, err := tokenizer.Load(c.tokenizer(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := exported(t, tok.VocabSize(), export.Text{Tokenizer: tok, BOS: c.bos, EOS: c.eos, Context: 24})
+			dir := exported(t, tok.VocabSize(), export.Text{Tokenizer: tok, BOS: c.bos, EOS: c.eos, Context: 24,
+				ChatTemplate: c.template}, c.dtype)
 			got := golden{Files: sums(t, dir), Says: map[string]map[string]any{}}
 			for _, python := range filepath.SplitList(os.Getenv("STEPLM_TRANSFORMERS")) {
 				version, says := askTransformers(t, python, dir)
@@ -72,13 +77,13 @@ func TestExportInTransformers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			compare(t, path, got, tok.VocabSize())
+			compare(t, path, got, tok.VocabSize(), c.template != "", c.dtype)
 		})
 	}
 }
 
 // compare holds an export to its golden, and what was said of it to reason.
-func compare(t *testing.T, path string, got golden, vocab int) {
+func compare(t *testing.T, path string, got golden, vocab int, chats bool, dtype export.DType) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -108,6 +113,14 @@ func compare(t *testing.T, path string, got golden, vocab int) {
 				t.Errorf("transformers %s: %s %v, want %g", version, name, says[name], want)
 			}
 		}
+		chat, kind := any(nil), map[export.DType]string{export.F32: "float32", export.F16: "float16",
+			export.BF16: "bfloat16"}[dtype]
+		if chats {
+			chat = "[user] the cat\n"
+		}
+		if says["chat"] != chat || says["type"] != "torch."+kind {
+			t.Errorf("transformers %s: a conversation is %q, weights are %v", version, says["chat"], says["type"])
+		}
 		if n := says["generated"].(float64); n > 24 {
 			t.Errorf("transformers %s generated %g tokens, beyond the context", version, n)
 		}
@@ -136,7 +149,7 @@ func compare(t *testing.T, path string, got golden, vocab int) {
 }
 
 // exported is the folder of a small random model.
-func exported(t *testing.T, vocab int, text export.Text) string {
+func exported(t *testing.T, vocab int, text export.Text, dtype export.DType) string {
 	t.Helper()
 	c := model.Config{Hidden: 16, FFN: 24, Layers: 2, Heads: 4, KVHeads: 2, Vocab: vocab, MaxSeqLen: 32, NormEps: 1e-5,
 		RopeTheta: 10000}
@@ -148,18 +161,17 @@ func exported(t *testing.T, vocab int, text export.Text) string {
 	if err := m.Init(1, nil); err != nil {
 		t.Fatal(err)
 	}
-	parent := t.TempDir()
-	d, err := checkpoint.Begin(parent, "model")
+	w, err := m.Merged()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (export.HuggingFace{}).Write(d, m, text); err != nil {
+	defer w.Free()
+	dir := filepath.Join(t.TempDir(), "model")
+	if _, err := export.To(t.Context(), export.HuggingFace{}, dir,
+		export.Model{Config: w.Config, DType: w.DType, Weights: w}, text, export.Options{DType: dtype}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(parent, "model")
+	return dir
 }
 
 // sums are the SHA-256 of a folder's files, but for weights and the list of sums.

@@ -211,7 +211,7 @@ type written struct {
 	InitializerRange decimal      `json:"initializer_range"`
 	UseCache         bool         `json:"use_cache"`
 	BOS              *int         `json:"bos_token_id"`
-	EOS              *int         `json:"eos_token_id"`
+	EOS              any          `json:"eos_token_id"`
 	PAD              *int         `json:"pad_token_id"`
 	// transformers 4 reads torch_dtype, rope_theta and rope_scaling, 5 dtype and rope_parameters.
 	TorchDType     string      `json:"torch_dtype"`
@@ -255,7 +255,7 @@ func WriteConfig(w io.Writer, c model.Config, dtype string, ids SpecialIDs) erro
 		Architectures: []string{family.architecture}, ModelType: familyOf(c),
 		Hidden: c.Hidden, FFN: c.FFN, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim(),
 		Vocab: c.Vocab, MaxSeqLen: c.MaxSeqLen, NormEps: decimal(c.NormEps), RopeTheta: decimal(c.RopeTheta),
-		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: ids.BOS, EOS: ids.EOS,
+		HiddenAct: "silu", Tied: c.Tied, InitializerRange: 0.02, UseCache: true, BOS: ids.BOS, EOS: ids.ends(),
 		PAD: ids.PAD, TorchDType: dtype, DType: dtype,
 	}
 	o.RopeScaling, o.RopeParameters = writeRope(c)

@@ -45,9 +45,13 @@ func TestWriteConfigOfFamilyRefuses(t *testing.T) {
 		`model_type "llama" cannot say this model's qk_norm`:        func(c *model.Config) { c.QKNorm = true },
 		`model_type "llama" cannot say this model's sliding_window`: func(c *model.Config) { c.Window = 8 },
 		`model_type "llama" cannot say this model's out_bias`:       func(c *model.Config) { c.QKVBias = true },
-		`model_type "mistral" cannot say this model's rope_layers`:  func(c *model.Config) { c.Family, c.RopeLayers = "mistral", "101" },
-		`model_type "qwen2" cannot say this model's mlp_bias`:       func(c *model.Config) { c.Family, c.QKVBias, c.FFNBias = "qwen2", true, true },
-		`model_type "gpt5": no config.json of it is known`:          func(c *model.Config) { c.Family = "gpt5" },
+		`model_type "mistral" cannot say this model's rope_layers`: func(c *model.Config) {
+			c.Family, c.RopeLayers = "mistral", "101"
+		},
+		`model_type "qwen2" cannot say this model's mlp_bias`: func(c *model.Config) {
+			c.Family, c.QKVBias, c.FFNBias = "qwen2", true, true
+		},
+		`model_type "gpt5": no config.json of it is known`: func(c *model.Config) { c.Family = "gpt5" },
 	} {
 		c := plain
 		edit(&c)
@@ -134,7 +138,8 @@ func TestReadConfigRefuses(t *testing.T) {
 			"rope_scaling: rope_type llama3: original_max_position_embeddings is 0"},
 		{with(`"rope_scaling": {"factor": 8.0, "type": "llama3", "original_max_position_embeddings": 64}`),
 			"low_freq_factor 0 and high_freq_factor 0"},
-		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`), "rope_parameters: rope_type yarn: factor is 0"},
+		{with(`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`),
+			"rope_parameters: rope_type yarn: factor is 0"},
 		{with(`"rope_parameters": {"rope_type": "yarn", "factor": 2, "beta_fast": 1, "beta_slow": 3}`),
 			"beta_fast 1 and beta_slow 3"},
 		{with(`"rope_scaling": {"factor": 8.0, "rope_type": "longrope"}`),

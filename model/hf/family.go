@@ -173,7 +173,8 @@ func (f configFields) usedWindow(layers int) (int, error) {
 				sliding++
 			case fullAttention:
 			default:
-				return 0, fmt.Errorf("not supported: layer_types %q (only %s and %s)", t, fullAttention, slidingAttention)
+				return 0, fmt.Errorf("not supported: layer_types %q (only %s and %s)", t, fullAttention,
+					slidingAttention)
 			}
 		}
 	}
@@ -225,7 +226,8 @@ func writeUsedWindow(c model.Config, o *written) {
 	if used {
 		from, kind = 0, slidingAttention
 	}
-	o.Window, o.UseWindow, o.WindowLayers, o.LayerTypes = window(c), &used, &from, slices.Repeat([]string{kind}, c.Layers)
+	o.Window, o.UseWindow, o.WindowLayers = window(c), &used, &from
+	o.LayerTypes = slices.Repeat([]string{kind}, c.Layers)
 }
 
 func writeSmolLM3(c model.Config, o *written) {

@@ -9,27 +9,17 @@ import (
 )
 
 // SpecialIDs are the ids of the tokens that begin and end a text and fill up a batch, nil where there is none.
-type SpecialIDs struct{ BOS, EOS, PAD *int }
-
-// check refuses ids that a vocabulary does not have.
-func (s SpecialIDs) check(vocab int) error {
-	for _, id := range []struct {
-		name  string
-		value *int
-	}{{"bos_token_id", s.BOS}, {"eos_token_id", s.EOS}, {"pad_token_id", s.PAD}} {
-		if id.value != nil && (*id.value < 0 || *id.value >= vocab) {
-			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, vocab)
-		}
-	}
-	return nil
+type SpecialIDs struct {
+	BOS, EOS, PAD *int
+	OtherEOS      []int // more that end a text, as in models that converse
 }
 
-// ReadSpecialIDs takes those that a directory's config.json names. Of several tokens that end a text it takes the first.
-func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
+// ReadSpecialIDs reads what the config.json of a directory says of them.
+func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
 	path := filepath.Join(dir, configName)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return s, err
+		return ids, err
 	}
 	var f struct {
 		BOS json.RawMessage `json:"bos_token_id"`
@@ -37,13 +27,17 @@ func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
 		PAD json.RawMessage `json:"pad_token_id"`
 	}
 	if err := json.Unmarshal(text, &f); err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
+		return ids, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, x := range []struct {
-		name string
-		text json.RawMessage
-		to   **int
-	}{{"bos_token_id", f.BOS, &s.BOS}, {"eos_token_id", f.EOS, &s.EOS}, {"pad_token_id", f.PAD, &s.PAD}} {
+		name   string
+		text   json.RawMessage
+		to     **int
+		others *[]int // nil: the first alone counts
+	}{
+		{"bos_token_id", f.BOS, &ids.BOS, nil}, {"eos_token_id", f.EOS, &ids.EOS, &ids.OtherEOS},
+		{"pad_token_id", f.PAD, &ids.PAD, nil},
+	} {
 		var one int
 		var several []int
 		switch {
@@ -52,11 +46,43 @@ func ReadSpecialIDs(dir string) (s SpecialIDs, err error) {
 			*x.to = &one
 		case json.Unmarshal(x.text, &several) == nil && len(several) > 0:
 			*x.to = &several[0]
+			if x.others != nil {
+				*x.others = several[1:]
+			}
 		default:
-			return s, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
+			return ids, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
 		}
 	}
-	return s, nil
+	return ids, nil
+}
+
+// ends is what files say of the ends: null, a number or a list.
+func (s SpecialIDs) ends() any {
+	switch {
+	case s.EOS == nil:
+		return nil
+	case len(s.OtherEOS) == 0:
+		return *s.EOS
+	}
+	return append([]int{*s.EOS}, s.OtherEOS...)
+}
+
+// check refuses ids that a vocabulary does not have.
+func (s SpecialIDs) check(vocab int) error {
+	type named struct {
+		name  string
+		value *int
+	}
+	list := []named{{"bos_token_id", s.BOS}, {"eos_token_id", s.EOS}, {"pad_token_id", s.PAD}}
+	for i := range s.OtherEOS {
+		list = append(list, named{"eos_token_id", &s.OtherEOS[i]})
+	}
+	for _, id := range list {
+		if id.value != nil && (*id.value < 0 || *id.value >= vocab) {
+			return fmt.Errorf("%s %d is not below vocab_size %d", id.name, *id.value, vocab)
+		}
+	}
+	return nil
 }
 
 // WriteGenerationConfig writes the generation_config.json from which transformers' generate takes where a text begins
@@ -66,10 +92,10 @@ func WriteGenerationConfig(w io.Writer, ids SpecialIDs, maxLength int) error {
 	text, err := json.MarshalIndent(struct {
 		FromModelConfig bool `json:"_from_model_config"`
 		BOS             *int `json:"bos_token_id,omitempty"`
-		EOS             *int `json:"eos_token_id,omitempty"`
+		EOS             any  `json:"eos_token_id,omitempty"`
 		PAD             *int `json:"pad_token_id,omitempty"`
 		MaxLength       int  `json:"max_length"`
-	}{false, ids.BOS, ids.EOS, ids.PAD, maxLength}, "", "  ")
+	}{false, ids.BOS, ids.ends(), ids.PAD, maxLength}, "", "  ")
 	if err != nil {
 		return err
 	}

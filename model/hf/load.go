@@ -17,8 +17,8 @@ func OpenWhole(dir string) (model.Config, *checkpoint.Tensors, error) {
 	}
 	if unused := Unused(c, tensors); len(unused) > 0 {
 		tensors.Close()
-		return c, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would be "+
-			"another model", dir, len(unused), unused[0])
+		return c, nil, fmt.Errorf("%s: %d tensors have no place in this LLaMA, the first is %s: without them it would "+
+			"be another model", dir, len(unused), unused[0])
 	}
 	return c, tensors, nil
 }

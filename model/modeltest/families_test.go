@@ -21,7 +21,9 @@ import (
 // differently is refused, and says why.
 func TestFamilies(t *testing.T) {
 	families := datatest.Path(t, "families")
-	refused := map[string]string{"granite": "this program lacks its embedding, attention, residual and logit multipliers"}
+	refused := map[string]string{
+		"granite": "this program lacks its embedding, attention, residual and logit multipliers",
+	}
 	entries, err := os.ReadDir(families)
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,8 @@ func TestOptionsInBF16(t *testing.T) {
 	for _, o := range options {
 		t.Run(o.name, func(t *testing.T) {
 			l := partlyWith(o.edit)
-			l.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.BF16}
+			l.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+				Frozen: model.BF16}
 			s := model.Size{Batch: 2, SeqLen: 9}
 			b := SomeBatch(3, s, l.Vocab)
 			step := func(d gpu.Device) (float64, map[string][]float32) {

@@ -55,6 +55,9 @@ func (c GaLore) Fits(m model.Config) error { return c.fits("GaLore", m) }
 // New makes the optimizer.
 func (c GaLore) New(maxNorm float64) Optimizer { return ByParameter(c.rules(), maxNorm) }
 
+// RefreshEvery is how many updates of a tensor lie between two that find its basis anew.
+func (c GaLore) RefreshEvery() int { return c.Every }
+
 // FLOPs of GaLore are a projection of a hidden matrix's gradient, one back, and a refresh's share.
 func (c GaLore) FLOPs(p model.ParamSpec) float64 {
 	if p.Role != model.RoleLinear {

@@ -208,8 +208,8 @@ func exponentials(list []scored) (total float64) {
 	return total
 }
 
-// hopeless leaves out tokens that top-p drops whatever the others are, with how much of the total they were, so that few
-// need to be put in order: even if all were as likely, they together would not have 1 - p.
+// hopeless leaves out tokens that top-p drops whatever the others are, with how much of the total they were, so that
+// few need to be put in order: even if all were as likely, they together would not have 1 - p.
 func (c Config) hopeless(list []scored, total float64) (left []scored, dropped float64) {
 	if c.TopP == 0 || c.TopP >= 1 {
 		return list, 0

@@ -62,6 +62,19 @@ type Options struct {
 	share func(tokens int64) float64
 }
 
+// Whole is about how many tokens an evaluation scores that has scored n, a share of all there are (0: unknown), and
+// ends at MaxTokens; 0 where that cannot be known.
+func (o Options) Whole(n int64, share float64) int64 {
+	if share <= 0 {
+		return o.MaxTokens
+	}
+	all := int64(float64(n)/share + 0.5)
+	if o.MaxTokens > 0 {
+		all = min(all, o.MaxTokens)
+	}
+	return max(all, n)
+}
+
 // hear tells Progress.
 func (o Options) hear(tokens int64) {
 	if o.Progress == nil {

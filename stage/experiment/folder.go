@@ -13,7 +13,10 @@ import (
 	"strings"
 
 	"steplm/model/checkpoint"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/results"
+	"steplm/stage/session"
 )
 
 // What an experiment's folder holds, besides what its command prepares.
@@ -151,10 +154,37 @@ func (f *Folder) Row(r Run) results.Row {
 	if row.Method == "" { // Its folder says nothing; what it was to be is known.
 		row = f.planned(row, r)
 	}
+	if row.Problem == "" {
+		row.Problem = f.otherRecipe(r)
+	}
 	if row.Status.Over() {
 		f.over[r.Name] = row
 	}
 	return row
+}
+
+// otherRecipe says in what the recipe of a run that is there differs from what its Spec makes now, which is another
+// where versions of the program differ in what they take by default; "" where it does not. What depends on more than
+// the Spec, on a memory limit or on the model that it begins with, is not compared.
+func (f *Folder) otherRecipe(r Run) string {
+	text, _, err := record.RecipeText(f.At(r))
+	if err != nil || r.Spec.Memory.MemoryLimit > 0 || r.Spec.Model.Init != "" {
+		return ""
+	}
+	there, _, err := recipe.Decode(text)
+	if err != nil {
+		return ""
+	}
+	now, err := f.Recipe(r)
+	if err != nil {
+		return ""
+	}
+	now.Data, now.Earlier = there.Data, there.Earlier
+	if d := now.Differences(there); d != "" {
+		return fmt.Sprintf("another version of the program began it by another recipe: %s; remove %s to train it by "+
+			"this version's", d, f.At(r))
+	}
+	return ""
 }
 
 // planned is the row of a run that left nothing, with what its Spec says.
@@ -303,30 +333,47 @@ func (f *Folder) RowsOf(variant int, rows []results.Row) (trials, finals []resul
 	return nil, nil
 }
 
-// Work is the operations of the runs that are over, and of all.
+// Work is the operations of the runs that are over, and of all, with what measuring them at their end takes.
 func (f *Folder) Work() (done, all float64, err error) {
 	rows := f.Rows()
 	for i, v := range f.Variants {
 		trials, finals := f.RowsOf(i, rows)
-		count := func(rows []results.Row, flops float64) {
+		count := func(rows []results.Row, s session.Spec) {
+			effort, effortErr := f.Effort(s)
+			err = errors.Join(err, effortErr)
 			for _, r := range rows {
-				if all += flops; r.Status.Over() {
-					done += flops
+				if all += effort.All(); r.Status.Over() {
+					done += effort.All()
 				}
 			}
 		}
 		if len(trials) > 0 {
-			flops, err := f.FLOPs(f.TrialsOf(i)[0].Spec)
-			if err != nil {
-				return 0, 0, err
-			}
-			count(trials, flops)
+			count(trials, f.TrialsOf(i)[0].Spec)
 		}
-		flops, err := f.FLOPs(v.Spec)
-		if err != nil {
-			return 0, 0, err
-		}
-		count(finals, flops)
+		count(finals, v.Spec)
 	}
-	return done, all, nil
+	return done, all, err
+}
+
+// Effort is the operations of a run: of its training, and about of measuring it at its end.
+type Effort struct {
+	Training, Token float64 // Token is for each that is scored
+	Tokens          int64   // that are scored at most
+}
+
+// All is both.
+func (e Effort) All() float64 { return e.Training + e.Token*float64(e.Tokens) }
+
+// Effort is that of a Spec.
+func (e *Experiment) Effort(s session.Spec) (effort Effort, err error) {
+	r, err := s.Recipe(e.vocab)
+	if err != nil {
+		return effort, err
+	}
+	if effort.Training, err = r.FLOPs(); err != nil {
+		return effort, err
+	}
+	effort.Token = effort.Training / float64(int64(r.Steps())*r.TokensPerStep()) / 3 // forward of forward and backward
+	effort.Tokens = s.Evaluation.FinalEvalTokens * int64(s.Evaluation.Sets(s.Data))
+	return effort, nil
 }

@@ -183,6 +183,28 @@ func TestNothingIsChosenWithoutARunThatFailed(t *testing.T) {
 	}
 }
 
+// A run that is there and that this version would train otherwise says so, and counts.
+func TestRunOfAnotherRecipe(t *testing.T) {
+	f := newFolder(t)
+	r := f.Final(0, 1, 0.001)
+	if row := f.Row(r); row.Status != results.Missing || row.LR[0] != 0.001 {
+		t.Errorf("%+v", row)
+	}
+	other := r
+	other.Spec.Optimizer.WeightDecay = []float64{0.5}
+	f.finish(t, other, 9)
+	row := f.Row(r)
+	if row.Status != results.Done || !strings.Contains(row.Problem, "another recipe") ||
+		!strings.Contains(row.Problem, "weight_decay is 0.5 there and 0.1 here") {
+		t.Errorf("%+v", row)
+	}
+	same := f.Final(0, 2, 0.001)
+	f.finish(t, same, 9)
+	if row := f.Row(same); row.Problem != "" {
+		t.Errorf("%+v", row)
+	}
+}
+
 // A folder that was begun with other data goes on with none of them.
 func TestInputsStayTheSame(t *testing.T) {
 	s := State{Inputs: map[string]string{}}
@@ -206,7 +228,8 @@ func TestNamesAreOfContent(t *testing.T) {
 		{`{}`, true}, {`{"data": {"train": ["elsewhere"], "cache": "there", "workers": 3}}`, true},
 		{`{"output": {"save_every": 7, "keep": 5}, "evaluation": {"validation": "elsewhere"}}`, true},
 		{`{"evaluation": {"final_eval_tokens": 9}}`, false}, {`{"schedule": {"seed": 2}}`, false},
-		{`{"optimizer": {"clip_norm": 2}}`, false}, {`{"schedule": {"tokens": 100}}`, false},
+		{`{"model": {"init": "runs/other"}}`, false}, {`{"optimizer": {"clip_norm": 2}}`, false},
+		{`{"schedule": {"tokens": 100}}`, false},
 		{`{"data": {"min_chars": 5}}`, false},
 	} {
 		s, err := r.Spec.With([]byte(c.part))

@@ -10,8 +10,9 @@ import (
 	"steplm/stage/session"
 )
 
-// measured are options that a run may go on with otherwise and that its row depends on all the same.
-var measured = []advice.Option{"eval_every", "eval_tokens", "final_eval_tokens"}
+// counted are options that a run may go on with otherwise and that its row depends on all the same: what is scored, and
+// where the model lies that it begins with.
+var counted = []advice.Option{"init", "eval_every", "eval_tokens", "final_eval_tokens"}
 
 // hash is the short one of what a run computes: of the options in which its Spec is not the default, in order of
 // their names. So an option that a later version adds changes no name.
@@ -22,7 +23,7 @@ func hash(s session.Spec) string {
 	}
 	h := sha256.New()
 	for _, x := range settings {
-		if !x.Free && x.Option != advice.Out || slices.Contains(measured, x.Option) {
+		if !x.Free && x.Option != advice.Out || slices.Contains(counted, x.Option) {
 			fmt.Fprintf(h, "%s=%s\n", x.Option, x.Value)
 		}
 	}

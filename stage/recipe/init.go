@@ -52,7 +52,8 @@ func (o Options) validInit(m Method) error {
 		return nil
 	}
 	if o.InitLayers != "" {
-		if err := oneOf("layers of the model that the run begins with", o.InitLayers, InitTrain, InitFreeze); err != nil {
+		err := oneOf("layers of the model that the run begins with", o.InitLayers, InitTrain, InitFreeze)
+		if err != nil {
 			return err
 		}
 	}
@@ -67,19 +68,19 @@ func (o Options) validInit(m Method) error {
 		return fmt.Errorf("the model that the run begins with has %d tokens, the run's %d: tokens are not taken away",
 			o.Init.Vocab, o.Model.Vocab)
 	case wants > has && !grows:
-		return advice.With(fmt.Errorf("the model that the run begins with has %d layers, the run's %d, and method %s does "+
-			"not grow", has, wants, m.Name), toStep, advice.Way{{How: advice.Use, Option: advice.Layers,
+		return advice.With(fmt.Errorf("the model that the run begins with has %d layers, the run's %d, and method %s "+
+			"does not grow", has, wants, m.Name), toStep, advice.Way{{How: advice.Use, Option: advice.Layers,
 			Value: fmt.Sprint(has)}})
 	case wants == has && grows:
-		return advice.With(fmt.Errorf("the model that the run begins with has %d layers, as many as the run's: method %s "+
-			"would have nothing to grow", has, m.Name), advice.Way{{How: advice.Raise, Option: advice.Layers}},
+		return advice.With(fmt.Errorf("the model that the run begins with has %d layers, as many as the run's: method "+
+			"%s would have nothing to grow", has, m.Name), advice.Way{{How: advice.Raise, Option: advice.Layers}},
 			advice.Way{{How: advice.Use, Option: advice.Method, Value: VanillaName}})
 	case o.InitLayers == InitFreeze && m.Name != stepName:
-		return advice.With(fmt.Errorf("method %s freezes no layers of the model that the run begins with", m.Name), toStep,
-			advice.Way{{How: advice.LeaveOut, Option: advice.InitLayers}})
+		return advice.With(fmt.Errorf("method %s freezes no layers of the model that the run begins with", m.Name),
+			toStep, advice.Way{{How: advice.LeaveOut, Option: advice.InitLayers}})
 	case o.InitLayers == InitFreeze && o.NoFreeze:
-		return advice.With(fmt.Errorf("layers of the model that the run begins with that freeze, and growth that freezes "+
-			"nothing"), advice.Way{{How: advice.LeaveOut, Option: advice.NoFreeze}},
+		return advice.With(fmt.Errorf("layers of the model that the run begins with that freeze, and growth that "+
+			"freezes nothing"), advice.Way{{How: advice.LeaveOut, Option: advice.NoFreeze}},
 			advice.Way{{How: advice.LeaveOut, Option: advice.InitLayers}})
 	}
 	return nil
@@ -93,8 +94,9 @@ func (o Options) initSplit(stageBytes func(added, before int) int64) ([]int, err
 		stages--
 	}
 	if stages < 1 {
-		return nil, advice.With(fmt.Errorf("%d stages: the model that the run begins with, of %d layers, trains in one, and "+
-			"the run's has %d", o.Stages, there, o.Model.Layers), advice.Way{{How: advice.Raise, Option: advice.Stages}},
+		return nil, advice.With(fmt.Errorf("%d stages: the model that the run begins with, of %d layers, trains in "+
+			"one, and the run's has %d", o.Stages, there, o.Model.Layers),
+			advice.Way{{How: advice.Raise, Option: advice.Stages}},
 			advice.Way{{How: advice.Use, Option: advice.InitLayers, Value: InitFreeze}})
 	}
 	split, err := Split(o.Model.Layers-there, stages, func(added, before int) int64 {
@@ -132,8 +134,8 @@ func (o Options) fitsInit() error {
 // what it has when growth moves it.
 func (r Recipe) validRope(last model.Layout) error {
 	if got := last.RopePattern(); got != r.Model.RopeLayers {
-		return advice.With(fmt.Errorf("layers with rotary positions: the model says %q, after growth they would be %q", r.
-			Model.RopeLayers, got), advice.Way{{How: advice.Use, Option: advice.Method, Value: VanillaName}})
+		return advice.With(fmt.Errorf("layers with rotary positions: the model says %q, after growth they would be %q",
+			r.Model.RopeLayers, got), advice.Way{{How: advice.Use, Option: advice.Method, Value: VanillaName}})
 	}
 	return nil
 }

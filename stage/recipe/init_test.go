@@ -35,7 +35,8 @@ func TestInit(t *testing.T) {
 		{"train first, three stages", "step", from(2, 6, 3, nil), []int{2, 4, 6}, []int{0, 2, 4}},
 		{"freeze at once", "step", from(4, 6, 1, freeze), []int{6}, []int{4}},
 		{"freeze at once, two stages", "step", from(2, 6, 2, freeze), []int{4, 6}, []int{2, 4}},
-		{"given split", "step", from(4, 6, 2, func(o *recipe.Options) { o.Split = []int{4, 2} }), []int{4, 6}, []int{0, 4}},
+		{"given split", "step", from(4, 6, 2, func(o *recipe.Options) { o.Split = []int{4, 2} }), []int{4, 6},
+			[]int{0, 4}},
 		{"stack", "stack", from(3, 6, 2, nil), []int{3, 6}, []int{0, 0}},
 		{"LoRA", "lora", from(4, 4, 1, nil), []int{4}, []int{4}},
 	} {
@@ -64,7 +65,8 @@ func TestInit(t *testing.T) {
 		}
 		begins, err := r.Begin()
 		if err != nil || len(begins.Before.Blocks) != c.o.Init.Layers {
-			t.Errorf("%s: it begins with %d blocks, want %d: %v", c.name, len(begins.Before.Blocks), c.o.Init.Layers, err)
+			t.Errorf("%s: it begins with %d blocks, want %d: %v", c.name, len(begins.Before.Blocks), c.o.Init.Layers,
+				err)
 		}
 	}
 }
@@ -113,7 +115,8 @@ func TestRopeLayersGrow(t *testing.T) {
 		t.Errorf("layers with rotary positions %q: %v", r.Model.RopeLayers, err)
 	}
 	o.Init, o.Model.RopeLayers = nil, "1010"
-	if _, err := recipe.NewRecipe("step", o); err == nil || !strings.Contains(err.Error(), "layers with rotary positions") {
+	if _, err := recipe.NewRecipe("step", o); err == nil ||
+		!strings.Contains(err.Error(), "layers with rotary positions") {
 		t.Errorf("error %v", err)
 	}
 	o.Stages = 1

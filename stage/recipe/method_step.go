@@ -118,8 +118,8 @@ func aboutStep(r Recipe) string {
 	text := fmt.Sprintf("STEP: %d layers train first; then, %s, the model grows (operator %s, position %s)",
 		r.Stages[0].Layers, often, grow.Operator, grow.Position)
 	if growths == len(r.Stages) {
-		text = fmt.Sprintf("STEP: %d layers are there; at once and %s in all the model grows (operator %s, position %s)",
-			r.Init.Layers, often, grow.Operator, grow.Position)
+		text = fmt.Sprintf("STEP: %d layers are there; at once and %s in all the model grows (operator %s, "+
+			"position %s)", r.Init.Layers, often, grow.Operator, grow.Position)
 	}
 	_, freeze := has(Freeze)
 	_, wrap := has(Wrap)

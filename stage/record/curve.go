@@ -1,26 +1,44 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
-// Curve is the training loss of a run, step by step, and what it was measured at meanwhile.
+// Curve is the training loss of a run, step by step, and what happened meanwhile.
 type Curve struct {
-	Steps   []int     // 1-based, ascending
-	Tokens  []int64   // seen by the end of the step, ascending
-	Loss    []float64 // mean over the step's targets, nats
-	Growths []int     // indices of the steps right after which the model grew
-	// Evaluations are those after a step, in order; At says after which of the steps, by index.
-	Evaluations []Evaluation
-	At          []int
+	Steps  []int     // 1-based, ascending
+	Tokens []int64   // seen by the end of the step, ascending
+	Loss   []float64 // mean over the step's targets, nats
+	// Seconds of work until the end of the step: of steps, and of evaluations, saves and transitions before it. What a
+	// killed process did after its last save is not in it, and neither is the time between two processes.
+	Seconds []float64
+	// Bytes that were live on the device, by class: one entry for each change of them.
+	Bytes []Held
+	// Events are those after a step, in order, except saves.
+	Events []After
 }
 
-// ReadCurve reads a run's metrics, see Read. It is an error if a line cannot be understood or there is
-// no step.
+// Held are the bytes of each class from a step on, which its index says.
+type Held struct {
+	Index int
+	Bytes map[string]int64
+}
+
+// After is an event, and after which of the steps it was, by index.
+type After struct {
+	Index int
+	Event
+}
+
+// ReadCurve reads a run's metrics, see Read. It is an error if a line cannot be understood or there is no step; the
+// curve has what came before it.
 func ReadCurve(path string) (Curve, error) {
 	var c Curve
-	n, file := 0, fileAt(path)
+	n, file, beside := 0, fileAt(path), 0.0
 	for e, err := range Read(path) {
 		if n++; err == nil {
-			err = c.add(e)
+			err = c.add(e, &beside)
 			if err != nil {
 				err = fmt.Errorf("%s, line %d: %w", file, n, err)
 			}
@@ -35,24 +53,46 @@ func ReadCurve(path string) (Curve, error) {
 	return c, nil
 }
 
-// add takes in an event.
-func (c *Curve) add(e Event) error {
+// add takes in an event. beside are the seconds since the last step that were spent on something else.
+func (c *Curve) add(e Event, beside *float64) error {
 	last := len(c.Steps) - 1
 	switch e := e.(type) {
-	case Growth:
-		if last >= 0 {
-			c.Growths = append(c.Growths, last)
-		}
-	case Evaluation:
-		if last >= 0 {
-			c.Evaluations, c.At = append(c.Evaluations, e), append(c.At, last)
-		}
 	case Metrics:
-		if last >= 0 && (e.Step <= c.Steps[last] || e.Tokens <= c.Tokens[last]) {
+		return c.step(e, beside)
+	case Checkpoint:
+		*beside += e.Seconds
+		return nil
+	case Growth:
+		*beside += e.Seconds
+	case Transition:
+		*beside += e.Seconds
+	case Evaluation:
+		*beside += e.Seconds
+	}
+	if last >= 0 {
+		c.Events = append(c.Events, After{last, e})
+	}
+	return nil
+}
+
+func (c *Curve) step(e Metrics, beside *float64) error {
+	tokens, seconds := e.Tokens, *beside
+	if last := len(c.Steps) - 1; last >= 0 {
+		if e.Step <= c.Steps[last] || e.Tokens <= c.Tokens[last] {
 			return fmt.Errorf("step %d (%d tokens) follows step %d (%d tokens)", e.Step, e.Tokens, c.Steps[last],
 				c.Tokens[last])
 		}
-		c.Steps, c.Tokens, c.Loss = append(c.Steps, e.Step), append(c.Tokens, e.Tokens), append(c.Loss, e.Loss)
+		tokens -= c.Tokens[last]
+		seconds += c.Seconds[last]
 	}
+	if e.TokensPerSecond > 0 {
+		seconds += float64(tokens) / e.TokensPerSecond
+	}
+	*beside = 0
+	if n := len(c.Bytes); len(e.Bytes) > 0 && (n == 0 || !maps.Equal(c.Bytes[n-1].Bytes, e.Bytes)) {
+		c.Bytes = append(c.Bytes, Held{len(c.Steps), e.Bytes})
+	}
+	c.Steps, c.Tokens, c.Loss = append(c.Steps, e.Step), append(c.Tokens, e.Tokens), append(c.Loss, e.Loss)
+	c.Seconds = append(c.Seconds, seconds)
 	return nil
 }

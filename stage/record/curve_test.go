@@ -10,11 +10,13 @@ import (
 )
 
 func TestReadCurve(t *testing.T) {
-	const metrics = `{"step":1,"stage":1,"loss":6.5,"lr":0.1,"tokens":64,"bytes":{"weights":8}}
-{"event":"eval","step":1,"stage":1,"result":{"tokens":3}}
-{"step":2,"stage":1,"loss":6.25,"tokens":128}
-{"event":"growth","step":2,"stage":2,"from_layers":1,"to_layers":2}
-{"step":3,"stage":2,"loss":6.75,"tokens":192}
+	const metrics = `{"event":"resume","step":0,"stage":1}
+{"step":1,"stage":1,"loss":6.5,"lr":0.1,"tokens":64,"bytes":{"weights":8}}
+{"event":"eval","step":1,"stage":1,"result":{"tokens":3},"seconds":0.5}
+{"event":"checkpoint","step":1,"stage":1,"seconds":0.25}
+{"step":2,"stage":1,"loss":6.25,"tokens":128,"tokens_per_second":32,"bytes":{"weights":8}}
+{"event":"growth","step":2,"stage":2,"from_layers":1,"to_layers":2,"seconds":1}
+{"step":3,"stage":2,"loss":6.75,"tokens":192,"tokens_per_second":64,"bytes":{"weights":12}}
 {"event":"end","step":3,"stage":2,"checkpoint":"final"}
 `
 	dir := t.TempDir()
@@ -27,8 +29,13 @@ func TestReadCurve(t *testing.T) {
 	}
 	write(metrics)
 	want := Curve{Steps: []int{1, 2, 3}, Tokens: []int64{64, 128, 192}, Loss: []float64{6.5, 6.25, 6.75},
-		Growths: []int{1}, Evaluations: []Evaluation{{At: At{Step: 1, Stage: 1}, Result: Result(`{"tokens":3}`)}},
-		At: []int{0}}
+		Seconds: []float64{0, 2.75, 4.75},
+		Bytes:   []Held{{0, map[string]int64{"weights": 8}}, {2, map[string]int64{"weights": 12}}},
+		Events: []After{
+			{0, Evaluation{At: At{Step: 1, Stage: 1}, Result: Result(`{"tokens":3}`), Seconds: 0.5}},
+			{1, Growth{Transition{At: At{Step: 2, Stage: 2}, From: 1, To: 2, Seconds: 1}}},
+			{2, End{At: At{Step: 3, Stage: 2}, Checkpoint: "final"}},
+		}}
 	for _, path := range []string{dir, file} {
 		got, err := ReadCurve(path)
 		if err != nil {
@@ -43,15 +50,15 @@ func TestReadCurve(t *testing.T) {
 		"empty":        {"", "metrics.jsonl has no step yet"},
 		"events alone": {`{"event":"resume","step":0}` + "\n", "has no step yet"},
 		"cut off":      {metrics[:strings.Index(metrics, "\n")/2], "has no step yet"},
-		"not JSON":     {metrics + "Killed\n", "line 7: not a line of metrics"},
-		"a wrong type": {strings.Replace(metrics, "6.25", `"low"`, 1), "line 3: not a line of metrics"},
-		"out of range": {strings.Replace(metrics, "6.25", "1e999", 1), "line 3: not a line of metrics"},
-		"no loss":      {strings.Replace(metrics, `"loss":6.25,`, "", 1), "line 3: neither an event nor a step"},
-		"a blank line": {metrics + "\n", "line 7: not a line of metrics"},
+		"not JSON":     {metrics + "Killed\n", "line 9: not a line of metrics"},
+		"a wrong type": {strings.Replace(metrics, "6.25", `"low"`, 1), "line 5: not a line of metrics"},
+		"out of range": {strings.Replace(metrics, "6.25", "1e999", 1), "line 5: not a line of metrics"},
+		"no loss":      {strings.Replace(metrics, `"loss":6.25,`, "", 1), "line 5: neither an event nor a step"},
+		"a blank line": {metrics + "\n", "line 9: not a line of metrics"},
 		"other JSON":   {`{"a":1}` + "\n", "line 1: neither an event nor a step"},
-		"twice":        {metrics + metrics, "line 7: step 1 (64 tokens) follows step 3 (192 tokens)"},
+		"twice":        {metrics + metrics, "line 10: step 1 (64 tokens) follows step 3 (192 tokens)"},
 		"tokens go back": {strings.Replace(metrics, "192", "100", 1),
-			"line 5: step 3 (100 tokens) follows step 2 (128 tokens)"},
+			"line 7: step 3 (100 tokens) follows step 2 (128 tokens)"},
 	} {
 		write(c.content)
 		if _, err := ReadCurve(dir); err == nil || !strings.Contains(err.Error(), c.want) ||

@@ -146,7 +146,7 @@ func (f *Folder) Discard() error {
 	if f.Metrics != nil {
 		f.Metrics.Close() // Windows keeps what is open
 	}
-	for _, name := range []string{File, RecipeFile, SpecFile} {
+	for _, name := range []string{File, RecipeFile, SpecFile, SystemsFile} {
 		if err := os.Remove(filepath.Join(f.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

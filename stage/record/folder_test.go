@@ -1,9 +1,12 @@
 package record
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -140,5 +143,36 @@ func TestCheckpointNames(t *testing.T) {
 	at := CheckpointAt(run, "step-9")
 	if of, err := RunOf(at); err != nil || of != run || !HoldsCheckpoint(at) || HoldsCheckpoint(run) {
 		t.Errorf("%s lies in %s (%v)", at, of, err)
+	}
+}
+
+// What a run ran on is kept, once where nothing changed, and an earlier version's run has nothing of it.
+func TestSystems(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	f, err := Create(dir, struct{}{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if list, err := Systems(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, error %v", list, err)
+	}
+	a, b := ThisSystem("a GPU", 8), ThisSystem("another", 8)
+	if !strings.HasPrefix(a.Go, "go") || !strings.Contains(a.Target, "/") || a.Device != "a GPU" || a.Own != 8 {
+		t.Errorf("this system is %+v", a)
+	}
+	for _, s := range []System{a, a, b, a} {
+		if err := f.RunsOn(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := Systems(dir); err != nil || !slices.Equal(list, []System{a, b, a}) {
+		t.Errorf("%v, error %v", list, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, SystemsFile), []byte("?"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Systems(dir); err == nil || !strings.Contains(err.Error(), SystemsFile) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,7 @@ type cardStage struct {
 // card is what README.md of an exported model says: a model card as hubs show it.
 type card struct {
 	Name, Method, Device, Optimizer, Tokenizer, Context string
-	Family, Init                                        string // model_type; what it began with, "": random weights
+	Init                                                string // what it began with; "": random weights
 	Parameters, Tokens                                  int64
 	Recipe                                              recipe.Recipe
 	Datasets, Sources                                   []string
@@ -49,10 +50,7 @@ func newCard(s *Session, metrics string) (*card, error) {
 	c := &card{
 		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(),
 		Optimizer: fmt.Sprint(r.Optimizer.Settings),
-		Family:    "llama", Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
-	}
-	if r.Model.Family != "" {
-		c.Family = r.Model.Family
+		Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
 	}
 	if r.Init != nil {
 		c.Init = filepath.Base(s.Spec.Model.Init)
@@ -79,6 +77,9 @@ func newCard(s *Session, metrics string) (*card, error) {
 	}
 	return c, nil
 }
+
+// Family is the model's, as Hugging Face names it.
+func (c *card) Family() string { return cmp.Or(c.Recipe.Model.Family, "llama") }
 
 // add takes in an event of the run.
 func (c *card) add(e record.Event) error {

@@ -8,6 +8,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/stage/eval"
+	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
 )
@@ -63,6 +64,11 @@ func TestCard(t *testing.T) {
 		if strings.Contains(text, part) {
 			t.Errorf("the card has %q", part)
 		}
+	}
+	c.Init, c.Recipe.Model.Family, c.Recipe.Init = "small", "qwen3", &recipe.Init{Layers: 4}
+	if text, err = c.text(); err != nil || !strings.Contains(text, "tags:\n- qwen3\n") ||
+		!strings.Contains(text, "trained further by steplm, from\nsmall (4 layers) on") {
+		t.Errorf("a card of a model that began with another (%v):\n%s", err, text)
 	}
 	c.Results, c.Datasets = nil, nil
 	if text, err = c.text(); err != nil || !strings.Contains(text, "None was measured.") ||

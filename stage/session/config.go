@@ -51,8 +51,8 @@ func (m Model) Config(vocab int) (model.Config, error) {
 		}
 		c.Vocab = *m.Vocab
 	case m.Init != "" && vocab > c.Vocab:
-		return model.Config{}, badOption("vocab", c.Vocab, "the tokenizer has %d ids, and the model that the run begins "+
-			"with fewer: give at least %d, and rows are appended", vocab, vocab)
+		return model.Config{}, badOption("vocab", c.Vocab, "the tokenizer has %d ids, and the model that the run "+
+			"begins with fewer: give at least %d, and rows are appended", vocab, vocab)
 	case m.Init != "":
 	case vocab > 0:
 		c.Vocab = vocab
@@ -132,7 +132,8 @@ func (m Model) ignoredWeights() string {
 	for _, pattern := range []string{"*.safetensors", "pytorch_model*.bin", "*.gguf"} {
 		if found, err := filepath.Glob(filepath.Join(m.Name, pattern)); err == nil && len(found) > 0 {
 			return fmt.Sprintf("the weights in %s (%s) are ignored: of that model only its shape is taken, and "+
-				"training begins from random weights", m.Name, filepath.Base(found[0]))
+				"training begins from random weights (the option init begins with them)", m.Name,
+				filepath.Base(found[0]))
 		}
 	}
 	return ""

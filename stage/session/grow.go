@@ -34,9 +34,10 @@ type Grown struct {
 var textFiles = []string{"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
 	"added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"}
 
-// Grow makes a model, as FindModel finds it, deeper by growth alone, and writes it to a folder that must not exist, as a
-// Hugging Face directory: whole or not at all, in the type of its weights. It is mixed in f32 and rounded once.
+// Grow makes a model, as FindModel finds it, deeper by growth alone, and writes it to a folder that must not exist, as
+// a Hugging Face directory: whole or not at all, in the type of its weights. It is mixed in f32 and rounded once.
 func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
+	out = filepath.Clean(out)
 	if _, err := os.Stat(out); err == nil {
 		return g, fmt.Errorf("%s exists: name a folder that does not", out)
 	}
@@ -44,15 +45,16 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	if err != nil {
 		return g, err
 	}
-	w, closing, err := t.weights()
+	from, files, err := t.Source()
 	if err != nil {
 		return g, err
 	}
-	defer closing()
+	defer files.Close()
 	c := t.Layout.Config
 	c.Layers, c.RopeLayers = len(t.Layout.Blocks), t.Layout.RopePattern()
 	l := model.Plain(c, c.Layers).ForInference()
-	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), model.Plain(c, max(c.Layers, how.Layers)).ForInference().Specs())); err != nil {
+	deep := model.Plain(t.Layout.Config, max(c.Layers, how.Layers)).ForInference()
+	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), deep.Specs())); err != nil {
 		return g, err
 	}
 	m, err := model.New(dev, l)
@@ -60,7 +62,7 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 		return g, err
 	}
 	defer m.Free()
-	if err := m.Read(w); err != nil {
+	if err := m.Read(from.Weights); err != nil {
 		return g, fmt.Errorf("%s: %w", t.Dir, err)
 	}
 	if how.Layers <= c.Layers {
@@ -71,27 +73,9 @@ func Grow(dev gpu.Device, name, out string, how Deeper) (g Grown, err error) {
 	if err != nil {
 		return g, err
 	}
-	g = Grown{From: c.Layers, To: how.Layers, DType: dtypeOf(w), Note: growth.Note}
+	g = Grown{From: c.Layers, To: how.Layers, DType: from.DType, Note: growth.Note}
 	g.Parameters, err = writeGrown(t, m, out, g.DType)
 	return g, err
-}
-
-// dtypeOf is the type in which all of a model's weights are exact, where the files have one, else f32.
-func dtypeOf(w model.Weights) checkpoint.DType {
-	if m, ok := w.(*model.Merged); ok {
-		return m.DType
-	}
-	files, ok := w.(*checkpoint.Tensors)
-	if !ok {
-		return checkpoint.F32
-	}
-	embed, _ := files.Info(model.HFEmbed)
-	for _, name := range files.Names() {
-		if info, _ := files.Info(name); info.DType != embed.DType {
-			return checkpoint.F32
-		}
-	}
-	return embed.DType
 }
 
 // writeGrown writes what became of t, and counts its parameters.

@@ -2,21 +2,20 @@ package session
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 
-	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
-	"steplm/model/hf"
 	"steplm/stage/recipe"
 )
 
 // initConfig is the shape of the model that the run begins with.
 func (m Model) initConfig() (model.Config, error) {
 	if m.Name != "" {
-		return model.Config{}, badOption("model", m.Name, "the run begins with %s, which has a shape of its own: leave one "+
-			"out", m.Init)
+		return model.Config{}, badOption("model", m.Name, "the run begins with %s, which has a shape of its own: "+
+			"leave one out", m.Init)
 	}
 	t, err := FindModel(m.Init)
 	if err != nil {
@@ -37,7 +36,8 @@ func (m Model) sameShape(asked, is model.Config) error {
 		{"kv_heads", asked.KVHeads, is.KVHeads}, {"tied", asked.Tied, is.Tied},
 	} {
 		if d.asked != d.is {
-			return badOption(d.option, d.asked, "the model that the run begins with, %s, has %v: leave it out", m.Init, d.is)
+			return badOption(d.option, d.asked, "the model that the run begins with, %s, has %v: leave it out", m.Init,
+				d.is)
 		}
 	}
 	return nil
@@ -66,27 +66,8 @@ func (t Trained) hash() (string, error) {
 	return w.Hash()
 }
 
-// weights opens what the model computes with, by their names in Hugging Face's files, and says how they are closed:
-// those of a checkpoint with LoRA merged, by way of the host's memory.
-func (t Trained) weights() (model.Weights, func(), error) {
-	if !t.checkpoint {
-		_, w, err := hf.OpenWhole(t.Dir)
-		return w, func() { w.Close() }, err
-	}
-	m, err := model.OpenCheckpoint(gpu.NewHost(), t.Dir, t.Layout)
-	if err != nil {
-		return nil, nil, err
-	}
-	w, err := m.Merged()
-	if err != nil {
-		m.Free()
-		return nil, nil, err
-	}
-	return w, func() { w.Free(); m.Free() }, nil
-}
-
 // initWeights opens the weights that the run begins with, which must be those that its recipe names.
-func (s *Session) initWeights() (model.Weights, func(), error) {
+func (s *Session) initWeights() (model.Weights, io.Closer, error) {
 	t, err := FindModel(s.Spec.Model.Init)
 	if err != nil {
 		return nil, nil, err
@@ -96,10 +77,11 @@ func (s *Session) initWeights() (model.Weights, func(), error) {
 		return nil, nil, err
 	}
 	if want := s.Recipe.Init.Weights; hash != want {
-		return nil, nil, fmt.Errorf("the weights in %s are not those that the run began with (hash %.12s, they had %.12s)",
-			t.Dir, hash, want)
+		return nil, nil, fmt.Errorf("the weights in %s are not those that the run began with (hash %.12s, they "+
+			"had %.12s)", t.Dir, hash, want)
 	}
-	return t.weights()
+	m, closer, err := t.Source()
+	return m.Weights, closer, err
 }
 
 // takeTokenizer makes the tokenizer that of the model to begin with, unless another is named.

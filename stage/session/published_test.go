@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -119,5 +120,25 @@ func TestMethodRefusesAnotherOptimizer(t *testing.T) {
 	text, err := json.Marshal(run(t, "galore", "60m", nil).Optimizer)
 	if err != nil || string(text) != "{}" {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// A model of 1.2B trains by STEP in three stages with SCALE in less than 2.5 GB of the device, at the default rank.
+func TestBillionInLittleMemory(t *testing.T) {
+	s := run(t, "step", "1.2b", told{"optimizer": "scale", "adapter_rule": "scale", "states": "stochastic",
+		"release": true, "frozen": "int8", "recompute": "block", "stages": 3, "split": "real", "seq_len": 128,
+		"batch_size": 1})
+	r, err := made(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range layouts {
+		if n := gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total(); n > 2_500_000_000 || r.LoRA.Rank != 128 {
+			t.Errorf("stage %d takes %d bytes at rank %d", i+1, n, r.LoRA.Rank)
+		}
 	}
 }

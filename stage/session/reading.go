@@ -189,6 +189,19 @@ func (e Evaluation) sets(d Data) []set {
 	}
 }
 
+// Sets is how many sets of texts a run is measured on, with what is held out of its data.
+func (e Evaluation) Sets(d Data) (n int) {
+	for _, m := range e.sets(d) {
+		if m.path != "" {
+			n++
+		}
+	}
+	if d.Holdout > 0 {
+		n += len(d.Train)
+	}
+	return n
+}
+
 // measures are the tasks that the run measures itself by.
 func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
 	tasks, err := s.read.heldOut(s.Spec.Data, s.documents)

@@ -44,22 +44,28 @@ type Session struct {
 // final is how a run's trained model is written.
 var final export.Format = export.HuggingFace{}
 
-// text is what the run trains with on the side of text. Where the tokenizer has no beginning of its own, what ends a
-// document also begins the next.
+// text is what the run trains with on the side of text.
 func (s *Session) text() export.Text {
 	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
 	if s.Recipe.Init != nil { // which knew its own positions
 		text.Context = 0
 	}
-	if id, ok := s.Tokenizer.EndOfText(); ok {
-		n := int(id)
-		text.BOS, text.EOS = &n, &n
-	}
-	if id, ok := s.Tokenizer.BeginOfText(); ok {
-		n := int(id)
-		text.BOS = &n
-	}
+	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
 	return text
+}
+
+// SpecialIDs are the ids of the tokens that begin and end a text as an exported model has them; nil: there is none.
+// Where the tokenizer has no beginning of its own, what ends a document also begins the next.
+func SpecialIDs(t *tokenizer.Tokenizer) (bos, eos *int) {
+	if id, ok := t.EndOfText(); ok {
+		n := int(id)
+		bos, eos = &n, &n
+	}
+	if id, ok := t.BeginOfText(); ok {
+		n := int(id)
+		bos = &n
+	}
+	return bos, eos
 }
 
 // SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken
@@ -126,7 +132,8 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
 	}
-	if err := final.Check(r.Model, s.text()); err != nil {
+	m := export.Model{Config: r.Model, DType: checkpoint.F32}
+	if err := final.Check(m, s.text(), export.Options{}); err != nil {
 		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
 	}
 	if s.Resumed {
@@ -247,7 +254,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return final.Write(d, t.Model, s.text()) },
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
@@ -261,8 +268,20 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	return err
 }
 
-// folder begins the run's folder, or takes it up.
+// folder begins the run's folder, or takes it up, and keeps in it what this process runs on.
 func (s *Session) folder() (*stage.Folder, error) {
+	f, err := s.openFolder()
+	if err != nil {
+		return nil, err
+	}
+	own := gpu.Plan(s.Device.Own()).Total()
+	if err := f.RunsOn(record.ThisSystem(s.Device.Name(), own)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (s *Session) openFolder() (*stage.Folder, error) {
 	out := s.Spec.Output.Out
 	if s.Resumed && !s.longer {
 		if err := s.sameInput(out); err != nil {

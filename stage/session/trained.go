@@ -21,6 +21,7 @@ type Trained struct {
 	Dir           string // of its files
 	Layout        model.Layout
 	SeqLen        int             // positions of the windows that its run trained with; 0: not known
+	Context       int             // positions of its run's windows, where no model before it knew more; 0: all
 	Documents     model.Documents // what its run made of the documents in them
 	Tokenizer     string          // where its tokenizer should be; "": not known
 	TokenizerHash string          // what the tokenizer there must hash to; "": not known
@@ -57,21 +58,6 @@ func FindModel(name string) (Trained, error) {
 	return Trained{Dir: name, Layout: l, Tokenizer: name}, err
 }
 
-// FindNewest is FindModel, but a run's folder stands for its newest checkpoint as long as it has not ended.
-func FindNewest(name string) (Trained, error) {
-	if record.HoldsRun(name) && disk.Missing(statFinal(name)) {
-		if names := record.CheckpointNames(name); len(names) > 0 {
-			return findCheckpoint(name, names[len(names)-1])
-		}
-	}
-	return FindModel(name)
-}
-
-func statFinal(run string) error {
-	_, err := os.Stat(filepath.Join(run, record.FinalDir))
-	return err
-}
-
 // findFinal is a run's final model.
 func findFinal(run string) (Trained, error) {
 	r, err := stage.ReadRecipe(run)
@@ -79,7 +65,7 @@ func findFinal(run string) (Trained, error) {
 		return Trained{}, err
 	}
 	dir := filepath.Join(run, record.FinalDir)
-	if err := statFinal(run); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Trained{}, fmt.Errorf("%s is a run that has not ended: it has no %s model yet%s",
 			run, record.FinalDir, checkpointsOf(run))
 	}
@@ -126,6 +112,9 @@ func readCheckpoint(dir, run string) (Trained, error) {
 		return t, err
 	}
 	t.SeqLen, t.Documents = r.Batch.SeqLen, r.Batch.Documents
+	if r.Init == nil {
+		t.Context = t.SeqLen
+	}
 	s, err := Saved(run)
 	if err == nil {
 		t.EOS, t.BOS = s.Data.EOS, s.Data.BOS

@@ -91,7 +91,7 @@ func (v cachedVariant) halves() int { return gpu.Groups(v.unit(), 4) }
 type cachedData struct {
 	templateData
 	Lanes, Heads int
-	Lines        int   // of lanes, each of which has all units of a head
+	Ranks        int   // of lanes, each of which has all units of a head
 	Halves       []int // vec4s of a unit
 	Tree         []int // half the lanes, a quarter, ..., 1
 }
@@ -104,7 +104,7 @@ func (v cachedVariant) source() string {
 		Element: u.element, Head: units, Parts: kernel.UpTo(gpu.Groups(v.size, 4)),
 		Components: []string{"x", "y", "z", "w"}, Padding: kernel.UpTo((gpu.RowPadding - 1) / u.size),
 		Rows: []int{0}, Size: v.Size, Branch: v.Branch,
-	}, Lanes: spreadLanes, Heads: v.Size / spreadLanes, Lines: spreadLanes / units, Halves: kernel.UpTo(v.halves())}
+	}, Lanes: spreadLanes, Heads: v.Size / spreadLanes, Ranks: spreadLanes / units, Halves: kernel.UpTo(v.halves())}
 	for half := spreadLanes / 2; half > 0; half /= 2 {
 		data.Tree = append(data.Tree, half)
 	}

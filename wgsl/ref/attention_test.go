@@ -7,14 +7,20 @@ import (
 )
 
 func TestAttentionGradients(t *testing.T) {
-	for _, s := range []AttentionShape{
-		{B: 1, T: 1, H: 1, KV: 1, D: 1},
-		{B: 2, T: 5, H: 4, KV: 2, D: 6},
-		{B: 1, T: 7, H: 4, KV: 1, D: 3},
-		{B: 2, T: 7, H: 2, KV: 1, D: 4, Documents: true},
+	documents := []float64{0, 0, 0, 3, 3, 5, 6, 0, 1, 1, 1, 1, 1, 1, // where documents begin
+		3, 3, 3, 5, 5, 6, 7, 1, 7, 7, 7, 7, 7, 7} // where they end
+	window := []float64{0, 0, 0, 1, 2, 3, 4, 3, 4, 5, 6, 7, 7, 7} // of three positions
+	for _, c := range []struct {
+		AttentionShape
+		bounds []float64
+	}{
+		{AttentionShape{B: 1, T: 1, H: 1, KV: 1, D: 1}, nil},
+		{AttentionShape{B: 2, T: 5, H: 4, KV: 2, D: 6}, nil},
+		{AttentionShape{B: 1, T: 7, H: 4, KV: 1, D: 3}, nil},
+		{AttentionShape{B: 2, T: 7, H: 2, KV: 1, D: 4, Documents: true}, documents},
+		{AttentionShape{B: 1, T: 7, H: 2, KV: 1, D: 4, Documents: true}, window},
 	} {
-		bounds := []float64{0, 0, 0, 3, 3, 5, 6, 0, 1, 1, 1, 1, 1, 1, // where documents begin
-			3, 3, 3, 5, 5, 6, 7, 1, 7, 7, 7, 7, 7, 7} // where they end
+		s, bounds := c.AttentionShape, c.bounds
 		nq, nk, ns := s.B*s.T*s.H*s.D, s.B*s.T*s.KV*s.D, s.B*s.H*s.T
 		q, k, v, dout := random(1, nq, 1), random(2, nk, 1), random(3, nk, 1), random(4, nq, 1)
 		out, lse, delta := make([]float64, nq), make([]float64, ns), make([]float64, ns)

@@ -262,7 +262,8 @@ func TestDecodeClasses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) || !(r.GFLOPS > 0) {
+		if len(r.Excluded) > 0 || r.Tried < 2 || !slices.Contains(c.Variants(d.Limits()), r.Variant) ||
+			!(r.GFLOPS > 0) {
 			t.Errorf("%s: %+v", word, r)
 		}
 	}

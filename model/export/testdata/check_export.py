@@ -50,6 +50,9 @@ def main(folder):
         "generated": long.shape[1],
         "together": together.shape[1],
         "best": int(logits.argmax()),
+        "type": str(AutoModelForCausalLM.from_pretrained(folder, torch_dtype="auto").dtype),
+        "chat": tokenizer.apply_chat_template([{"role": "user", "content": "the cat"}], tokenize=False)
+        if tokenizer.chat_template else None,
     }, sort_keys=True))
 
 

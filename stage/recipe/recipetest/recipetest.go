@@ -34,6 +34,14 @@ func Tiny() recipe.Options {
 	}
 }
 
+// Story is STEP from 2 to 4 layers over bytes: 3 steps, growth, 5 steps.
+func Story() recipe.Options {
+	o := Tiny()
+	o.Model.Layers, o.Model.Vocab, o.Steps, o.GradAccum = 4, 257, 8, 2
+	o.Model.Hidden, o.Model.FFN, o.Split = 8, 12, []int{2, 2}
+	return o
+}
+
 // AdamW is AdamW with these betas.
 func AdamW(beta1, beta2 float64) optim.AdamW {
 	return optim.AdamW{Beta1: beta1, Beta2: beta2, Eps: 1e-8}

@@ -7,5 +7,6 @@ type Cmd struct {
 	Attention benchAttentionCmd `cmd:"" help:"Attention, forward and backward."`
 	Step      benchStepCmd      `cmd:"" help:"Training steps of every stage, on random tokens; of STEP with vanilla beside it."`
 	Generate  benchGenerateCmd  `cmd:"" help:"Generating: reading a prompt, and adding tokens to texts."`
+	Methods   benchMethodsCmd   `cmd:"" help:"Steps of every method and of every optimizer in turns, over vanilla's."`
 	All       benchAllCmd       `cmd:"" help:"The whole set of docs/benchmarks.md, and its ratios."`
 }

@@ -21,6 +21,7 @@ import (
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
+	"steplm/stage/synthetic"
 )
 
 // benchStepCmd times whole training steps on random tokens.
@@ -198,7 +199,7 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 // begin allocates the stage and prepares what there is to time.
 func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Replay) (err error) {
 	d := &handed{Device: dev}
-	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, stage.NewRandom(x.recipe.Batch, x.recipe.Model.Vocab, 1),
+	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, synthetic.New(x.recipe.Batch, x.recipe.Model.Vocab, 1),
 		x.stage); err != nil {
 		return err
 	}

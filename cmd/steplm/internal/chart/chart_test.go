@@ -203,7 +203,7 @@ func curve(name string, y ...float64) Series {
 
 func TestLinesSVG(t *testing.T) {
 	first := curve("step <8> & co", 6.9, 6.1, 5.25, 5.75, 5, 4.875)
-	first.Marks = []int{2}
+	first.Marks = []Mark{{At: 2}}
 	list := []Series{first, curve("vanilla", 6.9, 6, 5.5, 5.3, 5.2), {Name: "two points", X: []float64{2, 6},
 		Y: []float64{5, 4.3}}}
 	var b bytes.Buffer
@@ -236,7 +236,8 @@ func TestLinesRefuse(t *testing.T) {
 		{[]Series{at(math.NaN(), 1)}, "point 1 is (NaN, 0)"},
 		{[]Series{at(1, 1)}, "x is 1 at point 1 and 1 after it; it must ascend"},
 		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1}}}, "2 x and 1 y"},
-		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []int{2}}}, "a mark at point 3 of 2"},
+		{[]Series{{Name: "bad", X: []float64{1, 2}, Y: []float64{1, 2}, Marks: []Mark{{At: 2}}}},
+			"a mark at point 3 of 2"},
 	} {
 		var b bytes.Buffer
 		if err := WriteLines(&b, "", "", "", c.list); err == nil || !strings.Contains(err.Error(), c.want) ||
@@ -253,14 +254,14 @@ func TestLongCurve(t *testing.T) {
 		s.X, s.Y = append(s.X, float64(i+1)), append(s.Y, 5+math.Sin(float64(i)))
 	}
 	s.Y[70_001], s.Y[70_003] = 9, 1
-	points := s.visible(1, 200_000, 760)
+	points := s.Visible(1, 200_000, 760)
 	if len(points) > 4*761 || !slices.IsSorted(points) || points[0] != 0 || points[len(points)-1] != 199_999 {
 		t.Errorf("%d points, the first %d, the last %d", len(points), points[0], points[len(points)-1])
 	}
 	if !slices.Contains(points, 70_001) || !slices.Contains(points, 70_003) {
 		t.Error("the highest or the lowest point is gone")
 	}
-	if got := curve("short", 3, 1, 2).visible(1, 3, 760); !slices.Equal(got, []int{0, 1, 2}) {
+	if got := curve("short", 3, 1, 2).Visible(1, 3, 760); !slices.Equal(got, []int{0, 1, 2}) {
 		t.Errorf("of three points %v are drawn", got)
 	}
 }

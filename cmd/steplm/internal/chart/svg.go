@@ -15,6 +15,13 @@ import (
 	"steplm/internal/disk"
 )
 
+// Style is how the curve of an index is told apart from its neighbours: by its colour, and without colour by its
+// dashes. A chart of more curves than there are colours goes on with other dashes.
+func Style(i int) (colour string, dash string) {
+	n := len(palette)
+	return palette[i%n], dashes[(i+i/n)%n]
+}
+
 // palette is Okabe and Ito's, which the colour-blind can tell apart, without
 // its yellow, which is hard to see on white.
 var palette = []string{"#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#777777", "#000000"}

@@ -12,8 +12,15 @@ import (
 type Series struct {
 	Name  string
 	X, Y  []float64 // X strictly ascending
-	Marks []int     // points at which something happened: a vertical tick each
+	Marks []Mark
 	Dots  []Dots
+}
+
+// Mark is a point of a curve, by its index, at which something happened: a vertical tick, thin if it is minor.
+type Mark struct {
+	At    int
+	Minor bool
+	Text  string // what happened, for a chart that can show it
 }
 
 // Dots are single points in a curve's colour, which nothing joins.
@@ -45,8 +52,8 @@ func (s Series) check() error {
 		}
 	}
 	for _, m := range s.Marks {
-		if m < 0 || m >= len(s.X) {
-			return fmt.Errorf("curve %q: a mark at point %d of %d", s.Name, m+1, len(s.X))
+		if m.At < 0 || m.At >= len(s.X) {
+			return fmt.Errorf("curve %q: a mark at point %d of %d", s.Name, m.At+1, len(s.X))
 		}
 	}
 	for _, d := range s.Dots {
@@ -112,10 +119,11 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 	s.title(title)
 	names, entries := legendOf(list)
 	top := 12 + s.legend(names, 30, func(i int, x, y float64) {
-		if e := entries[i]; e.dots < 0 {
-			s.line(x, y, x+30, y, palette[e.series], 2, dashes[e.series])
+		e := entries[i]
+		if colour, dash := Style(e.series); e.dots < 0 {
+			s.line(x, y, x+30, y, colour, 2, dash)
 		} else {
-			s.dot(x+15, y, e.dots, palette[e.series])
+			s.dot(x+15, y, e.dots, colour)
 		}
 	})
 	bottom := top + plotHeight
@@ -144,30 +152,34 @@ func WriteLines(w io.Writer, title, xlabel, ylabel string, list []Series) error 
 	s.body.WriteString("</g>\n")
 
 	for i, c := range list {
+		colour, dash := Style(i)
 		var points []string
-		for _, at := range c.visible(low[0], high[0], int(plotWidth)) {
+		for _, at := range c.Visible(low[0], high[0], int(plotWidth)) {
 			points = append(points, px(atX(c.X[at]))+","+px(atY(c.Y[at])))
 		}
 		fmt.Fprintf(&s.body,
 			"<polyline points=%q fill=\"none\" stroke=%q stroke-width=\"1.5\" stroke-linejoin=\"round\"%s/>\n",
-			strings.Join(points, " "), palette[i], dashed(dashes[i]))
+			strings.Join(points, " "), colour, dashed(dash))
 		for _, m := range c.Marks {
-			x, y := atX(c.X[m]), atY(c.Y[m])
-			s.line(x, max(top, y-12), x, min(bottom, y+12), palette[i], 2.5, "")
+			x, y, width := atX(c.X[m.At]), atY(c.Y[m.At]), 2.5
+			if m.Minor {
+				width = 1
+			}
+			s.line(x, max(top, y-12), x, min(bottom, y+12), colour, width, "")
 		}
 		for j, d := range c.Dots {
 			for k := range d.X {
-				s.dot(atX(d.X[k]), atY(d.Y[k]), j, palette[i])
+				s.dot(atX(d.X[k]), atY(d.Y[k]), j, colour)
 			}
 		}
 	}
 	return s.writeTo(w, title, bottom+2*fontSize+26)
 }
 
-// visible are the points that show when x from low to high is drawn in so many
+// Visible are the points that show when x from low to high is drawn in so many
 // columns: the first, the lowest, the highest and the last of each column. A
 // run of a million steps is no larger an image than one of a thousand.
-func (s Series) visible(low, high float64, columns int) (points []int) {
+func (s Series) Visible(low, high float64, columns int) (points []int) {
 	column := func(i int) int { return int(float64(columns) * ((s.X[i] - low) / (high - low))) }
 	for first := 0; first < len(s.X); {
 		last, lowest, highest := first, first, first

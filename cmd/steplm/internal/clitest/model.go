@@ -34,7 +34,7 @@ func RandomModel(t *testing.T, vocab int) string {
 	if err := m.Init(1, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := (export.HuggingFace{}).Write(d, m, export.Text{}); err != nil {
+	if err := export.Trained(export.HuggingFace{}, d, m, export.Text{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Commit(); err != nil {

@@ -21,6 +21,7 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 
 	"steplm/cmd/steplm/internal/bench"
+	"steplm/cmd/steplm/internal/convert"
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
@@ -40,10 +41,12 @@ type CLI struct {
 	Grow       train.GrowCmd       `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
+	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
+	Export     convert.ExportCmd   `cmd:"" help:"Write a model for transformers, peft or llama.cpp."`
 	Serve      serve.Cmd           `cmd:"" help:"Answer OpenAI's HTTP interface for a model, and show a page to talk to it."`
 	Devices    devices.Group       `cmd:"" help:"List the devices and test each, or tune one."`
 	Bench      bench.Cmd           `cmd:"" help:"Measure how fast a device is: products, attention, training steps, generating."`

@@ -37,8 +37,8 @@ func TestUsageErrors(t *testing.T) {
 
 func TestHelpSucceeds(t *testing.T) {
 	for _, command := range []string{"", "demo", "pretrain", "plan", "plot", "devices", "score", "eval ppl",
-		"bench matmul", "bench attention", "bench step", "bench all", "tokenizer train", "tokenizer encode",
-		"tokenizer decode"} {
+		"bench matmul", "bench attention", "bench step", "bench methods", "bench all", "tokenizer train",
+		"tokenizer encode", "tokenizer decode"} {
 		args := append(strings.Fields(command), "--help")
 		if out := clitest.Succeed(t, "", args...); !strings.Contains(out, "Usage: steplm "+command) {
 			t.Errorf("steplm %s --help: %q", command, out)

@@ -35,6 +35,11 @@ var examples = map[string][]string{
 	"chat": {
 		"steplm chat --model smollm2 --temperature 0.7", "steplm chat --model runs/sft --template alpaca",
 	},
+	"export": {
+		"steplm export runs/step --to hf --out model", "steplm export runs/step@step-200 --to peft --out adapter",
+		"steplm export runs/step --to gguf --dtype q8_0 --out model.gguf",
+	},
+	"report": {"steplm report runs --out report", "steplm report runs/step runs/vanilla --out report --serve"},
 	"serve": {
 		"steplm serve --model runs/first",
 		"steplm serve --model SmolLM2-135M --host 0.0.0.0 --port 8080 --api-key-file key.txt --slots 16",
@@ -45,6 +50,7 @@ var examples = map[string][]string{
 	"bench attention": {"steplm bench attention --batch 4"},
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
 	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
+	"bench methods":   {"steplm bench methods --model tiny --seq-len 128"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {

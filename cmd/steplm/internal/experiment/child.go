@@ -31,7 +31,7 @@ type ran struct {
 // runIn has a process train a run in its folder, from where it is, and hears of its steps. The end of ctx, and that of
 // this process, has it save and stop: it reads its standard input, which then ends.
 func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run, device string,
-	step func(record.Metrics), doing func(string)) (end ran) {
+	step func(record.Metrics), doing func(string, int64)) (end ran) {
 	end = ran{run: r, device: device}
 	fail := func(err error) ran {
 		end.problem = err.Error()
@@ -54,7 +54,7 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 		args = append(args, "--no-tune")
 	}
 	p := exec.Command(self, args...)
-	var stderr bytes.Buffer
+	var stderr ending
 	p.Stderr = &stderr
 	in, err := p.StdinPipe()
 	if err != nil {
@@ -97,8 +97,26 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 	return end
 }
 
+// ending keeps the last of what is written.
+type ending struct{ text []byte }
+
+// endingKept is how much, in bytes: a driver may say the same for hours.
+const endingKept = 64 << 10
+
+// Write takes in more.
+func (e *ending) Write(more []byte) (int, error) {
+	e.text = append(e.text, more...)
+	if over := len(e.text) - endingKept; over > 0 {
+		e.text = append(e.text[:0], e.text[over:]...)
+	}
+	return len(more), nil
+}
+
+// String is what is kept.
+func (e *ending) String() string { return string(e.text) }
+
 // listen reads what a run's process tells, to its end.
-func listen(out io.Reader, step func(record.Metrics), doing func(string)) (answer told, err error) {
+func listen(out io.Reader, step func(record.Metrics), doing func(string, int64)) (answer told, err error) {
 	in := bufio.NewReader(out)
 	for {
 		line, readErr := in.ReadBytes('\n')
@@ -114,7 +132,7 @@ func listen(out io.Reader, step func(record.Metrics), doing func(string)) (answe
 			case t.Ended:
 				answer = t
 			case t.Doing != "":
-				doing(t.Doing)
+				doing(t.Doing, t.Scored)
 			default:
 				warn(t.Warning)
 			}

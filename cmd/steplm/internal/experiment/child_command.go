@@ -37,6 +37,7 @@ type asked struct {
 // told is a line of what a run's process tells, besides the run's own metrics.
 type told struct {
 	Doing    string `json:"doing,omitempty"`
+	Scored   int64  `json:"scored,omitempty"` // tokens, of all sets of one evaluation
 	Warning  string `json:"warning,omitempty"`
 	Ended    bool   `json:"ended,omitempty"`
 	Stopped  bool   `json:"stopped,omitempty"`
@@ -89,6 +90,25 @@ func (t *teller) tell(line any) error {
 }
 
 func (t *teller) doing(what string) { t.tell(told{Doing: what}) }
+
+// scoredEvery is how often it is told how many tokens an evaluation has scored.
+const scoredEvery = 500 * time.Millisecond
+
+// evaluating tells of evaluations, whose sets follow one another.
+func (t *teller) evaluating() func(set string, tokens, total int64) {
+	var of string
+	var before, last int64 // tokens of the sets before, and of this one
+	var then time.Time
+	return func(set string, tokens, _ int64) {
+		if set != of {
+			of, before, then = set, before+last, time.Time{}
+		}
+		if last = tokens; time.Since(then) >= scoredEvery {
+			then = time.Now()
+			t.tell(told{Doing: "evaluate " + set, Scored: before + tokens})
+		}
+	}
+}
 
 // quiet is the progress of what is told by its name alone.
 type quiet struct{}
@@ -170,13 +190,13 @@ func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *t
 	if _, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, true); err != nil {
 		return err
 	}
+	evaluating := t.evaluating()
 	report := stage.Report{
-		Step: func(m record.Metrics) { t.tell(m) },
-		Evaluating: func(set string, tokens, _ int64) {
-			if tokens == 0 {
-				t.doing("evaluate " + set)
-			}
+		Step: func(m record.Metrics) {
+			t.tell(m)
+			evaluating = t.evaluating()
 		},
+		Evaluating: func(set string, tokens, total int64) { evaluating(set, tokens, total) },
 		Compiling: func(i, n int, _ string) {
 			if i == 0 {
 				t.doing("compile")

@@ -43,8 +43,8 @@ type Cmd struct {
 func (c *Cmd) Help() string {
 	return "Runs follow one another, all of the first seed before those of the second; each is an ordinary run " +
 		"folder. Ctrl-C saves and ends; the same command, or `steplm experiment DIR`, goes on: what is done is " +
-		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and the others " +
-		"go on."
+		"skipped, what is half done goes on. A run that diverges or fails is a row of the table that says so, and " +
+		"the others go on."
 }
 
 // Run is the command.
@@ -109,17 +109,14 @@ func (c *Cmd) file() (file experiment.File, err error) {
 		return file, flags.Usagef("name an experiment: a file, a folder, or one of %s",
 			strings.Join(experiment.Names(), ", "))
 	}
-	switch at, missing := os.Stat(c.Experiment); {
+	_, declared := os.Stat(filepath.Join(c.Experiment, experiment.DeclaredFile))
+	at, missing := os.Stat(c.Experiment)
+	sameFolder := c.Out == "" || filepath.Clean(c.Out) == filepath.Clean(c.Experiment)
+	switch named := slices.Contains(experiment.Names(), c.Experiment); {
+	case named && !(declared == nil && sameFolder): // A folder that happens to be called so is something else.
+		file, err = experiment.Builtin(c.Experiment)
 	case missing == nil && at.IsDir():
-		if c.Out != "" && filepath.Clean(c.Out) != filepath.Clean(c.Experiment) {
-			return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
-				c.Experiment)
-		}
-		c.Out = c.Experiment
-		file, err = experiment.ReadFile(filepath.Join(c.Experiment, experiment.DeclaredFile))
-		if errors.Is(err, fs.ErrNotExist) {
-			return file, fmt.Errorf("%s holds no experiment: there is no %s", c.Experiment, experiment.DeclaredFile)
-		}
+		return c.again(sameFolder)
 	case missing == nil || strings.ContainsAny(c.Experiment, `/\.`):
 		file, err = experiment.ReadFile(c.Experiment)
 	default:
@@ -141,13 +138,47 @@ func (c *Cmd) file() (file experiment.File, err error) {
 	return c.located(file)
 }
 
-// located is a file with the paths that the flags give.
-func (c *Cmd) located(file experiment.File) (experiment.File, error) {
-	spec, err := flags.SpecOf(c)
+// again is what the folder that is named has, which goes on there.
+func (c *Cmd) again(sameFolder bool) (file experiment.File, err error) {
+	if !sameFolder {
+		return file, flags.Usagef("%s is the folder of an experiment, which goes on there: leave --out out",
+			c.Experiment)
+	}
+	if c.Scale != "" {
+		return file, flags.Usagef("%s is the folder of an experiment, which has its scale: leave --scale out",
+			c.Experiment)
+	}
+	c.Out = c.Experiment
+	file, err = experiment.ReadFile(filepath.Join(c.Experiment, experiment.DeclaredFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return file, fmt.Errorf("%s holds no experiment: there is no %s", c.Experiment, experiment.DeclaredFile)
+	}
 	if err != nil {
 		return file, err
 	}
-	if spec, err = spec.Absolute(); err != nil {
+	return c.located(file)
+}
+
+// located is a file with the paths that the flags give; all of its own too hold in every working directory.
+func (c *Cmd) located(file experiment.File) (experiment.File, error) {
+	given, err := flags.SpecOf(c)
+	if err != nil {
+		return file, err
+	}
+	if file, err = withPlaces(file, given); err != nil {
+		return file, err
+	}
+	spec, err := file.BaseSpec()
+	if err != nil {
+		return file, err
+	}
+	return withPlaces(file, spec)
+}
+
+// withPlaces is a file with the paths of a Spec, made absolute, in its base.
+func withPlaces(file experiment.File, spec session.Spec) (experiment.File, error) {
+	spec, err := spec.Absolute()
+	if err != nil {
 		return file, err
 	}
 	settings, err := spec.Differs(session.Default())

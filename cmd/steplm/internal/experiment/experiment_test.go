@@ -85,11 +85,20 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("without --stable there is no tokens_per_second:\n%s", got)
 	}
 
-	other := filepath.Join(t.TempDir(), "two-at-a-time")
-	clitest.Succeed(t, "", asked(m, file, other, "--parallel", "2")...)
-	if got := clitest.Contents(t, other, experiment.ResultsFile); got != want {
-		t.Errorf("two at a time:\n%swant\n%s", got, want)
+	for name, ends := range otherwise {
+		t.Run(name, func(t *testing.T) { ends(t, m, file, want) })
 	}
+}
+
+// otherwise are other ways to the end of the same experiment, which must be the same table.
+var otherwise = map[string]func(t *testing.T, m clitest.Material, file, want string){
+	"two at a time": func(t *testing.T, m clitest.Material, file, want string) {
+		dir := filepath.Join(t.TempDir(), "two")
+		clitest.Succeed(t, "", asked(m, file, dir, "--parallel", "2")...)
+		if got := clitest.Contents(t, dir, experiment.ResultsFile); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+	},
 }
 
 // lengths are those of the metrics of all runs.
@@ -132,7 +141,8 @@ func checkChoices(t *testing.T, dir string, rows []results.Row) {
 	}
 }
 
-// A run that fails is told, recorded and tried again, and the others go on; another's data are refused.
+// A run that fails is told, recorded and tried again, from another directory too, and the others go on; another's data
+// are refused.
 func TestExperimentWithTrouble(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	f, err := experiment.Read([]byte(strings.ReplaceAll(small, `"seeds": [1, 2]`, `"seeds": [7]`)))
@@ -140,6 +150,21 @@ func TestExperimentWithTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.LearningRate, f.Variants = nil, f.Variants[:2]
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	train, err := filepath.Rel(here, m.Train)
+	if err != nil {
+		t.Skip("the data are on another disk: ", err)
+	}
+	relative, err := json.Marshal(map[string]any{"data": map[string]any{"train": []string{train}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = f.WithBase(relative); err != nil {
+		t.Fatal(err)
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +182,9 @@ func TestExperimentWithTrouble(t *testing.T) {
 	if err := os.WriteFile(foreign, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr, code := clitest.Call(t, "", asked(m, file, dir)...)
+	ask := []string{"experiment", file, "--out", dir, "--validation", m.Validation, "--tokenizer", m.Tokenizer,
+		"--device", "host"}
+	_, stderr, code := clitest.Call(t, "", ask...)
 	if code != 1 || !strings.Contains(stderr, "1 run failed") || !strings.Contains(stderr, "found foreign") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
@@ -165,11 +192,15 @@ func TestExperimentWithTrouble(t *testing.T) {
 		rows[1].Status != results.Done {
 		t.Errorf("%+v", rows)
 	}
-	clitest.Fail(t, 1, []string{"begun with another validation"}, asked(m, file, dir, "--validation", m.Wikitext)...)
+	clitest.Fail(t, 1, []string{"begun with another validation"}, append(ask, "--validation", m.Wikitext)...)
 	if err := os.Remove(foreign); err != nil {
 		t.Fatal(err)
 	}
-	clitest.Succeed(t, "", "experiment", dir, "--device", "host")
+	elsewhere := clitest.CallOf(t.Context(), "experiment", dir, "--device", "host")
+	elsewhere.Dir = t.TempDir()
+	if _, stderr, code := clitest.Finish(t, elsewhere, ""); code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 	if rows := table(t, dir); rows[0].Status != results.Done || rows[1].Status != results.Done {
 		t.Errorf("after it was tried again: %+v", rows)
 	}
@@ -201,6 +232,8 @@ func TestExperimentOfBadInput(t *testing.T) {
 		{2, []string{"missing flags: --out"}, []string{"experiment", "pilot"}},
 		{1, []string{"there-is-none.json"}, by("there-is-none.json")},
 		{1, []string{"holds no experiment"}, []string{"experiment", filepath.Dir(m.Tokenizer)}},
+		{2, []string{"its scale", "--scale"}, []string{"experiment", filepath.Dir(m.Tokenizer), "--scale", "toy"}},
+		{2, []string{"leave --out out"}, by(filepath.Dir(m.Tokenizer))},
 		{2, []string{"--write"}, by("pilot", "--write", "memory")},
 		{2, []string{"--data", "missing"}, by("pilot", "--scale", "toy")},
 		{2, []string{"--validation", "learning rate"}, by("pilot", "--scale", "toy", "--data", m.Train)},

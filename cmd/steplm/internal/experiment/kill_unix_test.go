@@ -14,34 +14,35 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/stage/experiment"
+	"steplm/stage/results"
 )
 
 // killsVariable asks for so many kills instead of few: 20 take minutes.
 const killsVariable = "STEPLM_KILLS"
 
+func init() {
+	otherwise["killed"], otherwise["interrupted"] = killed, interrupted
+}
+
 // An experiment that is killed again and again, half of the times with the run that is under way and half without it,
 // ends with the table of one that never was, byte for byte.
-func TestKilledExperimentEndsWithTheSameTable(t *testing.T) {
+func killed(t *testing.T, m clitest.Material, file, want string) {
 	kills, err := strconv.Atoi(os.Getenv(killsVariable))
 	if err != nil {
 		kills = 3
 	}
-	m := clitest.NewMaterial(t)
-	file, straight := clitest.WriteFile(t, "small.json", small), filepath.Join(t.TempDir(), "straight")
-	began := time.Now()
-	clitest.Succeed(t, "", asked(m, file, straight)...)
-	took, want := time.Since(began), clitest.Contents(t, straight, experiment.ResultsFile)
-	seed := uint64(began.UnixNano())
-	t.Logf("seed %d; the straight one took %s", seed, took)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	killed, through := 0, 0
+	dead, through, took := 0, 0, 10*time.Second
 	for dir, deaths := filepath.Join(t.TempDir(), "killed"), 0; ; {
 		if deaths < kills {
-			wait := time.Duration((0.02 + 0.4*rng.Float64()) * float64(took))
-			if dies(t, wait, killed%2 == 0, asked(m, file, dir)...) {
-				killed, deaths = killed+1, deaths+1
+			began, wait := time.Now(), time.Duration(rng.Float64()*float64(took))
+			if dies(t, wait, dead%2 == 0, asked(m, file, dir)...) {
+				dead, deaths = dead+1, deaths+1
 				continue
 			}
+			took = time.Since(began) // What is left of an experiment is killed before it is through.
 		} else {
 			clitest.Succeed(t, "", asked(m, file, dir)...)
 		}
@@ -49,12 +50,12 @@ func TestKilledExperimentEndsWithTheSameTable(t *testing.T) {
 		if got := clitest.Contents(t, dir, experiment.ResultsFile); got != want {
 			t.Fatalf("after %d kills, seed %d:\n%swant\n%s", deaths, seed, got, want)
 		}
-		if killed >= kills {
+		if dead >= kills {
 			break
 		}
 		dir, deaths = filepath.Join(t.TempDir(), "killed"), 0
 	}
-	t.Logf("%d kills in %d experiments: all end with the same table", killed, through)
+	t.Logf("%d kills in %d experiments: all end with the same table", dead, through)
 }
 
 // dies kills a call after a wait, with the processes that it started or without them, and reports whether it had not
@@ -81,9 +82,7 @@ func dies(t *testing.T, wait time.Duration, all bool, args ...string) bool {
 }
 
 // Ctrl-C saves what is under way and says how to go on.
-func TestInterruptedExperimentGoesOn(t *testing.T) {
-	m := clitest.NewMaterial(t)
-	file := clitest.WriteFile(t, "small.json", small)
+func interrupted(t *testing.T, m clitest.Material, file, want string) {
 	dir := filepath.Join(t.TempDir(), "stopped")
 	out, stderr, code := clitest.StopAt(t, clitest.CallOf(t.Context(), asked(m, file, dir)...), os.Interrupt,
 		func(line string) bool { return strings.HasPrefix(line, "lr-step-") })
@@ -91,14 +90,12 @@ func TestInterruptedExperimentGoesOn(t *testing.T) {
 		t.Fatalf("exit code %d: %s%s", code, out, stderr)
 	}
 	rows := table(t, dir)
-	if rows[0].Status != "selection" || rows[len(rows)-1].Status == "diverged" {
+	if rows[0].Status != results.Selection || rows[len(rows)-1].Status == results.Diverged {
 		t.Errorf("it was to be stopped after its first run: %+v", rows)
 	}
 	again := clitest.Succeed(t, "", "experiment", dir, "--device", "host", "--stable")
-	straight := filepath.Join(t.TempDir(), "straight")
-	clitest.Succeed(t, "", asked(m, file, straight)...)
-	if got, want := clitest.Contents(t, dir, experiment.ResultsFile), clitest.Contents(t, straight,
-		experiment.ResultsFile); got != want || strings.Contains(again, rows[0].Run+": selection") {
+	got := clitest.Contents(t, dir, experiment.ResultsFile)
+	if got != want || strings.Contains(again, rows[0].Run+": selection") {
 		t.Errorf("gone on with:\n%s%swant\n%s", again, got, want)
 	}
 }

@@ -110,7 +110,9 @@ func (r *runner) summarize(w *os.File) error {
 	for _, row := range rows {
 		switch row.Status {
 		case results.Done, results.Selection:
-			continue
+			if row.Problem == "" {
+				continue
+			}
 		case results.Diverged:
 		default:
 			failed++

@@ -21,43 +21,41 @@ type whole struct {
 	folder *experiment.Folder
 	bar    *view.Progress
 	done   float64 // operations of runs that are over
+	all    float64 // of all
 	over   int     // runs
-	all    int
+	runs   int     // all
 	under  []*seeing
 }
 
 // seeing is a run under way, as the whole shows it.
 type seeing struct {
-	of    *whole
-	name  string
-	steps int     // of the run
-	flops float64 // of the run
-	at    int     // steps that are done
+	of     *whole
+	name   string
+	steps  int // of the run
+	effort experiment.Effort
+	at     int   // steps that are done
+	scored int64 // tokens, at its end
 }
 
-// giga is the unit of operations that is counted in.
-const giga = 1e9
+// parts is how finely the whole is shown.
+const parts = 1_000_000
 
 func newWhole(f *experiment.Folder) (*whole, error) {
 	w := &whole{folder: f}
-	_, total, err := f.Work()
-	if err != nil {
-		return nil, err
-	}
-	w.bar = view.NewProgressEvery(os.Stderr, f.File.Name, int64(total/giga)+1, "", lineEvery)
+	w.bar = view.NewProgressEvery(os.Stderr, f.File.Name, parts, "", lineEvery)
 	return w, w.count()
 }
 
 // count looks which runs are over.
 func (w *whole) count() (err error) {
 	rows := w.folder.Rows()
-	w.over, w.all = 0, len(rows)
+	w.over, w.runs = 0, len(rows)
 	for _, row := range rows {
 		if row.Status.Over() {
 			w.over++
 		}
 	}
-	w.done, _, err = w.folder.Work()
+	w.done, w.all, err = w.folder.Work()
 	w.set()
 	return err
 }
@@ -66,9 +64,10 @@ func (w *whole) count() (err error) {
 func (w *whole) set() {
 	sum := w.done
 	for _, s := range w.under {
-		sum += s.flops * float64(s.at) / float64(s.steps)
+		sum += s.effort.Training*float64(s.at)/float64(s.steps) +
+			s.effort.Token*float64(min(s.scored, s.effort.Tokens))
 	}
-	w.bar.Set(int64(sum / giga))
+	w.bar.Set(int64(parts * sum / w.all))
 }
 
 // begin shows that a run begins or goes on.
@@ -77,23 +76,25 @@ func (w *whole) begin(r experiment.Run) (*seeing, error) {
 	if err != nil {
 		return nil, err
 	}
-	flops, err := recipe.FLOPs()
+	effort, err := w.folder.Effort(r.Spec)
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := &seeing{of: w, name: r.Name, steps: recipe.Steps(), flops: flops}
-	w.under = append(w.under, s)
-	return s, w.count() // One that had failed before is no longer over.
+	w.under = append(w.under, &seeing{of: w, name: r.Name, steps: recipe.Steps(), effort: effort})
+	return w.under[len(w.under)-1], w.count() // One that had failed before is no longer over.
 }
 
-// doing shows what a run does besides training.
-func (s *seeing) doing(what string) {
+// doing shows what a run does besides training, and how many tokens it scored, if that is it.
+func (s *seeing) doing(what string, scored int64) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.say(view.Item{Long: what, Short: what})
-	s.of.bar.Rest()
+	if s.at == s.steps {
+		s.scored = scored
+		s.of.set()
+	}
 }
 
 // step shows a step of a run.
@@ -107,8 +108,8 @@ func (s *seeing) step(m record.Metrics) {
 
 // say sets what is said of the run that was heard of last.
 func (s *seeing) say(items ...view.Item) {
-	done := view.Item{Long: fmt.Sprintf("%d of %d runs done", s.of.over, s.of.all),
-		Short: fmt.Sprintf("%d/%d runs", s.of.over, s.of.all)}
+	done := view.Item{Long: fmt.Sprintf("%d of %d runs done", s.of.over, s.of.runs),
+		Short: fmt.Sprintf("%d/%d runs", s.of.over, s.of.runs)}
 	s.of.bar.Say(append([]view.Item{done, {Long: s.name, Short: s.name}}, items...)...)
 }
 

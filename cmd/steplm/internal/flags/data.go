@@ -19,7 +19,7 @@ type FilterFlags struct {
 	Dedupe     bool     `help:"Leave out texts that came before, in file order, among the last 8 million or so (128 MiB). Without a token cache all text is read once more for it."`
 	Holdout    float64  `placeholder:"SHARE" range:"0..1" help:"Keep this share of the documents apart, such as 0.005, by the hash of their text; pretrain measures perplexity on them. A document stays where it is when data are added."`
 	SkipBad    bool     `help:"Skip damaged row groups, lines and files, count and name them, instead of stopping. Reads each row group twice the first time."`
-	MaxLine    byteSize `placeholder:"SIZE" help:"Most bytes of a line of JSON Lines, or of a text file; reading takes the largest twice. Default: 256MiB."`
+	MaxLine    ByteSize `placeholder:"SIZE" help:"Most bytes of a line of JSON Lines, or of a text file; reading takes the largest twice. Default: 256MiB."`
 }
 
 // SourceFlags say how much of an hf:// source is taken.

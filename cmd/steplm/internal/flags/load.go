@@ -28,7 +28,7 @@ type NewestFlags struct {
 
 // FindNewest finds the model that is meant.
 func (f NewestFlags) FindNewest() (Found, error) {
-	return find(session.FindNewest, f.Model, f.Tokenizer)
+	return FindNewest(f.Model, f.Tokenizer, false)
 }
 
 // Found is a model on disk.
@@ -38,14 +38,24 @@ type Found struct {
 }
 
 // Find finds the model that is meant.
-func (f LoadFlags) Find() (Found, error) { return find(session.FindModel, f.Model, f.Tokenizer) }
+func (f LoadFlags) Find() (at Found, err error) {
+	t, err := session.FindModel(f.Model)
+	return withTokenizer(t, f.Tokenizer), err
+}
 
-func find(by func(name string) (session.Trained, error), name, tok string) (at Found, err error) {
-	at.named = tok != ""
-	if at.Trained, err = by(name); err == nil && at.named {
-		at.Trained.Tokenizer = tok
+// FindNewest finds a model, a run's newest checkpoint where session.FindNewest takes it, with the tokenizer that is
+// named unless that is "".
+func FindNewest(name, tokenizer string, unmerged bool) (Found, error) {
+	t, err := session.FindNewest(name, unmerged)
+	return withTokenizer(t, tokenizer), err
+}
+
+func withTokenizer(t session.Trained, tokenizer string) Found {
+	at := Found{t, tokenizer != ""}
+	if at.named {
+		at.Tokenizer, at.TokenizerHash = tokenizer, ""
 	}
-	return at, err
+	return at
 }
 
 // LoadTokenizer loads the one that was named or the model's.

@@ -16,11 +16,11 @@ type StorageFlags struct {
 	Frozen      string   `placeholder:"TYPE" help:"Frozen layers' linears: the precision, or int8 with a scale for each 64 weights. Default: the precision."`
 	Recompute   string   `default:"${recompute}" enum:"auto,none,block" help:"Run each block again in backward instead of keeping its activations: none, block, or auto: where --memory-limit asks for it."`
 	HeadRows    int      `placeholder:"N" range:"0..1e9" help:"Rows of logits at once. Default: as many as 16 MiB hold, or what --memory-limit asks for."`
-	MemoryLimit byteSize `placeholder:"SIZE" help:"Most memory that the run may take, such as 6GiB: chooses micro-batch, recomputation and rows of logits for it, at the same global batch."`
+	MemoryLimit ByteSize `placeholder:"SIZE" help:"Most memory that the run may take, such as 6GiB: chooses micro-batch, recomputation and rows of logits for it, at the same global batch."`
 }
 
-// byteSize is a number of bytes as people write it: 6GiB, 500MB, 1073741824.
-type byteSize int64
+// ByteSize is a number of bytes as people write it: 6GiB, 500MB, 1073741824.
+type ByteSize int64
 
 var byteUnits = []struct {
 	name  string
@@ -32,7 +32,7 @@ var byteUnits = []struct {
 }
 
 // UnmarshalText parses a size; units of 1000 end in B, of 1024 in iB or nothing.
-func (b *byteSize) UnmarshalText(text []byte) error {
+func (b *ByteSize) UnmarshalText(text []byte) error {
 	s, unit := strings.ToLower(strings.TrimSpace(string(text))), 1.0
 	for _, u := range byteUnits {
 		if number, ok := strings.CutSuffix(s, u.name); ok {
@@ -44,6 +44,6 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 	if err != nil || !(n*unit >= 1) || n*unit >= math.MaxInt64 {
 		return fmt.Errorf("%q is no size: write 6GiB, 500MB or a number of bytes, at least 1", text)
 	}
-	*b = byteSize(n * unit)
+	*b = ByteSize(n * unit)
 	return nil
 }

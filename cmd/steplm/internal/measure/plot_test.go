@@ -60,6 +60,7 @@ func TestPlot(t *testing.T) {
 	}
 	for what, args := range map[string][]string{
 		">tokens<": {"--x", "tokens"}, ">2,000<": {"--x", "tokens"}, "(mean of the last 5 steps)": {"--smooth", "5"},
+		">seconds of work<": {"--x", "time"},
 	} {
 		if other := plot(append(args, long, short)...); !strings.Contains(other, what) ||
 			strings.Contains(steps, what) {
@@ -133,6 +134,8 @@ func TestPlotErrors(t *testing.T) {
 		{2, []string{"--svg", "loss.png", "the image is SVG", "loss.svg"}, []string{run, "--svg", "loss.png"}},
 		{2, []string{"--smooth 0", "1 or more"}, []string{run, "--svg", image, "--smooth", "0"}},
 		{2, []string{"--x", "step", "tokens", "hours"}, []string{run, "--svg", image, "--x", "hours"}},
+		{1, []string{run, "operations are counted by a run's recipe", "recipe.json"},
+			[]string{run, "--svg", image, "--x", "flops"}},
 		{2, []string{run, "given twice"}, []string{run, run + "/", "--svg", image}},
 		{1, []string{"missing", "no such"}, []string{run, filepath.Join(dir, "missing"), "--svg", image}},
 		{1, []string{dir, "holds no run", "metrics.jsonl"}, []string{dir, "--svg", image}},
@@ -145,31 +148,6 @@ func TestPlotErrors(t *testing.T) {
 	}
 	if got := clitest.Entries(t, dir); len(got) > 0 {
 		t.Errorf("%q are left", got)
-	}
-}
-
-func TestRunNames(t *testing.T) {
-	for _, c := range []struct{ paths, want string }{
-		{"runs/a runs/b/", "a b"},
-		{"runs/a/metrics.jsonl runs/b/metrics.jsonl", "a b"},
-		{"1/step 2/step 2/vanilla", "1/step 2/step vanilla"},
-		{"../a/.", "a"},
-	} {
-		got, err := runNames(strings.Fields(c.paths))
-		if err != nil || strings.Join(got, " ") != c.want {
-			t.Errorf("%s: %q, %v, want %s", c.paths, got, err, c.want)
-		}
-	}
-}
-
-func TestSmooth(t *testing.T) {
-	for n, want := range map[int][]float64{1: {4, 2, 6, 0}, 2: {4, 3, 4, 3}, 3: {4, 3, 4, 8. / 3}, 9: {4, 3, 4, 3}} {
-		got := smooth([]float64{4, 2, 6, 0}, n)
-		for i := range want {
-			if d := got[i] - want[i]; d < -1e-12 || d > 1e-12 {
-				t.Errorf("over %d: %v, want %v", n, got, want)
-			}
-		}
 	}
 }
 

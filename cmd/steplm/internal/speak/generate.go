@@ -130,7 +130,7 @@ func (c *GenerateCmd) batchJobs(v Voice, defaults asked) (list []job, err error)
 		return nil, err
 	}
 	n := 0
-	for line := range bytes.Lines(text) {
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
 		n++
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue

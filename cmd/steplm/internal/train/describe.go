@@ -89,7 +89,8 @@ func describeInit(s *session.Session) string {
 	text := fmt.Sprintf("with %s (%s, vocabulary %d, SHA-256 %.12s); the optimizer begins without state",
 		s.Spec.Model.Init, view.Plural(int64(r.Init.Layers), "layer", "layers"), r.Init.Vocab, r.Init.Weights)
 	if n := r.Model.Vocab - r.Init.Vocab; n > 0 {
-		text += fmt.Sprintf("; the rows of %s are the mean of the others", view.Plural(int64(n), "new token", "new tokens"))
+		text += fmt.Sprintf("; the rows of %s are the mean of the others",
+			view.Plural(int64(n), "new token", "new tokens"))
 	}
 	return text
 }

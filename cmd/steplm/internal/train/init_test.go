@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/data/datatest"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/hf"
 )
@@ -32,8 +34,8 @@ func tensors(t *testing.T, dir string) map[string][]float32 {
 
 // still are flags of a run that learns nothing that f32 could hold.
 func still(flags ...string) []string {
-	return append([]string{"pretrain", "--precision", "f32", "--lr", "1e-30", "--weight-decay", "0", "--batch-size", "2",
-		"--seq-len", "16", "--steps", "2", "--device", "host"}, flags...)
+	return append([]string{"pretrain", "--precision", "f32", "--lr", "1e-30", "--weight-decay", "0", "--batch-size",
+		"2", "--seq-len", "16", "--steps", "2", "--device", "host"}, flags...)
 }
 
 // small is a run of two layers from random weights, with a checkpoint from before its decay.
@@ -119,8 +121,9 @@ func TestInitGrows(t *testing.T) {
 				run := clitest.NewRun(t)
 				stages := map[string]string{"train": "2", "freeze": "1"}[how]
 				clitest.Succeed(t, "", "pretrain", "--method", "step", "--stages", stages, "--init", from+"@stable-4",
-					"--init-layers", how, "--layers", "4", "--rank", "2", "--batch-size", "2", "--seq-len", "16", "--steps", "4",
-					"--save-every", "1", "--keep", "0", "--data", m.Train, "--device", device, "--out", run)
+					"--init-layers", how, "--layers", "4", "--rank", "2", "--batch-size", "2", "--seq-len", "16",
+					"--steps", "4", "--save-every", "1", "--keep", "0", "--data", m.Train, "--device", device,
+					"--out", run)
 				want := tensors(t, filepath.Join(run, "final"))
 				for _, back := range []string{"step-1", ""} {
 					again := clitest.NewRun(t)
@@ -175,8 +178,8 @@ func TestInitRefuses(t *testing.T) {
 		{[]string{"begins with none"}, []string{"--model", "tiny", "--method", "step", "--init-layers", "train"}},
 	} {
 		out := clitest.NewRun(t)
-		args := append([]string{"pretrain", "--method", "vanilla", "--data", m.Train, "--tokenizer", m.Tokenizer, "--steps",
-			"2", "--seq-len", "16", "--device", "host", "--out", out}, c.flags...)
+		args := append([]string{"pretrain", "--method", "vanilla", "--data", m.Train, "--tokenizer", m.Tokenizer,
+			"--steps", "2", "--seq-len", "16", "--device", "host", "--out", out}, c.flags...)
 		_, stderr, code := clitest.Call(t, "", args...)
 		if code == 0 || strings.Count(strings.TrimSpace(stderr), "\n") > 0 && code == 1 {
 			t.Errorf("%q: code %d, %s", c.flags, code, stderr)
@@ -223,14 +226,62 @@ func TestGrow(t *testing.T) {
 			t.Fatalf("element %d of the new %s is %g, want %g", i, name, v, want)
 		}
 	}
+	out := filepath.Join(t.TempDir(), "none")
 	for want, args := range map[string][]string{
-		"has 2: growth needs more": {from, "--layers", "2", "--out", filepath.Join(t.TempDir(), "x")},
+		"has 2: growth needs more": {from, "--layers", "2", "--out", out},
 		"exists":                   {from, "--layers", "3", "--out", mean},
-		"unknown growth operator":  {from, "--layers", "3", "--operator", "best", "--out", filepath.Join(t.TempDir(), "y")},
+		"unknown growth operator":  {from, "--layers", "3", "--operator", "best", "--out", out},
 	} {
-		if _, stderr, code := clitest.Call(t, "", append([]string{"grow", "--device", "host"}, args...)...); code == 0 ||
-			!strings.Contains(stderr, want) {
+		_, stderr, code := clitest.Call(t, "", append([]string{"grow", "--device", "host"}, args...)...)
+		if code == 0 || !strings.Contains(stderr, want) {
 			t.Errorf("%q: code %d, %q is not in %s", args, code, want, stderr)
 		}
+	}
+}
+
+// Models of every family begin runs and grow in them, in bytes as planned (a difference ends a run), and stay of their
+// family: SmolLM3's layers without rotary positions go along.
+func TestInitFamilies(t *testing.T) {
+	families := datatest.Path(t, "families")
+	m := clitest.NewMaterial(t)
+	for _, c := range []struct {
+		family string
+		flags  []string
+		want   model.Config // of the trained model, in what is not the shape
+	}{
+		{"llama-biases", nil, model.Config{QKVBias: true, OutBias: true, FFNBias: true}},
+		{"llama-rope-llama3", []string{"--precision", "f32"}, model.Config{RopeScaling: model.RopeScaling{
+			Type: model.RopeLlama3, Factor: 8, Original: 64, LowFreq: 1, HighFreq: 4}}},
+		{"qwen3-headdim32", []string{"--recompute", "block"},
+			model.Config{Family: "qwen3", HeadSize: 32, QKNorm: true}},
+		{"mistral-window8", []string{"--mask", "documents"}, model.Config{Family: "mistral", Window: 8}},
+		{"qwen2-tied", []string{"--init-layers", "freeze", "--stages", "1", "--frozen", "int8"},
+			model.Config{Family: "qwen2", QKVBias: true}},
+		{"smollm3-nope4", nil, model.Config{Family: "smollm3", RopeLayers: "111110"}},
+	} {
+		t.Run(c.family, func(t *testing.T) {
+			for _, device := range clitest.Devices(t) {
+				run := clitest.NewRun(t)
+				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab",
+					"300", "--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,
+					"--rank", "2", "--batch-size", "2", "--seq-len", "16", "--steps", "4", "--device", device,
+					"--out", run}, c.flags...)...)
+				got, err := hf.ReadConfig(filepath.Join(run, "final"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Layers != 6 || got.Vocab != 300 || got.MaxSeqLen != 256 {
+					t.Errorf("the trained model is %+v", got)
+				}
+				want := c.want
+				want.Hidden, want.FFN, want.Layers, want.Vocab = got.Hidden, got.FFN, got.Layers, got.Vocab
+				want.Heads, want.KVHeads, want.MaxSeqLen = got.Heads, got.KVHeads, got.MaxSeqLen
+				want.NormEps, want.RopeTheta, want.Tied = got.NormEps, got.RopeTheta, got.Tied
+				if got != want {
+					t.Errorf("the trained model is %+v, want %+v", got, want)
+				}
+				clitest.Succeed(t, "", "score", "--model", run, "--text", "the cat", "--device", device)
+			}
+		})
 	}
 }

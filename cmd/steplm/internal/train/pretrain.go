@@ -71,7 +71,7 @@ type PretrainCmd struct {
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
-	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress."`
+	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
 	unused []string // flags that were given and that the method does not heed
 	tracer *tracer

@@ -30,9 +30,11 @@ func TestPretrain(t *testing.T) {
 			out := clitest.Succeed(t, "", m.Pretrain(run, m.Evaluated("--eval-every", "2", "--save-every", "2",
 				"--keep", "2",
 				"--device", device, "--json")...)...)
+			out, samples := cutLastLine(out)
 			if out != clitest.Contents(t, run, "metrics.jsonl") {
 				t.Errorf("--json does not print the lines of metrics.jsonl but\n%s", out)
 			}
+			checkSamples(t, run, device, samples)
 			lines := clitest.ReadMetrics(t, run)
 			clitest.CheckSchema(t, lines)
 			checkStory(t, lines)
@@ -40,6 +42,41 @@ func TestPretrain(t *testing.T) {
 			checkFolder(t, run, m)
 			checkFinal(t, run, m, device, lines)
 		})
+	}
+}
+
+// cutLastLine parts the last line from those before it.
+func cutLastLine(text string) (before, last string) {
+	at := strings.LastIndexByte(strings.TrimSuffix(text, "\n"), '\n') + 1
+	return text[:at], text[at:]
+}
+
+// checkSamples: after the lines of metrics.jsonl comes what the trained model says, as generate says it.
+func checkSamples(t *testing.T, run, device, line string) {
+	t.Helper()
+	type spoken struct {
+		Prompt, Text string
+		IDs          []uint32
+		Finish       string `json:"finish_reason"`
+		LogProbs     []float64
+	}
+	var said struct {
+		Event   string
+		Samples []spoken
+	}
+	if err := json.Unmarshal([]byte(line), &said); err != nil || said.Event != "samples" || len(said.Samples) == 0 {
+		t.Fatalf("the last line is %q, %v", line, err)
+	}
+	for _, s := range said.Samples {
+		var again spoken
+		out := clitest.Succeed(t, "", "generate", "--model", run, "--device", device, "--prompt", s.Prompt,
+			"--max-tokens", "32", "--temperature", "0.8", "--top-p", "0.95", "--json")
+		if err := json.Unmarshal([]byte(out), &again); err != nil {
+			t.Fatal(err)
+		}
+		if again.Prompt = s.Prompt; !cmp.Equal(again, s) || len(s.IDs) == 0 {
+			t.Errorf("pretrain ends with %+v, generate says %+v", s, again)
+		}
 	}
 }
 
@@ -129,7 +166,7 @@ func checkSteps(t *testing.T, run string, lines []clitest.MetricsLine) {
 func checkFolder(t *testing.T, run string, m clitest.Material) {
 	t.Helper()
 	for dir, want := range map[string][]string{
-		"":            {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json"},
+		"":            {".lock", "checkpoints", "final", "metrics.jsonl", "recipe.json", "spec.json", "systems.json"},
 		"checkpoints": {"LATEST", "step-6", "step-8"},
 		"checkpoints/step-8": {"checksums.json", "layout.json", "model.safetensors", "optimizer.safetensors",
 			"state.json"},

@@ -1,0 +1,99 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"steplm/stage/results"
+)
+
+// grid is the table of learning rates of a setting: families of which several were tried; false: there is none.
+func (s *setting) grid() (t table, ok bool) {
+	var rates []float64
+	var families []string
+	byFamily := map[string][]*group{}
+	for _, g := range s.groups {
+		if len(byFamily[g.family]) == 0 {
+			families = append(families, g.family)
+		}
+		byFamily[g.family] = append(byFamily[g.family], g)
+	}
+	families = slices.DeleteFunc(families, func(f string) bool { return len(byFamily[f]) < 2 })
+	names := map[float64]string{}
+	for _, f := range families {
+		for _, g := range byFamily[f] {
+			x := g.rate()
+			if !slices.Contains(rates, x) {
+				rates = append(rates, x)
+			}
+			names[x] = g.lr
+		}
+	}
+	slices.Sort(rates)
+	t.Head = []cell{{Text: "method"}}
+	for _, x := range rates {
+		t.Head = append(t.Head, cell{Text: names[x]})
+	}
+	t.Head = append(t.Head, cell{Text: "FLOPs of the search", Tip: "of all runs but those of the rate that was taken"})
+	for _, f := range families {
+		t.Rows = append(t.Rows, gridRow(byFamily[f], rates))
+	}
+	return t, len(t.Rows) > 0
+}
+
+// rate is a group's learning rate, of several stages the first's.
+func (g *group) rate() float64 {
+	if lr := g.runs[0].LR; len(lr) > 0 {
+		return lr[0]
+	}
+	return 0
+}
+
+func gridRow(list []*group, rates []float64) []cell {
+	row := make([]cell, len(rates)+2)
+	row[0].Text = list[0].label
+	best, cost := slices.MinFunc(list, better), 0.0
+	if at := slices.IndexFunc(list, func(g *group) bool { return g.shown }); at < 0 {
+		row[0].Text += " (selection)"
+	} else if len(list[at].done()) > 0 {
+		best = list[at]
+	}
+	for _, g := range list {
+		c := &row[1+slices.Index(rates, g.rate())]
+		c.Text = gridText(g)
+		if g == best {
+			c.Mark = "best"
+			continue
+		}
+		for _, r := range g.runs {
+			if !math.IsNaN(r.FLOPs) {
+				cost += r.FLOPs
+			}
+		}
+	}
+	row[len(row)-1].Text = short(cost)
+	return row
+}
+
+// gridText is what a learning rate came to.
+func gridText(g *group) string {
+	if s := g.perplexity(validation).Summary(); s.N > 0 {
+		text := perplexityText(s.Mean)
+		if s.N > 1 {
+			text += fmt.Sprintf(" (%d seeds)", s.N)
+		}
+		return text
+	}
+	if s := g.values(func(r *run) float64 { return r.TrainLoss }).Summary(); s.N > 0 {
+		return fmt.Sprintf("loss %.3f", s.Mean)
+	}
+	var states []string
+	for _, r := range g.runs {
+		if r.Status != results.Done && !slices.Contains(states, string(r.Status)) {
+			states = append(states, string(r.Status))
+		}
+	}
+	return strings.Join(states, ", ")
+}

@@ -1,0 +1,445 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"steplm/gpu"
+	"steplm/stage/experiment"
+	"steplm/stage/record"
+	"steplm/stage/results"
+)
+
+// row is a row of a Markdown table by what its first cell holds, as cells.
+func row(t *testing.T, markdown, first string) []string {
+	t.Helper()
+	for _, line := range strings.Split(markdown, "\n") {
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if strings.HasPrefix(line, "|") && cells[0] == first {
+			return cells
+		}
+	}
+	t.Fatalf("no row begins with %q in\n%s", first, markdown)
+	return nil
+}
+
+// The table has the numbers that the runs were made with: means, spreads and differences over seeds as SciPy has them,
+// bytes as they were measured and as the plan has them, and what it took to get to vanilla's loss.
+func TestTableOfMethods(t *testing.T) {
+	dir := madeRuns(t)
+	_, markdown, _ := written(t, dir)
+	head := row(t, markdown, "method")
+	cellOf := func(method, column string) string {
+		t.Helper()
+		at := slices.Index(head, column)
+		if at < 0 {
+			t.Fatalf("no column %q among %q", column, head)
+		}
+		return row(t, markdown, method)[at]
+	}
+	vanilla := made{method: "vanilla", lr: 0.01, seed: 1}.recipe(t)
+	layouts, err := vanilla.Layouts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	planned := gpu.Bytes(ownBytes + gpu.Plan(vanilla.Specs(layouts[0])).Total())
+	for _, c := range []struct{ method, column, want string }{
+		{"vanilla", "seeds", "4"}, {"vanilla", "rate", "0.01"}, {"vanilla", "tokens", "640"},
+		{"vanilla", "validation perplexity", "306.99 ± 4.32"}, {"vanilla", "Δ vanilla", "–"},
+		{"vanilla", "WikiText perplexity", "3069.88 ± 43.2"},
+		{"vanilla", "peak, measured", "3.0 GiB"}, {"vanilla", "peak, planned", planned},
+		{"vanilla", "less than vanilla", "0.0 %"}, {"vanilla", "tokens/s", "8.00"},
+		{"step K=2", "seeds", "3"}, {"step K=2", "validation perplexity", "303.98 ± 4.36"},
+		{"step K=2", "Δ vanilla", "−4.92 \\[−11.8, +2.01\\]"}, {"step K=2", "peak, measured", "1.5 GiB"},
+		{"step K=2", "less than vanilla", "50.0 %"},
+		{"vanilla × scale", "validation perplexity", "408.60 ± 3.39"},
+		{"vanilla × scale", "Δ vanilla", "**+100 \\[+100, +100\\]**"},
+		{"vanilla × scale", "tokens to vanilla's loss", "not reached"},
+	} {
+		if got := cellOf(c.method, c.column); got != c.want {
+			t.Errorf("%s, %s: %q, want %q", c.method, c.column, got, c.want)
+		}
+	}
+	// Vanilla's final loss is the mean of its last 4 steps, 4.075; STEP's mean of 4 steps is at most 4.08 when its last
+	// one is at 3.99 or less: after 33 steps.
+	if got := cellOf("step K=2", "tokens to vanilla's loss"); got != fmt.Sprint(33*stepTokens) {
+		t.Errorf("STEP needs %s tokens to get to vanilla's loss, want %d", got, 33*stepTokens)
+	}
+	if got := cellOf("vanilla", "tokens to vanilla's loss"); got != fmt.Sprint(steps*stepTokens) {
+		t.Errorf("vanilla needs %s tokens to get to its own final loss", got)
+	}
+	if !strings.Contains(markdown, "final loss is 4.08") {
+		t.Errorf("no final loss in\n%s", markdown)
+	}
+	grid := row(t, markdown[strings.Index(markdown, "### Learning rates"):], "vanilla")
+	if want := []string{"vanilla", "**306.99 (4 seeds)**", "500.00"}; !slices.Equal(grid[:3], want) {
+		t.Errorf("learning rates: %q, want %q", grid, want)
+	}
+}
+
+// What is less at equal states and by the paper's formula follows from the recipe alone.
+func TestPlannedBytes(t *testing.T) {
+	vanilla, err := plannedBytes(made{method: "vanilla", lr: 0.01}.recipe(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vanilla.peak != vanilla.vanillaPeak || vanilla.states != vanilla.vanillaStates ||
+		vanilla.paper != vanilla.paperVanilla || vanilla.states >= vanilla.peak {
+		t.Errorf("vanilla: %+v", vanilla)
+	}
+	step, err := plannedBytes(made{method: "step", stages: 2, lr: 0.01}.recipe(t), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of the formula: n new layers at 16 bytes a parameter, and below them old ones at 2 with adapters at 16.
+	r := made{method: "step", stages: 2, lr: 0.01}.recipe(t)
+	e, err := r.Model.LoRAParams(r.LoRA.Rank, r.LoRA.Targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, split := r.Model.BlockParams(), r.LayersAdded()
+	want := max(16*int64(split[0])*p, 16*int64(split[1])*p+int64(split[0])*(2*p+16*e))
+	if step.paper != want || step.paperVanilla != 16*6*p || step.vanillaStates != vanilla.states ||
+		step.vanillaPeak != vanilla.peak+1000 || step.states >= step.vanillaStates {
+		t.Errorf("STEP: %+v, want %d by the formula", step, want)
+	}
+	for _, method := range []string{"relora", "lora"} {
+		if other, err := plannedBytes(made{method: method, lr: 0.01}.recipe(t), 0); err != nil || other.paper != 0 ||
+			other.peak == 0 {
+			t.Errorf("%s: %+v, %v: the paper has no formula for it", method, other, err)
+		}
+	}
+}
+
+// Runs that are missing, unfinished, diverged, damaged or another version's are named, each with what is wrong, in the
+// page and in the Markdown; they are in no mean.
+func TestRunsWithProblems(t *testing.T) {
+	dir := madeRuns(t)
+	made{
+		name:       "stopped",
+		method:     "vanilla",
+		seed:       5,
+		lr:         0.01,
+		end:        1,
+		perplexity: 1,
+		peak:       3 * gib,
+		stop:       7,
+	}.write(
+		t,
+		dir,
+	)
+	made{name: "blown", method: "vanilla", seed: 6, lr: 0.01, end: 1, perplexity: 1, peak: 3 * gib, stop: 9,
+		failure: "step 10: the loss is NaN"}.write(t, dir)
+	change := func(name, file string, edit func(string) string) {
+		t.Helper()
+		path := filepath.Join(made{name: name, method: "vanilla", seed: 7, lr: 0.01, end: 1, perplexity: 1,
+			peak: 3 * gib}.write(t, dir), file)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(edit(string(text))), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(
+		"newer",
+		record.RecipeFile,
+		func(s string) string { return strings.Replace(s, `"format": 3`, `"format": 99`, 1) },
+	)
+	change("torn", record.File, func(s string) string { return s[:len(s)/2] + "\n" })
+	change("unread", record.RecipeFile, func(string) string { return "[" })
+	change("party", record.File, func(s string) string { return s + `{"event":"party","step":1}` + "\n" })
+	change("specless", record.SpecFile, func(string) string { return "nothing" })
+	empty := t.TempDir()
+	file := filepath.Join(empty, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, markdown, csv := written(t, dir, empty, filepath.Join(empty, "gone"), file)
+	for run, want := range map[string]string{
+		"stopped": "**unfinished: 7 of 40 steps are done**", "blown": "**diverged: step 10: the loss is NaN**",
+		"newer": "**version: ", "torn": "**damaged: ", "unread": "**damaged: ", "party": "**version: ",
+		"specless": "done",
+	} {
+		got := row(t, markdown, run)
+		if state := got[slices.Index(row(t, markdown, "run"), "status")]; !strings.HasPrefix(state, want) {
+			t.Errorf("%s: its status is %q, want %q", run, state, want)
+		}
+		if !strings.Contains(html, ">"+run+"<") {
+			t.Errorf("the page does not name %s", run)
+		}
+	}
+	for _, want := range []string{empty + " holds no run", "gone: no such file", "file is no folder"} {
+		if !strings.Contains(strings.ReplaceAll(markdown, `\`, ""), want) || !strings.Contains(html, want) {
+			t.Errorf("%q is not said", want)
+		}
+	}
+	if got := row(t, markdown, "vanilla"); got[2] != "**5 of 9**" || !strings.HasPrefix(got[4], "245.79") {
+		// The runs of seed 7 that are done count, once for the seed: (306.99 * 4 + 1) / 5.
+		t.Errorf("vanilla's row is %q", got)
+	}
+	if rows, err := results.ReadCSV(strings.NewReader(csv)); err != nil || len(rows) != 17 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+}
+
+// An experiment's folder gives its name and which runs only served to choose a rate; those are in no table of methods.
+func TestExperimentsFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "experiments", "first")
+	runs := filepath.Join(dir, "runs")
+	var rows []results.Row
+	for i, lr := range []float64{0.001, 0.01, 0.1} {
+		m := made{
+			name:       fmt.Sprintf("run-%d", i),
+			method:     "vanilla",
+			seed:       1,
+			lr:         lr,
+			end:        4,
+			perplexity: 100 + float64(i),
+			peak:       gib,
+		}
+		row := results.Of(m.write(t, runs))
+		row.Experiment = "an-experiment"
+		if lr != 0.01 {
+			row.Status = results.Selection
+		}
+		rows = append(rows, row)
+	}
+	rows = append(
+		rows,
+		results.Row{Experiment: "an-experiment", Run: "run-3", Method: "vanilla", Seed: 7, Status: results.Missing,
+			TrainLoss:            math.NaN(),
+			ValidationPerplexity: math.NaN(), WikitextWordPerplexity: math.NaN(), TokensPerSecond: math.NaN()},
+	)
+	f, err := os.Create(filepath.Join(dir, experiment.ResultsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := results.WriteCSV(f, rows, false); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	_, markdown, csv := written(t, dir)
+	if !strings.Contains(markdown, "## an-experiment · ") {
+		t.Errorf("the experiment has no name in\n%s", markdown)
+	}
+	if got := row(t, markdown, "vanilla"); got[1] != "0.01" || got[2] != "1" {
+		t.Errorf("the row of vanilla is %q", got)
+	}
+	grid := row(t, markdown[strings.Index(markdown, "### Learning rates"):], "vanilla")
+	if want := []string{"vanilla", "100.00", "**101.00**", "102.00"}; !slices.Equal(grid[:4], want) {
+		t.Errorf("learning rates: %q, want %q", grid, want)
+	}
+	if got := row(t, markdown, "run-3"); !strings.HasPrefix(got[7], "**missing: it has not begun") || got[2] != "7" {
+		t.Errorf("a run that the table has and that is not there: %q", got)
+	}
+	if got, err := results.ReadCSV(strings.NewReader(csv)); err != nil || len(got) != 4 ||
+		got[0].Experiment != "an-experiment" || got[0].Status != results.Selection {
+		t.Errorf("%v, %v", got, err)
+	}
+	// A folder above it knows as much, and a run of it that is given alone is of it, and alone.
+	above := &Reader{Dirs: []string{filepath.Dir(dir)}}
+	if r, err := above.Read(); err != nil || r.Count() != 4 || r.runs[3].Experiment != "an-experiment" {
+		t.Errorf("from above: %v, %v", r, err)
+	}
+	alone := &Reader{Dirs: []string{filepath.Join(runs, "run-0")}}
+	if r, err := alone.Read(); err != nil || r.Count() != 1 || r.runs[0].Status != results.Selection {
+		t.Errorf("one run alone: %v, %v", r, err)
+	}
+	// Its own folder is no place for the report: the tables would take each other's place.
+	r, err := (&Reader{Dirs: []string{dir}}).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{dir, filepath.Join(runs, "run-1")} {
+		if err := r.Write(out); err == nil || !strings.Contains(err.Error(), out) {
+			t.Errorf("%s: error %v", out, err)
+		}
+	}
+}
+
+// Families that the table would name alike are told apart by the options in which they differ.
+func TestLabelsTellApart(t *testing.T) {
+	dir := t.TempDir()
+	for i, position := range []string{"upper", "lower"} {
+		folder := made{name: position, method: "step", stages: 2, seed: 1, lr: 0.01, end: 4, perplexity: 100, peak: gib,
+			spec: map[string]any{"method": map[string]any{"name": "step", "position": position}}}.write(t, dir)
+		if i == 1 {
+			path := filepath.Join(folder, record.RecipeFile)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lower := strings.ReplaceAll(string(text), `"upper"`, `"lower"`)
+			if err := os.WriteFile(path, []byte(lower), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, markdown, _ := written(t, dir)
+	for _, label := range []string{"step K=2 · position upper", "step K=2 · position lower"} {
+		row(t, markdown, label)
+	}
+	if !strings.Contains(markdown, "nothing is compared") {
+		t.Error("that there is no vanilla training is not said")
+	}
+}
+
+// Names and texts from a run's folder are text wherever they come out: no script, no element, no entity, no row is made
+// of them, and the data that the script reads is JSON.
+func TestHostileText(t *testing.T) {
+	const evil = `<script>document.title="taken"<!--</script><img src=x onerror=alert(1)>|&quot;"'` + "`"
+	dir := t.TempDir()
+	name := `<img src=x onerror=alert(1)> <script> | "a" & 'b'`
+	folder := made{
+		name:       name,
+		method:     "vanilla",
+		seed:       1,
+		lr:         0.01,
+		end:        4,
+		perplexity: 10,
+		peak:       gib,
+		stop:       9,
+		failure:    evil,
+		spec:       map[string]any{"evil": evil, "data": map[string]any{"train": []string{evil}}},
+	}.write(
+		t,
+		dir,
+	)
+	text, err := os.ReadFile(filepath.Join(folder, record.SystemsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := json.Marshal([]record.System{{Device: evil}})
+	if err != nil || len(text) == 0 {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, record.SystemsFile), system, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, markdown, _ := written(t, dir)
+	all := len(scripts) + 1 // and the data
+	for tag, want := range map[string]int{"<script": all, "</script": all, "<img": 0, "<!--": 0} {
+		if got := strings.Count(strings.ToLower(html), tag); got != want {
+			t.Errorf("%d of %s in the page, want %d", got, tag, want)
+		}
+	}
+	outside := regexp.MustCompile(`(?m)^    .*$`).ReplaceAllString(markdown, "") // Code is as it is.
+	if strings.Contains(outside, "<") || !strings.Contains(markdown, "&lt;script") {
+		t.Errorf("the Markdown has markup:\n%s", markdown)
+	}
+	for _, line := range strings.Split(markdown[strings.Index(markdown, "## Runs"):], "\n") {
+		columns := len(regexp.MustCompile(`(^|[^\\])\|`).FindAllString(line, -1))
+		if strings.HasPrefix(line, "| &lt;img") && columns != 11 {
+			t.Errorf("a row has %d bars, want 11: %s", columns, line)
+		}
+	}
+	data := regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`).FindStringSubmatch(html)
+	var p struct {
+		Runs []struct {
+			Name string
+			Spec map[string]string
+		}
+	}
+	if err := json.Unmarshal([]byte(data[1]), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Runs[0].Name != name || !strings.Contains(p.Runs[0].Spec["evil"], "onerror") {
+		t.Errorf("the data is %+v", p)
+	}
+}
+
+// The library is the one that its notice names, and its licence lies beside it.
+func TestLibraryIsAsPublished(t *testing.T) {
+	readme := asset("uplot/README.md")
+	sums := regexp.MustCompile("`(uPlot[^`]+)` \\| ([0-9a-f]{64})").FindAllStringSubmatch(readme, -1)
+	if len(sums) != 2 || !strings.Contains(asset("uplot/LICENSE"), "MIT License") {
+		t.Fatalf("sums %v", sums)
+	}
+	for _, m := range sums {
+		sum := sha256.Sum256([]byte(asset("uplot/" + m[1])))
+		if got := hex.EncodeToString(sum[:]); got != m[2] {
+			t.Errorf("%s has the sum %s, its notice says %s", m[1], got, m[2])
+		}
+	}
+	if html, _, _ := written(t, madeRuns(t)); !strings.Contains(html, "Leon Sorokin") {
+		t.Error("the page does not have the library's licence")
+	}
+}
+
+// The page asks for nothing: no address of another place is in what it loads.
+func TestPageNeedsNothing(t *testing.T) {
+	html, _, _ := written(t, madeRuns(t))
+	elsewhere := regexp.MustCompile(`(?i)(src|href)="?(https?:|//|[a-z]+\.[a-z]+")|@import|url\(`)
+	if m := elsewhere.FindString(html); m != "" {
+		t.Errorf("the page loads %q", m)
+	}
+	if !strings.Contains(html, "default-src &#39;none&#39;") || strings.Contains(html, "unsafe") ||
+		strings.Contains(html, "connect-src") {
+		t.Error("the page's policy is not that nothing but itself may run")
+	}
+}
+
+// A reader reads again only what changed, and says when something did.
+func TestReaderSeesChanges(t *testing.T) {
+	dir := t.TempDir()
+	r := &Reader{Dirs: []string{dir}}
+	if _, err := r.Read(); err == nil || !strings.Contains(err.Error(), "no run to report") {
+		t.Errorf("error %v", err)
+	}
+	before := r.Stamp()
+	m := made{name: "a", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib}
+	m.write(t, dir)
+	m.name = "b"
+	folder := m.write(t, dir)
+	if r.Stamp() == before {
+		t.Error("a new run is not seen")
+	}
+	first, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = r.Stamp()
+	if r.Stamp() != before {
+		t.Error("nothing changed, and it looks so")
+	}
+	f, err := os.OpenFile(filepath.Join(folder, record.File), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(f, `{"event":"resume","step":40,"stage":1}`)
+	f.Close()
+	second, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Stamp() == before || first.runs[0] != second.runs[0] || first.runs[1] == second.runs[1] {
+		t.Error("what changed is not what is read again")
+	}
+}
+
+// Links to a run and to a folder of runs are what they lead to, and a run that is met twice is there once.
+func TestLinks(t *testing.T) {
+	dir, links := madeRuns(t), t.TempDir()
+	all, one := filepath.Join(links, "all"), filepath.Join(links, "one")
+	if os.Symlink(dir, all) != nil || os.Symlink(filepath.Join(dir, "step-1"), one) != nil {
+		t.Skip("no links here")
+	}
+	r, err := (&Reader{Dirs: []string{all, dir, one}}).Read()
+	if err != nil || r.Count() != 10 {
+		t.Errorf("%d runs, %v", r.Count(), err)
+	}
+	if r, err = (&Reader{Dirs: []string{one}}).Read(); err != nil || r.Count() != 1 || r.runs[0].Run != "one" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -1,0 +1,122 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"steplm/data/chat"
+	"steplm/model"
+	"steplm/model/checkpoint"
+	"steplm/model/export"
+	"steplm/model/hf"
+	"steplm/stage/record"
+)
+
+// FindNewest is FindModel that takes a run for its newest checkpoint where it has no final model yet, or where the
+// final model will not do, since LoRA is merged there.
+func FindNewest(name string, unmerged bool) (Trained, error) {
+	if !record.HoldsRun(name) {
+		return FindModel(name)
+	}
+	if !unmerged {
+		t, err := FindModel(name)
+		if err == nil || holds(name, record.FinalDir) {
+			return t, err
+		}
+	}
+	last, _, err := record.LastCheckpoint(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s is a run without a model: it has saved no checkpoint yet", name)
+	}
+	if err != nil {
+		return Trained{}, err
+	}
+	return readCheckpoint(record.CheckpointAt(name, last), name)
+}
+
+// Source is what the model computes with, read in pieces from its files with no device: of a checkpoint with LoRA
+// merged, or beside it (Stored). Close it.
+func (t Trained) Source() (export.Model, io.Closer, error) {
+	if t.checkpoint {
+		s, err := model.OpenStored(t.Dir, t.Layout)
+		if err != nil {
+			return export.Model{}, nil, err
+		}
+		m := export.Model{Config: s.Config(), DType: s.DType(), Weights: s.Merged(), Stored: s}
+		if s.Adapted() {
+			m.DType = checkpoint.F32 // The sum of a weight and its LoRA is no bf16 number.
+		}
+		return m, s, nil
+	}
+	c, tensors, err := hf.OpenWhole(t.Dir)
+	if err != nil {
+		return export.Model{}, nil, err
+	}
+	return export.Model{Config: c, DType: exact(c, tensors), Weights: tensors}, tensors, nil
+}
+
+// exact is the type in which all tensors of a model are: that of all, or F32.
+func exact(c model.Config, w *checkpoint.Tensors) checkpoint.DType {
+	all := checkpoint.DType("")
+	for _, t := range c.FileTensors() {
+		switch i, _ := w.Info(t.HF); all {
+		case "", i.DType:
+			all = i.DType
+		default:
+			return checkpoint.F32
+		}
+	}
+	return all
+}
+
+// carried are the files of a model's text side that other programs know, besides config.json.
+var carried = []string{
+	"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"vocab.json", "merges.txt", chat.TemplateFile, "chat_template.json", "generation_config.json",
+}
+
+// Carried are the files of the text side that the model came with, or that its run left with its final model. nil:
+// there are none.
+func (t Trained) Carried() ([]export.File, error) {
+	if !holds(t.Tokenizer, "tokenizer_config.json") || t.TokenizerHash != "" {
+		return nil, nil
+	}
+	var files []export.File
+	for _, name := range carried {
+		content, err := os.ReadFile(filepath.Join(t.Tokenizer, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, export.File{Name: name, Content: content})
+	}
+	return files, nil
+}
+
+// SpecialIDs are what the config.json that the model came with says of them; nil: it came with none.
+func (t Trained) SpecialIDs() (*hf.SpecialIDs, error) {
+	if !holds(t.Tokenizer, "config.json") || t.TokenizerHash != "" {
+		return nil, nil
+	}
+	ids, err := hf.ReadSpecialIDs(t.Tokenizer)
+	return &ids, err
+}
+
+// HasTokenizer reports whether there is a tokenizer where the model's should be.
+func (t Trained) HasTokenizer() bool {
+	if info, err := os.Stat(t.Tokenizer); err == nil && !info.IsDir() {
+		return true
+	}
+	for _, name := range []string{"tokenizer.json", "vocab.json", "merges.txt", "tokenizer.model"} {
+		if holds(t.Tokenizer, name) {
+			return true
+		}
+	}
+	return false
+}
