@@ -75,8 +75,8 @@ func (s *site) raw(half bool, parts ...string) (*http.Response, string) {
 }
 
 func post(path, body string, length int) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", path, length,
-		body)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", path,
+		length, body)
 }
 
 // long is a request that does not end by itself soon.
@@ -101,7 +101,8 @@ func TestClients(t *testing.T) {
 
 	// One goes in the middle of its stream.
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/completions", strings.NewReader(fmt.Sprintf(long, true)))
+	r, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/completions",
+		strings.NewReader(fmt.Sprintf(long, true)))
 	if err != nil {
 		t.Fatal(err)
 	}

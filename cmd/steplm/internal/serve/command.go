@@ -58,8 +58,8 @@ func (c *Cmd) Run(ctx context.Context) error {
 	if !manner.Own && c.Template == "" {
 		ui.Warn(fmt.Sprintf("%s has no chat template: Alpaca's prompt is used", v.Dir))
 	}
-	server := New(s.Gen, Config{Limits: c.Limits, Name: c.name(), Path: c.Model, Voice: s.Voice, Manner: manner, Key: key,
-		Made: time.Now()})
+	server := New(s.Gen, Config{Limits: c.Limits, Name: c.name(), Path: c.Model, Voice: s.Voice, Manner: manner,
+		Key: key, Made: time.Now()})
 	secret := ""
 	if key != "" {
 		secret = ", for those with the key"

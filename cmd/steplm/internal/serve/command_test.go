@@ -35,7 +35,8 @@ func started(t *testing.T, env []string, args ...string) (c *exec.Cmd, url strin
 		t.Fatalf("%v: %s", err, stderr)
 	}
 	go io.Copy(io.Discard, out)
-	m := regexp.MustCompile(`^model is served at (http://127\.0\.0\.1:\d+)[,:] .*Ctrl-C ends it\n$`).FindStringSubmatch(line)
+	says := regexp.MustCompile(`^model is served at (http://127\.0\.0\.1:\d+)[,:] .*Ctrl-C ends it\n$`)
+	m := says.FindStringSubmatch(line)
 	if m == nil {
 		t.Fatalf("it says %q", line)
 	}
@@ -125,7 +126,8 @@ func TestCommandRefuses(t *testing.T) {
 	}
 	_, url, _ := started(t, nil, "--model", dir)
 	taken := url[strings.LastIndex(url, ":")+1:]
-	clitest.Fail(t, 1, []string{"port " + taken, "127.0.0.1", "in use"}, serve("--template", "alpaca", "--port", taken)...)
+	clitest.Fail(t, 1, []string{"port " + taken, "127.0.0.1", "in use"}, serve("--template", "alpaca", "--port",
+		taken)...)
 }
 
 // A server that is interrupted while it answers lets its clients have their answers, and what takes too long is cut,

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"steplm/cmd/steplm/internal/serve"
+	"steplm/model/generate"
 )
 
 // heap is what lives on Go's heap.
@@ -38,7 +41,7 @@ func TestManyClients(t *testing.T) {
 		}
 	}
 	const clients = 64
-	s := stories(t, nil)
+	s := stories(t, func(c *serve.Config, _ *generate.Config) { c.QueueTime, c.RequestTime = time.Hour, time.Hour })
 	type one struct {
 		request object
 		text    string
@@ -100,9 +103,12 @@ func TestManyClients(t *testing.T) {
 		t.Errorf("the heap grew by %d bytes, from %d", grown, early)
 	}
 	slices.Sort(took)
-	at := func(share float64) time.Duration { return took[int(share*float64(len(took)-1))].Round(time.Millisecond) }
+	at := func(share float64) time.Duration {
+		return took[int(share*float64(len(took)-1))].Round(time.Millisecond)
+	}
 	t.Logf("%d requests of %d clients in %s: p50 %s, p99 %s, the longest %s; the heap had %.1f MB, then %.1f MB",
-		len(took), clients, time.Since(began).Round(time.Millisecond), at(0.5), at(0.99), at(1), float64(early)/1e6, float64(late)/1e6)
+		len(took), clients, time.Since(began).Round(time.Millisecond), at(0.5), at(0.99), at(1), float64(early)/1e6,
+		float64(late)/1e6)
 	for i := 0; i < len(kept); i += 8 {
 		request := kept[i].request
 		delete(request, "stream")

@@ -40,7 +40,8 @@ func TestRefusals(t *testing.T) {
 		{400, texts, `{"prompt": [[1], []]}`, "", []string{"no tokens"}},
 		{400, texts, `{"prompt": [1, 280]}`, "", []string{"280"}},
 		{400, texts, `{"prompt": [1, 280], "echo": true}`, "prompt", []string{"280"}},
-		{400, texts, `{"prompt": "a", "max_tokens": "7"}`, "max_tokens", []string{"max_tokens is a string: a whole number"}},
+		{400, texts, `{"prompt": "a", "max_tokens": "7"}`, "max_tokens",
+			[]string{"max_tokens is a string: a whole number"}},
 		{400, texts, `{"prompt": "a", "max_tokens": 1.5}`, "max_tokens", []string{"a whole number"}},
 		{400, texts, `{"prompt": "a", "max_tokens": -1}`, "max_tokens", []string{"max_tokens -1", "0 or more"}},
 		{400, texts, `{"prompt": "a", "max_tokens": 21}`, "max_tokens", []string{"max_tokens 21", "at most 20"}},
@@ -61,7 +62,8 @@ func TestRefusals(t *testing.T) {
 		{400, texts, `{"prompt": "a", "logprobs": -1}`, "logprobs", []string{"logprobs -1"}},
 		{400, texts, `{"prompt": "a", "n": 0}`, "n", []string{"n 0"}},
 		{400, texts, `{"prompt": "a", "stop": 5}`, "stop", []string{"a string or a list"}},
-		{400, texts, `{"prompt": "a", "stream_options": {"include_usage": true}}`, "stream_options", []string{"stream"}},
+		{400, texts, `{"prompt": "a", "stream_options": {"include_usage": true}}`, "stream_options",
+			[]string{"stream"}},
 		{400, texts, `{"prompt": [` + strings.Repeat("1,", 33) + `1]}`, "prompt", []string{"34 tokens", "at most 32"}},
 		{404, texts, `{"prompt": "a", "model": "gpt-4"}`, "model", []string{"gpt-4", "small"}},
 		{413, texts, `{"prompt": "` + strings.Repeat("a", 4000) + `"}`, "", []string{"bytes", "4000"}},
@@ -69,7 +71,8 @@ func TestRefusals(t *testing.T) {
 		{413, texts, `{"prompt": ["a", "b", "c"], "n": 3}`, "", []string{"at most 8"}},
 		{413, texts, `{"prompt": "a", "n": 9223372036854775807}`, "", []string{"at most 8"}},
 		{413, texts, `{"prompt": [` + strings.Repeat(`"a",`, 500) + `"a"]}`, "", []string{"501 prompts", "at most 8"}},
-		{413, texts, `{"prompt": [` + strings.Repeat("1,", 31) + `1], "n": 8}`, "", []string{"264 tokens", "at most 260"}},
+		{413, texts, `{"prompt": [` + strings.Repeat("1,", 31) + `1], "n": 8}`, "", []string{"264 tokens",
+			"at most 260"}},
 		{400, talk, `{}`, "messages", []string{"no messages"}},
 		{400, talk, `{"messages": "a"}`, "messages", []string{"a list"}},
 		{400, talk, `{"messages": [{"content": "a"}]}`, "messages", []string{"role"}},
@@ -77,7 +80,8 @@ func TestRefusals(t *testing.T) {
 		{400, talk, `{"messages": [{"role": "user", "content": 7}]}`, "messages", []string{"content"}},
 		{400, talk, `{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}`,
 			"messages", []string{"image_url", "only text"}},
-		{400, talk, `{"messages": [{"role": "user", "content": "a", "tool_calls": [{}]}]}`, "messages", []string{"tool"}},
+		{400, talk, `{"messages": [{"role": "user", "content": "a", "tool_calls": [{}]}]}`, "messages",
+			[]string{"tool"}},
 		{400, talk, `{"messages": [{"role": "user", "content": "a"}], "tools": [{}]}`, "tools", []string{"tools"}},
 		{400, talk, `{"messages": [{"role": "user", "content": "a"}], "response_format": {"type": "json_object"}}`,
 			"response_format", nil},
@@ -113,7 +117,8 @@ func TestRefusals(t *testing.T) {
 	response, body := s.do("POST", texts, `{}`, "Content-Encoding", "gzip")
 	s.isError(response, body, 415, "gzip")
 	if a := s.ask(texts, object{"prompt": []uint32{1, 2}, "max_tokens": 2, "ignore_eos": true, "user": "me",
-		"logit_bias": object{}, "frequency_penalty": 0, "best_of": 1, "suffix": nil, "metadata": object{"a": "b"}}); a.Usage.Completion != 2 {
+		"logit_bias": object{}, "frequency_penalty": 0, "best_of": 1, "suffix": nil,
+		"metadata": object{"a": "b"}}); a.Usage.Completion != 2 {
 		t.Errorf("%+v", a)
 	}
 }
@@ -141,9 +146,11 @@ func TestWhoMayAsk(t *testing.T) {
 
 	const key = "sk-Zk3~very/secret+key"
 	s = random(t, func(c *serve.Config, _ *generate.Config) { c.Key = key })
-	for _, path := range []string{"/v1/models", "/v1/models/small", "/v1/completions", "/v1/chat/completions", "/tokenize",
+	for _, path := range []string{"/v1/models", "/v1/models/small", "/v1/completions", "/v1/chat/completions",
+		"/tokenize",
 		"/detokenize", "/tokenizer_info", "/metrics"} {
-		for _, given := range []string{"", key, "Bearer", "Bearer ", "Bearer " + key[1:], "Bearer " + key + "x", "Basic " + key,
+		for _, given := range []string{"", key, "Bearer", "Bearer ", "Bearer " + key[1:], "Bearer " + key + "x",
+			"Basic " + key,
 			"Bearer " + strings.ToUpper(key)} {
 			response, body := s.do("GET", path, "", "Authorization", given)
 			s.isError(response, body, 401, "Bearer KEY")

@@ -53,7 +53,8 @@ func TestCompletionsAreGolden(t *testing.T) {
 		texts, ids = append(texts, x.Prompt), append(ids, x.PromptIDs)
 	}
 	request := func(prompt any) object {
-		return object{"model": "small", "prompt": prompt, "temperature": 0, "max_tokens": len(list[0].NewIDs), "logprobs": 2}
+		return object{"model": "small", "prompt": prompt, "temperature": 0, "max_tokens": len(list[0].NewIDs),
+			"logprobs": 2}
 	}
 	byText, byIDs := s.ask("/v1/completions", request(texts)), s.ask("/v1/completions", request(ids))
 	for i, x := range list {
@@ -69,7 +70,8 @@ func TestCompletionsAreGolden(t *testing.T) {
 			}
 		}
 		if x.Prompt+lone.Text != x.Text || math.Abs(sum(lone.LogProbs.TokenLogProbs)-x.Sum) > 1e-3 {
-			t.Errorf("%q: %q, sum %g, want %q, %g", x.Prompt, lone.Text, sum(lone.LogProbs.TokenLogProbs), x.Text, x.Sum)
+			t.Errorf("%q: %q, sum %g, want %q, %g", x.Prompt, lone.Text, sum(lone.LogProbs.TokenLogProbs), x.Text,
+				x.Sum)
 		}
 		for name, c := range map[string]choice{"by text": byText.Choices[i], "by ids": byIDs.Choices[i]} {
 			if c.Index != i || c.Text != lone.Text || c.finish() != "length" ||
@@ -86,10 +88,12 @@ func TestCompletionsAreGolden(t *testing.T) {
 		}
 		for j, top := range lone.LogProbs.TopLogProbs {
 			if own := top[lone.LogProbs.Tokens[j]]; own != *lone.LogProbs.TokenLogProbs[j] || len(top) > 2 {
-				t.Errorf("token %d, %q with %g, of %v", j, lone.LogProbs.Tokens[j], *lone.LogProbs.TokenLogProbs[j], top)
+				t.Errorf("token %d, %q with %g, of %v", j, lone.LogProbs.Tokens[j], *lone.LogProbs.TokenLogProbs[j],
+					top)
 			}
 		}
-		if u := one.Usage; u.Prompt != len(x.PromptIDs) || u.Completion != len(x.NewIDs) || u.Total != u.Prompt+u.Completion {
+		if u := one.Usage; u.Prompt != len(x.PromptIDs) || u.Completion != len(x.NewIDs) ||
+			u.Total != u.Prompt+u.Completion {
 			t.Errorf("%+v", u)
 		}
 	}
@@ -112,7 +116,8 @@ func TestEchoForEvaluation(t *testing.T) {
 			l, n := a.Choices[i].LogProbs, len(x.PromptIDs)
 			if len(l.Tokens) != len(ids[i])+most || len(l.TokenLogProbs) != len(l.Tokens) ||
 				len(l.TopLogProbs) != len(l.Tokens) || len(l.TextOffset) != len(l.Tokens) {
-				t.Fatalf("%d tokens, %d and %d log-probabilities of %d tokens and %d", len(l.Tokens), len(l.TokenLogProbs),
+				t.Fatalf("%d tokens, %d and %d log-probabilities of %d tokens and %d", len(l.Tokens),
+					len(l.TokenLogProbs),
 					len(l.TopLogProbs), len(ids[i]), most)
 			}
 			if l.TokenLogProbs[0] != nil || l.TopLogProbs[0] != nil {
@@ -177,7 +182,8 @@ func TestSampling(t *testing.T) {
 	dir, tok := datatest.Path(t, "models/stories260K"), datatest.Path(t, "generate/tokenizer")
 	line := func(args ...string) string {
 		return strings.TrimSuffix(clitest.Succeed(t, "", append([]string{"generate", "--model", dir, "--tokenizer", tok,
-			"--device", "host", "--prompt", "Once upon a time", "--max-tokens", "12", "--seed", "7"}, args...)...), "\n")
+			"--device", "host", "--prompt", "Once upon a time", "--max-tokens", "12", "--seed", "7"}, args...)...),
+			"\n")
 	}
 	for _, c := range []struct {
 		fields object
@@ -236,7 +242,8 @@ func TestConversations(t *testing.T) {
 			"messages": []object{{"role": "developer", "content": "Once "}, {"role": "user", "content": []object{
 				{"type": "text", "text": "upon "}, {"type": "text", "text": "a time"}}}}}
 	}
-	plain := s.ask("/v1/completions", object{"prompt": "Once upon a time", "temperature": 0, "max_tokens": 9, "logprobs": 1})
+	plain := s.ask("/v1/completions", object{"prompt": "Once upon a time", "temperature": 0, "max_tokens": 9,
+		"logprobs": 1})
 	whole := s.ask("/v1/chat/completions", request())
 	c := whole.Choices[0]
 	if c.Message.Role != "assistant" || c.Message.Content != plain.Choices[0].Text || c.finish() != "length" ||
