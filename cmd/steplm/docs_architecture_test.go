@@ -73,6 +73,7 @@ var newThings = []struct {
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/|/speak/generate\.go$|^wgsl/`},
+	{"log format", `(?i)^beginTrackio$|^trackio$|^"trackio"$`, `^stage/logs/trackio\.go$`, ""},
 	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
 
