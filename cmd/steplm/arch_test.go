@@ -75,13 +75,15 @@ var mayImport = map[string][]string{
 	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
-		"steplm/stage/record", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage/record", "steplm/stage/logs",
+		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",
 		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer",
 		"steplm/gpu",
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/logs":    {"steplm/stage/record", "google.golang.org/protobuf/encoding/protowire", "modernc.org/sqlite"},
 	"stage/experiment": {
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
 		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",

@@ -69,10 +69,11 @@ var newThings = []struct {
 	{"optimizer", `(?i)muon`, `^model/optim/muon\.go$`, `^wgsl/`},
 	{"growth operator", `^growMean$|^"mean"$`, `/grow_mean\.go$`, ""},
 	{"method", `^stepMethod$|^stepName$|^"step"$`, `/method_step\.go$`,
-		`/bench/all\.go$|/curves/axis\.go$|/train/(describe|trace)\.go$`},
+		`/bench/all\.go$|/curves/axis\.go$|/train/(describe|trace)\.go$|/logs/trainer_state\.go$`},
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, ""},
 	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/|/speak/generate\.go$|^wgsl/`},
+	{"log format", `(?i)^beginTrackio$|^trackio$|^"trackio"$`, `^stage/logs/trackio\.go$`, ""},
 	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
 

@@ -173,6 +173,9 @@ func (s Spec) complete() error {
 			return badOption(n.option, n.value, "it must be 0 or more")
 		}
 	}
+	if err := s.Output.checkLog(); err != nil {
+		return err
+	}
 	return s.Data.Check()
 }
 
@@ -220,6 +223,10 @@ func (s *Session) Close() {
 // Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
 // began, unless nil, is called once the folder is there.
 func (s *Session) Run(ctx context.Context, report stage.Report, began func()) error {
+	log, err := s.log(report.Warn)
+	if err != nil {
+		return err
+	}
 	folder, err := s.folder()
 	if err != nil {
 		return err
@@ -235,6 +242,8 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 			step(m)
 		}
 	}
+	defer log.Close()
+	report = logged(report, log)
 	var carded error
 	event := report.Event
 	report.Event = func(e record.Event) {

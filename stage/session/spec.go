@@ -166,11 +166,12 @@ func (e Evaluation) Short(tokens int64) Evaluation {
 	return Evaluation{Validation: e.Validation, FinalEvalTokens: tokens}
 }
 
-// Output is where the run is kept, and how often it is saved.
+// Output is where the run is kept, how often it is saved, and in which formats it is logged besides its metrics.
 type Output struct {
-	Out       string `json:"out,omitempty"`
-	SaveEvery int    `json:"save_every" resume:"free"`
-	Keep      int    `json:"keep" resume:"free"`
+	Out       string   `json:"out,omitempty"`
+	SaveEvery int      `json:"save_every" resume:"free"`
+	Keep      int      `json:"keep" resume:"free"`
+	Log       []string `json:"log,omitempty" resume:"free"` // names of logs.Formats
 }
 
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.

@@ -38,7 +38,7 @@ type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
 	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
-	Grow       train.GrowCmd       `cmd:"" help:"Make a model deeper without training."`
+	Grow       convert.GrowCmd     `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`

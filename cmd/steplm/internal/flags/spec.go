@@ -15,6 +15,7 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/experiment"
+	"steplm/stage/logs"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
@@ -153,9 +154,10 @@ func AsUsage(err error) error {
 
 // Vars is what flags' defaults and help refer to.
 var Vars = specDefaults(kong.Vars{
-	"parallel":   strconv.Itoa(session.FetchParallel),
-	"methods":    strings.Join(recipe.MethodNames(), ","),
-	"optimizers": strings.Join(optim.Names(), ","),
+	"parallel":    strconv.Itoa(session.FetchParallel),
+	"methods":     strings.Join(recipe.MethodNames(), ","),
+	"optimizers":  strings.Join(optim.Names(), ","),
+	"log_formats": strings.Join(logs.Names(), ", "),
 	// Those of `experiment`:
 	"experiments": strings.Join(experiment.Names(), ", "),
 	"scales":      strings.Join(experiment.Scales(), ", "),

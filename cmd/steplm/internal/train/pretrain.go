@@ -36,7 +36,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
@@ -63,11 +63,12 @@ type PretrainCmd struct {
 	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery       int   `default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep            int   `default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
-	EvalEvery       int   `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens      int64 `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens int64 `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SaveEvery       int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep            int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	Log             []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
+	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
