@@ -36,9 +36,9 @@ func Open(t *testing.T, url, ready string) *Browser {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("STEPLM_BROWSER") == "require" {
-			t.Fatal("STEPLM_BROWSER=require, and there is no chromium: its package has this name on Debian")
+			t.Fatal("STEPLM_BROWSER=require, and there is no chromium: `just setup chromium` installs it")
 		}
-		t.Skip("there is no chromium: its package has this name on Debian")
+		t.Skip("there is no chromium: `just setup chromium` installs it")
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.Headless,
 		chromedp.WSURLReadTimeout(time.Minute)}
