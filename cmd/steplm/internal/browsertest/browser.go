@@ -29,16 +29,15 @@ type Browser struct {
 }
 
 // Open opens an address, and waits for an element that a selector finds. Where there is no Chromium the test is
-// skipped,
-// or with STEPLM_BROWSER=require it fails.
+// skipped, or with STEPLM_BROWSER=require it fails.
 func Open(t *testing.T, url, ready string) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("STEPLM_BROWSER") == "require" {
-			t.Fatal("STEPLM_BROWSER=require, and there is no chromium: its package has this name on Debian")
+			t.Fatal("STEPLM_BROWSER=require, and there is no chromium: `just setup chromium` installs it")
 		}
-		t.Skip("there is no chromium: its package has this name on Debian")
+		t.Skip("there is no chromium: `just setup chromium` installs it")
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.Headless,
 		chromedp.WSURLReadTimeout(time.Minute)}
@@ -116,6 +115,28 @@ func (b *Browser) Complaints() string {
 	list := b.complaints
 	b.complaints = nil
 	return strings.Join(list, "; ")
+}
+
+// Quiet checks that the page complained of nothing.
+func (b *Browser) Quiet() {
+	b.t.Helper()
+	if list := b.Complaints(); list != "" {
+		b.t.Errorf("the page complains: %s", list)
+	}
+}
+
+// Holds checks that an element's text has parts.
+func (b *Browser) Holds(selector string, parts ...string) {
+	b.t.Helper()
+	text, err := chromedp.Run(b, chromedp.Text(selector))
+	if err != nil {
+		b.t.Fatalf("%s: %v", selector, err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			b.t.Errorf("%s: %q does not hold %q", selector, text, part)
+		}
+	}
 }
 
 // Ask is the value of an expression in the page.

@@ -1,25 +1,18 @@
 package report
 
 import (
-	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	dialogs "github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"steplm/cmd/steplm/internal/browsertest"
 )
 
 var screenshots = flag.String(
@@ -28,113 +21,14 @@ var screenshots = flag.String(
 	"keep a picture of the page in this folder, as desktop, phone and dark",
 )
 
-// browser is a headless Chromium with a page open, and what it complained of.
-type browser struct {
-	context.Context
-	t *testing.T
-
-	mu         sync.Mutex
-	complaints []string
-}
-
-// open opens an address in headless Chromium. Where there is none the test is skipped, or with STEPLM_BROWSER=require
-// it fails.
-func open(t *testing.T, url string) *browser {
+// open opens a report's page.
+func open(t *testing.T, url string) *browsertest.Browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("STEPLM_BROWSER") == "require" {
-			t.Fatal("STEPLM_BROWSER=require, and there is no chromium: `just setup chromium` installs it")
-		}
-		t.Skip("there is no chromium: `just setup chromium` installs it")
-	}
-	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.Headless,
-		chromedp.WSURLReadTimeout(time.Minute)}
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // It refuses to have one as root.
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	b := &browser{t: t}
-	b.Context, cancel = chromedp.NewContext(ctx, chromedp.WithListener(b.listen))
-	t.Cleanup(cancel)
-	if _, err := chromedp.Call(b, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatal(err)
-	}
-	b.run(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(url), chromedp.WaitReady("#limit-plot > *"))
-	return b
-}
-
-// listen keeps what the page's console says, and what should not happen.
-func (b *browser) listen(event any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch e := event.(type) {
-	case *log.EventEntryAdded:
-		b.complaints = append(b.complaints, e.Entry.Text)
-	case *runtime.EventConsoleAPICalled:
-		b.complaints = append(b.complaints, "console."+e.Type.String())
-	case *runtime.EventExceptionThrown:
-		d := e.ExceptionDetails
-		b.complaints = append(b.complaints, fmt.Sprintf("%s %+v", d.Text, d.Exception))
-	case *dialogs.EventJavascriptDialogOpening:
-		b.complaints = append(b.complaints, "a dialog: "+e.Message)
-	}
-}
-
-func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	if err := chromedp.Do(b, actions...); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// until waits for an expression in the page to be true.
-func (b *browser) until(expression string) {
-	b.t.Helper()
-	if _, err := chromedp.Run(b, chromedp.Poll[bool](expression)); err != nil {
-		b.t.Fatalf("%s: %v", expression, err)
-	}
-}
-
-// quiet checks that nothing was complained of.
-func (b *browser) quiet() {
-	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.complaints) > 0 {
-		b.t.Errorf("the page complains: %s", strings.Join(b.complaints, "; "))
-	}
-}
-
-// ask is the value of an expression in the page.
-func ask[T any](b *browser, expression string) T {
-	b.t.Helper()
-	value, err := chromedp.Run(b, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.t.Fatalf("%s: %v", expression, err)
-	}
-	return value
-}
-
-// holds checks that an element's text has parts.
-func (b *browser) holds(selector string, parts ...string) {
-	b.t.Helper()
-	text, err := chromedp.Run(b, chromedp.Text(selector))
-	if err != nil {
-		b.t.Fatalf("%s: %v", selector, err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			b.t.Errorf("%s: %q does not hold %q", selector, text, part)
-		}
-	}
+	return browsertest.Open(t, url, "#limit-plot > *")
 }
 
 // opened writes a report of the runs that a test needs, and opens its page from disk.
-func opened(t *testing.T, dirs ...string) *browser {
+func opened(t *testing.T, dirs ...string) *browsertest.Browser {
 	t.Helper()
 	html, _, _ := written(t, dirs...)
 	path := filepath.Join(t.TempDir(), PageFile)
@@ -156,65 +50,65 @@ func TestBrowserShowsTheRuns(t *testing.T) {
 	const read = `(() => { const u = document.querySelector("#loss-plot").plot, at = u.series.findIndex((s) => s.label === "vanilla-1");
 		return { Names: u.series.slice(1).map((s) => s.label), X: [u.scales.x.min, u.scales.x.max], Label: u.axes[0].label,
 			Losses: at < 0 ? [0, 0] : [u.data[at][0], u.data[at][u.data[at].length - 1]] }; })()`
-	b.run(chromedp.Click(`#smooth input[value="0"]`))
-	curves := ask[shown](b, read)
+	b.Run(chromedp.Click(`#smooth input[value="0"]`))
+	curves := browsertest.Ask[shown](b, read)
 	if len(curves.Names) != 3 || curves.Label != "tokens" || curves.X != [2]float64{stepTokens, steps * stepTokens} ||
 		curves.Losses[0] != 5.95 || curves.Losses[1] != 4 {
 		t.Errorf("the curves are %+v", curves)
 	}
 	const lowest = `document.querySelector("#loss-plot").plot.scales.y.min`
-	if low := ask[float64](b, lowest); low > 2 || low < 1 {
+	if low := browsertest.Ask[float64](b, lowest); low > 2 || low < 1 {
 		t.Errorf("the chart begins at %g nats: what was measured at 2 lies outside", low)
 	}
-	b.run(chromedp.Click("#points-mine"))
-	if low := ask[float64](b, lowest); low < 2.5 {
+	b.Run(chromedp.Click("#points-mine"))
+	if low := browsertest.Ask[float64](b, lowest); low < 2.5 {
 		t.Errorf("without points the chart begins at %g nats", low)
 	}
 	for axis, want := range map[string][2]float64{"step": {1, steps}, "time": {2, 2*steps + 2}} {
-		b.run(chromedp.Click(`#axis input[value="` + axis + `"]`))
-		if curves = ask[shown](b, read); curves.X != want {
+		b.Run(chromedp.Click(`#axis input[value="` + axis + `"]`))
+		if curves = browsertest.Ask[shown](b, read); curves.X != want {
 			t.Errorf("over %s from %v, want %v", axis, curves.X, want)
 		}
 	}
-	b.run(chromedp.Click(`#axis input[value="flops"]`))
+	b.Run(chromedp.Click(`#axis input[value="flops"]`))
 	run := made{method: "vanilla", lr: 0.01, seed: 1}.recipe(t)
 	flops, err := run.FLOPs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if curves = ask[shown](b, read); curves.X[1] < flops*0.999 || curves.X[1] > flops*1.001 {
+	if curves = browsertest.Ask[shown](b, read); curves.X[1] < flops*0.999 || curves.X[1] > flops*1.001 {
 		t.Errorf("operations to %g, want %g", curves.X[1], flops)
 	}
-	b.run(chromedp.Click("#legend input")) // Vanilla's, the first.
-	if curves = ask[shown](b, read); len(curves.Names) != 2 || curves.Names[0] != "scale-1" {
+	b.Run(chromedp.Click("#legend input")) // Vanilla's, the first.
+	if curves = browsertest.Ask[shown](b, read); len(curves.Names) != 2 || curves.Names[0] != "scale-1" {
 		t.Errorf("without vanilla: %q", curves.Names)
 	}
-	b.run(chromedp.Click(`#seeds input[value="all"]`))
-	if curves = ask[shown](b, read); len(curves.Names) != 9 {
+	b.Run(chromedp.Click(`#seeds input[value="all"]`))
+	if curves = browsertest.Ask[shown](b, read); len(curves.Names) != 9 {
 		t.Errorf("of all seeds: %q", curves.Names)
 	}
-	b.run(chromedp.Click("#all-off"), chromedp.WaitReady("#loss-plot .empty"), chromedp.Click("#all-on"))
-	if curves = ask[shown](b, read); len(curves.Names) != 10 {
+	b.Run(chromedp.Click("#all-off"), chromedp.WaitReady("#loss-plot .empty"), chromedp.Click("#all-on"))
+	if curves = browsertest.Ask[shown](b, read); len(curves.Names) != 10 {
 		t.Errorf("all on: %q", curves.Names)
 	}
 	// Means of 5 steps: the last one of vanilla's is of 4.2, 4.15, 4.1, 4.05 and 4.
-	b.run(chromedp.Click(`#smooth input[value="1"]`))
-	if curves = ask[shown](b, read); curves.Losses[1] != 4.1 {
+	b.Run(chromedp.Click(`#smooth input[value="1"]`))
+	if curves = browsertest.Ask[shown](b, read); curves.Losses[1] != 4.1 {
 		t.Errorf("the mean of the last 5 steps is %g", curves.Losses[1])
 	}
-	marks := ask[int](b, `document.querySelector("#data").textContent.match(/growth after step/g).length`)
-	dots := ask[int](b, `JSON.parse(document.querySelector("#data").textContent).runs[0].measured.length`)
+	marks := browsertest.Ask[int](b, `document.querySelector("#data").textContent.match(/growth after step/g).length`)
+	dots := browsertest.Ask[int](b, `JSON.parse(document.querySelector("#data").textContent).runs[0].measured.length`)
 	if marks != 3 || dots != 3 {
 		t.Errorf("%d growths of three runs that grow, %d measurements of three", marks, dots)
 	}
-	b.quiet()
+	b.Quiet()
 }
 
 // With the keyboard alone the cursor moves along a chart and shows values.
 func TestBrowserKeyboard(t *testing.T) {
 	b := opened(t, madeRuns(t))
-	b.run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
-	tip := ask[string](
+	b.Run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
+	tip := browsertest.Ask[string](
 		b,
 		`(() => { const tip = document.querySelector("#loss-plot .tip"); return tip && !tip.hidden ? tip.innerText : ""; })()`,
 	)
@@ -222,40 +116,40 @@ func TestBrowserKeyboard(t *testing.T) {
 		!strings.Contains(tip, "validation end: perplexity 311.00 per token") {
 		t.Errorf("the tip at the end is %q", tip)
 	}
-	stops := ask[int](
+	stops := browsertest.Ask[int](
 		b,
 		`[...document.querySelectorAll("a, button, input, select, summary, [tabindex]")].filter((e) => e.tabIndex < 0).length`,
 	)
 	if stops != 0 {
 		t.Errorf("%d elements cannot be reached with the keyboard", stops)
 	}
-	b.quiet()
+	b.Quiet()
 }
 
 // Three questions of a researcher have their answers after at most two clicks, or an entry and a choice, each.
 func TestBrowserAnswers(t *testing.T) {
 	b := opened(t, madeRuns(t))
 	// Which method wins at 2 GiB?
-	b.run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`))
-	b.holds(
+	b.Run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`))
+	b.Holds(
 		"#limit-answer",
 		"Within 2 GiB: step K=2",
 		"303.98 ± 4.36 (3 seeds) at 1.5 GiB",
 		"Next is vanilla × scale with 408.60",
 		"which exceeds what seeds do",
 	)
-	b.run(chromedp.SendKeys("#limit-number", "0.5"))
-	b.holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
+	b.Run(chromedp.SendKeys("#limit-number", "0.5"))
+	b.Holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
 	// When did the loss cross?
-	b.run(chromedp.Click(`//*[@id="levels"]/button`))
-	b.holds("#level-answer", "7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33")
-	b.holds("#level-table", "vanilla-fast", "not reached")
+	b.Run(chromedp.Click(`//*[@id="levels"]/button`))
+	b.Holds("#level-answer", "7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33")
+	b.Holds("#level-table", "vanilla-fast", "not reached")
 	// What differs between these two runs?
-	b.run(chromedp.SetValue("#run-a", "vanilla-1"), chromedp.SetValue("#run-b", "vanilla-fast"))
-	ask[bool](b, `document.querySelector("#run-b").dispatchEvent(new Event("change"))`)
-	b.holds("#recipes-answer", "3 values differ")
-	b.holds("#recipes-table", "schedule.lr", "[0.01]", "[0.1]", "stages[0].lr")
-	b.quiet()
+	b.Run(chromedp.SetValue("#run-a", "vanilla-1"), chromedp.SetValue("#run-b", "vanilla-fast"))
+	browsertest.Ask[bool](b, `document.querySelector("#run-b").dispatchEvent(new Event("change"))`)
+	b.Holds("#recipes-answer", "3 values differ")
+	b.Holds("#recipes-table", "schedule.lr", "[0.01]", "[0.1]", "stages[0].lr")
+	b.Quiet()
 }
 
 // Hostile names and texts do nothing but be shown.
@@ -279,15 +173,16 @@ func TestBrowserHostileText(t *testing.T) {
 		)
 	}
 	b := opened(t, dir)
-	b.run(chromedp.Click(`//*[@id="levels"]/button`), chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
-	b.holds("#level-table", name+"a")
+	b.Run(chromedp.Click(`//*[@id="levels"]/button`), chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.End))
+	b.Holds("#level-table", name+"a")
 	quoted := strings.ReplaceAll(evil, `"`, `\"`)
-	b.holds("#recipes-table", quoted+"a", quoted+"b")
-	title, images := ask[string](b, `document.title`), ask[int](b, `document.querySelectorAll("img").length`)
+	b.Holds("#recipes-table", quoted+"a", quoted+"b")
+	title, images := browsertest.Ask[string](b, `document.title`),
+		browsertest.Ask[int](b, `document.querySelectorAll("img").length`)
 	if title != "steplm report" || images != 0 {
 		t.Errorf("the title is %q, there are %d images", title, images)
 	}
-	b.quiet()
+	b.Quiet()
 }
 
 // What was wrong with runs leaves no chart or question without an answer.
@@ -319,10 +214,10 @@ func TestBrowserOfRunsWithProblems(t *testing.T) {
 		}
 	}
 	b := opened(t, dir)
-	b.run(chromedp.Click("#all-on"))
-	b.holds("#limit-answer", "No method here has both")
-	b.holds("#runs", "blown", "step 10: the loss is NaN", "unread", "begun")
-	b.quiet()
+	b.Run(chromedp.Click("#all-on"))
+	b.Holds("#limit-answer", "No method here has both")
+	b.Holds("#runs", "blown", "step 10: the loss is NaN", "unread", "begun")
+	b.Quiet()
 }
 
 // A live page shows new steps by itself, and says when its server is away and when it is back.
@@ -331,49 +226,49 @@ func TestBrowserLive(t *testing.T) {
 	folder := made{name: "a-run", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib}.write(t, dir)
 	url, stop := served(t, dir, t.TempDir())
 	b := open(t, url)
-	b.until(`document.querySelector("#live").textContent === "live"`)
+	b.Until(`document.querySelector("#live").textContent === "live"`)
 	lengthen(t, folder)
-	b.until(`document.querySelector("#loss-plot").plot.scales.x.max === 10000`)
-	b.until(`document.querySelector("#runs").textContent.includes("41")`)
-	b.quiet()
+	b.Until(`document.querySelector("#loss-plot").plot.scales.x.max === 10000`)
+	b.Until(`document.querySelector("#runs").textContent.includes("41")`)
+	b.Quiet()
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	b.until(`document.querySelector("#live").classList.contains("lost")`)
+	b.Until(`document.querySelector("#live").classList.contains("lost")`)
 }
 
 // The page is as wide as the screen, on a phone too, in light and dark; with -screenshots there are pictures to look
 // at.
 func TestBrowserScreens(t *testing.T) {
 	b := opened(t, madeRuns(t))
-	b.run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`), chromedp.Click(`//*[@id="levels"]/button`))
+	b.Run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`), chromedp.Click(`//*[@id="levels"]/button`))
 	for _, screen := range []struct {
 		name          string
 		width, height int64
 		scheme        string
 	}{{"desktop", 1280, 900, "light"}, {"phone", 390, 844, "light"}, {"dark", 1280, 900, "dark"}} {
-		b.run(chromedp.EmulateViewport(screen.width, screen.height))
+		b.Run(chromedp.EmulateViewport(screen.width, screen.height))
 		if _, err := chromedp.Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}}); err != nil {
 			t.Fatal(err)
 		}
 		// Two frames later charts have their new size.
-		b.until(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
-		overflow := ask[float64](b, `document.documentElement.scrollWidth - innerWidth`)
-		paper := ask[string](b, `getComputedStyle(document.body).backgroundColor`)
+		b.Until(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
+		overflow := browsertest.Ask[float64](b, `document.documentElement.scrollWidth - innerWidth`)
+		paper := browsertest.Ask[string](b, `getComputedStyle(document.body).backgroundColor`)
 		if overflow > 0 || (paper == "rgb(255, 255, 255)") != (screen.scheme == "light") {
 			t.Errorf("%s: the page is %g pixels too wide, and its background %s", screen.name, overflow, paper)
 		}
 		if *screenshots == "" {
 			continue
 		}
-		b.run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight+kb.ArrowRight))
-		ask[bool](b, `(scrollTo(0, 0), true)`) // The head of the page stays at its top.
+		b.Run(chromedp.Focus("#loss-plot"), chromedp.KeyEvent(kb.Home), chromedp.KeyEvent(kb.ArrowRight+kb.ArrowRight))
+		browsertest.Ask[bool](b, `(scrollTo(0, 0), true)`) // The head of the page stays at its top.
 		picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 		if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755),
 			os.WriteFile(filepath.Join(*screenshots, screen.name+".png"), picture, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.quiet()
+	b.Quiet()
 }
