@@ -42,7 +42,7 @@ var commandPages = []struct {
 		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300",
 		"--steps 4",
 		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64",
-		"--rank 4",
+		"--rank 4", "--split 10,8,6", "--split 3,2,1",
 	}},
 	{"docs/benchmarks.md", nil},
 	{"docs/architecture.md", nil},
