@@ -25,11 +25,15 @@ func Cached(p *gpu.Pass, out, q, k, v, places gpu.Tensor, s CachedShape) {
 // Decode is Cached for rows that are few, one of a sequence. A row gets the same bits whatever else is among
 // the rows; on GPUs they are not those of Cached, since many invocations share a row.
 func Decode(p *gpu.Pass, out, q, k, v, places gpu.Tensor, s CachedShape) {
-	way := spread
-	if p.Limits().CPU || !spreads(s.D, out.DType) {
-		way = walk
+	runCached(p, decodeWay(p.Limits(), head{s.D, out.DType}), out, q, k, v, places, s)
+}
+
+// decodeWay is how Decode walks the keys on a device with such limits.
+func decodeWay(l gpu.Limits, h head) cachedWay {
+	if l.CPU || !spreads(h.size, h.dtype) {
+		return walk
 	}
-	runCached(p, way, out, q, k, v, places, s)
+	return spread
 }
 
 // MaxKeys is how many positions a row may attend to.

@@ -76,10 +76,10 @@ func (c CachedClass) blocks(l gpu.Limits) []cachedBlock {
 	return slices.DeleteFunc(list, func(b cachedBlock) bool { return !c.fits(b, l) })
 }
 
-// fits reports whether a device can run a block, which the smallest always is taken to.
+// fits reports whether a device can run a block, and compiles it in reasonable time; the smallest it is taken to.
 func (c CachedClass) fits(b cachedBlock, l gpu.Limits) bool {
 	return b.Size <= spreadLanes || b.Size <= l.Invocations &&
-		cachedVariant{b, c.head(), c.Way}.shared() <= l.WorkgroupMemory
+		cachedVariant{b, c.head(), c.Way}.shared() <= kernel.MostMemory(l)
 }
 
 // choose is the block that the pass's device was told to run for the class, else the fallback.
@@ -106,7 +106,8 @@ func (c CachedClass) Variants(l gpu.Limits) (list []string) {
 // block is the one of a word.
 func (c CachedClass) block(word string) (cachedBlock, bool) {
 	for _, cpu := range []bool{false, true} {
-		for _, b := range c.blocks(gpu.Limits{CPU: cpu, Invocations: math.MaxInt, WorkgroupMemory: math.MaxInt}) {
+		for _, b := range c.blocks(gpu.Limits{CPU: cpu, Shared: true, Invocations: math.MaxInt,
+			WorkgroupMemory: math.MaxInt}) {
 			if b.String() == word {
 				return b, true
 			}

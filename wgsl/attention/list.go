@@ -32,8 +32,12 @@ func Kernels(l gpu.Limits) []*gpu.Kernel {
 					}
 				}
 			}
-			for way := range cachedWays {
-				c := CachedClass{Way: cachedWay(way), DType: dtype, Rows: 1, H: 1, KV: 1, D: size}
+			ways := []cachedWay{walk}
+			if way := decodeWay(l, head{size, dtype}); way != walk {
+				ways = append(ways, way)
+			}
+			for _, way := range ways {
+				c := CachedClass{Way: way, DType: dtype, Rows: 1, H: 1, KV: 1, D: size}
 				for _, b := range c.blocks(l) {
 					list = append(list, cachedVariant{b, c.head(), c.Way}.kernel())
 				}

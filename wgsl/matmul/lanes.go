@@ -40,9 +40,10 @@ func (t lanes) block() (m, n int) { return t.Rows, t.Size / outputLanes * 4 }
 // shared is the bytes of workgroup memory.
 func (t lanes) shared() int { return 16 * t.Rows * t.Size }
 
-// fits reports whether a device can run it; that of a row and one output's lanes every GPU does.
+// fits reports whether a device can run it, and compiles it in seconds; that of a row and one output's lanes every GPU
+// does.
 func (t lanes) fits(l gpu.Limits) bool {
-	return t == lanes{1, outputLanes} || t.Size <= l.Invocations && t.shared() <= l.WorkgroupMemory
+	return t == lanes{1, outputLanes} || t.Size <= l.Invocations && t.shared() <= kernel.MostMemory(l)
 }
 
 // lanesVariant names one kernel.

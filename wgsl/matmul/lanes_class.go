@@ -51,14 +51,16 @@ var (
 var lanesList = []lanes{{1, 64}, {1, 32}, {1, 128}, {1, 256}, {2, 64}, {2, 32}, {2, 128}, {4, 64}, {4, 32}, {4, 128},
 	{8, 64}, {8, 32}, {8, 128}}
 
-// list is what is worth trying for the class, the fallback first: as many rows as there are.
+// list is what is worth trying for the class, the fallback first: the first that has as many rows as there are, or as
+// near to that as the device allows.
 func (c LanesClass) list(l gpu.Limits) []lanes {
-	rows := min(c.M, 8)
-	fallback := slices.IndexFunc(lanesList, func(t lanes) bool { return t.Rows == rows && t.fits(l) })
-	if fallback < 0 {
-		return []lanes{{1, outputLanes}}
+	best := lanes{0, outputLanes}
+	for _, t := range lanesList {
+		if t.fits(l) && best.Rows < t.Rows && t.Rows <= c.M {
+			best = t
+		}
 	}
-	list := []lanes{lanesList[fallback]}
+	list := []lanes{best}
 	for _, t := range lanesList {
 		if t.fits(l) && t != list[0] && t.Rows < 2*c.M {
 			list = append(list, t)

@@ -17,7 +17,7 @@ import (
 
 // What the list says of three kinds of device: each kernel once, by a name of its own,
 // within the device's limits, with attention for every preset. DX12's compiler is slow
-// on workgroup memory: on its devices kernels have 2 KiB at most.
+// on workgroup memory: on its devices kernels have 2.5 KiB at most, which a row's 64 lanes take.
 func TestKernels(t *testing.T) {
 	least := gpu.Limits{Invocations: 256, WorkgroupMemory: 16384, StorageBuffers: gpu.MaxStorage}
 	for _, c := range []struct {
@@ -27,7 +27,7 @@ func TestKernels(t *testing.T) {
 		matmul string // a part of some kernel's name
 	}{
 		{"a GPU", func(l *gpu.Limits) { l.Shared = true }, 16384, "_shared"},
-		{"DX12", func(*gpu.Limits) {}, 2048, "matmul_nt_8x8_8x8"},
+		{"DX12", func(*gpu.Limits) {}, 2560, "matmul_nt_8x8_8x8"},
 		{"a CPU", func(l *gpu.Limits) { l.CPU = true }, 2048, "matmul_nt_16x16"},
 	} {
 		l := least
