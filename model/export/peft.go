@@ -45,7 +45,7 @@ func baseOf(m Model) Model {
 	c, ok := m.Weights.(checked)
 	m.Weights = m.Stored.Base()
 	if ok {
-		m.Weights = checked{m.Weights, c.ctx}
+		m.Weights = Checked(c.ctx, m.Weights)
 	}
 	m.DType, m.Stored = m.Stored.DType(), nil
 	return m

@@ -35,7 +35,7 @@ func To(ctx context.Context, f Format, path string, m Model, text Text, o Option
 		return nil, err
 	}
 	defer d.Abort()
-	m.Weights = checked{m.Weights, ctx}
+	m.Weights = Checked(ctx, m.Weights)
 	if err := f.Write(d, m, text, o); err != nil {
 		return nil, err
 	}

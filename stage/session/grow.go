@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/model/hf"
 	"steplm/stage"
 	"steplm/stage/recipe"
@@ -103,7 +105,7 @@ func writeGrown(t Trained, m *model.Model, out string, dtype checkpoint.DType) (
 		err = errors.Join(hf.WriteConfig(config, w.Config, torch, ids), config.Close())
 	}
 	if err == nil {
-		err = hf.WriteTensors(d, w.Config, w, dtype, shardBytes)
+		err = hf.WriteTensors(d, w.Config, export.Checked(context.Background(), w), dtype, shardBytes)
 	}
 	for _, name := range textFiles {
 		if err == nil {

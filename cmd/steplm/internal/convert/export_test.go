@@ -207,6 +207,17 @@ func TestExportRefuses(t *testing.T) {
 	}
 }
 
+// A model with a number that is none is not made deeper either, and nothing is left of it.
+func TestGrowRefusesNaN(t *testing.T) {
+	broken, parent := clitest.RandomModel(t, 290), t.TempDir()
+	poison(t, filepath.Join(broken, "model.safetensors"))
+	clitest.Fail(t, 1, []string{"model.norm.weight: element 3 is NaN"}, "grow", broken, "--layers", "4", "--device",
+		"host", "--out", filepath.Join(parent, "out"))
+	if entries := clitest.Entries(t, parent); len(entries) > 0 {
+		t.Errorf("grow left %v", entries)
+	}
+}
+
 // poison makes one element of the last norm no number.
 func poison(t *testing.T, path string) {
 	t.Helper()
