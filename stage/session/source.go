@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"steplm/data/chat"
+	"steplm/internal/disk"
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -85,9 +86,28 @@ func (t Trained) Carried() ([]export.File, error) {
 	if !holds(t.Tokenizer, "tokenizer_config.json") || t.TokenizerHash != "" {
 		return nil, nil
 	}
-	var files []export.File
+	return t.textFiles()
+}
+
+// textFiles are those of carried that lie where the tokenizer does, or the tokenizer alone where that is a file of such
+// a name.
+func (t Trained) textFiles() (files []export.File, err error) {
+	info, err := os.Stat(t.Tokenizer)
+	if t.Tokenizer == "" || disk.Missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range carried {
-		content, err := os.ReadFile(filepath.Join(t.Tokenizer, name))
+		path := filepath.Join(t.Tokenizer, name)
+		if !info.IsDir() {
+			path = t.Tokenizer
+			if filepath.Base(path) != name {
+				continue
+			}
+		}
+		content, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"fmt"
 
 	"steplm/cmd/steplm/internal/flags"
@@ -21,13 +22,13 @@ type GrowCmd struct {
 }
 
 // Run is the command.
-func (c *GrowCmd) Run() error {
+func (c *GrowCmd) Run(ctx context.Context) error {
 	dev, err := c.Open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	g, err := session.Grow(dev, c.Model, c.Out, session.Deeper{Layers: c.Layers, Operator: c.Operator,
+	g, err := session.Grow(ctx, dev, c.Model, c.Out, session.Deeper{Layers: c.Layers, Operator: c.Operator,
 		Position: c.Position, Seed: c.Seed})
 	if err != nil {
 		return flags.AsUsage(err)
