@@ -84,15 +84,7 @@ func (c CachedClass) fits(b cachedBlock, l gpu.Limits) bool {
 
 // choose is the block that the pass's device was told to run for the class, else the fallback.
 func (c CachedClass) choose(p *gpu.Pass, work float64) cachedBlock {
-	class, list := cachedNames.Of(c), c.blocks(p.Limits())
-	chosen, b := p.Chosen(class), list[0]
-	for _, x := range list {
-		if cachedBlockNames.Of(x) == chosen {
-			b = x
-		}
-	}
-	p.Use(class, cachedBlockNames.Of(b), work)
-	return b
+	return kernel.Choose(p, cachedNames.Of(c), c.blocks(p.Limits()), &cachedBlockNames, work)
 }
 
 // Variants are the blocks worth trying.

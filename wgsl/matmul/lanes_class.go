@@ -71,15 +71,7 @@ func (c LanesClass) list(l gpu.Limits) []lanes {
 
 // choose is what the pass's device was told to run for the class, else the fallback.
 func (c LanesClass) choose(p *gpu.Pass, work float64) lanes {
-	class, list := lanesNames.Of(c), c.list(p.Limits())
-	chosen, t := p.Chosen(class), list[0]
-	for _, x := range list {
-		if lanesWords.Of(x) == chosen {
-			t = x
-		}
-	}
-	p.Use(class, lanesWords.Of(t), work)
-	return t
+	return kernel.Choose(p, lanesNames.Of(c), c.list(p.Limits()), &lanesWords, work)
 }
 
 // Variants are the lanes worth trying.

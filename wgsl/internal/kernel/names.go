@@ -3,14 +3,19 @@ package kernel
 import (
 	"fmt"
 	"sync"
+
+	"steplm/gpu"
 )
+
+// word is what has a word.
+type word interface {
+	comparable
+	fmt.Stringer
+}
 
 // Names are the words for values of a type, each made once: they are asked for with
 // every call that is recorded.
-type Names[T interface {
-	comparable
-	fmt.Stringer
-}] struct {
+type Names[T word] struct {
 	mu    sync.Mutex
 	words map[T]string
 }
@@ -19,13 +24,25 @@ type Names[T interface {
 func (n *Names[T]) Of(x T) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	word, ok := n.words[x]
+	text, ok := n.words[x]
 	if !ok {
-		word = x.String()
+		text = x.String()
 		if n.words == nil {
 			n.words = map[T]string{}
 		}
-		n.words[x] = word
+		n.words[x] = text
 	}
-	return word
+	return text
+}
+
+// Choose is which of a list the pass's device was told to run for a class of calls, else the first.
+func Choose[V word](p *gpu.Pass, class string, list []V, words *Names[V], work float64) V {
+	chosen, v := p.Chosen(class), list[0]
+	for _, x := range list {
+		if words.Of(x) == chosen {
+			v = x
+		}
+	}
+	p.Use(class, words.Of(v), work)
+	return v
 }
