@@ -25,7 +25,7 @@ type Run struct {
 	Recipe     recipe.Recipe
 	Device     gpu.Device
 	Batches    Batches
-	Folder     *Folder
+	Folder     *Folder     // of a process that does not lead: FollowFolder
 	Tasks      []eval.Task // what the model is measured on
 	SaveEvery  int         // steps; 0: only before growth and at the end
 	Keep       int         // checkpoints kept; 0: all
@@ -33,8 +33,9 @@ type Run struct {
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
-	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
-	Reducer reduce.Reducer
+	// Reducer is of the processes of the run, each of which has a Run of its own; nil: it is the only one. The one that
+	// leads saves, logs and evaluates.
+	Reducer *reduce.Reducer
 	Report  Report
 	// Weights opens those that the recipe's Init is of; nil: there is none.
 	Weights func() (model.Weights, io.Closer, error)
@@ -44,6 +45,8 @@ type Run struct {
 	known      []string          // checkpoints that this process made or that lead to where it went on, oldest first
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
+
+	paced int // the stage, from 1, in which a step was taken
 
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
@@ -75,7 +78,10 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash, t.Reducer = r.Folder.hash, r.Reducer
+	t.hash = r.Folder.hash
+	if err := t.Join(r.Reducer); err != nil {
+		return err
+	}
 	return r.train(ctx, t)
 }
 
@@ -96,15 +102,15 @@ func (r *Run) begin() (*Trainer, error) {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, note, err := record.LastCheckpoint(r.Folder.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := r.Folder.OpenMetrics(0); err != nil {
+	name, note, err := r.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		if err := r.openMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
-	}
-	if err != nil {
-		return err
 	}
 	r.warn("%s", note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
@@ -114,16 +120,41 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	t.Reducer = r.Reducer
-	r.known = r.history(name)
-	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
+	if err := t.Join(r.Reducer); err != nil {
 		return err
 	}
-	r.warn("%s", note)
+	r.known = r.history(name)
+	if err := r.openMetrics(metrics); err != nil {
+		return err
+	}
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
+}
+
+// lastCheckpoint is the one that all processes go on from; "": there is none.
+func (r *Run) lastCheckpoint() (name, note string, err error) {
+	name, note, err = record.LastCheckpoint(r.Folder.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		name, err = "", nil
+	}
+	if err == nil {
+		err = r.Reducer.Agree([]reduce.Fact{{Name: "last checkpoint in " + r.Folder.Dir, Value: name}})
+	}
+	return name, note, err
+}
+
+// openMetrics opens them, if this process writes any, cut to a length.
+func (r *Run) openMetrics(size int64) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	note, err := r.Folder.OpenMetrics(size)
+	if err == nil {
+		r.warn("%s", note)
+	}
+	return err
 }
 
 // history is the checkpoints of this run up to the one that it goes on from: those that may be pruned. One that lies
@@ -150,6 +181,9 @@ func (r *Run) failed(at record.At, err error) error {
 	}
 	var spike *Spike
 	diverged := errors.Is(err, ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+	if r.Folder.Metrics == nil {
+		return err
+	}
 	r.event(record.Failure{At: at, Error: err.Error(), Diverged: diverged}) // What cannot be written is told anyway.
 	return err
 }
@@ -172,8 +206,15 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	if err := r.compile(ctx, t); err != nil {
 		return err
 	}
+	if err := r.agree(t); err != nil {
+		return err
+	}
 	for {
-		if ctx.Err() != nil {
+		stop, err := r.told(ctx)
+		if err != nil {
+			return err
+		}
+		if stop {
 			if saved != t.step {
 				if err := r.save(t); err != nil {
 					return err
@@ -181,7 +222,6 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 			return r.stopped(t)
 		}
-		var err error
 		switch r.next(t, saved, evaluated) {
 		case actSave:
 			err = r.save(t)
@@ -195,14 +235,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			var m record.Metrics
-			// A step is not cut short: the cursor must stand between steps.
-			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
-				if err == nil && r.Report.Step != nil {
-					r.Report.Step(m)
-				}
-			}
+			err = r.step(ctx, t)
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
 				if back, err = r.rollback(t, spike); back != nil {
@@ -216,6 +249,41 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			return err
 		}
 	}
+}
+
+// step takes one, and writes down what became of it.
+func (r *Run) step(ctx context.Context, t *Trainer) error {
+	r.Reducer.SetPace(r.pace(t))
+	defer r.Reducer.SetPace(reduce.AnyTime)
+	// A step is not cut short: the cursor must stand between steps.
+	m, err := t.Step(context.WithoutCancel(ctx))
+	if err != nil || !r.Reducer.Leads() {
+		return err
+	}
+	err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
+	if err == nil && r.Report.Step != nil {
+		r.Report.Step(m)
+	}
+	return err
+}
+
+// pace is how long the next step may take: the first one in a stage compiles, and the next are judged by it.
+func (r *Run) pace(t *Trainer) reduce.Pace {
+	if r.paced != t.stage+1 {
+		r.paced = t.stage + 1
+		return reduce.Measured
+	}
+	return reduce.Judged
+}
+
+// told reports whether any process of the run was told to stop.
+func (r *Run) told(ctx context.Context) (bool, error) {
+	counts := []int64{0}
+	if ctx.Err() != nil {
+		counts[0] = 1
+	}
+	err := r.Reducer.Sum(counts)
+	return counts[0] > 0, err
 }
 
 // stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
@@ -248,7 +316,11 @@ func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
 }
 
+// event writes one down and tells of it, if this process leads.
 func (r *Run) event(e record.Event) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if err := r.Folder.Metrics.Write(e); err != nil {
 		return err
 	}
@@ -258,8 +330,11 @@ func (r *Run) event(e record.Event) error {
 	return nil
 }
 
-// save writes a checkpoint, then prunes the old ones.
+// save writes a checkpoint, if this process leads, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
+	if err := r.agree(t); err != nil || !r.Reducer.Leads() {
+		return err
+	}
 	start := time.Now()
 	name := checkpointName(t.step)
 	if t.step == r.Recipe.DecayFrom() {
@@ -303,9 +378,13 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 		kind = "growth"
 	}
 	if entry.Evaluate {
-		if err := r.evaluate(ctx, t, "before "+kind); err != nil {
+		if err := r.evaluate(ctx, t, "before "+kind); err != nil && ctx.Err() == nil {
 			return err
 		}
+	}
+	// What one process was told during that, all hear before the model changes.
+	if stop, err := r.told(ctx); stop || err != nil {
+		return err
 	}
 	start := time.Now()
 	done, err := t.Advance()
@@ -320,10 +399,15 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.Metrics.Keep(); err != nil {
-		return err
+	if r.Reducer.Leads() {
+		if err := r.Folder.Metrics.Keep(); err != nil {
+			return err
+		}
 	}
 	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
+	if err := r.agree(t); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -364,7 +448,7 @@ func (r *Run) compile(ctx context.Context, t *Trainer) error {
 // evaluate scores the first EvalTokens of every task in the trainer's own
 // buffers.
 func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
-	if r.EvalTokens == 0 {
+	if r.EvalTokens == 0 || !r.Reducer.Leads() {
 		return nil
 	}
 	return r.evaluateAll(ctx, t, when, r.EvalTokens)
@@ -401,8 +485,12 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 	return nil
 }
 
-// end exports the model, and only then measures it: an end to that loses nothing.
+// end exports the model, and only then measures it: an end to that loses nothing. A process that does not lead has
+// done its work.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if r.Export != nil {
 		t.freeState()
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)

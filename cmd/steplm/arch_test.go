@@ -75,7 +75,7 @@ var mayImport = map[string][]string{
 	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
-		"steplm/stage/record", "steplm/stage/logs",
+		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/reduce",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",
 		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer",
@@ -88,10 +88,11 @@ var mayImport = map[string][]string{
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
 		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
-	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce":  {"steplm/gpu"},
-	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
+	"stage/eval":              {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
+	"stage/record":            {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":            {"github.com/ebitengine/purego", "steplm/gpu"},
+	"stage/reduce/reducetest": {},
+	"stage/compare":           {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

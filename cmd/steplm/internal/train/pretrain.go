@@ -22,6 +22,7 @@ import (
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 	"steplm/stage/session"
 )
 
@@ -63,12 +64,13 @@ type PretrainCmd struct {
 	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery       int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep            int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
-	Log             []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
-	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SaveEvery          int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep               int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	Log                []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
+	EvalEvery          int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens         int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens    int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	flags.ProcessFlags `group:"Processes"`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
@@ -76,6 +78,7 @@ type PretrainCmd struct {
 
 	unused []string // flags that were given and that the method does not heed
 	tracer *tracer
+	among  *reduce.MPI // the processes that train together; nil: this one is alone
 }
 
 // Run is the command.
@@ -91,7 +94,21 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
+	if c.among, err = flags.Processes(); err != nil {
+		return err
+	}
+	if c.among != nil {
+		c.share(&spec, given)
+		if c.among.Rank() > 0 {
+			return flags.Among(c.among, c.follow(ctx, spec))
+		}
+	}
+	return flags.Among(c.among, c.lead(ctx, spec))
+}
+
+// lead trains, as the only process or as the one that shows what happens.
+func (c *PretrainCmd) lead(ctx context.Context, spec session.Spec) error {
+	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag.DeviceAmong(c.among))
 	if err != nil {
 		return err
 	}
@@ -99,6 +116,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	c.tracer = tracer
 	start := time.Now()
 	res, err := c.train(ctx, dev, spec)
+	err = c.part(err)
 	if errors.Is(err, stage.ErrStopped) {
 		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}
@@ -192,12 +210,8 @@ type result struct {
 // Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
 // folder.
 func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (*result, error) {
-	open := session.Open
-	if c.Resume != "" {
-		open = session.Resume
-	}
 	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
-	s, err := open(ctx, dev, spec, flags.SessionUI(c.JSON))
+	s, err := c.open(ctx, dev, spec, flags.SessionUI(c.JSON))
 	preparing.Done()
 	if err != nil {
 		return nil, flags.AsUsage(err)
@@ -217,6 +231,7 @@ func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
 		if !c.JSON {
 			describeRun(os.Stdout, s)
+			c.describeProcesses(os.Stdout, s)
 		}
 		if len(c.unused) > 0 {
 			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
