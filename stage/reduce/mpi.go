@@ -36,11 +36,11 @@ type call struct {
 
 // Start begins MPI in a process that a launcher started.
 func Start(l Launched) (*MPI, error) {
+	quietSignals()
 	lib, err := findLibrary(l)
 	if err != nil {
-		return nil, fmt.Errorf("%d processes were started (%s): %w", l.Size, l.By, err)
+		return nil, fmt.Errorf("this process was started as one of several (%s), but %w", l.By, err)
 	}
-	quietSignals()
 	m := &MPI{lib: lib, calls: make(chan *call)}
 	began := make(chan error)
 	go m.serve(began)
@@ -270,13 +270,18 @@ func (m *MPI) Close() error {
 	// A process that has finished waits here for those that have not, without keeping a processor busy.
 	m.watch.end()
 	err := m.AllGather(make([]byte, 1), make([]byte, m.size))
+	if err == nil {
+		err = m.do(&call{what: "the end of the watch", plain: m.watch.part})
+	}
 	return errors.Join(err, m.finish())
 }
 
 // finish ends the library, and its thread.
 func (m *MPI) finish() error {
 	err := m.do(&call{what: "MPI_Finalize", plain: func() error {
-		return m.lib.check("MPI_Finalize", m.lib.finalize())
+		err := m.lib.check("MPI_Finalize", m.lib.finalize())
+		m.lib.unload()
+		return err
 	}})
 	close(m.calls)
 	return err

@@ -23,6 +23,8 @@ type library struct {
 	version string // the first line of what it says of itself
 	abi     string // whose handles they are
 
+	promoted bool
+
 	world, byteType, errorsReturn uintptr
 	statusIgnore                  uintptr
 	funneled                      int32
@@ -147,7 +149,20 @@ func findLibrary(l Launched) (*library, error) {
 // taken must not be.
 func (l *library) promote() error {
 	_, err := load(l.path, true)
+	l.promoted = err == nil
 	return err
+}
+
+// unload takes the library out of the process once MPI has ended, which MPICH 5 needs: it takes leave of its launcher
+// in a handler of the C library's exit, which Go does not call, or when it is unloaded.
+func (l *library) unload() {
+	if l.family() != mpich {
+		return
+	}
+	l.close()
+	if l.promoted {
+		l.close()
+	}
 }
 
 // family is the library's, by its own words.
@@ -185,7 +200,8 @@ func openLibrary(name string) (_ *library, err error) {
 	}
 	text, _, _ = bytes.Cut(text, []byte{0})
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	l.version = strings.Join(strings.Fields(strings.ReplaceAll(line, ",", " ")), " ")
+	line, _, _ = strings.Cut(line, ",") // Open MPI goes on about who made it.
+	l.version = strings.Join(strings.Fields(line), " ")
 	return l, l.setHandles()
 }
 

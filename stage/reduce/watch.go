@@ -104,46 +104,82 @@ func (w *watch) look() {
 
 // hear takes the messages of the rank before.
 func (w *watch) hear(now time.Time) string {
-	m := w.m
-	before := (m.rank + m.size - 1) % m.size
-	for {
-		if !w.receiving {
-			w.inReq = 0
-			if m.lib.irecv(unsafe.Pointer(&w.in), 8, m.lib.byteType, int32(before), beatTag, m.lib.world,
-				unsafe.Pointer(&w.inReq)) != 0 {
-				break
-			}
-			w.receiving = true
-		}
-		done, err := m.test(&w.inReq)
-		if err != nil || !done {
-			break
-		}
-		w.receiving, w.heard = false, now
+	before := (w.m.rank + w.m.size - 1) % w.m.size
+	for w.receive(before) {
+		w.heard = now
 	}
 	if gone := now.Sub(w.heard); gone > silence && !w.ended.Load() {
 		return fmt.Sprintf("%s has not been heard of for %.0f s: it is gone or hangs, so that %s ends the run; "+
-			"the last checkpoint is whole", m.name(before), gone.Seconds(), m.Self())
+			"the last checkpoint is whole", w.m.name(before), gone.Seconds(), w.m.Self())
 	}
 	return ""
 }
 
+// receive reports whether there was a message of a rank, and is ready for the next one unless it was the last.
+func (w *watch) receive(from int) bool {
+	m := w.m
+	if !w.receiving && w.in[0] != farewell {
+		w.inReq = 0
+		w.receiving = m.lib.irecv(unsafe.Pointer(&w.in), int32(len(w.in)), m.lib.byteType, int32(from), beatTag,
+			m.lib.world, unsafe.Pointer(&w.inReq)) == 0
+	}
+	if !w.receiving {
+		return false
+	}
+	done, err := m.test(&w.inReq)
+	w.receiving = !done && err == nil
+	return done && err == nil
+}
+
 // tell says to the rank after that this one is there.
 func (w *watch) tell(now time.Time) {
-	m := w.m
-	if w.sending {
-		if done, err := m.test(&w.outReq); err != nil || !done {
-			return
-		}
-		w.sending = false
-	}
-	if now.Sub(w.told) < beatEvery {
+	if now.Sub(w.told) < beatEvery || !w.sent() {
 		return
 	}
-	w.told, w.outReq = now, 0
-	after := (m.rank + 1) % m.size
-	w.sending = m.lib.isend(unsafe.Pointer(&w.out), 8, m.lib.byteType, int32(after), beatTag, m.lib.world,
-		unsafe.Pointer(&w.outReq)) == 0
+	w.told = now
+	w.send()
+}
+
+// sent reports whether the last message is on its way.
+func (w *watch) sent() bool {
+	if w.sending {
+		done, err := w.m.test(&w.outReq)
+		w.sending = !done && err == nil
+	}
+	return !w.sending
+}
+
+func (w *watch) send() {
+	m := w.m
+	w.outReq = 0
+	w.sending = m.lib.isend(unsafe.Pointer(&w.out), int32(len(w.out)), m.lib.byteType, int32((m.rank+1)%m.size),
+		beatTag, m.lib.world, unsafe.Pointer(&w.outReq)) == 0
+}
+
+// farewell is the first byte of the last message; a library must not end while it waits for one.
+const farewell = 1
+
+// part exchanges the last messages, once all processes have come to the end.
+func (w *watch) part() error {
+	if !w.begun || w.m.size == 1 {
+		return nil
+	}
+	w.begun = false
+	until := time.Now().Add(silence)
+	told := false
+	for time.Now().Before(until) {
+		for w.receive((w.m.rank + w.m.size - 1) % w.m.size) {
+		}
+		if w.sent() && !told {
+			told, w.out[0] = true, farewell
+			w.send()
+		}
+		if told && w.sent() && w.in[0] == farewell && !w.receiving {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("%s says nothing at the end", w.m.name((w.m.rank+w.m.size-1)%w.m.size))
 }
 
 // self finds that this process computes for too long.

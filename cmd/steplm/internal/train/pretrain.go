@@ -103,7 +103,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 			return flags.Among(c.among, c.follow(ctx, spec))
 		}
 	}
-	return flags.Among(c.among, c.lead(ctx, spec))
+	return flags.Among(c.among, c.part(c.lead(ctx, spec)))
 }
 
 // lead trains, as the only process or as the one that shows what happens.
@@ -116,7 +116,6 @@ func (c *PretrainCmd) lead(ctx context.Context, spec session.Spec) error {
 	c.tracer = tracer
 	start := time.Now()
 	res, err := c.train(ctx, dev, spec)
-	err = c.part(err)
 	if errors.Is(err, stage.ErrStopped) {
 		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
 	}

@@ -71,7 +71,7 @@ func silence(what string, total int64, unit string) session.Progress {
 }
 
 // part leaves the other processes, where there are any: once all have come to the end, or were told to stop. After
-// another error they cannot.
+// another error they cannot. It comes last, since a launcher may end the processes that go on after others.
 func (c *PretrainCmd) part(err error) error {
 	if c.among == nil || err != nil && !errors.Is(err, stage.ErrStopped) {
 		return err
