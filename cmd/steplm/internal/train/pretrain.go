@@ -97,13 +97,10 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if c.among, err = flags.Processes(); err != nil {
 		return err
 	}
-	if c.among != nil {
-		c.share(&spec, given)
-		if c.among.Rank() > 0 {
-			return flags.Among(c.among, c.follow(ctx, spec))
-		}
+	if c.among == nil {
+		return c.lead(ctx, spec)
 	}
-	return flags.Among(c.among, c.part(c.lead(ctx, spec)))
+	return c.trainAmong(ctx, spec, given)
 }
 
 // lead trains, as the only process or as the one that shows what happens.

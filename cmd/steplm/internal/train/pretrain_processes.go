@@ -34,6 +34,28 @@ func (c *PretrainCmd) open(ctx context.Context, dev gpu.Device, spec session.Spe
 	return session.Open(ctx, dev, spec, ui)
 }
 
+// trainAmong trains as one of several processes, and leaves the others once all have come to the end, or were told to
+// stop; after another error all end at once. It leaves last of all, since a launcher may end processes that go on after
+// others.
+func (c *PretrainCmd) trainAmong(ctx context.Context, spec session.Spec, given []advice.Option) error {
+	c.share(&spec, given)
+	train := c.lead
+	if c.among.Rank() > 0 {
+		train = c.follow
+	}
+	err := train(ctx, spec)
+	if err != nil && !errors.Is(err, stage.ErrStopped) {
+		return flags.Among(c.among, err)
+	}
+	if err := c.among.Close(); err != nil {
+		return flags.Among(c.among, err)
+	}
+	if c.among.Rank() > 0 {
+		return nil // The process that leads says that the run was stopped.
+	}
+	return err
+}
+
 // follow trains as one of the processes that do not lead, and shows nothing.
 func (c *PretrainCmd) follow(ctx context.Context, spec session.Spec) error {
 	dev, err := c.DeviceFlag.DeviceAmong(c.among).Open()
@@ -41,13 +63,10 @@ func (c *PretrainCmd) follow(ctx context.Context, spec session.Spec) error {
 		return err
 	}
 	defer dev.Close()
-	err = c.part(c.trainQuietly(ctx, dev, spec))
-	if errors.Is(err, stage.ErrStopped) { // The process that leads says so.
-		return nil
-	}
-	return flags.AsUsage(err)
+	return flags.AsUsage(c.trainQuietly(ctx, dev, spec))
 }
 
+// trainQuietly is train of a process that shows nothing.
 func (c *PretrainCmd) trainQuietly(ctx context.Context, dev gpu.Device, spec session.Spec) error {
 	s, err := c.open(ctx, dev, spec, session.UI{Progress: silence, Warn: func(string) {}})
 	if err != nil {
@@ -68,15 +87,6 @@ func (c *PretrainCmd) trainQuietly(ctx context.Context, dev gpu.Device, spec ses
 // silence shows no progress.
 func silence(what string, total int64, unit string) session.Progress {
 	return view.NewProgress(nil, what, total, unit)
-}
-
-// part leaves the other processes, where there are any: once all have come to the end, or were told to stop. After
-// another error they cannot. It comes last, since a launcher may end the processes that go on after others.
-func (c *PretrainCmd) part(err error) error {
-	if c.among == nil || err != nil && !errors.Is(err, stage.ErrStopped) {
-		return err
-	}
-	return errors.Join(err, c.among.Close())
 }
 
 // describeProcesses says which processes train together, and how gradients travel between them.
