@@ -69,6 +69,10 @@ type StagePlan struct {
 	PaperBytes int64            `json:"paper_bytes"`
 	Bytes      map[string]int64 `json:"bytes"`      // allocated, by class
 	PeakBytes  int64            `json:"peak_bytes"` // their sum: all of it is there at once
+	// Gradients are the values of each gradient, as model.Layout.GradientValues has them.
+	Gradients []int `json:"-"`
+	// FLOPs are the operations of a micro-batch.
+	FLOPs float64 `json:"-"`
 }
 
 // StateBytes is what the paper calls model states: all but activations and
@@ -204,6 +208,10 @@ func planRecipe(row recipe.Row) (MethodPlan, error) {
 	for i, added := range split {
 		layers := r.Stages[i].Layers
 		s := stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i]))
+		if s.Gradients, err = layouts[i].GradientValues(); err != nil {
+			return MethodPlan{}, err
+		}
+		s.FLOPs = layouts[i].FLOPs(r.Batch).Total()
 		if i == 0 || added != 0 || !maps.Equal(s.Bytes, stages[len(stages)-1].Bytes) {
 			stages = append(stages, s)
 		}

@@ -131,6 +131,14 @@ func (r *Reducer) putBack(d gpu.Device) error {
 	return nil
 }
 
+// Values replaces values by their sums over all processes.
+func (r *Reducer) Values(values []float32) error {
+	if r.Size() == 1 {
+		return nil
+	}
+	return r.sum(values)
+}
+
 // sum replaces values by their sums over all processes: each process gets one part of everybody's, adds them in the
 // order of ranks, and sends the sum to all. What is sent to others is 2 (N-1)/N of the values, which no method
 // undercuts.
