@@ -15,6 +15,7 @@ import (
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
@@ -64,13 +65,13 @@ type PretrainCmd struct {
 	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery          int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep               int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
-	Log                []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
-	EvalEvery          int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens         int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens    int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
-	flags.ProcessFlags `group:"Processes"`
+	SaveEvery       int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep            int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	Log             []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
+	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	processes.Flags `group:"Processes"`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
@@ -94,7 +95,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	if c.among, err = flags.Processes(); err != nil {
+	if c.among, err = processes.Join(); err != nil {
 		return err
 	}
 	if c.among == nil {
@@ -105,7 +106,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 
 // lead trains, as the only process or as the one that shows what happens.
 func (c *PretrainCmd) lead(ctx context.Context, spec session.Spec) error {
-	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag.DeviceAmong(c.among))
+	dev, tracer, err := c.TraceFlags.open(processes.Device(c.DeviceFlag, c.among))
 	if err != nil {
 		return err
 	}
@@ -244,4 +245,78 @@ func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 		v.print("%s", line)
 	}
 	return res, nil
+}
+
+// share has every process take a micro-batch of each step, where nobody said how many there are.
+func (c *PretrainCmd) share(spec *session.Spec, given []advice.Option) {
+	if c.Resume == "" && spec.Schedule.GradAccum == 1 && !slices.Contains(given, advice.GradAccum) {
+		spec.Schedule.GradAccum = c.among.Size()
+	}
+}
+
+// open opens the session of this process.
+func (c *PretrainCmd) open(ctx context.Context, dev gpu.Device, spec session.Spec, ui session.UI) (*session.Session,
+	error) {
+	switch {
+	case c.among != nil:
+		return session.OpenAmong(ctx, dev, spec, c.Resume != "", ui, c.among)
+	case c.Resume != "":
+		return session.Resume(ctx, dev, spec, ui)
+	}
+	return session.Open(ctx, dev, spec, ui)
+}
+
+// trainAmong trains as one of several processes, and leaves the others once all have come to the end, or were told to
+// stop; after another error all end at once. It leaves last of all, since a launcher may end processes that go on after
+// others.
+func (c *PretrainCmd) trainAmong(ctx context.Context, spec session.Spec, given []advice.Option) error {
+	c.share(&spec, given)
+	train := c.lead
+	if c.among.Rank() > 0 {
+		train = c.follow
+	}
+	err := train(ctx, spec)
+	if err != nil && !errors.Is(err, stage.ErrStopped) {
+		return processes.Among(c.among, err)
+	}
+	if err := c.among.Close(); err != nil {
+		return processes.Among(c.among, err)
+	}
+	if c.among.Rank() > 0 {
+		return nil // The process that leads says that the run was stopped.
+	}
+	return err
+}
+
+// follow trains as one of the processes that do not lead, and shows nothing.
+func (c *PretrainCmd) follow(ctx context.Context, spec session.Spec) error {
+	dev, err := processes.Device(c.DeviceFlag, c.among).Open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	return flags.AsUsage(c.trainQuietly(ctx, dev, spec))
+}
+
+// trainQuietly is train of a process that shows nothing.
+func (c *PretrainCmd) trainQuietly(ctx context.Context, dev gpu.Device, spec session.Spec) error {
+	s, err := c.open(ctx, dev, spec, session.UI{Progress: silence, Warn: func(string) {}})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	work, err := stage.Classes(s.Recipe, dev.Limits())
+	if err != nil {
+		return err
+	}
+	if _, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, true); err != nil {
+		return err
+	}
+	// Kernels are compiled before the first step, as in the process that leads.
+	return s.Run(ctx, stage.Report{Compiling: func(int, int, string) {}}, nil)
+}
+
+// silence shows no progress.
+func silence(what string, total int64, unit string) session.Progress {
+	return view.NewProgress(nil, what, total, unit)
 }
