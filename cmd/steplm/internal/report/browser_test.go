@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
 
 	"steplm/cmd/steplm/internal/browsertest"
 )
@@ -152,6 +153,35 @@ func TestBrowserAnswers(t *testing.T) {
 	b.Quiet()
 }
 
+// What models said is there by run, the last step first, and by step; where nothing was said there is no section.
+func TestBrowserSamples(t *testing.T) {
+	dir := t.TempDir()
+	for i, says := range []string{" upon a time", " more", ""} {
+		made{name: "run-" + string('a'+rune(i)), method: "vanilla", seed: uint64(i), lr: 0.01, end: 4, perplexity: 10,
+			peak: gib, says: says}.write(t, dir)
+	}
+	b := opened(t, dir)
+	const rows = `[...document.querySelectorAll("#samples-table tr")].map((r) => [...r.children].map((c) => c.textContent))`
+	b.Run(chromedp.Click("#samples-link"))
+	got := browsertest.Ask[[][]string](b, rows)
+	if diff := cmp.Diff([][]string{{"step", "Once  upon a time", "The"}, {"40", " upon a time at 40", " end"},
+		{"20", " upon a time at 20", " end"}}, got); diff != "" {
+		t.Errorf("of a run (-want +got):\n%s", diff)
+	}
+	b.Run(chromedp.SetValue("#samples-of", "step 20"))
+	browsertest.Ask[bool](b, `document.querySelector("#samples-of").dispatchEvent(new Event("change"))`)
+	got = browsertest.Ask[[][]string](b, rows)
+	if diff := cmp.Diff([][]string{{"run", "Once  upon a time", "The", "Once  more"},
+		{"run-a", " upon a time at 20", " end", "–"}, {"run-b", "–", " end", " more at 20"}}, got); diff != "" {
+		t.Errorf("of a step (-want +got):\n%s", diff)
+	}
+	b.Quiet()
+	b = opened(t, filepath.Join(dir, "run-c"))
+	if browsertest.Ask[bool](b, `document.querySelector("#samples").checkVisibility()`) {
+		t.Error("there is a section of samples, and none were drawn")
+	}
+}
+
 // Hostile names and texts do nothing but be shown.
 func TestBrowserHostileText(t *testing.T) {
 	dir := t.TempDir()
@@ -166,6 +196,7 @@ func TestBrowserHostileText(t *testing.T) {
 			end:        4,
 			perplexity: 10,
 			peak:       gib,
+			says:       evil,
 			spec:       map[string]any{"method": map[string]any{"evil": evil + string(rune('a'+seed))}},
 		}.write(
 			t,
@@ -177,6 +208,7 @@ func TestBrowserHostileText(t *testing.T) {
 	b.Holds("#level-table", name+"a")
 	quoted := strings.ReplaceAll(evil, `"`, `\"`)
 	b.Holds("#recipes-table", quoted+"a", quoted+"b")
+	b.Holds("#samples-table", "Once "+evil, evil+" at 40")
 	title, images := browsertest.Ask[string](b, `document.title`),
 		browsertest.Ask[int](b, `document.querySelectorAll("img").length`)
 	if title != "steplm report" || images != 0 {

@@ -309,8 +309,9 @@ func TestHostileText(t *testing.T) {
 		end:        4,
 		perplexity: 10,
 		peak:       gib,
-		stop:       9,
+		stop:       21,
 		failure:    evil,
+		says:       evil,
 		spec:       map[string]any{"evil": evil, "data": map[string]any{"train": []string{evil}}},
 	}.write(
 		t,
@@ -338,10 +339,21 @@ func TestHostileText(t *testing.T) {
 	if strings.Contains(outside, "<") || !strings.Contains(markdown, "&lt;script") {
 		t.Errorf("the Markdown has markup:\n%s", markdown)
 	}
-	for _, line := range strings.Split(markdown[strings.Index(markdown, "## Runs"):], "\n") {
-		columns := len(regexp.MustCompile(`(^|[^\\])\|`).FindAllString(line, -1))
-		if strings.HasPrefix(line, "| &lt;img") && columns != 11 {
-			t.Errorf("a row has %d bars, want 11: %s", columns, line)
+	for title, want := range map[string]int{"## Runs": 11, "## What the models say": 5} {
+		_, part, _ := strings.Cut(markdown, title)
+		part, _, _ = strings.Cut(part, "\n## ")
+		rows := 0
+		for _, line := range strings.Split(part, "\n") {
+			if !strings.HasPrefix(line, "| &lt;img") {
+				continue
+			}
+			rows++
+			if bars := len(regexp.MustCompile(`(^|[^\\])\|`).FindAllString(line, -1)); bars != want {
+				t.Errorf("a row has %d bars, want %d: %s", bars, want, line)
+			}
+		}
+		if rows != 1 {
+			t.Errorf("%s: %d rows of the run", title, rows)
 		}
 	}
 	data := regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`).FindStringSubmatch(html)
