@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	screen "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
@@ -127,29 +128,57 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.Quiet()
 }
 
-// Three questions of a researcher have their answers after at most two clicks, or an entry and a choice, each.
+// keep keeps a picture of what the screen shows, if pictures are wanted.
+func keep(t *testing.T, b *browsertest.Browser, name string) {
+	t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	shot, err := chromedp.Call(b, screen.CaptureScreenshot, screen.CaptureScreenshotParams{})
+	if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), shot.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Three questions of a researcher have their answers after at most two clicks each, on the screen where the clicks were.
 func TestBrowserAnswers(t *testing.T) {
 	b := opened(t, madeRuns(t))
-	// Which method wins at 2 GiB?
-	b.Run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`))
-	b.Holds(
-		"#limit-answer",
-		"Within 2 GiB: step K=2",
-		"303.98 ± 4.36 (3 seeds) at 1.5 GiB",
-		"Next is vanilla × scale with 408.60",
-		"which exceeds what seeds do",
-	)
-	b.Run(chromedp.SendKeys("#limit-number", "0.5"))
-	b.Holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
-	// When did the loss cross?
-	b.Run(chromedp.Click(`//*[@id="levels"]/button`))
-	b.Holds("#level-answer", "7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33")
+	for _, q := range []struct {
+		name, answer string
+		clicks       []string
+		says         []string
+	}{
+		{"which-method-wins-at-2-gib", "#limit-answer", []string{`//*[@id="limits"]/button[.="2 GiB"]`},
+			[]string{"Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB", "Next is vanilla × scale with 408.60",
+				"which exceeds what seeds do"}},
+		{"when-did-the-loss-cross", "#level-answer", []string{`//*[@id="levels"]/button`},
+			[]string{"7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33"}},
+		{"what-differs-between-two-runs", "#recipes-answer",
+			[]string{`//*[@id="run-a"]/option[.="vanilla-1"]`, `//*[@id="run-b"]/option[.="vanilla-fast"]`},
+			[]string{"3 values differ"}},
+	} {
+		if len(q.clicks) > 2 {
+			t.Errorf("%s takes %d clicks", q.name, len(q.clicks))
+		}
+		for _, click := range q.clicks {
+			b.Run(chromedp.Click(click))
+		}
+		b.Holds(q.answer, q.says...)
+		seen := `(() => { const r = document.querySelector("` + q.answer + `").getBoundingClientRect();
+			return r.height > 0 && r.top >= 0 && r.bottom <= innerHeight; })()`
+		if !browsertest.Ask[bool](b, seen) {
+			t.Errorf("%s: the answer is not on the screen after the clicks", q.name)
+		}
+		keep(t, b, q.name)
+	}
 	b.Holds("#level-table", "vanilla-fast", "not reached")
-	// What differs between these two runs?
-	b.Run(chromedp.SetValue("#run-a", "vanilla-1"), chromedp.SetValue("#run-b", "vanilla-fast"))
-	browsertest.Ask[bool](b, `document.querySelector("#run-b").dispatchEvent(new Event("change"))`)
-	b.Holds("#recipes-answer", "3 values differ")
 	b.Holds("#recipes-table", "schedule.lr", "[0.01]", "[0.1]", "stages[0].lr")
+	// A limit of one's own, that nothing fits into.
+	b.Run(chromedp.Focus("#limit-number"), chromedp.SendKeys("#limit-number", "0.5"))
+	b.Holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
 	b.Quiet()
 }
 

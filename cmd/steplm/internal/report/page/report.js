@@ -271,9 +271,11 @@
 		const first = !$("run-a").options.length;
 		options($("run-a"), names, true);
 		options($("run-b"), names, true);
-		if (first && data.runs.length > 1) {
-			const other = data.runs.find((r) => r.group !== data.runs[0].group);
-			$("run-b").value = (other || data.runs[1]).name;
+		for (const id of ["run-a", "run-b"]) $(id).size = Math.min(8, Math.max(2, names.length)); // One click chooses.
+		if (first && data.runs.length) {
+			const other = data.runs.find((r) => r.group !== data.runs[0].group) || data.runs[1] || data.runs[0];
+			$("run-a").value = data.runs[0].name;
+			$("run-b").value = other.name;
 		}
 		drawLegend();
 		drawLimit();
