@@ -143,7 +143,8 @@ func keep(t *testing.T, b *browsertest.Browser, name string) {
 	}
 }
 
-// Three questions of a researcher have their answers after at most two clicks each, on the screen where the clicks were.
+// Three questions of a researcher have their answers after at most two clicks each, on the screen where the clicks
+// were.
 func TestBrowserAnswers(t *testing.T) {
 	b := opened(t, madeRuns(t))
 	for _, q := range []struct {
@@ -152,8 +153,8 @@ func TestBrowserAnswers(t *testing.T) {
 		says         []string
 	}{
 		{"which-method-wins-at-2-gib", "#limit-answer", []string{`//*[@id="limits"]/button[.="2 GiB"]`},
-			[]string{"Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB", "Next is vanilla × scale with 408.60",
-				"which exceeds what seeds do"}},
+			[]string{"Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB",
+				"Next is vanilla × scale with 408.60", "which exceeds what seeds do"}},
 		{"when-did-the-loss-cross", "#level-answer", []string{`//*[@id="levels"]/button`},
 			[]string{"7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33"}},
 		{"what-differs-between-two-runs", "#recipes-answer",
