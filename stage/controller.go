@@ -6,24 +6,29 @@ type action int
 const (
 	actStep action = iota
 	actSave
+	actSample
 	actEvaluate
 	actAdvance
 	actEnd
 )
 
-// next decides from what is done alone, so that a resumed run decides the same:
-// saved and evaluated are the steps after which that was last done. Saving comes
-// before everything that may fail: before evaluating, before a transition,
-// before the end.
-func (r *Run) next(t *Trainer, saved, evaluated int) action {
+// done are the steps after which things were last done; -1: not in this process.
+type done struct{ saved, sampled, evaluated int }
+
+// next decides from what is done alone, so that a resumed run decides the same.
+// Saving comes before everything that may fail: before evaluating, before a transition,
+// before the end. Samples are of the model that the last step has made: they come before a transition.
+func (r *Run) next(t *Trainer, d done) action {
 	switch {
-	case saved != t.step && r.saveDue(t):
+	case d.saved != t.step && r.saveDue(t):
 		return actSave
+	case d.sampled != t.step && r.Samples.Due(t.step):
+		return actSample
 	case t.step >= r.Recipe.Steps():
 		return actEnd
 	case t.Due():
 		return actAdvance
-	case evaluated != t.step && r.evalDue(t):
+	case d.evaluated != t.step && r.evalDue(t):
 		return actEvaluate
 	}
 	return actStep

@@ -18,6 +18,7 @@ import (
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -33,6 +34,7 @@ type Run struct {
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
+	Samples         samples.Plan // what the model is heard with while it trains
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
@@ -57,6 +59,7 @@ type Report struct {
 	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
 	Evaluating func(task string, tokens, total int64)
+	Sampling   func() // hears that samples are drawn next
 	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.
@@ -161,7 +164,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
-	saved, evaluated := t.step, -1
+	d := done{t.step, -1, -1}
 	if t.step == 0 {
 		r.began = t.batches.Cursor()
 	}
@@ -174,7 +177,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	}
 	for {
 		if ctx.Err() != nil {
-			if saved != t.step {
+			if d.saved != t.step {
 				if err := r.save(t); err != nil {
 					return err
 				}
@@ -182,16 +185,19 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			return r.stopped(t)
 		}
 		var err error
-		switch r.next(t, saved, evaluated) {
+		switch r.next(t, d) {
 		case actSave:
 			err = r.save(t)
-			saved = t.step
+			d.saved = t.step
+		case actSample:
+			err = r.sample(ctx, t)
+			d.sampled = t.step
 		case actEvaluate:
 			err = r.evaluate(ctx, t, "every")
-			evaluated = t.step
+			d.evaluated = t.step
 		case actAdvance:
 			if t.entry().Evaluate {
-				evaluated = t.step
+				d.evaluated = t.step
 			}
 			err = r.advance(ctx, t)
 		case actStep:
@@ -206,7 +212,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
 				if back, err = r.rollback(t, spike); back != nil {
-					t, saved, evaluated = back, back.step, -1
+					t, d = back, done{back.step, -1, -1}
 				}
 			}
 		case actEnd:
@@ -399,6 +405,25 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 	}
 	return nil
+}
+
+// sample has the model continue its prompts, in the place of the activations. A model that cannot be heard, since its
+// numbers are none, goes on training: the next step judges it.
+func (r *Run) sample(ctx context.Context, t *Trainer) error {
+	start := time.Now()
+	if r.Report.Sampling != nil {
+		r.Report.Sampling()
+	}
+	list, err := t.Sample(ctx, r.Samples)
+	var failed *samples.Failed
+	if errors.As(err, &failed) {
+		r.warn("there are no samples after step %d: %v", t.step, err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("samples after step %d: %w", t.step, err)
+	}
+	return r.event(record.Samples{At: t.at(), Samples: list, Seconds: time.Since(start).Seconds()})
 }
 
 // end exports the model, and only then measures it: an end to that loses nothing.

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,10 +10,12 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/memory"
 	"steplm/model"
+	"steplm/model/generate"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Batches is where training gets its micro-batches from.
@@ -220,6 +223,64 @@ func (t *Trainer) Free() {
 func (t *Trainer) Due() bool {
 	stage, _ := t.Recipe.StageOf(t.step)
 	return stage != t.stage && t.step < t.Recipe.Steps()
+}
+
+// CheckSamples is an error where samples would take more than a stage's activations, in whose place they are drawn.
+func CheckSamples(r recipe.Recipe, p samples.Plan) error {
+	if p.Every == 0 {
+		return nil
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for i, l := range layouts {
+		if _, err := samplesIn(r, l, p); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
+		}
+	}
+	return nil
+}
+
+// samplesIn is what draws samples in the place of a layout's activations.
+func samplesIn(r recipe.Recipe, l model.Layout, p samples.Plan) (generate.Config, error) {
+	return p.Config(l, gpu.Plan(model.ActivationSpecs(l, r.Batch)).Total())
+}
+
+// Sample has the model continue prompts. For that time the activations are gone.
+func (t *Trainer) Sample(ctx context.Context, p samples.Plan) (list []record.Sample, err error) {
+	c, err := samplesIn(t.Recipe, t.layout(), p)
+	if err != nil {
+		return nil, err
+	}
+	specs, err := generate.Specs(t.layout(), c)
+	if err != nil {
+		return nil, err
+	}
+	if t.acts != nil {
+		t.acts.Free()
+		t.acts = nil
+	}
+	list, err = t.draw(ctx, p, c, specs)
+	if again := t.needActivations(); again != nil {
+		return nil, errors.Join(err, again)
+	}
+	return list, errors.Join(err, t.asPlanned())
+}
+
+// draw is Sample while there are no activations.
+func (t *Trainer) draw(ctx context.Context, p samples.Plan, c generate.Config, specs []gpu.Spec) ([]record.Sample,
+	error) {
+	g, err := generate.New(t.Model, c)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Free()
+	want := gpu.Plan(t.dev.Own(), t.layout().Specs(), t.Recipe.Optimizer.Specs(t.layout()), specs)
+	if d := t.dev.Ledger().Difference(want); d != "" {
+		return nil, fmt.Errorf("the device holds other bytes than planned for samples: %s", d)
+	}
+	return p.Draw(ctx, g)
 }
 
 // asPlanned is an error unless the device holds what the stage's plan says, to the byte.

@@ -66,16 +66,20 @@ var mayImport = map[string][]string{
 	},
 	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/stage/recipe", "steplm/stage/recipe/growth",
-		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/samples",
+		"steplm/model", "steplm/model/generate", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
+	},
+	"stage/samples": {
+		"steplm/stage/record", "steplm/model", "steplm/model/generate", "steplm/model/sample", "steplm/model/advice",
+		"steplm/gpu",
 	},
 	"stage/synthetic": {"steplm/model", "steplm/data"},
 	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
-		"steplm/stage/record", "steplm/stage/logs",
+		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",
 		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer",

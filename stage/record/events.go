@@ -1,6 +1,6 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback,
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Samples, Checkpoint, Resume, Rollback,
 // Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
@@ -10,8 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Failure{},
-	End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Samples{}, Checkpoint{}, Resume{}, Rollback{},
+	Failure{}, End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -84,6 +84,24 @@ type Evaluation struct {
 
 // Kind is an evaluation's.
 func (Evaluation) Kind() string { return "eval" }
+
+// Samples are what the model made of prompts after a step.
+type Samples struct {
+	At
+	Samples []Sample `json:"samples"`
+	Seconds float64  `json:"seconds,omitempty"`
+}
+
+// Sample is one prompt, continued.
+type Sample struct {
+	Prompt string   `json:"prompt"`
+	IDs    []uint32 `json:"ids"` // that were added
+	Text   string   `json:"text"`
+	Finish string   `json:"finish_reason"` // length, or eos: a token that ends a text, which is the last of IDs
+}
+
+// Kind is that of samples.
+func (Samples) Kind() string { return "samples" }
 
 // Checkpoint is a save.
 type Checkpoint struct {

@@ -19,6 +19,7 @@ import (
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/samples"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -38,6 +39,7 @@ type Session struct {
 	input  recipe.Data // what read and Tokenizer are
 	loader *data.Loader
 	tasks  []eval.Task
+	heard  samples.Plan
 	longer bool // the run gets more steps than its folder says
 }
 
@@ -132,6 +134,12 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err := stage.CheckFits(dev, r); err != nil {
 		return nil, err
 	}
+	if s.heard, err = s.sampling(); err != nil {
+		return nil, err
+	}
+	if err := stage.CheckSamples(r, s.heard); err != nil {
+		return nil, err
+	}
 	m := export.Model{Config: r.Model, DType: checkpoint.F32}
 	if err := final.Check(m, s.text(), export.Options{}); err != nil {
 		return nil, fmt.Errorf("the trained model could not be written as %s: %w", final.Name(), err)
@@ -168,6 +176,7 @@ func (s Spec) complete() error {
 		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
 		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
 		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
+		{advice.SampleEvery, int64(s.Evaluation.SampleEvery)},
 	} {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
@@ -263,7 +272,8 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
+		Samples: s.heard,
+		Export:  func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights

@@ -159,6 +159,10 @@ type Evaluation struct {
 	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
 	// FinalEvalTokens are scored of each set at the end; 0: none.
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
+	// SampleEvery is steps between samples; 0: none. SamplePrompts is a file of prompts, a line each; "": three short
+	// ones.
+	SampleEvery   int    `json:"sample_every,omitempty" resume:"free"`
+	SamplePrompts string `json:"sample_prompts,omitempty" resume:"free"`
 }
 
 // Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.

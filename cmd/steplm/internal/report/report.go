@@ -122,11 +122,11 @@ func (r *Report) runsTable() (t table) {
 	}
 	for _, run := range r.runs {
 		state := cell{Text: string(run.Status), Tip: strings.Join(run.problems, "\n")}
-		if run.Status != results.Done && run.Status != results.Selection {
+		if len(run.problems) > 0 {
+			state.Text += ": " + run.problems[0]
+		}
+		if len(run.problems) > 0 || run.Status != results.Done && run.Status != results.Selection {
 			state.Mark = "worse"
-			if len(run.problems) > 0 {
-				state.Text += ": " + run.problems[0]
-			}
 		}
 		method, seed := none, none
 		if run.Method != "" {

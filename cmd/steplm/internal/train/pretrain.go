@@ -36,7 +36,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --sample-every, --sample-prompts, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
@@ -69,6 +69,8 @@ type PretrainCmd struct {
 	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
 	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
 	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SampleEvery     int      `placeholder:"N" range:"0..1e9" help:"Steps between samples: short continuations of prompts, kept in the run's metrics. Default: none."`
+	SamplePrompts   string   `placeholder:"FILE" help:"The prompts of samples, one in each line. Default: three short ones."`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags

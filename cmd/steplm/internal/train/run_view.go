@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 
 func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Compiling: v.compiling,
-		Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
+		Sampling: func() { v.do("write samples", 0, "") }, Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
 }
 
 // begin shows that training begins, after so many steps.
@@ -204,6 +205,8 @@ func (v *runView) event(e record.Event) {
 		}
 		v.print("step %d: %s perplexity %.3f per %s (%s, %s, %s)", e.Step, e.Set, r.Perplexity(), r.Protocol.Unit,
 			e.When, view.Plural(r.Tokens(), "token", "tokens"), duration(e.Seconds))
+	case record.Samples:
+		v.print("step %d: %s", e.Step, saidLine(e.Samples))
 	case record.Checkpoint:
 		v.print("step %d: saved %s (%s)", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:
@@ -221,6 +224,20 @@ func (v *runView) event(e record.Event) {
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}
+}
+
+// mostSaid is how many characters of a sample a line shows.
+const mostSaid = 100
+
+// saidLine is the first of some samples in one plain line, which no model can make another of.
+func saidLine(list []record.Sample) string {
+	text := []rune(list[0].Prompt + list[0].Text)
+	more := ""
+	if len(text) > mostSaid {
+		text, more = text[:mostSaid], "..."
+	}
+	return fmt.Sprintf("says %s%s (1 of %s)", strconv.Quote(string(text)), more,
+		view.Plural(int64(len(list)), "sample", "samples"))
 }
 
 // isTransition reports whether an event's peaks are a transition's.
