@@ -37,6 +37,7 @@ type Trainer struct {
 	hash    string // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
+	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
 	watched watched // of the guard, if there is one
 }
 

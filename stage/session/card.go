@@ -55,10 +55,10 @@ func newCard(s *Session, metrics string) (*card, error) {
 	if r.Init != nil {
 		c.Init = filepath.Base(s.Spec.Model.Init)
 	}
-	for _, l := range s.read.locations {
-		source := filepath.Base(l.name) // Where a file lies on the machine that trained is nobody's concern.
-		if x, err := hub.ParseSource(l.name); err == nil {
-			source, c.Datasets = l.name, append(c.Datasets, x.Owner+"/"+x.Name)
+	for _, name := range s.read.names() {
+		source := filepath.Base(name) // Where a file lies on the machine that trained is nobody's concern.
+		if x, err := hub.ParseSource(name); err == nil {
+			source, c.Datasets = name, append(c.Datasets, x.Owner+"/"+x.Name)
 		}
 		c.Sources = append(c.Sources, source)
 	}

@@ -76,7 +76,7 @@ func (v *runView) step(m record.Metrics) {
 
 // lossLine prints a step where it is due: the first and the last of each stage always.
 func (v *runView) lossLine(m record.Metrics, always bool) {
-	seconds := float64(v.recipe.TokensPerStep()) / m.TokensPerSecond
+	seconds := float64(m.Tokens) / float64(m.Step) / m.TokensPerSecond
 	due := time.Since(v.printed)+time.Duration(seconds*float64(time.Second)) > lineEvery // The next may be too late.
 	if !v.lines || !(always || due) {
 		return
@@ -137,12 +137,19 @@ func (v *runView) compiling(i, n int, kernel string) {
 func (r *result) step(m record.Metrics) (first bool) {
 	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
 		r.steps, r.seconds, r.flops = append(r.steps, 0), append(r.seconds, 0), append(r.flops, 0)
+		r.tokens = append(r.tokens, 0)
 	}
 	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.steps[i]++
-	seconds := float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
-	r.seconds[i], r.flops[i] = r.seconds[i]+seconds, r.flops[i]+seconds*m.FLOPsPerSecond
+	tokens := float64(m.Tokens - r.seen)
+	if m.Tokens <= r.seen || r.seen == 0 && m.Step > 1 { // A resumed run's first step has about as many as others.
+		tokens = float64(m.Tokens) / float64(m.Step)
+	}
+	r.seen = m.Tokens
+	seconds := tokens / m.TokensPerSecond
+	r.tokens[i], r.seconds[i], r.flops[i] = r.tokens[i]+tokens, r.seconds[i]+seconds,
+		r.flops[i]+seconds*m.FLOPsPerSecond
 	r.counted += m.FLOPs
 	return r.steps[i] == 1
 }
