@@ -24,6 +24,8 @@ type Options struct {
 	Format    chat.Format // of conversations; nil: Alpaca's prompt
 	SeqLen    int         // T, ids of an example, at most: it is cut on the right
 	SkipBad   bool        // what cannot be read is left out and counted, instead of an error
+
+	most int // records of a file; 0: all; tests set it
 }
 
 // Left counts the examples that are left out or cut, by why.
@@ -107,7 +109,11 @@ func (l Left) String() string {
 
 // add takes in a file's examples.
 func (s *Set) add(path string, f *source, e encoder, o Options) error {
+	read := 0
 	for r, err := range f.records {
+		if read++; o.most > 0 && read > o.most {
+			return nil
+		}
 		var x Example
 		if err == nil {
 			for _, key := range r.others {
