@@ -39,6 +39,7 @@ type Trainer struct {
 	step    int     // optimizer steps done
 	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
 	watched watched // of the guard, if there is one
+	best    best    // of a run with patience
 }
 
 // peaksOf reads the peaks since resetPeaks.

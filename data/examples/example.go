@@ -29,6 +29,8 @@ type Example struct {
 	Learned []Span
 	// Prompt is how many ids stand before the last answer: where a model would go on.
 	Prompt int
+	// Asked is what the last answer answers, without the words around it, for people.
+	Asked string
 }
 
 // Targets is how many ids count.
@@ -46,17 +48,27 @@ type encoder struct {
 }
 
 // encode is a record's example, whole.
-func (e encoder) encode(r record) (Example, error) {
+func (e encoder) encode(r record) (x Example, err error) {
 	if r.messages == nil {
 		prompt := chat.Alpaca{}.Prompt(r.instruction, r.input)
-		return e.example(prompt+r.output, []Span{{len(prompt), len(prompt) + len(r.output)}}, false)
+		x, err = e.example(prompt+r.output, []Span{{len(prompt), len(prompt) + len(r.output)}}, false)
+		if x.Asked = r.instruction; r.input != "" {
+			x.Asked += "\n" + r.input
+		}
+		return x, err
 	}
 	text, spans, err := answers(e.format, r.messages)
 	if err != nil {
 		return Example{}, err
 	}
 	_, raw := e.format.(*chat.Template)
-	return e.example(text, spans, raw)
+	x, err = e.example(text, spans, raw)
+	for _, m := range r.messages {
+		if m.Role == chat.User {
+			x.Asked = m.Content
+		}
+	}
+	return x, err
 }
 
 // answers is a conversation's text, and the bytes of what the assistant says in it, with what ends its turns: what the

@@ -89,6 +89,22 @@ func Read(patterns []string, o Options) (*Set, error) {
 	return s, nil
 }
 
+// End is the id with which every example ends that was not cut, and which counts: where a model ends its answer; ok is
+// false where they end otherwise.
+func (s *Set) End() (id uint32, ok bool) {
+	for _, x := range s.Examples {
+		if len(x.IDs) == s.SeqLen {
+			continue // perhaps cut
+		}
+		last := x.IDs[x.Learned[len(x.Learned)-1].To-1]
+		if ok && last != id {
+			return 0, false
+		}
+		id, ok = last, true
+	}
+	return id, ok
+}
+
 // String lists what was left out.
 func (l Left) String() string {
 	var list []string

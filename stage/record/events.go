@@ -1,7 +1,7 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback,
-// Failure or End.
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Samples, Checkpoint, Resume, Rollback,
+// Best, Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
 	Kind() string
@@ -10,8 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Failure{},
-	End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Samples{}, Checkpoint{}, Resume{}, Rollback{},
+	Best{}, Failure{}, End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -85,6 +85,24 @@ type Evaluation struct {
 // Kind is an evaluation's.
 func (Evaluation) Kind() string { return "eval" }
 
+// Samples are answers of the model at an evaluation.
+type Samples struct {
+	At
+	When    string   `json:"when,omitempty"` // as of Evaluation
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is an answer, and the one that the example has.
+type Sample struct {
+	Prompt    string `json:"prompt"` // what was asked, without the words around it
+	Text      string `json:"text"`
+	Reference string `json:"reference,omitempty"`
+	Finish    string `json:"finish_reason,omitempty"` // eos, or length where it was cut
+}
+
+// Kind is that of answers.
+func (Samples) Kind() string { return "samples" }
+
 // Checkpoint is a save.
 type Checkpoint struct {
 	At
@@ -121,6 +139,19 @@ type Rollback struct {
 
 // Kind is that of a run that goes back.
 func (Rollback) Kind() string { return "rollback" }
+
+// Best says which step's model the trained one is, of a run with patience.
+type Best struct {
+	At
+	Checkpoint string  `json:"checkpoint"` // its name
+	Of         int     `json:"best_step"`
+	Set        string  `json:"set"`             // that the loss is of
+	Loss       float64 `json:"loss"`            // nats
+	Early      bool    `json:"early,omitempty"` // the run ended before its last step
+}
+
+// Kind is that of a run that chose.
+func (Best) Kind() string { return "best" }
 
 // Failure is the end of a run in an error after its first step. A resume cuts it off.
 type Failure struct {

@@ -3,17 +3,18 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"steplm/data/chat"
 	"steplm/data/examples"
 	"steplm/model"
 	"steplm/model/advice"
+	"steplm/model/generate"
+	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/record"
 )
 
 // On reports whether the data are examples.
@@ -53,6 +54,9 @@ func (t Tuning) check(s Spec) error {
 			return badOption(advice.Option(option), "", "it is of documents, and says nothing of examples")
 		}
 	}
+	if s.Tuning.Patience > 0 && s.Evaluation.EvalTokens == 0 {
+		return badOption("eval_tokens", 0, "patience goes by evaluations within the run: it must be 1 or more")
+	}
 	if s.Tuning.Patience > 0 && s.Data.Holdout == 0 && s.Evaluation.Validation == "" {
 		return badOption("patience", t.Patience, "there is nothing to measure on: hold examples out, or name validation "+
 			"examples")
@@ -67,6 +71,7 @@ type tuning struct {
 	apart      *examples.Set // what is kept apart; nil: nothing is
 	validation *examples.Set // nil: there is none
 	tokenizer  examples.Tokenizer
+	decoder    generate.Decoder
 	loader     *examples.Loader
 }
 
@@ -106,7 +111,7 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tuning{paths: s.Spec.Data.Train, tokenizer: s.documents}
+	t := &tuning{paths: s.Spec.Data.Train, tokenizer: s.documents, decoder: s.Tokenizer}
 	o := examples.Options{Tokenizer: s.documents, Format: format, SeqLen: s.Spec.Model.Window(config),
 		SkipBad: s.Spec.Data.SkipBad}
 	reading := ui.Progress("read and tokenize the examples", 0, "")
@@ -206,15 +211,40 @@ func (t *tuning) heldOut(_ context.Context, s *Session, _ UI) (tasks []eval.Task
 	return tasks, nil
 }
 
+// tune gives a run what it has besides, where it is on examples.
+func (s *Session) tune(run *stage.Run) {
+	t, ok := s.read.(*tuning)
+	if !ok {
+		return
+	}
+	o, epochs := s.Spec.Tuning, s.Spec.Schedule.Epochs
+	run.Patience = o.Patience
+	if run.EvalEvery == 0 && epochs > 0 { // at the end of each epoch
+		run.EvalEvery = (s.Recipe.Steps() + epochs - 1) / epochs
+	}
+	if o.Samples == 0 || o.SampleTokens == 0 {
+		return
+	}
+	var ends []uint32
+	if id, ok := s.Tokenizer.EndOfText(); ok {
+		ends = append(ends, id)
+	}
+	run.Speak = func(ctx context.Context, m *model.Model, most int64) ([]record.Sample, error) {
+		return t.speak(ctx, m, o, ends, most)
+	}
+}
+
 // names implements input.
 func (t *tuning) names() []string { return t.paths }
 
 func (t *tuning) close() {}
 
-// Tuned is what a run on examples reads; ok is false where it reads documents.
+// Tuned is what a run on examples reads.
 type Tuned struct {
 	Train, HeldOut, Validation *examples.Set // nil: there is none
 	Windows                    int           // of the first epoch
+	Seen                       int64         // tokens of examples that were handed out
+	Epoch                      int           // in which the next example is, from 0
 }
 
 // Tuned is what the run reads, if it reads examples.
@@ -224,14 +254,5 @@ func (s *Session) Tuned() (x Tuned, ok bool) {
 		return x, false
 	}
 	l := s.layout(s.Recipe.Batch.Batch, s.Recipe.GradAccum)
-	return Tuned{t.set, t.apart, t.validation, l.Windows(t.set)}, true
-}
-
-// About says in a line what was read.
-func (x Tuned) About() string {
-	text := fmt.Sprintf("%d examples in %d windows an epoch; %s", len(x.Train.Examples), x.Windows, x.Train.Left)
-	if len(x.Train.Unread) > 0 {
-		text += "; keys that nobody reads: " + strings.Join(x.Train.Unread, ", ")
-	}
-	return text
+	return Tuned{t.set, t.apart, t.validation, l.Windows(t.set), t.loader.Tokens(), t.loader.Epoch()}, true
 }

@@ -313,6 +313,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
 	}
+	s.tune(run)
 	if s.Resumed {
 		return errors.Join(run.Resume(ctx), carded)
 	}

@@ -215,7 +215,7 @@ func Default() Spec {
 // and in the windows of Alpaca's own.
 func TuningDefault() Spec {
 	s := Default()
-	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, SampleTokens: 64}
+	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, Samples: 3, SampleTokens: 64}
 	return s
 }
 

@@ -80,6 +80,9 @@ type MeasureFlags struct {
 	Validation      string  `placeholder:"PATH" help:"Examples to measure the loss of answers on."`
 	Holdout         float64 `placeholder:"SHARE" range:"0..1" help:"Keep this share of the examples apart, such as 0.02, and measure on them."`
 	Wikitext        string  `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
+	Patience        int     `default:"0" range:"0..1e9" placeholder:"N" help:"Evaluations without a lower loss on --validation, or else --holdout, after which the run ends; the trained model is then that of the lowest. 0: the run has all its steps, and the last one's model. Default: ${default}."`
+	Samples         int     `default:"3" range:"0..1000" placeholder:"N" help:"Answers to show at each evaluation and at the end: of the first examples that are measured on, or that are trained on. Default: ${default}."`
+	SampleTokens    int     `default:"64" range:"0..1e6" placeholder:"N" help:"Tokens of such an answer, at most. Default: ${default}."`
 	EvalEvery       int     `default:"0" range:"0..1e9" placeholder:"N" help:"Steps between evaluations; 0: one at the end of each epoch. Default: ${default}."`
 	EvalTokens      int64   `default:"${eval_tokens}" range:"0..1e15" placeholder:"N" help:"Tokens of each set scored by evaluations within the run; 0: none. Default: ${default}."`
 	FinalEvalTokens int64   `default:"${final_eval_tokens}" range:"0..1e15" placeholder:"N" help:"Tokens of each set scored at the end; 0: none. Default: ${default}."`

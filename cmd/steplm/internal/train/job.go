@@ -44,7 +44,10 @@ func (c Job) Run(ctx context.Context) error {
 	}
 	if err == nil {
 		took := time.Since(start)
-		spoken := speak.Samples(ctx, dev, out)
+		var spoken []speak.Sample
+		if !c.Spec.Tuning.On() { // which answered its examples
+			spoken = speak.Samples(ctx, dev, out)
+		}
 		if c.JSON {
 			err = speak.WriteSamples(os.Stdout, spoken)
 		} else {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -224,10 +225,31 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
 			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
+	case record.Samples:
+		for _, x := range e.Samples {
+			v.print("  asked  %s", oneLine(x.Prompt))
+			v.print("  says   %s", oneLine(x.Text))
+		}
+	case record.Best:
+		early := ""
+		if e.Early {
+			early = fmt.Sprintf("no better one came since: the run ends before step %d; ", v.recipe.Steps())
+		}
+		v.print("step %d: %sthe trained model is that of step %d (%s loss %.4f)", e.Step, early, e.Of, e.Set, e.Loss)
 	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}
+}
+
+// oneLine is a text within a line, without what steers a terminal, cut where it is long.
+func oneLine(text string) string {
+	const most = 160
+	quoted := strconv.Quote(text)
+	if letters := []rune(quoted[1 : len(quoted)-1]); len(letters) > most {
+		return string(letters[:most]) + "..."
+	}
+	return quoted[1 : len(quoted)-1]
 }
 
 // isTransition reports whether an event's peaks are a transition's.
