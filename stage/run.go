@@ -35,6 +35,9 @@ type Run struct {
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
 	Samples         samples.Plan // what the model is heard with while it trains
+	// Patience is how many evaluations without a lower loss end the run early; its trained model is then that of the
+	// lowest. 0: the run has all its steps, and the last one's model.
+	Patience int
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
 	Report  Report
@@ -47,6 +50,7 @@ type Run struct {
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
 
+	spared  string   // the best model's checkpoint, of a run with patience
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
 	// unpruned says that something old could not be removed.
@@ -140,6 +144,14 @@ func (r *Run) history(last string) []string {
 	})
 }
 
+// nameOf is the name of the run's checkpoint after a step.
+func (r *Run) nameOf(step int) string {
+	if step == r.Recipe.DecayFrom() && step > 0 {
+		return record.StableCheckpoint(step)
+	}
+	return checkpointName(step)
+}
+
 // checkpointName is the name of the checkpoint after a step.
 func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
 
@@ -165,6 +177,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
 	d := done{t.step, -1, -1}
+	r.spare(t)
 	if t.step == 0 {
 		r.began = t.batches.Cursor()
 	}
@@ -190,7 +203,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			err = r.save(t)
 			d.saved = t.step
 		case actSample:
-			err = r.sample(ctx, t)
+			err = r.sample(ctx, t, "")
 			d.sampled = t.step
 		case actEvaluate:
 			err = r.evaluate(ctx, t, "every")
@@ -267,10 +280,7 @@ func (r *Run) event(e record.Event) error {
 // save writes a checkpoint, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
 	start := time.Now()
-	name := checkpointName(t.step)
-	if t.step == r.Recipe.DecayFrom() {
-		name = record.StableCheckpoint(t.step)
-	}
+	name := r.nameOf(t.step)
 	r.rolledBack = nil
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
@@ -287,14 +297,23 @@ func (r *Run) save(t *Trainer) error {
 	if name == checkpointName(t.step) { // the one before a decay stays
 		r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
 	}
+	r.spare(t)
 	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// spare keeps the best model's checkpoint from being removed, if a best one is wanted.
+func (r *Run) spare(t *Trainer) {
+	if t.best.Step > 0 {
+		r.spared = r.nameOf(t.best.Step)
+	}
 }
 
 // prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
 // later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
 func (r *Run) prune() {
-	_, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep)
+	old := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool { return name == r.spared })
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), old, r.Keep)
 	if r.unpruned = err != nil; r.unpruned {
 		r.warn("old checkpoints take room until they can be removed: %v", err)
 	}
@@ -373,12 +392,16 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 	if r.EvalTokens == 0 {
 		return nil
 	}
-	return r.evaluateAll(ctx, t, when, r.EvalTokens)
+	results, err := r.evaluateAll(ctx, t, when, r.EvalTokens)
+	if err == nil && r.Patience > 0 {
+		t.best.judge(t.step, results)
+	}
+	return err
 }
 
-func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) (all []eval.Result, err error) {
 	if err := t.needActivations(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, task := range r.Tasks {
 		start := time.Now()
@@ -391,25 +414,29 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		plain, err := record.Plain(res)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		err = r.event(record.Evaluation{
 			At: t.at(), When: when, Set: task.Name(), Result: plain, Seconds: time.Since(start).Seconds(),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all = append(all, res)
 	}
-	return nil
+	if r.Samples.Evaluations {
+		err = r.sample(ctx, t, when)
+	}
+	return all, err
 }
 
 // sample has the model continue its prompts, in the place of the activations. A model that cannot be heard, since its
 // numbers are none, goes on training: the next step judges it.
-func (r *Run) sample(ctx context.Context, t *Trainer) error {
+func (r *Run) sample(ctx context.Context, t *Trainer, when string) error {
 	start := time.Now()
 	if r.Report.Sampling != nil {
 		r.Report.Sampling()
@@ -423,13 +450,16 @@ func (r *Run) sample(ctx context.Context, t *Trainer) error {
 	if err != nil {
 		return fmt.Errorf("samples after step %d: %w", t.step, err)
 	}
-	return r.event(record.Samples{At: t.at(), Samples: list, Seconds: time.Since(start).Seconds()})
+	return r.event(record.Samples{At: t.at(), When: when, Samples: list, Seconds: time.Since(start).Seconds()})
 }
 
 // end exports the model, and only then measures it: an end to that loses nothing.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if r.Export != nil {
 		t.freeState()
+		if err := r.takeBest(t); err != nil {
+			return err
+		}
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
 		if err != nil {
 			return err
@@ -446,7 +476,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		}
 	}
 	if r.FinalEvalTokens > 0 {
-		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
+		_, err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(t),

@@ -31,6 +31,9 @@ type state struct {
 	// Optimizer is its numbers; up to format 2 they were its updates alone.
 	Optimizer json.RawMessage `json:"optimizer,omitempty"`
 	Updates   json.Number     `json:"updates,omitempty"`
+	// Padding is how many of the tokens that so many steps would have were padding.
+	Padding int64 `json:"padding,omitempty"`
+	Best    best  `json:"best,omitzero"` // of a run with patience
 	// Guard is what the run's guard remembers, if it has one.
 	Guard watched `json:"guard,omitzero"`
 }
@@ -49,6 +52,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	s := state{
 		Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers,
 		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(), Guard: t.watched,
+		Padding: t.padding, Best: t.best,
 	}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
@@ -175,7 +179,7 @@ func (t *Trainer) load(dir string, s state) error {
 	if err := t.opt.Restore(s.Optimizer); err != nil {
 		return fmt.Errorf("checkpoint %s: %w", dir, err)
 	}
-	t.step, t.watched = s.Step, s.Guard
+	t.step, t.watched, t.padding, t.best = s.Step, s.Guard, s.Padding, s.Best
 	return t.batches.Seek(s.Cursor)
 }
 

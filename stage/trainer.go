@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"steplm/data"
@@ -40,7 +41,9 @@ type Trainer struct {
 	hash    string // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
+	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
 	watched watched // of the guard, if there is one
+	best    best    // of a run with patience
 }
 
 // peaksOf reads the peaks since resetPeaks.
@@ -227,7 +230,7 @@ func (t *Trainer) Due() bool {
 
 // CheckSamples is an error where samples would take more than a stage's activations, in whose place they are drawn.
 func CheckSamples(r recipe.Recipe, p samples.Plan) error {
-	if p.Every == 0 {
+	if len(p.Prompts) == 0 {
 		return nil
 	}
 	layouts, err := r.Layouts()
@@ -249,6 +252,10 @@ func samplesIn(r recipe.Recipe, l model.Layout, p samples.Plan) (generate.Config
 
 // Sample has the model continue prompts. For that time the activations are gone.
 func (t *Trainer) Sample(ctx context.Context, p samples.Plan) (list []record.Sample, err error) {
+	if err := t.needActivations(); err != nil {
+		return nil, err
+	}
+	before := t.dev.Ledger().ByClass()
 	c, err := samplesIn(t.Recipe, t.layout(), p)
 	if err != nil {
 		return nil, err
@@ -257,28 +264,30 @@ func (t *Trainer) Sample(ctx context.Context, p samples.Plan) (list []record.Sam
 	if err != nil {
 		return nil, err
 	}
-	if t.acts != nil {
-		t.acts.Free()
-		t.acts = nil
-	}
+	t.acts.Free()
+	t.acts = nil
 	list, err = t.draw(ctx, p, c, specs)
 	if again := t.needActivations(); again != nil {
 		return nil, errors.Join(err, again)
 	}
-	return list, errors.Join(err, t.asPlanned())
+	if after := t.dev.Ledger().ByClass(); !maps.Equal(after, before) {
+		err = errors.Join(err, fmt.Errorf("the device holds other bytes after samples than before: %v, and %v", after,
+			before))
+	}
+	return list, err
 }
 
 // draw is Sample while there are no activations.
 func (t *Trainer) draw(ctx context.Context, p samples.Plan, c generate.Config, specs []gpu.Spec) ([]record.Sample,
 	error) {
+	before := t.dev.Ledger().Total()
 	g, err := generate.New(t.Model, c)
 	if err != nil {
 		return nil, err
 	}
 	defer g.Free()
-	want := gpu.Plan(t.dev.Own(), t.layout().Specs(), t.Recipe.Optimizer.Specs(t.layout()), specs)
-	if d := t.dev.Ledger().Difference(want); d != "" {
-		return nil, fmt.Errorf("the device holds other bytes than planned for samples: %s", d)
+	if got, want := t.dev.Ledger().Total()-before, gpu.Plan(specs).Total(); got != want {
+		return nil, fmt.Errorf("samples take %d bytes on the device, planned were %d", got, want)
 	}
 	return p.Draw(ctx, g)
 }

@@ -19,17 +19,20 @@ import (
 	"steplm/stage/record"
 )
 
-// Tokens are added to each prompt, at most.
+// Tokens are added to each prompt, at most, where a plan says no number.
 const Tokens = 32
 
 // Plan is what is continued, and when.
 type Plan struct {
-	Every   int // steps; 0: never
-	Prompts []Prompt
-	Window  int      // positions of a text, at most
-	Ends    []uint32 // tokens that end a text
-	Seed    uint64   // of what is drawn: the same after every step
-	Decoder generate.Decoder
+	Every       int  // steps; 0: never by steps
+	Evaluations bool // at each evaluation
+	Prompts     []Prompt
+	Tokens      int           // added to each prompt, at most; 0: the constant of that name
+	Window      int           // positions of a text, at most
+	Ends        []uint32      // tokens that end a text
+	Sampling    sample.Config // how tokens are drawn, from the same seed after every step
+	Decoder     generate.Decoder
+	Option      advice.Option // that asks for samples
 }
 
 // Prompt is a text to be continued.
@@ -37,6 +40,16 @@ type Prompt struct {
 	Text   string
 	IDs    []uint32 // at most Window
 	Begins bool     // the first of them is a token that begins a text, which is no part of Text
+	// Reference is what an example answers; "": there is nothing to compare with.
+	Reference string
+}
+
+// tokens are added to each prompt, at most.
+func (p Plan) tokens() int {
+	if p.Tokens > 0 {
+		return p.Tokens
+	}
+	return Tokens
 }
 
 // Due reports whether samples are drawn after a step.
@@ -55,7 +68,7 @@ func (p Plan) Config(l model.Layout, bytes int64) (generate.Config, error) {
 	var least int64
 	for slots := len(p.Prompts); slots > 0; slots-- {
 		for read := mostRead; read > 0; read /= 2 {
-			c := generate.Config{Slots: slots, Context: min(p.Window, longest+Tokens-1), Chunk: read}
+			c := generate.Config{Slots: slots, Context: min(p.Window, longest+p.tokens()-1), Chunk: read}
 			specs, err := generate.Specs(l, c)
 			if err != nil {
 				return c, err
@@ -67,8 +80,8 @@ func (p Plan) Config(l model.Layout, bytes int64) (generate.Config, error) {
 	}
 	return generate.Config{}, advice.With(
 		fmt.Errorf("a sample of %d tokens takes %s on the device, and the activations, in whose place it is drawn, "+
-			"have only %s", min(p.Window, longest+Tokens-1), gpu.Bytes(least), gpu.Bytes(bytes)),
-		advice.Way{{How: advice.LeaveOut, Option: advice.SampleEvery}},
+			"have only %s", min(p.Window, longest+p.tokens()-1), gpu.Bytes(least), gpu.Bytes(bytes)),
+		advice.Way{{How: advice.LeaveOut, Option: p.Option}},
 		advice.Way{{How: advice.Raise, Option: advice.BatchSize}})
 }
 
@@ -77,8 +90,8 @@ func (p Plan) Config(l model.Layout, bytes int64) (generate.Config, error) {
 func (p Plan) Draw(ctx context.Context, g *generate.Generator) (list []record.Sample, err error) {
 	requests := make([]generate.Request, len(p.Prompts))
 	for i, prompt := range p.Prompts {
-		requests[i] = generate.Request{Prompt: prompt.IDs, MaxTokens: Tokens, Ends: p.Ends,
-			Sample: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: p.Seed}}
+		requests[i] = generate.Request{Prompt: prompt.IDs, MaxTokens: p.tokens(), Ends: p.Ends,
+			Sample: p.Sampling}
 	}
 	all, err := g.All(ctx, requests)
 	if err != nil {
@@ -93,7 +106,7 @@ func (p Plan) Draw(ctx context.Context, g *generate.Generator) (list []record.Sa
 			return nil, err
 		}
 		list = append(list, record.Sample{Prompt: p.Prompts[i].Text, IDs: s.Tokens, Text: text,
-			Finish: string(s.Finish)})
+			Reference: p.Prompts[i].Reference, Finish: string(s.Finish)})
 	}
 	return list, nil
 }

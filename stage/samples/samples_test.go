@@ -10,6 +10,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/generate"
+	"steplm/model/sample"
 	"steplm/stage/record"
 )
 
@@ -39,10 +40,11 @@ func small(t *testing.T) (*model.Model, Plan) {
 	if err := m.Init(3, func(*model.Param) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	return m, Plan{Every: 2, Window: 20, Ends: []uint32{0}, Seed: 5, Decoder: letters{}, Prompts: []Prompt{
-		{Text: "c", IDs: []uint32{2}},
-		{Text: "cd", IDs: []uint32{1, 2, 3}, Begins: true},
-		{Text: "e", IDs: []uint32{4}}}}
+	return m, Plan{Every: 2, Window: 20, Ends: []uint32{0}, Decoder: letters{}, Option: advice.SampleEvery,
+		Sampling: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: 5}, Prompts: []Prompt{
+			{Text: "c", IDs: []uint32{2}},
+			{Text: "cd", IDs: []uint32{1, 2, 3}, Begins: true},
+			{Text: "e", IDs: []uint32{4}}}}
 }
 
 // draw draws samples within so many bytes.

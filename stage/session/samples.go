@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"steplm/model/advice"
+	"steplm/model/sample"
 	"steplm/stage/samples"
 )
 
@@ -22,8 +24,11 @@ const (
 // sampling is what the run's model is heard with while it trains.
 func (s *Session) sampling() (samples.Plan, error) {
 	e := s.Spec.Evaluation
-	p := samples.Plan{Every: e.SampleEvery, Window: s.Recipe.Batch.SeqLen, Seed: s.Spec.Schedule.Seed,
-		Decoder: s.Tokenizer}
+	p := samples.Plan{Every: e.SampleEvery, Window: s.Recipe.Batch.SeqLen, Decoder: s.Tokenizer,
+		Sampling: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: s.Spec.Schedule.Seed}, Option: advice.SampleEvery}
+	if t, ok := s.read.(*tuning); ok {
+		return t.sampling(s, p)
+	}
 	if e.SampleEvery == 0 {
 		if e.SamplePrompts != "" {
 			return p, badOption("sample_prompts", e.SamplePrompts, "it is of no use without the number of "+

@@ -12,6 +12,7 @@ import (
 type Spec struct {
 	Model      Model      `json:"model"`
 	Data       Data       `json:"data"`
+	Tuning     Tuning     `json:"tuning,omitzero"`
 	Method     Method     `json:"method"`
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
@@ -66,6 +67,21 @@ type Data struct {
 	Workers int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
 }
 
+// Tuning says that the data are examples of instructions and answers, and what follows from that. Zero, they are
+// documents.
+type Tuning struct {
+	Batching     string `json:"batching,omitempty"`                    // of examples: Padded or Packed; "": the data are documents
+	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end by them
+	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
+	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most
+}
+
+// How examples become windows.
+const (
+	Padded = "padded" // one example each, those of a micro-batch as long as its longest
+	Packed = "packed" // whole examples one after another, attention inside each
+)
+
 // Method is how the model trains, and what follows from growth and LoRA.
 type Method struct {
 	Name               string   `json:"name" option:"method"`
@@ -116,7 +132,8 @@ type Optimizer struct {
 type Schedule struct {
 	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run; or
-	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run
+	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run; or
+	Epochs     int       `json:"epochs,omitempty"` // of examples
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
 	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
@@ -196,6 +213,14 @@ func Default() Spec {
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
+}
+
+// TuningDefault is what a user gets who asks for nothing in particular of instruction tuning: all parameters, at the rate
+// and in the windows of Alpaca's own.
+func TuningDefault() Spec {
+	s := Default()
+	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, Samples: 3, SampleTokens: 64}
+	return s
 }
 
 // What becomes of LoRA at the next growth.

@@ -17,6 +17,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/sample"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
@@ -165,8 +166,9 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		FinalEvalTokens: 1 << 40,
-		Samples: samples.Plan{Every: s.Sample, Window: s.Recipe.Batch.SeqLen, Ends: []uint32{256}, Seed: 7,
-			Decoder: byteTokenizer{}, Prompts: []samples.Prompt{{Text: "doc", IDs: []uint32{'d', 'o', 'c'}},
+		Samples: samples.Plan{Every: s.Sample, Window: s.Recipe.Batch.SeqLen, Ends: []uint32{256},
+			Sampling: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: 7},
+			Decoder:  byteTokenizer{}, Prompts: []samples.Prompt{{Text: "doc", IDs: []uint32{'d', 'o', 'c'}},
 				{Text: "a", IDs: []uint32{256, 'a'}, Begins: true}}},
 		Report: stage.Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },

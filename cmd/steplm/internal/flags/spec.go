@@ -46,8 +46,10 @@ func specDefaults(vars kong.Vars) kong.Vars {
 }
 
 // SpecOf is the Spec that a command's flags make, defaults included.
-func SpecOf(flags any) (session.Spec, error) {
-	spec := session.Default()
+func SpecOf(flags any) (session.Spec, error) { return SpecOver(session.Default(), flags) }
+
+// SpecOver is a Spec on which a command's flags are laid, defaults included.
+func SpecOver(spec session.Spec, flags any) (session.Spec, error) {
 	return spec, overlay(&spec, reflect.ValueOf(flags), nil)
 }
 
@@ -68,7 +70,7 @@ func overlay(spec *session.Spec, flags reflect.Value, given []advice.Option) err
 		if !at.IsExported() || !session.Known(option) || given != nil && !slices.Contains(given, option) {
 			continue
 		}
-		if given == nil && value.IsZero() && (option == "steps" || option == "tokens" || option == "flops") {
+		if given == nil && value.IsZero() && slices.Contains(session.Lengths, option) {
 			continue // One of them says nothing of the other.
 		}
 		if err := spec.Set(option, value.Interface()); err != nil {

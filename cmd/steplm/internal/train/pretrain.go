@@ -6,22 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
-	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
-	"steplm/gpu"
 	"steplm/model/advice"
-	"steplm/stage"
 	"steplm/stage/recipe"
-	"steplm/stage/record"
 	"steplm/stage/session"
 )
 
@@ -77,7 +71,6 @@ type PretrainCmd struct {
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
 	unused []string // flags that were given and that the method does not heed
-	tracer *tracer
 }
 
 // Run is the command.
@@ -93,28 +86,13 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	c.tracer = tracer
-	start := time.Now()
-	res, err := c.train(ctx, dev, spec)
-	if errors.Is(err, stage.ErrStopped) {
-		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
-	}
-	if err == nil {
-		took := time.Since(start)
-		spoken := speak.Samples(ctx, dev, spec.Output.Out)
-		if c.JSON {
-			err = speak.WriteSamples(os.Stdout, spoken)
-		} else {
-			err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: took, device: c.Device,
-				samples: spoken})
-		}
-	}
-	return tracer.finish(c.JSON, os.Stdout, dev, err)
+	return c.job(spec).Run(ctx)
+}
+
+// job is the run that the flags ask for.
+func (c *PretrainCmd) job(spec session.Spec) Job {
+	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag, Tune: c.TuneFlags,
+		Trace: c.TraceFlags, Unused: c.unused}
 }
 
 // Spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
@@ -176,63 +154,4 @@ func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 		}
 	}
 	return nil
-}
-
-// result is what a run leaves for a summary.
-type result struct {
-	recipe recipe.Recipe
-	peak   float64 // operations per second of the device's products at their best; 0: not measured
-	events []record.Event
-	memory map[int]stageMemory // by stage, from 1 on
-	// Of each stage:
-	steps   []int
-	seconds []float64 // spent in steps
-	flops   []float64 // computed in them
-	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
-}
-
-// Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
-// folder.
-func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (*result, error) {
-	open := session.Open
-	if c.Resume != "" {
-		open = session.Resume
-	}
-	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
-	s, err := open(ctx, dev, spec, flags.SessionUI(c.JSON))
-	preparing.Done()
-	if err != nil {
-		return nil, flags.AsUsage(err)
-	}
-	defer s.Close()
-	work, err := stage.Classes(s.Recipe, dev.Limits())
-	if err != nil {
-		return nil, err
-	}
-	peak, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
-	if err != nil {
-		return nil, err
-	}
-	res := &result{recipe: s.Recipe, peak: peak}
-	v := newRunView(c.JSON, spec.Output.Out, s.Recipe, res)
-	defer v.close()
-	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
-		if !c.JSON {
-			describeRun(os.Stdout, s)
-		}
-		if len(c.unused) > 0 {
-			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
-				s.Recipe.Method)
-		}
-		if !s.Resumed {
-			v.begin(0)
-		}
-	})
-	if err != nil {
-		return nil, flags.AsUsage(err)
-	}
-	for _, line := range describeRead(s) {
-		v.print("%s", line)
-	}
-	return res, nil
 }

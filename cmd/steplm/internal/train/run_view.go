@@ -77,7 +77,7 @@ func (v *runView) step(m record.Metrics) {
 
 // lossLine prints a step where it is due: the first and the last of each stage always.
 func (v *runView) lossLine(m record.Metrics, always bool) {
-	seconds := float64(v.recipe.TokensPerStep()) / m.TokensPerSecond
+	seconds := float64(m.Tokens) / float64(m.Step) / m.TokensPerSecond
 	due := time.Since(v.printed)+time.Duration(seconds*float64(time.Second)) > lineEvery // The next may be too late.
 	if !v.lines || !(always || due) {
 		return
@@ -138,12 +138,19 @@ func (v *runView) compiling(i, n int, kernel string) {
 func (r *result) step(m record.Metrics) (first bool) {
 	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
 		r.steps, r.seconds, r.flops = append(r.steps, 0), append(r.seconds, 0), append(r.flops, 0)
+		r.tokens = append(r.tokens, 0)
 	}
 	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.steps[i]++
-	seconds := float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
-	r.seconds[i], r.flops[i] = r.seconds[i]+seconds, r.flops[i]+seconds*m.FLOPsPerSecond
+	tokens := float64(m.Tokens - r.seen)
+	if m.Tokens <= r.seen || r.seen == 0 && m.Step > 1 { // A resumed run's first step has about as many as others.
+		tokens = float64(m.Tokens) / float64(m.Step)
+	}
+	r.seen = m.Tokens
+	seconds := tokens / m.TokensPerSecond
+	r.tokens[i], r.seconds[i], r.flops[i] = r.tokens[i]+tokens, r.seconds[i]+seconds,
+		r.flops[i]+seconds*m.FLOPsPerSecond
 	r.counted += m.FLOPs
 	return r.steps[i] == 1
 }
@@ -220,6 +227,12 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
 			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
+	case record.Best:
+		early := ""
+		if e.Early {
+			early = fmt.Sprintf("no better one came since: the run ends before step %d; ", v.recipe.Steps())
+		}
+		v.print("step %d: %sthe trained model is that of step %d (%s loss %.4f)", e.Step, early, e.Of, e.Set, e.Loss)
 	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
@@ -231,7 +244,11 @@ const mostSaid = 100
 
 // saidLine is the first of some samples in one plain line, which no model can make another of.
 func saidLine(list []record.Sample) string {
-	text := []rune(list[0].Prompt + list[0].Text)
+	between := "" // A text goes on, a question is answered.
+	if list[0].Reference != "" {
+		between = " -> "
+	}
+	text := []rune(list[0].Prompt + between + list[0].Text)
 	more := ""
 	if len(text) > mostSaid {
 		text, more = text[:mostSaid], "..."
