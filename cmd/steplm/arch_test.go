@@ -14,6 +14,7 @@ import (
 // it: what holds for it holds for them. Tests may import what they like.
 var mayImport = map[string][]string{
 	"internal/clock": {},
+	"internal/retry": {},
 	"internal/disk":  {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
 	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/...", "steplm/gpu/memory"},
 	"gpu/memory":     {},
@@ -95,7 +96,7 @@ var mayImport = map[string][]string{
 }
 
 // lowest are the lowest packages, which every other one may import.
-var lowest = []string{"steplm/internal/clock", "steplm/internal/disk"}
+var lowest = []string{"steplm/internal/clock", "steplm/internal/disk", "steplm/internal/retry"}
 
 // commands is the one place that wires everything together, and so may import everything.
 const commands = "steplm/cmd/"
