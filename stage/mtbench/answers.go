@@ -139,6 +139,7 @@ type Setup struct {
 	// What cuts the distribution; 0: nothing does.
 	TopK              int     `json:"top_k,omitempty"`
 	TopP              float64 `json:"top_p,omitempty"`
+	MinP              float64 `json:"min_p,omitempty"`
 	RepetitionPenalty float64 `json:"repetition_penalty,omitempty"`
 }
 
