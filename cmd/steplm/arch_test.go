@@ -84,6 +84,8 @@ var mayImport = map[string][]string{
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/judge":   {},
+	"stage/mtbench": {},
 	"stage/logs":    {"steplm/stage/record", "google.golang.org/protobuf/encoding/protowire", "modernc.org/sqlite"},
 	"stage/experiment": {
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",

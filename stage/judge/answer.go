@@ -17,8 +17,8 @@ type Error struct {
 	Why    error
 	Status int // of HTTP; 0: there was no answer
 	Tries  int
-	// Over says that it is of no use to ask anything else: the key, the model or the address is wrong, there is no money
-	// left, or the server has been away for all the tries.
+	// Over says that it is of no use to ask anything else: the key, the model or the address is wrong, there is no
+	// money left, or the server has been away for all the tries.
 	Over  bool
 	again bool // another try may help
 	after time.Duration
@@ -103,14 +103,15 @@ func (c *Client) refusal(answer *http.Response, text []byte) error {
 	case s == http.StatusUnauthorized || s == http.StatusForbidden:
 		e.Over, advice = true, ": it does not take the key"
 	case s == http.StatusNotFound || s == http.StatusMethodNotAllowed:
-		e.Over, advice = true, fmt.Sprintf(": it knows no such model (%s), or is no base URL of OpenAI's interface", c.Model)
+		e.Over, advice = true, fmt.Sprintf(": it knows no such model (%s), or is no base URL of OpenAI's interface",
+			c.Model)
 	case s >= 300 && s < 400:
 		e.Over, advice = true, ": it leads elsewhere, where a key is not sent; name that address"
 	case code == "insufficient_quota":
 		e.Over, advice = true, ": there is no money left"
 	}
-	e.Why = fmt.Errorf("%s answers %d %s%s: %s", c.address, answer.StatusCode, http.StatusText(answer.StatusCode), advice,
-		why)
+	status := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	e.Why = fmt.Errorf("%s answers %s%s: %s", c.address, status, advice, why)
 	return e
 }
 

@@ -61,7 +61,7 @@ func New(c Config) (*Client, error) {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("the judge's base URL is not an address like %s", OpenAI)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("the judge's base URL has a user, a query or a fragment: an address is shown in errors, " +
+		return nil, errors.New("the judge's base URL has a user, a query or a fragment: addresses stand in errors, " +
 			"and a key belongs into the environment")
 	case c.Key != "" && len(c.Key) < leastKey:
 		return nil, fmt.Errorf("the judge's key has %d characters, a key has %d at least: leave the variable unset "+
@@ -120,8 +120,8 @@ type Reply struct {
 	PromptTokens, ReplyTokens int
 }
 
-// Ask asks until there is a reply, or no more try is worth it: an *Error. Where the context ends, a try that has begun is
-// waited for, since it is paid for, and no other follows.
+// Ask asks until there is a reply, or no more try is worth it: an *Error. Where the context ends, a try that has begun
+// is waited for, since it is paid for, and no other follows.
 func (c *Client) Ask(ctx context.Context, system, user string) (Reply, error) {
 	body, err := c.body(system, user)
 	if err != nil {
@@ -147,7 +147,8 @@ func (c *Client) Ask(ctx context.Context, system, user string) (Reply, error) {
 		case failed.Over || !failed.again:
 			return Reply{}, failed
 		case failed.after > mostWait:
-			failed.Why, failed.Over = fmt.Errorf("%w: it asks to wait %s", failed.Why, failed.after.Round(time.Second)), true
+			failed.Over = true
+			failed.Why = fmt.Errorf("%w: it asks to wait %s", failed.Why, failed.after.Round(time.Second))
 			return Reply{}, failed
 		case ctx.Err() != nil:
 			return Reply{}, ctx.Err()

@@ -24,7 +24,8 @@ import (
 const key = "sk-of-a+test/0123456789"
 
 // server answers the nth request, from 1 on, as a test says.
-func server(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) (address string, asked *atomic.Int32) {
+func server(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) (address string,
+	asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,11 +126,13 @@ func TestServersThatMisbehave(t *testing.T) {
 		over   bool // where it always does so
 		part   string
 	}{
-		"500":        {func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, true, false, "answers 500"},
-		"503 empty":  {func(w http.ResponseWriter) { w.WriteHeader(503) }, true, false, "it says nothing"},
-		"no JSON":    {func(w http.ResponseWriter) { io.WriteString(w, "{") }, true, false, "is no JSON"},
-		"HTML":       {func(w http.ResponseWriter) { io.WriteString(w, "<html>Sign in") }, true, false, "(it is text/html): <html>"},
-		"no choices": {func(w http.ResponseWriter) { io.WriteString(w, `{"choices": []}`) }, true, false, "has no text"},
+		"500":       {func(w http.ResponseWriter) { http.Error(w, "oops", 500) }, true, false, "answers 500"},
+		"503 empty": {func(w http.ResponseWriter) { w.WriteHeader(503) }, true, false, "it says nothing"},
+		"no JSON":   {func(w http.ResponseWriter) { io.WriteString(w, "{") }, true, false, "is no JSON"},
+		"HTML": {func(w http.ResponseWriter) { io.WriteString(w, "<html>Sign in") }, true, false,
+			"(it is text/html): <html>"},
+		"no choices": {func(w http.ResponseWriter) { io.WriteString(w, `{"choices": []}`) }, true, false,
+			"has no text"},
 		"null": {func(w http.ResponseWriter) {
 			io.WriteString(w, `{"choices": [{"message": {"content": null}}]}`)
 		}, true, false, "has no text"},
@@ -144,11 +147,13 @@ func TestServersThatMisbehave(t *testing.T) {
 		"too long": {func(w http.ResponseWriter) {
 			io.WriteString(w, says(strings.Repeat("x", mostReply)))
 		}, true, false, "more than 8388608 bytes"},
-		"429":       {func(w http.ResponseWriter) { w.WriteHeader(429) }, true, false, "429 Too Many Requests"},
-		"400":       {func(w http.ResponseWriter) { http.Error(w, "too long", 400) }, false, false, "400 Bad Request: too long"},
-		"401":       {func(w http.ResponseWriter) { w.WriteHeader(401) }, false, true, "does not take the key"},
-		"404":       {func(w http.ResponseWriter) { w.WriteHeader(404) }, false, true, "no such model (gpt-4)"},
-		"elsewhere": {func(w http.ResponseWriter) { w.Header().Set("Location", "/x"); w.WriteHeader(307) }, false, true, "elsewhere"},
+		"429": {func(w http.ResponseWriter) { w.WriteHeader(429) }, true, false, "429 Too Many Requests"},
+		"400": {func(w http.ResponseWriter) { http.Error(w, "too long", 400) }, false, false,
+			"400 Bad Request: too long"},
+		"401": {func(w http.ResponseWriter) { w.WriteHeader(401) }, false, true, "does not take the key"},
+		"404": {func(w http.ResponseWriter) { w.WriteHeader(404) }, false, true, "no such model (gpt-4)"},
+		"elsewhere": {func(w http.ResponseWriter) { w.Header().Set("Location", "/x"); w.WriteHeader(307) }, false, true,
+			"elsewhere"},
 		"no money": {func(w http.ResponseWriter) {
 			w.WriteHeader(429)
 			io.WriteString(w, `{"error": {"message": "You exceeded", "code": "insufficient_quota"}}`)
@@ -259,12 +264,14 @@ func TestStalls(t *testing.T) {
 	})
 	defer close(end)
 	c := client(t, address, func(c *Config) { c.Timeout = 50 * time.Millisecond })
-	if _, err := c.Ask(t.Context(), "s", "u"); err == nil || !strings.Contains(err.Error(), "no reply from") || !Over(err) ||
+	if _, err := c.Ask(t.Context(), "s", "u"); err == nil || !strings.Contains(err.Error(), "no reply from") ||
+		!Over(err) ||
 		asked.Load() != 3 {
 		t.Errorf("%v after %d tries", err, asked.Load())
 	}
 	c = client(t, "http://127.0.0.1:1/v1", nil)
-	if _, err := c.Ask(t.Context(), "s", "u"); err == nil || !strings.Contains(err.Error(), "cannot be asked") || !Over(err) {
+	if _, err := c.Ask(t.Context(), "s", "u"); err == nil || !strings.Contains(err.Error(), "cannot be asked") ||
+		!Over(err) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -323,7 +330,8 @@ func TestKeyIsNeverTold(t *testing.T) {
 			})
 			reply, err := c.Ask(t.Context(), "s", "u")
 			told += reply.Text + fmt.Sprint(err)
-			for _, spelled := range []string{key, url.QueryEscape(key), base64.StdEncoding.EncodeToString([]byte(key))} {
+			for _, spelled := range []string{key, url.QueryEscape(key),
+				base64.StdEncoding.EncodeToString([]byte(key))} {
 				if strings.Contains(told, spelled) {
 					t.Errorf("answer %d with %q: %s", i, text, told)
 				}
@@ -349,12 +357,14 @@ func TestConfigsAreRefused(t *testing.T) {
 		config := Config{BaseURL: "https://example.org/v1", Key: key, Model: "m", MaxTokens: 1, Tries: 1, Timeout: 1}
 		change(&config)
 		_, err := New(config)
-		if err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(name, "\x00")) || strings.Contains(err.Error(), key) {
+		if err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(name, "\x00")) ||
+			strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for address, want := range map[string]bool{"http://example.org/v1": true, "https://example.org/v1": false,
-		"http://127.0.0.1:8000/v1": false, "http://localhost/v1": false, "http://[::1]/v1": false, "http://10.0.0.1/": true} {
+		"http://127.0.0.1:8000/v1": false, "http://localhost/v1": false, "http://[::1]/v1": false,
+		"http://10.0.0.1/": true} {
 		if got := client(t, address, nil).Exposed(); got != want {
 			t.Errorf("%s: exposed %t", address, got)
 		}

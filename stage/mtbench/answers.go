@@ -2,7 +2,6 @@ package mtbench
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,9 +103,8 @@ func (a Answers) Missing(questions []Question) (missing, others []int) {
 
 // Sorted are the file's lines by question, each question once, as FastChat leaves a file that is complete.
 func (a Answers) Sorted() (lines [][]byte, err error) {
-	list := slices.SortedFunc(maps.Values(a.Of), func(x, y Answer) int { return cmp.Compare(x.QuestionID, y.QuestionID) })
-	for _, answer := range list {
-		line, err := pythonJSON(answer)
+	for _, id := range slices.Sorted(maps.Keys(a.Of)) {
+		line, err := pythonJSON(a.Of[id])
 		if err != nil {
 			return nil, err
 		}

@@ -136,7 +136,8 @@ func TestTablesAreFastChats(t *testing.T) {
 	s.Write(&single, "data/mt_bench/model_judgment/gpt-4_single.jsonl")
 	f = must(ReadJudgments(golden(t, "mt_bench/model_judgment/gpt-4_pair.jsonl")))(t)
 	must(NewPairScores(f, ""))(t).Write(&pair, "data/mt_bench/model_judgment/gpt-4_pair.jsonl", Pairs)
-	for name, got := range map[string]string{"show_result.txt": single.String(), "show_result_pair.txt": pair.String()} {
+	for name, got := range map[string]string{"show_result.txt": single.String(),
+		"show_result_pair.txt": pair.String()} {
 		if want := string(must(os.ReadFile(golden(t, name)))(t)); got != want {
 			t.Errorf("%s:\n%q\nwant\n%q", name, got, want)
 		}

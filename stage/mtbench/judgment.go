@@ -89,8 +89,9 @@ func (j *Judgment) UnmarshalJSON(text []byte) error {
 		if err := json.Unmarshal(text, &l); err != nil {
 			return err
 		}
-		*j = Judgment{Question: *l.Question, Turn: l.Turn, Judge: l.Judge, Models: []string{l.FirstModel, l.SecondModel},
-			Asks: []string{l.FirstAsk, l.SecondAsk}, Replies: []string{l.FirstReply, l.SecondReply},
+		*j = Judgment{Question: *l.Question, Turn: l.Turn, Judge: l.Judge,
+			Models: []string{l.FirstModel, l.SecondModel},
+			Asks:   []string{l.FirstAsk, l.SecondAsk}, Replies: []string{l.FirstReply, l.SecondReply},
 			Winners: []string{l.FirstWin, l.SecondWin}, Time: l.Time}
 		for _, w := range j.Winners {
 			if !slices.Contains([]string{First, Second, Tie, NoGame}, w) {

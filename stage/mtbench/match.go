@@ -91,8 +91,8 @@ func (c Contest) check() error {
 	seen := map[string]string{}
 	for _, a := range c.Answers {
 		if before, there := seen[a.Model]; there {
-			return fmt.Errorf("%s and %s are both called %s, and so would be their judgments: rename one", before, a.Path,
-				a.Model)
+			return fmt.Errorf("%s and %s both have the name %s, and so would their judgments: rename one", before,
+				a.Path, a.Model)
 		}
 		seen[a.Model] = a.Path
 		missing, others := a.Missing(c.Questions)

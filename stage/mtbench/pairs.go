@@ -27,8 +27,8 @@ type PairScores struct {
 	Failed int      `json:"failed"` // judgments of which a game has no winner, which count for nothing
 }
 
-// NewPairScores adds up pairwise judgments: who wins both games wins, and all else is a tie. baseline, unless "", is the
-// model that all are compared with: other matches do not count, and it has no row.
+// NewPairScores adds up pairwise judgments: who wins both games wins, and all else is a tie. baseline, unless "", is
+// the model that all are compared with: other matches do not count, and it has no row.
 func NewPairScores(f Judgments, baseline string) (s PairScores, err error) {
 	if err := f.of(2); err != nil {
 		return s, err
@@ -87,7 +87,8 @@ func (s PairScores) Write(w io.Writer, path string, mode Mode) {
 		{name: "tie", whole: true}, {name: "win_rate"}, {name: "loss_rate"}, {name: "win_rate_adjusted"}}}
 	for _, m := range s.Models {
 		f.rows = append(f.rows, []string{m.Model})
-		for i, x := range []float64{float64(m.Win), float64(m.Loss), float64(m.Tie), m.WinRate, m.LossRate, m.Adjusted} {
+		for i, x := range []float64{float64(m.Win), float64(m.Loss), float64(m.Tie), m.WinRate, m.LossRate,
+			m.Adjusted} {
 			f.columns[i].values = append(f.columns[i].values, x)
 		}
 	}

@@ -29,8 +29,8 @@ func NewWork(judge string, matches []Match, file Judgments) (*Work, error) {
 	known := map[key]Judgment{}
 	for _, j := range file.List {
 		if j.Judge[0] != judge {
-			return nil, fmt.Errorf("%s has judgments by %s, not by %s: FastChat would take the mean over both. Each judge "+
-				"has a file of its own", file.Path, j.Judge[0], judge)
+			return nil, fmt.Errorf("%s has judgments by %s, not by %s: FastChat would take the mean over both. Each "+
+				"judge has a file of its own", file.Path, j.Judge[0], judge)
 		}
 		before, there := known[j.key()]
 		if !there || slices.Contains(before.Replies, ErrorReply) {
@@ -88,8 +88,8 @@ type Asker struct {
 // mostFailures is how many matches in a row may fail until the judge is given up.
 const mostFailures = 8
 
-// Unjudged is the error of matches for which there is no reply. Those that were asked for have lines with ErrorReply, as
-// in FastChat's files.
+// Unjudged is the error of matches for which there is no reply. Those that were asked for have lines with ErrorReply,
+// as in FastChat's files.
 type Unjudged struct {
 	Matches, Of int
 	Why         error // the first one's

@@ -107,7 +107,8 @@ func NewScores(f Judgments, questions []Question) (s Scores, err error) {
 	for _, model := range models {
 		m := ModelScores{Model: model, Grades: grades(rows[model])}
 		for _, name := range Categories(questions) {
-			of := slices.DeleteFunc(slices.Clone(rows[model]), func(j Judgment) bool { return category[j.Question] != name })
+			of := slices.DeleteFunc(slices.Clone(rows[model]),
+				func(j Judgment) bool { return category[j.Question] != name })
 			if len(of) > 0 {
 				m.Categories = append(m.Categories, CategoryScores{name, grades(of)})
 			}

@@ -42,7 +42,8 @@ func (c *AnswersCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if !strings.HasSuffix(c.Answers, ".jsonl") {
-		return flags.Usagef("--answers %s: FastChat's files end in .jsonl, before which the model's name stands", c.Answers)
+		return flags.Usagef("--answers %s: FastChat's files end in .jsonl, before which the model's name stands",
+			c.Answers)
 	}
 	v, err := c.Find(true)
 	if err != nil {
@@ -83,8 +84,8 @@ func (c *AnswersCmd) Run(ctx context.Context) error {
 		return err
 	}
 	tally.warn(v.Context)
-	fmt.Printf("%s of %s are in %s, %d of them new; template %s\n", view.Plural(int64(len(done.Of)), "answer", "answers"),
-		done.Model, c.Answers, len(left), c.Template)
+	count := view.Plural(int64(len(done.Of)), "answer", "answers")
+	fmt.Printf("%s of %s are in %s, %d of them new; template %s\n", count, done.Model, c.Answers, len(left), c.Template)
 	return nil
 }
 
@@ -147,7 +148,12 @@ func (c *AnswersCmd) resume(list []mt.Question, setup mt.Setup) (left []mt.Quest
 		return nil, fmt.Errorf("%s has answers to other questions (%s), which %s does not have: name another file",
 			c.Answers, mt.Numbers(others), c.Questions)
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(q mt.Question) bool { return !slices.Contains(missing, q.ID) }), nil
+	for _, q := range list {
+		if slices.Contains(missing, q.ID) {
+			left = append(left, q)
+		}
+	}
+	return left, nil
 }
 
 // differs says in what two setups differ, in flags; "": in nothing.
@@ -173,13 +179,12 @@ type tally struct {
 
 func (t *tally) warn(context int) {
 	if len(t.failed) > 0 {
-		warn("the prompts of %s do not fit the context of %d (%s): their answers are %s, as FastChat's are where "+
-			"generating fails", view.Plural(int64(len(t.failed)), "question", "questions"), context, mt.Numbers(t.failed),
-			mt.FailedAnswer)
+		warn("prompts of %d questions (%s) do not fit the context of %d: their answers are %s, as in FastChat where "+
+			"generating fails", len(t.failed), mt.Numbers(t.failed), context, mt.FailedAnswer)
 	}
 	if len(t.full) > 0 {
-		warn("the answers to %s end where the context of %d is full (%s)",
-			view.Plural(int64(len(t.full)), "question", "questions"), context, mt.Numbers(t.full))
+		warn("answers to %d questions (%s) end where the context of %d is full", len(t.full), mt.Numbers(t.full),
+			context)
 	}
 }
 

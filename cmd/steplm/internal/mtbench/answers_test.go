@@ -146,7 +146,8 @@ func TestAnswersAreRefused(t *testing.T) {
 		{"a duplicate", `{"question_id": 7, "category": "x", "turns": ["a"]}` + "\n" +
 			`{"question_id": 7, "category": "x", "turns": ["b"]}`, 1, nil, "line 2: question 7 is on line 1 already"},
 		{"no id", `{"category": "x", "turns": ["a"]}`, 1, nil, "line 1: a question without question_id"},
-		{"no turns", "\n" + `{"question_id": 7, "category": "x", "turns": []}`, 1, nil, "line 2: question 7 has no turns"},
+		{"no turns", "\n" + `{"question_id": 7, "category": "x", "turns": []}`, 1, nil,
+			"line 2: question 7 has no turns"},
 		{"no category", `{"question_id": 7, "turns": ["a"]}`, 1, nil, "line 1: question 7 has no category"},
 		{"a word for an id", `{"question_id": "7", "turns": ["a"]}`, 1, nil, "line 1: json"},
 		{"half a line", `{"question_id": 7, "category": "x", "turns": ["a"]}` + "\n" + `{"quest`, 1, nil,
@@ -155,7 +156,8 @@ func TestAnswersAreRefused(t *testing.T) {
 		{"no template", "", 2, []string{"--template", "nonsense"}, "no such file, and the names are fastchat-alpaca"},
 		{"no own template", "", 2, []string{"--template", "own"}, "has no chat template"},
 		{"another name", "", 2, []string{"--answers", path + ".txt"}, "end in .jsonl"},
-		{"a context that is none", "", 1, []string{"--context", "513"}, "a context of 513 positions: the model has 512"},
+		{"a context that is none", "", 1, []string{"--context", "513"},
+			"a context of 513 positions: the model has 512"},
 	} {
 		more := c.more
 		if c.questions != "" {

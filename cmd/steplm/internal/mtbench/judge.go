@@ -209,16 +209,16 @@ func exists(path string) bool {
 	return !disk.Missing(err)
 }
 
-// bytesPerToken is about how long tokens of judge prompts are to today's vocabularies.
-const bytesPerToken = 4
+// bytesPerToken is about how long tokens of judge prompts are: 3.3 bytes in GPT-2's vocabulary, 3.7 in GPT-NeoX's.
+const bytesPerToken = 3.5
 
 // estimate says what is to be asked, and about what that costs.
 func (c *JudgeCmd) estimate(w io.Writer, work *mt.Work, models int) {
 	all, left := work.Matches()
 	requests, bytes := work.Requests()
-	prompt, reply := bytes/bytesPerToken, int64(requests)*int64(c.MaxTokens)
-	text := fmt.Sprintf("%s of %s by %s at %s, %d of them to be asked for: %s with about %s tokens of prompts (a token "+
-		"for %d bytes), and at most %s of replies", view.Plural(int64(all), "judgment", "judgments"),
+	prompt, reply := int64(float64(bytes)/bytesPerToken), int64(requests)*int64(c.MaxTokens)
+	text := fmt.Sprintf("%s of %s by %s at %s, %d of them to be asked for: %s with about %s tokens of prompts (%g "+
+		"bytes each), and at most %s of replies", view.Plural(int64(all), "judgment", "judgments"),
 		view.Plural(int64(models), "model", "models"), c.JudgeModel, c.BaseURL, left,
 		view.Plural(int64(requests), "request", "requests"), view.Count(prompt), bytesPerToken, view.Count(reply))
 	if c.PromptCost > 0 || c.ReplyCost > 0 {

@@ -89,7 +89,8 @@ func (j *theJudge) repeated() (list []string) {
 
 // args are a command line that has both models' answers judged.
 func (j *theJudge) args(dir, name string, more ...string) []string {
-	return append([]string{"mtbench", "judge", "--questions", filepath.Join(dir, "mt_bench/question.jsonl"), "--answers",
+	return append([]string{"mtbench", "judge", "--questions", filepath.Join(dir, "mt_bench/question.jsonl"),
+		"--answers",
 		filepath.Join(dir, "mt_bench/model_answer"), "--judgments", judgments(dir, name), "--base-url", j.url}, more...)
 }
 
@@ -153,7 +154,8 @@ func TestJudgeAndShow(t *testing.T) {
 		}
 		isGolden(t, judgments(dir, c.name))
 		if out, stderr, code = call(t, j.args(dir, c.name, c.more...)...); code != 0 ||
-			len(j.asked) != 24+c.unanswered || !strings.Contains(stderr, fmt.Sprintf("%d of them to be", c.unanswered)) {
+			len(j.asked) != 24+c.unanswered || !strings.Contains(stderr, fmt.Sprintf("%d of them to be",
+			c.unanswered)) {
 			t.Errorf("again: exit code %d after %d requests: %s%s", code, len(j.asked), out, stderr)
 		}
 		shown := clitest.Succeed(t, "", "mtbench", "show", "--judgments", judgments(dir, c.name), "--questions",
@@ -271,15 +273,20 @@ func TestJudgeIsAway(t *testing.T) {
 			t.Errorf("%s", text)
 		}
 	}
-	stall := newJudge(t, func(int, string, http.ResponseWriter) bool { time.Sleep(300 * time.Millisecond); return false })
+	stall := newJudge(t, func(int, string,
+		http.ResponseWriter) bool {
+		time.Sleep(300 * time.Millisecond)
+		return false
+	})
 	_, stderr, code = call(t, stall.args(dir, "c.jsonl", "--tries", "2", "--timeout", "50ms")...)
-	if code != 1 || !strings.Contains(stderr, "no reply from "+stall.url+"/chat/completions within 50ms (tried 2 times)") {
+	if code != 1 || !strings.Contains(stderr,
+		"no reply from "+stall.url+"/chat/completions within 50ms (tried 2 times)") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
-// A command that is killed, and one that is interrupted, has every judgment that came on the disk; the next asks for the
-// others alone. What an interrupted one asked for is waited for, and is not paid twice.
+// A command that is killed, and one that is interrupted, has every judgment that came on the disk; the next asks for
+// the others alone. What an interrupted one asked for is waited for, and is not paid twice.
 func TestJudgeGoesOn(t *testing.T) {
 	for _, name := range []string{"gpt-4_single.jsonl", "gpt-4_pair.jsonl"} {
 		mode := map[bool]string{true: "single", false: "pairwise-all"}[name == "gpt-4_single.jsonl"]
@@ -348,15 +355,18 @@ func TestJudgeRefusesFiles(t *testing.T) {
 		{alpaca, strings.Join(all[:5], "") + all[5][:90], 1, nil, "lacks the answers to 1 of 6 questions: 144"},
 		{alpaca, all[0] + "{\n" + all[1], 1, nil, "alpaca-stories260K.jsonl, line 2: unexpected end"},
 		{alpaca, strings.Replace(all[0], "87", "88", 1), 1, nil, "answers other questions (88)"},
-		{alpaca, strings.Replace(answers, `"turns": [`, `"turn": [`, 1), 1, nil, "line 1: the answer to question 87 has no turns"},
+		{alpaca, strings.Replace(answers, `"turns": [`, `"turn": [`, 1), 1, nil,
+			"line 1: the answer to question 87 has no turns"},
 		{"judge_prompts.jsonl", `{"name": "single-v1", "type": "single", "prompt_template": "{answer} {x}", ` +
 			`"output_format": "[[rating]]"}`, 1, nil, "judge prompt single-v1: its template asks for {x}"},
 		{"judge_prompts.jsonl", `{"name": "single-v1", "type": "pairwise", "prompt_template": "x"}`, 1, nil,
 			`is of the type "pairwise"`},
 		{"judge_prompts.jsonl", `{"name": "x", "prompt_template": "x"}`, 1, nil, "there is no judge prompt single-v1"},
 		{"mt_bench/reference_answer/gpt-4.jsonl", all[0], 1, nil, "lacks the reference answers to 3 questions"},
-		{"mt_bench/model_judgment/j.jsonl", strings.Replace(single, "The answer", "x", 1), 1, []string{"--judge-model", "other",
-			"--references", golden(t, "mt_bench/model_answer/vicuna-stories260K.jsonl")}, "judgments by gpt-4, not by other"},
+		{"mt_bench/model_judgment/j.jsonl", strings.Replace(single, "The answer", "x", 1), 1, []string{"--judge-model",
+			"other",
+			"--references", golden(t, "mt_bench/model_answer/vicuna-stories260K.jsonl")},
+			"judgments by gpt-4, not by other"},
 		{"mt_bench/model_judgment/j.jsonl", strings.Replace(single, "captivating", "x", 1), 1, nil,
 			"a judgment of another answer of alpaca-stories260K to question 87, turn 1"},
 		{"mt_bench/model_judgment/j.jsonl", single, 1, []string{"--mode", "pairwise-all"}, "judgments of another mode"},

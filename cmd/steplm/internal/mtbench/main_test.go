@@ -24,12 +24,13 @@ func questions(t *testing.T) string { return golden(t, "mt_bench/question.jsonl"
 func bench(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	const answers = "mt_bench/model_answer/"
 	for to, from := range map[string]string{
-		"judge_prompts.jsonl":                           "mtbench/judge_prompts.jsonl",
-		"mt_bench/reference_answer/gpt-4.jsonl":         "mtbench/mt_bench/reference_answer/gpt-4.jsonl",
-		"mt_bench/question.jsonl":                       "golden_mtbench/mt_bench/question.jsonl",
-		"mt_bench/model_answer/alpaca-stories260K.jsonl": "golden_mtbench/mt_bench/model_answer/alpaca-stories260K.jsonl",
-		"mt_bench/model_answer/vicuna-stories260K.jsonl": "golden_mtbench/mt_bench/model_answer/vicuna-stories260K.jsonl",
+		"judge_prompts.jsonl":                   "mtbench/judge_prompts.jsonl",
+		"mt_bench/reference_answer/gpt-4.jsonl": "mtbench/mt_bench/reference_answer/gpt-4.jsonl",
+		"mt_bench/question.jsonl":               "golden_mtbench/mt_bench/question.jsonl",
+		answers + "alpaca-stories260K.jsonl":    "golden_mtbench/" + answers + "alpaca-stories260K.jsonl",
+		answers + "vicuna-stories260K.jsonl":    "golden_mtbench/" + answers + "vicuna-stories260K.jsonl",
 	} {
 		write(t, filepath.Join(dir, to), clitest.Contents(t, datatest.Path(t, from)))
 	}

@@ -66,12 +66,15 @@ func TestServeIsAJudge(t *testing.T) {
 			t.Errorf("%.2000s", line)
 		}
 	}
-	if out, stderr, code = call(t, args...); code != 0 || len(list) != 4 || !strings.Contains(stderr, "0 of them to be asked") {
+	if out, stderr, code = call(t, args...); code != 0 || len(list) != 4 || !strings.Contains(stderr,
+		"0 of them to be asked") {
 		t.Errorf("%d lines; exit code %d: %s%s", len(list), code, out, stderr)
 	}
 	j = &theJudge{url: served(t, "256")}
-	_, stderr, code = call(t, j.args(dir, "short.jsonl", "--judge-model", "judge", "--max-tokens", "8", "--limit", "1")...)
-	if code != 1 || !strings.Contains(stderr, "4 of 4 judgments could not be had") || !strings.Contains(stderr, "400 Bad") ||
+	_, stderr, code = call(t, j.args(dir, "short.jsonl", "--judge-model", "judge", "--max-tokens", "8", "--limit",
+		"1")...)
+	if code != 1 || !strings.Contains(stderr, "4 of 4 judgments could not be had") || !strings.Contains(stderr,
+		"400 Bad") ||
 		!strings.Contains(stderr, "256") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

@@ -45,7 +45,8 @@ func (c *ShowCmd) Run() error {
 		return c.pairs(file, templates)
 	}
 	if c.Baseline != "" {
-		return flags.Usagef("--baseline %s: it is for pairwise judgments, those of %s are single", c.Baseline, c.Judgments)
+		return flags.Usagef("--baseline %s: it is for pairwise judgments, those of %s are single", c.Baseline,
+			c.Judgments)
 	}
 	var list []mt.Question
 	if c.Questions != "" {
@@ -160,8 +161,8 @@ func how(w io.Writer, judges, models []string, templates map[string]string, fail
 		case "":
 			fmt.Fprintf(w, "Template of %s: not known.\n", model)
 		case "fastchat-alpaca":
-			fmt.Fprintf(w, "Template of %s: %s, FastChat's, which is not the prompt that Alpaca was trained with.\n", model,
-				name)
+			name += ", FastChat's, which is not the prompt that Alpaca was trained with"
+			fallthrough
 		default:
 			fmt.Fprintf(w, "Template of %s: %s.\n", model, name)
 		}

@@ -26,7 +26,7 @@ func TestShow(t *testing.T) {
 		"model               category    turn 1  turn 2   both  ratings  failed",
 		"alpaca-stories260K  stem ", "vicuna-stories260K  coding ",
 		"Judge: gpt-4. 8 judgments without rating or winner, left out.",
-		"Template of alpaca-stories260K: fastchat-alpaca, FastChat's, which is not the prompt that Alpaca was trained with.",
+		"Template of alpaca-stories260K: fastchat-alpaca, FastChat's, which is not the prompt that Alpaca was trained",
 		"Template of vicuna-stories260K: not known."} {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is not in\n%s", part, text)
@@ -48,12 +48,13 @@ func TestShow(t *testing.T) {
 	}
 	twice := clitest.WriteFile(t, "twice.jsonl", clitest.Contents(t, single)+clitest.Contents(t, single)+`{"question_`)
 	_, stderr, code := clitest.Call(t, "", "mtbench", "show", "--judgments", twice)
-	if code != 0 || !strings.Contains(stderr, "16 judgments are there again") || !strings.Contains(stderr, "half-written") {
+	if code != 0 || !strings.Contains(stderr, "16 judgments are there again") || !strings.Contains(stderr,
+		"half-written") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	pair := golden(t, "mt_bench/model_judgment/gpt-4_pair.jsonl")
-	if text = clitest.Succeed(t, "", "mtbench", "show", "--judgments", pair, "--baseline", "vicuna-stories260K"); !strings.
-		Contains(text, "Mode: pairwise-baseline\n") || strings.Contains(text, "\nvicuna") {
+	text = clitest.Succeed(t, "", "mtbench", "show", "--judgments", pair, "--baseline", "vicuna-stories260K")
+	if !strings.Contains(text, "Mode: pairwise-baseline\n") || strings.Contains(text, "\nvicuna") {
 		t.Errorf("%s", text)
 	}
 	for _, c := range []struct {
@@ -61,7 +62,8 @@ func TestShow(t *testing.T) {
 		part string
 		args []string
 	}{
-		{2, `--model "": the judgments are of alpaca-stories260K, vicuna-stories260K`, append(show, "--save", filepath.Dir(run))},
+		{2, `--model "": the judgments are of alpaca-stories260K, vicuna-stories260K`, append(show, "--save",
+			filepath.Dir(run))},
 		{1, "holds no run", append(show, "--save", dir)},
 		{2, "--save " + dir + ": it is for single", []string{"mtbench", "show", "--judgments", pair, "--save", dir}},
 		{2, "it is for pairwise judgments", append(show, "--baseline", "x")},

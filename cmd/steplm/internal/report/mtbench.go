@@ -61,7 +61,8 @@ func (s *setting) judged() (t table, ok bool) {
 		}
 	}
 	for _, c := range [][2]string{{"method", ""}, {"rate", ""}, {"seeds", "runs with scores"}, {"judge", ""},
-		{"template", "by which the answers were asked for: fastchat-alpaca is not the prompt that Alpaca was trained with"},
+		{"template",
+			"by which the answers were asked for: fastchat-alpaca is not the prompt that Alpaca was trained with"},
 		{"average", "over all ratings of both turns: mean ± standard deviation over seeds"},
 		{"Δ vanilla", "difference of the same seeds, judge and template: mean [95 % interval]"}, {"turn 1", ""},
 		{"turn 2", ""}, {"no rating", "judgments without one, which are in no mean"}} {
