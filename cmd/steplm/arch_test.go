@@ -14,6 +14,7 @@ import (
 // it: what holds for it holds for them. Tests may import what they like.
 var mayImport = map[string][]string{
 	"internal/clock": {},
+	"internal/retry": {},
 	"internal/disk":  {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
 	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/...", "steplm/gpu/memory"},
 	"gpu/memory":     {},
@@ -87,6 +88,8 @@ var mayImport = map[string][]string{
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/judge":   {},
+	"stage/mtbench": {},
 	"stage/logs":    {"steplm/stage/record", "google.golang.org/protobuf/encoding/protowire", "modernc.org/sqlite"},
 	"stage/experiment": {
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
@@ -99,7 +102,7 @@ var mayImport = map[string][]string{
 }
 
 // lowest are the lowest packages, which every other one may import.
-var lowest = []string{"steplm/internal/clock", "steplm/internal/disk"}
+var lowest = []string{"steplm/internal/clock", "steplm/internal/disk", "steplm/internal/retry"}
 
 // commands is the one place that wires everything together, and so may import everything.
 const commands = "steplm/cmd/"

@@ -36,6 +36,7 @@ var commandPages = []struct {
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},
+	{"docs/mtbench.md", nil},
 	{"docs/data.md", nil},
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{

@@ -26,6 +26,7 @@ import (
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/mtbench"
 	"steplm/cmd/steplm/internal/serve"
 	"steplm/cmd/steplm/internal/sft"
 	"steplm/cmd/steplm/internal/speak"
@@ -45,6 +46,7 @@ type CLI struct {
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	MTBench    mtbench.Cmd         `cmd:"" name:"mtbench" help:"Judge conversations: FastChat's MT-Bench."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`

@@ -15,6 +15,7 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/experiment"
+	"steplm/stage/judge"
 	"steplm/stage/logs"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -160,6 +161,7 @@ var Vars = specDefaults(kong.Vars{
 	"methods":     strings.Join(recipe.MethodNames(), ","),
 	"optimizers":  strings.Join(optim.Names(), ","),
 	"log_formats": strings.Join(logs.Names(), ", "),
+	"judge_url":   judge.OpenAI,
 	// Those of `experiment`:
 	"experiments": strings.Join(experiment.Names(), ", "),
 	"scales":      strings.Join(experiment.Scales(), ", "),

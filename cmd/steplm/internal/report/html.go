@@ -59,7 +59,7 @@ func elements(tag string, texts []string) (list []template.HTML) {
 type section struct {
 	Title, Base, Protocol string
 	Methods               table
-	Grid                  *table
+	Grid, Judged          *table // nil: there is none
 }
 
 // writeHTML writes the page. Whatever is not a constant of this package the template escapes.
@@ -71,6 +71,9 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 		if grid, ok := s.grid(); ok {
 			x.Grid = &grid
 			grids++
+		}
+		if marks, ok := s.judged(); ok {
+			x.Judged = &marks
 		}
 		sections = append(sections, x)
 	}

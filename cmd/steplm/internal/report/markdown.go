@@ -20,6 +20,10 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			b.WriteString("\n### Learning rates\n\nValidation perplexity; the rate that the table has is in bold.\n\n")
 			grid.markdown(&b)
 		}
+		if marks, ok := s.judged(); ok {
+			b.WriteString("\n### MT-Bench\n\n")
+			marks.markdown(&b)
+		}
 	}
 	b.WriteString("\n## Runs\n\n")
 	r.runsTable().markdown(&b)

@@ -11,6 +11,7 @@ import (
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/stage/compare"
+	"steplm/stage/mtbench"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -85,7 +86,8 @@ func stampOf(f found, name string) string {
 	if f.row != nil {
 		text += fmt.Sprint(*f.row)
 	}
-	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile} {
+	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile,
+		mtbench.ScoresFile} {
 		if info, err := os.Stat(filepath.Join(f.dir, file)); err == nil {
 			text += fmt.Sprintf(" %s %d %d", file, info.Size(), info.ModTime().UnixNano())
 		}

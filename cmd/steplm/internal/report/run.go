@@ -32,6 +32,7 @@ type run struct {
 	// measured are its evaluations that have a loss, protocols how the last of each set was measured.
 	measured  []curves.Measurement
 	protocols map[string]string
+	judged    *judged         // what MT-Bench's judge said; nil: nothing
 	system    []record.System // what it ran on, in order
 	problems  []string
 }
@@ -88,6 +89,7 @@ func readRun(f found, name string) *run {
 		delete(r.spec, "output.out") // Where a run lies is no option by which it differs from another.
 	}
 	r.readCurve()
+	r.readJudged()
 	return r
 }
 
