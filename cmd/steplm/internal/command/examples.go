@@ -27,7 +27,11 @@ var examples = map[string][]string{
 	},
 	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
-	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"eval tasks": {
+		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
+		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",
+	},
+	"score": {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
 	"generate": {
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",
