@@ -3,9 +3,7 @@ package harness
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -20,9 +18,12 @@ type object []field
 
 // parseObject reads one.
 func parseObject(text []byte) (o object, err error) {
+	if err := json.Unmarshal(text, &map[string]json.RawMessage{}); err != nil {
+		return nil, fmt.Errorf("it is no JSON object: %w", err)
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.Join(errors.New("it is no JSON object"), err)
+	if _, err := d.Token(); err != nil {
+		return nil, err
 	}
 	for d.More() {
 		name, err := d.Token()
@@ -34,12 +35,6 @@ func parseObject(text []byte) (o object, err error) {
 			return nil, err
 		}
 		o = append(o, field{name.(string), v})
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("more follows on the JSON object")
 	}
 	return o, nil
 }

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -104,15 +103,19 @@ func (r Row) lettered(name string) (question string, choices []string, gold int,
 		}
 	} else {
 		var beside struct{ Text, Label []string }
-		question, err = r.text(name)
-		err = errors.Join(err, r.decode("choices", "an object with the lists text and label", &beside))
+		if question, err = r.text(name); err == nil {
+			err = r.decode("choices", "an object with the lists text and label", &beside)
+		}
 		choices, labels = beside.Text, beside.Label
 	}
 	if err == nil && len(choices) != len(labels) {
 		err = fmt.Errorf("there are %d choices and %d labels", len(choices), len(labels))
 	}
-	key, keyErr := r.text("answerKey")
-	if err = errors.Join(err, keyErr); err != nil {
+	if err != nil {
+		return question, choices, 0, err
+	}
+	key, err := r.text("answerKey")
+	if err != nil {
 		return question, choices, 0, err
 	}
 	key = strings.TrimLeftFunc(key, eval.IsSpace)

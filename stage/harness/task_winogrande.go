@@ -2,7 +2,6 @@ package harness
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"steplm/stage/eval"
@@ -20,11 +19,11 @@ var winogrande = Task{Name: "winogrande", Version: 1, output: choicesAlone,
 		}
 		before, after, found := strings.Cut(w.text(r, "sentence"), "_")
 		contexts := []string{before + w.text(r, "option1"), before + w.text(r, "option2")}
-		answer, err := strconv.Atoi(w.word(r, "answer"))
+		answer := w.number(r, "answer")
 		if !found {
-			err = errors.New(`the sentence has no "_" where the options go`)
+			w.keep(errors.New(`the sentence has no "_" where the options go`))
 		}
-		return fillIn(r, contexts, strings.TrimFunc(after, eval.IsSpace), answer-1), errors.Join(w.err, err)
+		return fillIn(r, contexts, strings.TrimFunc(after, eval.IsSpace), answer-1), w.err
 	}}
 
 // fillIn makes a document of contexts after which the same is said.
