@@ -43,6 +43,10 @@ var examples = map[string][]string{
 		"steplm mtbench show --questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
 			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl",
 	},
+	"eval tasks": {
+		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
+		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",
+	},
 	"generate": {
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",

@@ -15,6 +15,7 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
 	"steplm/stage/judge"
 	"steplm/stage/logs"
 	"steplm/stage/recipe"
@@ -165,4 +166,8 @@ var Vars = specDefaults(kong.Vars{
 	// Those of `experiment`:
 	"experiments": strings.Join(experiment.Names(), ", "),
 	"scales":      strings.Join(experiment.Scales(), ", "),
+	// Those of `eval tasks`:
+	"tasks":        strings.Join(harness.Names(), ", "),
+	"fewshot_seed": strconv.Itoa(harness.Seed),
+	"resamples":    strconv.Itoa(harness.Resamples),
 })

@@ -3,5 +3,6 @@
 package measure
 
 type EvalCmd struct {
-	Ppl evalPplCmd `cmd:"" help:"Perplexity on Parquet shards, text or WikiText."`
+	Ppl   evalPplCmd   `cmd:"" help:"Perplexity on Parquet shards, text or WikiText."`
+	Tasks evalTasksCmd `cmd:"" help:"Downstream tasks, as lm-evaluation-harness scores them."`
 }
