@@ -5,6 +5,7 @@ type action int
 
 const (
 	actStep action = iota
+	actRound
 	actSave
 	actEvaluate
 	actAdvance
@@ -14,9 +15,11 @@ const (
 // next decides from what is done alone, so that a resumed run decides the same:
 // saved and evaluated are the steps after which that was last done. Saving comes
 // before everything that may fail: before evaluating, before a transition,
-// before the end.
+// before the end. A round comes before all of it: what is saved, measured or grown is its outcome.
 func (r *Run) next(t *Trainer, saved, evaluated int) action {
 	switch {
+	case t.roundDue():
+		return actRound
 	case saved != t.step && r.saveDue(t):
 		return actSave
 	case t.step >= r.Recipe.Steps():

@@ -183,6 +183,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 		}
 		var err error
 		switch r.next(t, saved, evaluated) {
+		case actRound:
+			err = t.endRound()
 		case actSave:
 			err = r.save(t)
 			saved = t.step

@@ -10,6 +10,7 @@ import (
 	"steplm/gpu/memory"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
@@ -34,7 +35,8 @@ type Trainer struct {
 	Model   *model.Model
 	acts    *model.Activations
 	opt     optim.Optimizer
-	hash    string // of the recipe, which checkpoints name
+	outer   *outer.State // nil: the run has no rounds
+	hash    string       // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
 	watched watched // of the guard, if there is one
@@ -151,6 +153,9 @@ func prepare(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, e
 		Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b, n: r.GradAccum},
 		opt: r.Optimizer.New(), hash: r.Hash(), stage: stage,
 	}
+	if r.Outer != nil {
+		t.outer = outer.New(*r.Outer)
+	}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -175,7 +180,7 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 		}
 	}
 	for i, l := range layouts {
-		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l), r.OuterSpecs(l))); err != nil {
 			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
 		}
 	}
@@ -187,6 +192,11 @@ func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
 func (t *Trainer) allocateState() (err error) {
 	if err := t.opt.Allocate(t.Model); err != nil {
 		return err
+	}
+	if t.outer != nil {
+		if err := t.outer.Allocate(t.Model); err != nil {
+			return err
+		}
 	}
 	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
 	return err
@@ -202,6 +212,9 @@ func (t *Trainer) needActivations() (err error) {
 
 func (t *Trainer) freeState() {
 	t.opt.Free()
+	if t.outer != nil {
+		t.outer.Free()
+	}
 	if t.acts != nil {
 		t.acts.Free()
 		t.acts = nil
@@ -228,6 +241,11 @@ func (t *Trainer) asPlanned() error {
 	if d := t.dev.Ledger().Difference(want); d != "" {
 		return fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
+	if t.outer != nil {
+		if d := t.outer.Home().Ledger().Difference(gpu.Plan(t.Recipe.OuterSpecs(t.layout()))); d != "" {
+			return fmt.Errorf("stage %d: the outer optimizer holds other bytes than planned: %s", t.stage+1, d)
+		}
+	}
 	return nil
 }
 
@@ -249,6 +267,9 @@ func (t *Trainer) Advance() (record.Transition, error) {
 	t.acts = nil
 	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
 		return record.Transition{}, failed(err)
+	}
+	if t.outer != nil {
+		t.outer.Reset(anew(tr))
 	}
 	t.stage++
 	t.watched.Losses, t.watched.Norms = nil, nil // a growth's loss is no spike

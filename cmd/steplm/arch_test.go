@@ -55,8 +55,9 @@ var mayImport = map[string][]string{
 	"data/corpus":    {},
 	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
+	"stage/outer":    {"steplm/model", "steplm/gpu"},
 	"stage/recipe": {
-		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
+		"steplm/stage/recipe/growth", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
 		"steplm/gpu",
 	},
 	"stage/recipe/growth": {},
@@ -64,9 +65,9 @@ var mayImport = map[string][]string{
 		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice",
 		"steplm/model/optim",
 	},
-	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
+	"stage/plan": {"steplm/stage/recipe", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/stage/recipe", "steplm/stage/recipe/growth",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/outer",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
@@ -74,7 +75,7 @@ var mayImport = map[string][]string{
 	"stage/synthetic": {"steplm/model", "steplm/data"},
 	"stage/stories":   {},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
+		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/plan", "steplm/stage/eval",
 		"steplm/stage/record", "steplm/stage/logs",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",

@@ -43,7 +43,9 @@ type Metrics struct {
 	// crosses documents, and every step of a stage has those of the recipe.
 	FLOPs float64          `json:"flops,omitempty"`
 	Bytes map[string]int64 `json:"bytes"` // live on the device, by class
-	Peaks                  // since the stage began
+	// OuterBytes are those that an outer optimizer keeps in the process's memory; 0: there is none.
+	OuterBytes int64 `json:"outer_bytes,omitempty"`
+	Peaks            // since the stage began
 }
 
 // Kind is none: a step is no event by name.

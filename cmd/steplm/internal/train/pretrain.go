@@ -48,6 +48,7 @@ type PretrainCmd struct {
 	flags.StorageFlags `group:"Memory"`
 	OptimizerFlags     `group:"Optimizer"`
 	GuardFlags         `group:"Spikes"`
+	flags.OuterFlags   `group:"Rounds"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 
