@@ -220,20 +220,3 @@ func (t *Trainer) outerBytes() int64 {
 	}
 	return t.outer.Home().Ledger().Total()
 }
-
-// roundDue reports whether the steps of a round are done, and it is not.
-func (t *Trainer) roundDue() bool {
-	if t.outer == nil || t.step == 0 || t.outer.Done() == t.step {
-		return false
-	}
-	_, end := t.Recipe.Round(t.step - 1)
-	return end == t.step
-}
-
-// endRound makes the outer step.
-func (t *Trainer) endRound() error {
-	if _, err := t.outer.Average(t.step, t.Recipe.TokensPerStep(), nil); err != nil {
-		return fmt.Errorf("the round that ends with step %d: %w", t.step, err)
-	}
-	return nil
-}

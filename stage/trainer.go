@@ -36,6 +36,8 @@ type Trainer struct {
 	acts    *model.Activations
 	opt     optim.Optimizer
 	outer   *outer.State // nil: the run has no rounds
+	begun   bool         // a round with others
+	cut     bool         // the others wait no longer for this process's steps of it
 	hash    string       // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
@@ -103,6 +105,24 @@ func NewTrainerFrom(dev gpu.Device, r recipe.Recipe, b Batches, w model.Weights)
 		err = t.asPlanned()
 	}
 	if err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
+// newTrainerJoined allocates the stage in which a process joins a run, and takes the state there.
+func newTrainerJoined(dev gpu.Device, r recipe.Recipe, b Batches, j outer.Joined) (*Trainer, error) {
+	if j.Stage < 0 || j.Stage >= len(r.Stages) || j.Step < 0 || j.Step > r.Steps() {
+		return nil, fmt.Errorf("the run is in stage %d at step %d, and has %d stages and %d steps", j.Stage+1, j.Step,
+			len(r.Stages), r.Steps())
+	}
+	t, err := allocate(dev, r, b, j.Stage)
+	if err != nil {
+		return nil, err
+	}
+	t.step = j.Step
+	if err := t.outer.Restore(j.Snapshot, j.Step); err != nil {
 		t.Free()
 		return nil, err
 	}

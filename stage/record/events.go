@@ -1,6 +1,6 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback,
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback, Round,
 // Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
@@ -10,8 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Failure{},
-	End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Round{},
+	Failure{}, End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -123,6 +123,28 @@ type Rollback struct {
 
 // Kind is that of a run that goes back.
 func (Rollback) Kind() string { return "rollback" }
+
+// Round is the end of a round that several processes made.
+type Round struct {
+	At
+	Tokens   int64   `json:"tokens"`            // of all shares
+	Shares   []Share `json:"shares"`            // that the average is of; a worker knows of its own
+	Missing  []Share `json:"missing,omitempty"` // of processes that began it
+	Sent     int64   `json:"sent_bytes"`        // by this process since the round before, with all that surrounds changes
+	Received int64   `json:"received_bytes"`
+	Waited   float64 `json:"waited_seconds"` // for others
+}
+
+// Share is a process's part of a round.
+type Share struct {
+	Process int    `json:"process"` // 0: the coordinator
+	Name    string `json:"name"`
+	Tokens  int64  `json:"share_tokens,omitempty"`
+	Why     string `json:"why,omitempty"` // it is missing
+}
+
+// Kind is a round's.
+func (Round) Kind() string { return "round" }
 
 // Failure is the end of a run in an error after its first step. A resume cuts it off.
 type Failure struct {
