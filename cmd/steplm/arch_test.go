@@ -76,7 +76,8 @@ var mayImport = map[string][]string{
 	"stage/synthetic": {"steplm/model", "steplm/data"},
 	"stage/stories":   {},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/plan", "steplm/stage/eval",
+		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/rounds", "steplm/stage/plan",
+		"steplm/stage/eval",
 		"steplm/stage/record", "steplm/stage/logs",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",

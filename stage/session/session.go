@@ -16,6 +16,7 @@ import (
 	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
@@ -31,6 +32,8 @@ type Session struct {
 	Device    gpu.Device
 	// Resumed: the run goes on in its folder.
 	Resumed bool
+	// Peers are the processes with which its rounds are made; nil: it is the only one.
+	Peers outer.Peers
 
 	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
@@ -119,7 +122,7 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	}
 	r := s.Recipe
 	s.loader, err = data.NewMixture(s.read.sources, s.documents, data.Options{
-		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true,
+		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.order(), Shuffle: true,
 		Workers: s.Spec.Data.Threads(),
 	})
 	if err != nil {
@@ -263,6 +266,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
+		Peers:  s.Peers,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {

@@ -146,6 +146,8 @@ type Outer struct {
 	LR       float64 `json:"outer_lr"`
 	Momentum float64 `json:"outer_momentum"`
 	Wire     string  `json:"outer_wire,omitempty"` // how a change travels, one of outer.Wires; "": as it is
+	// Process is the number of one that joined another's run, from 1 on, which has an order of the data of its own.
+	Process int `json:"process,omitempty"`
 }
 
 // Memory is how numbers are kept, and what may be there at once.

@@ -22,6 +22,7 @@ import (
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/rounds"
 	"steplm/stage/session"
 )
 
@@ -49,6 +50,7 @@ type PretrainCmd struct {
 	OptimizerFlags     `group:"Optimizer"`
 	GuardFlags         `group:"Spikes"`
 	flags.OuterFlags   `group:"Rounds"`
+	flags.RoundsFlags  `group:"Rounds"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 
@@ -77,14 +79,21 @@ type PretrainCmd struct {
 
 	unused []string // flags that were given and that the method does not heed
 	tracer *tracer
+	joined *rounds.Worker // nil: it joins no run
 }
 
 // Run is the command.
 func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	given := flags.Given(line)
 	spec, err := c.spec(given)
+	if err == nil && c.Join != "" {
+		spec, err = c.join(ctx, spec, given)
+	}
 	if err != nil {
 		return flags.AsUsage(err)
+	}
+	if c.joined != nil {
+		defer func() { c.joined.Close(why(err)) }()
 	}
 	if c.WriteConfig {
 		return view.JSON(spec)
@@ -116,6 +125,30 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
 }
 
+// join joins the run of another process, which says how to train.
+func (c *PretrainCmd) join(ctx context.Context, asked session.Spec, given []advice.Option) (session.Spec, error) {
+	var err error
+	if c.joined, err = c.Dial(ctx); err != nil {
+		return asked, err
+	}
+	spec, err := session.Join(c.joined.Welcome, asked, given)
+	if err != nil {
+		c.joined.Close(why(err))
+	}
+	return spec, err
+}
+
+// why is what other processes of a run are told of its end here.
+func why(err error) string {
+	switch {
+	case err == nil:
+		return "the run is over"
+	case errors.Is(err, stage.ErrStopped):
+		return "it was stopped"
+	}
+	return "it failed: " + err.Error()
+}
+
 // Spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
 func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 	for _, f := range []struct {
@@ -130,6 +163,9 @@ func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 		return session.Spec{}, flags.Usagef("--steps 0: it must be 1 or more")
 	}
 	if err := c.StepFlags.Check(c.Method); err != nil {
+		return session.Spec{}, err
+	}
+	if err := c.CheckRounds(c.Resume, c.Config, c.OuterEvery); err != nil {
 		return session.Spec{}, err
 	}
 	var asked session.Spec
@@ -192,7 +228,7 @@ type result struct {
 
 // Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
 // folder.
-func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (*result, error) {
+func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (_ *result, err error) {
 	open := session.Open
 	if c.Resume != "" {
 		open = session.Resume
@@ -204,6 +240,16 @@ func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Sp
 		return nil, flags.AsUsage(err)
 	}
 	defer s.Close()
+	if c.joined != nil {
+		if err := s.Joins(c.joined); err != nil {
+			return nil, err
+		}
+	}
+	ended, err := c.HostRun(s)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { ended(why(err)) }()
 	work, err := stage.Classes(s.Recipe, dev.Limits())
 	if err != nil {
 		return nil, err
