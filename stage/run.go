@@ -15,6 +15,7 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
@@ -40,7 +41,9 @@ type Run struct {
 	Patience int
 	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
 	Reducer reduce.Reducer
-	Report  Report
+	// Peers are the processes with which the run's rounds are made; nil: it is the only one.
+	Peers  outer.Peers
+	Report Report
 	// Weights opens those that the recipe's Init is of; nil: there is none.
 	Weights func() (model.Weights, io.Closer, error)
 	// Export writes the trained model, adapters merged, into a directory.
@@ -77,13 +80,28 @@ var ErrStopped = errors.New("stopped")
 
 // Start begins the run from its seed, or from the model that its recipe begins with.
 func (r *Run) Start(ctx context.Context) error {
-	t, err := r.begin()
+	t, err := r.join(ctx)
+	if t == nil && err == nil {
+		t, err = r.begin()
+	}
 	if err != nil {
 		return err
 	}
 	defer t.Free()
 	t.hash, t.Reducer = r.Folder.hash, r.Reducer
 	return r.train(ctx, t)
+}
+
+// join is the trainer at where a process joins a run; nil: it joins none.
+func (r *Run) join(ctx context.Context) (*Trainer, error) {
+	if r.Peers == nil {
+		return nil, nil
+	}
+	j, err := r.Peers.Join(ctx)
+	if err != nil || j == nil {
+		return nil, err
+	}
+	return newTrainerJoined(r.Device, r.Recipe, r.Batches, *j)
 }
 
 // begin is the trainer before the first step.
@@ -199,6 +217,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 		}
 		var err error
 		switch r.next(t, d) {
+		case actRound:
+			err = r.endRound(ctx, t)
 		case actSave:
 			err = r.save(t)
 			d.saved = t.step
@@ -214,6 +234,9 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 			err = r.advance(ctx, t)
 		case actStep:
+			if err = r.beginRound(ctx, t); err != nil {
+				break
+			}
 			var m record.Metrics
 			// A step is not cut short: the cursor must stand between steps.
 			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
@@ -221,6 +244,7 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 				if err == nil && r.Report.Step != nil {
 					r.Report.Step(m)
 				}
+				r.stepped(t)
 			}
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
@@ -230,6 +254,9 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 		case actEnd:
 			return r.end(ctx, t)
+		}
+		if errors.Is(err, outer.ErrLost) && d.saved != t.step && t.step > 0 {
+			err = errors.Join(err, r.save(t))
 		}
 		if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 			return err

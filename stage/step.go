@@ -65,7 +65,7 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	return record.Metrics{
 		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step)*whole - t.padding,
 		TokensPerSecond: float64(s.tokens) / seconds, FLOPsPerSecond: all / seconds, FLOPs: counted,
-		Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
+		Bytes: t.dev.Ledger().ByClass(), OuterBytes: t.outerBytes(), Peaks: peaksOf(t.dev),
 	}, nil
 }
 
@@ -91,6 +91,11 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 		return s, advice.With(
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
+	}
+	if t.outer != nil {
+		if err := t.outer.Anchor(); err != nil {
+			return s, fmt.Errorf("step %d: %w", t.step+1, err)
+		}
 	}
 	if err := t.skip(ctx); err != nil {
 		return s, err
@@ -220,4 +225,12 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+
 			"%w, begin again", t.step+1, loss, norm, updated, ErrDiverged),
 		advice.Way{{How: advice.Lower, Option: advice.LR}})
+}
+
+// outerBytes are those that the outer optimizer keeps in the process's memory.
+func (t *Trainer) outerBytes() int64 {
+	if t.outer == nil {
+		return 0
+	}
+	return t.outer.Home().Ledger().Total()
 }

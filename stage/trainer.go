@@ -13,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/model/generate"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
@@ -38,7 +39,10 @@ type Trainer struct {
 	Model   *model.Model
 	acts    *model.Activations
 	opt     optim.Optimizer
-	hash    string // of the recipe, which checkpoints name
+	outer   *outer.State // nil: the run has no rounds
+	begun   bool         // a round with others
+	cut     bool         // the others wait no longer for this process's steps of it
+	hash    string       // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
 	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
@@ -113,6 +117,24 @@ func NewTrainerFrom(dev gpu.Device, r recipe.Recipe, b Batches, w model.Weights)
 	return t, nil
 }
 
+// newTrainerJoined allocates the stage in which a process joins a run, and takes the state there.
+func newTrainerJoined(dev gpu.Device, r recipe.Recipe, b Batches, j outer.Joined) (*Trainer, error) {
+	if j.Stage < 0 || j.Stage >= len(r.Stages) || j.Step < 0 || j.Step > r.Steps() {
+		return nil, fmt.Errorf("the run is in stage %d at step %d, and has %d stages and %d steps", j.Stage+1, j.Step,
+			len(r.Stages), r.Steps())
+	}
+	t, err := allocate(dev, r, b, j.Stage)
+	if err != nil {
+		return nil, err
+	}
+	t.step = j.Step
+	if err := t.outer.Restore(j.Snapshot, j.Step); err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
 // initLayout is what holds the weights that a run begins with, before its first stage's entry: what will freeze has
 // nothing to train with.
 func initLayout(begins recipe.Effect) model.Layout {
@@ -157,6 +179,9 @@ func prepare(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, e
 		Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b, n: r.GradAccum},
 		opt: r.Optimizer.New(), hash: r.Hash(), stage: stage,
 	}
+	if r.Outer != nil {
+		t.outer = outer.New(*r.Outer)
+	}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -181,7 +206,7 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 		}
 	}
 	for i, l := range layouts {
-		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l), r.OuterSpecs(l))); err != nil {
 			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
 		}
 	}
@@ -193,6 +218,11 @@ func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
 func (t *Trainer) allocateState() (err error) {
 	if err := t.opt.Allocate(t.Model); err != nil {
 		return err
+	}
+	if t.outer != nil {
+		if err := t.outer.Allocate(t.Model); err != nil {
+			return err
+		}
 	}
 	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
 	return err
@@ -208,6 +238,9 @@ func (t *Trainer) needActivations() (err error) {
 
 func (t *Trainer) freeState() {
 	t.opt.Free()
+	if t.outer != nil {
+		t.outer.Free()
+	}
 	if t.acts != nil {
 		t.acts.Free()
 		t.acts = nil
@@ -298,6 +331,11 @@ func (t *Trainer) asPlanned() error {
 	if d := t.dev.Ledger().Difference(want); d != "" {
 		return fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
 	}
+	if t.outer != nil {
+		if d := t.outer.Home().Ledger().Difference(gpu.Plan(t.Recipe.OuterSpecs(t.layout()))); d != "" {
+			return fmt.Errorf("stage %d: the outer optimizer holds other bytes than planned: %s", t.stage+1, d)
+		}
+	}
 	return nil
 }
 
@@ -319,6 +357,9 @@ func (t *Trainer) Advance() (record.Transition, error) {
 	t.acts = nil
 	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
 		return record.Transition{}, failed(err)
+	}
+	if t.outer != nil {
+		t.outer.Reset(anew(tr))
 	}
 	t.stage++
 	t.watched.Losses, t.watched.Norms = nil, nil // a growth's loss is no spike

@@ -57,8 +57,10 @@ var mayImport = map[string][]string{
 	"data/corpus":    {},
 	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
+	"stage/outer":    {"steplm/model", "steplm/gpu"},
+	"stage/rounds":   {"steplm/stage/outer", "steplm/model", "github.com/flynn/noise", "github.com/hashicorp/mdns"},
 	"stage/recipe": {
-		"steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
+		"steplm/stage/recipe/growth", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
 		"steplm/gpu",
 	},
 	"stage/recipe/growth": {},
@@ -66,9 +68,9 @@ var mayImport = map[string][]string{
 		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice",
 		"steplm/model/optim",
 	},
-	"stage/plan": {"steplm/stage/recipe", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
+	"stage/plan": {"steplm/stage/recipe", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/samples",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/samples", "steplm/stage/outer",
 		"steplm/model", "steplm/model/generate", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
@@ -80,7 +82,8 @@ var mayImport = map[string][]string{
 	"stage/synthetic": {"steplm/model", "steplm/data"},
 	"stage/stories":   {},
 	"stage/session": {
-		"steplm/stage", "steplm/stage/recipe", "steplm/stage/plan", "steplm/stage/eval",
+		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/rounds", "steplm/stage/plan",
+		"steplm/stage/eval",
 		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/hf",

@@ -174,7 +174,7 @@ func (t *tuning) identity() string { return t.set.Identity() }
 
 // layout is how the run's examples become windows, in micro-batches of a size.
 func (s *Session) layout(batch, accum int) examples.Layout {
-	return examples.Layout{BatchSize: batch, GradAccum: accum, SeqLen: *s.Spec.Model.SeqLen, Seed: s.Spec.Schedule.Seed,
+	return examples.Layout{BatchSize: batch, GradAccum: accum, SeqLen: *s.Spec.Model.SeqLen, Seed: s.order(),
 		Pack: s.Spec.Tuning.Batching == Packed, Shuffle: true}
 }
 

@@ -14,6 +14,7 @@ import (
 	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
@@ -30,6 +31,8 @@ type Session struct {
 	Device    gpu.Device
 	// Resumed: the run goes on in its folder.
 	Resumed bool
+	// Peers are the processes with which its rounds are made; nil: it is the only one.
+	Peers outer.Peers
 
 	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
@@ -317,8 +320,8 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
-		Samples: s.heard,
-		Export:  func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
+		Samples: s.heard, Peers: s.Peers,
+		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights

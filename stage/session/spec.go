@@ -17,6 +17,7 @@ type Spec struct {
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
 	Guard      Guard      `json:"guard"`
+	Outer      Outer      `json:"outer"`
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
@@ -156,6 +157,16 @@ type Guard struct {
 	MaxRollbacks int     `json:"max_rollbacks"`
 }
 
+// Outer is the optimizer of rounds: what is done, every so many steps, with the change that they made.
+type Outer struct {
+	Every    int     `json:"outer_every,omitempty"` // steps of a round; 0: none
+	LR       float64 `json:"outer_lr"`
+	Momentum float64 `json:"outer_momentum"`
+	Wire     string  `json:"outer_wire,omitempty"` // how a change travels, one of outer.Wires; "": as it is
+	// Process is the number of one that joined another's run, from 1 on, which has an order of the data of its own.
+	Process int `json:"process,omitempty"`
+}
+
 // Memory is how numbers are kept, and what may be there at once.
 type Memory struct {
 	Precision   string `json:"precision"`
@@ -209,6 +220,7 @@ func Default() Spec {
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
+		Outer:      Outer{LR: 0.7, Momentum: 0.9},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},

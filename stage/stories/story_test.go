@@ -20,6 +20,7 @@ import (
 	"steplm/model/sample"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
@@ -61,6 +62,10 @@ type story struct {
 	// Hook hears of every batch, cursor, step, event and export.
 	Hook func(point string)
 	Warn func(text string) // as Report has it
+	// Peers are the other processes of its rounds; the order of the data is then Seed's.
+	Peers outer.Peers
+	Seed  uint64
+	Event func(record.Event)
 }
 
 func newStory(t testing.TB) story {
@@ -146,7 +151,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	}
 	// Small blocks, so that the cursor crosses some.
 	l, err := data.NewMixture([]data.Source{{Shards: shards, Weight: 1}}, byteTokenizer{},
-		data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed,
+		data.Options{BatchSize: s.Recipe.Batch.Batch, SeqLen: s.Recipe.Batch.SeqLen, Seed: s.Recipe.Seed + s.Seed,
 			BlockWindows: 6, Shuffle: true})
 	if err != nil {
 		return err
@@ -165,7 +170,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 	return begin(&stage.Run{
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
-		FinalEvalTokens: 1 << 40,
+		FinalEvalTokens: 1 << 40, Peers: s.Peers,
 		Samples: samples.Plan{Every: s.Sample, Window: s.Recipe.Batch.SeqLen, Ends: []uint32{256},
 			Sampling: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: 7},
 			Decoder:  byteTokenizer{}, Prompts: []samples.Prompt{{Text: "doc", IDs: []uint32{'d', 'o', 'c'}},
@@ -174,6 +179,9 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Warn: s.Warn,
 			Event: func(e record.Event) {
+				if s.Event != nil {
+					s.Event(e)
+				}
 				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
 			},
 		},

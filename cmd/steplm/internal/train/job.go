@@ -28,6 +28,8 @@ type Job struct {
 	Tune   devices.TuneFlags
 	Trace  TraceFlags
 	Unused []string // flags that were given and that the method does not heed
+	// Opened, unless nil, prepares the run that was opened, and returns what is told of its end.
+	Opened func(s *session.Session) (ended func(error), err error)
 }
 
 // Run opens the device, trains to the end and tells what happened.
@@ -74,7 +76,7 @@ type result struct {
 }
 
 // train runs what the Spec asks for on an open device. A run that fails before its first step leaves no folder.
-func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (*result, error) {
+func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *result, err error) {
 	open := session.Open
 	if c.Resume {
 		open = session.Resume
@@ -86,6 +88,13 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (*result
 		return nil, flags.AsUsage(err)
 	}
 	defer s.Close()
+	if c.Opened != nil {
+		ended, failed := c.Opened(s)
+		if failed != nil {
+			return nil, failed
+		}
+		defer func() { ended(err) }()
+	}
 	work, err := stage.Classes(s.Recipe, dev.Limits())
 	if err != nil {
 		return nil, err

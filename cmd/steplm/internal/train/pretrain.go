@@ -15,7 +15,9 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/advice"
+	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/rounds"
 	"steplm/stage/session"
 )
 
@@ -42,6 +44,8 @@ type PretrainCmd struct {
 	flags.StorageFlags `group:"Memory"`
 	OptimizerFlags     `group:"Optimizer"`
 	GuardFlags         `group:"Spikes"`
+	flags.OuterFlags   `group:"Rounds"`
+	flags.RoundsFlags  `group:"Rounds"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 
@@ -70,15 +74,22 @@ type PretrainCmd struct {
 	TraceFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
-	unused []string // flags that were given and that the method does not heed
+	unused []string       // flags that were given and that the method does not heed
+	joined *rounds.Worker // nil: it joins no run
 }
 
 // Run is the command.
 func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	given := flags.Given(line)
 	spec, err := c.spec(given)
+	if err == nil && c.Join != "" {
+		spec, err = c.join(ctx, spec, given)
+	}
 	if err != nil {
 		return flags.AsUsage(err)
+	}
+	if c.joined != nil {
+		defer func() { c.joined.Close(why(err)) }()
 	}
 	if c.WriteConfig {
 		return view.JSON(spec)
@@ -92,7 +103,31 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 // job is the run that the flags ask for.
 func (c *PretrainCmd) job(spec session.Spec) Job {
 	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag, Tune: c.TuneFlags,
-		Trace: c.TraceFlags, Unused: c.unused}
+		Trace: c.TraceFlags, Unused: c.unused, Opened: c.opened}
+}
+
+// join joins the run of another process, which says how to train.
+func (c *PretrainCmd) join(ctx context.Context, asked session.Spec, given []advice.Option) (session.Spec, error) {
+	var err error
+	if c.joined, err = c.Dial(ctx); err != nil {
+		return asked, err
+	}
+	spec, err := session.Join(c.joined.Welcome, asked, given)
+	if err != nil {
+		c.joined.Close(why(err))
+	}
+	return spec, err
+}
+
+// why is what other processes of a run are told of its end here.
+func why(err error) string {
+	switch {
+	case err == nil:
+		return "the run is over"
+	case errors.Is(err, stage.ErrStopped):
+		return "it was stopped"
+	}
+	return "it failed: " + err.Error()
 }
 
 // Spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
@@ -109,6 +144,9 @@ func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 		return session.Spec{}, flags.Usagef("--steps 0: it must be 1 or more")
 	}
 	if err := c.StepFlags.Check(c.Method); err != nil {
+		return session.Spec{}, err
+	}
+	if err := c.CheckRounds(c.Resume, c.Config, c.OuterEvery); err != nil {
 		return session.Spec{}, err
 	}
 	var asked session.Spec
@@ -154,4 +192,15 @@ func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 		}
 	}
 	return nil
+}
+
+// opened has a run that was opened join another, or lets others join it; it returns what they are told in the end.
+func (c *PretrainCmd) opened(s *session.Session) (ended func(err error), err error) {
+	if c.joined != nil {
+		if err := s.Joins(c.joined); err != nil {
+			return nil, err
+		}
+	}
+	tell, err := c.HostRun(s)
+	return func(err error) { tell(why(err)) }, err
 }
