@@ -95,8 +95,9 @@ func (t *tuning) said(list []examples.Example, answers []*generate.Sequence, end
 			return nil, a.Err
 		}
 		x := list[i]
-		all = append(all, record.Sample{Prompt: x.Asked, Text: text(x.IDs[:x.Prompt], a.Tokens),
-			Reference: text(x.IDs[:x.Prompt], x.IDs[x.Prompt:x.Learned[len(x.Learned)-1].To]), Finish: string(a.Finish)})
+		prompt, wanted := x.IDs[:x.Prompt], x.IDs[x.Prompt:x.Learned[len(x.Learned)-1].To]
+		all = append(all, record.Sample{Prompt: x.Asked, Text: text(prompt, a.Tokens), Reference: text(prompt, wanted),
+			Finish: string(a.Finish)})
 	}
 	return all, err
 }

@@ -160,7 +160,8 @@ func TestTunedLosses(t *testing.T) {
 						}
 						n := float64(g.Float32.PerExample[x].Tokens)
 						if diff := math.Abs(sum-want[x]) / n; diff > 1e-5 {
-							t.Errorf("packed %t, example %d: %.7f, want %.7f, %.2g a token off", pack, x, sum, want[x], diff)
+							t.Errorf("packed %t, example %d: %.7f, want %.7f, %.2g a token off", pack, x, sum,
+								want[x], diff)
 						}
 					}
 				}
