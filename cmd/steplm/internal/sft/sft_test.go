@@ -24,8 +24,8 @@ import (
 func base(t *testing.T) string {
 	t.Helper()
 	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
-	clitest.Succeed(t, "", m.Pretrain(run, "--method", "vanilla", "--layers", "2", "--seq-len", "512", "--max-seq-len", "512",
-		"--batch-size", "1", "--steps", "1", "--final-eval-tokens", "0",
+	clitest.Succeed(t, "", m.Pretrain(run, "--method", "vanilla", "--layers", "2", "--seq-len", "512",
+		"--max-seq-len", "512", "--batch-size", "1", "--steps", "1", "--final-eval-tokens", "0",
 		"--device", "host")...)
 	return run
 }
@@ -77,8 +77,8 @@ func events[T record.Event](t *testing.T, run string) (list []T) {
 	return list
 }
 
-// A run that is stopped, or killed after a save, and resumed is the run that was not, to the bit: packed and padded, all
-// parameters and LoRA. Evaluations and answers are the same too.
+// A run that is stopped, or killed after a save, and resumed is the run that was not, to the bit: packed and padded,
+// all parameters and LoRA. Evaluations and answers are the same too.
 func TestResume(t *testing.T) {
 	model, file := base(t), alpaca(t, 24)
 	for _, how := range [][]string{
@@ -207,8 +207,8 @@ func TestPlanIsWhatIsThere(t *testing.T) {
 // With patience a run ends where what is held out gets no better, and its model is that of the best evaluation.
 func TestPatience(t *testing.T) {
 	model, file, run := base(t), alpaca(t, 24), clitest.NewRun(t)
-	out := clitest.Succeed(t, "", tune(model, file, run, "--holdout", "0.3", "--lr", "5", "--warmup", "0", "--epochs", "20",
-		"--eval-every", "1", "--patience", "2", "--keep", "1", "--samples", "0", "--clip-norm", "0")...)
+	out := clitest.Succeed(t, "", tune(model, file, run, "--holdout", "0.3", "--lr", "5", "--warmup", "0",
+		"--epochs", "20", "--eval-every", "1", "--patience", "2", "--keep", "1", "--samples", "0", "--clip-norm", "0")...)
 	best := events[record.Best](t, run)
 	if len(best) != 1 || !best[0].Early || !strings.Contains(out, "no better one came since") {
 		t.Fatalf("%+v\n%s", best, out)
@@ -250,7 +250,8 @@ func TestPatience(t *testing.T) {
 // LoRA that is kept lies beside the merged model, as peft has it.
 func TestKeptAdapters(t *testing.T) {
 	model, run := base(t), clitest.NewRun(t)
-	clitest.Succeed(t, "", tune(model, alpaca(t, 8), run, "--lora", "--rank", "2", "--steps", "2", "--adapters", "keep")...)
+	clitest.Succeed(t, "", tune(model, alpaca(t, 8), run, "--lora", "--rank", "2", "--steps", "2",
+		"--adapters", "keep")...)
 	text := clitest.Contents(t, run, "adapter", "adapter_config.json")
 	if !strings.Contains(text, `"r": 2`) {
 		t.Error(text)
@@ -337,7 +338,7 @@ func TestBadInput(t *testing.T) {
 		{"no model", []string{"sft", "--data", good, "--out", run}, 2, "missing flags: --model"},
 		{"no data", []string{"sft", "--model", model, "--out", run}, 2, "--data"},
 		{"no folder", []string{"sft", "--model", model, "--data", good}, 2, "--out"},
-		{"another model", tune(filepath.Dir(good), good, run), 1, "holds no run, no checkpoint and no Hugging Face model"},
+		{"another model", tune(filepath.Dir(good), good, run), 1, "holds no run, no checkpoint and no Hugging Face"},
 		{"no file", tune(model, "nowhere.json", run), 1, "nowhere.json: no such file"},
 		{"cut", tune(model, cut, run), 1, "cut.jsonl, line 2: it is no JSON"},
 		{"missing", tune(model, missing, run), 1, `missing.jsonl, line 1: it has no "output"`},
