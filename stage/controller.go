@@ -138,8 +138,8 @@ type best struct {
 	Since int     `json:"since,omitempty"` // evaluations that were no better
 }
 
-// judge takes note of what an evaluation within the run found: of the last set that has losses, which is validation data
-// where there is any.
+// judge takes note of what an evaluation within the run found: of the last set that has losses, which is validation
+// data where there is any.
 func (b *best) judge(step int, results []eval.Result) {
 	for _, r := range slices.Backward(results) {
 		loss, ok := r.Loss()
@@ -157,10 +157,12 @@ func (b *best) judge(step int, results []eval.Result) {
 
 // takeBest makes the model that of the best evaluation, from its checkpoint, and says so.
 func (r *Run) takeBest(t *Trainer) error {
+	r.Trained = r.nameOf(t.step)
 	if r.Patience == 0 || t.best.Step == 0 {
 		return nil
 	}
 	name := r.nameOf(t.best.Step)
+	r.Trained = name
 	if t.best.Step != t.step {
 		if err := t.Model.Restore(record.CheckpointAt(r.Folder.Dir, name)); err != nil {
 			return fmt.Errorf("the best model, of step %d: %w", t.best.Step, err)

@@ -49,6 +49,9 @@ type Run struct {
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
+	// Trained is the checkpoint whose model is the trained one, once the run is over.
+	Trained string
+
 	known      []string          // checkpoints that this process made or that lead to where it went on, oldest first
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save

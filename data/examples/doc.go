@@ -1,5 +1,5 @@
 // Package examples turns examples of instructions and answers into token batches of which only the answers count: the
-// data of instruction tuning, handed out with the cursor that package data's Loader has, so that one trainer takes both.
+// data of instruction tuning, handed out with the cursor that package data's Loader has, so that a trainer takes both.
 //
 // Three things are read: Alpaca's records (instruction, input, output) in a JSON array, in JSON Lines or in the columns
 // of Parquet files, and conversations (messages) in JSON or JSON Lines. An example is its prompt, its answer and the

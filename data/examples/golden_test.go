@@ -240,7 +240,8 @@ func TestSeek(t *testing.T) {
 // Padded windows of one micro-batch have about one length: few positions are padding.
 func TestBucketsOfLength(t *testing.T) {
 	tok := stories(t)
-	s, err := Read([]string{datatest.Path(t, "alpaca/alpaca_9k.json")}, Options{Tokenizer: tok, SeqLen: 512, most: 1500})
+	s, err := Read([]string{datatest.Path(t, "alpaca/alpaca_9k.json")},
+		Options{Tokenizer: tok, SeqLen: 512, most: 1500})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,8 +71,8 @@ func (x *Loader) Cursor() data.Cursor {
 	return c
 }
 
-// Seek moves to a cursor: the micro-batches from Next on are those that followed it. A cursor of other examples, another
-// tokenizer or layout is refused.
+// Seek moves to a cursor: the micro-batches from Next on are those that followed it. A cursor of other examples, of
+// another tokenizer or layout is refused.
 func (x *Loader) Seek(c data.Cursor) error {
 	if err := x.cursor.Compatible(c); err != nil {
 		return err

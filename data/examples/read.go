@@ -41,6 +41,7 @@ type Set struct {
 	Examples []Example
 	Left     Left
 	Unread   []string // keys of records that nobody reads, sorted
+	Talks    int      // how many of them are conversations
 	SeqLen   int      // as Options have it
 	identity string
 }
@@ -165,6 +166,9 @@ func (s *Set) add(path string, f *source, e encoder, o Options) error {
 			s.Left.Cut++
 		}
 		s.Examples = append(s.Examples, x)
+		if r.messages != nil {
+			s.Talks++
+		}
 	}
 	return nil
 }

@@ -85,7 +85,8 @@ func TestReadsEachKindOfFile(t *testing.T) {
 	rows := []datatest.Strings{{"instruction": "Add.", "input": "1 1", "output": "2"},
 		{"instruction": "Greet.", "input": "", "output": "Hi!\n"}}
 	for name, text := range map[string]string{
-		"a.json": "[" + one + ",\n " + two + "]", "a.jsonl": one + "\n\n" + two + "\n", "b.jsonl": "\ufeff" + one + "\r\n" + two,
+		"a.json": "[" + one + ",\n " + two + "]", "a.jsonl": one + "\n\n" + two + "\n",
+		"b.jsonl":    "\ufeff" + one + "\r\n" + two,
 		"a.jsonl.gz": gzipped(one + "\n" + two), "a.json.gz": gzipped("[" + one + "," + two + "]"), "a.parquet": "",
 	} {
 		path := examplesFile(t, name, text)
@@ -247,7 +248,8 @@ func TestSplit(t *testing.T) {
 	}
 	_, more, err := read(`{"instruction": "b", "output": "c"}` + "\n" + text.String()).Split(0.25)
 	if err != nil || len(more.Examples)-len(apart.Examples) > 1 || len(more.Examples) < len(apart.Examples) {
-		t.Errorf("another example changes %d that are kept apart to %d (%v)", len(apart.Examples), len(more.Examples), err)
+		t.Errorf("another example changes %d that are kept apart to %d (%v)", len(apart.Examples),
+			len(more.Examples), err)
 	}
 	if rest.Identity() == apart.Identity() || rest.Identity() == read(text.String()).Identity() {
 		t.Error("parts have one identity")

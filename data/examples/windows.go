@@ -101,7 +101,7 @@ func (l Layout) Steps(s *Set, epochs int) (n int) {
 // steps is how many steps so many windows fill.
 func (l Layout) steps(windows int) int { return (windows + l.step() - 1) / l.step() }
 
-// lengthStep is what lengths of padded windows are rounded up to: so few of them occur that a device prepares each once.
+// lengthStep is what lengths of padded windows are rounded up to, so that few of them occur.
 const lengthStep = 64
 
 // length is how many positions the windows of a micro-batch have: all, or padded as many as its longest example needs.

@@ -11,10 +11,17 @@ import (
 	"steplm/data/examples"
 	"steplm/model"
 	"steplm/model/advice"
+	"steplm/model/checkpoint"
+	"steplm/model/export"
 	"steplm/model/generate"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
 )
+
+// TuningOptions are those of examples alone.
+var TuningOptions = []advice.Option{optionBatching, "patience", "samples", "sample_tokens", optionEpochs}
 
 // On reports whether the data are examples.
 func (t Tuning) On() bool { return t.Batching != "" }
@@ -38,9 +45,6 @@ func (t Tuning) check(s Spec) error {
 			return badOption(advice.Option(n.option), n.value, "it must be 0 or more")
 		}
 	}
-	if s.Model.Init == "" {
-		return badOption("init", `""`, "instruction tuning begins with a model: name it")
-	}
 	for _, path := range s.Data.Train {
 		if _, _, given := splitWeight(path); given {
 			return badOption("data", path, "examples are not mixed by weights: each is read once an epoch")
@@ -57,8 +61,8 @@ func (t Tuning) check(s Spec) error {
 		return badOption("eval_tokens", 0, "patience goes by evaluations within the run: it must be 1 or more")
 	}
 	if s.Tuning.Patience > 0 && s.Data.Holdout == 0 && s.Evaluation.Validation == "" {
-		return badOption("patience", t.Patience, "there is nothing to measure on: hold examples out, or name validation "+
-			"examples")
+		return badOption("patience", t.Patience, "there is nothing to measure on: hold examples out, or name "+
+			"validation examples")
 	}
 	return nil
 }
@@ -69,6 +73,7 @@ type tuning struct {
 	set        *examples.Set
 	apart      *examples.Set // what is kept apart; nil: nothing is
 	validation *examples.Set // nil: there is none
+	format     chat.Format   // of conversations
 	tokenizer  examples.Tokenizer
 	decoder    generate.Decoder
 	loader     *examples.Loader
@@ -110,7 +115,7 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tuning{paths: s.Spec.Data.Train, tokenizer: s.documents, decoder: s.Tokenizer}
+	t := &tuning{paths: s.Spec.Data.Train, format: format, tokenizer: s.documents, decoder: s.Tokenizer}
 	o := examples.Options{Tokenizer: s.documents, Format: format, SeqLen: s.Spec.Model.Window(config),
 		SkipBad: s.Spec.Data.SkipBad}
 	reading := ui.Progress("read and tokenize the examples", 0, "")
@@ -220,6 +225,43 @@ func (s *Session) tune(run *stage.Run) {
 	if run.EvalEvery == 0 && epochs > 0 { // at the end of each epoch
 		run.EvalEvery = (s.Recipe.Steps() + epochs - 1) / epochs
 	}
+}
+
+// template is the chat template that conversations were written by; "" where there were none, or none was used.
+func (t *tuning) template() string {
+	if x, ok := t.format.(*chat.Template); ok && t.set.Talks > 0 {
+		return x.Source()
+	}
+	return ""
+}
+
+// adapterDir is LoRA as peft has it, in a run's folder, where it is kept.
+const adapterDir = "adapter"
+
+// keepAdapters writes LoRA for peft, of the checkpoint that the trained model is of, if that is asked for.
+func (s *Session) keepAdapters(trained string) error {
+	if !s.Spec.Tuning.On() || s.Spec.Method.Adapters != adaptersKeep || s.Recipe.Method != recipe.LoRAName {
+		return nil
+	}
+	out := s.Spec.Output.Out
+	t, err := readCheckpoint(record.CheckpointAt(out, trained), out)
+	if err != nil {
+		return err
+	}
+	m, files, err := t.Source()
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	d, err := checkpoint.Begin(out, adapterDir)
+	if err != nil {
+		return err
+	}
+	defer d.Abort()
+	if err := (export.PEFT{}).Write(d, m, s.text(), export.Options{}); err != nil {
+		return err
+	}
+	return d.Commit()
 }
 
 // names implements input.

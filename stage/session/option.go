@@ -78,7 +78,7 @@ func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
 	return json.Marshal(f.value.Interface())
 }
 
-// Set gives an option a value, which must be one of its type. of a run's lengths the one that is set replaces the
+// Set gives an option a value, which must be one of its type. Of a run's lengths the one that is set replaces the
 // others.
 func (s *Spec) Set(o advice.Option, value any) error {
 	text, err := json.Marshal(value)
@@ -150,8 +150,8 @@ func Read(r io.Reader) (Spec, error) {
 	return Default().With(text)
 }
 
-// With is a Spec with the fields that a Spec's JSON has; those that it leaves out stay. of a run's lengths the one that it
-// has replaces the others.
+// With is a Spec with the fields that a Spec's JSON has; those that it leaves out stay. Of a run's lengths the one
+// that it has replaces the others.
 func (s Spec) With(text []byte) (Spec, error) {
 	if err := s.check(text); err != nil {
 		return s, err

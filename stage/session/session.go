@@ -74,6 +74,9 @@ func (s *Session) text() export.Text {
 		text.Context = 0
 	}
 	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
+	if t, ok := s.read.(*tuning); ok {
+		text.ChatTemplate = t.template()
+	}
 	return text
 }
 
@@ -179,7 +182,7 @@ func (s Spec) complete() error {
 	for _, need := range []need{
 		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
 			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
-		s.length(),
+		s.length(), {[]advice.Option{"init"}, s.Model.Init != "" || !s.Tuning.On()},
 	} {
 		if !need.there {
 			missing.Options = append(missing.Options, need.any)
@@ -328,9 +331,14 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	}
 	s.tune(run)
 	if s.Resumed {
-		return errors.Join(run.Resume(ctx), carded)
+		err = run.Resume(ctx)
+	} else {
+		err = run.Start(ctx)
 	}
-	if err = errors.Join(run.Start(ctx), carded); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
+	if err == nil {
+		err = s.keepAdapters(run.Trained)
+	}
+	if err = errors.Join(err, carded); err != nil && !s.Resumed && !stepped && !errors.Is(err, stage.ErrStopped) {
 		err = errors.Join(err, folder.Discard())
 	}
 	return err

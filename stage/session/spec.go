@@ -71,8 +71,9 @@ type Data struct {
 // Tuning says that the data are examples of instructions and answers, and what follows from that. Zero, they are
 // documents.
 type Tuning struct {
-	Batching     string `json:"batching,omitempty"`                    // of examples: Padded or Packed; "": the data are documents
-	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end by them
+	// Batching is how examples become windows, Padded or Packed; "": the data are documents.
+	Batching     string `json:"batching,omitempty"`
+	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end
 	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
 	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most
 }
@@ -227,8 +228,7 @@ func Default() Spec {
 	}
 }
 
-// TuningDefault is what a user gets who asks for nothing in particular of instruction tuning: all parameters, at the rate
-// and in the windows of Alpaca's own.
+// TuningDefault is what a user gets who asks for nothing in particular of instruction tuning.
 func TuningDefault() Spec {
 	s := Default()
 	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, Samples: 3, SampleTokens: 64}

@@ -137,7 +137,7 @@ func TestTunedLosses(t *testing.T) {
 			l := examples.Layout{BatchSize: 2, GradAccum: 1, SeqLen: 512, Pack: pack}
 			windows := l.InOrder(set)
 			for at := 0; at < len(windows); at += 2 {
-				if at > 0 && slow(d) {
+				if at > 0 && inGo(d) {
 					break
 				}
 				some := windows[at:min(len(windows), at+2)]
@@ -160,12 +160,13 @@ func TestTunedLosses(t *testing.T) {
 						}
 						n := float64(g.Float32.PerExample[x].Tokens)
 						if diff := math.Abs(sum-want[x]) / n; diff > 1e-5 {
-							t.Errorf("packed %t, example %d: %.7f, want %.7f, %.2g a token off", pack, x, sum, want[x], diff)
+							t.Errorf("packed %t, example %d: %.7f, want %.7f, %.2g a token off", pack, x, sum,
+								want[x], diff)
 						}
 					}
 				}
 			}
-			if slow(d) {
+			if inGo(d) {
 				a.Free()
 				continue
 			}
@@ -183,8 +184,8 @@ func TestTunedLosses(t *testing.T) {
 	})
 }
 
-// slow devices are shown the beginning alone: plain Go, which the kernels are compared with elsewhere.
-func slow(d gpu.Device) bool { return d.Name() == gpu.NewHost().Name() }
+// inGo tells of plain Go, whose runs are slow: they are shown the beginning alone: plain Go, which the kernels are compared with elsewhere.
+func inGo(d gpu.Device) bool { return d.Name() == gpu.NewHost().Name() }
 
 // inOrder hands out the golden's batches: four examples, or the windows that they are packed into.
 type inOrder struct {
@@ -230,7 +231,7 @@ func TestTunedSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range want.Losses {
-				if i > 0 && slow(d) {
+				if i > 0 && inGo(d) {
 					break
 				}
 				m, err := tr.Step(t.Context())
@@ -242,7 +243,7 @@ func TestTunedSteps(t *testing.T) {
 						want.Losses[i], want.Norms[i])
 				}
 			}
-			if !slow(d) {
+			if !inGo(d) {
 				checkWeights(t, batching, tr.Model, want.Weight)
 			}
 			tr.Free()

@@ -16,6 +16,10 @@ var examples = map[string][]string{
 		"steplm pretrain --resume runs/first",
 		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"sft": {
+		"steplm sft --model runs/first --data hf://datasets/tatsu-lab/alpaca --epochs 3 --full --out runs/tuned",
+		"steplm sft --model models/small --data chats.jsonl --lora --holdout 0.02 --patience 2 --out runs/tuned",
+	},
 	"experiment": {
 		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
 		"steplm experiment --write pilot", "steplm experiment paper-table",

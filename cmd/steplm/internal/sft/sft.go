@@ -54,6 +54,7 @@ type Cmd struct {
 type ExampleFlags struct {
 	Batching  string `default:"packed" enum:"packed,padded" placeholder:"HOW" help:"How examples become windows: packed (whole examples one after another, attention inside each) or padded (one each, those of about one length together). Default: ${default}."`
 	SeqLen    *int   `name:"seq-len" placeholder:"N" range:"1..1e8" help:"Positions per window, and most tokens of an example: longer ones are cut on the right. Default: 512, or the model's maximum if that is less."`
+	MaxSeqLen *int   `name:"max-seq-len" placeholder:"N" range:"1..1e8" help:"Most positions that the model may be given. Default: the model's."`
 	BatchSize int    `default:"${batch_size}" range:"1..1e9" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
 	GradAccum int    `default:"${grad_accum}" range:"1..1e9" placeholder:"N" help:"Micro-batches per optimizer step. Default: ${default}."`
 	SkipBad   bool   `help:"Leave out examples that cannot be read and count them, instead of stopping."`
@@ -104,7 +105,7 @@ func (c *Cmd) Run(ctx context.Context, line *kong.Context) error {
 // defaultEpochs are Alpaca's.
 const defaultEpochs = 3
 
-// The rates of what is tuned with AdamW: Alpaca's for all parameters, and ten times as much for LoRA alone, as is usual.
+// The rates of AdamW: Alpaca's for all parameters, and ten times as much for LoRA alone, as is usual.
 const (
 	fullRate = 2e-5
 	loraRate = 2e-4
@@ -120,6 +121,9 @@ func (c *Cmd) spec(given []advice.Option) (session.Spec, error) {
 	asked.Method.Name = recipe.VanillaName
 	if c.LoRA {
 		asked.Method.Name = recipe.LoRAName
+	}
+	if c.Resume == "" && c.Model == "" {
+		return asked, &session.Missing{Options: [][]advice.Option{{"model"}}}
 	}
 	if c.Resume == "" {
 		return c.filled(asked), nil

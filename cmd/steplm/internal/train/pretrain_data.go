@@ -57,8 +57,8 @@ func describeExamples(s *session.Session, x session.Tuned) []string {
 		set  *examples.Set
 	}{{"kept apart", x.HeldOut}, {"for validation", x.Validation}} {
 		if part.set != nil {
-			lines = append(lines, fmt.Sprintf("%s %s", view.Plural(int64(len(part.set.Examples)), "example", "examples"),
-				part.name))
+			n := int64(len(part.set.Examples))
+			lines = append(lines, fmt.Sprintf("%s %s", view.Plural(n, "example", "examples"), part.name))
 		}
 	}
 	return lines

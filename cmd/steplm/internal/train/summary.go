@@ -51,7 +51,8 @@ type measured struct {
 // readTold reads a run's metrics.
 func readTold(dir string, r recipe.Recipe) (*told, error) {
 	n, seen := len(r.Stages), int64(0)
-	t := &told{first: make([]record.Metrics, n), last: make([]record.Metrics, n), tokens: make([]float64, n), seconds: make([]float64, n),
+	t := &told{first: make([]record.Metrics, n), last: make([]record.Metrics, n),
+		tokens: make([]float64, n), seconds: make([]float64, n),
 		atEnd: map[measured]float64{}, grown: map[measured]float64{}}
 	for e, err := range record.Read(dir) {
 		if err != nil {
