@@ -21,6 +21,10 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			grid.markdown(&b)
 		}
 	}
+	if scores, ok := r.scores(); ok {
+		b.WriteString("\n## Downstream tasks\n\n")
+		scores.markdown(&b)
+	}
 	b.WriteString("\n## Runs\n\n")
 	r.runsTable().markdown(&b)
 	b.WriteString("\n## Data\n\n")

@@ -11,6 +11,7 @@ import (
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/gpu"
 	"steplm/stage/eval"
+	"steplm/stage/harness"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -31,6 +32,7 @@ type run struct {
 	measured  []curves.Measurement
 	protocols map[string]string
 	system    []record.System // what it ran on, in order
+	scores    []harness.Score // of its final model
 	problems  []string
 }
 
@@ -74,6 +76,7 @@ func readRun(f found, name string) *run {
 		delete(r.spec, "output.out") // Where a run lies is no option by which it differs from another.
 	}
 	r.readCurve()
+	r.readScores()
 	return r
 }
 
