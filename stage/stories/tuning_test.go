@@ -184,7 +184,7 @@ func TestTunedLosses(t *testing.T) {
 	})
 }
 
-// inGo tells of plain Go, whose runs are slow: they are shown the beginning alone: plain Go, which the kernels are compared with elsewhere.
+// inGo tells of plain Go, whose runs are slow: it is shown the beginning alone. Kernels are compared with it elsewhere.
 func inGo(d gpu.Device) bool { return d.Name() == gpu.NewHost().Name() }
 
 // inOrder hands out the golden's batches: four examples, or the windows that they are packed into.

@@ -47,6 +47,8 @@ var examples = map[string][]string{
 		"steplm mtbench show --questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
 			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl",
 	},
+	"eval all": {"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
+		"--validation data/validation --wikitext wiki.test.raw"},
 	"eval tasks": {
 		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
 		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",

@@ -1,21 +1,21 @@
 package measure
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"steplm/cmd/steplm/internal/chart"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/internal/clock"
-	"steplm/internal/disk"
 	"steplm/model"
 	"steplm/model/likelihood"
 	"steplm/stage/harness"
@@ -144,16 +144,7 @@ func (f taskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.T
 // prepare reads the tasks' data.
 func (f taskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness.Task, special flags.SpecialFlags,
 	json bool) ([]*harness.Set, *harness.Vocabulary, error) {
-	tok, err := at.LoadTokenizer()
-	if err == nil {
-		tok, err = at.Ends(tok, special.EOS)
-	}
-	if err == nil {
-		tok, err = at.Begins(tok, special.BOS)
-	}
-	if err == nil {
-		err = checkVocabulary(tok.VocabSize(), at.Layout.Config)
-	}
+	tok, err := vocabularyOf(at, special)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -255,27 +246,15 @@ func dtypeName(s model.Storage) string {
 }
 
 // writeSamples writes a file that appears whole or not at all.
-func (s scored) writeSamples(path string) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			err = errors.Join(err, disk.Remove(file.Name()))
+func (s scored) writeSamples(path string) error {
+	return chart.Save(path, func(w io.Writer) error {
+		for _, o := range s.outcomes {
+			if err := o.WriteSamples(w); err != nil {
+				return err
+			}
 		}
-	}()
-	w := bufio.NewWriter(file)
-	for _, o := range s.outcomes {
-		if err := o.WriteSamples(w); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(w.Flush(), file.Chmod(0o644), file.Close()); err != nil {
-		return err
-	}
-	return disk.Rename(file.Name(), path)
+		return nil
+	})
 }
 
 // print prints the table that the harness prints, and the level of chance.

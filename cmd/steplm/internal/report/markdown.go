@@ -25,6 +25,10 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			marks.markdown(&b)
 		}
 	}
+	if scores, ok := r.scores(); ok {
+		b.WriteString("\n## Downstream tasks\n\n")
+		scores.markdown(&b)
+	}
 	b.WriteString("\n## Runs\n\n")
 	r.runsTable().markdown(&b)
 	if heard, ok := r.samplesTable(); ok {

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu"
 	"steplm/internal/disk"
 	"steplm/stage/eval"
+	"steplm/stage/harness"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -34,6 +35,7 @@ type run struct {
 	protocols map[string]string
 	judged    *judged         // what MT-Bench's judge said; nil: nothing
 	system    []record.System // what it ran on, in order
+	scores    []harness.Score // of its final model
 	problems  []string
 }
 
@@ -90,6 +92,7 @@ func readRun(f found, name string) *run {
 	}
 	r.readCurve()
 	r.readJudged()
+	r.readScores()
 	return r
 }
 
