@@ -76,6 +76,11 @@ func New(c Config) (*Client, error) {
 	}
 	client := &Client{Config: c, address: u.String() + "/chat/completions", gate: gate{perMinute: c.PerMinute},
 		hide: hider(c.Key)}
+	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+		transport = transport.Clone()
+		transport.MaxIdleConnsPerHost = transport.MaxIdleConns // All go to one host; each keeps its connection.
+		client.http.Transport = transport
+	}
 	client.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 )
@@ -113,7 +112,9 @@ func (w *Work) Run(ctx context.Context, log *Log, a Asker) error {
 	for range max(1, min(a.Parallel, len(w.pending))) {
 		workers.Go(func() {
 			for p := range next {
-				r.match(ctx, p)
+				if ctx.Err() == nil { // else it came while the last one failed
+					r.match(ctx, p)
+				}
 			}
 		})
 	}
@@ -217,7 +218,7 @@ func (w *Work) lines(judged map[key]Judgment) (lines [][]byte) {
 			kept[k], replied[k] = w.file.raw[i], !slices.Contains(j.Replies, ErrorReply)
 		}
 	}
-	for k, j := range maps.All(judged) {
+	for k, j := range judged {
 		if text, err := pythonJSON(j); err == nil { // It was written before.
 			kept[k] = text
 		}

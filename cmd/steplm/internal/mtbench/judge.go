@@ -37,8 +37,8 @@ type JudgeCmd struct {
 	PerMinute  int           `placeholder:"N" range:"0..1e6" help:"Requests in a minute, at most. Default: as many as the judge takes."`
 	Tries      int           `default:"8" placeholder:"N" range:"1..1000" help:"How often a question is asked until there is a reply; before each next time the wait is twice as long, up to a minute, or what the judge asks for. Default: ${default}."`
 	Timeout    time.Duration `default:"5m" placeholder:"TIME" help:"How long a reply may take. Default: ${default}."`
-	PromptCost float64       `placeholder:"PRICE" help:"What a million tokens of prompts cost, for the estimate. Default: not known."`
-	ReplyCost  float64       `placeholder:"PRICE" help:"What a million tokens of replies cost, for the estimate. Default: not known."`
+	PromptCost float64       `placeholder:"PRICE" range:"0..1e9" help:"What a million tokens of prompts cost, for the estimate. Default: not known."`
+	ReplyCost  float64       `placeholder:"PRICE" range:"0..1e9" help:"What a million tokens of replies cost, for the estimate. Default: not known."`
 	DryRun     bool          `help:"Check the files and say what is to be asked and about what it costs, and ask nothing."`
 }
 

@@ -2,7 +2,6 @@ package mtbench_test
 
 import (
 	"bufio"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -29,7 +28,6 @@ func served(t *testing.T, context string) (url string) {
 	c := clitest.CallOf(t.Context(), "serve", "--model", model, "--tokenizer",
 		datatest.Path(t, "golden_tasks/stories260K_tokenizer"), "--device", "host", "--port", "0", "--slots", "2")
 	c.Env = append(c.Env, "STEPLM_API_KEY="+key)
-	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err == nil {
 		err = c.Start()
