@@ -28,7 +28,7 @@ type Run struct {
 	// Log hears, from any goroutine, who comes, goes and is refused.
 	Log func(format string, args ...any)
 	// Least is how long a closed round waits for changes at least; it waits as long as the round took, if that is
-	// longer. 0: 15 seconds.
+	// longer. 0: 15 seconds. For the quorum it waits 20 times as long.
 	Least time.Duration
 }
 
@@ -330,9 +330,14 @@ func (c *Coordinator) decide() {
 			}
 		}
 	}
-	if float64(done) < c.run.Quorum*float64(in)-1e-9 {
-		return
+	if float64(done) >= c.run.Quorum*float64(in)-1e-9 {
+		c.close()
 	}
+}
+
+// close closes the round: who has not sent its change is to send what it has. It is called with the lock held.
+func (c *Coordinator) close() {
+	r := c.round
 	r.over, r.took = true, time.Since(r.began)
 	for _, m := range c.members {
 		if m.began == r.step+1 && m.change == nil {
@@ -453,9 +458,15 @@ func (c *Coordinator) gather(ctx context.Context) (parts []outer.Part, report ou
 	c.round.own = true // or closed without it: either way it waits for the others now
 	c.decide()
 	var deadline time.Time
+	patience := 20 * max(c.run.Least, time.Since(c.round.began))
+	last := time.Now().Add(patience)
+	defer time.AfterFunc(patience, wake).Stop()
 	for {
 		if ctx.Err() != nil {
 			return nil, report, ctx.Err()
+		}
+		if !c.round.over && !time.Now().Before(last) {
+			c.close()
 		}
 		if c.round.over && deadline.IsZero() {
 			wait := max(c.run.Least, c.round.took)
