@@ -49,6 +49,11 @@ test-swiftshader *args: (setup "swiftshader")
 test-browser *args: (setup "chromium")
     STEPLM_BROWSER=require go test -count=1 -run Browser ./cmd/steplm/internal/report "$@"
 
+# run the tests of several processes with Open MPI (Debian), or with what STEPLM_MPIRUN lists; `test` skips them without
+test-mpi *args: (setup "mpi")
+    STEPLM_MPIRUN="${STEPLM_MPIRUN-require}" go test -count=1 -run 'Process|Launcher|MPI' ./stage/... \
+        ./cmd/steplm/internal/train "$@"
+
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")
     go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update

@@ -27,7 +27,7 @@ type Run struct {
 	Recipe     recipe.Recipe
 	Device     gpu.Device
 	Batches    Batches
-	Folder     *Folder
+	Folder     *Folder     // of a process that does not lead: FollowFolder
 	Tasks      []eval.Task // what the model is measured on
 	SaveEvery  int         // steps; 0: only before growth and at the end
 	Keep       int         // checkpoints kept; 0: all
@@ -39,8 +39,9 @@ type Run struct {
 	// Patience is how many evaluations without a lower loss end the run early; its trained model is then that of the
 	// lowest. 0: the run has all its steps, and the last one's model.
 	Patience int
-	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
-	Reducer reduce.Reducer
+	// Reducer is of the processes of the run, each of which has a Run of its own; nil: it is the only one. The one that
+	// leads saves, logs and evaluates.
+	Reducer *reduce.Reducer
 	// Peers are the processes with which the run's rounds are made; nil: it is the only one.
 	Peers  outer.Peers
 	Report Report
@@ -56,7 +57,9 @@ type Run struct {
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
 
-	spared  string   // the best model's checkpoint, of a run with patience
+	spared string // the best model's checkpoint, of a run with patience
+	paced  int    // the stage, from 1, in which a step was taken
+
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
 	// unpruned says that something old could not be removed.
@@ -91,7 +94,10 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash, t.Reducer = r.Folder.hash, r.Reducer
+	t.hash = r.Folder.hash
+	if err := t.Join(r.Reducer); err != nil {
+		return err
+	}
 	return r.train(ctx, t)
 }
 
@@ -124,15 +130,15 @@ func (r *Run) begin() (*Trainer, error) {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, note, err := record.LastCheckpoint(r.Folder.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := r.Folder.OpenMetrics(0); err != nil {
+	name, note, err := r.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		if err := r.openMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
-	}
-	if err != nil {
-		return err
 	}
 	r.warn("%s", note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
@@ -142,16 +148,41 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	t.Reducer = r.Reducer
-	r.known = r.history(name)
-	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
+	if err := t.Join(r.Reducer); err != nil {
 		return err
 	}
-	r.warn("%s", note)
+	r.known = r.history(name)
+	if err := r.openMetrics(metrics); err != nil {
+		return err
+	}
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
+}
+
+// lastCheckpoint is the one that all processes go on from; "": there is none.
+func (r *Run) lastCheckpoint() (name, note string, err error) {
+	name, note, err = record.LastCheckpoint(r.Folder.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		name, err = "", nil
+	}
+	if err == nil {
+		err = r.Reducer.Agree([]reduce.Fact{{Name: "last checkpoint in " + r.Folder.Dir, Value: name}})
+	}
+	return name, note, err
+}
+
+// openMetrics opens them, if this process writes any, cut to a length.
+func (r *Run) openMetrics(size int64) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	note, err := r.Folder.OpenMetrics(size)
+	if err == nil {
+		r.warn("%s", note)
+	}
+	return err
 }
 
 // history is the checkpoints of this run up to the one that it goes on from: those that may be pruned. One that lies
@@ -186,6 +217,9 @@ func (r *Run) failed(at record.At, err error) error {
 	}
 	var spike *Spike
 	diverged := errors.Is(err, ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+	if r.Folder.Metrics == nil {
+		return err
+	}
 	r.event(record.Failure{At: at, Error: err.Error(), Diverged: diverged}) // What cannot be written is told anyway.
 	return err
 }
@@ -209,8 +243,15 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	if err := r.compile(ctx, t); err != nil {
 		return err
 	}
+	if err := r.agree(t); err != nil {
+		return err
+	}
 	for {
-		if ctx.Err() != nil {
+		stop, err := r.told(ctx)
+		if err != nil {
+			return err
+		}
+		if stop {
 			if d.saved != t.step {
 				if err := r.save(t); err != nil {
 					return err
@@ -218,7 +259,6 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 			return r.stopped(t)
 		}
-		var err error
 		switch r.next(t, d) {
 		case actRound:
 			err = r.endRound(ctx, t)
@@ -237,17 +277,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			if err = r.beginRound(ctx, t); err != nil {
-				break
-			}
-			var m record.Metrics
-			// A step is not cut short: the cursor must stand between steps.
-			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
-				if err == nil && r.Report.Step != nil {
-					r.Report.Step(m)
-				}
-				r.stepped(t)
+			if err = r.beginRound(ctx, t); err == nil {
+				err = r.step(ctx, t)
 			}
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
@@ -265,6 +296,45 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			return err
 		}
 	}
+}
+
+// step takes one, and writes down what became of it.
+func (r *Run) step(ctx context.Context, t *Trainer) error {
+	r.Reducer.SetPace(r.pace(t))
+	defer r.Reducer.SetPace(reduce.AnyTime)
+	// A step is not cut short: the cursor must stand between steps.
+	m, err := t.Step(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	r.stepped(t)
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
+	if err == nil && r.Report.Step != nil {
+		r.Report.Step(m)
+	}
+	return err
+}
+
+// pace is how long the next step may take: the first one in a stage compiles, and the next are judged by it.
+func (r *Run) pace(t *Trainer) reduce.Pace {
+	if r.paced != t.stage+1 {
+		r.paced = t.stage + 1
+		return reduce.Measured
+	}
+	return reduce.Judged
+}
+
+// told reports whether any process of the run was told to stop.
+func (r *Run) told(ctx context.Context) (bool, error) {
+	counts := []int64{0}
+	if ctx.Err() != nil {
+		counts[0] = 1
+	}
+	err := r.Reducer.Sum(counts)
+	return counts[0] > 0, err
 }
 
 // stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
@@ -297,7 +367,11 @@ func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
 }
 
+// event writes one down and tells of it, if this process leads.
 func (r *Run) event(e record.Event) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if err := r.Folder.Metrics.Write(e); err != nil {
 		return err
 	}
@@ -307,8 +381,11 @@ func (r *Run) event(e record.Event) error {
 	return nil
 }
 
-// save writes a checkpoint, then prunes the old ones.
+// save writes a checkpoint, if this process leads, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
+	if err := r.agree(t); err != nil || !r.Reducer.Leads() {
+		return err
+	}
 	start := time.Now()
 	name := r.nameOf(t.step)
 	r.rolledBack = nil
@@ -358,9 +435,13 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 		kind = "growth"
 	}
 	if entry.Evaluate {
-		if err := r.evaluate(ctx, t, "before "+kind); err != nil {
+		if err := r.evaluate(ctx, t, "before "+kind); err != nil && ctx.Err() == nil {
 			return err
 		}
+	}
+	// What one process was told during that, all hear before the model changes.
+	if stop, err := r.told(ctx); stop || err != nil {
+		return err
 	}
 	start := time.Now()
 	done, err := t.Advance()
@@ -375,10 +456,15 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.Metrics.Keep(); err != nil {
-		return err
+	if r.Reducer.Leads() {
+		if err := r.Folder.Metrics.Keep(); err != nil {
+			return err
+		}
 	}
 	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
+	if err := r.agree(t); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -419,7 +505,7 @@ func (r *Run) compile(ctx context.Context, t *Trainer) error {
 // evaluate scores the first EvalTokens of every task in the trainer's own
 // buffers.
 func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
-	if r.EvalTokens == 0 {
+	if r.EvalTokens == 0 || !r.Reducer.Leads() {
 		return nil
 	}
 	results, err := r.evaluateAll(ctx, t, when, r.EvalTokens)
@@ -467,6 +553,9 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 // sample has the model continue its prompts, in the place of the activations. A model that cannot be heard, since its
 // numbers are none, goes on training: the next step judges it.
 func (r *Run) sample(ctx context.Context, t *Trainer, when string) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	start := time.Now()
 	if r.Report.Sampling != nil {
 		r.Report.Sampling()
@@ -483,8 +572,12 @@ func (r *Run) sample(ctx context.Context, t *Trainer, when string) error {
 	return r.event(record.Samples{At: t.at(), When: when, Samples: list, Seconds: time.Since(start).Seconds()})
 }
 
-// end exports the model, and only then measures it: an end to that loses nothing.
+// end exports the model, and only then measures it: an end to that loses nothing. A process that does not lead has
+// done its work.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if r.Export != nil {
 		t.freeState()
 		if err := r.takeBest(t); err != nil {

@@ -23,6 +23,8 @@ import (
 // Batches is where training gets its micro-batches from.
 type Batches interface {
 	Next(context.Context) (data.Batch, error)
+	// Skip is Next of a batch that another process takes.
+	Skip(context.Context) error
 	Cursor() data.Cursor
 	Seek(data.Cursor) error
 }
@@ -30,7 +32,7 @@ type Batches interface {
 // Trainer holds what trains in one stage and runs its steps.
 type Trainer struct {
 	Recipe   recipe.Recipe
-	Reducer  reduce.Reducer // sums over the processes of the run; nil: it is the only one
+	reducer  *reduce.Reducer // of the processes of the run; nil: it is the only one
 	dev      gpu.Device
 	layouts  []model.Layout
 	schedule optim.Schedule
@@ -210,6 +212,16 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
 		}
 	}
+	return nil
+}
+
+// Join makes the trainer one of the processes of a run: of each step's micro-batches it takes its share.
+func (t *Trainer) Join(r *reduce.Reducer) error {
+	if r.Size() > t.Recipe.GradAccum {
+		return fmt.Errorf("a step of this run has %d micro-batches, of which %d processes would have one each at least: "+
+			"start at most %d", t.Recipe.GradAccum, r.Size(), t.Recipe.GradAccum)
+	}
+	t.reducer, t.batches.rank, t.batches.size = r, r.Rank(), r.Size()
 	return nil
 }
 

@@ -85,7 +85,7 @@ var mayImport = map[string][]string{
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/rounds", "steplm/stage/plan",
 		"steplm/stage/eval",
-		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples",
+		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples", "steplm/stage/reduce",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/generate", "steplm/model/hf",
 		"steplm/data", "steplm/data/chat", "steplm/data/examples", "steplm/data/cache", "steplm/data/hub",
@@ -105,9 +105,10 @@ var mayImport = map[string][]string{
 	"stage/harness": {
 		"steplm/stage/eval", "steplm/model", "steplm/model/likelihood", "steplm/data/parquet", "steplm/data/tokenizer",
 	},
-	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce":  {"steplm/gpu"},
-	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
+	"stage/record":            {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":            {"github.com/ebitengine/purego", "steplm/gpu"},
+	"stage/reduce/reducetest": {},
+	"stage/compare":           {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.

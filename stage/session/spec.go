@@ -1,9 +1,12 @@
 package session
 
 import (
+	"cmp"
+
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/reduce"
 )
 
 // Spec is what a user asks for, as JSON. An option has the name of its field, or what the tag
@@ -21,6 +24,7 @@ type Spec struct {
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
+	Processes  Processes  `json:"processes,omitzero"`
 }
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
@@ -205,6 +209,21 @@ type Output struct {
 	SaveEvery int      `json:"save_every" resume:"free"`
 	Keep      int      `json:"keep" resume:"free"`
 	Log       []string `json:"log,omitempty" resume:"free"` // names of logs.Formats
+}
+
+// Processes is how gradients travel, where several processes train together.
+type Processes struct {
+	Wire      string `json:"wire,omitempty"` // one of reduce.Wires; "": the first
+	NoOverlap bool   `json:"no_overlap,omitempty" resume:"free"`
+}
+
+// Options are those of a reducer.
+func (p Processes) Options() (reduce.Options, error) {
+	o := reduce.Options{Wire: reduce.Wire(cmp.Or(p.Wire, string(reduce.WireF32))), NoOverlap: p.NoOverlap}
+	if err := o.Wire.Check(); err != nil {
+		return o, badOption("wire", p.Wire, "%v", err)
+	}
+	return o, nil
 }
 
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.

@@ -33,6 +33,7 @@ import (
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
 	"steplm/stage"
+	"steplm/stage/reduce"
 )
 
 // CLI has a field for each command.
@@ -98,9 +99,25 @@ func Run(args []string) int {
 	if err == nil {
 		err = parsed.Run()
 	}
-	switch usage := (flags.UsageError{}); {
-	case err == nil:
+	if err == nil {
 		return 0
+	}
+	code := tell(ctx, parsed, err, signalled)
+	if among := (*flags.AmongError)(nil); errors.As(err, &among) {
+		among.End(code)
+	}
+	return code
+}
+
+// tell prints an error's one line, and returns the exit code. Of several processes with the same error the one with
+// the lowest rank tells it.
+func tell(ctx context.Context, parsed *kong.Context, err error, signalled func() syscall.Signal) int {
+	if among := (*flags.AmongError)(nil); errors.As(err, &among) {
+		among.Turn()
+	} else if l, ok := reduce.FindLauncher(); ok {
+		flags.Turn(l.Rank)
+	}
+	switch usage := (flags.UsageError{}); {
 	case errors.As(err, &usage):
 		complain("%s; run `%s --help`", flags.Explain(err), command(parsed, err))
 		return 2

@@ -16,6 +16,7 @@ import (
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 	"steplm/stage/session"
 )
 
@@ -27,7 +28,8 @@ type Job struct {
 	Device flags.DeviceFlag
 	Tune   devices.TuneFlags
 	Trace  TraceFlags
-	Unused []string // flags that were given and that the method does not heed
+	Among  *reduce.MPI // the processes that train together; nil: this one is alone
+	Unused []string    // flags that were given and that the method does not heed
 	// Opened, unless nil, prepares the run that was opened, and returns what is told of its end.
 	Opened func(s *session.Session) (ended func(error), err error)
 }
@@ -77,12 +79,8 @@ type result struct {
 
 // train runs what the Spec asks for on an open device. A run that fails before its first step leaves no folder.
 func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *result, err error) {
-	open := session.Open
-	if c.Resume {
-		open = session.Resume
-	}
 	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
-	s, err := open(ctx, dev, c.Spec, flags.SessionUI(c.JSON))
+	s, err := c.open(ctx, dev, flags.SessionUI(c.JSON))
 	preparing.Done()
 	if err != nil {
 		return nil, flags.AsUsage(err)
@@ -109,6 +107,7 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *resu
 	err = s.Run(ctx, tracer.watch(s.Recipe, v.report()), func() {
 		if !c.JSON {
 			describeRun(os.Stdout, s)
+			c.describeProcesses(os.Stdout, s)
 		}
 		if len(c.Unused) > 0 {
 			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.Unused, ", "),
