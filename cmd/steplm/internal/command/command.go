@@ -28,6 +28,7 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/mtbench"
 	"steplm/cmd/steplm/internal/serve"
+	"steplm/cmd/steplm/internal/sft"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
@@ -38,6 +39,7 @@ import (
 type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	SFT        sft.Cmd             `cmd:"" name:"sft" help:"Tune a model on examples of instructions and answers."`
 	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
 	Grow       convert.GrowCmd     `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`

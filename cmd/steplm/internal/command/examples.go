@@ -16,6 +16,10 @@ var examples = map[string][]string{
 		"steplm pretrain --resume runs/first",
 		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"sft": {
+		"steplm sft --model runs/first --data hf://datasets/tatsu-lab/alpaca --epochs 3 --full --out runs/tuned",
+		"steplm sft --model models/small --data chats.jsonl --lora --holdout 0.02 --patience 2 --out runs/tuned",
+	},
 	"experiment": {
 		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
 		"steplm experiment --write pilot", "steplm experiment paper-table",
@@ -42,6 +46,12 @@ var examples = map[string][]string{
 	"mtbench show": {
 		"steplm mtbench show --questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
 			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl",
+	},
+	"eval all": {"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
+		"--validation data/validation --wikitext wiki.test.raw"},
+	"eval tasks": {
+		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
+		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",
 	},
 	"generate": {
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",

@@ -77,7 +77,12 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 		}
 		sections = append(sections, x)
 	}
+	var scores *table
+	if t, ok := r.scores(); ok {
+		scores = &t
+	}
 	return layout.Execute(w, map[string]any{
+		"Scores": scores,
 		"Policy": policy(r.live), "Styles": elements("style", styles), "Scripts": elements("script", scripts),
 		"Count": len(r.runs), "States": r.states(), "Problems": r.problems, "Live": r.live,
 		"Sections": sections, "Grids": grids, "Runs": r.runsTable(), "Data": r.data(), "Commands": r.commands(out),

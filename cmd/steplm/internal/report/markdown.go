@@ -25,8 +25,16 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			marks.markdown(&b)
 		}
 	}
+	if scores, ok := r.scores(); ok {
+		b.WriteString("\n## Downstream tasks\n\n")
+		scores.markdown(&b)
+	}
 	b.WriteString("\n## Runs\n\n")
 	r.runsTable().markdown(&b)
+	if heard, ok := r.samplesTable(); ok {
+		b.WriteString("\n## What the models say\n\nThe last samples of each run; the page has all.\n\n")
+		heard.markdown(&b)
+	}
 	b.WriteString("\n## Data\n\n")
 	r.data().markdown(&b)
 	b.WriteString("\n## Commands to repeat\n\n")
