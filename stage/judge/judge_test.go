@@ -300,7 +300,9 @@ func TestKeyIsNeverTold(t *testing.T) {
 			w.Header().Set("Content-Type", url.QueryEscape(text))
 			io.WriteString(w, "x")
 		},
-		func(w http.ResponseWriter, text string) { http.Error(w, strings.Repeat("x", 280)+text, http.StatusUnauthorized) },
+		func(w http.ResponseWriter, text string) {
+			http.Error(w, strings.Repeat("x", 280)+text, http.StatusUnauthorized)
+		},
 		func(w http.ResponseWriter, text string) {
 			w.WriteHeader(400)
 			json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": "bad key " + text}})

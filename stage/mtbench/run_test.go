@@ -156,8 +156,8 @@ func TestLogIsLocked(t *testing.T) {
 
 func TestFill(t *testing.T) {
 	values := map[string]string{"a": "{b}", "b": "}}"}
-	for template, want := range map[string]string{"": "", "x": "x", "{a}{b}": "{b}}}", "{{a}}": "{a}", "{{{a}}}": "{{b}}",
-		"}}": "}"} {
+	for template, want := range map[string]string{"": "", "x": "x", "{a}{b}": "{b}}}", "{{a}}": "{a}",
+		"{{{a}}}": "{{b}}", "}}": "}"} {
 		if got, err := fill(template, values); err != nil || got != want {
 			t.Errorf("%q: %q, %v", template, got, err)
 		}
@@ -174,7 +174,8 @@ func TestFill(t *testing.T) {
 func TestPythonJSON(t *testing.T) {
 	for value, want := range map[any]string{
 		`a"\é` + "\u2028😀\x00\x7f\n<&>": `"a\"\\\u00e9\u2028\ud83d\ude00\u0000` + "\x7f" + `\n<&>"`,
-		Seconds(1795775219.0352926):     "1795775219.0352926", Seconds(2): "2.0", Seconds(1e16): "1e+16", Seconds(0): "0.0",
+		Seconds(1795775219.0352926):     "1795775219.0352926", Seconds(2): "2.0", Seconds(1e16): "1e+16",
+		Seconds(0):       "0.0",
 		Seconds(0.00001): "1e-05",
 	} {
 		if got := must(pythonJSON(value))(t); string(got) != want {
@@ -182,11 +183,12 @@ func TestPythonJSON(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(r *rapid.T) {
-		a := Answer{Model: rapid.String().Draw(r, "model"), Choices: []Choice{{Turns: rapid.SliceOfN(rapid.String(), 1, 3).
-			Draw(r, "turns")}}}
+		turns := rapid.SliceOfN(rapid.String(), 1, 3).Draw(r, "turns")
+		a := Answer{Model: rapid.String().Draw(r, "model"), Choices: []Choice{{Turns: turns}}}
 		text, err := pythonJSON(a)
 		if err != nil || strings.ContainsFunc(string(text), func(c rune) bool { return c >= utf8.RuneSelf }) ||
-			strings.Contains(string(text), "\n") || !strings.HasPrefix(string(text), `{"question_id": 0, "answer_id": "", `) {
+			strings.Contains(string(text), "\n") ||
+			!strings.HasPrefix(string(text), `{"question_id": 0, "answer_id": "", `) {
 			r.Errorf("%s, %v", text, err)
 		}
 		path := filepath.Join(t.TempDir(), "a.jsonl")
