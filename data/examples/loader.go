@@ -99,6 +99,14 @@ func (x *Loader) Seek(c data.Cursor) error {
 // Close is for whoever closes a source of batches; there is nothing to end.
 func (x *Loader) Close() error { return nil }
 
-// Epoch is how many epochs are over, and Tokens how many ids of examples were handed out.
-func (x *Loader) Epoch() int    { return x.cursor.Sources[0].Epoch }
+// Epoch is how many epochs are over.
+func (x *Loader) Epoch() int { return x.cursor.Sources[0].Epoch }
+
+// Epochs is how many were handed out, the windows of the last as a share of all of it.
+func (x *Loader) Epochs() float64 {
+	at := x.cursor.Sources[0]
+	return float64(at.Epoch) + float64(min(at.Window, len(x.windows)))/float64(len(x.windows))
+}
+
+// Tokens is how many ids of examples were handed out.
 func (x *Loader) Tokens() int64 { return x.cursor.Sources[0].Rows }

@@ -39,8 +39,11 @@ func (l Layout) epoch(s *Set, epoch int) [][]int {
 	if l.Shuffle {
 		order = permute.Permutation(l.Seed, epoch, exampleOrder, len(order))
 	}
+	if l.Pack && l.Shuffle {
+		return pack(s.Examples, order, l.SeqLen, openWindows)
+	}
 	if l.Pack {
-		return pack(s.Examples, order, l.SeqLen)
+		return pack(s.Examples, order, l.SeqLen, 1)
 	}
 	if l.Shuffle {
 		l.sortByLength(s.Examples, order, epoch)
@@ -52,17 +55,27 @@ func (l Layout) epoch(s *Set, epoch int) [][]int {
 	return windows
 }
 
-// pack fills windows with whole examples in order; one that does not fit begins the next window.
-func pack(all []Example, order []int, seqLen int) (windows [][]int) {
-	begin, used := 0, 0
-	for i, x := range order {
+// openWindows is how many windows are filled at a time where the examples' order is drawn anyway: an example goes into
+// the first of them that has room, so that few positions stay empty.
+const openWindows = 64
+
+// pack fills windows with whole examples, so many windows at a time. One that none of them has room for begins another,
+// and the oldest is full. With one at a time examples stay in order.
+func pack(all []Example, order []int, seqLen, most int) [][]int {
+	var windows [][]int
+	var used []int // of each window
+	for _, x := range order {
 		n := len(all[x].IDs)
-		if used+n > seqLen {
-			windows, begin, used = append(windows, order[begin:i]), i, 0
+		at := max(0, len(windows)-most)
+		for at < len(windows) && used[at]+n > seqLen {
+			at++
 		}
-		used += n
+		if at == len(windows) {
+			windows, used = append(windows, nil), append(used, 0)
+		}
+		windows[at], used[at] = append(windows[at], x), used[at]+n
 	}
-	return append(windows, order[begin:])
+	return windows
 }
 
 // sortByLength brings examples of about one length together, so that a micro-batch's windows are short where all its

@@ -66,6 +66,16 @@ var one = []struct {
 			`"rollbacks":1}`,
 	},
 	{
+		Samples{At{4, 2, Peaks{32, 2048}}, "every", []Sample{{"Why?", "So.", "Because.", "eos"}}},
+		`{"event":"samples","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"when":"every",` +
+			`"samples":[{"prompt":"Why?","text":"So.","reference":"Because.","finish_reason":"eos"}]}`,
+	},
+	{
+		Best{At{4, 2, Peaks{32, 2048}}, "step-2", 2, "holdout", 2.5, true},
+		`{"event":"best","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-2",` +
+			`"best_step":2,"set":"holdout","loss":2.5,"early":true}`,
+	},
+	{
 		Failure{At{4, 2, Peaks{32, 2048}}, "step 5: the loss is NaN", true},
 		`{"event":"failure","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,` +
 			`"error":"step 5: the loss is NaN","diverged":true}`,

@@ -274,7 +274,7 @@ type Tuned struct {
 	Train, HeldOut, Validation *examples.Set // nil: there is none
 	Windows                    int           // of the first epoch
 	Seen                       int64         // tokens of examples that were handed out
-	Epoch                      int           // in which the next example is, from 0
+	Epochs                     float64       // that were
 }
 
 // Tuned is what the run reads, if it reads examples.
@@ -284,5 +284,5 @@ func (s *Session) Tuned() (x Tuned, ok bool) {
 		return x, false
 	}
 	l := s.layout(s.Recipe.Batch.Batch, s.Recipe.GradAccum)
-	return Tuned{t.set, t.apart, t.validation, l.Windows(t.set), t.loader.Tokens(), t.loader.Epoch()}, true
+	return Tuned{t.set, t.apart, t.validation, l.Windows(t.set), t.loader.Tokens(), t.loader.Epochs()}, true
 }

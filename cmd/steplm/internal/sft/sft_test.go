@@ -208,7 +208,8 @@ func TestPlanIsWhatIsThere(t *testing.T) {
 func TestPatience(t *testing.T) {
 	model, file, run := base(t), alpaca(t, 24), clitest.NewRun(t)
 	out := clitest.Succeed(t, "", tune(model, file, run, "--holdout", "0.3", "--lr", "5", "--warmup", "0",
-		"--epochs", "20", "--eval-every", "1", "--patience", "2", "--keep", "1", "--samples", "0", "--clip-norm", "0")...)
+		"--epochs", "20",
+		"--eval-every", "1", "--patience", "2", "--keep", "1", "--samples", "0", "--clip-norm", "0")...)
 	best := events[record.Best](t, run)
 	if len(best) != 1 || !best[0].Early || !strings.Contains(out, "no better one came since") {
 		t.Fatalf("%+v\n%s", best, out)

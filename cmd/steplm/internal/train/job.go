@@ -56,7 +56,7 @@ func (c Job) Run(ctx context.Context) error {
 			err = speak.WriteSamples(os.Stdout, spoken)
 		} else {
 			err = summarize(os.Stdout, ending{res: res, dev: dev, out: out, took: took, device: c.Device.Device,
-				samples: spoken})
+				samples: spoken, tuned: c.Spec.Tuning.On()})
 		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)

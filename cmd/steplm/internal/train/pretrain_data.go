@@ -67,7 +67,7 @@ func describeExamples(s *session.Session, x session.Tuned) []string {
 // describeRead says what became of the rows of each source.
 func describeRead(s *session.Session) []string {
 	if x, ok := s.Tuned(); ok {
-		return []string{fmt.Sprintf("%s tokens of examples seen, in epoch %d", view.Count(x.Seen), x.Epoch+1)}
+		return []string{fmt.Sprintf("%s tokens of examples seen in %.3g epochs", view.Count(x.Seen), x.Epochs)}
 	}
 	sources := s.Sources()
 	all, each := s.Stats()

@@ -28,6 +28,7 @@ type ending struct {
 	unigram  float64       // perplexity of the held-out text by token frequencies; 0: not measured
 	device   string        // as the user chose it; "": by default
 	samples  []speak.Sample
+	tuned    bool   // on examples
 	material string // where corpus and tokenizer are kept that the program made; "": it made none
 }
 
@@ -212,6 +213,11 @@ func writeFiles(w io.Writer, x ending) error {
 	device := ""
 	if x.device != "" {
 		device = " --device " + shellWord(x.device)
+	}
+	if x.tuned {
+		fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm chat --model %s%s\n", shellWord(x.out),
+			shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device)
+		return nil
 	}
 	fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm score --model %s --text \"Once upon a time\"%s\n"+
 		"  steplm generate --model %s --prompt \"Once upon a time\"%s\n",
