@@ -61,7 +61,8 @@ var mayImport = map[string][]string{
 	"stage/outer":    {"steplm/model", "steplm/gpu"},
 	"stage/rounds":   {"steplm/stage/outer", "steplm/model", "github.com/flynn/noise", "github.com/hashicorp/mdns"},
 	"stage/recipe": {
-		"steplm/stage/recipe/growth", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/wgsl",
+		"steplm/stage/recipe/growth", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim",
+		"steplm/wgsl",
 		"steplm/gpu",
 	},
 	"stage/recipe/growth": {},
@@ -69,7 +70,8 @@ var mayImport = map[string][]string{
 		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/model", "steplm/model/advice",
 		"steplm/model/optim",
 	},
-	"stage/plan": {"steplm/stage/recipe", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/gpu"},
+	"stage/plan": {"steplm/stage/recipe", "steplm/stage/outer", "steplm/model", "steplm/model/advice",
+		"steplm/model/optim", "steplm/gpu"},
 	"stage": {
 		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/samples", "steplm/stage/outer",
 		"steplm/model", "steplm/model/generate", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",

@@ -237,30 +237,17 @@ func (s *State) Average(step int, tokens int64, parts []Part) ([]byte, error) {
 		return nil, fmt.Errorf("a round of %d tokens", all)
 	}
 	w, out := wireOf(s.config.Wire), make([]byte, s.WireBytes())
-	var sum []float64
-	var other []float32
+	var sum mean
 	err := s.each(func(x *piece) error {
 		if err := s.read(x); err != nil {
 			return err
 		}
-		n := len(x.change)
-		if cap(sum) < n {
-			sum, other = make([]float64, n), make([]float32, n)
+		sum.begin(len(x.change))
+		sum.add(x.change, tokens, all)
+		if err := sum.addParts(w, x, parts, all); err != nil {
+			return err
 		}
-		for i, f := range x.change {
-			sum[i] = float64(float64(f) * (float64(tokens) / float64(all)))
-		}
-		for _, p := range parts {
-			if err := w.decode(other[:n], p.Change[x.at:x.at+x.bytes]); err != nil {
-				return err
-			}
-			for i, f := range other[:n] {
-				sum[i] += float64(float64(f) * (float64(p.Tokens) / float64(all)))
-			}
-		}
-		for i := range x.change {
-			x.change[i] = float32(sum[i])
-		}
+		sum.end(x.change)
 		if err := s.feedback(w, out[x.at:x.at+x.bytes], x); err != nil {
 			return err
 		}
@@ -268,6 +255,73 @@ func (s *State) Average(step int, tokens int64, parts []Part) ([]byte, error) {
 	})
 	s.done = step
 	return out, err
+}
+
+// Combine is Average of processes each of which has the parts of all, in the same order, its own as Change gave it
+// among them: so that no average travels.
+func (s *State) Combine(step int, parts []Part) error {
+	all := int64(0)
+	for _, p := range parts {
+		if err := s.Check(p.Change); err != nil {
+			return err
+		}
+		all += p.Tokens
+	}
+	if all < 1 {
+		return fmt.Errorf("a round of %d tokens", all)
+	}
+	w := wireOf(s.config.Wire)
+	var sum mean
+	err := s.each(func(x *piece) error {
+		if err := gpu.ReadRows(s.home, x.planes.anchor, x.row, x.anchor); err != nil {
+			return err
+		}
+		sum.begin(len(x.change))
+		if err := sum.addParts(w, x, parts, all); err != nil {
+			return err
+		}
+		sum.end(x.change)
+		return s.update(x)
+	})
+	s.done = step
+	return err
+}
+
+// mean is a mean by tokens, in float64.
+type mean struct {
+	sum  []float64
+	room []float32
+}
+
+func (m *mean) begin(n int) {
+	if cap(m.sum) < n {
+		m.sum, m.room = make([]float64, n), make([]float32, n)
+	}
+	m.sum, m.room = m.sum[:n], m.room[:n]
+	clear(m.sum)
+}
+
+func (m *mean) add(values []float32, tokens, all int64) {
+	share := float64(tokens) / float64(all)
+	for i, f := range values {
+		m.sum[i] += float64(float64(f) * share)
+	}
+}
+
+func (m *mean) addParts(w wire, x *piece, parts []Part, all int64) error {
+	for _, p := range parts {
+		if err := w.decode(m.room, p.Change[x.at:x.at+x.bytes]); err != nil {
+			return err
+		}
+		m.add(m.room, p.Tokens, all)
+	}
+	return nil
+}
+
+func (m *mean) end(values []float32) {
+	for i, f := range m.sum {
+		values[i] = float32(f)
+	}
 }
 
 // Apply ends a round at a step with the average that another process made.

@@ -252,8 +252,8 @@ func TestEveryWireAgrees(t *testing.T) {
 					most = max(most, math.Abs(float64(f-want[name][i])))
 				}
 			}
-			// Changes are up to 0.04 an element, a step of int4 a seventh of that, and Nesterov's sum of a share that is
-			// left out in one round and added in the next is at most lr (1 + mu) of it, on both ways.
+			// Changes are up to 0.04 an element, a step of int4 a seventh of that, and Nesterov's sum of a share that
+			// is left out in one round and added in the next is at most lr (1 + mu) of it, on both ways.
 			allowed := map[string]float64{WireF32: 1e-6, WireBF16: 0.04 / 256 * 3, WireInt8: 0.04 / 127 * 3,
 				WireInt4: 0.04 / 7 * 3}[name]
 			if most > allowed {
@@ -317,8 +317,9 @@ func TestRefusals(t *testing.T) {
 	}
 	for i, edit := range []func(*Config){
 		func(c *Config) { c.Every = 0 }, func(c *Config) { c.LR = 0 }, func(c *Config) { c.LR = math.NaN() },
-		func(c *Config) { c.LR = math.Inf(1) }, func(c *Config) { c.Momentum = 1 }, func(c *Config) { c.Momentum = -0.1 },
-		func(c *Config) { c.Momentum = math.NaN() }, func(c *Config) { c.Wire = "int2" },
+		func(c *Config) { c.LR = math.Inf(1) }, func(c *Config) { c.Momentum = 1 },
+		func(c *Config) { c.Momentum = -0.1 }, func(c *Config) { c.Momentum = math.NaN() },
+		func(c *Config) { c.Wire = "int2" },
 	} {
 		c := good
 		if edit(&c); c.Validate() == nil {

@@ -178,6 +178,17 @@ func (r Recipe) Validate() error {
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
 	}
+	if err := r.validStages(); err != nil {
+		return err
+	}
+	if err := r.Schedule().Validate(); err != nil {
+		return err
+	}
+	return r.validLayouts()
+}
+
+// validStages refuses stages that cannot be run one by one.
+func (r Recipe) validStages() error {
 	for i, s := range r.Stages {
 		if s.Steps < 1 {
 			return fmt.Errorf("stage %d of %d runs %d steps: it needs at least one", i+1, len(r.Stages), s.Steps)
@@ -196,9 +207,11 @@ func (r Recipe) Validate() error {
 			}
 		}
 	}
-	if err := r.Schedule().Validate(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// validLayouts refuses stages that do not lead to the model.
+func (r Recipe) validLayouts() error {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return err

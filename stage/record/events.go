@@ -160,10 +160,11 @@ func (Best) Kind() string { return "best" }
 // Round is the end of a round that several processes made.
 type Round struct {
 	At
-	Tokens   int64   `json:"tokens"`            // of all shares
-	Shares   []Share `json:"shares"`            // that the average is of; a worker knows of its own
-	Missing  []Share `json:"missing,omitempty"` // of processes that began it
-	Sent     int64   `json:"sent_bytes"`        // by this process since the round before, with all that surrounds changes
+	Tokens  int64   `json:"tokens"`            // of all shares
+	Shares  []Share `json:"shares"`            // that the average is of; a worker knows of its own
+	Missing []Share `json:"missing,omitempty"` // of processes that began it
+	// Bytes of this process's connections since the round before, with all that surrounds changes.
+	Sent     int64   `json:"sent_bytes"`
 	Received int64   `json:"received_bytes"`
 	Waited   float64 `json:"waited_seconds"` // for others
 }

@@ -204,7 +204,7 @@ func (c *Coordinator) part(m *member, why error) {
 		return
 	}
 	if c.round != nil && m.began == c.round.step+1 && m.change == nil {
-		c.gone = append(c.gone, outer.Share{Process: m.process, Name: m.name, Why: why.Error()})
+		c.gone = append(c.gone, m.share(why.Error()))
 	}
 	c.changed.Broadcast()
 	c.run.Log("worker %d, %s, is gone: %v", m.process, m.name, why)
@@ -252,7 +252,8 @@ func (c *Coordinator) heard(m *member, in message) error {
 		c.decide()
 		c.mu.Unlock()
 		c.wants(m)
-		c.run.Log("worker %d, %s, has another state, and takes the coordinator's with the next round", m.process, m.name)
+		c.run.Log("worker %d, %s, has another state, and takes the coordinator's with the next round", m.process,
+			m.name)
 	case progress:
 		var p progressBody
 		if err := decode(in.body, &p); err != nil {
@@ -480,7 +481,7 @@ func (c *Coordinator) gather(ctx context.Context) (parts []outer.Part, report ou
 		if len(missing) == 0 || late {
 			report.Missing = slices.Clone(c.gone)
 			for _, m := range missing {
-				report.Missing = append(report.Missing, outer.Share{Process: m.process, Name: m.name, Why: "it was too late"})
+				report.Missing = append(report.Missing, m.share("it was too late"))
 			}
 			break
 		}
@@ -489,7 +490,7 @@ func (c *Coordinator) gather(ctx context.Context) (parts []outer.Part, report ou
 	for _, m := range c.inOrder() {
 		if m.began == c.round.step+1 && m.change != nil {
 			parts = append(parts, *m.change)
-			report.Shares = append(report.Shares, outer.Share{Process: m.process, Name: m.name, Tokens: m.change.Tokens})
+			report.Shares = append(report.Shares, m.share(""))
 		}
 	}
 	return parts, report, nil

@@ -75,8 +75,8 @@ func Find(ctx context.Context, name string, wait time.Duration) (addr string, er
 	found := make(chan *mdns.ServiceEntry, 16)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: wait, Entries: found,
-			Logger: quiet, DisableIPv6: true})
+		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: wait,
+			Entries: found, Logger: quiet, DisableIPv6: true})
 	}()
 	for {
 		select {
@@ -86,8 +86,8 @@ func Find(ctx context.Context, name string, wait time.Duration) (addr string, er
 			}
 		case err := <-ended:
 			if err == nil {
-				err = fmt.Errorf("no run %q was found in the local network within %s: is its first process there, and does "+
-					"the network carry mDNS? Its address can be given instead", name, wait)
+				err = fmt.Errorf("no run %q was found in the local network within %s: is its first process there, "+
+					"and does the network carry mDNS? Its address can be given instead", name, wait)
 			}
 			return "", err
 		}

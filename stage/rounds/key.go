@@ -37,8 +37,8 @@ func ReadKey(path string) (Key, error) {
 		return Key{}, err
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return Key{}, fmt.Errorf("%s has the mode %#o: others can read the key; run chmod 600 on it, and if others could "+
-			"log in make a new key", path, mode)
+		return Key{}, fmt.Errorf("%s has the mode %#o: others can read the key; run chmod 600 on it, and if others "+
+			"could log in make a new key", path, mode)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -17,12 +17,20 @@ type member struct {
 	quit    chan struct{}
 	once    sync.Once
 	written sync.WaitGroup
-	why     error // it was given up, before its connection failed
 
 	// The coordinator's lock is over these. Rounds count by one more than the step at which they begin; 0: none.
 	wants, has  bool // the state
 	began, done int
 	change      *outer.Part
+}
+
+// share is its part of the round, or why there is none. It is called with the coordinator's lock held.
+func (m *member) share(missing string) outer.Share {
+	s := outer.Share{Process: m.process, Name: m.name, Why: missing}
+	if m.change != nil {
+		s.Tokens = m.change.Tokens
+	}
+	return s
 }
 
 // mostQueued is how many messages may wait for a member: about two rounds and a state.

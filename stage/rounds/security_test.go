@@ -49,11 +49,11 @@ func testKey(t *testing.T, digit string) Key {
 
 func newFixture(t *testing.T, hidden int) *fixture {
 	t.Helper()
-	l := model.Plain(model.Config{Hidden: hidden, FFN: 2 * hidden, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 64, MaxSeqLen: 8,
-		NormEps: 1e-5, RopeTheta: 1e4}, 1)
+	l := model.Plain(model.Config{Hidden: hidden, FFN: 2 * hidden, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 64,
+		MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}, 1)
 	l.Storage = model.FullStorage
-	f := &fixture{t: t, key: testKey(t, "a"), config: outer.Config{Every: 2, LR: 0.7, Momentum: 0.9, Wire: outer.WireF32},
-		layouts: []model.Layout{l}}
+	f := &fixture{t: t, key: testKey(t, "a"), layouts: []model.Layout{l},
+		config: outer.Config{Every: 2, LR: 0.7, Momentum: 0.9, Wire: outer.WireF32}}
 	m, err := model.New(gpu.NewHost(), l)
 	if err != nil {
 		t.Fatal(err)
@@ -65,8 +65,9 @@ func newFixture(t *testing.T, hidden int) *fixture {
 	if err := f.state.Allocate(m); err != nil {
 		t.Fatal(err)
 	}
-	f.c, err = listen("127.0.0.1:0", f.key, Run{Name: "test", Hash: "hash", Outer: f.config, Layouts: f.layouts, Quorum: 1,
-		Least: 200 * time.Millisecond, Welcome: Welcome{Recipe: []byte("{}"), Spec: []byte("{}")}, Log: f.log}, quick)
+	f.c, err = listen("127.0.0.1:0", f.key, Run{Name: "test", Hash: "hash", Outer: f.config, Layouts: f.layouts,
+		Quorum: 1, Least: 200 * time.Millisecond, Log: f.log,
+		Welcome: Welcome{Recipe: []byte("{}"), Spec: []byte("{}")}}, quick)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +206,8 @@ func TestNothingListensWithoutAKey(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("a", 64)+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadKey(path); runtime.GOOS != "windows" && (err == nil || !strings.Contains(err.Error(), "chmod 600")) {
+	_, err := ReadKey(path)
+	if runtime.GOOS != "windows" && (err == nil || !strings.Contains(err.Error(), "chmod 600")) {
 		t.Errorf("a key that others can read: %v", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
@@ -416,11 +418,14 @@ func TestMessagesAreBounded(t *testing.T) {
 // another round. The round is made without them.
 func TestBadChangesAreLeftOut(t *testing.T) {
 	for name, body := range map[string]func(good []byte) []byte{
-		"short":      func(b []byte) []byte { return headed(changeHead{Tokens: 8}, b[:len(b)-4]) },
-		"no head":    func(b []byte) []byte { return b },
-		"no tokens":  func(b []byte) []byte { return headed(changeHead{}, b) },
-		"of 2^62":    func(b []byte) []byte { return headed(changeHead{Tokens: 1 << 62}, b) },
-		"not finite": func(b []byte) []byte { copy(b[8:], []byte{0, 0, 0x80, 0x7f}); return headed(changeHead{Tokens: 8}, b) },
+		"short":     func(b []byte) []byte { return headed(changeHead{Tokens: 8}, b[:len(b)-4]) },
+		"no head":   func(b []byte) []byte { return b },
+		"no tokens": func(b []byte) []byte { return headed(changeHead{}, b) },
+		"of 2^62":   func(b []byte) []byte { return headed(changeHead{Tokens: 1 << 62}, b) },
+		"not finite": func(b []byte) []byte {
+			copy(b[8:], []byte{0, 0, 0x80, 0x7f})
+			return headed(changeHead{Tokens: 8}, b)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, 8)

@@ -184,7 +184,8 @@ func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (in
 				return step, err
 			}
 			if j.Stage != stage {
-				return step, fmt.Errorf("the run is in stage %d, and this process in stage %d: join again", j.Stage+1, stage+1)
+				return step, fmt.Errorf("the run is in stage %d, and this process in stage %d: join again", j.Stage+1,
+					stage+1)
 			}
 			if err := s.Restore(j.Snapshot, j.Step); err != nil {
 				return step, err
@@ -284,7 +285,7 @@ func (w *Worker) End(ctx context.Context, s *outer.State, step int, tokens int64
 		return r, err
 	}
 	if hash != h.Hash {
-		return r, errors.New("after the round this process has other weights than the coordinator, by a fault of one of them")
+		return r, errors.New("after the round this process has other weights than the coordinator: a fault of one")
 	}
 	now := [2]int64{w.conn.sent.Load(), w.conn.received.Load()}
 	r.Sent, r.Received = now[0]-w.told[0], now[1]-w.told[1]

@@ -41,7 +41,7 @@ func (s *Session) Host(addr string, key rounds.Key, run rounds.Run) (*rounds.Coo
 func (s *Session) shared() Spec {
 	spec := s.Spec
 	spec.Data.Train, spec.Data.Tokenizer, spec.Data.Cache, spec.Model.Init = nil, "", "", ""
-	spec.Evaluation.Validation, spec.Evaluation.Wikitext = "", ""
+	spec.Evaluation = Default().Evaluation
 	spec.Output, spec.Outer.Process = Default().Output, 0
 	if spec.Memory.MemoryLimit > 0 {
 		b := s.Recipe.Batch
@@ -86,5 +86,6 @@ func (s *Session) Joins(w *rounds.Worker) error {
 
 // order is the seed of a process's order of the data: the run's own, or of one that joined another.
 func (s *Session) order() uint64 {
-	return s.Spec.Schedule.Seed + uint64(s.Spec.Outer.Process)*0x9e3779b97f4a7c15 // the golden ratio, as SplitMix64 steps
+	const golden = 0x9e3779b97f4a7c15 // the step of SplitMix64
+	return s.Spec.Schedule.Seed + uint64(s.Spec.Outer.Process)*golden
 }

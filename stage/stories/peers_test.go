@@ -203,8 +203,8 @@ func TestProcessesMakeRounds(t *testing.T) {
 					planned := int64(workers) * p.story.Recipe.Outer.WireBytes(layouts[r.Stage-1])
 					// Beside a change there are a few small messages of some 200 bytes each.
 					if r.Received < planned || r.Received > planned+int64(workers)*2000 {
-						t.Errorf("the round that ends with step %d received %d bytes, planned are %d", r.Step, r.Received,
-							planned)
+						t.Errorf("the round that ends with step %d received %d bytes, planned are %d", r.Step,
+							r.Received, planned)
 					}
 				}
 			}
@@ -252,7 +252,8 @@ func TestWorkersLeaveAndJoin(t *testing.T) {
 			missing = 1
 		}
 		if !slices.Equal(who, want) || len(r.Missing) != missing {
-			t.Errorf("the round that ends with step %d: shares of %v, want %v; missing %+v", r.Step, who, want, r.Missing)
+			t.Errorf("the round that ends with step %d: shares of %v, want %v; missing %+v", r.Step, who, want,
+				r.Missing)
 		}
 	}
 	p.noted("worker 2, \"a test\" at 127.0.0.1")
@@ -291,5 +292,73 @@ func TestSlowProcessesHaveSmallerShares(t *testing.T) {
 	}
 	if smaller == 0 {
 		t.Errorf("the slow process had no smaller share: %+v", roundsOf(t, host))
+	}
+}
+
+// meeting is a group of processes in this one.
+type meeting struct {
+	mu    sync.Mutex
+	met   *sync.Cond
+	calls int
+	came  int
+	parts [][]byte
+	all   []byte // of the call before
+}
+
+// seat is a process's place in a meeting.
+type seat struct {
+	*meeting
+	rank int
+}
+
+func (s seat) Rank() int { return s.rank }
+func (s seat) Size() int { return len(s.parts) }
+
+func (s seat) AllGather(send, recv []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts[s.rank] = slices.Clone(send)
+	if s.came++; s.came == len(s.parts) {
+		s.all, s.came = slices.Concat(s.parts...), 0
+		s.calls++
+		s.met.Broadcast()
+	} else {
+		for now := s.calls; s.calls == now; {
+			s.met.Wait()
+		}
+	}
+	copy(recv, s.all)
+	return nil
+}
+
+// Processes of a group make the rounds that a coordinator makes with workers which it waits for: in f32 bit for bit.
+func TestGroupMakesTheCoordinatorsRounds(t *testing.T) {
+	s := withRounds(t, outer.WireF32, model.FullStorage)
+	p := newParty(t, s, 1)
+	p.join(context.Background(), nil, nil)
+	p.join(context.Background(), nil, nil)
+	p.host(nil)
+	p.ended.Wait()
+	want := finalWeights(t, p.stories[2])
+
+	m := &meeting{parts: make([][]byte, 3)}
+	m.met = sync.NewCond(&m.mu)
+	var all sync.WaitGroup
+	var stories []story
+	for rank := range 3 {
+		s := s.in(filepath.Join(t.TempDir(), "process"))
+		s.Peers, s.Seed = rounds.Among{Group: seat{m, rank}}, uint64(rank)
+		stories = append(stories, s)
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			if err := s.run(context.Background(), gpu.NewHost()); err != nil {
+				t.Errorf("process %d: %v", rank, err)
+			}
+		}()
+	}
+	all.Wait()
+	for _, s := range stories {
+		sameWeights(t, want, finalWeights(t, s))
 	}
 }

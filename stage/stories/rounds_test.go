@@ -90,7 +90,8 @@ func TestRoundsResumeInEveryStorage(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				s := withRounds(t, outer.WireInt8, st)
 				want, _ := straight(t, s, d)
-				for _, stop := range []string{"step 1", "step 2", "step 3", "step 6", "growth after step 3 in stage 2"} {
+				for _, stop := range []string{"step 1", "step 2", "step 3", "step 6",
+					"growth after step 3 in stage 2"} {
 					s := s.in(filepath.Join(t.TempDir(), "run"))
 					ctx, cancel := context.WithCancel(context.Background())
 					s.Hook = func(p string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -22,8 +23,8 @@ type RoundsFlags struct {
 	Quorum  float64 `default:"0.5" placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: ${default}."`
 }
 
-// findFor is how long the local network is asked for a run.
-const findFor = 10 * time.Second
+// findFor is how long a run is looked for that has not begun.
+const findFor = time.Minute
 
 // told hears what a coordinator tells.
 func told(format string, args ...any) {
@@ -53,17 +54,26 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	who, err := os.Hostname()
+	if err != nil {
+		who = "a machine without a name"
+	}
 	at := f.At
 	if at == "" {
 		if at, err = rounds.Find(ctx, f.Join, findFor); err != nil {
 			return nil, fmt.Errorf("%w (--at)", err)
 		}
 	}
-	who, err := os.Hostname()
-	if err != nil {
-		who = "a machine without a name"
-	}
 	w, err := rounds.Dial(ctx, at, key, f.Join, who)
+	var refused *net.OpError // nobody listens there yet
+	for begun := time.Now(); errors.As(err, &refused) && refused.Op == "dial" && time.Since(begun) < findFor; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		w, err = rounds.Dial(ctx, at, key, f.Join, who)
+	}
 	if err == nil {
 		told("joined %q at %s as worker %d; it begins with the next round", f.Join, at, w.Welcome.Process)
 	}
@@ -74,13 +84,14 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 // file or a folder may say it.
 func (f RoundsFlags) CheckRounds(resume, config string, every int) error {
 	switch {
-	case f.Host != "" && every == 0 && resume == "" && config == "":
-		return Usagef("--host: a run that others join has rounds: say of how many steps with --outer-every, 50 for example")
 	case f.Host != "" && f.Join != "":
 		return Usagef("--host and --join: a process is the first of a run, or joins one; leave one out")
+	case f.Host != "" && every == 0 && resume == "" && config == "":
+		return Usagef("--host: a run that others join has rounds: say of how many steps with --outer-every, " +
+			"50 for example")
 	case f.Join != "" && (resume != "" || config != ""):
-		return Usagef("--join with --resume or --config: the run that is joined says how to train and where it is; leave " +
-			"them out, and give a new --out")
+		return Usagef("--join with --resume or --config: the run that is joined says how to train and where it is; " +
+			"leave them out, and give a new --out")
 	case f.At != "" && f.Join == "":
 		return Usagef("--at says where a run is that --join names: add --join")
 	case f.KeyFile != "" && f.Host == "" && f.Join == "":

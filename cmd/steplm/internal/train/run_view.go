@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type runView struct {
 	bar     *view.Progress // of the training; nil: it is over, or not yet begun
 	part    *view.Progress // what the run does besides: it compiles, evaluates, writes the model
 	doing   string
+	who     []int     // made the last round
 	lines   bool      // losses are printed in lines, too
 	printed time.Time // when the last such line was
 }
@@ -233,6 +235,8 @@ func (v *runView) event(e record.Event) {
 			early = fmt.Sprintf("no better one came since: the run ends before step %d; ", v.recipe.Steps())
 		}
 		v.print("step %d: %sthe trained model is that of step %d (%s loss %.4f)", e.Step, early, e.Of, e.Set, e.Loss)
+	case record.Round:
+		v.round(e)
 	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
@@ -255,6 +259,23 @@ func saidLine(list []record.Sample) string {
 	}
 	return fmt.Sprintf("says %s%s (1 of %s)", strconv.Quote(string(text)), more,
 		view.Plural(int64(len(list)), "sample", "samples"))
+}
+
+// round tells of a round that others than before made, or in which one is missing.
+func (v *runView) round(e record.Round) {
+	var who []int
+	for _, s := range e.Shares {
+		who = append(who, s.Process)
+	}
+	if !slices.Equal(who, v.who) {
+		v.print("step %d: %s made the round, %s tokens; %s sent and %s received", e.Step,
+			view.Plural(int64(len(who)), "process", "processes"), view.Count(e.Tokens), gpu.Bytes(e.Sent),
+			gpu.Bytes(e.Received))
+	}
+	for _, s := range e.Missing {
+		v.print("step %d: the round lacks the share of process %d, %s: %s", e.Step, s.Process, s.Name, s.Why)
+	}
+	v.who = who
 }
 
 // isTransition reports whether an event's peaks are a transition's.
