@@ -52,7 +52,7 @@ test-browser *args: (setup "chromium")
 # run the tests of several processes with Open MPI (Debian), or with what STEPLM_MPIRUN lists; `test` skips them without
 test-mpi *args: (setup "mpi")
     STEPLM_MPIRUN="${STEPLM_MPIRUN-require}" go test -count=1 -run 'Process|Launcher|MPI' ./stage/... \
-        ./cmd/steplm/internal/train "$@"
+        ./cmd/steplm/internal/processes "$@"
 
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")

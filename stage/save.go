@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -234,4 +237,42 @@ func SavedLayout(dir string) (model.Layout, error) {
 		return l, err
 	}
 	return layouts[s.Stage], nil
+}
+
+// agree compares what the processes of a run must have in common: where they stand, and all weights, the frozen ones,
+// which no sum of gradients would put right, and those that train, which drift apart on devices that compute
+// differently.
+func (r *Run) agree(t *Trainer) error {
+	if r.Reducer.Size() == 1 {
+		return nil
+	}
+	cursor, err := json.Marshal(t.batches.Cursor())
+	if err != nil {
+		return err
+	}
+	at, err := json.Marshal(t.at().Step)
+	if err != nil {
+		return err
+	}
+	_, numbers := t.opt.State()
+	facts := []reduce.Fact{{Name: "recipe", Value: t.hash}, {Name: "number of steps", Value: string(at)},
+		{Name: "place in the data", Value: digest(cursor)}, {Name: "count of updates", Value: string(numbers)}}
+	for _, p := range t.Model.Params() {
+		sum, err := p.Hash(t.dev)
+		if err != nil {
+			return err
+		}
+		kind := "weight"
+		if !p.Trainable() {
+			kind = "frozen weight"
+		}
+		facts = append(facts, reduce.Fact{Name: kind + " " + p.Weight.Name, Value: sum})
+	}
+	return r.Reducer.Agree(facts)
+}
+
+// digest is a short hash.
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }

@@ -218,8 +218,8 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 // Join makes the trainer one of the processes of a run: of each step's micro-batches it takes its share.
 func (t *Trainer) Join(r *reduce.Reducer) error {
 	if r.Size() > t.Recipe.GradAccum {
-		return fmt.Errorf("a step of this run has %d micro-batches, of which %d processes would have one each at least: "+
-			"start at most %d", t.Recipe.GradAccum, r.Size(), t.Recipe.GradAccum)
+		return fmt.Errorf("a step of this run has %d micro-batches, of which %d processes would have one each "+
+			"at least: start at most %d", t.Recipe.GradAccum, r.Size(), t.Recipe.GradAccum)
 	}
 	t.reducer, t.batches.rank, t.batches.size = r, r.Rank(), r.Size()
 	return nil

@@ -71,6 +71,6 @@ func (l Launched) matches(size int, library string) error {
 		return nil
 	}
 	return fmt.Errorf("%d processes were started (%s), but the MPI library, %s, knows of %d: start them by this "+
-		"library's own mpirun, or by srun with its plugin (srun --mpi=list), or name another library in %s", l.Size,
+		"library's own mpirun, or by srun with its plugin for it, or name another library in %s", l.Size,
 		l.By, library, size, LibraryVariable)
 }

@@ -127,7 +127,8 @@ func TestAgreeNamesWhoDiffers(t *testing.T) {
 		want   string   // "": they agree
 	}{
 		{[]string{"a", "a", "a"}, ""}, {[]string{"a", "b", "a"}, "rank 1 on host1: another data"},
-		{[]string{"b", "a", "a"}, "rank 0 on host0: another data"}, {[]string{"a", "b"}, "rank 1 on host1: another data"},
+		{[]string{"b", "a", "a"}, "rank 0 on host0: another data"},
+		{[]string{"a", "b"}, "rank 1 on host1: another data"},
 		{[]string{"a", "longer", "c", "a"}, "rank 1 on host1 and rank 2 on host2: another data"},
 	} {
 		together(len(c.values), reduce.Options{}, func(rank int, r *reduce.Reducer) {

@@ -262,7 +262,7 @@ func (s *Session) makeRecipe() error {
 	}
 	o.Data, o.Processes = s.identity, s.Reducer.Size()
 	if n := s.Reducer.Size(); o.GradAccum < n {
-		return badOption(advice.GradAccum, o.GradAccum, "%d processes take a micro-batch each, at least: give %d or more",
+		return badOption(advice.GradAccum, o.GradAccum, "%d processes take a micro-batch each: give %d or more",
 			n, n)
 	}
 	if o.Init != nil {

@@ -1,5 +1,5 @@
-// Package reducetest has groups of processes that are goroutines of one, so that what several processes do can be tested
-// where there is no MPI.
+// Package reducetest has groups of processes that are goroutines of one, so that what several processes do can be
+// tested where there is no MPI.
 //
 // What Go cannot enforce: a member whose goroutine ends early must Leave, or the others wait for ever.
 package reducetest

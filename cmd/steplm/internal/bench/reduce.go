@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/internal/clock"
@@ -40,7 +40,7 @@ type reduceTiming struct {
 }
 
 func (c *benchReduceCmd) Run(ctx context.Context) error {
-	m, err := flags.Processes()
+	m, err := processes.Join()
 	if err != nil {
 		return err
 	}
@@ -49,10 +49,10 @@ func (c *benchReduceCmd) Run(ctx context.Context) error {
 	}
 	b, err := c.measure(ctx, m)
 	if err != nil {
-		return flags.Among(m, err)
+		return processes.Among(m, err)
 	}
 	if err := m.Close(); err != nil || m.Rank() > 0 {
-		return flags.Among(m, err)
+		return processes.Among(m, err)
 	}
 	return showBench(c.JSON, b)
 }
@@ -108,7 +108,8 @@ func (b reduceBench) print(w io.Writer) {
 			fmt.Sprintf("%.3g", t.GBPerSecond)})
 	}
 	view.Table(w, 1, rows)
-	fmt.Fprintf(w, "\na message costs %v; at best each process sends %.3g Gbit/s, adding included: plan --processes %d "+
-		"--latency %.3g --bandwidth %.3g\n", time.Duration(b.Latency*1e9).Round(100*time.Nanosecond),
+	fmt.Fprintf(w, "\na message costs %v; at best each process sends %.3g Gbit/s, adding included: "+
+		"plan --processes %d --latency %.3g --bandwidth %.3g\n",
+		time.Duration(b.Latency*1e9).Round(100*time.Nanosecond),
 		8*b.Bandwidth/1e9, b.Processes, b.Latency*1e6, 8*b.Bandwidth/1e9)
 }

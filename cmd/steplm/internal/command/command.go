@@ -27,6 +27,7 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/mtbench"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/serve"
 	"steplm/cmd/steplm/internal/sft"
 	"steplm/cmd/steplm/internal/speak"
@@ -103,7 +104,7 @@ func Run(args []string) int {
 		return 0
 	}
 	code := tell(ctx, parsed, err, signalled)
-	if among := (*flags.AmongError)(nil); errors.As(err, &among) {
+	if among := (*processes.Error)(nil); errors.As(err, &among) {
 		among.End(code)
 	}
 	return code
@@ -112,10 +113,10 @@ func Run(args []string) int {
 // tell prints an error's one line, and returns the exit code. Of several processes with the same error the one with
 // the lowest rank tells it.
 func tell(ctx context.Context, parsed *kong.Context, err error, signalled func() syscall.Signal) int {
-	if among := (*flags.AmongError)(nil); errors.As(err, &among) {
+	if among := (*processes.Error)(nil); errors.As(err, &among) {
 		among.Turn()
 	} else if l, ok := reduce.FindLauncher(); ok {
-		flags.Turn(l.Rank)
+		processes.Turn(l.Rank)
 	}
 	switch usage := (flags.UsageError{}); {
 	case errors.As(err, &usage):

@@ -13,6 +13,7 @@ import (
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/advice"
 	"steplm/stage"
@@ -62,15 +63,15 @@ type PretrainCmd struct {
 	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery          int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep               int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
-	Log                []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
-	EvalEvery          int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens         int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens    int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
-	SampleEvery        int      `placeholder:"N" range:"0..1e9" help:"Steps between samples: short continuations of prompts, kept in the run's metrics. Default: none."`
-	SamplePrompts      string   `placeholder:"FILE" help:"The prompts of samples, one in each line. Default: three short ones."`
-	flags.ProcessFlags `group:"Processes"`
+	SaveEvery       int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep            int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	Log             []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
+	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SampleEvery     int      `placeholder:"N" range:"0..1e9" help:"Steps between samples: short continuations of prompts, kept in the run's metrics. Default: none."`
+	SamplePrompts   string   `placeholder:"FILE" help:"The prompts of samples, one in each line. Default: three short ones."`
+	processes.Flags `group:"Processes"`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
@@ -100,7 +101,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	if c.among, err = flags.Processes(); err != nil {
+	if c.among, err = processes.Join(); err != nil {
 		return err
 	}
 	if c.among == nil {
@@ -111,7 +112,7 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 
 // job is the run that the flags ask for.
 func (c *PretrainCmd) job(spec session.Spec) Job {
-	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag.DeviceAmong(c.among),
+	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: processes.Device(c.DeviceFlag, c.among),
 		Tune: c.TuneFlags, Trace: c.TraceFlags, Unused: c.unused, Opened: c.opened, Among: c.among}
 }
 

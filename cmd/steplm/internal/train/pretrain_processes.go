@@ -3,11 +3,10 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model/advice"
@@ -45,10 +44,10 @@ func (c *PretrainCmd) trainAmong(ctx context.Context, spec session.Spec, given [
 	}
 	err := train(ctx)
 	if err != nil && !errors.Is(err, stage.ErrStopped) {
-		return flags.Among(c.among, err)
+		return processes.Among(c.among, err)
 	}
 	if err := c.among.Close(); err != nil {
-		return flags.Among(c.among, err)
+		return processes.Among(c.among, err)
 	}
 	if c.among.Rank() > 0 {
 		return nil // The process that leads says that the run was stopped.
@@ -87,24 +86,4 @@ func (c Job) trainQuietly(ctx context.Context, dev gpu.Device) error {
 // silence shows no progress.
 func silence(what string, total int64, unit string) session.Progress {
 	return view.NewProgress(nil, what, total, unit)
-}
-
-// describeProcesses says which processes train together, and how gradients travel between them.
-func (c Job) describeProcesses(w io.Writer, s *session.Session) {
-	if c.Among == nil {
-		return
-	}
-	m := c.Among
-	hosts := map[string]int{}
-	for r := range m.Size() {
-		hosts[m.Host(r)]++
-	}
-	how := "while others are computed"
-	if s.Spec.Processes.NoOverlap {
-		how = "after the backward pass"
-	}
-	o, _ := s.Spec.Processes.Options() // They were checked when the session was opened.
-	fmt.Fprintf(w, "%-10s %s on %s by %s\n", "processes", view.Plural(int64(m.Size()), "process", "processes"),
-		view.Plural(int64(len(hosts)), "machine", "machines"), m)
-	fmt.Fprintf(w, "%-10s gradients travel as %s, %s\n", "", o.Wire, how)
 }

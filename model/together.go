@@ -1,6 +1,10 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+
 	"steplm/gpu"
 	"steplm/wgsl"
 )
@@ -30,4 +34,28 @@ func (l Layout) GradientValues() (values []int, err error) {
 		values = append(values, q.Grad.Elements())
 	}})
 	return values, p.End()
+}
+
+// Hash is of all that makes up the weight on its device: its words, its scales and its master.
+func (p *Param) Hash(d gpu.Device) (string, error) {
+	h := sha256.New()
+	for _, t := range []gpu.Tensor{p.Weight, p.Scales, p.Master} {
+		if t.None() {
+			continue
+		}
+		words := make([]uint32, min(t.Spec.Words(), gpu.StagingBytes/4))
+		var bytes []byte
+		for at := 0; at < t.Spec.Words(); at += len(words) {
+			part := words[:min(len(words), t.Spec.Words()-at)]
+			if err := d.Read(t, at, part); err != nil {
+				return "", err
+			}
+			bytes = bytes[:0]
+			for _, w := range part {
+				bytes = binary.LittleEndian.AppendUint32(bytes, w)
+			}
+			h.Write(bytes)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }

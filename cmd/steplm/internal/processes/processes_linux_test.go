@@ -1,4 +1,4 @@
-package train_test
+package processes_test
 
 import (
 	"fmt"
@@ -231,7 +231,7 @@ func TestAHangingProcessIsNamed(t *testing.T) {
 // them cannot do, once.
 func TestProcessesRefuse(t *testing.T) {
 	launcher, m, dir := clitest.Launchers(t)[0], clitest.NewMaterial(t), t.TempDir()
-	other := clitest.WriteFile(t, "other.jsonl", strings.Repeat(`{"text": "another text, said again and again"}`+"\n", 99))
+	other := clitest.WriteFile(t, "other.jsonl", strings.Repeat(`{"text": "another text, again and again"}`+"\n", 99))
 	refused := func(what string, c *exec.Cmd, parts ...string) {
 		t.Helper()
 		_, stderr, code := clitest.Finish(t, c, "")
