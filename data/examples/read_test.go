@@ -195,7 +195,8 @@ func TestBadExamples(t *testing.T) {
 			t.Errorf("%s, skipping: %v", c.name, err)
 		}
 	}
-	path := examplesFile(t, "a.jsonl", `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}`)
+	path := examplesFile(t, "a.jsonl", `{"messages": [{"role": "user", "content": "a"}, `+
+		`{"role": "assistant", "content": "b"}]}`)
 	if _, err := Read([]string{path}, Options{Tokenizer: bytesTokenizer{}, SeqLen: 512, Format: other}); err == nil ||
 		!strings.Contains(err.Error(), "it cannot be told which") {
 		t.Errorf("a template that looks ahead: %v", err)

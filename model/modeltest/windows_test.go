@@ -9,8 +9,8 @@ import (
 )
 
 // Short windows in the room of long ones have the losses and gradients, to the bit, of activations that were made for
-// them: with LoRA, recomputation, masks, sliding windows and gradients in slices. What comes after in long windows is as
-// ever.
+// them: with LoRA, recomputation, masks, sliding windows and gradients in slices. What comes after in long windows is
+// as ever.
 func TestShortWindows(t *testing.T) {
 	const long, short = 96, 33
 	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {

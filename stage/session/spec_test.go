@@ -81,7 +81,8 @@ func TestOptionsByName(t *testing.T) {
 	if err := to.Set(optionEpochs, 2); err != nil || to.Schedule.Tokens != 0 || to.Schedule.Epochs != 2 {
 		t.Errorf("%+v, %v", to.Schedule, err)
 	}
-	if err := to.Set(advice.FLOPs, 1e9); err != nil || to.Schedule.Epochs != 0 || to.Schedule.Tokens != 0 || to.Schedule.FLOPs != 1e9 {
+	if err := to.Set(advice.FLOPs, 1e9); err != nil || to.Schedule.Epochs != 0 ||
+		to.Schedule.Tokens != 0 || to.Schedule.FLOPs != 1e9 {
 		t.Errorf("%+v, %v", to.Schedule, err)
 	}
 	if err := to.Set("seed", "many"); !errors.As(err, new(*OptionError)) {
