@@ -27,8 +27,10 @@ var examples = map[string][]string{
 	},
 	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
-	"eval all": {"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
-		"--validation data/validation --wikitext wiki.test.raw"},
+	"eval all": {
+		"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
+			"--validation data/validation --wikitext wiki.test.raw",
+	},
 	"eval tasks": {
 		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
 		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",
