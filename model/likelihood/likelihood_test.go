@@ -195,10 +195,14 @@ func TestScoreRefuses(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	full := errors.New("full")
-	if err := s.Score(t.Context(), []Request{{[]uint32{1}, []uint32{2}}}, func(int, Answer) error { return full }); err != full {
+	if err := s.Score(t.Context(), []Request{{[]uint32{1}, []uint32{2}}}, func(int,
+		Answer) error {
+		return full
+	}); err != full {
 		t.Errorf("whoever hears it fails: %v", err)
 	}
-	for want, c := range map[string]Config{"must be 1 to the model's 512": {Context: 513}, "there must be 1 token": {Rows: -1},
+	for want, c := range map[string]Config{"must be 1 to the model's 512": {Context: 513},
+		"there must be 1 token":   {Rows: -1},
 		"a cache of 10 positions": {Context: 16, Positions: 10}} {
 		if _, err := New(m, c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", c, err, want)

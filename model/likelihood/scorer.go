@@ -39,8 +39,13 @@ func (c Config) Resolve(l model.Layout) (Config, error) {
 		c.Positions = max(c.Context, passesOfCache*c.Rows)
 	}
 	if c.Rows < 1 || c.Positions < c.Context {
-		return c, fmt.Errorf("passes over %d tokens and a cache of %d positions: there must be 1 token and %d positions, "+
-			"the context's, or more", c.Rows, c.Positions, c.Context)
+		return c, fmt.Errorf(
+			"passes over %d tokens and a cache of %d positions: there must be 1 token and %d positions, "+
+				"the context's, or more",
+			c.Rows,
+			c.Positions,
+			c.Context,
+		)
 	}
 	return c, nil
 }
@@ -110,8 +115,8 @@ type Answer struct {
 	Greedy        bool    // each of its tokens is the likeliest at its place, of equals the one with the smaller id
 }
 
-// Score answers requests, in an order of its own: heard hears each once, by its index. It ends early when ctx is done or
-// heard returns an error.
+// Score answers requests, in an order of its own: heard hears each once, by its index. It ends early when ctx is done
+// or heard returns an error.
 func (s *Scorer) Score(ctx context.Context, requests []Request, heard func(i int, a Answer) error) error {
 	for i, r := range requests {
 		if err := s.check(r); err != nil {

@@ -11,6 +11,7 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model/likelihood"
+	"steplm/stage/harness/internal/python"
 )
 
 type likelihoodCases struct {
@@ -58,9 +59,18 @@ func (c likelihoodCases) test(t *testing.T, d gpu.Device, name string) {
 			t.Fatalf("%s: %v", want.Name, err)
 		}
 		r, cut := v.cut(whole)
-		if cut != want.Cut || !slices.Equal(whole.Continuation, want.IDs) || !slices.Equal(r.Context, want.ContextIDs[cut:]) {
-			t.Errorf("%s: %v then %v, cut by %d; want %v then %v, cut by %d", want.Name, whole.Context, whole.Continuation,
-				cut, want.ContextIDs, want.IDs, want.Cut)
+		if cut != want.Cut || !slices.Equal(whole.Continuation, want.IDs) ||
+			!slices.Equal(r.Context, want.ContextIDs[cut:]) {
+			t.Errorf(
+				"%s: %v then %v, cut by %d; want %v then %v, cut by %d",
+				want.Name,
+				whole.Context,
+				whole.Continuation,
+				cut,
+				want.ContextIDs,
+				want.IDs,
+				want.Cut,
+			)
 		}
 		requests, wants = append(requests, r), append(wants, want.LL)
 		check = append(check, func(a likelihood.Answer) bool { return a.Greedy == want.Greedy })
@@ -140,9 +150,9 @@ func TestRandom(t *testing.T) {
 	for name, list := range want.Bits {
 		var seed uint64
 		fmt.Sscan(name, &seed)
-		r := newRandom(seed)
+		r := python.NewRandom(seed)
 		for i, x := range list {
-			if got := r.next(); got != x {
+			if got := r.Next(); got != x {
 				t.Errorf("seed %s, number %d: %d, want %d", name, i, got, x)
 			}
 		}
@@ -150,14 +160,14 @@ func TestRandom(t *testing.T) {
 	for name, x := range want.First {
 		var seed uint64
 		fmt.Sscan(name, &seed)
-		if got := newRandom(seed).float(); got != x[0] {
+		if got := python.NewRandom(seed).Float(); got != x[0] {
 			t.Errorf("seed %s: %v, want %v", name, got, x)
 		}
 	}
 	for _, s := range want.Samples {
-		r := newRandom(s.Seed)
+		r := python.NewRandom(s.Seed)
 		for i, draw := range s.Draws {
-			if got := r.sample(s.Pool, s.N); !slices.Equal(got, draw) {
+			if got := r.Sample(s.Pool, s.N); !slices.Equal(got, draw) {
 				t.Errorf("%d of %d, draw %d: %v, want %v", s.N, s.Pool, i, got, draw)
 			}
 		}
@@ -176,9 +186,9 @@ func TestRandom(t *testing.T) {
 			t.Errorf("before document %d: %v, want %v", own, got, w[1])
 		}
 	}
-	r := newRandom(0)
+	r := python.NewRandom(0)
 	for i, x := range want.Bootstrap.First {
-		if got := int(r.float() * float64(len(want.Bootstrap.Values))); got != x {
+		if got := int(r.Float() * float64(len(want.Bootstrap.Values))); got != x {
 			t.Errorf("choice %d: %d, want %d", i, got, x)
 		}
 	}

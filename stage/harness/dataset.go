@@ -180,8 +180,13 @@ func (t *Task) one(by map[string][]string, split string) ([]string, error) {
 		}
 	}
 	if len(keys) > 1 {
-		return nil, fmt.Errorf("%s: %s and %s may both be its %s split: keep one in the folder", t.Name, keys[0], keys[1],
-			split)
+		return nil, fmt.Errorf(
+			"%s: %s and %s may both be its %s split: keep one in the folder",
+			t.Name,
+			keys[0],
+			keys[1],
+			split,
+		)
 	}
 	if len(keys) == 0 {
 		return nil, nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"steplm/stage/harness/internal/python"
 )
 
 // shots draws documents that are shown with their answers, from one generator for all of a task's documents.
@@ -11,14 +13,14 @@ type shots struct {
 	pool []Document
 	raws []string // what makes two of the pool equal
 	n    int
-	rnd  *random
+	rnd  *python.Random
 	drop bool // one more is drawn, and the document that is asked left out
 }
 
 // newShots is the generator of a task. A task that has no test split leaves the document it asks out of what it shows,
 // others do not: the harness compares two settings that are both absent in the former.
 func newShots(t *Task, pool []Document, n int, seed uint64) (*shots, error) {
-	s := &shots{pool: pool, n: n, rnd: newRandom(seed), drop: t.Data.Test == ""}
+	s := &shots{pool: pool, n: n, rnd: python.NewRandom(seed), drop: t.Data.Test == ""}
 	need := n
 	if s.drop {
 		need++
@@ -45,13 +47,13 @@ func (s *shots) draw(d Document) []int {
 		return nil
 	}
 	if !s.drop {
-		return s.rnd.sample(len(s.pool), s.n)
+		return s.rnd.Sample(len(s.pool), s.n)
 	}
 	other := func(of []int) []int {
 		own := d.key()
 		return slices.DeleteFunc(of, func(i int) bool { return s.raws[i] == own })
 	}
-	list := other(s.rnd.sample(len(s.pool), s.n+1))
+	list := other(s.rnd.Sample(len(s.pool), s.n+1))
 	if len(list) < s.n { // it is there more than once
 		all := make([]int, len(s.pool))
 		for i := range all {
@@ -59,7 +61,7 @@ func (s *shots) draw(d Document) []int {
 		}
 		others := other(all)
 		list = list[:0]
-		for _, i := range s.rnd.sample(len(others), min(s.n, len(others))) {
+		for _, i := range s.rnd.Sample(len(others), min(s.n, len(others))) {
 			list = append(list, others[i])
 		}
 	}

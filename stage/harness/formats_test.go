@@ -42,9 +42,12 @@ func TestFormats(t *testing.T) {
 		continuations       []string
 		gold                int
 	}{
-		{"arc_easy", "ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.jsonl", stem, []string{"Question: Why?\nAnswer:"}, three, 1},
-		{"arc_easy", "arc_easy_test.json", `[{"question":"Why?",` + side + `]`, []string{"Question: Why?\nAnswer:"}, three, 1},
-		{"arc_challenge", "arc_challenge.jsonl", `{"query":"Question: Why?",` + flat, []string{"Question: Why?\nAnswer:"},
+		{"arc_easy", "ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.jsonl", stem, []string{"Question: Why?\nAnswer:"},
+			three, 1},
+		{"arc_easy", "arc_easy_test.json", `[{"question":"Why?",` + side + `]`, []string{"Question: Why?\nAnswer:"},
+			three, 1},
+		{"arc_challenge", "arc_challenge.jsonl", `{"query":"Question: Why?",` + flat,
+			[]string{"Question: Why?\nAnswer:"},
 			three, 1},
 		{"openbookqa", "OpenBookQA-V1-Sep2018/Data/Main/test.jsonl", stem, []string{"Why?"}, three, 1},
 		{"openbookqa", "openbookqa/test.jsonl", `{"question_stem":"Why?",` + strings.Replace(side, `"2"}`, `" 2"}`, 1),
@@ -54,8 +57,9 @@ func TestFormats(t *testing.T) {
 			[]string{"Question: Eat\nAnswer:"}, []string{" now", " then"}, 1},
 		{"piqa", "piqa.jsonl", `{"query":"Question: Eat\n","choices":["now","then"],"gold":1}`,
 			[]string{"Question: Eat\nAnswer:"}, []string{" now", " then"}, 1},
-		{"hellaswag", "hellaswag_val.jsonl", `{"activity_label":"Baking [x]","ctx_a":"A man [title] is.","ctx_b":"the MAN",` +
-			`"endings":[" [step] goes  on. ","stops."],"label":"1"}`,
+		{"hellaswag", "hellaswag_val.jsonl",
+			`{"activity_label":"Baking [x]","ctx_a":"A man [title] is.","ctx_b":"the MAN",` +
+				`"endings":[" [step] goes  on. ","stops."],"label":"1"}`,
 			[]string{"Baking : A man. is. The man"}, []string{"  goes on.", " stops."}, 1},
 		{"hellaswag", "hellaswag_small.jsonl", `{"query":"A: b","choices":["c  d","e"],"gold":0}`, []string{"A: b"},
 			[]string{" c  d", " e"}, 0},
@@ -70,10 +74,12 @@ func TestFormats(t *testing.T) {
 			[]string{"It is.\nQuestion: is it?\nAnswer:"}, []string{" no", " yes"}, 0},
 		{"boolq", "boolq_validation.jsonl", `{"question":"is it","passage":"It is.","idx":0,"label":1}`,
 			[]string{"It is.\nQuestion: is it?\nAnswer:"}, []string{" no", " yes"}, 1},
-		{"sciq", "SciQ dataset-2 3/test.json", `[{"question":"What?","distractor3":"c","distractor1":"a","distractor2":"b",` +
-			`"correct_answer":"d","support":"  It. "}]`, []string{"It. \nQuestion: What?\nAnswer:"},
+		{"sciq", "SciQ dataset-2 3/test.json",
+			`[{"question":"What?","distractor3":"c","distractor1":"a","distractor2":"b",` +
+				`"correct_answer":"d","support":"  It. "}]`, []string{"It. \nQuestion: What?\nAnswer:"},
 			[]string{" a", " b", " c", " d"}, 3},
-		{"lambada_openai", "lambada_test.openai.jsonl", `{"text":"a b\nc d\ne"}`, []string{"a b\nc"}, []string{" d\ne"}, 0},
+		{"lambada_openai", "lambada_test.openai.jsonl", `{"text":"a b\nc d\ne"}`, []string{"a b\nc"},
+			[]string{" d\ne"}, 0},
 		{"lambada_standard", "lambada_standard_test.jsonl", `{"text":"a b c"}`, []string{"a b"}, []string{" c"}, 0},
 	} {
 		dir := fill(t, map[string]string{c.file: c.content + "\n", "piqa/valid-labels.lst": "1\n", "notes.txt": "x",
@@ -165,8 +171,10 @@ func TestBadRows(t *testing.T) {
 		{`{"query":"q","choices":["a","b"],"gold":"x"}`, []string{":3", `"gold" is "x"`, "whole number"}},
 		{`{"query":"q","choices":"ab","gold":1}`, []string{":3", `"choices" is "ab"`, "a list of texts"}},
 		{`{"query":null,"choices":["a","b"],"gold":1}`, []string{":3", `"query" is null`, "a text"}},
-		{`{"question":"q","choices":{"text":["a"],"label":["A","B"]},"answerKey":"A"}`, []string{":3", "1 choices and 2"}},
-		{`{"question":"q","choices":{"text":["a"],"label":["A"]},"answerKey":"E"}`, []string{":3", `"E"`, "choices are A"}},
+		{`{"question":"q","choices":{"text":["a"],"label":["A","B"]},"answerKey":"A"}`, []string{":3",
+			"1 choices and 2"}},
+		{`{"question":"q","choices":{"text":["a"],"label":["A"]},"answerKey":"E"}`, []string{":3", `"E"`,
+			"choices are A"}},
 		{`{"stem":"q"}`, []string{":3", `no field "question"`, "there are stem"}},
 	} {
 		dir := fill(t, map[string]string{"arc_easy.jsonl": good + "\n\n" + c.line + "\n" + good + "\n"})
@@ -177,7 +185,8 @@ func TestBadRows(t *testing.T) {
 			}
 		}
 	}
-	for content, want := range map[string]string{"": "has no rows", "[{\"query\"": "EOF", "[" + good + ",]": "arc_easy.json"} {
+	for content, want := range map[string]string{"": "has no rows", "[{\"query\"": "EOF", "[" + good +
+		",]": "arc_easy.json"} {
 		dir := fill(t, map[string]string{"arc_easy.json": content})
 		if _, err := arcEasy.documents([]string{dir}, test); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", content, err, want)
@@ -189,7 +198,8 @@ func TestBadRows(t *testing.T) {
 		t.Errorf("a label is missing: %v", err)
 	}
 	blank := fill(t, map[string]string{"winogrande.jsonl": `{"sentence":"s","option1":"a","option2":"b","answer":"1"}`})
-	if _, err := winogrande.documents([]string{blank}, validation); err == nil || !strings.Contains(err.Error(), `no "_"`) {
+	if _, err := winogrande.documents([]string{blank}, validation); err == nil ||
+		!strings.Contains(err.Error(), `no "_"`) {
 		t.Errorf("a sentence without a blank: %v", err)
 	}
 }
@@ -199,7 +209,8 @@ func TestFind(t *testing.T) {
 	if err != nil || len(got) != 3 || got[0] != &arcEasy || got[1] != &lambadaOpenAI || got[2] != &sciq {
 		t.Errorf("%v, %v", got, err)
 	}
-	for name, want := range map[string]string{"hellaswga": "did you mean hellaswag?", "x": "the tasks are lambada_openai"} {
+	for name, want := range map[string]string{"hellaswga": "did you mean hellaswag?",
+		"x": "the tasks are lambada_openai"} {
 		if _, err := Find([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

@@ -311,10 +311,24 @@ func (want goldenDoc) compare(t *testing.T, i int, got sample) {
 		if len(want.Cut) > 0 {
 			cut = want.Cut[j]
 		}
-		if got.contexts[j] != context || len(r.Context)+got.cut[j] != length || !slices.Equal(r.Continuation, want.IDs[j]) ||
+		if got.contexts[j] != context || len(r.Context)+got.cut[j] != length ||
+			!slices.Equal(r.Continuation, want.IDs[j]) ||
 			got.cut[j] != cut {
-			t.Errorf("document %d, choice %d: %d ids of %q cut by %d, then %v; want %d of %q cut by %d, %v", i, j,
-				len(r.Context)+got.cut[j], got.contexts[j], got.cut[j], r.Continuation, length, context, cut, want.IDs[j])
+			t.Errorf(
+				"document %d, choice %d: %d ids of %q cut by %d, then %v; want %d of %q cut by %d, %v",
+				i,
+				j,
+				len(
+					r.Context,
+				)+got.cut[j],
+				got.contexts[j],
+				got.cut[j],
+				r.Continuation,
+				length,
+				context,
+				cut,
+				want.IDs[j],
+			)
 		}
 		if a := got.answers[j]; !near(a.LogLikelihood, want.LL64[j]) || a.Greedy != want.Greedy[j] {
 			t.Errorf("document %d, choice %d: %v, want %g and %t", i, j, a, want.LL64[j], want.Greedy[j])

@@ -31,8 +31,8 @@ type entry struct {
 	Greedy        bool    `json:"greedy"`
 }
 
-// OpenJournal opens the journal of whom the identity names, in a folder: what other answers than those of the same model,
-// on the same device, would be used for must have another.
+// OpenJournal opens the journal of whom the identity names, in a folder: what other answers than those of the same
+// model, on the same device, would be used for must have another.
 func OpenJournal(folder, identity string) (*Journal, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err

@@ -39,8 +39,8 @@ func (s *table) Score(_ context.Context, requests []likelihood.Request,
 	return nil
 }
 
-// An evaluation that was killed goes on where it was, also when its last line was half written, and says the same as one
-// that was not; equal requests are asked once.
+// An evaluation that was killed goes on where it was, also when its last line was half written, and says the same as
+// one that was not; equal requests are asked once.
 func TestJournal(t *testing.T) {
 	v := vocabulary(t, "stories260K", 512)
 	dir := fill(t, map[string]string{"piqa.jsonl": strings.Repeat(
@@ -129,8 +129,11 @@ func TestPrepareRefuses(t *testing.T) {
 	tiny := vocabulary(t, "stories260K", 4)
 	gpt2 := vocabulary(t, "gpt2tok_tiny", 128)
 	row := `{"query":"Question: Eat\n","choices":["now, and for as long as you like","then"],"gold":1}`
-	dir := fill(t, map[string]string{"piqa.jsonl": row, "openbook_qa.jsonl": `{"query":" ","choices":["a","b"],"gold":1}`,
-		"wiki.test.jsonl": `{"page":"= A =\n x"}`, "lambada.jsonl": `{"text":"a b"}`})
+	dir := fill(
+		t,
+		map[string]string{"piqa.jsonl": row, "openbook_qa.jsonl": `{"query":" ","choices":["a","b"],"gold":1}`,
+			"wiki.test.jsonl": `{"page":"= A =\n x"}`, "lambada.jsonl": `{"text":"a b"}`},
+	)
 	for _, c := range []struct {
 		task *Task
 		v    *Vocabulary
@@ -160,8 +163,11 @@ func TestPrepareRefuses(t *testing.T) {
 // Scores are read as they were written, and a table of them has each number with its error and chance.
 func TestScores(t *testing.T) {
 	v := vocabulary(t, "stories260K", 512)
-	dir := fill(t, map[string]string{"piqa.jsonl": `{"query":"Question: Eat\n","choices":["now","then"],"gold":1}` + "\n" +
-		`{"query":"Question: Go\n","choices":["up","down"],"gold":0}` + "\n", "lambada.jsonl": `{"text":"a b"}`})
+	dir := fill(
+		t,
+		map[string]string{"piqa.jsonl": `{"query":"Question: Eat\n","choices":["now","then"],"gold":1}` + "\n" +
+			`{"query":"Question: Go\n","choices":["up","down"],"gold":0}` + "\n", "lambada.jsonl": `{"text":"a b"}`},
+	)
 	var sets []*Set
 	for _, task := range []*Task{&piqa, &lambadaOpenAI} {
 		s, err := Prepare(task, v, Options{Folders: []string{dir}})

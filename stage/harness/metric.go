@@ -9,6 +9,7 @@ import (
 
 	"steplm/model/likelihood"
 	"steplm/stage/eval"
+	"steplm/stage/harness/internal/python"
 )
 
 // metric is one of a task's.
@@ -33,9 +34,24 @@ var (
 	choicesAlone    = output{"multiple_choice", []metric{accuracy}}
 	lastWords       = output{"loglikelihood", []metric{perplexity, greedy}}
 	pages           = output{"loglikelihood_rolling", []metric{
-		{"word_perplexity", false, perWord, func(v []any, _ int) (float64, float64) { return math.Exp(-rate(v)), math.NaN() }},
-		{"byte_perplexity", false, perByte, func(v []any, _ int) (float64, float64) { return math.Exp(-rate(v)), math.NaN() }},
-		{"bits_per_byte", false, perByte, func(v []any, _ int) (float64, float64) { return -rate(v) / math.Ln2, math.NaN() }},
+		{
+			"word_perplexity",
+			false,
+			perWord,
+			func(v []any, _ int) (float64, float64) { return math.Exp(-rate(v)), math.NaN() },
+		},
+		{
+			"byte_perplexity",
+			false,
+			perByte,
+			func(v []any, _ int) (float64, float64) { return math.Exp(-rate(v)), math.NaN() },
+		},
+		{
+			"bits_per_byte",
+			false,
+			perByte,
+			func(v []any, _ int) (float64, float64) { return -rate(v) / math.Ln2, math.NaN() },
+		},
 	}}
 )
 
@@ -158,11 +174,11 @@ func bootstrap(x []float64, resamples int) float64 {
 	for range min(chunks, runtime.GOMAXPROCS(0)) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < chunks; i = int(next.Add(1)) - 1 {
-				r := newRandom(uint64(i))
+				r := python.NewRandom(uint64(i))
 				for j := range chunk {
 					sum := 0.0
 					for range x {
-						sum += x[int(r.float()*float64(len(x)))]
+						sum += x[int(r.Float()*float64(len(x)))]
 					}
 					all[i*chunk+j] = math.Exp(-sum / float64(len(x)))
 				}

@@ -90,17 +90,17 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// python is a JSON value as Python's json.dumps writes it with indent=2 and ensure_ascii=False: samples have its hash.
-func python(value json.RawMessage) (string, error) {
+// dumps is a JSON value as Python's json.dumps writes it with indent=2 and ensure_ascii=False: samples have its hash.
+func dumps(value json.RawMessage) (string, error) {
 	d := json.NewDecoder(bytes.NewReader(value))
 	d.UseNumber()
 	var b strings.Builder
-	err := writePython(&b, d, "\n")
+	err := writeDumps(&b, d, "\n")
 	return b.String(), err
 }
 
-// writePython writes the next value; line begins a line as deep as the value stands.
-func writePython(b *strings.Builder, d *json.Decoder, line string) error {
+// writeDumps writes the next value; line begins a line as deep as the value stands.
+func writeDumps(b *strings.Builder, d *json.Decoder, line string) error {
 	t, err := d.Token()
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func writePython(b *strings.Builder, d *json.Decoder, line string) error {
 				}
 				b.WriteString(quoted(name.(string)) + ": ")
 			}
-			if err := writePython(b, d, deeper); err != nil {
+			if err := writeDumps(b, d, deeper); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,11 @@ func Prepare(t *Task, v *Vocabulary, o Options) (*Set, error) {
 		return nil, err
 	}
 	if o.Shots > 0 && t.Data.pages != "" {
-		return nil, fmt.Errorf("%s: pages are scored with nothing before them: %d shots cannot be shown", t.Name, o.Shots)
+		return nil, fmt.Errorf(
+			"%s: pages are scored with nothing before them: %d shots cannot be shown",
+			t.Name,
+			o.Shots,
+		)
 	}
 	pool := documents
 	if o.Shots > 0 && t.Data.Pool() != t.Data.Evaluated() {

@@ -138,7 +138,8 @@ func jsonTexts(path string) iter.Seq2[[]byte, error] {
 			if err != nil || b[0] != ' ' && b[0] != '\n' && b[0] != '\r' && b[0] != '\t' {
 				break
 			}
-			// A list may be preceded by blank lines; what is not one then counts its lines from the first that is not blank.
+			// A list may be preceded by blank lines; what is not one then counts its lines from the first that is not
+			// blank.
 			r.ReadByte()
 		}
 		if b, err := r.Peek(1); err == nil && b[0] == '[' {

@@ -9,8 +9,8 @@ import (
 	"steplm/model/likelihood"
 )
 
-// WriteSamples writes a line for each document, as the harness logs samples, and with the task's name at its end: numbers
-// and truth values of answers are texts there.
+// WriteSamples writes a line for each document, as the harness logs samples, and with the task's name at its end:
+// numbers and truth values of answers are texts there.
 func (o Outcome) WriteSamples(w io.Writer) error {
 	for i, s := range o.samples {
 		line, err := o.sample(i, s)
@@ -46,7 +46,7 @@ func (o Outcome) sample(i int, s sample) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := python(raw)
+	doc, err := dumps(raw)
 	if err != nil {
 		return nil, err
 	}

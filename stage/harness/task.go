@@ -21,7 +21,8 @@ type Task struct {
 
 // tasks lists the tasks, each in a file of its own.
 var tasks = []*Task{
-	&lambadaOpenAI, &lambadaStandard, &arcEasy, &arcChallenge, &hellaswag, &piqa, &openbookqa, &winogrande, &boolq, &sciq,
+	&lambadaOpenAI, &lambadaStandard, &arcEasy, &arcChallenge, &hellaswag, &piqa, &openbookqa, &winogrande, &boolq,
+	&sciq,
 	&wikitext,
 }
 

@@ -23,8 +23,10 @@ type Vocabulary struct {
 func NewVocabulary(t *tokenizer.Tokenizer, context int) (*Vocabulary, error) {
 	end, ok := t.EndOfText()
 	if _, begins := t.BeginOfText(); !ok && !begins {
-		return nil, errors.New("the tokenizer has no token that begins or ends a text: nothing can stand before a text " +
-			"that has no context")
+		return nil, errors.New(
+			"the tokenizer has no token that begins or ends a text: nothing can stand before a text " +
+				"that has no context",
+		)
 	}
 	v := &Vocabulary{tokenizer: t, prefix: eval.PrefixOf(t, end), context: context}
 	var err error
@@ -40,8 +42,8 @@ func (v *Vocabulary) encode(text string) ([]uint32, error) {
 	return v.prefix.Encode(text)
 }
 
-// pair is the ids of a context and a continuation: blanks at the context's end belong to the continuation, whose ids are
-// those of both after as many as the context alone has.
+// pair is the ids of a context and a continuation: blanks at the context's end belong to the continuation, whose ids
+// are those of both after as many as the context alone has.
 func (v *Vocabulary) pair(context, continuation string) (r likelihood.Request, err error) {
 	if context == "" {
 		r.Context = []uint32{v.prefix.ID}

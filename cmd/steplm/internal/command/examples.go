@@ -31,6 +31,10 @@ var examples = map[string][]string{
 	},
 	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
+	"eval all": {
+		"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
+			"--validation data/validation --wikitext wiki.test.raw",
+	},
 	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
 	"mtbench answers": {
 		"steplm mtbench answers --model runs/sft --questions mt_bench/question.jsonl " +
@@ -47,8 +51,6 @@ var examples = map[string][]string{
 		"steplm mtbench show --questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
 			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl",
 	},
-	"eval all": {"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
-		"--validation data/validation --wikitext wiki.test.raw"},
 	"eval tasks": {
 		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
 		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",

@@ -108,7 +108,8 @@ func printScored(names []string, all []harness.Scores) error {
 				if !math.IsNaN(x.Chance) {
 					chance = fmt.Sprintf("%.3f", x.Chance)
 				}
-				lines, cells[at] = append(lines, at), append([]string{x.Task, x.Metric, chance}, make([]string, len(all))...)
+				lines, cells[at] = append(lines, at), append([]string{x.Task, x.Metric, chance}, make([]string,
+					len(all))...)
 			}
 			text := fmt.Sprintf("%.5g", x.Value)
 			if !math.IsNaN(x.StdErr) {

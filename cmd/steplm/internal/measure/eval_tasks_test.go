@@ -22,8 +22,13 @@ func questions(t *testing.T, n int) string {
 	dir := t.TempDir()
 	var arc, lambada bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&arc, `{"query":"Question: Where did cat %d go?","choices":["to the mat","dog","log %d"],"gold":%d}`+"\n", i,
-			i, i%3)
+		fmt.Fprintf(
+			&arc,
+			`{"query":"Question: Where did cat %d go?","choices":["to the mat","dog","log %d"],"gold":%d}`+"\n",
+			i,
+			i,
+			i%3,
+		)
 		fmt.Fprintf(&lambada, `{"text":"The dog %d ran to the cat."}`+"\n", i)
 	}
 	for name, content := range map[string][]byte{"arc_easy.jsonl": arc.Bytes(), "arc_easy_train.jsonl": arc.Bytes(),
@@ -49,15 +54,37 @@ type layout struct {
 func TestEvalTasks(t *testing.T) {
 	model, data := clitest.RandomModel(t, 290), questions(t, 6)
 	samples := filepath.Join(t.TempDir(), "samples.jsonl")
-	args := []string{"eval", "tasks", "--model", model, "--device", "host", "--tasks", "lambada,arc_easy", "--data", data,
-		"--num-fewshot", "1", "--fewshot-seed", "1234", "--limit", "4", "--samples", samples, "--bootstrap", "1000",
-		"--cache", t.TempDir()}
+	args := []string{
+		"eval",
+		"tasks",
+		"--model",
+		model,
+		"--device",
+		"host",
+		"--tasks",
+		"lambada,arc_easy",
+		"--data",
+		data,
+		"--num-fewshot",
+		"1",
+		"--fewshot-seed",
+		"1234",
+		"--limit",
+		"4",
+		"--samples",
+		samples,
+		"--bootstrap",
+		"1000",
+		"--cache",
+		t.TempDir(),
+	}
 	var got layout
 	if err := json.Unmarshal([]byte(clitest.Succeed(t, "", append(args, "--json")...)), &got); err != nil {
 		t.Fatal(err)
 	}
 	for task, keys := range map[string][]string{
-		"arc_easy": {"acc,none", "acc_norm,none", "acc_norm_stderr,none", "acc_stderr,none", "alias", "name", "sample_len"},
+		"arc_easy": {"acc,none", "acc_norm,none", "acc_norm_stderr,none", "acc_stderr,none", "alias", "name",
+			"sample_len"},
 		"lambada_openai": {"acc,none", "acc_stderr,none", "alias", "name", "perplexity,none", "perplexity_stderr,none",
 			"sample_len"},
 	} {
@@ -93,7 +120,11 @@ func TestEvalTasksErrors(t *testing.T) {
 		"--data", data)...)
 	clitest.Fail(t, 2, []string{"--max-length 33", "32 positions"}, with("--tasks", "lambada", "--data", data,
 		"--max-length", "33")...)
-	clitest.Fail(t, 1, []string{"piqa", "no file of the validation split", data}, with("--tasks", "piqa", "--data", data)...)
+	clitest.Fail(
+		t,
+		1,
+		[]string{"piqa", "no file of the validation split", data},
+		with("--tasks", "piqa", "--data", data)...)
 	clitest.Fail(t, 1, []string{"lambada_openai: 3 shots", "2 to draw from"}, with("--tasks", "lambada", "--data", data,
 		"--num-fewshot", "3")...)
 	if err := os.WriteFile(filepath.Join(data, "piqa.jsonl"), []byte("{\"query\":\"q\",\"choices\":[\"a\"]\n"),
@@ -175,7 +206,8 @@ func TestEvalAll(t *testing.T) {
 	report := t.TempDir()
 	clitest.Succeed(t, "", "report", run, "--out", report)
 	for file, want := range map[string]string{"report.md": "## Downstream tasks", "index.html": "Downstream tasks"} {
-		if text := clitest.Contents(t, report, file); !strings.Contains(text, want) || !strings.Contains(text, "0.333") {
+		if text := clitest.Contents(t, report, file); !strings.Contains(text, want) ||
+			!strings.Contains(text, "0.333") {
 			t.Errorf("%s has no table of tasks", file)
 		}
 	}

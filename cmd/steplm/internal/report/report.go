@@ -263,7 +263,8 @@ func notes() []string {
 			"alone, 16 bytes for a parameter that trains and 2 for a frozen one.",
 		"FLOPs count a multiply-add as 2; what recomputation adds is left out. Hours are of work: what lies between " +
 			"two processes of a run, and what a killed one did after its last save, is left out.",
-		"Scores of tasks are of a run's final model, by lm-evaluation-harness's rules, with their standard errors over " +
+		"Scores of tasks are of a run's final model, by lm-evaluation-harness's rules, with their standard " +
+			"errors over " +
 			"documents; those that are two of them above chance are set off.",
 		"Runs that are not done are drawn as far as they came, and are in no mean.",
 	}

@@ -1,23 +1,24 @@
-package harness
+// Package python draws random numbers as Python does, so that what it draws with a seed can be drawn again.
+package python
 
 import (
 	"math/bits"
 	"slices"
 )
 
-// random is Python's generator: MT19937 (Matsumoto and Nishimura, 1998) with the seeds and draws of its module random.
-type random struct {
+// Random is Python's generator: MT19937 (Matsumoto and Nishimura, 1998) with the seeds and draws of its module random.
+type Random struct {
 	state [624]uint32
 	at    int
 }
 
-// newRandom is Random(seed).
-func newRandom(seed uint64) *random {
+// NewRandom is Random(seed).
+func NewRandom(seed uint64) *Random {
 	key := []uint32{uint32(seed)}
 	if high := uint32(seed >> 32); high != 0 {
 		key = append(key, high)
 	}
-	r := &random{}
+	r := &Random{}
 	r.init(19650218)
 	i, j := 1, 0
 	for range max(len(r.state), len(key)) {
@@ -39,7 +40,7 @@ func newRandom(seed uint64) *random {
 	return r
 }
 
-func (r *random) init(seed uint32) {
+func (r *Random) init(seed uint32) {
 	r.state[0] = seed
 	for i := 1; i < len(r.state); i++ {
 		r.state[i] = 1812433253*(r.state[i-1]^r.state[i-1]>>30) + uint32(i)
@@ -47,8 +48,8 @@ func (r *random) init(seed uint32) {
 	r.at = len(r.state)
 }
 
-// next is 32 random bits.
-func (r *random) next() uint32 {
+// Next is 32 random bits.
+func (r *Random) Next() uint32 {
 	if r.at == len(r.state) {
 		r.twist()
 	}
@@ -60,7 +61,7 @@ func (r *random) next() uint32 {
 	return y ^ y>>18
 }
 
-func (r *random) twist() {
+func (r *Random) twist() {
 	const n, m = len(r.state), 397
 	for i := range n {
 		y := r.state[i]&(1<<31) | r.state[(i+1)%n]&(1<<31-1)
@@ -73,24 +74,24 @@ func (r *random) twist() {
 	r.at = 0
 }
 
-// float is random(): 53 bits in [0, 1).
-func (r *random) float() float64 {
-	a, b := r.next()>>5, r.next()>>6
+// Float is random(): 53 bits in [0, 1).
+func (r *Random) Float() float64 {
+	a, b := r.Next()>>5, r.Next()>>6
 	return (float64(a)*(1<<26) + float64(b)) / (1 << 53)
 }
 
-// below is a number in [0, n), 1 <= n < 2^32.
-func (r *random) below(n int) int {
+// Below is a number in [0, n), 1 <= n < 2^32.
+func (r *Random) Below(n int) int {
 	k := bits.Len(uint(n))
 	for {
-		if x := int(r.next() >> (32 - k)); x < n {
+		if x := int(r.Next() >> (32 - k)); x < n {
 			return x
 		}
 	}
 }
 
-// sample is which k of n things sample() draws, in its order.
-func (r *random) sample(n, k int) []int {
+// Sample is which k of n things sample() draws, in its order.
+func (r *Random) Sample(n, k int) []int {
 	chosen := make([]int, k)
 	set := 21
 	if k > 5 {
@@ -105,15 +106,15 @@ func (r *random) sample(n, k int) []int {
 			pool[i] = i
 		}
 		for i := range chosen {
-			j := r.below(n - i)
+			j := r.Below(n - i)
 			chosen[i], pool[j] = pool[j], pool[n-i-1]
 		}
 		return chosen
 	}
 	for i := range chosen {
-		j := r.below(n)
+		j := r.Below(n)
 		for slices.Contains(chosen[:i], j) {
-			j = r.below(n)
+			j = r.Below(n)
 		}
 		chosen[i] = j
 	}
