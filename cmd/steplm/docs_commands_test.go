@@ -33,6 +33,7 @@ var commandPages = []struct {
 			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
+	{"docs/rounds.md", []string{"--model tiny", "--hidden 32 --ffn 64 --layers 4 --heads 2"}},
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},
