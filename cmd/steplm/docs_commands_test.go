@@ -38,6 +38,7 @@ var commandPages = []struct {
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
 	{"docs/sft.md", nil},
+	{"docs/rounds.md", []string{"--model tiny", "--hidden 32 --ffn 64 --layers 4 --heads 2"}},
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},

@@ -35,7 +35,7 @@ var examples = map[string][]string{
 		"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
 			"--validation data/validation --wikitext wiki.test.raw",
 	},
-	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"score": {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
 	"mtbench answers": {
 		"steplm mtbench answers --model runs/sft --questions mt_bench/question.jsonl " +
 			"--answers mt_bench/model_answer/sft.jsonl",

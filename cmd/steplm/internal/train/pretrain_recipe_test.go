@@ -156,6 +156,7 @@ func TestHostAndJoin(t *testing.T) {
 		{[]string{"--join", "test", "--resume", host}, []string{"--join with --resume"}, 2},
 		{[]string{"--at", at}, []string{"--at", "--join"}, 2},
 		{[]string{"--host", "A b", "--outer-every", "2"}, []string{"lower-case"}, 2},
+		{[]string{"--host", "test", "--outer-every", "2", "--on-spike", "rollback"}, []string{"--on-spike", "stop"}, 2},
 		{[]string{"--outer-wire", "int8"}, []string{"--outer-wire", "rounds"}, 2},
 		{[]string{"--outer-every", "2", "--outer-wire", "int3"}, []string{"int3", "int4"}, 1},
 	} {
