@@ -88,6 +88,7 @@ var mayImport = map[string][]string{
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/rounds", "steplm/stage/plan",
 		"steplm/stage/eval",
 		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples", "steplm/stage/reduce",
+		"steplm/model/sample",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/model/export", "steplm/model/generate", "steplm/model/hf",
 		"steplm/data", "steplm/data/chat", "steplm/data/examples", "steplm/data/cache", "steplm/data/hub",

@@ -101,7 +101,7 @@ type Sample struct {
 	IDs       []uint32 `json:"ids"`    // that were added
 	Text      string   `json:"text"`
 	Reference string   `json:"reference,omitempty"` // what an example answers
-	Finish    string   `json:"finish_reason"`       // length, or eos: a token that ends a text, which is the last of IDs
+	Finish    string   `json:"finish_reason"`       // length, or eos: a token that ends a text, the last of IDs
 }
 
 // Kind is that of samples.
