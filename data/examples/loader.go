@@ -64,6 +64,12 @@ func (x *Loader) Next(ctx context.Context) (data.Batch, error) {
 	return batch, nil
 }
 
+// Skip is Next of a micro-batch that another process takes.
+func (x *Loader) Skip(ctx context.Context) error {
+	_, err := x.Next(ctx)
+	return err
+}
+
 // Cursor is the position after the last micro-batch handed out.
 func (x *Loader) Cursor() data.Cursor {
 	c := x.cursor

@@ -179,7 +179,7 @@ func (t *tuning) identity() string { return t.set.Identity() }
 
 // layout is how the run's examples become windows, in micro-batches of a size.
 func (s *Session) layout(batch, accum int) examples.Layout {
-	return examples.Layout{BatchSize: batch, GradAccum: accum, SeqLen: *s.Spec.Model.SeqLen, Seed: s.Spec.Schedule.Seed,
+	return examples.Layout{BatchSize: batch, GradAccum: accum, SeqLen: *s.Spec.Model.SeqLen, Seed: s.order(),
 		Pack: s.Spec.Tuning.Batching == Packed, Shuffle: true}
 }
 
@@ -217,24 +217,13 @@ func (t *tuning) heldOut(_ context.Context, s *Session, _ UI) (tasks []eval.Task
 
 // tune gives a run what it has besides, where it is on examples.
 func (s *Session) tune(run *stage.Run) {
-	t, ok := s.read.(*tuning)
-	if !ok {
+	if _, ok := s.read.(*tuning); !ok {
 		return
 	}
 	o, epochs := s.Spec.Tuning, s.Spec.Schedule.Epochs
 	run.Patience = o.Patience
 	if run.EvalEvery == 0 && epochs > 0 { // at the end of each epoch
 		run.EvalEvery = (s.Recipe.Steps() + epochs - 1) / epochs
-	}
-	if o.Samples == 0 || o.SampleTokens == 0 {
-		return
-	}
-	var ends []uint32
-	if id, ok := s.Tokenizer.EndOfText(); ok {
-		ends = append(ends, id)
-	}
-	run.Speak = func(ctx context.Context, m *model.Model, most int64) ([]record.Sample, error) {
-		return t.speak(ctx, m, o, ends, most)
 	}
 }
 

@@ -117,6 +117,7 @@ const (
 	optionEpochs advice.Option = "epochs"
 
 	optionBatching advice.Option = "batching"
+	optionSamples  advice.Option = "samples"
 )
 
 // Lengths are the options that say how long a run is.
@@ -163,7 +164,7 @@ func (s Spec) With(text []byte) (Spec, error) {
 		Schedule map[string]json.RawMessage `json:"schedule"`
 	}
 	if err := json.Unmarshal(text, &given); err != nil {
-		return s, plain(err)
+		return s, JSONError(err)
 	}
 	for _, length := range Lengths {
 		if given.Schedule[string(length)] != nil {
@@ -173,7 +174,7 @@ func (s Spec) With(text []byte) (Spec, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return s, plain(err)
+		return s, JSONError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return s, errors.New("something follows the configuration's last brace")
@@ -238,7 +239,7 @@ type Setting struct {
 func (s *Spec) check(text []byte) error {
 	var groups map[string]json.RawMessage
 	if err := json.Unmarshal(text, &groups); err != nil {
-		return plain(err)
+		return JSONError(err)
 	}
 	names := map[string][]string{}
 	for _, f := range s.fields() {
@@ -251,7 +252,7 @@ func (s *Spec) check(text []byte) error {
 		}
 		var leaves map[string]json.RawMessage
 		if err := json.Unmarshal(content, &leaves); err != nil {
-			return fmt.Errorf("%s: %w", group, plain(err))
+			return fmt.Errorf("%s: %w", group, JSONError(err))
 		}
 		for leaf := range leaves {
 			if !slices.Contains(known, leaf) {
@@ -271,8 +272,8 @@ func Unknown(path, name string, known []string) error {
 	return fmt.Errorf("%s: there are %s", text, strings.Join(known, ", "))
 }
 
-// plain words the JSON package's errors.
-func plain(err error) error {
+// JSONError words the JSON package's errors, for people.
+func JSONError(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
@@ -280,6 +281,8 @@ func plain(err error) error {
 		return fmt.Errorf("it is no JSON at byte %d: %w", syntax.Offset, err)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s is a JSON %s where %s belongs", kind.Field, kind.Value, kind.Type)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it is no JSON: it ends too early")
 	}
 	return err
 }

@@ -26,7 +26,7 @@ type reading struct {
 func (r *reading) batches(s *Session) (_ batches, err error) {
 	b := s.Recipe.Batch
 	r.loader, err = data.NewMixture(r.sources, s.documents, data.Options{
-		BatchSize: b.Batch, SeqLen: b.SeqLen, Seed: s.Spec.Schedule.Seed, Shuffle: true, Workers: s.Spec.Data.Threads(),
+		BatchSize: b.Batch, SeqLen: b.SeqLen, Seed: s.order(), Shuffle: true, Workers: s.Spec.Data.Threads(),
 	})
 	if err != nil {
 		return nil, err

@@ -21,13 +21,13 @@ import (
 )
 
 // Places are the options that say where things lie, which may have moved while a run was stopped.
-var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext"}
+var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext", "sample_prompts"}
 
 // Absolute is the same Spec with absolute paths, which hold in every working directory.
 func (s Spec) Absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
-		&s.Output.Out, &s.Model.Init}
+		&s.Evaluation.SamplePrompts, &s.Output.Out, &s.Model.Init}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}

@@ -14,9 +14,12 @@ import (
 	"steplm/model/export"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -29,6 +32,10 @@ type Session struct {
 	Device    gpu.Device
 	// Resumed: the run goes on in its folder.
 	Resumed bool
+	// Peers are the processes with which its rounds are made; nil: it is the only one.
+	Peers outer.Peers
+	// Reducer is of the processes that train together; nil: this one is alone.
+	Reducer *reduce.Reducer
 
 	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
@@ -36,6 +43,7 @@ type Session struct {
 	identity recipe.Data // what read and Tokenizer are
 	batches  batches
 	tasks    []eval.Task
+	heard    samples.Plan
 	longer   bool // the run gets more steps than its folder says
 }
 
@@ -100,6 +108,16 @@ func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, erro
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
 }
 
+// OpenAmong is Open, or Resume, of a run that several processes train, in each of which a session of the same Spec is
+// opened. g is how they meet; the session has it from here on.
+func OpenAmong(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui UI, g reduce.Group) (*Session, error) {
+	o, err := spec.Processes.Options()
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, dev, &Session{Spec: spec, Device: dev, Resumed: resumed, Reducer: reduce.New(g, o)}, ui)
+}
+
 func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, err error) {
 	defer func() {
 		if err != nil {
@@ -142,11 +160,19 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if s.batches, err = s.read.batches(s); err != nil {
 		return nil, err
 	}
-	if s.tasks, err = s.measures(ctx, ui); err != nil {
-		return nil, err
+	if s.Reducer.Leads() { // The others evaluate nothing.
+		if s.tasks, err = s.measures(ctx, ui); err != nil {
+			return nil, err
+		}
 	}
 	// Before the folder: what cannot be run leaves no trace.
 	if err := stage.CheckFits(dev, r); err != nil {
+		return nil, err
+	}
+	if s.heard, err = s.sampling(); err != nil {
+		return nil, err
+	}
+	if err := stage.CheckSamples(r, s.heard); err != nil {
 		return nil, err
 	}
 	m := export.Model{Config: r.Model, DType: checkpoint.F32}
@@ -187,6 +213,7 @@ func (s Spec) complete() error {
 		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
 		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
 		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
+		{advice.SampleEvery, int64(s.Evaluation.SampleEvery)},
 	} {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
@@ -233,7 +260,11 @@ func (s *Session) makeRecipe() error {
 	if err != nil {
 		return err
 	}
-	o.Data = s.identity
+	o.Data, o.Processes = s.identity, s.Reducer.Size()
+	if n := s.Reducer.Size(); o.GradAccum < n {
+		return badOption(advice.GradAccum, o.GradAccum, "%d processes take a micro-batch each, at least: give %d or more",
+			n, n)
+	}
 	if o.Init != nil {
 		t, err := FindModel(s.Spec.Model.Init)
 		if err != nil {
@@ -271,6 +302,12 @@ func (s *Session) Close() {
 // Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
 // began, unless nil, is called once the folder is there.
 func (s *Session) Run(ctx context.Context, report stage.Report, began func()) error {
+	if err := s.agree(); err != nil {
+		return err
+	}
+	if !s.Reducer.Leads() {
+		return s.follow(ctx, report)
+	}
 	log, err := s.log(report.Warn)
 	if err != nil {
 		return err
@@ -280,6 +317,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		return err
 	}
 	defer folder.Close()
+	if _, err := s.Reducer.FromLead(folder.Hash()); err != nil {
+		return err
+	}
 	if began != nil {
 		began()
 	}
@@ -311,6 +351,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
+		Samples: s.heard, Peers: s.Peers, Reducer: s.Reducer,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {

@@ -1,9 +1,12 @@
 package session
 
 import (
+	"cmp"
+
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/reduce"
 )
 
 // Spec is what a user asks for, as JSON. An option has the name of its field, or what the tag
@@ -17,9 +20,11 @@ type Spec struct {
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
 	Guard      Guard      `json:"guard"`
+	Outer      Outer      `json:"outer"`
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
+	Processes  Processes  `json:"processes,omitzero"`
 }
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
@@ -157,6 +162,16 @@ type Guard struct {
 	MaxRollbacks int     `json:"max_rollbacks"`
 }
 
+// Outer is the optimizer of rounds: what is done, every so many steps, with the change that they made.
+type Outer struct {
+	Every    int     `json:"outer_every,omitempty"` // steps of a round; 0: none
+	LR       float64 `json:"outer_lr"`
+	Momentum float64 `json:"outer_momentum"`
+	Wire     string  `json:"outer_wire,omitempty"` // how a change travels, one of outer.Wires; "": as it is
+	// Process is the number of one that joined another's run, from 1 on, which has an order of the data of its own.
+	Process int `json:"process,omitempty"`
+}
+
 // Memory is how numbers are kept, and what may be there at once.
 type Memory struct {
 	Precision   string `json:"precision"`
@@ -177,6 +192,10 @@ type Evaluation struct {
 	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
 	// FinalEvalTokens are scored of each set at the end; 0: none.
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
+	// SampleEvery is steps between samples; 0: none. SamplePrompts is a file of prompts, a line each; "": three short
+	// ones.
+	SampleEvery   int    `json:"sample_every,omitempty" resume:"free"`
+	SamplePrompts string `json:"sample_prompts,omitempty" resume:"free"`
 }
 
 // Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.
@@ -190,6 +209,21 @@ type Output struct {
 	SaveEvery int      `json:"save_every" resume:"free"`
 	Keep      int      `json:"keep" resume:"free"`
 	Log       []string `json:"log,omitempty" resume:"free"` // names of logs.Formats
+}
+
+// Processes is how gradients travel, where several processes train together.
+type Processes struct {
+	Wire      string `json:"wire,omitempty"` // one of reduce.Wires; "": the first
+	NoOverlap bool   `json:"no_overlap,omitempty" resume:"free"`
+}
+
+// Options are those of a reducer.
+func (p Processes) Options() (reduce.Options, error) {
+	o := reduce.Options{Wire: reduce.Wire(cmp.Or(p.Wire, string(reduce.WireF32))), NoOverlap: p.NoOverlap}
+	if err := o.Wire.Check(); err != nil {
+		return o, badOption("wire", p.Wire, "%v", err)
+	}
+	return o, nil
 }
 
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
@@ -206,6 +240,7 @@ func Default() Spec {
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
+		Outer:      Outer{LR: 0.7, Momentum: 0.9},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},

@@ -15,6 +15,8 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
+	"steplm/stage/judge"
 	"steplm/stage/logs"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -160,7 +162,12 @@ var Vars = specDefaults(kong.Vars{
 	"methods":     strings.Join(recipe.MethodNames(), ","),
 	"optimizers":  strings.Join(optim.Names(), ","),
 	"log_formats": strings.Join(logs.Names(), ", "),
+	"judge_url":   judge.OpenAI,
 	// Those of `experiment`:
 	"experiments": strings.Join(experiment.Names(), ", "),
 	"scales":      strings.Join(experiment.Scales(), ", "),
+	// Those of `eval tasks`:
+	"tasks":        strings.Join(harness.Names(), ", "),
+	"fewshot_seed": strconv.Itoa(harness.Seed),
+	"resamples":    strconv.Itoa(harness.Resamples),
 })

@@ -16,6 +16,7 @@ import (
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 	"steplm/stage/session"
 )
 
@@ -27,7 +28,10 @@ type Job struct {
 	Device flags.DeviceFlag
 	Tune   devices.TuneFlags
 	Trace  TraceFlags
-	Unused []string // flags that were given and that the method does not heed
+	Among  *reduce.MPI // the processes that train together; nil: this one is alone
+	Unused []string    // flags that were given and that the method does not heed
+	// Opened, unless nil, prepares the run that was opened, and returns what is told of its end.
+	Opened func(s *session.Session) (ended func(error), err error)
 }
 
 // Run opens the device, trains to the end and tells what happened.
@@ -74,18 +78,21 @@ type result struct {
 }
 
 // train runs what the Spec asks for on an open device. A run that fails before its first step leaves no folder.
-func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (*result, error) {
-	open := session.Open
-	if c.Resume {
-		open = session.Resume
-	}
+func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *result, err error) {
 	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
-	s, err := open(ctx, dev, c.Spec, flags.SessionUI(c.JSON))
+	s, err := c.open(ctx, dev, flags.SessionUI(c.JSON))
 	preparing.Done()
 	if err != nil {
 		return nil, flags.AsUsage(err)
 	}
 	defer s.Close()
+	if c.Opened != nil {
+		ended, failed := c.Opened(s)
+		if failed != nil {
+			return nil, failed
+		}
+		defer func() { ended(err) }()
+	}
 	work, err := stage.Classes(s.Recipe, dev.Limits())
 	if err != nil {
 		return nil, err
@@ -100,6 +107,7 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (*result
 	err = s.Run(ctx, tracer.watch(s.Recipe, v.report()), func() {
 		if !c.JSON {
 			describeRun(os.Stdout, s)
+			c.describeProcesses(os.Stdout, s)
 		}
 		if len(c.Unused) > 0 {
 			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.Unused, ", "),

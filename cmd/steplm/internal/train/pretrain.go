@@ -15,7 +15,10 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/advice"
+	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/reduce"
+	"steplm/stage/rounds"
 	"steplm/stage/session"
 )
 
@@ -30,7 +33,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --sample-every, --sample-prompts, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
@@ -42,6 +45,8 @@ type PretrainCmd struct {
 	flags.StorageFlags `group:"Memory"`
 	OptimizerFlags     `group:"Optimizer"`
 	GuardFlags         `group:"Spikes"`
+	flags.OuterFlags   `group:"Rounds"`
+	flags.RoundsFlags  `group:"Rounds"`
 	ScheduleFlags      `group:"Schedule"`
 	ReLoRAFlags        `group:"ReLoRA"`
 
@@ -57,26 +62,37 @@ type PretrainCmd struct {
 	Rewarm             *int    `group:"STEP" placeholder:"N" range:"0..1e9" help:"Warm-up steps after each growth or merge. Default: 5 % of the stage's schedule, or 2 % of the steps between merges; none with --method stack."`
 	Seed               uint64  `default:"${seed}" help:"Seed of initial weights, order of the data and random growth."`
 
-	SaveEvery       int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
-	Keep            int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
-	Log             []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
-	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
-	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
-	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SaveEvery          int      `group:"Output" default:"${save_every}" range:"0..1e9" help:"Steps between checkpoints, besides those before growth and at the end; 0: those alone."`
+	Keep               int      `group:"Output" default:"${keep}" range:"0..1e9" help:"Checkpoints to keep; 0: all."`
+	Log                []string `group:"Output" placeholder:"FORMAT" help:"Also keep the curves in the run's folder as other programs read them: ${log_formats}; several with commas. With --resume, of the whole run."`
+	EvalEvery          int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
+	EvalTokens         int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
+	FinalEvalTokens    int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SampleEvery        int      `placeholder:"N" range:"0..1e9" help:"Steps between samples: short continuations of prompts, kept in the run's metrics. Default: none."`
+	SamplePrompts      string   `placeholder:"FILE" help:"The prompts of samples, one in each line. Default: three short ones."`
+	flags.ProcessFlags `group:"Processes"`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
-	unused []string // flags that were given and that the method does not heed
+	unused []string       // flags that were given and that the method does not heed
+	joined *rounds.Worker // nil: it joins no run
+	among  *reduce.MPI    // the processes that train together; nil: this one is alone
 }
 
 // Run is the command.
 func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	given := flags.Given(line)
 	spec, err := c.spec(given)
+	if err == nil && c.Join != "" {
+		spec, err = c.join(ctx, spec, given)
+	}
 	if err != nil {
 		return flags.AsUsage(err)
+	}
+	if c.joined != nil {
+		defer func() { c.joined.Close(why(err)) }()
 	}
 	if c.WriteConfig {
 		return view.JSON(spec)
@@ -84,13 +100,43 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	return c.job(spec).Run(ctx)
+	if c.among, err = flags.Processes(); err != nil {
+		return err
+	}
+	if c.among == nil {
+		return c.job(spec).Run(ctx)
+	}
+	return c.trainAmong(ctx, spec, given)
 }
 
 // job is the run that the flags ask for.
 func (c *PretrainCmd) job(spec session.Spec) Job {
-	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag, Tune: c.TuneFlags,
-		Trace: c.TraceFlags, Unused: c.unused}
+	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag.DeviceAmong(c.among),
+		Tune: c.TuneFlags, Trace: c.TraceFlags, Unused: c.unused, Opened: c.opened, Among: c.among}
+}
+
+// join joins the run of another process, which says how to train.
+func (c *PretrainCmd) join(ctx context.Context, asked session.Spec, given []advice.Option) (session.Spec, error) {
+	var err error
+	if c.joined, err = c.Dial(ctx); err != nil {
+		return asked, err
+	}
+	spec, err := session.Join(c.joined.Welcome, asked, given)
+	if err != nil {
+		c.joined.Close(why(err))
+	}
+	return spec, err
+}
+
+// why is what other processes of a run are told of its end here.
+func why(err error) string {
+	switch {
+	case err == nil:
+		return "the run is over"
+	case errors.Is(err, stage.ErrStopped):
+		return "it was stopped"
+	}
+	return "it failed: " + err.Error()
 }
 
 // Spec is what is asked for: of the run that goes on, of a file, or by the flags alone.
@@ -107,6 +153,9 @@ func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 		return session.Spec{}, flags.Usagef("--steps 0: it must be 1 or more")
 	}
 	if err := c.StepFlags.Check(c.Method); err != nil {
+		return session.Spec{}, err
+	}
+	if err := c.CheckRounds(c.Resume, c.Config, c.OuterEvery); err != nil {
 		return session.Spec{}, err
 	}
 	var asked session.Spec
@@ -152,4 +201,15 @@ func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 		}
 	}
 	return nil
+}
+
+// opened has a run that was opened join another, or lets others join it; it returns what they are told in the end.
+func (c *PretrainCmd) opened(s *session.Session) (ended func(err error), err error) {
+	if c.joined != nil {
+		if err := s.Joins(c.joined); err != nil {
+			return nil, err
+		}
+	}
+	tell, err := c.HostRun(s)
+	return func(err error) { tell(why(err)) }, err
 }
