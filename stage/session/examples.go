@@ -88,6 +88,10 @@ func (s *Session) openInput(ctx context.Context, ui UI) (err error) {
 		}
 		return err
 	}
+	if n := s.Reducer.Size(); n > 1 && s.Spec.Tuning.Patience > 0 {
+		return badOption("patience", s.Spec.Tuning.Patience, "one process alone measures, and the %d that train "+
+			"together would not end together: leave it out", n)
+	}
 	t, err := s.readExamples(ctx, ui)
 	if err == nil {
 		s.read = t
