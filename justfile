@@ -123,10 +123,10 @@ build-windows: (setup "mingw")
 test-windows: (setup "lavapipe" "mingw" "wine") build-windows build
     .ci/wine/test
 
-# compile every kernel of DX12 by Microsoft's own compiler, under wine; takes minutes, and 0.8 GB in bin/dx12
+# compile every kernel of DX12 by Microsoft's own compiler, under wine, or those of `--named TEXT`; 0.8 GB in bin/dx12
 [no-exit-message]
-check-dx12: (setup "lavapipe" "mingw" "wine" "npm") build-windows
-    .ci/dx12/check
+check-dx12 *args: (setup "lavapipe" "mingw" "wine" "npm") build-windows
+    .ci/dx12/check "$@"
 
 # install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)
 [no-exit-message]

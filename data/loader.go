@@ -224,7 +224,7 @@ func (l *Loader) Seek(c Cursor) error {
 	if l.closed {
 		return ErrClosed
 	}
-	if err := l.Cursor().compatible(c); err != nil {
+	if err := l.Cursor().Compatible(c); err != nil {
 		return err
 	}
 	windows := int64(0)

@@ -94,7 +94,7 @@ func (l *Ledger) TotalOn(limits Limits) int64 {
 func (l *Ledger) ByClass() map[string]int64 {
 	m := map[string]int64{}
 	for c := range classes {
-		if n := l.Live(c); n != 0 || c != Cache {
+		if n := l.Live(c); n != 0 || c < Cache {
 			m[c.String()] = n
 		}
 	}

@@ -29,6 +29,7 @@ const (
 	Activations
 	Scratch
 	Cache // keys and values of what a model that generates has read; training has none
+	Outer // what an outer optimizer keeps, in the process's memory whatever the device
 	classes
 )
 
@@ -39,7 +40,7 @@ func Classes() []Class {
 
 func (c Class) String() string {
 	return [...]string{"weights", "adapters", "gradients", "optimizer", "activations", "scratch",
-		"cache"}[c]
+		"cache", "outer"}[c]
 }
 
 // Spec is a tensor that need not exist yet.

@@ -50,6 +50,54 @@ func (m *Model) WriteRows(p *Param, row int, values []float32) error {
 	return m.dev.Write(p.Master, row*stride*bits/32, low)
 }
 
+// ReadRows reads whole rows of a parameter's values, without padding, from row on: of its master where it has one.
+// What WriteRows wrote comes back as model.Storage.Kept has it.
+func (m *Model) ReadRows(p *Param, row int, values []float32) error {
+	if p.Weight.DType == gpu.I8 {
+		return fmt.Errorf("%s is kept in %s, which has no masters", p.Name, Int8)
+	}
+	if p.Master.None() {
+		return gpu.ReadRows(m.dev, p.Weight, row, values)
+	}
+	cols, stride := p.Weight.Cols(), p.Weight.Stride()
+	rows, bits := len(values)/cols, masters[m.Storage.States].bits
+	weight := make([]uint32, rows*stride/2)
+	low := make([]uint32, rows*stride*bits/32)
+	if err := m.dev.Read(p.Weight, row*stride/2, weight); err != nil {
+		return err
+	}
+	if err := m.dev.Read(p.Master, row*stride*bits/32, low); err != nil {
+		return err
+	}
+	for r := range rows {
+		for j := range cols {
+			i := r*stride + j
+			hi := uint16(weight[i/2] >> (i % 2 * 16))
+			switch f := &values[r*cols+j]; m.Storage.States {
+			case PaperStates:
+				*f = gpu.Floats(low[i : i+1])[0]
+			case SplitStates:
+				*f = update.JoinBits(hi, int16(low[i/2]>>(i%2*16)))
+			case Flash8States:
+				*f = update.JoinFlash8Bits(hi, int8(low[i/4]>>(i%4*8)))
+			}
+		}
+	}
+	return nil
+}
+
+// Kept is what becomes of a finite value that is written to a parameter that trains: the value itself where there is
+// an f32 master, else the nearest one that the states hold.
+func (s Storage) Kept(f float32) float32 {
+	switch s.States {
+	case StochasticStates:
+		return gpu.FromBF16(gpu.BF16Bits(f))
+	case Flash8States:
+		return update.JoinFlash8Bits(update.Flash8Bits(f))
+	}
+	return f
+}
+
 // quantize turns weights into int8 where wanted.
 func (m *Model) quantize(want map[string]ParamSpec) error {
 	for _, p := range m.list {

@@ -54,20 +54,38 @@ func reshape(m *model.Model, t recipe.Effect, seed uint64) error {
 	return m.Init(seed, func(p *model.Param) bool { return p.Role.LoRA() && t.Fresh[p.Block] })
 }
 
-// resetState takes from the optimizer what it keeps of parameters that no longer train as they did,
-// and what the transition resets.
-func resetState(o optim.Optimizer, t recipe.Effect, seed uint64) error {
-	before, after := map[string]model.ParamSpec{}, map[string]model.ParamSpec{}
-	for _, p := range t.Before.Params() {
-		before[p.Weight.Name] = p
+// paramsOf are a layout's, by name.
+func paramsOf(l model.Layout) map[string]model.ParamSpec {
+	all := map[string]model.ParamSpec{}
+	for _, p := range l.Params() {
+		all[p.Weight.Name] = p
 	}
-	for _, p := range t.After.Params() {
-		after[p.Weight.Name] = p
-	}
-	gone := func(name string) bool {
+	return all
+}
+
+// goneBy tells, by name, which parameters no longer train as they did.
+func goneBy(t recipe.Effect) func(name string) bool {
+	before, after := paramsOf(t.Before), paramsOf(t.After)
+	return func(name string) bool {
 		was, is := before[name].Weight, after[name]
 		return !is.Trains() || is.Weight.DType != was.DType || !slices.Equal(is.Weight.Shape, was.Shape)
 	}
+}
+
+// anew tells, by name, of which parameters an outer optimizer begins anew: of what goes, and of what the transition
+// resets, in part or not.
+func anew(t recipe.Effect) func(name string) bool {
+	before, gone := paramsOf(t.Before), goneBy(t)
+	return func(name string) bool {
+		return gone(name) || slices.ContainsFunc(t.Resets,
+			func(v recipe.Verb) bool { return v.Selects(before[name]) })
+	}
+}
+
+// resetState takes from the optimizer what it keeps of parameters that no longer train as they did,
+// and what the transition resets.
+func resetState(o optim.Optimizer, t recipe.Effect, seed uint64) error {
+	before, gone := paramsOf(t.Before), goneBy(t)
 	if err := o.Reset(gone, optim.Kept{}); err != nil {
 		return err
 	}

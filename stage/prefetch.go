@@ -58,6 +58,10 @@ func (p *prefetch) load(a *model.Activations) error {
 }
 
 func loadBatch(a *model.Activations, b data.Batch) error {
+	a, err := a.Windows(b.SeqLen)
+	if err != nil {
+		return err
+	}
 	return a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order)
 }
 

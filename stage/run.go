@@ -15,9 +15,11 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/eval"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -33,20 +35,30 @@ type Run struct {
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
+	Samples         samples.Plan // what the model is heard with while it trains
+	// Patience is how many evaluations without a lower loss end the run early; its trained model is then that of the
+	// lowest. 0: the run has all its steps, and the last one's model.
+	Patience int
 	// Reducer is of the processes of the run, each of which has a Run of its own; nil: it is the only one. The one that
 	// leads saves, logs and evaluates.
 	Reducer *reduce.Reducer
-	Report  Report
+	// Peers are the processes with which the run's rounds are made; nil: it is the only one.
+	Peers  outer.Peers
+	Report Report
 	// Weights opens those that the recipe's Init is of; nil: there is none.
 	Weights func() (model.Weights, io.Closer, error)
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
+	// Trained is the checkpoint whose model is the trained one, once the run is over.
+	Trained string
+
 	known      []string          // checkpoints that this process made or that lead to where it went on, oldest first
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
 
-	paced int // the stage, from 1, in which a step was taken
+	spared string // the best model's checkpoint, of a run with patience
+	paced  int    // the stage, from 1, in which a step was taken
 
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
@@ -60,6 +72,7 @@ type Report struct {
 	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
 	Evaluating func(task string, tokens, total int64)
+	Sampling   func() // hears that samples are drawn next
 	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.
@@ -73,7 +86,10 @@ var ErrStopped = errors.New("stopped")
 
 // Start begins the run from its seed, or from the model that its recipe begins with.
 func (r *Run) Start(ctx context.Context) error {
-	t, err := r.begin()
+	t, err := r.join(ctx)
+	if t == nil && err == nil {
+		t, err = r.begin()
+	}
 	if err != nil {
 		return err
 	}
@@ -83,6 +99,18 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	return r.train(ctx, t)
+}
+
+// join is the trainer at where a process joins a run; nil: it joins none.
+func (r *Run) join(ctx context.Context) (*Trainer, error) {
+	if r.Peers == nil {
+		return nil, nil
+	}
+	j, err := r.Peers.Join(ctx)
+	if err != nil || j == nil {
+		return nil, err
+	}
+	return newTrainerJoined(r.Device, r.Recipe, r.Batches, *j)
 }
 
 // begin is the trainer before the first step.
@@ -168,6 +196,14 @@ func (r *Run) history(last string) []string {
 	})
 }
 
+// nameOf is the name of the run's checkpoint after a step.
+func (r *Run) nameOf(step int) string {
+	if step == r.Recipe.DecayFrom() && step > 0 {
+		return record.StableCheckpoint(step)
+	}
+	return checkpointName(step)
+}
+
 // checkpointName is the name of the checkpoint after a step.
 func checkpointName(step int) string { return fmt.Sprintf("step-%d", step) }
 
@@ -195,7 +231,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
-	saved, evaluated := t.step, -1
+	d := done{t.step, -1, -1}
+	r.spare(t)
 	if t.step == 0 {
 		r.began = t.batches.Cursor()
 	}
@@ -215,35 +252,45 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 			return err
 		}
 		if stop {
-			if saved != t.step {
+			if d.saved != t.step {
 				if err := r.save(t); err != nil {
 					return err
 				}
 			}
 			return r.stopped(t)
 		}
-		switch r.next(t, saved, evaluated) {
+		switch r.next(t, d) {
+		case actRound:
+			err = r.endRound(ctx, t)
 		case actSave:
 			err = r.save(t)
-			saved = t.step
+			d.saved = t.step
+		case actSample:
+			err = r.sample(ctx, t, "")
+			d.sampled = t.step
 		case actEvaluate:
 			err = r.evaluate(ctx, t, "every")
-			evaluated = t.step
+			d.evaluated = t.step
 		case actAdvance:
 			if t.entry().Evaluate {
-				evaluated = t.step
+				d.evaluated = t.step
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			err = r.step(ctx, t)
+			if err = r.beginRound(ctx, t); err == nil {
+				err = r.step(ctx, t)
+			}
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
 				if back, err = r.rollback(t, spike); back != nil {
-					t, saved, evaluated = back, back.step, -1
+					t, d = back, done{back.step, -1, -1}
 				}
 			}
 		case actEnd:
 			return r.end(ctx, t)
+		}
+		if errors.Is(err, outer.ErrLost) && d.saved != t.step && t.step > 0 {
+			err = errors.Join(err, r.save(t))
 		}
 		if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 			return err
@@ -257,8 +304,12 @@ func (r *Run) step(ctx context.Context, t *Trainer) error {
 	defer r.Reducer.SetPace(reduce.AnyTime)
 	// A step is not cut short: the cursor must stand between steps.
 	m, err := t.Step(context.WithoutCancel(ctx))
-	if err != nil || !r.Reducer.Leads() {
+	if err != nil {
 		return err
+	}
+	r.stepped(t)
+	if !r.Reducer.Leads() {
+		return nil
 	}
 	err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
 	if err == nil && r.Report.Step != nil {
@@ -336,10 +387,7 @@ func (r *Run) save(t *Trainer) error {
 		return err
 	}
 	start := time.Now()
-	name := checkpointName(t.step)
-	if t.step == r.Recipe.DecayFrom() {
-		name = record.StableCheckpoint(t.step)
-	}
+	name := r.nameOf(t.step)
 	r.rolledBack = nil
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
@@ -356,14 +404,23 @@ func (r *Run) save(t *Trainer) error {
 	if name == checkpointName(t.step) { // the one before a decay stays
 		r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
 	}
+	r.spare(t)
 	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// spare keeps the best model's checkpoint from being removed, if a best one is wanted.
+func (r *Run) spare(t *Trainer) {
+	if t.best.Step > 0 {
+		r.spared = r.nameOf(t.best.Step)
+	}
 }
 
 // prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
 // later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
 func (r *Run) prune() {
-	_, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep)
+	old := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool { return name == r.spared })
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), old, r.Keep)
 	if r.unpruned = err != nil; r.unpruned {
 		r.warn("old checkpoints take room until they can be removed: %v", err)
 	}
@@ -451,12 +508,16 @@ func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
 	if r.EvalTokens == 0 || !r.Reducer.Leads() {
 		return nil
 	}
-	return r.evaluateAll(ctx, t, when, r.EvalTokens)
+	results, err := r.evaluateAll(ctx, t, when, r.EvalTokens)
+	if err == nil && r.Patience > 0 {
+		t.best.judge(t.step, results)
+	}
+	return err
 }
 
-func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) (all []eval.Result, err error) {
 	if err := t.needActivations(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, task := range r.Tasks {
 		start := time.Now()
@@ -469,20 +530,46 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		plain, err := record.Plain(res)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		err = r.event(record.Evaluation{
 			At: t.at(), When: when, Set: task.Name(), Result: plain, Seconds: time.Since(start).Seconds(),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all = append(all, res)
 	}
-	return nil
+	if r.Samples.Evaluations {
+		err = r.sample(ctx, t, when)
+	}
+	return all, err
+}
+
+// sample has the model continue its prompts, in the place of the activations. A model that cannot be heard, since its
+// numbers are none, goes on training: the next step judges it.
+func (r *Run) sample(ctx context.Context, t *Trainer, when string) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	start := time.Now()
+	if r.Report.Sampling != nil {
+		r.Report.Sampling()
+	}
+	list, err := t.Sample(ctx, r.Samples)
+	var failed *samples.Failed
+	if errors.As(err, &failed) {
+		r.warn("there are no samples after step %d: %v", t.step, err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("samples after step %d: %w", t.step, err)
+	}
+	return r.event(record.Samples{At: t.at(), When: when, Samples: list, Seconds: time.Since(start).Seconds()})
 }
 
 // end exports the model, and only then measures it: an end to that loses nothing. A process that does not lead has
@@ -493,6 +580,9 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 	}
 	if r.Export != nil {
 		t.freeState()
+		if err := r.takeBest(t); err != nil {
+			return err
+		}
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
 		if err != nil {
 			return err
@@ -509,7 +599,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		}
 	}
 	if r.FinalEvalTokens > 0 {
-		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
+		_, err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(t),

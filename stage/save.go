@@ -34,12 +34,20 @@ type state struct {
 	// Optimizer is its numbers; up to format 2 they were its updates alone.
 	Optimizer json.RawMessage `json:"optimizer,omitempty"`
 	Updates   json.Number     `json:"updates,omitempty"`
+	// Padding is how many of the tokens that so many steps would have were padding.
+	Padding int64 `json:"padding,omitempty"`
+	Best    best  `json:"best,omitzero"` // of a run with patience
+	// Rounds is the step up to which the outer optimizer's are done, if there is one.
+	Rounds int `json:"rounds,omitempty"`
 	// Guard is what the run's guard remembers, if it has one.
 	Guard watched `json:"guard,omitzero"`
 }
 
 // optimizerFile has the tensors of a checkpoint besides the model's.
 const optimizerFile = "optimizer.safetensors"
+
+// outerFile has what the outer optimizer keeps, if there is one.
+const outerFile = "outer.safetensors"
 
 // Save writes a checkpoint under parent/name, whole or not at all. metrics is
 // the length of metrics.jsonl up to the last step's line.
@@ -48,10 +56,20 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	if err != nil {
 		return err
 	}
+	if t.outer != nil {
+		if err := t.outer.Anchor(); err != nil { // A resume would take other weights for it.
+			d.Abort()
+			return err
+		}
+	}
 	planes, numbers := t.opt.State()
 	s := state{
 		Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers,
 		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(), Guard: t.watched,
+		Padding: t.padding, Best: t.best,
+	}
+	if t.outer != nil {
+		s.Rounds = t.outer.Done()
 	}
 	for _, b := range t.layout().Blocks {
 		s.Order = append(s.Order, b.ID)
@@ -66,6 +84,9 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	}
 	if err == nil {
 		err = model.SaveTensors(t.dev, d, optimizerFile, planes)
+	}
+	if err == nil && t.outer != nil {
+		err = model.SaveTensors(t.outer.Home(), d, outerFile, t.outer.Tensors())
 	}
 	if err != nil {
 		d.Abort()
@@ -178,7 +199,14 @@ func (t *Trainer) load(dir string, s state) error {
 	if err := t.opt.Restore(s.Optimizer); err != nil {
 		return fmt.Errorf("checkpoint %s: %w", dir, err)
 	}
-	t.step, t.watched = s.Step, s.Guard
+	if t.outer != nil {
+		err := model.LoadTensors(t.outer.Home(), filepath.Join(dir, outerFile), t.outer.Tensors(), 0)
+		if err != nil {
+			return err
+		}
+		t.outer.Restored(s.Rounds)
+	}
+	t.step, t.watched, t.padding, t.best = s.Step, s.Guard, s.Padding, s.Best
 	return t.batches.Seek(s.Cursor)
 }
 

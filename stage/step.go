@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -19,10 +20,12 @@ import (
 
 // stepData is what one optimizer step takes: Backward, then Reduce, then Update.
 type stepData struct {
-	batches []data.Batch      // of this process
-	targets int64             // that are scored, of all processes; losses and gradients are divided by them
-	tokens  int64             // of all processes
-	pairs   int64             // of query and key in attention, of a head and all processes
+	batches []data.Batch // of this process
+	// Of all processes:
+	targets int64             // that are scored; losses and gradients are divided by them
+	rows    int64             // that are computed
+	tokens  int64             // of them no padding
+	pairs   int64             // of query and key in attention, of a head
 	sums    *summing          // of gradients over all processes; nil: there is one
 	bad     *reduce.NotFinite // losses of processes before their sum; nil: none is
 	rates   optim.RatesOf
@@ -57,12 +60,14 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	}
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
+	whole := t.Recipe.TokensPerStep()
+	t.padding += whole - s.tokens
 	seconds := clock.Since(start).Seconds()
 	all, counted := t.flops(s)
 	return record.Metrics{
-		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
+		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step)*whole - t.padding,
 		TokensPerSecond: float64(s.tokens) / seconds, FLOPsPerSecond: all / seconds, FLOPs: counted,
-		Bytes: t.dev.Ledger().ByClass(), Peaks: peaksOf(t.dev),
+		Bytes: t.dev.Ledger().ByClass(), OuterBytes: t.outerBytes(), Peaks: peaksOf(t.dev),
 	}, nil
 }
 
@@ -70,9 +75,9 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 // recipe.Recipe.FLOPs, where they are another number in each step, else 0.
 func (t *Trainer) flops(s stepData) (all, counted float64) {
 	r := t.Recipe
-	batches := float64(s.tokens) / float64(r.Batch.Rows())
+	batches := float64(s.rows) / float64(r.Batch.Rows())
 	f := t.layout().FLOPsOf(r.Batch, float64(s.pairs)/batches)
-	if r.Batch.Mask == model.MaskDocuments {
+	if r.Batch.Mask == model.MaskDocuments || s.rows != r.TokensPerStep() {
 		counted = batches*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(t.layout())
 	}
 	return batches * f.Total(), counted
@@ -89,21 +94,31 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
 	}
+	if t.outer != nil {
+		if err := t.outer.Anchor(); err != nil {
+			return s, fmt.Errorf("step %d: %w", t.step+1, err)
+		}
+	}
 	if err := t.skip(ctx); err != nil {
 		return s, err
 	}
 	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
 		return s, err
 	}
-	counts := []int64{0, 0}
+	counts := []int64{0, 0, 0, 0}
 	for _, b := range s.batches {
-		counts[0] += int64(b.Scored())
-		counts[1] += t.Recipe.Model.Pairs(t.Recipe.Batch, b.Begins)
+		size := t.Recipe.Batch
+		size.SeqLen = cmp.Or(b.SeqLen, size.SeqLen)
+		for i, n := range []int64{int64(b.Scored()), int64(size.Rows()), int64(cmp.Or(b.Used, size.Rows())),
+			t.Recipe.Model.Pairs(size, b.Begins)} {
+			counts[i] += n
+		}
 	}
 	if err := t.reducer.Sum(counts); err != nil {
 		return s, fmt.Errorf("step %d: %w", t.step+1, err)
 	}
-	s.targets, s.pairs, s.tokens, s.rates = counts[0], counts[1], t.Recipe.TokensPerStep(), t.ratesOf()
+	s.targets, s.rows, s.tokens, s.pairs = counts[0], counts[1], counts[2], counts[3]
+	s.rates = t.ratesOf()
 	if s.targets == 0 {
 		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1,
 			s.tokens)
@@ -144,9 +159,13 @@ func (t *Trainer) backward(s *stepData) error {
 			s.sums = &summing{t: t}
 			g.Complete = s.sums.complete
 		}
+		a, err := t.acts.Windows(b.SeqLen)
+		if err != nil {
+			return err
+		}
 		p := t.dev.Begin("train")
-		t.Model.Forward(p, t.acts)
-		t.Model.Backward(p, t.acts, g)
+		t.Model.Forward(p, a)
+		t.Model.Backward(p, a, g)
 		if err := p.End(); err != nil {
 			return err
 		}
@@ -259,4 +278,12 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+
 			"%w, begin again", t.step+1, loss, norm, updated, ErrDiverged),
 		advice.Way{{How: advice.Lower, Option: advice.LR}})
+}
+
+// outerBytes are those that the outer optimizer keeps in the process's memory.
+func (t *Trainer) outerBytes() int64 {
+	if t.outer == nil {
+		return 0
+	}
+	return t.outer.Home().Ledger().Total()
 }

@@ -2,17 +2,22 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/memory"
 	"steplm/model"
+	"steplm/model/generate"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Batches is where training gets its micro-batches from.
@@ -36,10 +41,15 @@ type Trainer struct {
 	Model   *model.Model
 	acts    *model.Activations
 	opt     optim.Optimizer
-	hash    string // of the recipe, which checkpoints name
+	outer   *outer.State // nil: the run has no rounds
+	begun   bool         // a round with others
+	cut     bool         // the others wait no longer for this process's steps of it
+	hash    string       // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
+	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
 	watched watched // of the guard, if there is one
+	best    best    // of a run with patience
 }
 
 // peaksOf reads the peaks since resetPeaks.
@@ -109,6 +119,24 @@ func NewTrainerFrom(dev gpu.Device, r recipe.Recipe, b Batches, w model.Weights)
 	return t, nil
 }
 
+// newTrainerJoined allocates the stage in which a process joins a run, and takes the state there.
+func newTrainerJoined(dev gpu.Device, r recipe.Recipe, b Batches, j outer.Joined) (*Trainer, error) {
+	if j.Stage < 0 || j.Stage >= len(r.Stages) || j.Step < 0 || j.Step > r.Steps() {
+		return nil, fmt.Errorf("the run is in stage %d at step %d, and has %d stages and %d steps", j.Stage+1, j.Step,
+			len(r.Stages), r.Steps())
+	}
+	t, err := allocate(dev, r, b, j.Stage)
+	if err != nil {
+		return nil, err
+	}
+	t.step = j.Step
+	if err := t.outer.Restore(j.Snapshot, j.Step); err != nil {
+		t.Free()
+		return nil, err
+	}
+	return t, nil
+}
+
 // initLayout is what holds the weights that a run begins with, before its first stage's entry: what will freeze has
 // nothing to train with.
 func initLayout(begins recipe.Effect) model.Layout {
@@ -153,6 +181,9 @@ func prepare(dev gpu.Device, r recipe.Recipe, b Batches, stage int) (*Trainer, e
 		Recipe: r, dev: dev, layouts: layouts, schedule: r.Schedule(), batches: &prefetch{from: b, n: r.GradAccum},
 		opt: r.Optimizer.New(), hash: r.Hash(), stage: stage,
 	}
+	if r.Outer != nil {
+		t.outer = outer.New(*r.Outer)
+	}
 	resetPeaks(dev)
 	if err := CheckFits(dev, r); err != nil {
 		return nil, err
@@ -177,7 +208,7 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 		}
 	}
 	for i, l := range layouts {
-		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l))); err != nil {
+		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), r.Specs(l), r.OuterSpecs(l))); err != nil {
 			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
 		}
 	}
@@ -200,6 +231,11 @@ func (t *Trainer) allocateState() (err error) {
 	if err := t.opt.Allocate(t.Model); err != nil {
 		return err
 	}
+	if t.outer != nil {
+		if err := t.outer.Allocate(t.Model); err != nil {
+			return err
+		}
+	}
 	t.acts, err = model.NewActivations(t.dev, t.layout(), t.Recipe.Batch)
 	return err
 }
@@ -214,6 +250,9 @@ func (t *Trainer) needActivations() (err error) {
 
 func (t *Trainer) freeState() {
 	t.opt.Free()
+	if t.outer != nil {
+		t.outer.Free()
+	}
 	if t.acts != nil {
 		t.acts.Free()
 		t.acts = nil
@@ -234,11 +273,80 @@ func (t *Trainer) Due() bool {
 	return stage != t.stage && t.step < t.Recipe.Steps()
 }
 
+// CheckSamples is an error where samples would take more than a stage's activations, in whose place they are drawn.
+func CheckSamples(r recipe.Recipe, p samples.Plan) error {
+	if len(p.Prompts) == 0 {
+		return nil
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for i, l := range layouts {
+		if _, err := samplesIn(r, l, p); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
+		}
+	}
+	return nil
+}
+
+// samplesIn is what draws samples in the place of a layout's activations.
+func samplesIn(r recipe.Recipe, l model.Layout, p samples.Plan) (generate.Config, error) {
+	return p.Config(l, gpu.Plan(model.ActivationSpecs(l, r.Batch)).Total())
+}
+
+// Sample has the model continue prompts. For that time the activations are gone.
+func (t *Trainer) Sample(ctx context.Context, p samples.Plan) (list []record.Sample, err error) {
+	if err := t.needActivations(); err != nil {
+		return nil, err
+	}
+	before := t.dev.Ledger().ByClass()
+	c, err := samplesIn(t.Recipe, t.layout(), p)
+	if err != nil {
+		return nil, err
+	}
+	specs, err := generate.Specs(t.layout(), c)
+	if err != nil {
+		return nil, err
+	}
+	t.acts.Free()
+	t.acts = nil
+	list, err = t.draw(ctx, p, c, specs)
+	if again := t.needActivations(); again != nil {
+		return nil, errors.Join(err, again)
+	}
+	if after := t.dev.Ledger().ByClass(); !maps.Equal(after, before) {
+		err = errors.Join(err, fmt.Errorf("the device holds other bytes after samples than before: %v, and %v", after,
+			before))
+	}
+	return list, err
+}
+
+// draw is Sample while there are no activations.
+func (t *Trainer) draw(ctx context.Context, p samples.Plan, c generate.Config, specs []gpu.Spec) ([]record.Sample,
+	error) {
+	before := t.dev.Ledger().Total()
+	g, err := generate.New(t.Model, c)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Free()
+	if got, want := t.dev.Ledger().Total()-before, gpu.Plan(specs).Total(); got != want {
+		return nil, fmt.Errorf("samples take %d bytes on the device, planned were %d", got, want)
+	}
+	return p.Draw(ctx, g)
+}
+
 // asPlanned is an error unless the device holds what the stage's plan says, to the byte.
 func (t *Trainer) asPlanned() error {
 	want := gpu.Plan(t.dev.Own(), t.Recipe.Specs(t.layout()))
 	if d := t.dev.Ledger().Difference(want); d != "" {
 		return fmt.Errorf("stage %d: the device holds other bytes than planned: %s", t.stage+1, d)
+	}
+	if t.outer != nil {
+		if d := t.outer.Home().Ledger().Difference(gpu.Plan(t.Recipe.OuterSpecs(t.layout()))); d != "" {
+			return fmt.Errorf("stage %d: the outer optimizer holds other bytes than planned: %s", t.stage+1, d)
+		}
 	}
 	return nil
 }
@@ -261,6 +369,9 @@ func (t *Trainer) Advance() (record.Transition, error) {
 	t.acts = nil
 	if err := execute(t.Model, t.opt, tr, t.Recipe.Seed+uint64(t.stage)+1); err != nil {
 		return record.Transition{}, failed(err)
+	}
+	if t.outer != nil {
+		t.outer.Reset(anew(tr))
 	}
 	t.stage++
 	t.watched.Losses, t.watched.Norms = nil, nil // a growth's loss is no spike

@@ -48,8 +48,17 @@ func (f Fitted) String() string {
 type arrangement struct {
 	options recipe.Options
 	recipe  recipe.Recipe
-	peak    int64
+	peak    int64 // on the device
+	outer   int64 // of an outer optimizer, in the process's memory
 	cost    float64
+}
+
+// with is what it takes beside what the process takes itself, where that is the same memory; 0: it is not.
+func (a arrangement) with(overhead int64) int64 {
+	if overhead > 0 {
+		overhead += a.outer
+	}
+	return a.peak + overhead
 }
 
 // Fit chooses micro-batch, recomputation and rows of logits so that no stage takes
@@ -64,7 +73,7 @@ func Fit(method string, o recipe.Options, limit, overhead int64) (recipe.Options
 	}
 	var fit []arrangement
 	for _, a := range all {
-		if a.peak+overhead <= limit {
+		if a.with(overhead) <= limit {
 			fit = append(fit, a)
 		}
 	}
@@ -78,8 +87,8 @@ func Fit(method string, o recipe.Options, limit, overhead int64) (recipe.Options
 	if err != nil {
 		return o, Fitted{}, err
 	}
-	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.peak + overhead,
-		Limit: limit, Overhead: overhead, Fitting: len(fit), Tried: len(all)}
+	f := Fitted{Batch: best.recipe.Batch, GradAccum: best.options.GradAccum, PeakBytes: best.with(overhead),
+		Limit: limit, Overhead: best.with(overhead) - best.peak, Fitting: len(fit), Tried: len(all)}
 	if m.Heeds(advice.Split) {
 		f.Split = best.recipe.LayersAdded()
 	}
@@ -176,6 +185,7 @@ func arrange(method string, o recipe.Options) (arrangement, error) {
 	a := arrangement{options: o, recipe: r}
 	for i, l := range layouts {
 		a.peak = max(a.peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
+		a.outer = max(a.outer, gpu.Plan(r.OuterSpecs(l)).Total())
 		// Every micro-batch reads the weights in forward and in backward; every chunk of
 		// the head reads it twice and its gradient once. A byte counts as 4 operations.
 		trains, frozen := l.Count()
@@ -220,13 +230,13 @@ func (u *Unfit) Error() string {
 
 func doesNotFit(method string, o recipe.Options, least arrangement, limit, overhead int64) error {
 	b, recompute := least.options.Batch, least.options.Recompute
-	u := &Unfit{Limit: limit, Need: least.peak + overhead, Batch: b, Recompute: recompute}
+	u := &Unfit{Limit: limit, Need: least.with(overhead), Batch: b, Recompute: recompute}
 	for _, c := range changes(method, o) {
 		all, err := arrangements(c.Method, c.Options)
 		if err != nil {
 			continue // It is not allowed with the rest.
 		}
-		if bytes := smallest(all).peak + overhead; bytes < u.Need {
+		if bytes := smallest(all).with(overhead); bytes < u.Need {
 			u.Changes = append(u.Changes, Fitting{c.Way, bytes})
 		}
 	}

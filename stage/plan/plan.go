@@ -10,6 +10,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 )
 
@@ -23,6 +24,7 @@ type Plan struct {
 	Storage    model.Storage    `json:"storage"`
 	LoRA       model.LoRALayout `json:"adapter"`
 	Optimizer  string           `json:"optimizer"`
+	Outer      *outer.Config    `json:"outer,omitempty"` // of rounds; nil: there are none
 	// Bytes per parameter that trains, its optimizer's included, and of a frozen linear.
 	TrainableBytes float64 `json:"bytes_per_trainable"`
 	FrozenBytes    float64 `json:"bytes_per_frozen"`
@@ -69,6 +71,11 @@ type StagePlan struct {
 	PaperBytes int64            `json:"paper_bytes"`
 	Bytes      map[string]int64 `json:"bytes"`      // allocated, by class
 	PeakBytes  int64            `json:"peak_bytes"` // their sum: all of it is there at once
+	// OuterBytes are those that an outer optimizer keeps in the process's memory, whatever the device.
+	OuterBytes int64 `json:"outer_bytes,omitempty"`
+	Trainable  int64 `json:"trainable_parameters,omitempty"` // where there are rounds
+	// RoundBytes travel at the end of each of its rounds, in each direction, for each process but the first.
+	RoundBytes int64 `json:"round_bytes,omitempty"`
 	// Gradients are the values of each gradient, as model.Layout.GradientValues has them.
 	Gradients []int `json:"-"`
 	// FLOPs are the operations of a micro-batch.
@@ -94,7 +101,7 @@ func Make(o recipe.Options) (Plan, error) {
 	}
 	p := Plan{
 		Model: o.Model, Parameters: o.Model.TotalParams(), Batch: o.Batch, GradAccum: o.GradAccum,
-		Storage: o.Storage, LoRA: o.LoRA, Optimizer: o.Optimizer.Settings.Title(),
+		Storage: o.Storage, LoRA: o.LoRA, Optimizer: o.Optimizer.Settings.Title(), Outer: o.Outer,
 		TrainableBytes: o.Optimizer.TrainableBytes(o.Storage), FrozenBytes: o.Storage.FrozenBytes(),
 		PaperVanillaBytes: recipe.PaperVanillaBytes(o.Model.BlockParams(), o.Model.Layers),
 	}
@@ -208,6 +215,10 @@ func planRecipe(row recipe.Row) (MethodPlan, error) {
 	for i, added := range split {
 		layers := r.Stages[i].Layers
 		s := stagePlan(added, layers, paper(added, layers-added), r.Specs(layouts[i]))
+		if r.Outer != nil {
+			s.Trainable, _ = layouts[i].Count()
+			s.OuterBytes, s.RoundBytes = r.Outer.Bytes(layouts[i]), r.Outer.WireBytes(layouts[i])
+		}
 		if s.Gradients, err = layouts[i].GradientValues(); err != nil {
 			return MethodPlan{}, err
 		}

@@ -58,7 +58,7 @@ func leastOf(c recipe.Change, overhead int64) int64 {
 	if err != nil {
 		return 0
 	}
-	return smallest(all).peak + overhead
+	return smallest(all).with(overhead)
 }
 
 // apply makes changes one after the other, found by their options.

@@ -10,6 +10,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe/growth"
 )
 
@@ -63,7 +64,8 @@ type Options struct {
 	TrainEmbedding bool
 	TrainHead      bool
 	TrainNorms     bool
-	Guard          *Guard // nil: none
+	Guard          *Guard        // nil: none
+	Outer          *outer.Config // nil: none
 	Data           Data
 }
 
@@ -125,7 +127,8 @@ func (o Options) Base(method string) Recipe {
 	return Recipe{
 		Format: Format, Method: method, Model: o.Model, Storage: o.Storage, Seed: o.Seed, Init: o.Init, Batch: o.Batch,
 		GradAccum: o.GradAccum,
-		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Data: o.Data,
+		Optimizer: o.Optimizer, TrainEmbedding: true, TrainHead: true, TrainNorms: true, Guard: o.Guard, Outer: o.Outer,
+		Data: o.Data,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 )
 
 // Format is the version of the recipe's JSON.
@@ -41,7 +42,9 @@ type Recipe struct {
 
 	Stages []Stage `json:"stages"`
 	Guard  *Guard  `json:"guard,omitempty"` // against spikes; nil: none
-	Data   Data    `json:"data"`
+	// Outer is the optimizer of rounds; nil: there are none.
+	Outer *outer.Config `json:"outer,omitempty"`
+	Data  Data          `json:"data"`
 	// Earlier are the hashes that it had before it was made longer, which its checkpoints may name.
 	Earlier []string `json:"earlier,omitempty"`
 }
@@ -119,6 +122,22 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 	return 0, 0
 }
 
+// Round is the steps before and after the round, under Outer, that 0-based step belongs to: a round ends with its
+// stage, too.
+func (r Recipe) Round(step int) (begin, end int) {
+	stage, in := r.StageOf(step)
+	begin = step - in%r.Outer.Every
+	return begin, min(begin+r.Outer.Every, step-in+r.Stages[stage].Steps)
+}
+
+// OuterSpecs lists what the outer optimizer keeps in a stage, in the process's memory.
+func (r Recipe) OuterSpecs(l model.Layout) []gpu.Spec {
+	if r.Outer == nil {
+		return nil
+	}
+	return r.Outer.Specs(l)
+}
+
 // MaxRows bounds a micro-batch: beyond it kernels' row numbers would not hold.
 const MaxRows = 1 << 24
 
@@ -148,12 +167,28 @@ func (r Recipe) Validate() error {
 			return err
 		}
 	}
+	if r.Outer != nil {
+		if err := r.Outer.Validate(); err != nil {
+			return err
+		}
+	}
 	if err := r.Optimizer.Fits(r.Model); err != nil {
 		return err
 	}
 	if len(r.Stages) == 0 {
 		return fmt.Errorf("the recipe has no stages")
 	}
+	if err := r.validStages(); err != nil {
+		return err
+	}
+	if err := r.Schedule().Validate(); err != nil {
+		return err
+	}
+	return r.validLayouts()
+}
+
+// validStages refuses stages that cannot be run one by one.
+func (r Recipe) validStages() error {
 	for i, s := range r.Stages {
 		if s.Steps < 1 {
 			return fmt.Errorf("stage %d of %d runs %d steps: it needs at least one", i+1, len(r.Stages), s.Steps)
@@ -172,9 +207,11 @@ func (r Recipe) Validate() error {
 			}
 		}
 	}
-	if err := r.Schedule().Validate(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// validLayouts refuses stages that do not lead to the model.
+func (r Recipe) validLayouts() error {
 	layouts, err := r.Layouts()
 	if err != nil {
 		return err
@@ -317,7 +354,7 @@ func flat(r Recipe) map[string]string {
 	return m
 }
 
-// Specs lists every tensor of a stage.
+// Specs lists every tensor of a stage on its device.
 func (r Recipe) Specs(l model.Layout) []gpu.Spec {
 	list := append(l.Specs(), r.Optimizer.Specs(l)...)
 	return append(list, model.ActivationSpecs(l, r.Batch)...)

@@ -30,10 +30,10 @@ var one = []struct {
 		Metrics{
 			Step: 3, Stage: 1, Loss: 6.25, LR: 0.5, GradNorm: 1.5, Tokens: 192, TokensPerSecond: 8.5,
 			FLOPsPerSecond: 2e9, FLOPs: 5e9,
-			Bytes: map[string]int64{"weights": 8, "scratch": 16}, Peaks: Peaks{24, 1024},
+			Bytes: map[string]int64{"weights": 8, "scratch": 16}, OuterBytes: 32, Peaks: Peaks{24, 1024},
 		},
 		`{"step":3,"stage":1,"loss":6.25,"lr":0.5,"grad_norm":1.5,"tokens":192,"tokens_per_second":8.5,"flops_per_second":2000000000,"flops":5000000000,` +
-			`"bytes":{"scratch":16,"weights":8},"peak_bytes":24,"process_peak_bytes":1024}`,
+			`"bytes":{"scratch":16,"weights":8},"outer_bytes":32,"peak_bytes":24,"process_peak_bytes":1024}`,
 	},
 	{
 		Growth{Transition{At{3, 2, Peaks{32, 2048}}, 2, 4, []int{1, 2}, "how it was read", 500, 600, 0.25}},
@@ -51,6 +51,11 @@ var one = []struct {
 			`"result":{"name":"unigram","perplexity":9,"unit":"token","tokens":8,"detail":null},"seconds":0.5}`,
 	},
 	{
+		Samples{At{4, 2, Peaks{32, 2048}}, "every", []Sample{{"Once", []uint32{5, 0}, " upon", " a", "eos"}}, 0.5},
+		`{"event":"samples","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"when":"every",` +
+			`"samples":[{"prompt":"Once","ids":[5,0],"text":" upon","reference":" a","finish_reason":"eos"}],"seconds":0.5}`,
+	},
+	{
 		Checkpoint{At{4, 2, Peaks{32, 2048}}, "step-4", 0.5},
 		`{"event":"checkpoint","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","seconds":0.5}`,
 	},
@@ -59,6 +64,20 @@ var one = []struct {
 		`{"event":"rollback","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4",` +
 			`"spike_step":6,"loss":9.5,"grad_norm":30,"not_finite":true,"median_loss":3.5,"median_grad_norm":2,` +
 			`"rollbacks":1}`,
+	},
+	{
+		Best{At{4, 2, Peaks{32, 2048}}, "step-2", 2, "holdout", 2.5, true},
+		`{"event":"best","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-2",` +
+			`"best_step":2,"set":"holdout","loss":2.5,"early":true}`,
+	},
+	{
+		Round{At{4, 2, Peaks{32, 2048}}, 192, []Share{{0, "coordinator", 128, ""}, {2, "a laptop", 64, ""}},
+			[]Share{{3, "another", 0, "it was too late"}}, 1000, 2000, 0.5},
+		`{"event":"round","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"tokens":192,` +
+			`"shares":[{"process":0,"name":"coordinator","share_tokens":128},` +
+			`{"process":2,"name":"a laptop","share_tokens":64}],` +
+			`"missing":[{"process":3,"name":"another","why":"it was too late"}],` +
+			`"sent_bytes":1000,"received_bytes":2000,"waited_seconds":0.5}`,
 	},
 	{
 		Failure{At{4, 2, Peaks{32, 2048}}, "step 5: the loss is NaN", true},

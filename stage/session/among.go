@@ -26,8 +26,8 @@ func (s *Session) agree() error {
 		folder = "resumed"
 	}
 	return s.Reducer.Agree([]reduce.Fact{
-		{Name: "program (SHA-256)", Value: program}, {Name: "data (hash)", Value: s.input.Train},
-		{Name: "tokenizer (hash)", Value: s.input.Tokenizer}, {Name: "recipe (hash)", Value: s.Recipe.Hash()},
+		{Name: "program (SHA-256)", Value: program}, {Name: "data (hash)", Value: s.identity.Train},
+		{Name: "tokenizer (hash)", Value: s.identity.Tokenizer}, {Name: "recipe (hash)", Value: s.Recipe.Hash()},
 		{Name: "type on the wire", Value: wire}, {Name: "beginning", Value: folder},
 	})
 }
@@ -62,7 +62,7 @@ func (s *Session) follow(ctx context.Context, report stage.Report) error {
 		}
 	}
 	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: stage.FollowFolder(s.Spec.Output.Out, hash),
+		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: stage.FollowFolder(s.Spec.Output.Out, hash),
 		Report: report, SaveEvery: s.Spec.Output.SaveEvery, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, Reducer: s.Reducer,
 	}

@@ -13,6 +13,7 @@ import (
 	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 )
 
@@ -49,6 +50,13 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	}
 	if _, err := s.optimizer(&o); err != nil {
 		return o, err
+	}
+	if x := s.Outer; x.Every > 0 {
+		o.Outer = &outer.Config{Every: x.Every, LR: x.LR, Momentum: x.Momentum, Wire: x.Wire}
+	} else if x.Every < 0 {
+		return o, badOption("outer_every", x.Every, "it must be 0 (no rounds) or more")
+	} else if x.Wire != "" {
+		return o, badOption("outer_wire", x.Wire, "changes travel in rounds: say how many steps one has")
 	}
 	return o, s.Method.set(&o)
 }

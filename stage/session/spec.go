@@ -15,10 +15,12 @@ import (
 type Spec struct {
 	Model      Model      `json:"model"`
 	Data       Data       `json:"data"`
+	Tuning     Tuning     `json:"tuning,omitzero"`
 	Method     Method     `json:"method"`
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
 	Guard      Guard      `json:"guard"`
+	Outer      Outer      `json:"outer"`
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
@@ -70,6 +72,22 @@ type Data struct {
 	Workers int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
 }
 
+// Tuning says that the data are examples of instructions and answers, and what follows from that. Zero, they are
+// documents.
+type Tuning struct {
+	// Batching is how examples become windows, Padded or Packed; "": the data are documents.
+	Batching     string `json:"batching,omitempty"`
+	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end
+	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
+	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most
+}
+
+// How examples become windows.
+const (
+	Padded = "padded" // one example each, those of a micro-batch as long as its longest
+	Packed = "packed" // whole examples one after another, attention inside each
+)
+
 // Method is how the model trains, and what follows from growth and LoRA.
 type Method struct {
 	Name               string   `json:"name" option:"method"`
@@ -120,7 +138,8 @@ type Optimizer struct {
 type Schedule struct {
 	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run; or
-	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run
+	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run; or
+	Epochs     int       `json:"epochs,omitempty"` // of examples
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
 	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
@@ -143,6 +162,16 @@ type Guard struct {
 	MaxRollbacks int     `json:"max_rollbacks"`
 }
 
+// Outer is the optimizer of rounds: what is done, every so many steps, with the change that they made.
+type Outer struct {
+	Every    int     `json:"outer_every,omitempty"` // steps of a round; 0: none
+	LR       float64 `json:"outer_lr"`
+	Momentum float64 `json:"outer_momentum"`
+	Wire     string  `json:"outer_wire,omitempty"` // how a change travels, one of outer.Wires; "": as it is
+	// Process is the number of one that joined another's run, from 1 on, which has an order of the data of its own.
+	Process int `json:"process,omitempty"`
+}
+
 // Memory is how numbers are kept, and what may be there at once.
 type Memory struct {
 	Precision   string `json:"precision"`
@@ -163,6 +192,10 @@ type Evaluation struct {
 	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
 	// FinalEvalTokens are scored of each set at the end; 0: none.
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
+	// SampleEvery is steps between samples; 0: none. SamplePrompts is a file of prompts, a line each; "": three short
+	// ones.
+	SampleEvery   int    `json:"sample_every,omitempty" resume:"free"`
+	SamplePrompts string `json:"sample_prompts,omitempty" resume:"free"`
 }
 
 // Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.
@@ -207,10 +240,18 @@ func Default() Spec {
 		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
+		Outer:      Outer{LR: 0.7, Momentum: 0.9},
 		Memory:     Memory{Precision: model.BF16, Gradients: recipe.GradientsAuto, Recompute: recipe.RecomputeAuto},
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
+}
+
+// TuningDefault is what a user gets who asks for nothing in particular of instruction tuning.
+func TuningDefault() Spec {
+	s := Default()
+	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, Samples: 3, SampleTokens: 64}
+	return s
 }
 
 // What becomes of LoRA at the next growth.

@@ -187,3 +187,9 @@ func updateBy(f *kernel.Family, p *gpu.Pass, eights, ops int, planes []kernel.Pl
 		})
 	}
 }
+
+// JoinBits is SplitBits's inverse, exact for every value but NaNs.
+func JoinBits(hi uint16, lo int16) float32 { return ref.JoinBits(hi, lo) }
+
+// JoinFlash8Bits is the value that Flash8Bits stands for.
+func JoinFlash8Bits(hi uint16, lo int8) float32 { return ref.JoinFlash8Bits(hi, lo) }

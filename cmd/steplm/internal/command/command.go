@@ -26,8 +26,10 @@ import (
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/mtbench"
 	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/serve"
+	"steplm/cmd/steplm/internal/sft"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
@@ -39,12 +41,14 @@ import (
 type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	SFT        sft.Cmd             `cmd:"" name:"sft" help:"Tune a model on examples of instructions and answers."`
 	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
 	Grow       convert.GrowCmd     `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	MTBench    mtbench.Cmd         `cmd:"" name:"mtbench" help:"Judge conversations: FastChat's MT-Bench."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`

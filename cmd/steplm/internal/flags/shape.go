@@ -17,8 +17,11 @@ type ShapeFlags struct {
 }
 
 // Options are the choices that decide what is in memory and what is computed.
-func (f ShapeFlags) Options() (recipe.Options, error) {
-	spec, err := SpecOf(f)
+func (f ShapeFlags) Options() (recipe.Options, error) { return OptionsOf(f) }
+
+// OptionsOf are those of a command that has more flags than these.
+func OptionsOf(command any) (recipe.Options, error) {
+	spec, err := SpecOf(command)
 	if err != nil {
 		return recipe.Options{}, AsUsage(err)
 	}

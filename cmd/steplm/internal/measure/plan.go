@@ -17,6 +17,7 @@ import (
 
 type PlanCmd struct {
 	flags.ShapeFlags `embed:""`
+	flags.OuterFlags `group:"Rounds"`
 	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
 	Compare          bool      `help:"With --memory-limit: the largest micro-batch, and the largest preset, that fit with every method and every optimizer as it was published."`
 	Device           string    `placeholder:"DEVICE" help:"With --memory-limit, the device that it is for, as pretrain has it, or gpu for any GPU: on a CPU the process's own memory counts. Default: the one that pretrain takes."`
@@ -25,7 +26,7 @@ type PlanCmd struct {
 }
 
 func (c *PlanCmd) Run() error {
-	o, err := c.Options()
+	o, err := flags.OptionsOf(c)
 	if err != nil {
 		return err
 	}
@@ -108,6 +109,7 @@ func printPlan(w io.Writer, p plan.Plan) error {
 	}
 	view.Table(w, 1, rows)
 
+	printRounds(w, p)
 	fmt.Fprintln(w)
 	if err := chart.Draw(w, planChart(p)); err != nil {
 		return err
@@ -130,6 +132,26 @@ func printPlan(w io.Writer, p plan.Plan) error {
 	fmt.Fprintln(w, "states  weights, adapters, gradients and optimizer alone")
 	fmt.Fprintln(w, "paper   16 bytes per trained and 2 per frozen parameter of the layers, nothing else")
 	return nil
+}
+
+// printRounds says, of every stage, what an outer optimizer keeps, and what its rounds send, if there is one.
+func printRounds(w io.Writer, p plan.Plan) {
+	if p.Outer == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nRounds of %s\n", view.Steps(p.Outer.Every))
+	rows := [][]string{{"", "outer", "sent", "gradients", "ratio"}}
+	for _, m := range p.Methods {
+		for i, s := range m.Stages {
+			synchronous := 4 * s.Trainable * int64(p.Outer.Every)
+			rows = append(rows, []string{stageLabel(m, i), gpu.Bytes(s.OuterBytes), gpu.Bytes(s.RoundBytes),
+				gpu.Bytes(synchronous), fmt.Sprintf("1/%.0f", float64(synchronous)/float64(s.RoundBytes))})
+		}
+	}
+	view.Table(w, 1, rows)
+	fmt.Fprintln(w, "\nouter      what the outer optimizer keeps in the process's memory")
+	fmt.Fprintln(w, "sent       by each process but the first at a round's end, and as much is received")
+	fmt.Fprintln(w, "gradients  in f32 of as many steps, which synchronous training would send")
 }
 
 // planChart is a bar for every stage of every method, by class.

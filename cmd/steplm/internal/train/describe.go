@@ -12,6 +12,7 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
+	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
@@ -78,9 +79,23 @@ func describeRun(w io.Writer, s *session.Session) {
 	}
 	line("optimizer", "%s, gradient norm clipped to %g; attention %s",
 		r.Optimizer.Settings, r.Optimizer.MaxNorm, r.Batch.Documents.Attention())
+	if o := r.Outer; o != nil {
+		line("rounds", "%s", describeRounds(r, layouts))
+	}
 	if s.Fitted != nil {
 		line("limit", "%s", s.Fitted)
 	}
+}
+
+// describeRounds says what rounds end with.
+func describeRounds(r recipe.Recipe, layouts []model.Layout) string {
+	o, most, sent := r.Outer, int64(0), int64(0)
+	for _, l := range layouts {
+		most, sent = max(most, o.Bytes(l)), max(sent, o.WireBytes(l))
+	}
+	return fmt.Sprintf("of %s, then SGD with Nesterov momentum %g at the rate %g; at most %s of the process's memory, "+
+		"and a change takes %s (%s)", view.Steps(o.Every), o.Momentum, o.LR, gpu.Bytes(most), gpu.Bytes(sent),
+		cmp.Or(o.Wire, outer.WireF32))
 }
 
 // describeInit says what a run begins with in place of random weights.
@@ -174,11 +189,11 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 }
 
 // describeProcesses says which processes train together, and how gradients travel between them.
-func (c *PretrainCmd) describeProcesses(w io.Writer, s *session.Session) {
-	if c.among == nil {
+func (c Job) describeProcesses(w io.Writer, s *session.Session) {
+	if c.Among == nil {
 		return
 	}
-	m := c.among
+	m := c.Among
 	hosts := map[string]int{}
 	for r := range m.Size() {
 		hosts[m.Host(r)]++

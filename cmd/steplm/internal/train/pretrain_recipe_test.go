@@ -2,6 +2,8 @@ package train
 
 import (
 	"encoding/json"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,4 +105,63 @@ func TestPretrainIgnoresWeights(t *testing.T) {
 	if _, stderr, code = clitest.Call(t, "", args...); code != 0 || strings.Contains(stderr, "ignored") {
 		t.Errorf("a folder without weights, exit code %d: %s", code, stderr)
 	}
+}
+
+// A second process joins a run's rounds by its name and key: how to train it hears, where things lie it says. Both end
+// with the same model. What cannot be joined, or opened to others, is refused in one line.
+func TestHostAndJoin(t *testing.T) {
+	m, host, joined := clitest.NewMaterial(t), clitest.NewRun(t), clitest.NewRun(t)
+	t.Setenv("STEPLM_KEY", strings.Repeat("k", 40))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := listener.Addr().String()
+	listener.Close()
+	places := []string{"--data", m.Train, "--tokenizer", m.Tokenizer, "--device", "host"}
+	hosting := clitest.CallOf(t.Context(), m.Pretrain(host, "--host", "test", "--listen", at, "--outer-every", "2",
+		"--outer-wire", "int8", "--steps", "60", "--quorum", "1", "--device", "host")...)
+	ended := make(chan string, 1)
+	go func() {
+		_, stderr, code := clitest.Finish(t, hosting, "")
+		ended <- fmt.Sprint(code, " ", stderr)
+	}()
+	clitest.Succeed(t, "", append([]string{"pretrain", "--join", "test", "--at", at, "--out", joined}, places...)...)
+	if said := <-ended; !strings.HasPrefix(said, "0 ") || !strings.Contains(said, "joins with the next round") {
+		t.Fatalf("the coordinator: %s", said)
+	}
+	a, b := clitest.Contents(t, host, "final", "model.safetensors"), clitest.Contents(t, joined, "final",
+		"model.safetensors")
+	if a != b {
+		t.Error("the two processes end with other models")
+	}
+	both := 0
+	for _, l := range clitest.ReadMetrics(t, host) {
+		if l.Text("event") == "round" && strings.Count(string(l["shares"]), `"process"`) == 2 {
+			both++
+		}
+	}
+	if both == 0 {
+		t.Error("no round was made by both")
+	}
+	// A run that was opened to others goes on alone, too.
+	clitest.Succeed(t, "", "pretrain", "--resume", host, "--device", "host")
+	for _, c := range []struct {
+		args  []string
+		parts []string
+		code  int
+	}{
+		{[]string{"--host", "test"}, []string{"--host", "--outer-every"}, 2},
+		{[]string{"--host", "test", "--join", "test"}, []string{"--host and --join"}, 2},
+		{[]string{"--join", "test", "--resume", host}, []string{"--join with --resume"}, 2},
+		{[]string{"--at", at}, []string{"--at", "--join"}, 2},
+		{[]string{"--host", "A b", "--outer-every", "2"}, []string{"lower-case"}, 2},
+		{[]string{"--host", "test", "--outer-every", "2", "--on-spike", "rollback"}, []string{"--on-spike", "stop"}, 2},
+		{[]string{"--outer-wire", "int8"}, []string{"--outer-wire", "rounds"}, 2},
+		{[]string{"--outer-every", "2", "--outer-wire", "int3"}, []string{"int3", "int4"}, 1},
+	} {
+		clitest.Refused(t, m, c.code, c.parts, append(c.args, "--device", "host")...)
+	}
+	os.Unsetenv("STEPLM_KEY")
+	clitest.Refused(t, m, 2, []string{"STEPLM_KEY", "--key-file"}, "--host", "test", "--outer-every", "2")
 }

@@ -1,0 +1,112 @@
+package flags
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"steplm/cmd/steplm/internal/view"
+	"steplm/stage/rounds"
+	"steplm/stage/session"
+)
+
+// RoundsFlags say with which other machines rounds are made.
+type RoundsFlags struct {
+	Host    string  `placeholder:"NAME" help:"Let other machines with the same key join this run's rounds, under this name. The key, of 32 characters or more, is in the environment's STEPLM_KEY or in --key-file."`
+	Join    string  `placeholder:"NAME" help:"Join the rounds of the run with this name in the local network: it says how to train, and --data, --tokenizer and --out say where things are here."`
+	At      string  `placeholder:"ADDRESS" help:"With --join: host and port of the run's first machine, where mDNS does not find it."`
+	Listen  string  `default:":7417" placeholder:"ADDRESS" help:"With --host: where to listen. Default: ${default}, on all interfaces."`
+	KeyFile string  `placeholder:"PATH" help:"File with the key, which nobody else may read."`
+	Quorum  float64 `default:"0.5" placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: ${default}."`
+}
+
+// findFor is how long a run is looked for that has not begun.
+const findFor = time.Minute
+
+// told hears what a coordinator tells.
+func told(format string, args ...any) {
+	view.Print(os.Stderr, fmt.Sprintf("steplm: rounds: "+format+"\n", args...))
+}
+
+// HostRun opens a session's run to others, if --host asks for it; close then tells them why it ends.
+func (f RoundsFlags) HostRun(s *session.Session) (close func(why string), err error) {
+	if f.Host == "" {
+		return func(string) {}, nil
+	}
+	key, err := rounds.ReadKey(f.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Host(f.Listen, key, rounds.Run{Name: f.Host, Quorum: f.Quorum, Log: told})
+	if err != nil {
+		return nil, err
+	}
+	told("%q listens at %s; join it with --join %s and the same key", f.Host, c.Addr(), f.Host)
+	return c.Close, nil
+}
+
+// Dial joins the run that --join names.
+func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
+	key, err := rounds.ReadKey(f.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	who, err := os.Hostname()
+	if err != nil {
+		who = "a machine without a name"
+	}
+	at := f.At
+	if at == "" {
+		if at, err = rounds.Find(ctx, f.Join, findFor); err != nil {
+			return nil, fmt.Errorf("%w (--at)", err)
+		}
+	}
+	w, err := rounds.Dial(ctx, at, key, f.Join, who)
+	var refused *net.OpError // nobody listens there yet
+	for begun := time.Now(); errors.As(err, &refused) && refused.Op == "dial" && time.Since(begun) < findFor; {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		w, err = rounds.Dial(ctx, at, key, f.Join, who)
+	}
+	if err == nil {
+		told("joined %q at %s as worker %d; it begins with the next round", f.Join, at, w.Welcome.Process)
+	}
+	return w, err
+}
+
+// CheckRounds refuses flags that say nothing together, and asks for the key. every is the steps of a round, 0 where a
+// file or a folder may say it.
+func (f RoundsFlags) CheckRounds(resume, config string, every int) error {
+	switch {
+	case f.Host != "" && f.Join != "":
+		return Usagef("--host and --join: a process is the first of a run, or joins one; leave one out")
+	case f.Host != "" && every == 0 && resume == "" && config == "":
+		return Usagef("--host: a run that others join has rounds: say of how many steps with --outer-every, " +
+			"50 for example")
+	case f.Join != "" && (resume != "" || config != ""):
+		return Usagef("--join with --resume or --config: the run that is joined says how to train and where it is; " +
+			"leave them out, and give a new --out")
+	case f.At != "" && f.Join == "":
+		return Usagef("--at says where a run is that --join names: add --join")
+	case f.KeyFile != "" && f.Host == "" && f.Join == "":
+		return Usagef("--key-file is of --host or --join: add one of them")
+	case f.Host == "" && f.Join == "":
+		return nil
+	}
+	for _, name := range []string{f.Host, f.Join} {
+		if err := rounds.ValidName(name); name != "" && err != nil {
+			return UsageError{err}
+		}
+	}
+	_, err := rounds.ReadKey(f.KeyFile)
+	if errors.Is(err, rounds.ErrNoKey) {
+		return Usagef("%v (--key-file)", err)
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+package outer
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrLost is the connection to a run's coordinator that ended.
+var ErrLost = errors.New("the run's coordinator is gone")
+
+// Peers are the other processes of a run that has rounds.
+type Peers interface {
+	// Join waits for the state that a process begins with which joins a run; nil: it is the first.
+	Join(ctx context.Context) (*Joined, error)
+	// Begin waits until a round may begin, with the same state in all processes, and gives the step at which it does.
+	Begin(ctx context.Context, s *State, stage, step int) (at int, err error)
+	// Over is told, after each of a round's steps, how many are done of how many, and says whether the others wait no
+	// longer for more.
+	Over(done, of int) bool
+	// End makes the round's outer step at a step, after this process has seen so many tokens in it.
+	End(ctx context.Context, s *State, step int, tokens int64) (Report, error)
+}
+
+// Joined is where a process joins a run.
+type Joined struct {
+	Stage, Step int // 0-based
+	Snapshot    []byte
+}
+
+// Report says what became of a round.
+type Report struct {
+	Shares         []Share // that the average is of
+	Missing        []Share // of processes that began it: lost, or too late
+	Sent, Received int64   // bytes of this process's connections since the round before
+	Waited         time.Duration
+}
+
+// Share is a process's part of a round.
+type Share struct {
+	Process int    // 0: the coordinator
+	Name    string // its host and address, for people
+	Tokens  int64
+	Why     string // it is missing
+}

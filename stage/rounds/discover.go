@@ -1,0 +1,95 @@
+package rounds
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/mdns"
+)
+
+// service is what coordinators announce themselves as.
+const service = "_steplm._tcp"
+
+// ValidName refuses a name that mDNS cannot carry.
+func ValidName(name string) error {
+	bad := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
+	}
+	if name == "" || len(name) > 40 || strings.ContainsFunc(name, bad) {
+		return fmt.Errorf("%q as a run's name: it has 1 to 40 lower-case letters, digits and dashes", name)
+	}
+	return nil
+}
+
+// quiet hears the library's notes, which are about other devices of the network.
+var quiet = log.New(io.Discard, "", 0)
+
+// announce tells the local network where a run's coordinator listens, until it is stopped. It tells nothing but name,
+// addresses and port.
+func announce(name string, port int) (stop func() error, err error) {
+	ips, err := addresses()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ = strings.Cut(host, ".")
+	zone, err := mdns.NewMDNSService(name, service, "", host+".local.", port, ips, []string{protocol + name})
+	if err != nil {
+		return nil, err
+	}
+	s, err := mdns.NewServer(&mdns.Config{Zone: zone, Logger: quiet})
+	if err != nil {
+		return nil, err
+	}
+	return s.Shutdown, nil
+}
+
+// addresses are this machine's in local networks.
+func addresses() (ips []net.IP, err error) {
+	list, err := net.InterfaceAddrs()
+	for _, a := range list {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
+			ips = append(ips, n.IP)
+		}
+	}
+	if len(ips) == 0 && err == nil {
+		ips = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	return ips, err
+}
+
+// Find asks the local network where a run's coordinator listens.
+func Find(ctx context.Context, name string, wait time.Duration) (addr string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	found := make(chan *mdns.ServiceEntry, 16)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: wait,
+			Entries: found, Logger: quiet, DisableIPv6: true})
+	}()
+	for {
+		select {
+		case e := <-found:
+			if strings.HasPrefix(e.Name, name+"."+service) && e.AddrV4 != nil {
+				return net.JoinHostPort(e.AddrV4.String(), strconv.Itoa(e.Port)), nil
+			}
+		case err := <-ended:
+			if err == nil {
+				err = fmt.Errorf("no run %q was found in the local network within %s: is its first process there, "+
+					"and does the network carry mDNS? Its address can be given instead", name, wait)
+			}
+			return "", err
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"steplm/model/advice"
+	"steplm/stage/recipe"
+	"steplm/stage/rounds"
+)
+
+// optionOuterEvery is what makes a run one of rounds.
+const optionOuterEvery advice.Option = "outer_every"
+
+// Host opens a session's run to other processes. Where it listens, by which key, and who hears of it, is run's; the
+// rest is the session's. Peers is then the coordinator, which the caller closes.
+func (s *Session) Host(addr string, key rounds.Key, run rounds.Run) (*rounds.Coordinator, error) {
+	if s.Recipe.Outer == nil {
+		return nil, &OptionError{optionOuterEvery, "", "a run that others join has rounds, and this one has none"}
+	}
+	if g := s.Recipe.Guard; g != nil && g.OnSpike == recipe.RollbackOnSpike {
+		return nil, badOption(advice.OnSpike, g.OnSpike, "one process of several cannot go back alone: use %s",
+			recipe.StopOnSpike)
+	}
+	layouts, err := s.Recipe.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	run.Hash, run.Outer, run.Layouts = s.Recipe.Hash(), *s.Recipe.Outer, layouts
+	if run.Welcome.Recipe, err = json.Marshal(s.Recipe); err != nil {
+		return nil, err
+	}
+	if run.Welcome.Spec, err = json.Marshal(s.shared()); err != nil {
+		return nil, err
+	}
+	c, err := rounds.Listen(addr, key, run)
+	if err == nil {
+		s.Peers = c
+	}
+	return c, err
+}
+
+// shared is what of the Spec holds for every process: without paths and output, and with the micro-batch that was
+// fitted to this process's memory.
+func (s *Session) shared() Spec {
+	spec := s.Spec
+	spec.Data.Train, spec.Data.Tokenizer, spec.Data.Cache, spec.Model.Init = nil, "", "", ""
+	spec.Evaluation = Default().Evaluation
+	spec.Output, spec.Outer.Process = Default().Output, 0
+	if spec.Memory.MemoryLimit > 0 {
+		b := s.Recipe.Batch
+		spec.Memory.MemoryLimit, spec.Memory.HeadRows = 0, b.HeadRows
+		spec.Schedule.BatchSize, spec.Schedule.GradAccum = b.Batch, s.Recipe.GradAccum
+		spec.Memory.Recompute = recipe.RecomputeNone
+		if b.Recompute {
+			spec.Memory.Recompute = recipe.RecomputeBlock
+		}
+	}
+	return spec
+}
+
+// Join is the Spec of a run that a worker was welcomed to: as it was begun, but for where things lie here. Of the
+// options that are given others must agree.
+func Join(w rounds.Welcome, asked Spec, given []advice.Option) (Spec, error) {
+	own, err := Default().With(w.Spec)
+	if err != nil {
+		return own, fmt.Errorf("the run's coordinator is of another version: %w", err)
+	}
+	own.Output, own.Outer.Process = asked.Output, w.Process
+	return own.Merge(asked, given)
+}
+
+// Joins compares the session's recipe with that of the run that a worker was welcomed to, and has it wait for the
+// state. Peers is then the worker, which the caller closes.
+func (s *Session) Joins(w *rounds.Worker) error {
+	theirs, hash, err := recipe.Decode(w.Welcome.Recipe)
+	if err != nil {
+		return fmt.Errorf("the run's coordinator is of another version: %w", err)
+	}
+	if d := s.Recipe.Differences(theirs); d != "" {
+		return fmt.Errorf("this process would train another recipe than the run's coordinator: %s", d)
+	}
+	layouts, err := s.Recipe.Layouts()
+	if err != nil {
+		return err
+	}
+	s.Peers = w
+	return w.Ready(hash, *s.Recipe.Outer, layouts)
+}
+
+// order is the seed of a process's order of the data: the run's own, or of one that joined another.
+func (s *Session) order() uint64 {
+	const golden = 0x9e3779b97f4a7c15 // the step of SplitMix64
+	return s.Spec.Schedule.Seed + uint64(s.Spec.Outer.Process)*golden
+}
