@@ -14,8 +14,9 @@ type Load struct {
 	Statistics int
 }
 
-// countBytes are those of a step's counts: whether anyone was told to stop, scored targets, pairs in attention.
-const countBytes = 8 + 16
+// countBytes are those of a step's counts: whether anyone was told to stop; scored targets, rows, tokens, pairs in
+// attention.
+const countBytes = 8 + 4*8
 
 // Bytes is what each of n processes sends in a step: 2 (n-1)/n of the gradients, and a little besides.
 func (o Options) Bytes(l Load, n int) (bytes int64) {
