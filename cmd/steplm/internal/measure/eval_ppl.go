@@ -95,8 +95,8 @@ func (c *evalPplCmd) prepare(ctx context.Context) (tasks []eval.Task, at flags.F
 		return nil, at, flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
 	}
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
-		return nil, at, flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride,
-			c.MaxTokens)
+		return nil, at, flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more",
+			c.Context, c.Stride, c.MaxTokens)
 	}
 	if err := flags.Local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
 		return nil, at, err
