@@ -33,6 +33,7 @@ var commandPages = []struct {
 			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
+	{"docs/tasks.md", nil},
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},
