@@ -228,7 +228,7 @@ func (t *Trainer) reduce(s *stepData) error {
 	}
 	err := s.sums.finish()
 	if err == nil {
-		err, s.bad = t.reducer.Stats(t.dev, t.acts.Stats)
+		s.bad, err = t.reducer.Stats(t.dev, t.acts.Stats)
 	}
 	if err != nil {
 		return fmt.Errorf("step %d: %w", t.step+1, err)

@@ -1,10 +1,6 @@
 package reduce
 
-import (
-	"errors"
-
-	"steplm/gpu"
-)
+import "steplm/gpu"
 
 // bucket is gradients that are summed in one piece.
 type bucket struct {
@@ -99,19 +95,19 @@ func (r *Reducer) End(d gpu.Device) error {
 	for r != nil && len(r.pending) > 0 {
 		<-r.pending[0].done
 		if err := r.putBack(d); err != nil {
-			return errors.Join(err, r.drain())
+			r.drain()
+			return err
 		}
 	}
 	return nil
 }
 
 // drain forgets what was begun, after an error.
-func (r *Reducer) drain() error {
+func (r *Reducer) drain() {
 	for _, b := range r.pending {
 		<-b.done
 	}
 	r.pending = nil
-	return nil
 }
 
 // putBack writes the sums of the oldest bucket.

@@ -143,21 +143,21 @@ func (e *NotFinite) Error() string {
 }
 
 // Stats sums a few values on the device in f32, whatever the wire, in the order of ranks. The values that a process
-// had before are looked at: those that are not finite are named by the second result, nil where there are none.
-func (r *Reducer) Stats(d gpu.Device, t gpu.Tensor) (error, *NotFinite) {
+// had before are looked at: bad names those that are not finite, and is nil where all are.
+func (r *Reducer) Stats(d gpu.Device, t gpu.Tensor) (bad *NotFinite, err error) {
 	if r.Size() == 1 {
 		return nil, nil
 	}
 	values, err := gpu.ReadF32(d, t)
 	if err != nil {
-		return err, nil
+		return nil, err
 	}
 	parts, err := r.gather(bytesOf(values))
 	if err != nil {
-		return err, nil
+		return nil, err
 	}
 	clear(values)
-	var bad []string
+	var names []string
 	for rank, part := range parts {
 		finite := true
 		for i, x := range valuesOf[float32](part) {
@@ -165,11 +165,11 @@ func (r *Reducer) Stats(d gpu.Device, t gpu.Tensor) (error, *NotFinite) {
 			finite = finite && !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0)
 		}
 		if !finite {
-			bad = append(bad, r.Name(rank))
+			names = append(names, r.Name(rank))
 		}
 	}
-	if err := gpu.WriteF32(d, t, values); err != nil || bad == nil {
-		return err, nil
+	if names != nil {
+		bad = &NotFinite{names}
 	}
-	return nil, &NotFinite{bad}
+	return bad, gpu.WriteF32(d, t, values)
 }

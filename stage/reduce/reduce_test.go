@@ -109,7 +109,7 @@ func TestStatsNameWhoDiverges(t *testing.T) {
 		if err := gpu.WriteF32(d, x, values); err != nil {
 			t.Error(err)
 		}
-		err, bad := r.Stats(d, x)
+		bad, err := r.Stats(d, x)
 		if err != nil || bad == nil || !strings.Contains(bad.Error(), "rank 1 on host1") ||
 			strings.Contains(bad.Error(), "rank 2") {
 			t.Errorf("%v, %v", err, bad)

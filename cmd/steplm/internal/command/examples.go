@@ -28,6 +28,7 @@ var examples = map[string][]string{
 		"--operator zero --out models/deep"},
 	"plan": {
 		"steplm plan --model 368m --stages 2", "steplm plan --model tiny --memory-limit 6GB --device gpu",
+		"steplm plan --model 1.2b --stages 2 --processes 8 --rate 5e13",
 	},
 	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
@@ -78,6 +79,7 @@ var examples = map[string][]string{
 	"bench step":      {"steplm bench step --model 15m --batch-size 4"},
 	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
 	"bench methods":   {"steplm bench methods --model tiny --seq-len 128"},
+	"bench reduce":    {"mpirun -n 2 steplm bench reduce"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {
