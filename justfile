@@ -49,6 +49,11 @@ test-swiftshader *args: (setup "swiftshader")
 test-browser *args: (setup "chromium")
     STEPLM_BROWSER=require go test -count=1 -run Browser ./cmd/steplm/internal/report "$@"
 
+# run the tests of several processes with Open MPI (Debian), or with what STEPLM_MPIRUN lists; `test` skips them without
+test-mpi *args: (setup "mpi")
+    STEPLM_MPIRUN="${STEPLM_MPIRUN-require}" go test -count=1 -run 'Process|Launcher|MPI' ./stage/... \
+        ./cmd/steplm/internal/processes "$@"
+
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")
     go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
@@ -118,10 +123,10 @@ build-windows: (setup "mingw")
 test-windows: (setup "lavapipe" "mingw" "wine") build-windows build
     .ci/wine/test
 
-# compile every kernel of DX12 by Microsoft's own compiler, under wine; takes minutes, and 0.8 GB in bin/dx12
+# compile every kernel of DX12 by Microsoft's own compiler, under wine, or those of `--named TEXT`; 0.8 GB in bin/dx12
 [no-exit-message]
-check-dx12: (setup "lavapipe" "mingw" "wine" "npm") build-windows
-    .ci/dx12/check
+check-dx12 *args: (setup "lavapipe" "mingw" "wine" "npm") build-windows
+    .ci/dx12/check "$@"
 
 # install what is missing: C compiler, Vulkan loader and driver (`lavapipe`: Mesa's software driver too)
 [no-exit-message]

@@ -5,7 +5,8 @@ import "slices"
 // Ignored is a target that counts for no loss.
 const Ignored = 0xFFFFFFFF
 
-// Batch is B windows of T inputs and targets, row-major: row b*T+t. The
+// Batch is B windows of T inputs and targets, row-major: row b*T+t. T may be less than a run's windows have, where
+// they are padded and all of them are short. The
 // embedding's backward adds up the rows of each distinct input id, one
 // workgroup per id, from Tokens, Starts and Order.
 type Batch struct {
@@ -13,6 +14,8 @@ type Batch struct {
 	// Begins (B*T) is where each row's document begins: the position in its window, 0 also where the
 	// document began before the window. nil: every window is of one document.
 	Begins []uint32
+	SeqLen int      // T; 0: that of the run's windows
+	Used   int      // rows that are no padding; 0: all
 	Tokens []uint32 // (n) the distinct input ids, ascending
 	Starts []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
 	Order  []uint32 // (B*T) row numbers by id, ascending within an id

@@ -78,8 +78,7 @@ func TestBatchSaysWhereDocumentsBegin(t *testing.T) {
 	}
 }
 
-// Windows take their documents along when they are shuffled, when they are dealt to several processes and
-// when a run goes on in the middle of a document.
+// Windows take their documents along when they are shuffled and when a run goes on in the middle of a document.
 func TestDocumentsMoveWithTheirWindows(t *testing.T) {
 	a, b := documents()
 	s := shardsOf(t, a, b)
@@ -121,16 +120,6 @@ func TestDocumentsMoveWithTheirWindows(t *testing.T) {
 	}
 	if d := cmp.Diff(whole, again); d != "" {
 		t.Errorf("resumed after every batch: %s", d)
-	}
-	one, other := shuffled, shuffled
-	one.World, other.World, other.Rank = 2, 2, 1
-	x, y := rows(one, 10, nil), rows(other, 10, nil)
-	var dealt []string
-	for i := 0; i < len(x); i += o.BatchSize {
-		dealt = append(append(dealt, x[i:i+o.BatchSize]...), y[i:i+o.BatchSize]...)
-	}
-	if d := cmp.Diff(whole, dealt); d != "" {
-		t.Errorf("dealt to two processes: %s", d)
 	}
 	// One row group's blocks are the same with and without shuffling.
 	s = oneGroup(t, a)

@@ -52,8 +52,8 @@ func (c *SourceCursor) place(block int64, m mark) {
 		m.rows, m.dropped
 }
 
-// compatible says what keeps another cursor from being one of this sequence.
-func (c Cursor) compatible(other Cursor) error {
+// Compatible says what keeps another cursor from being one of this sequence.
+func (c Cursor) Compatible(other Cursor) error {
 	if other.Order != c.Order && len(other.Sources) == 0 {
 		return fmt.Errorf("the cursor is of a version of this program that read data in another order (order %d, "+
 			"here it is %d); go on with that version, or begin a new run",

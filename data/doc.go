@@ -35,9 +35,9 @@
 //
 // # Several processes, several sources
 //
-// Processes deal the windows of one sequence among them: n processes with batches
-// of B windows see what one process with batches of n*B sees, and have the same
-// cursor. A mixture takes each window from the source that is furthest behind its
+// Processes deal the batches of one sequence among them: each takes its own and skips
+// the others', so that together they see what one process sees, and have the same
+// cursor, however many they are. A mixture takes each window from the source that is furthest behind its
 // weight; each source has its own order, epochs and place in the cursor.
 //
 // # Token caches

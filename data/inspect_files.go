@@ -12,7 +12,7 @@ import (
 // read. What is damaged or not there is told in Missing; it is an error only if no file is
 // readable.
 func Inspect(pattern string, o inspect.Options) (*inspect.Inspection, error) {
-	paths, err := find(pattern)
+	paths, err := Find(pattern)
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,7 @@ type Options struct {
 	Seed         uint64 // of the shuffling
 	BlockWindows int    // windows that are shuffled together; some blocks are held in memory; 0 = DefaultBlockWindows
 	Shuffle      bool
-	// Rank of World processes (0 = 1) gets the rank-th B of every World*B windows:
-	// together they see what one process with batches of World*B windows sees.
-	Rank, World int
-	Workers     int // goroutines that tokenize; 0 = 1
+	Workers      int // goroutines that tokenize; 0 = 1
 }
 
 // Source is shards and how much they count in a mixture.
@@ -44,8 +41,8 @@ type Loader struct {
 	streams []*sourceReader
 	cursor  Cursor // after the last batch handed out; its Sources are the streams'
 
-	taken                   int      // windows of all processes' next batches gathered
-	inputs, targets, begins []uint32 // of this process's; these four survive a cancelled Next
+	taken                   int      // windows of the next batch gathered
+	inputs, targets, begins []uint32 // theirs; these four survive a cancelled Next
 	err                     error    // sticks until Seek
 	closed                  bool
 }
@@ -56,12 +53,12 @@ type Stats struct {
 	Rows      int64 // rows read
 	Dropped         // of them no documents, by why
 	Documents int64 // the others, tokenized
-	Tokens    int64 // inputs handed out, to all processes
+	Tokens    int64 // inputs handed out, or skipped since another process has them
 	Epoch     int   // of the block in use, from 0; of several sources the highest
 }
 
 // NewMixture makes a Loader at its sequence's beginning. The tokenizer must have
-// an end-of-text id. Data with fewer than World*B*T+1 tokens (in a mixture, a
+// an end-of-text id. Data with fewer than B*T+1 tokens (in a mixture, a
 // source with fewer than T+1) are an error of the first Next. A cache that is not
 // of its shards and the tokenizer is refused.
 func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
@@ -70,12 +67,9 @@ func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 			fmt.Errorf("batch size %d and sequence length %d must be at least 1, windows per block %d at least 0",
 				o.BatchSize, o.SeqLen, o.BlockWindows)
 	}
-	o.BlockWindows, o.World, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.World,
-		1), cmp.Or(o.Workers, 1)
-	if o.Rank < 0 || o.Rank >= o.World || o.Workers < 1 {
-		return nil,
-			fmt.Errorf("rank %d of %d processes, %d workers: ranks count from 0 and lie below the number of "+
-				"processes; a worker is the least", o.Rank, o.World, o.Workers)
+	o.BlockWindows, o.Workers = cmp.Or(o.BlockWindows, DefaultBlockWindows(o.SeqLen)), cmp.Or(o.Workers, 1)
+	if o.Workers < 1 {
+		return nil, fmt.Errorf("%d workers: one is the least", o.Workers)
 	}
 	weights, err := integerWeights(sources)
 	if err != nil {
@@ -92,7 +86,7 @@ func NewMixture(sources []Source, t Tokenizer, o Options) (*Loader, error) {
 	}
 	need := int64(o.SeqLen) + 1
 	if len(sources) == 1 {
-		need = int64(o.World)*int64(o.BatchSize)*int64(o.SeqLen) + 1
+		need = int64(o.BatchSize)*int64(o.SeqLen) + 1
 	}
 	for i, s := range sources {
 		st := &sourceReader{shards: s.Shards, options: o, need: need}
@@ -121,40 +115,59 @@ func hashOf(t Tokenizer) string {
 // cancelled context loses nothing; a later Next goes on where this one
 // stopped. Any other error stays until Seek.
 func (l *Loader) Next(ctx context.Context) (Batch, error) {
-	if l.closed {
-		return Batch{}, ErrClosed
-	}
-	if l.err != nil {
-		return Batch{}, l.err
-	}
-	if err := ctx.Err(); err != nil {
+	if err := l.gather(ctx, true); err != nil {
 		return Batch{}, err
 	}
-	o := l.options
-	for l.taken < o.World*o.BatchSize {
-		s := l.due()
-		window, err := s.next(ctx)
+	b := NewBatch(l.inputs, l.targets)
+	b.Begins = l.begins
+	l.pass()
+	return b, nil
+}
+
+// Skip is Next of a batch that another process takes: the cursor goes on, and nothing is made of its windows.
+func (l *Loader) Skip(ctx context.Context) error {
+	if err := l.gather(ctx, false); err != nil {
+		return err
+	}
+	l.pass()
+	return nil
+}
+
+// gather takes the next batch's windows, and keeps what is in them or only counts them.
+func (l *Loader) gather(ctx context.Context, keep bool) error {
+	if l.closed {
+		return ErrClosed
+	}
+	if l.err != nil {
+		return l.err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for o := l.options; l.taken < o.BatchSize; l.taken++ {
+		window, err := l.due().next(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				l.err = err
 			}
-			return Batch{}, err
+			return err
 		}
-		if l.taken/o.BatchSize == o.Rank {
+		if keep {
 			l.inputs = append(l.inputs, window.ids[:o.SeqLen]...)
 			l.targets = append(l.targets, window.ids[1:]...)
 			l.begins = window.appendBegins(l.begins)
 		}
-		l.taken++
 	}
-	b := NewBatch(l.inputs, l.targets)
-	b.Begins = l.begins
+	return nil
+}
+
+// pass moves the cursor past the gathered windows.
+func (l *Loader) pass() {
 	l.cursor.Windows += int64(l.taken)
 	l.forget()
 	for _, s := range l.streams {
 		s.commit()
 	}
-	return b, nil
 }
 
 // forget drops the windows that are gathered.
@@ -211,7 +224,7 @@ func (l *Loader) Seek(c Cursor) error {
 	if l.closed {
 		return ErrClosed
 	}
-	if err := l.Cursor().compatible(c); err != nil {
+	if err := l.Cursor().Compatible(c); err != nil {
 		return err
 	}
 	windows := int64(0)

@@ -1,11 +1,15 @@
 package data
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"steplm/data/datatest"
 	"steplm/data/internal/permute"
@@ -93,46 +97,60 @@ func ids(batches []Batch) map[uint32]int {
 	return m
 }
 
-// Processes together see what one sees, in the same steps: with any cursor of
-// one, each goes on.
+// Processes that each take their own batches and skip the others' together see what one sees, and with any cursor of
+// one each goes on, as another number of processes does.
 func TestRanksAreDisjointAndComplete(t *testing.T) {
 	s := manyGroups(t)
-	for _, world := range []int{1, 2, 3, 5} {
-		o := Options{BatchSize: 2, SeqLen: 8, BlockWindows: 7, Shuffle: true, Seed: 9}
-		one := o
-		one.BatchSize *= world
-		whole := newLoader(t, s, one)
+	o := Options{BatchSize: 2, SeqLen: 8, BlockWindows: 7, Shuffle: true, Seed: 9}
+	whole := newLoader(t, s, o)
+	for _, world := range []int{1, 2, 3, 5} { // The next number goes on where the one before stood.
+		at := whole.Cursor()
 		var ranks []*Loader
-		for r := range world {
-			o := o
-			o.Rank, o.World = r, world
-			ranks = append(ranks, newLoader(t, s, o))
+		for range world {
+			l := newLoader(t, s, o)
+			if err := l.Seek(at); err != nil {
+				t.Fatal(err)
+			}
+			ranks = append(ranks, l)
 		}
-		for step := range 200 / world {
+		for batch := range 200 {
 			want := next(t, whole)
-			var inputs, targets []uint32
-			for _, l := range ranks {
-				b := next(t, l)
-				inputs, targets = append(inputs, b.Inputs...), append(targets, b.Targets...)
-				if got, want := fmt.Sprint(l.Cursor()), fmt.Sprint(whole.Cursor()); got != want {
-					t.Fatalf("world %d, step %d: cursors differ: %s, %s", world, step, got, want)
-				}
-			}
-			if !slices.Equal(inputs, want.Inputs) || !slices.Equal(targets, want.Targets) {
-				t.Fatalf("world %d, step %d: the ranks' batches are not the one process's", world, step)
-			}
-			if step == 11 { // another process takes a rank over
-				if err := ranks[0].Seek(whole.Cursor()); err != nil {
+			for r, l := range ranks {
+				if batch%world == r {
+					if got := next(t, l); !slices.Equal(got.Inputs, want.Inputs) ||
+						!slices.Equal(got.Targets, want.Targets) || !slices.Equal(got.Begins, want.Begins) {
+						t.Fatalf("%d processes, batch %d: rank %d's is not the one process's", world, batch, r)
+					}
+				} else if err := l.Skip(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				if d := cmp.Diff(whole.Cursor(), l.Cursor()); d != "" {
+					t.Fatalf("%d processes, batch %d: rank %d's cursor differs: %s", world, batch, r, d)
+				}
+			}
+			if d := cmp.Diff(whole.Stats(), ranks[0].Stats()); world == 1 && d != "" {
+				t.Fatalf("batch %d: other counts: %s", batch, d)
 			}
 		}
 	}
-	for _, o := range []Options{{BatchSize: 1, SeqLen: 1, Rank: 2, World: 2}, {BatchSize: 1, SeqLen: 1, Rank: -1},
-		{BatchSize: 1, SeqLen: 1, Rank: 1}} {
-		if _, err := loaderOf(s, byteTokenizer{}, o); err == nil || !strings.Contains(err.Error(), "rank") {
-			t.Errorf("%+v: error %v", o, err)
-		}
+}
+
+// A Skip that was cancelled loses nothing.
+func TestASkipThatIsCancelledLosesNothing(t *testing.T) {
+	s := manyGroups(t)
+	o := Options{BatchSize: 2, SeqLen: 8, BlockWindows: 7, Shuffle: true, Seed: 9}
+	whole, l := newLoader(t, s, o), newLoader(t, s, o)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	next(t, whole)
+	if err := l.Skip(gone); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v", err)
+	}
+	if err := l.Skip(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(t, l), next(t, whole); !slices.Equal(got.Inputs, want.Inputs) {
+		t.Errorf("%v, want %v", got.Inputs, want.Inputs)
 	}
 }
 

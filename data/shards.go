@@ -111,7 +111,7 @@ func OpenColumn(pattern, column string) (*Shards, error) {
 // OpenWith is Open with options. Files without a column that is needed are an
 // error.
 func OpenWith(pattern string, o OpenOptions) (*Shards, error) {
-	files, err := find(pattern)
+	files, err := Find(pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +202,8 @@ func (s *Shards) log(format string, args ...any) {
 	}
 }
 
-// find lists the files that pattern names, sorted, each once.
-func find(pattern string) ([]string, error) {
+// Find lists the files that a pattern names, see Open: sorted, each once.
+func Find(pattern string) ([]string, error) {
 	// A path that exists is taken as it is, so that brackets in it need no escape.
 	matches := []string{pattern}
 	if _, err := os.Stat(pattern); err != nil {

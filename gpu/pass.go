@@ -58,6 +58,23 @@ func (p *Pass) Fail(err error) {
 	}
 }
 
+// Between hands the calls that are recorded to the device, lets do use it, and opens the pass anew: for what must be
+// read of a pass while the device computes the rest of it. An error of do sticks.
+func (p *Pass) Between(d Device, do func() error) {
+	if p.err != nil || p.end == nil {
+		return
+	}
+	p.err, p.end = p.end(false), nil
+	if p.err == nil {
+		p.err = do()
+	}
+	if p.err != nil {
+		return
+	}
+	next := d.Begin(p.label)
+	p.run, p.end, p.err = next.run, next.end, next.err
+}
+
 // End hands the recorded calls to the device and returns the first error. It
 // does not wait for them; Device.Read does. After an error what was not handed
 // over yet is dropped and the device can be used again; what had been handed

@@ -49,16 +49,18 @@ func HeadRowsOf(c Config, s Size, bytes int64) int {
 // share one set.
 type Activations struct {
 	Size   // HeadRows filled in
+	l      Layout
 	train  bool
 	dev    gpu.Device
 	all    []gpu.Tensor
+	short  map[int]*Activations // by positions of a window, see Windows
 	blocks []blockActivations
 
 	// The batch, as data.Batch has it.
 	ids, targets          gpu.Tensor // (rows)
 	tokens, starts, order gpu.Tensor // (rows), (rows+1), (rows)
 	segments              int
-	loads                 int // batches so far
+	loads                 *int // batches so far
 
 	positions      gpu.Tensor // (rows), where they restart
 	rowCos, rowSin gpu.Tensor // (rows, D/2), likewise
@@ -126,17 +128,19 @@ func (x *blockActivations) projectedK() gpu.Tensor {
 // the allocation are one piece of code.
 type maker struct {
 	dev   gpu.Device
-	views []gpu.Tensor // unless nil, larger tensors in the same order, of which views are made
-	specs []gpu.Spec
-	made  []gpu.Tensor
-	err   error
+	views []gpu.Tensor // unless nil, larger tensors of the same names, of which views are made
+	// sliding: what the views are of has room for bounds of a sliding window, whether or not theirs is narrower.
+	sliding bool
+	specs   []gpu.Spec
+	made    []gpu.Tensor
+	err     error
 }
 
 func (m *maker) tensor(class gpu.Class, dtype gpu.DType, name string, shape ...int) gpu.Tensor {
 	s := gpu.Spec{Name: name, Class: class, DType: dtype, Shape: shape}
 	m.specs = append(m.specs, s)
 	if m.views != nil {
-		return m.views[len(m.specs)-1].As(s, 0)
+		return m.view(s)
 	}
 	if m.dev == nil || m.err != nil {
 		return gpu.Tensor{}
@@ -148,6 +152,19 @@ func (m *maker) tensor(class gpu.Class, dtype gpu.DType, name string, shape ...i
 	}
 	m.made = append(m.made, t)
 	return t
+}
+
+// view is of the larger tensor of that name.
+func (m *maker) view(s gpu.Spec) gpu.Tensor {
+	for _, t := range m.views {
+		if t.Name == s.Name && s.Bytes() <= t.Bytes() {
+			return t.As(s, 0)
+		}
+	}
+	if m.err == nil {
+		m.err = fmt.Errorf("there is no tensor %s of %d bytes to be seen as a smaller one", s.Name, s.Bytes())
+	}
+	return gpu.Tensor{}
 }
 
 // ActivationSpecs lists what NewActivations would allocate.
@@ -168,7 +185,7 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 	}
 	m := &maker{dev: dev}
 	a := makeActivations(m, l, s)
-	a.dev, a.all = dev, m.made
+	a.dev, a.all, a.l, a.loads = dev, m.made, l, new(int)
 	if m.err != nil {
 		a.Free()
 		return nil, m.err
@@ -178,6 +195,33 @@ func NewActivations(dev gpu.Device, l Layout, s Size) (*Activations, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// Windows is the same for windows of so many positions, fewer than SeqLen (0: as many): views of its tensors, made
+// once. A micro-batch whose windows are short so costs what it has.
+func (a *Activations) Windows(positions int) (*Activations, error) {
+	if positions == 0 || positions == a.SeqLen {
+		return a, nil
+	}
+	if positions < 0 || positions > a.SeqLen {
+		return nil, fmt.Errorf("windows of %d positions: there is room for %d", positions, a.SeqLen)
+	}
+	if v := a.short[positions]; v != nil {
+		return v, nil
+	}
+	s := a.Size
+	s.SeqLen, s.HeadRows = positions, min(s.HeadRows, s.Batch*positions)
+	m := &maker{views: a.all, sliding: a.window > 0}
+	v := makeActivations(m, a.l, s)
+	if m.err != nil {
+		return nil, m.err
+	}
+	v.dev, v.loads = a.dev, a.loads
+	if a.short == nil {
+		a.short = map[int]*Activations{}
+	}
+	a.short[positions] = v
+	return v, nil
 }
 
 // writeAngles fills the tables of angles of so many positions.
@@ -275,7 +319,7 @@ func makeActivations(tensors *maker, l Layout, s Size) *Activations {
 	m := activationMaker{tensors, l, s, dtypeOf(l.Storage.Precision)}
 	rows, c, f, hd, kd := s.Rows(), l.Hidden, l.FFN, l.QDim(), l.KVDim()
 	a := &Activations{Size: s, train: !l.Inference}
-	if l.Window < s.SeqLen {
+	if l.Window < s.SeqLen || tensors.sliding {
 		a.window = l.Window
 	}
 	a.ids, a.targets = m.index("batch.ids", rows), m.index("batch.targets", rows)
@@ -351,7 +395,7 @@ func (a *Activations) Load(inputs, targets, begins, tokens, starts, order []uint
 	if err := a.loadDocuments(begins); err != nil {
 		return err
 	}
-	a.loads++
+	*a.loads++
 	type pair struct {
 		t gpu.Tensor
 		w []uint32
@@ -371,7 +415,7 @@ func (a *Activations) Load(inputs, targets, begins, tokens, starts, order []uint
 
 // Loads is how many batches were loaded so far: that it has not changed says that a
 // batch is still there.
-func (a *Activations) Loads() int { return a.loads }
+func (a *Activations) Loads() int { return *a.loads }
 
 // Losses reads the natural-log loss of every target, 0 where ignored.
 func (a *Activations) Losses() ([]float32, error) { return gpu.ReadF32(a.dev, a.losses) }

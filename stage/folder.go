@@ -43,6 +43,13 @@ func OpenFolder(dir string, r recipe.Recipe) (*Folder, error) {
 	return &Folder{f, hash}, nil
 }
 
+// FollowFolder is the folder of a run to a process that does not lead: it reads its checkpoints and writes nothing.
+// hash is the recipe's as its checkpoints have it, see Folder.Hash.
+func FollowFolder(dir, hash string) *Folder { return &Folder{&record.Folder{Dir: dir}, hash} }
+
+// Hash is the recipe's as the folder has it.
+func (f *Folder) Hash() string { return f.hash }
+
 // sameRecipe is the hash of a folder's recipe, which must be r.
 func sameRecipe(dir string, r recipe.Recipe) (hash string, err error) {
 	saved, hash, err := readRecipe(dir)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -99,14 +98,13 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 		return nil, fmt.Errorf("after %d rollbacks, the most that are allowed: %w", w.Rollbacks, s)
 	}
 	t.Free()
-	name, note, err := record.LastCheckpoint(r.Folder.Dir)
-	metrics, fresh := int64(0), errors.Is(err, fs.ErrNotExist)
-	if err != nil && !fresh {
+	name, note, err := r.lastCheckpoint()
+	metrics, fresh := int64(0), name == ""
+	if err != nil {
 		return nil, fmt.Errorf("step %d spiked, and the run cannot go back: %w", s.Step, err)
 	}
 	r.warn("%s", note)
 	if fresh {
-		name = ""
 		if err = r.Batches.Seek(r.began); err == nil {
 			t, err = r.begin()
 		}
@@ -117,13 +115,15 @@ func (r *Run) rollback(t *Trainer, s *Spike) (*Trainer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("step %d spiked, and the run cannot go back: %w", s.Step, err)
 	}
-	t.hash, t.Reducer = r.Folder.hash, r.Reducer
-	t.watched.Skipped = slices.Clone(append(w.Skipped, s.Step-1))
-	t.watched.Rollbacks = w.Rollbacks + 1
-	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
+	t.hash = r.Folder.hash
+	if err := t.Join(r.Reducer); err != nil {
 		return t, err
 	}
-	r.warn("%s", note)
+	t.watched.Skipped = slices.Clone(append(w.Skipped, s.Step-1))
+	t.watched.Rollbacks = w.Rollbacks + 1
+	if err := r.openMetrics(metrics); err != nil || !r.Reducer.Leads() {
+		return t, err
+	}
 	e := record.Rollback{At: t.at(), Checkpoint: name, Spike: s.Step, Loss: s.Loss, GradNorm: s.Norm,
 		MedianLoss: s.MedianLoss, MedianNorm: s.MedianNorm, Rollbacks: t.watched.Rollbacks}
 	if sum := s.Loss + s.Norm; math.IsNaN(sum) || math.IsInf(sum, 0) {

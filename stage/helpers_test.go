@@ -58,6 +58,10 @@ func (l *listed) Next(context.Context) (data.Batch, error) {
 	l.at++
 	return b, nil
 }
+func (l *listed) Skip(ctx context.Context) error {
+	_, err := l.Next(ctx)
+	return err
+}
 func (l *listed) Cursor() data.Cursor      { return data.Cursor{Windows: int64(l.at)} }
 func (l *listed) Seek(c data.Cursor) error { l.at = int(c.Windows); return nil }
 

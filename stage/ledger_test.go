@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,9 +10,11 @@ import (
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/generate"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/samples"
 )
 
 // What a stage holds is what its plan says, by class, and nothing more at any
@@ -81,6 +84,8 @@ func checkLedger(t *testing.T, d gpu.Device, o recipe.Options) {
 		}
 		heldLoss(t, tr, tr.batches.from.(*listed).list[0]) // evaluation borrows
 		check("trained and evaluated")
+		checkSamples(t, tr, ledger, l)
+		check("heard")
 		if ledger.Peak() != plan.Total() {
 			t.Errorf("stage %d: peak of %d bytes, planned %d", i+1, ledger.Peak(), plan.Total())
 		}
@@ -147,5 +152,45 @@ func TestTransitionPeaks(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// looked is a decoder that looks at a device's bytes while samples are there.
+type looked struct {
+	ledger *gpu.Ledger
+	saw    map[string]int64
+}
+
+func (l *looked) Decode(ids []uint32) (string, error) {
+	l.saw = l.ledger.ByClass()
+	return strings.Repeat("x", len(ids)), nil
+}
+
+// checkSamples draws samples in a stage: the device holds what is planned for them, cache and all, in the place of the
+// activations, and no more than with those.
+func checkSamples(t *testing.T, tr *Trainer, ledger *gpu.Ledger, l model.Layout) {
+	t.Helper()
+	look := &looked{ledger: ledger}
+	p := samples.Plan{Every: 1, Window: tr.Recipe.Batch.SeqLen, Decoder: look,
+		Prompts: []samples.Prompt{{Text: "x", IDs: []uint32{1}}, {Text: "xx", IDs: []uint32{2, 3}}}}
+	c, err := samplesIn(tr.Recipe, l, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := generate.Specs(l, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := tr.Sample(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := min(samples.Tokens, p.Window); len(list) != 2 || len(list[0].IDs) != want ||
+		list[0].Text != strings.Repeat("x", want) {
+		t.Errorf("samples %+v, want two, the first of %d tokens", list, want)
+	}
+	plan := gpu.Plan(tr.dev.Own(), l.Specs(), tr.Recipe.Optimizer.Specs(l), specs).ByClass()
+	if diff := cmp.Diff(plan, look.saw); diff != "" || plan[gpu.Cache.String()] == 0 {
+		t.Errorf("while samples are drawn (-plan +ledger):\n%s", diff)
 	}
 }

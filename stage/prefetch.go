@@ -12,8 +12,11 @@ import (
 // cursor is that of the next batch that a step will take.
 type prefetch struct {
 	from Batches
-	n    int // micro-batches of a step
+	n    int // micro-batches of a step, of all processes
+	// Of those that are dealt, this process takes every size-th from its rank on.
+	rank, size int
 	// What was fetched and not taken yet.
+	dealt   int // of all processes
 	batches []data.Batch
 	err     error
 	before  data.Cursor // the first one's
@@ -26,9 +29,15 @@ type prefetch struct {
 // fetch gets what the next step lacks and loads the first batch. What goes wrong is told when
 // they are asked for, by when the step that runs now is complete.
 func (p *prefetch) fetch(ctx context.Context, a *model.Activations) {
-	for len(p.batches) < p.n {
-		if len(p.batches) == 0 {
+	for ; p.dealt < p.n; p.dealt++ {
+		if p.dealt == 0 {
 			p.before = p.from.Cursor()
+		}
+		if p.dealt%max(1, p.size) != p.rank {
+			if p.err = p.from.Skip(ctx); p.err != nil {
+				return
+			}
+			continue
 		}
 		b, err := p.from.Next(ctx)
 		if err != nil {
@@ -49,6 +58,10 @@ func (p *prefetch) load(a *model.Activations) error {
 }
 
 func loadBatch(a *model.Activations, b data.Batch) error {
+	a, err := a.Windows(b.SeqLen)
+	if err != nil {
+		return err
+	}
 	return a.Load(b.Inputs, b.Targets, b.Begins, b.Tokens, b.Starts, b.Order)
 }
 
@@ -60,7 +73,7 @@ func (p *prefetch) step(ctx context.Context, a *model.Activations) ([]data.Batch
 		return nil, err
 	}
 	switch {
-	case len(p.batches) < p.n:
+	case p.dealt < p.n:
 		p.fetch(ctx, a)
 	case p.on != a || p.at != a.Loads():
 		p.err = p.load(a)
@@ -70,13 +83,13 @@ func (p *prefetch) step(ctx context.Context, a *model.Activations) ([]data.Batch
 		return nil, err
 	}
 	list := p.batches
-	p.batches = nil
+	p.batches, p.dealt = nil, 0
 	return list, nil
 }
 
 // Cursor is that of the first batch that step would hand out.
 func (p *prefetch) Cursor() data.Cursor {
-	if len(p.batches) > 0 {
+	if p.dealt > 0 {
 		return p.before
 	}
 	return p.from.Cursor()
@@ -84,6 +97,6 @@ func (p *prefetch) Cursor() data.Cursor {
 
 // Seek goes to a cursor and forgets what was fetched.
 func (p *prefetch) Seek(c data.Cursor) error {
-	p.batches, p.err = nil, nil
+	p.batches, p.dealt, p.err = nil, 0, nil
 	return p.from.Seek(c)
 }

@@ -7,69 +7,20 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/gputest"
 	"steplm/model"
+	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/reduce/reducetest"
 )
-
-// baton is a reducer for two trainers in this process, of which one runs at a time: who must
-// wait for the other's part hands it the baton.
-type baton struct {
-	rank   int
-	turn   chan struct{} // to go on
-	other  *baton
-	parts  []part // of its calls
-	failed bool
-}
-
-type part struct {
-	counts  []int64
-	tensors [][]float32
-}
-
-func (b *baton) Sum(d gpu.Device, counts []int64, tensors ...gpu.Tensor) error {
-	mine := part{counts: slices.Clone(counts)}
-	for _, x := range tensors {
-		values, err := gpu.ReadF32(d, x)
-		if err != nil {
-			return err
-		}
-		mine.tensors = append(mine.tensors, values)
-	}
-	call := len(b.parts)
-	b.parts = append(b.parts, mine)
-	for len(b.other.parts) <= call {
-		if b.other.failed {
-			return fmt.Errorf("the other trainer failed")
-		}
-		b.other.turn <- struct{}{}
-		<-b.turn
-	}
-	first, second := mine, b.other.parts[call]
-	if b.rank == 1 { // the same order in both
-		first, second = second, first
-	}
-	for i := range counts {
-		counts[i] = first.counts[i] + second.counts[i]
-	}
-	for i, x := range tensors {
-		sum := make([]float32, x.Elements())
-		for j := range sum {
-			sum[j] = first.tensors[i][j] + second.tensors[i][j]
-		}
-		if err := gpu.WriteF32(d, x, sum); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // scoredBatches are random ones of which different numbers of targets are scored, of one none.
 func scoredBatches(n int, s model.Size, vocab int) []data.Batch {
@@ -85,13 +36,13 @@ func scoredBatches(n int, s model.Size, vocab int) []data.Batch {
 	return list
 }
 
-// Two trainers that each take every other micro-batch, and a reducer that sums, are one trainer
-// with twice the accumulation: the same losses, norms and weights, though the batches score
-// different numbers of targets; and the two have the same bits.
+// Two trainers that each take every other micro-batch, and a reducer that sums, are one trainer: the same losses, norms
+// and weights, though the batches score different numbers of targets; and the two have the same bits.
 func TestTwoTrainersAreOne(t *testing.T) {
 	for _, storage := range []model.Storage{model.FullStorage, {Precision: model.BF16, States: model.SplitStates,
 		Gradients: model.F32}} {
 		for _, accum := range []int{1, 2} {
+			options := reduce.Options{BucketBytes: 4096 * (accum - 1), NoOverlap: accum == 1}
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
 				// A growth accounts for all of a device, so that those that grow have one each.
 				method, another := "vanilla", func() gpu.Device { return d }
@@ -110,47 +61,33 @@ func TestTwoTrainersAreOne(t *testing.T) {
 					want = append(want, takeSteps(t, one, 1)...)
 				}
 
-				o.GradAccum = accum
 				var two [2]*Trainer
-				ranks := [2]*baton{{rank: 0, turn: make(chan struct{}, 1)}, {rank: 1, turn: make(chan struct{}, 1)}}
-				ranks[0].other, ranks[1].other = ranks[1], ranks[0]
-				for i := range two {
-					b := &listed{}
-					for at := i; at < len(list); at += 2 {
-						b.list = append(b.list, list[at])
-					}
-					two[i] = newTrainer(t, another(), recipetest.Must(t, method, o), b)
-					two[i].Reducer = ranks[i]
-				}
 				var got [2][]record.Metrics
-				done := make(chan struct{})
-				for i, tr := range two {
-					go func() {
-						<-ranks[i].turn
-						var err error
-						for err == nil && tr.step < tr.Recipe.Steps() {
-							if tr.Due() {
-								if _, err = tr.Advance(); err != nil {
-									break
-								}
-							}
-							var m record.Metrics
-							if m, err = tr.Step(context.Background()); err == nil {
-								got[i] = append(got[i], m)
+				ranks := reducetest.Group(2)
+				for i := range two {
+					two[i] = newTrainer(t, another(), recipetest.Must(t, method, o), &listed{list: list})
+					if err := two[i].Join(reduce.New(ranks[i], options)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				together(ranks, func(i int) error {
+					var err error
+					for tr := two[i]; err == nil && tr.step < tr.Recipe.Steps(); {
+						if tr.Due() {
+							if _, err = tr.Advance(); err != nil {
+								break
 							}
 						}
-						if err != nil {
-							t.Errorf("trainer %d: %v", i, err)
-							ranks[i].failed = true
+						var m record.Metrics
+						if m, err = tr.Step(context.Background()); err == nil {
+							got[i] = append(got[i], m)
 						}
-						ranks[1-i].turn <- struct{}{}
-						done <- struct{}{}
-					}()
-				}
-				ranks[0].turn <- struct{}{}
-				for range two {
-					<-done
-				}
+					}
+					if err != nil {
+						t.Errorf("trainer %d: %v", i, err)
+					}
+					return err
+				})
 				if t.Failed() {
 					return
 				}
@@ -186,86 +123,177 @@ func TestTwoTrainersAreOne(t *testing.T) {
 	}
 }
 
-// Runs pass their reducer on, from their start and from a resume: two, each with every other micro-batch, that are
-// stopped after the second step and go on, have the losses of one with twice the accumulation, across a growth.
-func TestTwoRunsAreOne(t *testing.T) {
-	o := recipetest.Tiny()
-	o.GradAccum = 2
-	list := scoredBatches(2*o.Steps, o.Batch, o.Model.Vocab)
-	dir := t.TempDir()
-	var losses [3][]float64 // of the one and of the two
-	run := func(ctx context.Context, i int, method string, b Batches, red reduce.Reducer, step func(n int)) error {
-		r := recipetest.Must(t, method, o)
-		begin, open := (*Run).Resume, OpenFolder
-		at := filepath.Join(dir, fmt.Sprint(i))
-		if !record.HoldsRun(at) {
-			begin = (*Run).Start
-			open = func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }
-		}
-		f, err := open(at, r)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return begin(&Run{
-			Recipe: r, Device: gpu.NewHost(), Batches: b, Folder: f, Reducer: red,
-			Report: Report{Step: func(m record.Metrics) {
-				losses[i] = append(losses[i], m.Loss)
-				step(m.Step)
-			}},
-		}, ctx)
+// together has each member of a group do something in a goroutine of its own, and waits for all.
+func together(ranks []*reducetest.Local, do func(rank int) error) {
+	var all sync.WaitGroup
+	for i, l := range ranks {
+		all.Go(func() {
+			if do(i) != nil {
+				l.Leave()
+			}
+		})
 	}
-	if err := run(t.Context(), 0, "step", &listed{list: list}, nil, func(int) {}); err != nil {
+	all.Wait()
+}
+
+// sideBySide runs a recipe in so many processes that share a folder, from its start or from where it was stopped, and
+// returns the losses of the first, and every process's error.
+func sideBySide(ctx context.Context, t *testing.T, n int, r recipe.Recipe, list []data.Batch, dir string,
+	options reduce.Options, change func(rank int, run *Run),
+) (losses []float64, errs []error) {
+	t.Helper()
+	open := OpenFolder
+	resumed := record.HoldsRun(dir)
+	if !resumed {
+		open = func(dir string, r recipe.Recipe) (*Folder, error) { return CreateFolder(dir, r, nil) }
+	}
+	f, err := open(dir, r)
+	if err != nil {
 		t.Fatal(err)
 	}
-	o.GradAccum = 1
-	var parts [2]*listed
-	for i := range parts {
-		parts[i] = &listed{}
-		for at := i; at < len(list); at += 2 {
-			parts[i].list = append(parts[i].list, list[at])
+	defer f.Close()
+	ranks, errs := reducetest.Group(n), make([]error, n)
+	together(ranks, func(i int) error {
+		run := &Run{Recipe: r, Device: gpu.NewHost(), Batches: &listed{list: list}, Folder: f,
+			Reducer: reduce.New(ranks[i], options)}
+		if i > 0 {
+			run.Folder = FollowFolder(dir, f.Hash())
+		} else {
+			run.Report.Step = func(m record.Metrics) { losses = append(losses, m.Loss) }
 		}
-	}
-	for _, want := range []error{ErrStopped, nil} {
-		ranks := [2]*baton{{rank: 0, turn: make(chan struct{}, 1)}, {rank: 1, turn: make(chan struct{}, 1)}}
-		ranks[0].other, ranks[1].other = ranks[1], ranks[0]
-		done := make(chan struct{})
-		for i := range 2 {
-			go func() {
-				<-ranks[i].turn
-				ctx, stop := context.WithCancel(t.Context())
-				defer stop()
-				err := run(ctx, i+1, "step", &listed{list: parts[i].list}, ranks[i], func(n int) {
-					if n == 2 {
-						stop()
+		if change != nil {
+			change(i, run)
+		}
+		if resumed {
+			errs[i] = run.Resume(ctx)
+		} else {
+			errs[i] = run.Start(ctx)
+		}
+		return errs[i]
+	})
+	return losses, errs
+}
+
+// However many processes train, and wherever the run is stopped and goes on with another number of them, it has the
+// losses of one process, across a growth; and those bit for bit that it has with the same number.
+func TestRunsOfAnyNumberAreOne(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum = 4
+	list := scoredBatches(4*o.Steps, o.Batch, o.Model.Vocab)
+	for _, method := range []string{"step", "vanilla", "relora", "galore"} {
+		o := o
+		if method == "galore" {
+			settings, _, err := optim.Choose("galore", o.Model, nil, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Optimizer = optim.Config{Settings: settings}
+		}
+		r := recipetest.Must(t, method, o)
+		want, errs := sideBySide(t.Context(), t, 1, r, list, t.TempDir(), reduce.Options{}, nil)
+		if errs[0] != nil || len(want) != o.Steps {
+			t.Fatalf("%s: %v, %d steps", method, errs, len(want))
+		}
+		var first []float64
+		for _, numbers := range [][2]int{{3, 3}, {3, 3}, {2, 4}, {4, 1}} { // 3: they have 2, 1 and 1 micro-batches
+			dir := filepath.Join(t.TempDir(), "run")
+			ctx, stop := context.WithCancel(t.Context())
+			begun, errs := sideBySide(ctx, t, numbers[0], r, list, dir, reduce.Options{BucketBytes: 2048},
+				func(rank int, run *Run) {
+					if step := run.Report.Step; rank == 0 {
+						run.Report.Step = func(m record.Metrics) {
+							step(m)
+							if m.Step == 2 {
+								stop()
+							}
+						}
 					}
 				})
-				if !errors.Is(err, want) {
-					t.Errorf("run %d: %v, want %v", i, err, want)
-					ranks[i].failed = true
+			for _, err := range errs {
+				if !errors.Is(err, ErrStopped) {
+					t.Fatalf("%s, %v: %v", method, numbers, err)
 				}
-				ranks[1-i].turn <- struct{}{}
-				done <- struct{}{}
-			}()
-		}
-		ranks[0].turn <- struct{}{}
-		<-done
-		<-done
-		if t.Failed() || len(ranks[0].parts) == 0 {
-			t.Fatalf("%d sums", len(ranks[0].parts))
-		}
-	}
-	for i, want := range losses[0] {
-		for _, got := range losses[1:] {
-			if len(got) != len(losses[0]) {
-				t.Fatalf("%d steps, want %d", len(got), len(losses[0]))
 			}
-			relative(t, fmt.Sprintf("step %d", i+1), got[i], want, lossTolerance)
+			more, errs := sideBySide(t.Context(), t, numbers[1], r, list, dir, reduce.Options{}, nil)
+			if err := errors.Join(errs...); err != nil {
+				t.Fatalf("%s, %v: %v", method, numbers, err)
+			}
+			got := append(begun, more...)
+			if len(begun) < 2 || len(got) != len(want) {
+				t.Fatalf("%s, %v: %d and %d steps, want %d", method, numbers, len(begun), len(more), len(want))
+			}
+			for i := range want {
+				relative(t, fmt.Sprintf("%s, %v, step %d", method, numbers, i+1), got[i], want[i], lossTolerance)
+			}
+			if numbers == [2]int{3, 3} {
+				if first != nil && !slices.Equal(first, got) {
+					t.Errorf("%s, %v: repeated with other losses:\n%v\n%v", method, numbers, first, got)
+				}
+				first = got
+			}
 		}
 	}
-	if !slices.Equal(losses[1], losses[2]) {
-		t.Errorf("the two runs have the losses\n%v\n%v", losses[1], losses[2])
+}
+
+// A process with another weight, frozen or not, another recipe or another place in the data is refused and named, in
+// every process.
+func TestProcessesThatDifferAreRefused(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum, o.NoFreeze = 3, false
+	list := scoredBatches(3*o.Steps, o.Batch, o.Model.Vocab)
+	r := recipetest.Must(t, "step", o)
+	other := o
+	other.LR = []float64{0.5}
+	_, errs := sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
+		func(rank int, run *Run) {
+			if rank == 2 {
+				run.Recipe = recipetest.Must(t, "step", other)
+				run.Folder = FollowFolder(run.Folder.Dir, run.Recipe.Hash())
+			}
+		})
+	for _, err := range errs {
+		recipetest.WantError(t, err, "rank 2 on host2", "recipe")
 	}
+	// A frozen weight that flips in one process's memory, in the middle of the stage after the growth.
+	_, errs = sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
+		func(rank int, run *Run) {
+			if rank == 1 {
+				run.Device = &flipping{Device: run.Device, after: 3}
+			}
+		})
+	for _, err := range errs {
+		recipetest.WantError(t, err, "rank 1 on host1", "frozen weight")
+	}
+}
+
+// flipping is a device that flips a bit of a frozen weight once so many of its passes after the growth have begun.
+type flipping struct {
+	gpu.Device
+	frozen gpu.Tensor
+	after  int
+	grown  bool
+}
+
+func (d *flipping) New(s gpu.Spec) (gpu.Tensor, error) {
+	x, err := d.Device.New(s)
+	if d.frozen.None() && s.Class == gpu.Weights && s.Name == "blocks.0.wq" {
+		d.frozen = x
+	}
+	d.grown = d.grown || s.Class == gpu.LoRA
+	return x, err
+}
+
+func (d *flipping) Begin(label string) *gpu.Pass {
+	if d.grown && label == "update" {
+		if d.after--; d.after == 0 {
+			words := []uint32{0}
+			if err := errors.Join(d.Device.Read(d.frozen, 0, words),
+				d.Device.Write(d.frozen, 0, []uint32{words[0] ^ 1})); err != nil {
+				panic(err)
+			}
+		}
+	}
+	return d.Device.Begin(label)
 }
 
 // The loss of a step is the mean over its scored targets, and so is what the gradient is of: a
@@ -336,7 +364,82 @@ func TestStepRefusesSums(t *testing.T) {
 	}
 	o.Storage.Release = true
 	tr = newTrainer(t, gpu.NewHost(), recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 3))
-	tr.Reducer = &baton{}
+	tr.reducer = reduce.New(reducetest.Group(2)[0], reduce.Options{})
 	_, err = tr.Step(context.Background())
 	recipetest.WantError(t, err, "gradient release", "other processes", "[leave out release]")
+}
+
+// What a step sends in each stage is what a plan says, to the byte, however many processes there are and whatever is on
+// the wire; what is frozen does not travel.
+func TestBytesOnTheWireAreThePlans(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum = 3
+	list := randomBatches(3, o.Batch, o.Model.Vocab, 3).list
+	for _, method := range []string{"vanilla", "step", "relora"} {
+		for _, n := range []int{2, 3} {
+			options := reduce.Options{Wire: reduce.Wire(reduce.Wires()[n-2]), BucketBytes: 2048, NoOverlap: n == 2}
+			r := recipetest.Must(t, method, o)
+			ranks := reducetest.Group(n)
+			var trained []int64 // by rank 0's stages
+			together(ranks, func(i int) error {
+				red := reduce.New(ranks[i], options)
+				tr, err := NewTrainer(gpu.NewHost(), r, &listed{list: list})
+				if err != nil {
+					t.Error(err)
+					return err
+				}
+				defer tr.Free()
+				if err := tr.Join(red); err != nil {
+					t.Error(err)
+					return err
+				}
+				run := &Run{Recipe: r, Reducer: red}
+				for tr.step < r.Steps() {
+					if tr.Due() {
+						if _, err := tr.Advance(); err != nil {
+							t.Error(err)
+							return err
+						}
+					}
+					values, err := tr.layout().GradientValues()
+					if err != nil {
+						t.Error(err)
+						return err
+					}
+					before := red.Sent()
+					if _, err = run.told(t.Context()); err == nil {
+						_, err = tr.Step(context.Background())
+					}
+					if err != nil {
+						t.Error(err)
+						return err
+					}
+					load := reduce.Load{Gradients: values, Statistics: model.StatValues}
+					if got, want := red.Sent()-before, options.Bytes(load, n); got != want || got == 0 {
+						t.Errorf("%s, %d processes, step %d: %d bytes were sent, %d planned", method, n, tr.step, got,
+							want)
+					}
+					if i == 0 {
+						sum := int64(0)
+						for _, x := range values {
+							sum += int64(x)
+						}
+						trains, _ := tr.layout().Count()
+						if sum != trains {
+							t.Errorf("%s, step %d: gradients of %d values travel, %d parameters train", method, tr.step,
+								sum, trains)
+						}
+						trained = append(trained, sum)
+					}
+				}
+				if ranks[i].Sent != red.Sent() {
+					t.Errorf("the group moved %d bytes, the reducer counts %d", ranks[i].Sent, red.Sent())
+				}
+				return nil
+			})
+			if first, last := trained[0], trained[len(trained)-1]; method == "relora" && last >= first {
+				t.Errorf("%s: %d values travel at first, %d once the layers are frozen", method, first, last)
+			}
+		}
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Run is a training run: a recipe, what it reads, and where it is kept.
@@ -26,7 +27,7 @@ type Run struct {
 	Recipe     recipe.Recipe
 	Device     gpu.Device
 	Batches    Batches
-	Folder     *Folder
+	Folder     *Folder     // of a process that does not lead: FollowFolder
 	Tasks      []eval.Task // what the model is measured on
 	SaveEvery  int         // steps; 0: only before growth and at the end
 	Keep       int         // checkpoints kept; 0: all
@@ -34,8 +35,13 @@ type Run struct {
 	EvalTokens int64       // of each task, within the run; 0: no evaluation within the run
 	// FinalEvalTokens are scored of each task once the trained model is written; 0: no evaluation at the end.
 	FinalEvalTokens int64
-	// Reducer sums over the processes of the run, each of which has a Run of its own; nil: it is the only one.
-	Reducer reduce.Reducer
+	Samples         samples.Plan // what the model is heard with while it trains
+	// Patience is how many evaluations without a lower loss end the run early; its trained model is then that of the
+	// lowest. 0: the run has all its steps, and the last one's model.
+	Patience int
+	// Reducer is of the processes of the run, each of which has a Run of its own; nil: it is the only one. The one that
+	// leads saves, logs and evaluates.
+	Reducer *reduce.Reducer
 	// Peers are the processes with which the run's rounds are made; nil: it is the only one.
 	Peers  outer.Peers
 	Report Report
@@ -44,9 +50,15 @@ type Run struct {
 	// Export writes the trained model, adapters merged, into a directory.
 	Export func(t *Trainer, dir *checkpoint.Dir) error
 
+	// Trained is the checkpoint whose model is the trained one, once the run is over.
+	Trained string
+
 	known      []string          // checkpoints that this process made or that lead to where it went on, oldest first
 	began      data.Cursor       // of the batches before the first step
 	rolledBack []record.Rollback // since the last save
+
+	spared string // the best model's checkpoint, of a run with patience
+	paced  int    // the stage, from 1, in which a step was taken
 
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
@@ -60,6 +72,7 @@ type Report struct {
 	Event func(record.Event) // that is no step
 	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
 	Evaluating func(task string, tokens, total int64)
+	Sampling   func() // hears that samples are drawn next
 	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.
@@ -81,7 +94,10 @@ func (r *Run) Start(ctx context.Context) error {
 		return err
 	}
 	defer t.Free()
-	t.hash, t.Reducer = r.Folder.hash, r.Reducer
+	t.hash = r.Folder.hash
+	if err := t.Join(r.Reducer); err != nil {
+		return err
+	}
 	return r.train(ctx, t)
 }
 
@@ -114,15 +130,15 @@ func (r *Run) begin() (*Trainer, error) {
 // has none. A run that
 // is over evaluates and exports once more.
 func (r *Run) Resume(ctx context.Context) error {
-	name, note, err := record.LastCheckpoint(r.Folder.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := r.Folder.OpenMetrics(0); err != nil {
+	name, note, err := r.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		if err := r.openMetrics(0); err != nil {
 			return err
 		}
 		return r.Start(ctx)
-	}
-	if err != nil {
-		return err
 	}
 	r.warn("%s", note)
 	at := filepath.Join(r.Folder.Checkpoints(), name)
@@ -132,16 +148,41 @@ func (r *Run) Resume(ctx context.Context) error {
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
 	defer t.Free()
-	t.Reducer = r.Reducer
-	r.known = r.history(name)
-	if note, err = r.Folder.OpenMetrics(metrics); err != nil {
+	if err := t.Join(r.Reducer); err != nil {
 		return err
 	}
-	r.warn("%s", note)
+	r.known = r.history(name)
+	if err := r.openMetrics(metrics); err != nil {
+		return err
+	}
 	if err := r.event(record.Resume{At: t.at(), Checkpoint: name, Device: r.Device.Name()}); err != nil {
 		return err
 	}
 	return r.train(ctx, t)
+}
+
+// lastCheckpoint is the one that all processes go on from; "": there is none.
+func (r *Run) lastCheckpoint() (name, note string, err error) {
+	name, note, err = record.LastCheckpoint(r.Folder.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		name, err = "", nil
+	}
+	if err == nil {
+		err = r.Reducer.Agree([]reduce.Fact{{Name: "last checkpoint in " + r.Folder.Dir, Value: name}})
+	}
+	return name, note, err
+}
+
+// openMetrics opens them, if this process writes any, cut to a length.
+func (r *Run) openMetrics(size int64) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	note, err := r.Folder.OpenMetrics(size)
+	if err == nil {
+		r.warn("%s", note)
+	}
+	return err
 }
 
 // history is the checkpoints of this run up to the one that it goes on from: those that may be pruned. One that lies
@@ -153,6 +194,14 @@ func (r *Run) history(last string) []string {
 		s, err := parseState(filepath.Join(r.Folder.Checkpoints(), name), r.Recipe, r.Folder.hash)
 		return err != nil || name != checkpointName(s.Step)
 	})
+}
+
+// nameOf is the name of the run's checkpoint after a step.
+func (r *Run) nameOf(step int) string {
+	if step == r.Recipe.DecayFrom() && step > 0 {
+		return record.StableCheckpoint(step)
+	}
+	return checkpointName(step)
 }
 
 // checkpointName is the name of the checkpoint after a step.
@@ -168,6 +217,9 @@ func (r *Run) failed(at record.At, err error) error {
 	}
 	var spike *Spike
 	diverged := errors.Is(err, ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+	if r.Folder.Metrics == nil {
+		return err
+	}
 	r.event(record.Failure{At: at, Error: err.Error(), Diverged: diverged}) // What cannot be written is told anyway.
 	return err
 }
@@ -179,7 +231,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	}
 	// A resumed run is saved already; a new one has nothing to lose. What followed
 	// the last step's line in the metrics was cut off and is done again.
-	saved, evaluated := t.step, -1
+	d := done{t.step, -1, -1}
+	r.spare(t)
 	if t.step == 0 {
 		r.began = t.batches.Cursor()
 	}
@@ -190,59 +243,98 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 	if err := r.compile(ctx, t); err != nil {
 		return err
 	}
+	if err := r.agree(t); err != nil {
+		return err
+	}
 	for {
-		if ctx.Err() != nil {
-			if saved != t.step {
+		stop, err := r.told(ctx)
+		if err != nil {
+			return err
+		}
+		if stop {
+			if d.saved != t.step {
 				if err := r.save(t); err != nil {
 					return err
 				}
 			}
 			return r.stopped(t)
 		}
-		var err error
-		switch r.next(t, saved, evaluated) {
+		switch r.next(t, d) {
 		case actRound:
 			err = r.endRound(ctx, t)
 		case actSave:
 			err = r.save(t)
-			saved = t.step
+			d.saved = t.step
+		case actSample:
+			err = r.sample(ctx, t, "")
+			d.sampled = t.step
 		case actEvaluate:
 			err = r.evaluate(ctx, t, "every")
-			evaluated = t.step
+			d.evaluated = t.step
 		case actAdvance:
 			if t.entry().Evaluate {
-				evaluated = t.step
+				d.evaluated = t.step
 			}
 			err = r.advance(ctx, t)
 		case actStep:
-			if err = r.beginRound(ctx, t); err != nil {
-				break
-			}
-			var m record.Metrics
-			// A step is not cut short: the cursor must stand between steps.
-			if m, err = t.Step(context.WithoutCancel(ctx)); err == nil {
-				err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
-				if err == nil && r.Report.Step != nil {
-					r.Report.Step(m)
-				}
-				r.stepped(t)
+			if err = r.beginRound(ctx, t); err == nil {
+				err = r.step(ctx, t)
 			}
 			if spike := (*Spike)(nil); errors.As(err, &spike) {
 				var back *Trainer
 				if back, err = r.rollback(t, spike); back != nil {
-					t, saved, evaluated = back, back.step, -1
+					t, d = back, done{back.step, -1, -1}
 				}
 			}
 		case actEnd:
 			return r.end(ctx, t)
 		}
-		if errors.Is(err, outer.ErrLost) && saved != t.step && t.step > 0 {
+		if errors.Is(err, outer.ErrLost) && d.saved != t.step && t.step > 0 {
 			err = errors.Join(err, r.save(t))
 		}
 		if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 			return err
 		}
 	}
+}
+
+// step takes one, and writes down what became of it.
+func (r *Run) step(ctx context.Context, t *Trainer) error {
+	r.Reducer.SetPace(r.pace(t))
+	defer r.Reducer.SetPace(reduce.AnyTime)
+	// A step is not cut short: the cursor must stand between steps.
+	m, err := t.Step(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	r.stepped(t)
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	err = errors.Join(r.Folder.Metrics.Write(m), r.Folder.Metrics.Keep())
+	if err == nil && r.Report.Step != nil {
+		r.Report.Step(m)
+	}
+	return err
+}
+
+// pace is how long the next step may take: the first one in a stage compiles, and the next are judged by it.
+func (r *Run) pace(t *Trainer) reduce.Pace {
+	if r.paced != t.stage+1 {
+		r.paced = t.stage + 1
+		return reduce.Measured
+	}
+	return reduce.Judged
+}
+
+// told reports whether any process of the run was told to stop.
+func (r *Run) told(ctx context.Context) (bool, error) {
+	counts := []int64{0}
+	if ctx.Err() != nil {
+		counts[0] = 1
+	}
+	err := r.Reducer.Sum(counts)
+	return counts[0] > 0, err
 }
 
 // stopped ends a run that was told to stop: its last checkpoint must be the one that a resume finds.
@@ -275,7 +367,11 @@ func (t *Trainer) at() record.At {
 	return record.At{Step: t.step, Stage: t.stage + 1, Peaks: peaksOf(t.dev)}
 }
 
+// event writes one down and tells of it, if this process leads.
 func (r *Run) event(e record.Event) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if err := r.Folder.Metrics.Write(e); err != nil {
 		return err
 	}
@@ -285,13 +381,13 @@ func (r *Run) event(e record.Event) error {
 	return nil
 }
 
-// save writes a checkpoint, then prunes the old ones.
+// save writes a checkpoint, if this process leads, then prunes the old ones.
 func (r *Run) save(t *Trainer) error {
-	start := time.Now()
-	name := checkpointName(t.step)
-	if t.step == r.Recipe.DecayFrom() {
-		name = record.StableCheckpoint(t.step)
+	if err := r.agree(t); err != nil || !r.Reducer.Leads() {
+		return err
 	}
+	start := time.Now()
+	name := r.nameOf(t.step)
 	r.rolledBack = nil
 	n, err := r.Folder.Metrics.Kept()
 	if err != nil {
@@ -308,14 +404,23 @@ func (r *Run) save(t *Trainer) error {
 	if name == checkpointName(t.step) { // the one before a decay stays
 		r.known = append(slices.DeleteFunc(r.known, func(k string) bool { return k == name }), name)
 	}
+	r.spare(t)
 	r.prune()
 	return r.event(record.Checkpoint{At: t.at(), Checkpoint: name, Seconds: time.Since(start).Seconds()})
+}
+
+// spare keeps the best model's checkpoint from being removed, if a best one is wanted.
+func (r *Run) spare(t *Trainer) {
+	if t.best.Step > 0 {
+		r.spared = r.nameOf(t.best.Step)
+	}
 }
 
 // prune removes old checkpoints. What the system does not let go now, since a virus scanner reads it, say, goes with a
 // later save or at the run's end, or is cleaned away by a resume: never is it the end of a run.
 func (r *Run) prune() {
-	_, err := checkpoint.Prune(r.Folder.Checkpoints(), r.known, r.Keep)
+	old := slices.DeleteFunc(slices.Clone(r.known), func(name string) bool { return name == r.spared })
+	_, err := checkpoint.Prune(r.Folder.Checkpoints(), old, r.Keep)
 	if r.unpruned = err != nil; r.unpruned {
 		r.warn("old checkpoints take room until they can be removed: %v", err)
 	}
@@ -330,9 +435,13 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 		kind = "growth"
 	}
 	if entry.Evaluate {
-		if err := r.evaluate(ctx, t, "before "+kind); err != nil {
+		if err := r.evaluate(ctx, t, "before "+kind); err != nil && ctx.Err() == nil {
 			return err
 		}
+	}
+	// What one process was told during that, all hear before the model changes.
+	if stop, err := r.told(ctx); stop || err != nil {
+		return err
 	}
 	start := time.Now()
 	done, err := t.Advance()
@@ -347,10 +456,15 @@ func (r *Run) advance(ctx context.Context, t *Trainer) error {
 	if err := r.event(e); err != nil {
 		return err
 	}
-	if err := r.Folder.Metrics.Keep(); err != nil {
-		return err
+	if r.Reducer.Leads() {
+		if err := r.Folder.Metrics.Keep(); err != nil {
+			return err
+		}
 	}
 	if err := r.compile(ctx, t); err != nil {
+		return err
+	}
+	if err := r.agree(t); err != nil {
 		return err
 	}
 	if entry.Evaluate {
@@ -391,15 +505,19 @@ func (r *Run) compile(ctx context.Context, t *Trainer) error {
 // evaluate scores the first EvalTokens of every task in the trainer's own
 // buffers.
 func (r *Run) evaluate(ctx context.Context, t *Trainer, when string) error {
-	if r.EvalTokens == 0 {
+	if r.EvalTokens == 0 || !r.Reducer.Leads() {
 		return nil
 	}
-	return r.evaluateAll(ctx, t, when, r.EvalTokens)
+	results, err := r.evaluateAll(ctx, t, when, r.EvalTokens)
+	if err == nil && r.Patience > 0 {
+		t.best.judge(t.step, results)
+	}
+	return err
 }
 
-func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) error {
+func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens int64) (all []eval.Result, err error) {
 	if err := t.needActivations(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, task := range r.Tasks {
 		start := time.Now()
@@ -412,26 +530,59 @@ func (r *Run) evaluateAll(ctx context.Context, t *Trainer, when string, tokens i
 		}
 		res, err := task.Run(ctx, eval.OnDevice(t.Model, t.acts), o)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		plain, err := record.Plain(res)
 		if err != nil {
-			return fmt.Errorf("evaluate %s: %w", task.Name(), err)
+			return nil, fmt.Errorf("evaluate %s: %w", task.Name(), err)
 		}
 		err = r.event(record.Evaluation{
 			At: t.at(), When: when, Set: task.Name(), Result: plain, Seconds: time.Since(start).Seconds(),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all = append(all, res)
 	}
-	return nil
+	if r.Samples.Evaluations {
+		err = r.sample(ctx, t, when)
+	}
+	return all, err
 }
 
-// end exports the model, and only then measures it: an end to that loses nothing.
+// sample has the model continue its prompts, in the place of the activations. A model that cannot be heard, since its
+// numbers are none, goes on training: the next step judges it.
+func (r *Run) sample(ctx context.Context, t *Trainer, when string) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
+	start := time.Now()
+	if r.Report.Sampling != nil {
+		r.Report.Sampling()
+	}
+	list, err := t.Sample(ctx, r.Samples)
+	var failed *samples.Failed
+	if errors.As(err, &failed) {
+		r.warn("there are no samples after step %d: %v", t.step, err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("samples after step %d: %w", t.step, err)
+	}
+	return r.event(record.Samples{At: t.at(), When: when, Samples: list, Seconds: time.Since(start).Seconds()})
+}
+
+// end exports the model, and only then measures it: an end to that loses nothing. A process that does not lead has
+// done its work.
 func (r *Run) end(ctx context.Context, t *Trainer) error {
+	if !r.Reducer.Leads() {
+		return nil
+	}
 	if r.Export != nil {
 		t.freeState()
+		if err := r.takeBest(t); err != nil {
+			return err
+		}
 		d, err := checkpoint.Begin(r.Folder.Dir, record.FinalDir)
 		if err != nil {
 			return err
@@ -448,7 +599,7 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 		}
 	}
 	if r.FinalEvalTokens > 0 {
-		err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
+		_, err := r.evaluateAll(ctx, t, "end", r.FinalEvalTokens)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("%w, the trained model is in %s, its evaluation is not done", r.stopped(t),

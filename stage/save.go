@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"steplm/model/checkpoint"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 )
 
 // state is what a checkpoint holds besides tensors.
@@ -31,6 +34,9 @@ type state struct {
 	// Optimizer is its numbers; up to format 2 they were its updates alone.
 	Optimizer json.RawMessage `json:"optimizer,omitempty"`
 	Updates   json.Number     `json:"updates,omitempty"`
+	// Padding is how many of the tokens that so many steps would have were padding.
+	Padding int64 `json:"padding,omitempty"`
+	Best    best  `json:"best,omitzero"` // of a run with patience
 	// Rounds is the step up to which the outer optimizer's are done, if there is one.
 	Rounds int `json:"rounds,omitempty"`
 	// Guard is what the run's guard remembers, if it has one.
@@ -60,6 +66,7 @@ func (t *Trainer) Save(parent, name string, metrics int64) error {
 	s := state{
 		Recipe: t.hash, Step: t.step, Stage: t.stage, Optimizer: numbers,
 		Cursor: t.batches.Cursor(), Metrics: metrics, Device: t.dev.Name(), Guard: t.watched,
+		Padding: t.padding, Best: t.best,
 	}
 	if t.outer != nil {
 		s.Rounds = t.outer.Done()
@@ -199,7 +206,7 @@ func (t *Trainer) load(dir string, s state) error {
 		}
 		t.outer.Restored(s.Rounds)
 	}
-	t.step, t.watched = s.Step, s.Guard
+	t.step, t.watched, t.padding, t.best = s.Step, s.Guard, s.Padding, s.Best
 	return t.batches.Seek(s.Cursor)
 }
 
@@ -230,4 +237,42 @@ func SavedLayout(dir string) (model.Layout, error) {
 		return l, err
 	}
 	return layouts[s.Stage], nil
+}
+
+// agree compares what the processes of a run must have in common: where they stand, and all weights, the frozen ones,
+// which no sum of gradients would put right, and those that train, which drift apart on devices that compute
+// differently.
+func (r *Run) agree(t *Trainer) error {
+	if r.Reducer.Size() == 1 {
+		return nil
+	}
+	cursor, err := json.Marshal(t.batches.Cursor())
+	if err != nil {
+		return err
+	}
+	at, err := json.Marshal(t.at().Step)
+	if err != nil {
+		return err
+	}
+	_, numbers := t.opt.State()
+	facts := []reduce.Fact{{Name: "recipe", Value: t.hash}, {Name: "number of steps", Value: string(at)},
+		{Name: "place in the data", Value: digest(cursor)}, {Name: "count of updates", Value: string(numbers)}}
+	for _, p := range t.Model.Params() {
+		sum, err := p.Hash(t.dev)
+		if err != nil {
+			return err
+		}
+		kind := "weight"
+		if !p.Trainable() {
+			kind = "frozen weight"
+		}
+		facts = append(facts, reduce.Fact{Name: kind + " " + p.Weight.Name, Value: sum})
+	}
+	return r.Reducer.Agree(facts)
+}
+
+// digest is a short hash.
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }

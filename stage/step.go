@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -13,15 +14,20 @@ import (
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
 	"steplm/wgsl"
 )
 
 // stepData is what one optimizer step takes: Backward, then Reduce, then Update.
 type stepData struct {
 	batches []data.Batch // of this process
-	targets int64        // that are scored, of all processes; losses and gradients are divided by them
-	tokens  int64        // of all processes
-	pairs   int64        // of query and key in attention, of a head and all processes
+	// Of all processes:
+	targets int64             // that are scored; losses and gradients are divided by them
+	rows    int64             // that are computed
+	tokens  int64             // of them no padding
+	pairs   int64             // of query and key in attention, of a head
+	sums    *summing          // of gradients over all processes; nil: there is one
+	bad     *reduce.NotFinite // losses of processes before their sum; nil: none is
 	rates   optim.RatesOf
 }
 
@@ -33,10 +39,10 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	if err != nil {
 		return record.Metrics{}, err
 	}
-	if err := t.backward(s); err != nil {
+	if err := t.backward(&s); err != nil {
 		return record.Metrics{}, err
 	}
-	if err := t.reduce(); err != nil {
+	if err := t.reduce(&s); err != nil {
 		return record.Metrics{}, err
 	}
 	if err := t.update(s); err != nil {
@@ -54,10 +60,12 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 	}
 	rate := t.Recipe.Stages[t.stage].LR * t.schedule.At(t.step)
 	t.step++
+	whole := t.Recipe.TokensPerStep()
+	t.padding += whole - s.tokens
 	seconds := clock.Since(start).Seconds()
 	all, counted := t.flops(s)
 	return record.Metrics{
-		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step) * s.tokens,
+		Step: t.step, Stage: t.stage + 1, Loss: loss, LR: rate, GradNorm: norm, Tokens: int64(t.step)*whole - t.padding,
 		TokensPerSecond: float64(s.tokens) / seconds, FLOPsPerSecond: all / seconds, FLOPs: counted,
 		Bytes: t.dev.Ledger().ByClass(), OuterBytes: t.outerBytes(), Peaks: peaksOf(t.dev),
 	}, nil
@@ -67,11 +75,10 @@ func (t *Trainer) Step(ctx context.Context) (record.Metrics, error) {
 // recipe.Recipe.FLOPs, where they are another number in each step, else 0.
 func (t *Trainer) flops(s stepData) (all, counted float64) {
 	r := t.Recipe
-	batches := float64(s.tokens) / float64(r.Batch.Rows())
+	batches := float64(s.rows) / float64(r.Batch.Rows())
 	f := t.layout().FLOPsOf(r.Batch, float64(s.pairs)/batches)
-	if r.Batch.Mask == model.MaskDocuments {
-		processes := float64(s.tokens) / float64(r.TokensPerStep())
-		counted = batches*(f.Total()-f.Recomputation) + processes*r.Optimizer.FLOPs(t.layout())
+	if r.Batch.Mask == model.MaskDocuments || s.rows != r.TokensPerStep() {
+		counted = batches*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(t.layout())
 	}
 	return batches * f.Total(), counted
 }
@@ -82,7 +89,7 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	if stage, _ := t.Recipe.StageOf(t.step); stage != t.stage {
 		return s, fmt.Errorf("step %d belongs to stage %d, the model is in stage %d", t.step+1, stage+1, t.stage+1)
 	}
-	if t.Reducer != nil && t.Recipe.Storage.Release {
+	if t.reducer.Size() > 1 && t.Recipe.Storage.Release {
 		return s, advice.With(
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
@@ -98,17 +105,20 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	if s.batches, err = t.batches.step(ctx, t.acts); err != nil {
 		return s, err
 	}
-	counts := []int64{0, t.Recipe.TokensPerStep(), 0}
+	counts := []int64{0, 0, 0, 0}
 	for _, b := range s.batches {
-		counts[0] += int64(b.Scored())
-		counts[2] += t.Recipe.Model.Pairs(t.Recipe.Batch, b.Begins)
-	}
-	if t.Reducer != nil {
-		if err := t.Reducer.Sum(t.dev, counts); err != nil {
-			return s, fmt.Errorf("step %d: %w", t.step+1, err)
+		size := t.Recipe.Batch
+		size.SeqLen = cmp.Or(b.SeqLen, size.SeqLen)
+		for i, n := range []int64{int64(b.Scored()), int64(size.Rows()), int64(cmp.Or(b.Used, size.Rows())),
+			t.Recipe.Model.Pairs(size, b.Begins)} {
+			counts[i] += n
 		}
 	}
-	s.targets, s.tokens, s.pairs, s.rates = counts[0], counts[1], counts[2], t.ratesOf()
+	if err := t.reducer.Sum(counts); err != nil {
+		return s, fmt.Errorf("step %d: %w", t.step+1, err)
+	}
+	s.targets, s.rows, s.tokens, s.pairs = counts[0], counts[1], counts[2], counts[3]
+	s.rates = t.ratesOf()
 	if s.targets == 0 {
 		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1,
 			s.tokens)
@@ -133,7 +143,7 @@ func (t *Trainer) ratesOf() optim.RatesOf {
 
 // backward leaves the gradients of the mean loss, and the sum of the losses in the stats, as far
 // as this process's micro-batches go. Under release it updates too.
-func (t *Trainer) backward(s stepData) error {
+func (t *Trainer) backward(s *stepData) error {
 	g := model.Gradients{Scale: float32(1 / float64(s.targets))}
 	if t.Recipe.Storage.Release {
 		g.Complete = t.opt.Release(t.acts.Stats, s.rates)
@@ -145,9 +155,17 @@ func (t *Trainer) backward(s stepData) error {
 			}
 		}
 		g.Accumulate = i > 0
+		if i == len(s.batches)-1 && t.reducer.Size() > 1 {
+			s.sums = &summing{t: t}
+			g.Complete = s.sums.complete
+		}
+		a, err := t.acts.Windows(b.SeqLen)
+		if err != nil {
+			return err
+		}
 		p := t.dev.Begin("train")
-		t.Model.Forward(p, t.acts)
-		t.Model.Backward(p, t.acts, g)
+		t.Model.Forward(p, a)
+		t.Model.Backward(p, a, g)
 		if err := p.End(); err != nil {
 			return err
 		}
@@ -155,18 +173,64 @@ func (t *Trainer) backward(s stepData) error {
 	return nil
 }
 
-// reduce sums gradients and losses over all processes.
-func (t *Trainer) reduce() error {
-	if t.Reducer == nil {
-		return nil
+// summing begins the sums over processes of gradients that are complete, while others are computed.
+type summing struct {
+	t       *Trainer
+	buckets [][]gpu.Tensor // whose sums are not begun
+	ready   []gpu.Tensor   // complete, and not enough for a bucket
+	values  int            // in them
+}
+
+// complete takes a gradient that nothing later in the pass adds to. When there is enough to send, what is recorded is
+// handed to the device, which computes it before the sums are begun; what comes after it the device computes while
+// they are on their way.
+func (u *summing) complete(p *gpu.Pass, q *model.Param) {
+	u.ready, u.values = append(u.ready, q.Grad), u.values+q.Grad.Elements()
+	if !u.t.reducer.Wanted(u.values) {
+		return
 	}
-	sums := []gpu.Tensor{t.acts.Stats}
-	for _, p := range t.Model.Params() {
-		if p.Trainable() {
-			sums = append(sums, p.Grad)
+	u.buckets = append(u.buckets, u.ready)
+	u.ready, u.values = nil, 0
+	if u.t.reducer.Overlaps() {
+		p.Between(u.t.dev, u.begin)
+	}
+}
+
+// begin puts back the sums that are there, and begins those that are due.
+func (u *summing) begin() error {
+	if err := u.t.reducer.Done(u.t.dev); err != nil {
+		return err
+	}
+	for _, list := range u.buckets {
+		if err := u.t.reducer.Begin(u.t.dev, list); err != nil {
+			return err
 		}
 	}
-	if err := t.Reducer.Sum(t.dev, nil, sums...); err != nil {
+	u.buckets = nil
+	return nil
+}
+
+// finish ends all sums.
+func (u *summing) finish() error {
+	if u.ready != nil {
+		u.buckets = append(u.buckets, u.ready)
+	}
+	if err := u.begin(); err != nil {
+		return err
+	}
+	return u.t.reducer.End(u.t.dev)
+}
+
+// reduce sums gradients and losses over all processes.
+func (t *Trainer) reduce(s *stepData) error {
+	if s.sums == nil {
+		return nil
+	}
+	err := s.sums.finish()
+	if err == nil {
+		err, s.bad = t.reducer.Stats(t.dev, t.acts.Stats)
+	}
+	if err != nil {
 		return fmt.Errorf("step %d: %w", t.step+1, err)
 	}
 	return nil
@@ -206,6 +270,9 @@ func (t *Trainer) result(s stepData) (loss, norm float64, err error) {
 	updated := "nothing was updated"
 	if t.Recipe.Storage.Release && !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		updated = "what was updated before that is thrown away"
+	}
+	if s.bad != nil {
+		updated = s.bad.Error() + "; " + updated
 	}
 	return 0, 0, advice.With(
 		fmt.Errorf("step %d: the loss is %g, the gradient norm %g; %s, and the last checkpoint is whole: "+

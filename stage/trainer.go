@@ -2,23 +2,29 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/gpu/memory"
 	"steplm/model"
+	"steplm/model/generate"
 	"steplm/model/optim"
 	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Batches is where training gets its micro-batches from.
 type Batches interface {
 	Next(context.Context) (data.Batch, error)
+	// Skip is Next of a batch that another process takes.
+	Skip(context.Context) error
 	Cursor() data.Cursor
 	Seek(data.Cursor) error
 }
@@ -26,7 +32,7 @@ type Batches interface {
 // Trainer holds what trains in one stage and runs its steps.
 type Trainer struct {
 	Recipe   recipe.Recipe
-	Reducer  reduce.Reducer // sums over the processes of the run; nil: it is the only one
+	reducer  *reduce.Reducer // of the processes of the run; nil: it is the only one
 	dev      gpu.Device
 	layouts  []model.Layout
 	schedule optim.Schedule
@@ -41,7 +47,9 @@ type Trainer struct {
 	hash    string       // of the recipe, which checkpoints name
 	stage   int
 	step    int     // optimizer steps done
+	padding int64   // of the rows that all steps' windows have, those that were no tokens, of all processes
 	watched watched // of the guard, if there is one
+	best    best    // of a run with patience
 }
 
 // peaksOf reads the peaks since resetPeaks.
@@ -207,6 +215,16 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 	return nil
 }
 
+// Join makes the trainer one of the processes of a run: of each step's micro-batches it takes its share.
+func (t *Trainer) Join(r *reduce.Reducer) error {
+	if r.Size() > t.Recipe.GradAccum {
+		return fmt.Errorf("a step of this run has %d micro-batches, of which %d processes would have one each "+
+			"at least: start at most %d", t.Recipe.GradAccum, r.Size(), t.Recipe.GradAccum)
+	}
+	t.reducer, t.batches.rank, t.batches.size = r, r.Rank(), r.Size()
+	return nil
+}
+
 func (t *Trainer) layout() model.Layout { return t.layouts[t.stage] }
 
 func (t *Trainer) allocateState() (err error) {
@@ -253,6 +271,70 @@ func (t *Trainer) Free() {
 func (t *Trainer) Due() bool {
 	stage, _ := t.Recipe.StageOf(t.step)
 	return stage != t.stage && t.step < t.Recipe.Steps()
+}
+
+// CheckSamples is an error where samples would take more than a stage's activations, in whose place they are drawn.
+func CheckSamples(r recipe.Recipe, p samples.Plan) error {
+	if len(p.Prompts) == 0 {
+		return nil
+	}
+	layouts, err := r.Layouts()
+	if err != nil {
+		return err
+	}
+	for i, l := range layouts {
+		if _, err := samplesIn(r, l, p); err != nil {
+			return fmt.Errorf("stage %d of %d: %w", i+1, len(layouts), err)
+		}
+	}
+	return nil
+}
+
+// samplesIn is what draws samples in the place of a layout's activations.
+func samplesIn(r recipe.Recipe, l model.Layout, p samples.Plan) (generate.Config, error) {
+	return p.Config(l, gpu.Plan(model.ActivationSpecs(l, r.Batch)).Total())
+}
+
+// Sample has the model continue prompts. For that time the activations are gone.
+func (t *Trainer) Sample(ctx context.Context, p samples.Plan) (list []record.Sample, err error) {
+	if err := t.needActivations(); err != nil {
+		return nil, err
+	}
+	before := t.dev.Ledger().ByClass()
+	c, err := samplesIn(t.Recipe, t.layout(), p)
+	if err != nil {
+		return nil, err
+	}
+	specs, err := generate.Specs(t.layout(), c)
+	if err != nil {
+		return nil, err
+	}
+	t.acts.Free()
+	t.acts = nil
+	list, err = t.draw(ctx, p, c, specs)
+	if again := t.needActivations(); again != nil {
+		return nil, errors.Join(err, again)
+	}
+	if after := t.dev.Ledger().ByClass(); !maps.Equal(after, before) {
+		err = errors.Join(err, fmt.Errorf("the device holds other bytes after samples than before: %v, and %v", after,
+			before))
+	}
+	return list, err
+}
+
+// draw is Sample while there are no activations.
+func (t *Trainer) draw(ctx context.Context, p samples.Plan, c generate.Config, specs []gpu.Spec) ([]record.Sample,
+	error) {
+	before := t.dev.Ledger().Total()
+	g, err := generate.New(t.Model, c)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Free()
+	if got, want := t.dev.Ledger().Total()-before, gpu.Plan(specs).Total(); got != want {
+		return nil, fmt.Errorf("samples take %d bytes on the device, planned were %d", got, want)
+	}
+	return p.Draw(ctx, g)
 }
 
 // asPlanned is an error unless the device holds what the stage's plan says, to the byte.

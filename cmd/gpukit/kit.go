@@ -60,6 +60,8 @@ type kit struct {
 	ends    time.Time
 	env     []string // of every program that it starts
 	summary summary
+	// noDevice says that the self-test found nothing to measure.
+	noDevice bool
 }
 
 // errSkip ends a stage that has nothing to do; its text says why.
@@ -141,6 +143,16 @@ func (k *kit) run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return errors.New("interrupted; the summary has what was found until then")
+		}
+		if k.noDevice {
+			for _, later := range k.summary.Stages[i+1:] {
+				later.Status, later.Note = skipped, "there is no device"
+			}
+			if err := k.summary.write(); err != nil {
+				return err
+			}
+			k.say("\nthere is no device to measure; log.txt has the Vulkan loader's own words")
+			break
 		}
 	}
 	k.say("\n%s", k.summary.goalLines())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +85,25 @@ func part(t *testing.T, read map[string]any, name string) map[string]any {
 }
 
 const fakeDevices = `echo '{"devices":[{"index":0,"name":"Card 7","driver":"1.2","backend":"vulkan","kind":"discrete","ok":true,"max_buffer_bytes":4096}]}'`
+
+// Without a device the kit ends after the self-test, with the loader's own words for why.
+func TestNoDevice(t *testing.T) {
+	dir := fakeKit(t, map[string]string{"steplm": `[ -z "$VK_LOADER_DEBUG" ] || echo "ERROR:   Could not get 'vkCreateInstance' for ICD libcard.so" >&2
+echo "steplm: error: no GPU" >&2; exit 1`})
+	read, page, err := runKit(t, dir, runCmd{Minutes: 1, Strict: true})
+	if err == nil {
+		t.Error("--strict passes without a device")
+	}
+	if s := part(t, read, "selftest"); s["status"] != failed || !strings.Contains(fmt.Sprint(s["note"]), "no GPU") ||
+		runtime.GOOS == "linux" && !strings.Contains(fmt.Sprint(s["failures"]), "libcard.so") {
+		t.Errorf("%v", s)
+	}
+	for _, name := range []string{"tests", "steps", "experiment"} {
+		if s := part(t, read, name); s["status"] != skipped || s["note"] != "there is no device" {
+			t.Errorf("%v\n%s", s, page)
+		}
+	}
+}
 
 // A stage that hangs is cut off with all it started, what it found is kept, and the next one runs.
 func TestStagesAreBounded(t *testing.T) {

@@ -36,8 +36,12 @@ func selfTest(ctx context.Context, k *kit, r *result) error {
 		Devices []listed `json:"devices"`
 	}
 	list := command{args: []string{filepath.Join(k.work, program("steplm")), "devices", "--json"}}
-	if e, err := k.startJSON(ctx, list, &found); err != nil {
-		return fmt.Errorf("steplm does not start here or finds no device: %w %s", err, lastLine(e.words))
+	if _, err := k.startJSON(ctx, list, &found); err != nil {
+		k.noDevice = true
+		for _, why := range k.askLoader(ctx, list) {
+			r.fail("Vulkan loader: %s", why)
+		}
+		return fmt.Errorf("steplm does not start here or finds no device: %w", err)
 	}
 	var names []string
 	for _, d := range found.Devices {

@@ -134,21 +134,26 @@ func (k *kit) compareLosses(r *result, precision, path string, short bool) error
 	}
 	want = want[:len(got)]
 	var differences []float64
-	largest, at, growth := 0.0, 0, 0.0
+	largest, at, growth, until := 0.0, 0, 0.0, 0.0
+	grew := false
 	for i := range want {
 		d := difference(got[i].Loss, want[i].Loss)
 		differences = append(differences, d)
 		if d > largest {
 			largest, at = d, want[i].Step
 		}
+		if !grew {
+			until = max(until, d)
+		}
 		if i > 0 && want[i].Stage != want[i-1].Stage {
-			growth = d
+			growth, grew = d, true
 		}
 	}
 	r.set(precision+"_steps_compared", float64(len(want)))
 	r.set(precision+"_largest_difference", largest)
 	r.set(precision+"_largest_difference_at_step", float64(at))
 	r.set(precision+"_difference_after_growth", growth)
+	r.set(precision+"_largest_difference_until_growth", until)
 	r.set(precision+"_differences", differences)
 	r.set(precision+"_last_loss", got[len(got)-1].Loss)
 	r.set(precision+"_last_loss_on_lavapipe", want[len(want)-1].Loss)

@@ -53,6 +53,7 @@ case $out in
 		}
 		f := part(t, read, "steprun")["figures"].(map[string]any)
 		if f["f32_largest_difference"] != 0.0 || f["bf16_largest_difference_at_step"] != 5.0 ||
+			f["bf16_largest_difference_until_growth"] != f["bf16_difference_after_growth"] ||
 			f["resume_bit_for_bit"] != c.same || f["killed_after_step"] != 45.0 {
 			t.Errorf("%v", f)
 		}

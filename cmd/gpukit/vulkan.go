@@ -1,18 +1,24 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
 // loaderName is what programs ask the system for.
 const loaderName = "libvulkan.so.1"
 
-// loaderFolders are where a loader may lie that ldconfig does not tell of.
-var loaderFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
+// dispatchName is what NVIDIA's Vulkan driver needs besides the loader, without saying so: where it is missing, as in
+// containers without graphics, the driver's entry point gives nothing, and there is no device.
+const dispatchName = "libGLdispatch.so.0"
+
+// libraryFolders are where a library may lie that ldconfig does not tell of.
+var libraryFolders = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
 	"/lib/x86_64-linux-gnu", "/lib64"}
 
 // manifestFolders are where a loader looks for drivers by itself, on Linux.
@@ -46,13 +52,17 @@ func (k *kit) findVulkan() {
 		}
 		libraries = append(libraries, folder)
 		k.say("vulkan loader: %s, as given", k.Loader)
-	case systemLoader() != "":
-		k.say("vulkan loader: %s", systemLoader())
+	case systemLibrary(loaderName) != "":
+		k.say("vulkan loader: %s", systemLibrary(loaderName))
 	case exists(k.path("lib", loaderName)):
 		libraries = append(libraries, k.path("lib"))
 		k.say("vulkan loader: the kit's own, for the system has none")
 	default:
 		k.say("vulkan loader: none found; give one with --loader")
+	}
+	if systemLibrary(dispatchName) == "" && exists(k.path("lib", "gl", dispatchName)) {
+		libraries = append(libraries, k.path("lib", "gl"))
+		k.say("%s: the kit's own, for the system has none, and NVIDIA's driver needs it", dispatchName)
 	}
 	manifests := ""
 	switch {
@@ -85,23 +95,41 @@ func (k *kit) findVulkan() {
 	}
 }
 
-// systemLoader is the loader that programs find by themselves; "": none.
-func systemLoader() string {
+// askLoader starts a program once more with the loader's own words in the log, and gives those that say
+// why a driver did not load.
+func (k *kit) askLoader(ctx context.Context, c command) (why []string) {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	c.env = append(c.env, "VK_LOADER_DEBUG=all")
+	e, _ := k.start(ctx, c) // Its failure is known; its words are what is asked for.
+	for _, line := range strings.Split(e.words, "\n") {
+		line = strings.TrimSpace(line)
+		if (strings.HasPrefix(line, "ERROR") || strings.Contains(line, "cannot open shared object")) &&
+			!slices.Contains(why, line) {
+			why = append(why, line)
+		}
+	}
+	return why
+}
+
+// systemLibrary is where programs find a library by themselves; "": nowhere.
+func systemLibrary(name string) string {
 	for _, ldconfig := range []string{"ldconfig", "/usr/sbin/ldconfig", "/sbin/ldconfig"} {
 		out, err := exec.Command(ldconfig, "-p").Output()
 		if err != nil {
 			continue
 		}
 		for _, line := range strings.Split(string(out), "\n") {
-			if name, path, ok := strings.Cut(strings.TrimSpace(line), " => "); ok &&
-				strings.HasPrefix(name, loaderName+" ") && exists(path) {
+			if entry, path, ok := strings.Cut(strings.TrimSpace(line), " => "); ok &&
+				strings.HasPrefix(entry, name+" ") && exists(path) {
 				return path
 			}
 		}
 		return ""
 	}
-	for _, folder := range loaderFolders { // There is no ldconfig, as in small images.
-		if path := filepath.Join(folder, loaderName); exists(path) {
+	for _, folder := range libraryFolders { // There is no ldconfig, as in small images.
+		if path := filepath.Join(folder, name); exists(path) {
 			return path
 		}
 	}

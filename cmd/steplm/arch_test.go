@@ -14,6 +14,7 @@ import (
 // it: what holds for it holds for them. Tests may import what they like.
 var mayImport = map[string][]string{
 	"internal/clock": {},
+	"internal/retry": {},
 	"internal/disk":  {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
 	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/...", "steplm/gpu/memory"},
 	"gpu/memory":     {},
@@ -37,6 +38,7 @@ var mayImport = map[string][]string{
 	"model/sample":     {},
 	"model/generate":   {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/engine":     {"steplm/model/generate"},
+	"model/likelihood": {"steplm/model", "steplm/model/sample", "steplm/gpu"},
 	"model/checkpoint": {},
 	"model/hf":         {"steplm/model", "steplm/model/checkpoint", "steplm/gpu"},
 	"model/export": {"steplm/model", "steplm/model/advice", "steplm/model/checkpoint", "steplm/model/hf",
@@ -53,6 +55,7 @@ var mayImport = map[string][]string{
 	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
+	"data/examples":  {"steplm/data", "steplm/data/chat", "steplm/data/internal/kind", "steplm/data/internal/permute"},
 	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
 	"stage/outer":    {"steplm/model", "steplm/gpu"},
@@ -70,37 +73,48 @@ var mayImport = map[string][]string{
 	"stage/plan": {"steplm/stage/recipe", "steplm/stage/outer", "steplm/model", "steplm/model/advice",
 		"steplm/model/optim", "steplm/gpu"},
 	"stage": {
-		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/outer",
-		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
+		"steplm/stage/recipe", "steplm/stage/recipe/growth", "steplm/stage/samples", "steplm/stage/outer",
+		"steplm/model", "steplm/model/generate", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
 		"steplm/data", "steplm/data/tokenizer", "steplm/stage/eval", "steplm/stage/record", "steplm/stage/reduce",
 		"steplm/wgsl", "steplm/gpu", "steplm/gpu/memory",
+	},
+	"stage/samples": {
+		"steplm/stage/record", "steplm/model", "steplm/model/generate", "steplm/model/sample", "steplm/model/advice",
+		"steplm/gpu",
 	},
 	"stage/synthetic": {"steplm/model", "steplm/data"},
 	"stage/stories":   {},
 	"stage/session": {
 		"steplm/stage", "steplm/stage/recipe", "steplm/stage/outer", "steplm/stage/rounds", "steplm/stage/plan",
 		"steplm/stage/eval",
-		"steplm/stage/record", "steplm/stage/logs",
+		"steplm/stage/record", "steplm/stage/logs", "steplm/stage/samples", "steplm/stage/reduce",
 		"steplm/model", "steplm/model/advice", "steplm/model/optim", "steplm/model/checkpoint",
-		"steplm/model/export", "steplm/model/hf",
-		"steplm/data", "steplm/data/chat", "steplm/data/cache", "steplm/data/hub", "steplm/data/tokenizer",
+		"steplm/model/export", "steplm/model/generate", "steplm/model/hf",
+		"steplm/data", "steplm/data/chat", "steplm/data/examples", "steplm/data/cache", "steplm/data/hub",
+		"steplm/data/tokenizer",
 		"steplm/gpu",
 		"steplm/gpu/memory",
 	},
 	"stage/results": {"steplm/stage/recipe", "steplm/stage/record", "steplm/stage/eval", "steplm/gpu"},
+	"stage/judge":   {},
+	"stage/mtbench": {},
 	"stage/logs":    {"steplm/stage/record", "google.golang.org/protobuf/encoding/protowire", "modernc.org/sqlite"},
 	"stage/experiment": {
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
 		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
 	},
-	"stage/eval":    {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/gpu"},
-	"stage/record":  {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce":  {"steplm/gpu"},
-	"stage/compare": {"gonum.org/v1/gonum/stat/..."},
+	"stage/eval": {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/data/examples", "steplm/gpu"},
+	"stage/harness": {
+		"steplm/stage/eval", "steplm/model", "steplm/model/likelihood", "steplm/data/parquet", "steplm/data/tokenizer",
+	},
+	"stage/record":            {"steplm/model/checkpoint", "steplm/model/advice"},
+	"stage/reduce":            {"github.com/ebitengine/purego", "steplm/gpu"},
+	"stage/reduce/reducetest": {},
+	"stage/compare":           {"gonum.org/v1/gonum/stat/..."},
 }
 
 // lowest are the lowest packages, which every other one may import.
-var lowest = []string{"steplm/internal/clock", "steplm/internal/disk"}
+var lowest = []string{"steplm/internal/clock", "steplm/internal/disk", "steplm/internal/retry"}
 
 // commands is the one place that wires everything together, and so may import everything.
 const commands = "steplm/cmd/"

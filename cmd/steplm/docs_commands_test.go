@@ -19,6 +19,9 @@ import (
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
+// smallSteps are of 128 tokens: what a step computes is no matter of the documents.
+const smallSteps = "--seq-len 64 --batch-size 2"
+
 // The pages whose commands run, in this order in one folder: a page may use what one before it made.
 // shorten has pairs of what stands on a page and what is run instead, which takes seconds.
 var commandPages = []struct {
@@ -27,21 +30,24 @@ var commandPages = []struct {
 }{
 	{"README.md", []string{"--vocab 4096", "--vocab 512"}},
 	{"docs/running.md", []string{
-		"--vocab 4096", "--vocab 512", "--steps 300", "--steps 8", "--steps 40 --save-every 20",
-		"--steps 8 --save-every 4", "--steps 40 --out", "--steps 4 --out",
+		"--vocab 4096", "--vocab 512", "--steps 300", "--steps 8 " + smallSteps, "--steps 40 --save-every 20",
+		"--steps 8 --save-every 4", "--sample-every 20", "--sample-every 4", "--steps 40 --out",
+		"--steps 4 " + smallSteps + " --out",
 		"bench matmul", "bench matmul --no-tune --seconds 0.1", "bench attention --batch 8", "bench attention " +
 			"--no-tune --steps 1 --batch 1",
 		"bench step --model 15m", "bench step --no-tune --steps 1 --batch-size 1 --model tiny",
 	}},
 	{"docs/rounds.md", []string{"--model tiny", "--hidden 32 --ffn 64 --layers 4 --heads 2"}},
+	{"docs/sft.md", nil},
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},
+	{"docs/mtbench.md", nil},
 	{"docs/data.md", nil},
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{
 		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300",
-		"--steps 4",
+		"--steps 4", "--seq-len 128 --batch-size 4", smallSteps, "--seq-len 128 --batch-size 1", smallSteps,
 		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64",
 		"--rank 4", "--split 10,8,6", "--split 3,2,1",
 	}},
@@ -141,7 +147,7 @@ func shortened(t *testing.T, page, script string, pairs []string) string {
 			t.Errorf("%s: no command has %q to be shortened", page, pairs[i])
 		}
 	}
-	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 6144")
+	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 512 "+smallSteps)
 	return strings.NewReplacer(pairs...).Replace(short)
 }
 

@@ -11,7 +11,6 @@ package chat
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // The roles of speakers that formats know; templates may know others.
@@ -30,42 +29,6 @@ type Message struct {
 // Format makes one text of a conversation. more says that it ends where the assistant goes on.
 type Format interface {
 	Render(messages []Message, more bool) (string, error)
-}
-
-// Alpaca is the prompt of Stanford Alpaca's training (Taori et al. 2023), with a turn for each question and its answer.
-// What the system says comes before the instruction in place of the usual words.
-type Alpaca struct{}
-
-const alpacaSystem = "Below is an instruction that describes a task. Write a response that appropriately completes " +
-	"the request."
-
-// Render implements Format.
-func (Alpaca) Render(messages []Message, more bool) (string, error) {
-	if err := checkMessages(messages); err != nil {
-		return "", err
-	}
-	var text strings.Builder
-	system := alpacaSystem
-	if messages[0].Role == System {
-		system, messages = messages[0].Content, messages[1:]
-	}
-	text.WriteString(system)
-	for i, m := range messages {
-		want := []string{User, Assistant}[i%2]
-		if m.Role != want {
-			return "", fmt.Errorf("message %d is of the role %q: Alpaca's prompt needs %s and %s in turns", i+1, m.Role,
-				User, Assistant)
-		}
-		if m.Role == User {
-			text.WriteString("\n\n### Instruction:\n" + m.Content + "\n\n### Response:")
-		} else {
-			text.WriteString(m.Content)
-		}
-	}
-	if more && len(messages)%2 == 0 {
-		return "", errors.New("nothing is asked: the last message must be the user's")
-	}
-	return text.String(), nil
 }
 
 // checkMessages refuses a conversation in which nobody spoke, or a speaker without a role.

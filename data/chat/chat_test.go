@@ -118,10 +118,12 @@ func TestConversationsAreRefused(t *testing.T) {
 	}
 }
 
-// The prompt is the one of instruction tuning's golden, whose examples with an input have another.
+// The prompts are those of instruction tuning's golden.
 func TestAlpaca(t *testing.T) {
 	var golden struct {
-		Examples []struct{ Prompt string }
+		Input    string `json:"prompt_input"`
+		NoInput  string `json:"prompt_no_input"`
+		Examples []struct{ Instruction, Input, Prompt string }
 	}
 	text, err := os.ReadFile(datatest.Path(t, "golden_sft/losses.json"))
 	if err == nil {
@@ -130,20 +132,27 @@ func TestAlpaca(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
+	if got := (Alpaca{}).Prompt("{instruction}", "{input}"); got != golden.Input {
+		t.Errorf("%q, want %q", got, golden.Input)
+	}
+	if got := (Alpaca{}).Prompt("{instruction}", ""); got != golden.NoInput {
+		t.Errorf("%q, want %q", got, golden.NoInput)
+	}
+	withInput := 0
 	for _, x := range golden.Examples {
-		if strings.Contains(x.Prompt, "### Input:") {
+		if got := (Alpaca{}).Prompt(x.Instruction, x.Input); got != x.Prompt {
+			t.Errorf("%q, want %q", got, x.Prompt)
+		}
+		if x.Input != "" {
+			withInput++
 			continue
 		}
-		compared++
-		_, instruction, _ := strings.Cut(x.Prompt, "### Instruction:\n")
-		instruction = strings.TrimSuffix(instruction, "\n\n### Response:")
-		if got, err := (Alpaca{}).Render([]Message{{User, instruction}}, true); err != nil || got != x.Prompt {
+		if got, err := (Alpaca{}).Render([]Message{{User, x.Instruction}}, true); err != nil || got != x.Prompt {
 			t.Errorf("%q, %v, want %q", got, err, x.Prompt)
 		}
 	}
-	if compared < 5 {
-		t.Errorf("%d prompts were compared", compared)
+	if withInput < 5 || len(golden.Examples)-withInput < 5 {
+		t.Errorf("%d prompts were compared, %d of them with an input", len(golden.Examples), withInput)
 	}
 	got, err := Alpaca{}.Render([]Message{{System, "S."}, {User, "a"}, {Assistant, "b"}, {User, "c"}}, true)
 	if want := "S.\n\n### Instruction:\na\n\n### Response:b\n\n### Instruction:\nc\n\n### Response:"; got != want ||

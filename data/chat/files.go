@@ -22,13 +22,18 @@ const configFile = "tokenizer_config.json"
 // chat_template in tokenizer_config.json, of several there the one named default. Without a template the error is
 // ErrNone.
 func Source(dir string) (text, from string, err error) {
+	return source(dir, func() (map[string]json.RawMessage, error) { return readConfig(dir) })
+}
+
+// source is Source with what reads the folder's configuration.
+func source(dir string, read func() (map[string]json.RawMessage, error)) (text, from string, err error) {
 	from = filepath.Join(dir, TemplateFile)
 	content, err := os.ReadFile(from)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return string(content), from, err
 	}
 	from = filepath.Join(dir, configFile)
-	config, err := readConfig(dir)
+	config, err := read()
 	if err == nil {
 		if text, err = templateOf(config["chat_template"]); err != nil {
 			err = fmt.Errorf("%s: %w", from, err)
@@ -70,11 +75,11 @@ func Find(dir string, now func() time.Time) (*Template, error) {
 			special[name] = s
 		}
 	}
-	source, from, err := Source(dir)
+	text, from, err := source(dir, func() (map[string]json.RawMessage, error) { return config, nil })
 	if err != nil {
 		return nil, err
 	}
-	t, err := Parse(source, special, now)
+	t, err := Parse(text, special, now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}

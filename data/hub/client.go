@@ -9,9 +9,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
+
+	"steplm/internal/retry"
 )
 
 const (
@@ -125,15 +126,10 @@ func (c *Client) authorize(req *http.Request) {
 	}
 }
 
-// retryAfter reads the header's two forms; 0 = not said.
-func retryAfter(s string) time.Duration {
-	if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(s); err == nil {
-		return max(0, min(time.Until(at), maxRetryAfter))
-	}
-	return 0
+// retryAfter is what the header says, within bounds; 0 = not said.
+func retryAfter(header string) time.Duration {
+	wait, _ := retry.After(header)
+	return min(wait, maxRetryAfter)
 }
 
 // statusError is an answer that is not a success.
@@ -144,10 +140,6 @@ type statusError struct {
 
 func (e statusError) Error() string {
 	return fmt.Sprintf("the server answered %d %s", e.code, http.StatusText(e.code))
-}
-
-func (e statusError) temporary() bool {
-	return e.code == http.StatusTooManyRequests || e.code == http.StatusRequestTimeout || e.code >= 500
 }
 
 // final is an error that another attempt would not change.
@@ -171,13 +163,13 @@ func (c *Client) retry(ctx context.Context, attempt func() (progress bool, err e
 		}
 		status := statusError{}
 		answered := errors.As(err, &status)
-		if errors.As(err, new(final)) || answered && !status.temporary() {
+		if errors.As(err, new(final)) || answered && !retry.Temporary(status.code) {
 			return err
 		}
 		if failures >= c.Retries {
 			return fmt.Errorf("%w (%d attempts); try again later, what has arrived is kept", err, failures+1)
 		}
-		wait := min(c.Backoff<<min(failures, 16), maxBackoff)
+		wait := retry.Backoff(c.Backoff, maxBackoff, failures)
 		if answered && status.after > 0 {
 			wait = status.after
 		}

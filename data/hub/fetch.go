@@ -32,7 +32,7 @@ type Snapshot struct {
 	Reused int      // files that were in the cache before
 }
 
-// Fetch downloads the Parquet files that the source names, except those that the
+// Fetch downloads the files that the source names, see List, except those that the
 // cache holds. Cancelled or failed, it leaves what has arrived, and the next call
 // goes on from there.
 func (c *Client) Fetch(ctx context.Context, s Source, o Options) (Snapshot, error) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -503,5 +505,42 @@ func TestStream(t *testing.T) {
 	}
 	if err := st.Wait(t.Context(), "elsewhere"); err == nil {
 		t.Error("waited for a file that is none of them")
+	}
+}
+
+// Files of JSON are taken where there is no Parquet, or where one is named; what says something of a dataset is not.
+func TestFetchJSON(t *testing.T) {
+	const records = `[{"instruction": "a", "output": "b"}]`
+	content := map[string]string{"alpaca.json": records, "dataset_infos.json": "{}", "more/b.jsonl.gz": "x",
+		"README.md": "#"}
+	for _, c := range []struct {
+		path, parquet string
+		want          []string
+	}{
+		{"", "", []string{"alpaca.json", "more/b.jsonl.gz"}}, {"alpaca.json", "", []string{"alpaca.json"}},
+		{"", "data/train.parquet", []string{"data/train.parquet"}},
+		{"alpaca.json", "data/train.parquet", []string{"alpaca.json"}},
+	} {
+		all := maps.Clone(content)
+		if c.parquet != "" {
+			all[c.parquet] = "PAR1"
+		}
+		client := newFakeHub(t, all).client(t)
+		s, err := client.Fetch(t.Context(), Source{Owner: "o", Name: "n", Path: c.path, Revision: "main"}, Options{})
+		if err != nil {
+			t.Errorf("%q: %v", c.path, err)
+			continue
+		}
+		var got []string
+		for _, f := range s.Files {
+			_, name, _ := strings.Cut(filepath.ToSlash(f), testCommit+"/")
+			got = append(got, name)
+			if text, err := os.ReadFile(f); err != nil || string(text) != all[name] {
+				t.Errorf("%s: %q, %v", name, text, err)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q: %v, want %v", c.path, got, c.want)
+		}
 	}
 }

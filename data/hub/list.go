@@ -32,8 +32,8 @@ var (
 	blobHash   = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
-// List resolves the source's revision to a commit and lists the Parquet files that
-// the source names, sorted by path.
+// List resolves the source's revision to a commit and lists the files of data that the source names, sorted by path:
+// Parquet files, or where there are none those of JSON.
 func (c *Client) List(ctx context.Context, s Source) (commit string, files []File, err error) {
 	if commit, err = c.resolve(ctx, s); err == nil {
 		files, err = c.tree(ctx, s, commit)
@@ -42,9 +42,32 @@ func (c *Client) List(ctx context.Context, s Source) (commit string, files []Fil
 		return "", nil, fmt.Errorf("%s: %w", s, c.explain(s, err))
 	}
 	if len(files) == 0 {
-		return "", nil, fmt.Errorf("%s: no Parquet file there", s)
+		return "", nil, fmt.Errorf("%s: no Parquet file there, and none of JSON", s)
 	}
 	return commit, files, nil
+}
+
+const parquetSuffix = ".parquet"
+
+// jsonSuffixes are the endings of files of JSON.
+var jsonSuffixes = []string{".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst"}
+
+// aboutData are files of JSON that say something of a dataset and hold none of it.
+var aboutData = []string{"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"}
+
+// isJSON reports whether a file is one of JSON, by its name.
+func isJSON(name string) bool {
+	return !slices.Contains(aboutData, path.Base(name)) &&
+		slices.ContainsFunc(jsonSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+}
+
+// dataFiles are the Parquet files of a list, or where there are none those of JSON.
+func dataFiles(files []File) []File {
+	isParquet := func(f File) bool { return strings.HasSuffix(f.Path, parquetSuffix) }
+	if slices.ContainsFunc(files, isParquet) {
+		return slices.DeleteFunc(files, func(f File) bool { return !isParquet(f) })
+	}
+	return files
 }
 
 func (c *Client) api(s Source) string { return c.Endpoint + "/api/datasets/" + s.repo() }
@@ -78,7 +101,7 @@ type entry struct {
 }
 
 func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, error) {
-	folder, one := s.Path, strings.HasSuffix(s.Path, ".parquet")
+	folder, one := s.Path, strings.HasSuffix(s.Path, parquetSuffix) || isJSON(s.Path)
 	if one {
 		folder = strings.TrimPrefix(path.Dir(s.Path), ".")
 	}
@@ -104,7 +127,8 @@ func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, err
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.Type != "file" || !strings.HasSuffix(e.Path, ".parquet") || one && e.Path != s.Path {
+			isData := strings.HasSuffix(e.Path, parquetSuffix) || isJSON(e.Path)
+			if e.Type != "file" || !isData || one && e.Path != s.Path {
 				continue
 			}
 			f := File{Path: e.Path, Size: e.Size, Hash: e.OID}
@@ -120,6 +144,7 @@ func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, err
 		}
 		address = next
 	}
+	files = dataFiles(files)
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return slices.CompactFunc(files, func(a, b File) bool { return a.Path == b.Path }), nil
 }

@@ -50,6 +50,10 @@ func (d *Documents) AppendEncode(ids []uint32, text string) ([]uint32, error) {
 	return ids, err
 }
 
+// EncodeRaw returns the ids of a text that brings its own special tokens, by their names, as chat templates write it:
+// nothing stands before it.
+func (d *Documents) EncodeRaw(text string) ([]uint32, error) { return d.Tokenizer.Encode(text) }
+
 // Ends reports whether EndOfText stands after each document.
 func (d *Documents) Ends() bool { return !d.options.NoEnd }
 

@@ -110,3 +110,14 @@ func Read(t testing.TB, d gpu.Device, x gpu.Tensor) []float32 {
 	}
 	return f
 }
+
+// All reports whether tests that take minutes and rarely break are wanted: with STEPLM_CI=all they are.
+func All() bool { return os.Getenv("STEPLM_CI") == "all" }
+
+// Long skips a test that takes minutes and rarely breaks, unless all are wanted.
+func Long(t testing.TB) {
+	t.Helper()
+	if !All() {
+		t.Skip("it takes minutes: STEPLM_CI=all runs it")
+	}
+}

@@ -55,6 +55,7 @@ const (
 	Optimizer          Option = "optimizer"
 	OnSpike            Option = "on_spike"
 	MaxRollbacks       Option = "max_rollbacks"
+	SampleEvery        Option = "sample_every"
 	Layers             Option = "layers"
 	Init               Option = "init"
 	InitLayers         Option = "init_layers"

@@ -1,6 +1,8 @@
 package generate
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -149,6 +151,35 @@ func (g *Generator) Add(r Request) (*Sequence, error) {
 	}
 	g.all = append(g.all, s)
 	return s, nil
+}
+
+// All continues texts to their ends, as many at once as there is room for, and returns them in the order of their
+// requests. An error ends them all; what is wrong with one alone is its Err.
+func (g *Generator) All(ctx context.Context, requests []Request) (list []*Sequence, err error) {
+	defer func() {
+		for _, s := range list { // which have ended, unless there is an error
+			g.Cancel(s)
+		}
+	}()
+	for len(list) < len(requests) || g.Active() > 0 {
+		for len(list) < len(requests) {
+			s, err := g.Add(requests[len(list)])
+			if errors.Is(err, ErrFull) {
+				break
+			}
+			if err != nil {
+				return list, err
+			}
+			list = append(list, s)
+		}
+		if err := ctx.Err(); err != nil {
+			return list, err
+		}
+		if err := g.Step(); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
 }
 
 // Cancel ends a sequence between steps, or while one of its tokens is heard.

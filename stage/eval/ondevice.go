@@ -44,17 +44,12 @@ func (d onDevice) Continue(ctx context.Context, prompt []uint32, most int, stops
 		return nil, fmt.Errorf("eval: continue %d tokens: %w", len(prompt), err)
 	}
 	defer g.Free()
-	s, err := g.Add(generate.Request{Prompt: prompt, MaxTokens: most, Ends: stops})
-	for err == nil && g.Active() > 0 {
-		if err = ctx.Err(); err == nil {
-			err = g.Step()
-		}
-	}
+	list, err := g.All(ctx, []generate.Request{{Prompt: prompt, MaxTokens: most, Ends: stops}})
 	if err == nil {
-		err = s.Err
+		err = list[0].Err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("eval: continue %d tokens: %w", len(prompt), err)
 	}
-	return s.Tokens, nil
+	return list[0].Tokens, nil
 }

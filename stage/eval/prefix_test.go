@@ -52,16 +52,16 @@ func TestWikiTextPrefixGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begins := prefixOf(tok, endOfText)
-		if begins.id != golden.Prefix || len(golden.Docs) == 0 {
-			t.Errorf("%s: the prefix is %d, want %d; %d pages", name, begins.id, golden.Prefix, len(golden.Docs))
+		begins := PrefixOf(tok, endOfText)
+		if begins.ID != golden.Prefix || len(golden.Docs) == 0 {
+			t.Errorf("%s: the prefix is %d, want %d; %d pages", name, begins.ID, golden.Prefix, len(golden.Docs))
 		}
 		for i, doc := range golden.Docs {
 			page, ok := pages[doc.Page]
 			if !ok {
 				t.Fatalf("%s: page %d is not there", name, i)
 			}
-			ids, err := begins.encode(Detokenize(page))
+			ids, err := begins.Encode(Detokenize(page))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestWikiTextPrefixGolden(t *testing.T) {
 					ids[:len(doc.First)], doc.Tokens, doc.First)
 			}
 			var windows [][2]int // of context and of what is scored
-			err = rolling(ids, begins.id, golden.MaxLength, func(inputs, targets []uint32, skip int) error {
+			err = Rolling(ids, begins.ID, golden.MaxLength, func(inputs, targets []uint32, skip int) error {
 				scored := len(targets) - skip
 				windows = append(windows, [2]int{len(inputs) + 1 - scored, scored})
 				return nil
@@ -91,8 +91,8 @@ func TestPrefixThatIsNamed(t *testing.T) {
 	if tok, err = tok.WithBegin("7", false); err != nil {
 		t.Fatal(err)
 	}
-	begins := prefixOf(tok, 0)
-	ids, err := begins.encode("a text")
+	begins := PrefixOf(tok, 0)
+	ids, err := begins.Encode("a text")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +100,8 @@ func TestPrefixThatIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if begins.id != 7 || !slices.Equal(ids, plain) || begins.what != "BOS, which the tokenizer does not add" {
-		t.Errorf("%d, %v, %q; the text's own ids are %v", begins.id, ids, begins.what, plain)
+	if begins.ID != 7 || !slices.Equal(ids, plain) || begins.What != "BOS, which the tokenizer does not add" {
+		t.Errorf("%d, %v, %q; the text's own ids are %v", begins.ID, ids, begins.What, plain)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestLogLikelihoodPrefixGolden(t *testing.T) {
 				continue
 			}
 			seen++
-			if got := prefixOf(tok, end).id; !slices.Equal(c.ContextIDs, []uint32{got}) {
+			if got := PrefixOf(tok, end).ID; !slices.Equal(c.ContextIDs, []uint32{got}) {
 				t.Errorf("%s: the prefix is %d, want %d", name, got, c.ContextIDs)
 			}
 		}

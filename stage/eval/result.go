@@ -56,6 +56,12 @@ func (r Result) perplexityName() string {
 	return perplexityMetric
 }
 
+// Loss is the mean over what was scored, in nats; ok is false where the task has none.
+func (r Result) Loss() (loss float64, ok bool) {
+	nll, ok := r.Metrics["nll"]
+	return nll.Value / float64(r.Tokens()), ok && r.Tokens() > 0
+}
+
 // Tokens is how many were scored.
 func (r Result) Tokens() int64 { return r.Count(tokensMetric) }
 

@@ -38,36 +38,36 @@ func (t wikitextTask) Run(ctx context.Context, m Model, o Options) (Result, erro
 		at.total = shards.Rows()
 		pages = Pages(at.count(documents(shards), one))
 	}
-	begins := prefixOf(t.Tokenizer, endOfText)
-	r, err := WikiText(ctx, m, pages, begins.encode, begins.id, o)
+	begins := PrefixOf(t.Tokenizer, endOfText)
+	r, err := WikiText(ctx, m, pages, begins.Encode, begins.ID, o)
 	if err != nil {
 		return Result{}, err
 	}
 	result := r.result(t.Name())
-	result.Protocol.Prefix = begins.what
+	result.Protocol.Prefix = begins.What
 	return result, nil
 }
 
-// prefix is what a text's first window begins with, and how texts become ids.
-type prefix struct {
-	id     uint32
-	encode func(string) ([]uint32, error)
-	what   string // of Protocol
+// Prefix is what a text's first window begins with, and how texts become ids.
+type Prefix struct {
+	ID     uint32
+	Encode func(string) ([]uint32, error)
+	What   string // as Protocol has it
 }
 
-// prefixOf is lm-evaluation-harness's rule: the beginning token if the tokenizer has one, which then stands before the
+// PrefixOf is lm-evaluation-harness's rule: the beginning token if the tokenizer has one, which then stands before the
 // text's own ids too where its post-processor puts it there; otherwise the token that ends texts.
-func prefixOf(t data.Tokenizer, endOfText uint32) prefix {
+func PrefixOf(t data.Tokenizer, endOfText uint32) Prefix {
 	if b, ok := t.(interface {
 		BeginOfText() (uint32, bool)
 		EncodeWithSpecial(text string) ([]uint32, error)
 	}); ok {
 		if id, ok := b.BeginOfText(); ok {
 			if alone, err := b.EncodeWithSpecial(""); err == nil && (len(alone) == 0 || alone[0] != id) {
-				return prefix{id, t.Encode, "BOS, which the tokenizer does not add"}
+				return Prefix{id, t.Encode, "BOS, which the tokenizer does not add"}
 			}
-			return prefix{id, b.EncodeWithSpecial, "BOS, which the tokenizer adds as well"}
+			return Prefix{id, b.EncodeWithSpecial, "BOS, which the tokenizer adds as well"}
 		}
 	}
-	return prefix{endOfText, t.Encode, ""}
+	return Prefix{endOfText, t.Encode, ""}
 }

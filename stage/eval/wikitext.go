@@ -34,7 +34,7 @@ func (r WikiTextResult) result(task string) Result {
 
 // WikiText scores whole pages (see Pages), each for itself: detokenized,
 // encoded without special tokens, cut into rolling windows of Context
-// positions (see rolling), the first conditioned on prefix, the end-of-text
+// positions (see Rolling), the first conditioned on prefix, the end-of-text
 // token. MaxTokens ends after the page that reaches it, because the word count
 // of a page is only defined for a whole one. Stride is not used.
 func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], encode func(string) ([]uint32, error),
@@ -58,7 +58,7 @@ func WikiText(ctx context.Context, m Model, pages iter.Seq2[string, error], enco
 		if err != nil {
 			return WikiTextResult{}, err
 		}
-		if err := rolling(ids, prefix, o.Context, alone(s.add)); err != nil {
+		if err := Rolling(ids, prefix, o.Context, alone(s.add)); err != nil {
 			return WikiTextResult{}, err
 		}
 		planned += int64(len(ids))
@@ -86,7 +86,7 @@ func alone(add func(inputs, targets, begins []uint32, skip int) error) func([]ui
 	return func(inputs, targets []uint32, skip int) error { return add(inputs, targets, nil, skip) }
 }
 
-// rolling cuts a page's ids into the windows of lm-evaluation-harness
+// Rolling cuts a page's ids into the windows of lm-evaluation-harness
 // (get_rolling_token_windows with context_len 1, then make_disjoint_window)
 // and hands them to add as (inputs, targets, leading targets not counted).
 //
@@ -95,7 +95,7 @@ func alone(add func(inputs, targets, begins []uint32, skip int) error) func([]ui
 // its first from one id alone, the last predicted one. The last window of a
 // longer page has fewer ids left to predict and is filled from before: it
 // reads the context ids before the page's last and counts only what is new.
-func rolling(ids []uint32, prefix uint32, context int, add func(inputs, targets []uint32, skip int) error) error {
+func Rolling(ids []uint32, prefix uint32, context int, add func(inputs, targets []uint32, skip int) error) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -188,7 +188,7 @@ func isTitle(line string) bool {
 func CountWords(page string) int {
 	n, inside := 1, false
 	for _, r := range page {
-		space := isSpace(r)
+		space := IsSpace(r)
 		if space && !inside {
 			n++
 		}
@@ -197,9 +197,9 @@ func CountWords(page string) int {
 	return n
 }
 
-// isSpace is Python's idea of white space, which has the separators U+001C to
+// IsSpace is Python's idea of white space, which has the separators U+001C to
 // U+001F that Go's lacks.
-func isSpace(r rune) bool {
+func IsSpace(r rune) bool {
 	switch {
 	case r >= '\t' && r <= '\r', r >= 0x1c && r <= ' ', r == 0x85, r == 0xa0,
 		r == 0x1680, r >= 0x2000 && r <= 0x200a, r == 0x2028, r == 0x2029,
@@ -209,4 +209,4 @@ func isSpace(r rune) bool {
 	return false
 }
 
-func trimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
+func trimSpace(s string) string { return strings.TrimFunc(s, IsSpace) }

@@ -124,7 +124,7 @@ func TestRollingGolden(t *testing.T) {
 			ids[i] = uint32(100 + i)
 		}
 		n := 0
-		err := rolling(ids, 7, c.Context, func(inputs, targets []uint32, skip int) error {
+		err := Rolling(ids, 7, c.Context, func(inputs, targets []uint32, skip int) error {
 			if n >= len(c.Windows) {
 				t.Fatalf("length %d context %d: more than %d windows", c.Length, c.Context, len(c.Windows))
 			}

@@ -75,7 +75,7 @@ func merged(under, over json.RawMessage) (json.RawMessage, error) {
 			continue
 		}
 		if err := json.Unmarshal(part, &groups); err != nil {
-			return nil, fmt.Errorf("base: %w", plain(err))
+			return nil, fmt.Errorf("base: %w", session.JSONError(err))
 		}
 		for group, fields := range groups {
 			if all[group] == nil {

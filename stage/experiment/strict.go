@@ -20,7 +20,7 @@ func strict(text []byte, into any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(into); err != nil {
-		return plain(err)
+		return session.JSONError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the last brace")
@@ -49,7 +49,7 @@ func known(path string, text []byte, t reflect.Type) error {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(text, &fields); err != nil {
 			if path == "" {
-				return plain(err)
+				return session.JSONError(err)
 			}
 			return nil
 		}
@@ -69,19 +69,4 @@ func known(path string, text []byte, t reflect.Type) error {
 		}
 	}
 	return nil
-}
-
-// plain words the JSON package's errors.
-func plain(err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("it is no JSON at byte %d: %w", syntax.Offset, err)
-	case errors.As(err, &kind):
-		return fmt.Errorf("%s is a JSON %s where %s belongs", kind.Field, kind.Value, kind.Type)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("it is no JSON: it ends too early")
-	}
-	return err
 }

@@ -46,7 +46,9 @@ func story(t *testing.T) (list []record.Event) {
 				evaluation(3, 2, "after growth", 420))
 		}
 	}
-	return append(list, record.Checkpoint{At: at(6, 2), Checkpoint: "step-6"}, evaluation(6, 2, "end", 300),
+	return append(list, record.Checkpoint{At: at(6, 2), Checkpoint: "step-6"}, record.Samples{At: at(6, 2),
+		Samples: []record.Sample{{Prompt: "Once", IDs: []uint32{7, 8}, Text: " upon\n*a* <b>time", Finish: "length"},
+			{Prompt: "The", IDs: []uint32{9}, Text: " end", Finish: "eos"}}}, evaluation(6, 2, "end", 300),
 		record.End{At: at(6, 2), Checkpoint: "final"})
 }
 

@@ -65,7 +65,7 @@ func Names() (names []string) {
 	return names
 }
 
-// Point is what an event says in numbers.
+// Point is what an event says in numbers and texts.
 type Point struct {
 	Event   record.Event
 	Step    int
@@ -73,7 +73,11 @@ type Point struct {
 	Seconds float64 // of work since the run began
 	FLOPs   float64 // of steps since the run began
 	Values  []Value // of one event no name twice
+	Texts   []Text  // likewise; formats that have no place for texts leave them out
 }
+
+// Text is what a model said, by a name such as samples/1.
+type Text struct{ Name, Text string }
 
 // Value is a number by its name, such as train/loss.
 type Value struct {
@@ -99,7 +103,7 @@ func (c *counter) point(e record.Event) Point {
 	}
 	c.seconds += besides(e)
 	return Point{Event: e, Step: e.Moment().Step, Seconds: c.seconds, FLOPs: c.flops, Values: values(e),
-		Time: c.began.Add(time.Duration(c.seconds * float64(time.Second)))}
+		Texts: texts(e), Time: c.began.Add(time.Duration(c.seconds * float64(time.Second)))}
 }
 
 // besides are the seconds that an event took which is no step.
@@ -112,6 +116,8 @@ func besides(e record.Event) float64 {
 	case record.Transition:
 		return e.Seconds
 	case record.Evaluation:
+		return e.Seconds
+	case record.Samples:
 		return e.Seconds
 	}
 	return 0
@@ -130,6 +136,16 @@ func values(e record.Event) []Value {
 		return ofEvaluation(e)
 	}
 	return nil
+}
+
+// texts are what a model said.
+func texts(e record.Event) (list []Text) {
+	if e, ok := e.(record.Samples); ok {
+		for i, s := range e.Samples {
+			list = append(list, Text{fmt.Sprintf("samples/%d", i+1), s.Prompt + s.Text})
+		}
+	}
+	return list
 }
 
 func ofStep(m record.Metrics) []Value {

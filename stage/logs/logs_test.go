@@ -127,7 +127,7 @@ func TestRollback(t *testing.T) {
 func TestKilled(t *testing.T) {
 	events := story(t)
 	dir := runFolder(t)
-	w := newWriter(t, dir, 0, Names()...).write(events[:len(events)-3]...)
+	w := newWriter(t, dir, 0, Names()...).write(events[:len(events)-4]...)
 	there := files(t, dir)
 	for _, read := range []struct {
 		suffix  string

@@ -55,7 +55,10 @@ func TestReaders(t *testing.T) {
 				want[name] = append(want[name], [2]float64{float64(at[i]), float64(float32(value))})
 			}
 		}
-		equal(t, said.TensorBoard, want)
+		equal(t, said.TensorBoard.Scalars, want)
+		equal(t, said.TensorBoard.Texts, map[string][][]any{
+			"samples/1": {{"text", 6.0, "    Once upon\n    *a* <b>time"}},
+			"samples/2": {{"text", 6.0, "    The end"}}})
 	})
 	t.Run("trackio", func(t *testing.T) {
 		run := said.Trackio[Project+"/first"]
@@ -157,7 +160,7 @@ func askOfKilled(t *testing.T, python string) {
 		}
 	}
 	said := decode(t, ask(t, python, dead))
-	if n := len(said.TensorBoard["train/loss"]); n != 3 {
+	if n := len(said.TensorBoard.Scalars["train/loss"]); n != 3 {
 		t.Errorf("TensorBoard reads %d steps, want 3 before the one that was cut", n)
 	}
 	if n := len(said.Trackio[Project+"/first"].Logs); n != 7 {
@@ -173,8 +176,11 @@ func askOfKilled(t *testing.T, python string) {
 
 // answers are what testdata/read_logs.py prints.
 type answers struct {
-	TensorBoard map[string][][2]float64
-	Trackio     map[string]struct {
+	TensorBoard struct {
+		Scalars map[string][][2]float64
+		Texts   map[string][][]any
+	}
+	Trackio map[string]struct {
 		Config map[string]any
 		Logs   []map[string]any
 	}

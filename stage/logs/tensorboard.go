@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,13 @@ const (
 	summaryValue     protowire.Number = 1
 	valueTag         protowire.Number = 1
 	valueSimple      protowire.Number = 2
+	valueTensor      protowire.Number = 8
+	valueMetadata    protowire.Number = 9
+	metadataPlugin   protowire.Number = 1
+	pluginName       protowire.Number = 1
+	tensorType       protowire.Number = 1
+	tensorString     protowire.Number = 8
+	typeString                        = 7
 	sessionStatus    protowire.Number = 1
 	sessionStart                      = 1 // TensorBoard then forgets what it has of this step and later ones
 )
@@ -80,10 +88,17 @@ func beginTensorBoard(r Run) (Sink, error) {
 }
 
 func (s *tensorBoard) Point(p Point) error {
-	if len(p.Values) == 0 {
+	if len(p.Values) == 0 && len(p.Texts) == 0 {
 		return nil
 	}
 	var summary []byte
+	for _, t := range p.Texts {
+		value := protowire.AppendString(protowire.AppendTag(nil, valueTag, protowire.BytesType), t.Name)
+		value = append(value, message(valueTensor, slices.Concat(number(tensorType, typeString),
+			text(tensorString, code(t.Text))))...)
+		value = append(value, message(valueMetadata, message(metadataPlugin, text(pluginName, "text")))...)
+		summary = append(summary, message(summaryValue, value)...)
+	}
 	for _, v := range p.Values {
 		value := protowire.AppendString(protowire.AppendTag(nil, valueTag, protowire.BytesType), v.Name)
 		value = protowire.AppendTag(value, valueSimple, protowire.Fixed32Type)
@@ -93,6 +108,9 @@ func (s *tensorBoard) Point(p Point) error {
 	event := protowire.AppendTag(eventAt(p.Time, p.Step), eventSummary, protowire.BytesType)
 	return s.record(protowire.AppendBytes(event, summary))
 }
+
+// code is a text as Markdown's code, in which nothing of it has a meaning: TensorBoard shows texts as Markdown.
+func code(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
 
 // eventAt is the beginning of an event.
 func eventAt(at time.Time, step int) []byte {

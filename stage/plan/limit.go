@@ -105,7 +105,7 @@ func arrangements(method string, o recipe.Options) ([]arrangement, error) {
 	whole := o.Batch.Batch * o.GradAccum
 	for batch := min(whole, recipe.MaxRows/o.Batch.SeqLen); batch > 0; batch-- {
 		accum := whole / batch
-		if whole%batch != 0 || o.Storage.Release && accum > 1 {
+		if whole%batch != 0 || accum < o.Processes || o.Storage.Release && accum > 1 {
 			continue
 		}
 		for _, recompute := range []bool{false, true} {

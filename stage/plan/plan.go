@@ -76,6 +76,10 @@ type StagePlan struct {
 	Trainable  int64 `json:"trainable_parameters,omitempty"` // where there are rounds
 	// RoundBytes travel at the end of each of its rounds, in each direction, for each process but the first.
 	RoundBytes int64 `json:"round_bytes,omitempty"`
+	// Gradients are the values of each gradient, as model.Layout.GradientValues has them.
+	Gradients []int `json:"-"`
+	// FLOPs are the operations of a micro-batch.
+	FLOPs float64 `json:"-"`
 }
 
 // StateBytes is what the paper calls model states: all but activations and
@@ -215,6 +219,10 @@ func planRecipe(row recipe.Row) (MethodPlan, error) {
 			s.Trainable, _ = layouts[i].Count()
 			s.OuterBytes, s.RoundBytes = r.Outer.Bytes(layouts[i]), r.Outer.WireBytes(layouts[i])
 		}
+		if s.Gradients, err = layouts[i].GradientValues(); err != nil {
+			return MethodPlan{}, err
+		}
+		s.FLOPs = layouts[i].FLOPs(r.Batch).Total()
 		if i == 0 || added != 0 || !maps.Equal(s.Bytes, stages[len(stages)-1].Bytes) {
 			stages = append(stages, s)
 		}

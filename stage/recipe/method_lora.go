@@ -7,12 +7,13 @@ import (
 	"steplm/model/advice"
 )
 
-const loraName = "lora"
+// LoRAName is the method that trains LoRA alone.
+const LoRAName = "lora"
 
 var loraMethod = Method{
-	Name: loraName, Build: lora, About: aboutLoRA, Less: withoutWarmStart(loraName),
+	Name: LoRAName, Build: lora, About: aboutLoRA, Less: withoutWarmStart(LoRAName),
 	Uses: append([]advice.Option{advice.State, advice.ScheduleOver}, loraUses...),
-	Rows: func(o Options) []Row { return loraRow(loraName, o) },
+	Rows: func(o Options) []Row { return loraRow(LoRAName, o) },
 }
 
 // loraUses are the options of methods that train LoRA on all layers.
@@ -24,7 +25,7 @@ var loraUses = []advice.Option{
 // lora trains LoRA alone on all linears, which stay as they began, with embedding, norms and head; with a warm
 // start all parameters train before it.
 func lora(o Options) (Recipe, error) {
-	r, warm, err := o.loraRun(loraName, 0)
+	r, warm, err := o.loraRun(LoRAName, 0)
 	if err != nil {
 		return r, err
 	}

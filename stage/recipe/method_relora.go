@@ -10,7 +10,7 @@ import (
 	"steplm/model/optim"
 )
 
-const reloraName = "relora"
+const reLoRAName = "relora"
 
 // ReLoRA's usual run (5,000 steps of warm start at 5e-4, then LoRA at 1e-3 to step 20,000, merged every 5,000, with
 // warm-ups of 500 and 100 steps) in shares, where the options do not say.
@@ -25,10 +25,10 @@ const (
 const maxMerges = 1000
 
 var reloraMethod = Method{
-	Name: reloraName, Build: relora, About: aboutReLoRA, Less: withoutWarmStart(reloraName),
+	Name: reLoRAName, Build: relora, About: aboutReLoRA, Less: withoutWarmStart(reLoRAName),
 	Decay: new(0.0), Alpha: new(0.25),
 	Uses: append([]advice.Option{advice.MergeEvery, advice.MergeKeep, advice.MergeKeepBy, advice.State}, loraUses...),
-	Rows: func(o Options) []Row { return loraRow(reloraName, o) },
+	Rows: func(o Options) []Row { return loraRow(reLoRAName, o) },
 }
 
 // relora is ReLoRA (Lialin et al., 2023), with the numbers of its program where the options do not say, but for
@@ -43,7 +43,7 @@ var reloraMethod = Method{
 // Weights that are bf16 alone would lose what a merge adds wherever it is below half of their last bit:
 // merges round them at random, which takes no memory and loses nothing on average.
 func relora(o Options) (Recipe, error) {
-	r, warm, err := o.loraRun(reloraName, reloraWarmStart)
+	r, warm, err := o.loraRun(reLoRAName, reloraWarmStart)
 	if err != nil {
 		return r, err
 	}
@@ -111,7 +111,7 @@ func (o Options) mergeEvery(steps int) (int, error) {
 			fmt.Errorf("merges every %d steps, of which LoRA trains %d: the first would come after step %d, "+
 				"and none is left", every, steps, every+1),
 			lower,
-			advice.Way{{How: advice.Use, Option: advice.Method, Value: loraName}},
+			advice.Way{{How: advice.Use, Option: advice.Method, Value: LoRAName}},
 		)
 	case (steps-2)/every > maxMerges:
 		return 0, advice.With(

@@ -32,6 +32,7 @@ type Options struct {
 	Steps          int    // optimizer steps of the whole run
 	Batch          model.Size
 	GradAccum      int
+	Processes      int // that train together and have a micro-batch each at least; not the recipe's; 0: 1
 	Optimizer      optim.Config
 	LR             []float64 // per stage, or one for all; none: as published
 	PublishedLR    float64   // the optimizer's

@@ -10,8 +10,8 @@ type Curve struct {
 	Steps  []int     // 1-based, ascending
 	Tokens []int64   // seen by the end of the step, ascending
 	Loss   []float64 // mean over the step's targets, nats
-	// Seconds of work until the end of the step: of steps, and of evaluations, saves and transitions before it. What a
-	// killed process did after its last save is not in it, and neither is the time between two processes.
+	// Seconds of work until the end of the step: of steps, and of evaluations, samples, saves and transitions before
+	// it. What a killed process did after its last save is not in it, and neither is the time between two processes.
 	Seconds []float64
 	// Bytes that were live on the device, by class: one entry for each change of them.
 	Bytes []Held
@@ -67,6 +67,8 @@ func (c *Curve) add(e Event, beside *float64) error {
 	case Transition:
 		*beside += e.Seconds
 	case Evaluation:
+		*beside += e.Seconds
+	case Samples:
 		*beside += e.Seconds
 	}
 	if last >= 0 {

@@ -1,7 +1,7 @@
 package record
 
-// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Checkpoint, Resume, Rollback, Round,
-// Failure or End.
+// Event is a line of a run's metrics: Metrics, a Growth, Transition, Evaluation, Samples, Checkpoint, Resume, Rollback,
+// Round, Best, Failure or End.
 type Event interface {
 	// Kind is the line's "event"; a step's line has none.
 	Kind() string
@@ -10,8 +10,8 @@ type Event interface {
 }
 
 // events has one of each kind, for the reader.
-var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Checkpoint{}, Resume{}, Rollback{}, Round{},
-	Failure{}, End{}}
+var events = []Event{Metrics{}, Growth{}, Transition{}, Evaluation{}, Samples{}, Checkpoint{}, Resume{}, Rollback{},
+	Round{}, Best{}, Failure{}, End{}}
 
 // At is a moment of a run.
 type At struct {
@@ -87,6 +87,26 @@ type Evaluation struct {
 // Kind is an evaluation's.
 func (Evaluation) Kind() string { return "eval" }
 
+// Samples are what the model made of prompts after a step.
+type Samples struct {
+	At
+	When    string   `json:"when,omitempty"` // as of Evaluation; "": by steps
+	Samples []Sample `json:"samples"`
+	Seconds float64  `json:"seconds,omitempty"`
+}
+
+// Sample is one prompt, continued.
+type Sample struct {
+	Prompt    string   `json:"prompt"` // of an example what was asked, without the words around it
+	IDs       []uint32 `json:"ids"`    // that were added
+	Text      string   `json:"text"`
+	Reference string   `json:"reference,omitempty"` // what an example answers
+	Finish    string   `json:"finish_reason"`       // length, or eos: a token that ends a text, which is the last of IDs
+}
+
+// Kind is that of samples.
+func (Samples) Kind() string { return "samples" }
+
 // Checkpoint is a save.
 type Checkpoint struct {
 	At
@@ -123,6 +143,19 @@ type Rollback struct {
 
 // Kind is that of a run that goes back.
 func (Rollback) Kind() string { return "rollback" }
+
+// Best says which step's model the trained one is, of a run with patience.
+type Best struct {
+	At
+	Checkpoint string  `json:"checkpoint"` // its name
+	Of         int     `json:"best_step"`
+	Set        string  `json:"set"`             // that the loss is of
+	Loss       float64 `json:"loss"`            // nats
+	Early      bool    `json:"early,omitempty"` // the run ended before its last step
+}
+
+// Kind is that of a run that chose.
+func (Best) Kind() string { return "best" }
 
 // Round is the end of a round that several processes made.
 type Round struct {

@@ -51,6 +51,11 @@ var one = []struct {
 			`"result":{"name":"unigram","perplexity":9,"unit":"token","tokens":8,"detail":null},"seconds":0.5}`,
 	},
 	{
+		Samples{At{4, 2, Peaks{32, 2048}}, "every", []Sample{{"Once", []uint32{5, 0}, " upon", " a", "eos"}}, 0.5},
+		`{"event":"samples","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"when":"every",` +
+			`"samples":[{"prompt":"Once","ids":[5,0],"text":" upon","reference":" a","finish_reason":"eos"}],"seconds":0.5}`,
+	},
+	{
 		Checkpoint{At{4, 2, Peaks{32, 2048}}, "step-4", 0.5},
 		`{"event":"checkpoint","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4","seconds":0.5}`,
 	},
@@ -59,6 +64,11 @@ var one = []struct {
 		`{"event":"rollback","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-4",` +
 			`"spike_step":6,"loss":9.5,"grad_norm":30,"not_finite":true,"median_loss":3.5,"median_grad_norm":2,` +
 			`"rollbacks":1}`,
+	},
+	{
+		Best{At{4, 2, Peaks{32, 2048}}, "step-2", 2, "holdout", 2.5, true},
+		`{"event":"best","step":4,"stage":2,"peak_bytes":32,"process_peak_bytes":2048,"checkpoint":"step-2",` +
+			`"best_step":2,"set":"holdout","loss":2.5,"early":true}`,
 	},
 	{
 		Round{At{4, 2, Peaks{32, 2048}}, 192, []Share{{0, "coordinator", 128, ""}, {2, "a laptop", 64, ""}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -27,10 +28,14 @@ func Of(folder string) Row {
 		return row.wrong(Damaged, fmt.Errorf("%s: %w", path, err))
 	}
 	row.describe(r)
-	m := measured{recipe: r}
+	m, nothing := measured{recipe: r}, ""
+	if info, err := os.Stat(filepath.Join(folder, record.File)); err == nil && !info.Mode().IsRegular() {
+		return row.wrong(Damaged, fmt.Errorf("%s is no file", filepath.Join(folder, record.File)))
+	}
 	for e, err := range record.Read(filepath.Join(folder, record.File)) {
 		if errors.Is(err, fs.ErrNotExist) {
-			break // It was killed before its first line.
+			nothing = fmt.Sprintf(", and there is no %s", record.File)
+			break // It was killed before its first line, or somebody removed them.
 		}
 		if err == nil {
 			err = m.add(e)
@@ -51,7 +56,7 @@ func Of(folder string) Row {
 	case m.ended:
 		row.Status = Done
 	default:
-		row.Problem = fmt.Sprintf("%d of %d steps are done", m.step, r.Steps())
+		row.Problem = fmt.Sprintf("%d of %d steps are done%s", m.step, r.Steps(), nothing)
 	}
 	return row
 }

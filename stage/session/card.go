@@ -29,6 +29,7 @@ type cardStage struct {
 type card struct {
 	Name, Method, Device, Optimizer, Tokenizer, Context string
 	Init                                                string // what it began with; "": random weights
+	Tuned                                               bool   // on examples
 	Parameters, Tokens                                  int64
 	Recipe                                              recipe.Recipe
 	Datasets, Sources                                   []string
@@ -50,15 +51,15 @@ func newCard(s *Session, metrics string) (*card, error) {
 	c := &card{
 		Name: filepath.Base(name), Method: r.Method, Device: s.Device.Name(),
 		Optimizer: fmt.Sprint(r.Optimizer.Settings),
-		Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r,
+		Tokenizer: r.Data.Tokenizer, Parameters: r.Model.TotalParams(), Recipe: r, Tuned: s.Spec.Tuning.On(),
 	}
 	if r.Init != nil {
 		c.Init = filepath.Base(s.Spec.Model.Init)
 	}
-	for _, l := range s.read.locations {
-		source := filepath.Base(l.name) // Where a file lies on the machine that trained is nobody's concern.
-		if x, err := hub.ParseSource(l.name); err == nil {
-			source, c.Datasets = l.name, append(c.Datasets, x.Owner+"/"+x.Name)
+	for _, name := range s.read.names() {
+		source := filepath.Base(name) // Where a file lies on the machine that trained is nobody's concern.
+		if x, err := hub.ParseSource(name); err == nil {
+			source, c.Datasets = name, append(c.Datasets, x.Owner+"/"+x.Name)
 		}
 		c.Sources = append(c.Sources, source)
 	}
@@ -131,8 +132,9 @@ datasets:
 
 A language model of {{.Parameters}} parameters in the architecture of ` + "`{{.Family}}`" + `, {{if .Init}}trained further by steplm, from
 {{.Init}} ({{.Recipe.Init.Layers}} layers) on,{{else}}pre-trained from scratch by steplm{{end}} with the
-method ` + "`{{.Method}}`" + ` on {{.Tokens}} tokens. It continues text; it was not tuned to follow instructions, and nothing was
-done about what it may say.
+method ` + "`{{.Method}}`" + ` on {{.Tokens}} tokens{{if .Tuned}} of examples of instructions and answers, of which the
+answers were learned. It was tuned to follow instructions as those examples have them{{else}}. It continues text; it was not
+tuned to follow instructions{{end}}, and nothing was done about what it may say.
 
 ## Use
 

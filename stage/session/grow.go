@@ -10,7 +10,6 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
-	"steplm/model/hf"
 	"steplm/stage"
 	"steplm/stage/recipe"
 )
@@ -86,21 +85,9 @@ func Grow(ctx context.Context, dev gpu.Device, name, out string, how Deeper) (g 
 
 // carriedText is the text side that lies with the model, which says nothing of its depth.
 func (t Trained) carriedText() (text export.Text, err error) {
-	ids, err := t.specialIDs()
-	if err != nil {
+	if text.IDs, err = t.SpecialIDs(); err != nil {
 		return text, err
 	}
-	text.IDs = &ids
 	text.Carried, err = t.textFiles()
 	return text, err
-}
-
-// specialIDs are those that the model's config.json names, or what a run left beside its checkpoints does.
-func (t Trained) specialIDs() (hf.SpecialIDs, error) {
-	for _, dir := range []string{t.Dir, t.Tokenizer} {
-		if holds(dir, "config.json") {
-			return hf.ReadSpecialIDs(dir)
-		}
-	}
-	return hf.SpecialIDs{}, nil
 }

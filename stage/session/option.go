@@ -78,8 +78,8 @@ func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
 	return json.Marshal(f.value.Interface())
 }
 
-// Set gives an option a value, which must be one of its type. Of a run's three lengths the one that is
-// set replaces the others.
+// Set gives an option a value, which must be one of its type. Of a run's lengths the one that is set replaces the
+// others.
 func (s *Spec) Set(o advice.Option, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -94,13 +94,19 @@ func (s *Spec) Set(o advice.Option, value any) error {
 		return &OptionError{o, string(text), "it is no value of this option"}
 	}
 	f.value.Set(fresh.Elem())
-	switch o {
-	case optionSteps:
-		s.Schedule.Tokens, s.Schedule.FLOPs = 0, 0
-	case optionTokens:
-		s.Schedule.Steps, s.Schedule.FLOPs = 0, 0
-	case advice.FLOPs:
-		s.Schedule.Steps, s.Schedule.Tokens = 0, 0
+	if slices.Contains(Lengths, o) {
+		length := s.Schedule
+		s.Schedule.Steps, s.Schedule.Tokens, s.Schedule.FLOPs, s.Schedule.Epochs = 0, 0, 0, 0
+		switch o {
+		case optionSteps:
+			s.Schedule.Steps = length.Steps
+		case optionTokens:
+			s.Schedule.Tokens = length.Tokens
+		case advice.FLOPs:
+			s.Schedule.FLOPs = length.FLOPs
+		case optionEpochs:
+			s.Schedule.Epochs = length.Epochs
+		}
 	}
 	return nil
 }
@@ -108,7 +114,14 @@ func (s *Spec) Set(o advice.Option, value any) error {
 const (
 	optionSteps  advice.Option = "steps"
 	optionTokens advice.Option = "tokens"
+	optionEpochs advice.Option = "epochs"
+
+	optionBatching advice.Option = "batching"
+	optionSamples  advice.Option = "samples"
 )
+
+// Lengths are the options that say how long a run is.
+var Lengths = []advice.Option{optionSteps, optionTokens, advice.FLOPs, optionEpochs}
 
 // OptionError is an option with a value that it cannot have. Commands word it in their flags.
 type OptionError struct {
@@ -137,8 +150,8 @@ func Read(r io.Reader) (Spec, error) {
 	return Default().With(text)
 }
 
-// With is a Spec with the fields that a Spec's JSON has; those that it leaves out stay. Of a run's three lengths the
-// one that it has replaces the others.
+// With is a Spec with the fields that a Spec's JSON has; those that it leaves out stay. Of a run's lengths the one
+// that it has replaces the others.
 func (s Spec) With(text []byte) (Spec, error) {
 	if err := s.check(text); err != nil {
 		return s, err
@@ -151,17 +164,17 @@ func (s Spec) With(text []byte) (Spec, error) {
 		Schedule map[string]json.RawMessage `json:"schedule"`
 	}
 	if err := json.Unmarshal(text, &given); err != nil {
-		return s, plain(err)
+		return s, JSONError(err)
 	}
-	for _, length := range []advice.Option{optionSteps, optionTokens, advice.FLOPs} {
+	for _, length := range Lengths {
 		if given.Schedule[string(length)] != nil {
-			s.Schedule.Steps, s.Schedule.Tokens, s.Schedule.FLOPs = 0, 0, 0
+			s.Schedule.Steps, s.Schedule.Tokens, s.Schedule.FLOPs, s.Schedule.Epochs = 0, 0, 0, 0
 		}
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return s, plain(err)
+		return s, JSONError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return s, errors.New("something follows the configuration's last brace")
@@ -171,14 +184,16 @@ func (s Spec) With(text []byte) (Spec, error) {
 			*n = nil
 		}
 	}
-	lengths := 0
-	for _, given := range []bool{s.Schedule.Steps != 0, s.Schedule.Tokens != 0, s.Schedule.FLOPs != 0} {
+	n := 0
+	for _, given := range []bool{s.Schedule.Steps != 0, s.Schedule.Tokens != 0, s.Schedule.FLOPs != 0,
+		s.Schedule.Epochs != 0} {
 		if given {
-			lengths++
+			n++
 		}
 	}
-	if lengths > 1 {
-		return s, errors.New("schedule has more than one length: leave out all but one of steps, tokens and flops")
+	if n > 1 {
+		return s, errors.New("schedule has more than one length: leave out all but one of steps, tokens, flops and " +
+			"epochs")
 	}
 	return s, nil
 }
@@ -224,7 +239,7 @@ type Setting struct {
 func (s *Spec) check(text []byte) error {
 	var groups map[string]json.RawMessage
 	if err := json.Unmarshal(text, &groups); err != nil {
-		return plain(err)
+		return JSONError(err)
 	}
 	names := map[string][]string{}
 	for _, f := range s.fields() {
@@ -237,7 +252,7 @@ func (s *Spec) check(text []byte) error {
 		}
 		var leaves map[string]json.RawMessage
 		if err := json.Unmarshal(content, &leaves); err != nil {
-			return fmt.Errorf("%s: %w", group, plain(err))
+			return fmt.Errorf("%s: %w", group, JSONError(err))
 		}
 		for leaf := range leaves {
 			if !slices.Contains(known, leaf) {
@@ -257,8 +272,8 @@ func Unknown(path, name string, known []string) error {
 	return fmt.Errorf("%s: there are %s", text, strings.Join(known, ", "))
 }
 
-// plain words the JSON package's errors.
-func plain(err error) error {
+// JSONError words the JSON package's errors, for people.
+func JSONError(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
@@ -266,6 +281,8 @@ func plain(err error) error {
 		return fmt.Errorf("it is no JSON at byte %d: %w", syntax.Offset, err)
 	case errors.As(err, &kind):
 		return fmt.Errorf("%s is a JSON %s where %s belongs", kind.Field, kind.Value, kind.Type)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it is no JSON: it ends too early")
 	}
 	return err
 }

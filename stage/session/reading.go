@@ -15,10 +15,65 @@ import (
 	"steplm/stage/eval"
 )
 
-// reading is what a run reads: one source or a mixture.
+// reading is documents: one source or a mixture.
 type reading struct {
 	locations []*Location
 	sources   []data.Source
+	loader    *data.Loader // once a recipe says of which micro-batches
+}
+
+// batches implements input.
+func (r *reading) batches(s *Session) (_ batches, err error) {
+	b := s.Recipe.Batch
+	r.loader, err = data.NewMixture(r.sources, s.documents, data.Options{
+		BatchSize: b.Batch, SeqLen: b.SeqLen, Seed: s.order(), Shuffle: true, Workers: s.Spec.Data.Threads(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.loader, nil
+}
+
+// names implements input.
+func (r *reading) names() (list []string) {
+	for _, l := range r.locations {
+		list = append(list, l.name)
+	}
+	return list
+}
+
+// steps implements input.
+func (r *reading) steps(_ *Session, epochs int) (int, error) {
+	return 0, badOption(optionEpochs, epochs, "only examples have epochs, documents are a stream")
+}
+
+// Source is one source of a run's documents, for people.
+type Source struct {
+	Name   string
+	Weight float64 // among several
+	Shards *data.Shards
+	Cache  *cache.Cache // nil: tokenized while training
+}
+
+// Sources lists the documents that are read; examples have none.
+func (s *Session) Sources() (list []Source) {
+	r, ok := s.read.(*reading)
+	if !ok {
+		return nil
+	}
+	for i, x := range r.sources {
+		list = append(list, Source{r.locations[i].name, x.Weight, x.Shards, x.Cache})
+	}
+	return list
+}
+
+// Stats is what became of the rows that were read, of all sources and of each.
+func (s *Session) Stats() (all data.Stats, each []data.Stats) {
+	r, ok := s.read.(*reading)
+	if !ok {
+		return all, nil
+	}
+	return r.loader.Stats(), r.loader.SourceStats()
 }
 
 // splitWeight reads PATH or PATH=WEIGHT. What exists under its whole name is a path.
@@ -152,8 +207,20 @@ func (r *reading) identity() string {
 	return strings.Join(parts, "; ")
 }
 
-// heldOut measures on the documents that are kept apart, a task for each source.
-func (r *reading) heldOut(d Data, tok data.Tokenizer) (tasks []eval.Task, err error) {
+// heldOut measures on the documents that are kept apart, a task for each source, and on validation data.
+func (r *reading) heldOut(ctx context.Context, s *Session, ui UI) (tasks []eval.Task, err error) {
+	tasks, err = r.apart(s.Spec.Data, s.documents)
+	if s.Spec.Evaluation.Validation != "" && err == nil {
+		var task eval.Task
+		if task, err = s.texts(ctx, s.Spec.Evaluation.validation(s.Spec.Data), ui); err == nil {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks, err
+}
+
+// apart measures on the documents that are kept apart.
+func (r *reading) apart(d Data, tok data.Tokenizer) (tasks []eval.Task, err error) {
 	if d.Holdout == 0 {
 		return nil, nil
 	}
@@ -182,11 +249,14 @@ type set struct {
 }
 
 // sets are those that a run may be measured on besides what is held out of its data.
-func (e Evaluation) sets(d Data) []set {
-	return []set{
-		{"documents", "validation", e.Validation, d.TextColumn, true},
-		{"wikitext", "wikitext", e.Wikitext, data.TextColumn, false},
-	}
+func (e Evaluation) sets(d Data) []set { return []set{e.validation(d), e.wikitext()} }
+
+func (e Evaluation) validation(d Data) set {
+	return set{"documents", "validation", e.Validation, d.TextColumn, true}
+}
+
+func (e Evaluation) wikitext() set {
+	return set{"wikitext", "wikitext", e.Wikitext, data.TextColumn, false}
 }
 
 // Sets is how many sets of texts a run is measured on, with what is held out of its data.
@@ -204,27 +274,25 @@ func (e Evaluation) Sets(d Data) (n int) {
 
 // measures are the tasks that the run measures itself by.
 func (s *Session) measures(ctx context.Context, ui UI) ([]eval.Task, error) {
-	tasks, err := s.read.heldOut(s.Spec.Data, s.documents)
+	tasks, err := s.read.heldOut(ctx, s, ui)
+	if s.Spec.Evaluation.Wikitext != "" && err == nil {
+		var task eval.Task
+		if task, err = s.texts(ctx, s.Spec.Evaluation.wikitext(), ui); err == nil {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks, err
+}
+
+// texts measures on a set of texts.
+func (s *Session) texts(ctx context.Context, m set, ui UI) (eval.Task, error) {
+	var tok data.Tokenizer = s.Tokenizer
+	if m.documents {
+		tok = s.documents
+	}
+	path, err := Local(ctx, m.path, ui)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range s.Spec.Evaluation.sets(s.Spec.Data) {
-		if m.path == "" {
-			continue
-		}
-		var tok data.Tokenizer = s.Tokenizer
-		if m.documents {
-			tok = s.documents
-		}
-		path, err := Local(ctx, m.path, ui)
-		if err != nil {
-			return nil, err
-		}
-		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: tok})
-		if err != nil {
-			return nil, err
-		}
-		tasks = append(tasks, task)
-	}
-	return tasks, nil
+	return eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: tok})
 }

@@ -21,13 +21,13 @@ import (
 )
 
 // Places are the options that say where things lie, which may have moved while a run was stopped.
-var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext"}
+var Places = []advice.Option{"data", "tokenizer", "cache", "validation", "wikitext", "sample_prompts"}
 
 // Absolute is the same Spec with absolute paths, which hold in every working directory.
 func (s Spec) Absolute() (Spec, error) {
 	s.Data.Train = slices.Clone(s.Data.Train)
 	paths := []*string{&s.Data.Tokenizer, &s.Data.Cache, &s.Evaluation.Validation, &s.Evaluation.Wikitext,
-		&s.Output.Out, &s.Model.Init}
+		&s.Evaluation.SamplePrompts, &s.Output.Out, &s.Model.Init}
 	if isFile(s.Model.Name) {
 		paths = append(paths, &s.Model.Name)
 	}
@@ -132,7 +132,7 @@ func (s Spec) Merge(asked Spec, given []advice.Option) (Spec, error) {
 		}
 		switch {
 		case bytes.Equal(a, b):
-		case f.option == optionSteps || f.option == optionTokens || f.option == advice.FLOPs: // It may become longer.
+		case slices.Contains(Lengths, f.option): // It may become longer.
 			if err := own.Set(f.option, json.RawMessage(a)); err != nil {
 				return s, err
 			}
@@ -167,10 +167,14 @@ func (s *Session) takeRecipe() (err error) {
 	if err := s.sameInput(dir); err != nil {
 		return err
 	}
-	steps, err := s.Spec.steps(s.Recipe.TokensPerStep())
-	if s.Spec.Schedule.FLOPs != 0 {
+	spec, err := s.sized()
+	if err != nil {
+		return err
+	}
+	steps, err := spec.steps(s.Recipe.TokensPerStep())
+	if spec.Schedule.FLOPs != 0 {
 		var o recipe.Options
-		o, err = s.Spec.choices(s.Tokenizer.VocabSize())
+		o, err = spec.choices(s.Tokenizer.VocabSize())
 		steps = o.Steps
 	}
 	if err != nil || steps == s.Recipe.Steps() {
@@ -195,7 +199,7 @@ func (s *Session) sameInput(dir string) error {
 	for _, x := range []struct {
 		option      advice.Option
 		there, here string
-	}{{"data", r.Data.Train, s.input.Train}, {"tokenizer", r.Data.Tokenizer, s.input.Tokenizer}} {
+	}{{"data", r.Data.Train, s.identity.Train}, {"tokenizer", r.Data.Tokenizer, s.identity.Tokenizer}} {
 		if x.there != x.here {
 			return &Disagreement{x.option, x.here, x.there, dir}
 		}

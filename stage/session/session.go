@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"steplm/data"
-	"steplm/data/cache"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/gpu/memory"
@@ -20,6 +18,8 @@ import (
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
+	"steplm/stage/reduce"
+	"steplm/stage/samples"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -34,14 +34,37 @@ type Session struct {
 	Resumed bool
 	// Peers are the processes with which its rounds are made; nil: it is the only one.
 	Peers outer.Peers
+	// Reducer is of the processes that train together; nil: this one is alone.
+	Reducer *reduce.Reducer
 
 	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
-	read   *reading
-	input  recipe.Data // what read and Tokenizer are
-	loader *data.Loader
-	tasks  []eval.Task
-	longer bool // the run gets more steps than its folder says
+	read     input
+	identity recipe.Data // what read and Tokenizer are
+	batches  batches
+	tasks    []eval.Task
+	heard    samples.Plan
+	longer   bool // the run gets more steps than its folder says
+}
+
+// input is what a run reads: documents or examples.
+type input interface {
+	identity() string
+	// batches hands out a recipe's micro-batches.
+	batches(s *Session) (batches, error)
+	// heldOut measures on what is kept apart and on validation data.
+	heldOut(ctx context.Context, s *Session, ui UI) ([]eval.Task, error)
+	// names are those of the sources.
+	names() []string
+	// steps is how many so many epochs have, at so many micro-batches of a size a step.
+	steps(s *Session, epochs int) (int, error)
+	close()
+}
+
+// batches is what hands out micro-batches.
+type batches interface {
+	stage.Batches
+	Close() error
 }
 
 // final is how a run's trained model is written.
@@ -54,6 +77,9 @@ func (s *Session) text() export.Text {
 		text.Context = 0
 	}
 	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
+	if t, ok := s.read.(*tuning); ok {
+		text.ChatTemplate = t.template()
+	}
 	return text
 }
 
@@ -82,6 +108,16 @@ func Open(ctx context.Context, dev gpu.Device, spec Spec, ui UI) (*Session, erro
 	return open(ctx, dev, &Session{Spec: spec, Device: dev}, ui)
 }
 
+// OpenAmong is Open, or Resume, of a run that several processes train, in each of which a session of the same Spec is
+// opened. g is how they meet; the session has it from here on.
+func OpenAmong(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui UI, g reduce.Group) (*Session, error) {
+	o, err := spec.Processes.Options()
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, dev, &Session{Spec: spec, Device: dev, Resumed: resumed, Reducer: reduce.New(g, o)}, ui)
+}
+
 func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, err error) {
 	defer func() {
 		if err != nil {
@@ -105,13 +141,13 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	if err := s.chooseTokens(tok); err != nil {
 		return nil, err
 	}
-	if s.read, err = s.Spec.Data.read(ctx, s.Spec.Schedule.Seed, s.documents, ui); err != nil {
+	if err := s.openInput(ctx, ui); err != nil {
 		return nil, err
 	}
 	if text := s.Spec.Model.ignoredWeights(); text != "" && !s.Resumed {
 		ui.Warn(text)
 	}
-	s.input = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
+	s.identity = recipe.Data{Train: s.read.identity(), Tokenizer: s.Tokenizer.Hash()}
 	if saved {
 		err = s.takeRecipe()
 	} else {
@@ -121,18 +157,22 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		return nil, err
 	}
 	r := s.Recipe
-	s.loader, err = data.NewMixture(s.read.sources, s.documents, data.Options{
-		BatchSize: r.Batch.Batch, SeqLen: r.Batch.SeqLen, Seed: s.order(), Shuffle: true,
-		Workers: s.Spec.Data.Threads(),
-	})
-	if err != nil {
+	if s.batches, err = s.read.batches(s); err != nil {
 		return nil, err
 	}
-	if s.tasks, err = s.measures(ctx, ui); err != nil {
-		return nil, err
+	if s.Reducer.Leads() { // The others evaluate nothing.
+		if s.tasks, err = s.measures(ctx, ui); err != nil {
+			return nil, err
+		}
 	}
 	// Before the folder: what cannot be run leaves no trace.
 	if err := stage.CheckFits(dev, r); err != nil {
+		return nil, err
+	}
+	if s.heard, err = s.sampling(); err != nil {
+		return nil, err
+	}
+	if err := stage.CheckSamples(r, s.heard); err != nil {
 		return nil, err
 	}
 	m := export.Model{Config: r.Model, DType: checkpoint.F32}
@@ -145,17 +185,19 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	return s, nil
 }
 
+// need is options of which one is needed, and whether one is there.
+type need struct {
+	any   []advice.Option
+	there bool
+}
+
 // complete refuses a Spec that lacks what every run needs, or has numbers that are none.
 func (s Spec) complete() error {
 	missing := &Missing{}
-	for _, need := range []struct {
-		any   []advice.Option
-		there bool
-	}{
+	for _, need := range []need{
 		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
 			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
-		{[]advice.Option{optionSteps, optionTokens, advice.FLOPs},
-			s.Schedule.Steps != 0 || s.Schedule.Tokens != 0 || s.Schedule.FLOPs != 0},
+		s.length(), {[]advice.Option{"init"}, s.Model.Init != "" || !s.Tuning.On()},
 	} {
 		if !need.there {
 			missing.Options = append(missing.Options, need.any)
@@ -171,6 +213,7 @@ func (s Spec) complete() error {
 		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
 		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
 		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
+		{advice.SampleEvery, int64(s.Evaluation.SampleEvery)},
 	} {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
@@ -179,16 +222,49 @@ func (s Spec) complete() error {
 	if err := s.Output.checkLog(); err != nil {
 		return err
 	}
+	if err := s.Tuning.check(s); err != nil {
+		return err
+	}
 	return s.Data.Check()
+}
+
+// length is what says how long the run is.
+func (s Spec) length() need {
+	c := s.Schedule
+	if s.Tuning.On() {
+		return need{Lengths, c.Steps != 0 || c.Tokens != 0 || c.FLOPs != 0 || c.Epochs != 0}
+	}
+	return need{[]advice.Option{optionSteps, optionTokens, advice.FLOPs}, c.Steps != 0 || c.Tokens != 0 || c.FLOPs != 0}
+}
+
+// sized is the Spec with its epochs as steps.
+func (s *Session) sized() (Spec, error) {
+	spec := s.Spec
+	if epochs := spec.Schedule.Epochs; epochs != 0 {
+		n, err := s.read.steps(s, epochs)
+		if err != nil {
+			return spec, err
+		}
+		spec.Schedule.Steps, spec.Schedule.Epochs = n, 0
+	}
+	return spec, nil
 }
 
 // makeRecipe makes the run that is asked for, fitted to the memory limit if there is one.
 func (s *Session) makeRecipe() error {
-	o, err := s.Spec.choices(s.Tokenizer.VocabSize())
+	spec, err := s.sized()
 	if err != nil {
 		return err
 	}
-	o.Data = s.input
+	o, err := spec.choices(s.Tokenizer.VocabSize())
+	if err != nil {
+		return err
+	}
+	o.Data, o.Processes = s.identity, s.Reducer.Size()
+	if n := s.Reducer.Size(); o.GradAccum < n {
+		return badOption(advice.GradAccum, o.GradAccum, "%d processes take a micro-batch each: give %d or more",
+			n, n)
+	}
 	if o.Init != nil {
 		t, err := FindModel(s.Spec.Model.Init)
 		if err != nil {
@@ -215,8 +291,8 @@ func (s *Session) makeRecipe() error {
 
 // Close ends what is read. The folder is Run's.
 func (s *Session) Close() {
-	if s.loader != nil {
-		s.loader.Close()
+	if s.batches != nil {
+		s.batches.Close()
 	}
 	if s.read != nil {
 		s.read.close()
@@ -226,6 +302,12 @@ func (s *Session) Close() {
 // Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
 // began, unless nil, is called once the folder is there.
 func (s *Session) Run(ctx context.Context, report stage.Report, began func()) error {
+	if err := s.agree(); err != nil {
+		return err
+	}
+	if !s.Reducer.Leads() {
+		return s.follow(ctx, report)
+	}
 	log, err := s.log(report.Warn)
 	if err != nil {
 		return err
@@ -235,6 +317,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		return err
 	}
 	defer folder.Close()
+	if _, err := s.Reducer.FromLead(folder.Hash()); err != nil {
+		return err
+	}
 	if began != nil {
 		began()
 	}
@@ -263,19 +348,25 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 		}
 	}
 	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.loader, Folder: folder, Tasks: s.tasks, Report: report,
+		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: folder, Tasks: s.tasks, Report: report,
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
-		Peers:  s.Peers,
+		Samples: s.heard, Peers: s.Peers, Reducer: s.Reducer,
 		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
 	}
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
 	}
+	s.tune(run)
 	if s.Resumed {
-		return errors.Join(run.Resume(ctx), carded)
+		err = run.Resume(ctx)
+	} else {
+		err = run.Start(ctx)
 	}
-	if err = errors.Join(run.Start(ctx), carded); err != nil && !stepped && !errors.Is(err, stage.ErrStopped) {
+	if err == nil {
+		err = s.keepAdapters(run.Trained)
+	}
+	if err = errors.Join(err, carded); err != nil && !s.Resumed && !stepped && !errors.Is(err, stage.ErrStopped) {
 		err = errors.Join(err, folder.Discard())
 	}
 	return err
@@ -312,25 +403,4 @@ func (s *Session) openFolder() (*stage.Folder, error) {
 		return f, err
 	}
 	return stage.CreateFolder(out, s.Recipe, spec)
-}
-
-// Source is one source of a run's data, for people.
-type Source struct {
-	Name   string
-	Weight float64 // among several
-	Shards *data.Shards
-	Cache  *cache.Cache // nil: tokenized while training
-}
-
-// Sources lists what is read.
-func (s *Session) Sources() (list []Source) {
-	for i, x := range s.read.sources {
-		list = append(list, Source{s.read.locations[i].name, x.Weight, x.Shards, x.Cache})
-	}
-	return list
-}
-
-// Stats is what became of the rows that were read, of all sources and of each.
-func (s *Session) Stats() (all data.Stats, each []data.Stats) {
-	return s.loader.Stats(), s.loader.SourceStats()
 }

@@ -119,13 +119,20 @@ func (t Trained) textFiles() (files []export.File, err error) {
 	return files, nil
 }
 
-// SpecialIDs are what the config.json that the model came with says of them; nil: it came with none.
+// SpecialIDs are what the config.json says of them that the model came with, or that its run left with its final model;
+// nil: there is none. What lies beside a tokenizer that a run only began with is another model's.
 func (t Trained) SpecialIDs() (*hf.SpecialIDs, error) {
-	if !holds(t.Tokenizer, "config.json") || t.TokenizerHash != "" {
-		return nil, nil
+	dirs := []string{t.Dir}
+	if t.TokenizerHash == "" {
+		dirs = append(dirs, t.Tokenizer)
 	}
-	ids, err := hf.ReadSpecialIDs(t.Tokenizer)
-	return &ids, err
+	for _, dir := range dirs {
+		if holds(dir, "config.json") {
+			ids, err := hf.ReadSpecialIDs(dir)
+			return &ids, err
+		}
+	}
+	return nil, nil
 }
 
 // HasTokenizer reports whether there is a tokenizer where the model's should be.

@@ -1,9 +1,12 @@
 package session
 
 import (
+	"cmp"
+
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
+	"steplm/stage/reduce"
 )
 
 // Spec is what a user asks for, as JSON. An option has the name of its field, or what the tag
@@ -12,6 +15,7 @@ import (
 type Spec struct {
 	Model      Model      `json:"model"`
 	Data       Data       `json:"data"`
+	Tuning     Tuning     `json:"tuning,omitzero"`
 	Method     Method     `json:"method"`
 	Optimizer  Optimizer  `json:"optimizer"`
 	Schedule   Schedule   `json:"schedule"`
@@ -20,6 +24,7 @@ type Spec struct {
 	Memory     Memory     `json:"memory"`
 	Evaluation Evaluation `json:"evaluation"`
 	Output     Output     `json:"output"`
+	Processes  Processes  `json:"processes,omitzero"`
 }
 
 // Model says which model: a preset or a config.json with any dimension replaced, or all dimensions.
@@ -66,6 +71,22 @@ type Data struct {
 	BOS     string `json:"bos,omitempty"`
 	Workers int    `json:"workers,omitempty" resume:"free"` // that tokenize; 0: one for each core
 }
+
+// Tuning says that the data are examples of instructions and answers, and what follows from that. Zero, they are
+// documents.
+type Tuning struct {
+	// Batching is how examples become windows, Padded or Packed; "": the data are documents.
+	Batching     string `json:"batching,omitempty"`
+	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end
+	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
+	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most
+}
+
+// How examples become windows.
+const (
+	Padded = "padded" // one example each, those of a micro-batch as long as its longest
+	Packed = "packed" // whole examples one after another, attention inside each
+)
 
 // Method is how the model trains, and what follows from growth and LoRA.
 type Method struct {
@@ -117,7 +138,8 @@ type Optimizer struct {
 type Schedule struct {
 	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
 	Tokens     int64     `json:"tokens,omitempty"` // of the whole run; or
-	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run
+	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run; or
+	Epochs     int       `json:"epochs,omitempty"` // of examples
 	BatchSize  int       `json:"batch_size"`
 	GradAccum  int       `json:"grad_accum"`
 	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
@@ -170,6 +192,10 @@ type Evaluation struct {
 	EvalTokens int64  `json:"eval_tokens" resume:"free"` // of each set, within the run; 0: none
 	// FinalEvalTokens are scored of each set at the end; 0: none.
 	FinalEvalTokens int64 `json:"final_eval_tokens" resume:"free"`
+	// SampleEvery is steps between samples; 0: none. SamplePrompts is a file of prompts, a line each; "": three short
+	// ones.
+	SampleEvery   int    `json:"sample_every,omitempty" resume:"free"`
+	SamplePrompts string `json:"sample_prompts,omitempty" resume:"free"`
 }
 
 // Short is the measuring of a run that only chooses something: of what is held out or the validation set, at its end.
@@ -183,6 +209,21 @@ type Output struct {
 	SaveEvery int      `json:"save_every" resume:"free"`
 	Keep      int      `json:"keep" resume:"free"`
 	Log       []string `json:"log,omitempty" resume:"free"` // names of logs.Formats
+}
+
+// Processes is how gradients travel, where several processes train together.
+type Processes struct {
+	Wire      string `json:"wire,omitempty"` // one of reduce.Wires; "": the first
+	NoOverlap bool   `json:"no_overlap,omitempty" resume:"free"`
+}
+
+// Options are those of a reducer.
+func (p Processes) Options() (reduce.Options, error) {
+	o := reduce.Options{Wire: reduce.Wire(cmp.Or(p.Wire, string(reduce.WireF32))), NoOverlap: p.NoOverlap}
+	if err := o.Wire.Check(); err != nil {
+		return o, badOption("wire", p.Wire, "%v", err)
+	}
+	return o, nil
 }
 
 // Default is what a user gets who asks for nothing in particular: no data, no length, no folder.
@@ -204,6 +245,13 @@ func Default() Spec {
 		Evaluation: Evaluation{EvalTokens: 32768, FinalEvalTokens: 2_000_000},
 		Output:     Output{SaveEvery: 200, Keep: 2},
 	}
+}
+
+// TuningDefault is what a user gets who asks for nothing in particular of instruction tuning.
+func TuningDefault() Spec {
+	s := Default()
+	s.Method.Name, s.Tuning = recipe.VanillaName, Tuning{Batching: Packed, Samples: 3, SampleTokens: 64}
+	return s
 }
 
 // What becomes of LoRA at the next growth.

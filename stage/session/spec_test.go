@@ -37,7 +37,7 @@ func TestReadRefuses(t *testing.T) {
 		`{"data": {"zzz": 4}}`:                        {"no data.zzz", "there are train, tokenizer"},
 		`{"schedule": {"batch_size": "four"}}`:        {"schedule.batch_size", "string", "int"},
 		`{"schedule": 4}`:                             {"schedule", "number"},
-		`{"schedule": {"steps": 4, "tokens": 9}}`:     {"all but one of steps, tokens and flops"},
+		`{"schedule": {"steps": 4, "tokens": 9}}`:     {"all but one of steps, tokens, flops and epochs"},
 		`{"schedule": {"steps": 4}`:                   {"no JSON", "byte"},
 		`{} {}`:                                       {"JSON"},
 		`{"model": {"layers": 4, "name": "tiny"}} []`: {"JSON"},
@@ -65,7 +65,7 @@ func TestOptionsByName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o == optionTokens || o == advice.FLOPs {
+		if o == optionTokens || o == advice.FLOPs || o == optionEpochs {
 			continue // It replaces the steps.
 		}
 		if err := to.Set(o, value); err != nil {
@@ -78,7 +78,11 @@ func TestOptionsByName(t *testing.T) {
 	if err := to.Set(optionTokens, 300); err != nil || to.Schedule.Steps != 0 || to.Schedule.Tokens != 300 {
 		t.Errorf("%+v, %v", to.Schedule, err)
 	}
-	if err := to.Set(advice.FLOPs, 1e9); err != nil || to.Schedule.Tokens != 0 || to.Schedule.FLOPs != 1e9 {
+	if err := to.Set(optionEpochs, 2); err != nil || to.Schedule.Tokens != 0 || to.Schedule.Epochs != 2 {
+		t.Errorf("%+v, %v", to.Schedule, err)
+	}
+	if err := to.Set(advice.FLOPs, 1e9); err != nil || to.Schedule.Epochs != 0 ||
+		to.Schedule.Tokens != 0 || to.Schedule.FLOPs != 1e9 {
 		t.Errorf("%+v, %v", to.Schedule, err)
 	}
 	if err := to.Set("seed", "many"); !errors.As(err, new(*OptionError)) {

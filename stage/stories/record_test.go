@@ -6,9 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"steplm/gpu"
+	"steplm/gpu/gputest"
 	"steplm/stage/eval"
 	"steplm/stage/record"
 )
@@ -54,6 +58,15 @@ func TestRecordOfARun(t *testing.T) {
 			if e.When != "every" {
 				told = append(told, e.When)
 			}
+		case record.Samples:
+			for _, x := range e.Samples {
+				text, err := byteTokenizer{}.Decode(x.IDs)
+				if err != nil || x.Finish != "length" ||
+					text != x.Text || len(x.IDs) < s.Recipe.Batch.SeqLen-3 {
+					t.Errorf("sample %+v", x)
+				}
+				told = append(told, "heard "+x.Prompt)
+			}
 		case record.Checkpoint:
 			told = append(told, e.Checkpoint)
 		case record.End:
@@ -69,8 +82,8 @@ func TestRecordOfARun(t *testing.T) {
 		t.Errorf("steps %v, want %v", steps, want)
 	}
 	want := []string{
-		"step-2", "step-3", "before growth", "2 to 4 layers after step 3, new are [1 2]", "after growth",
-		"step-4", "step-6", "step-8", "end", "end in final",
+		"step-2", "step-3", "heard doc", "heard a", "before growth", "2 to 4 layers after step 3, new are [1 2]",
+		"after growth", "step-4", "step-6", "heard doc", "heard a", "step-8", "end", "end in final",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("events %q, want %q", told, want)
@@ -85,4 +98,33 @@ func TestRecordOfARun(t *testing.T) {
 	if err != nil || len(curve.Steps) != 8 || !slices.Equal(growths, []int{2}) {
 		t.Errorf("curve %+v, %v", curve, err)
 	}
+}
+
+// Samples take nothing from training: every number of the run is that of a run without, its bytes and its last
+// checkpoint's too.
+func TestSamplesDisturbNothing(t *testing.T) {
+	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+		s := newStory(t)
+		var runs [2][]string
+		for i, every := range []int{0, 1} {
+			s.Sample = every
+			heard := 0
+			told, _ := straight(t, s, d)
+			for _, line := range told {
+				if strings.Contains(line, `"event":"samples"`) {
+					heard++
+					continue
+				}
+				// Which variants ran is of generating, too; a variant is never another number.
+				line, _, _ = strings.Cut(line, `,"variants":`)
+				runs[i] = append(runs[i], line)
+			}
+			if heard != every*s.Recipe.Steps() {
+				t.Errorf("samples every %d steps: %d times", every, heard)
+			}
+		}
+		if diff := cmp.Diff(runs[0], runs[1]); diff != "" {
+			t.Errorf("(-without +with samples):\n%s", diff)
+		}
+	})
 }

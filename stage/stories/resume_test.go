@@ -73,8 +73,9 @@ func TestStraightRun(t *testing.T) {
 		t.Errorf("steps and stages (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{
-		"1", "1 eval every", "2", "2 eval every", "3", "3 eval before growth", "3 growth", "3 eval after growth",
-		"4", "4 eval every", "5", "5 eval every", "6", "6 eval every", "7", "7 eval every", "8", "8 eval end", "8 end",
+		"1", "1 eval every", "2", "2 eval every", "3", "3 samples", "3 eval before growth", "3 growth",
+		"3 eval after growth", "4", "4 eval every", "5", "5 eval every", "6", "6 samples", "6 eval every",
+		"7", "7 eval every", "8", "8 eval end", "8 end",
 	}, events); diff != "" {
 		t.Errorf("steps and events (-want +got):\n%s", diff)
 	}

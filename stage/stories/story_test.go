@@ -17,12 +17,14 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/checkpoint"
+	"steplm/model/sample"
 	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
+	"steplm/stage/samples"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -34,6 +36,13 @@ func (byteTokenizer) Encode(s string) ([]uint32, error) {
 		ids[i] = uint32(s[i])
 	}
 	return ids, nil
+}
+func (byteTokenizer) Decode(ids []uint32) (string, error) {
+	text := make([]byte, 0, len(ids))
+	for _, id := range ids {
+		text = append(text, byte(id))
+	}
+	return strings.ToValidUTF8(string(text), "\uFFFD"), nil
 }
 func (byteTokenizer) VocabSize() int            { return 257 }
 func (byteTokenizer) EndOfText() (uint32, bool) { return 256, true }
@@ -49,6 +58,7 @@ type story struct {
 	Dir    string // of the run
 	Keep   int
 	Eval   int64 // tokens of each evaluation
+	Sample int   // steps between samples; 0: none
 	// Hook hears of every batch, cursor, step, event and export.
 	Hook func(point string)
 	Warn func(text string) // as Report has it
@@ -73,7 +83,7 @@ func newStory(t testing.TB) story {
 		}
 	}
 	return story{Recipe: recipetest.Must(t, "step", recipetest.Story()), Shards: dir, Dir: filepath.Join(t.TempDir(),
-		"run"), Keep: 2, Eval: 1}
+		"run"), Keep: 2, Eval: 1, Sample: 3}
 }
 
 // in is the same story in another folder.
@@ -161,6 +171,10 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		FinalEvalTokens: 1 << 40, Peers: s.Peers,
+		Samples: samples.Plan{Every: s.Sample, Window: s.Recipe.Batch.SeqLen, Ends: []uint32{256},
+			Sampling: sample.Config{Temperature: 0.8, TopP: 0.95, Seed: 7},
+			Decoder:  byteTokenizer{}, Prompts: []samples.Prompt{{Text: "doc", IDs: []uint32{'d', 'o', 'c'}},
+				{Text: "a", IDs: []uint32{256, 'a'}, Begins: true}}},
 		Report: stage.Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
 			Warn: s.Warn,

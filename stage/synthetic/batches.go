@@ -36,6 +36,12 @@ func (b *Batches) Next(context.Context) (data.Batch, error) {
 	return data.NewBatch(ids[:b.size.Rows()], ids[1:]), nil
 }
 
+// Skip leaves out a batch.
+func (b *Batches) Skip(context.Context) error {
+	b.drawn++
+	return nil
+}
+
 // Cursor counts windows drawn.
 func (b *Batches) Cursor() data.Cursor {
 	return data.Cursor{Windows: b.drawn * int64(b.size.Batch)}

@@ -127,6 +127,41 @@ func TestSlowVariantsTakeLittleTime(t *testing.T) {
 	}
 }
 
+// One timing that something else disturbs chooses no variant, however little time there is.
+func TestOneTimingDecidesNothing(t *testing.T) {
+	f := disturbed{slow{fake{values: map[string]uint32{"a": 7, "c": 7}, names: []string{"a", "c"}}, map[string]int{}}}
+	r, err := Class(context.Background(), gpu.NewHost(), f, Options{Budget: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Variant != "a" || r.Tried != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// disturbed is a class whose default takes long once: in its first turn against c, which is slower than it.
+type disturbed struct{ slow }
+
+func (f disturbed) Trial(d gpu.Device) (*wgsl.Trial, error) {
+	t, err := f.slow.Trial(d)
+	if err != nil {
+		return nil, err
+	}
+	run := t.Run
+	t.Run = func(p *gpu.Pass, v string) {
+		run(p, v)
+		switch {
+		case v == "c":
+			time.Sleep(60 * time.Millisecond)
+		case f.runs["a"] == 3: // After the one for its bits, and the one that tells how long it takes.
+			time.Sleep(time.Second)
+		default:
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	return t, nil
+}
+
 // slow is a class one of whose variants takes long; runs counts those of each.
 type slow struct {
 	fake

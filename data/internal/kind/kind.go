@@ -48,6 +48,23 @@ func Of(path string) (shard.Format, error) {
 	return f, nil
 }
 
+// Compressed says whether a file is Parquet, and if not, how its text is compressed as a whole. What is nothing that is
+// read is an error, as Of has it.
+func Compressed(path string) (isParquet bool, c text.Compression, err error) {
+	head, isParquet, err := look(path)
+	if err != nil || isParquet {
+		return isParquet, text.Plain, err
+	}
+	if c = compressionOf(head); c != text.Plain {
+		head = decompress(c, head)
+	}
+	class, _ := ByName(path)
+	if err := unreadable(head, class); err != nil {
+		return false, c, shard.Damage{Err: fmt.Errorf("%s: %w", path, err)}
+	}
+	return false, c, nil
+}
+
 // ofText is how a file is read that is not Parquet: by how its content begins, and by
 // its name's class.
 func ofText(head []byte, class Class, c text.Compression) (shard.Format, error) {

@@ -17,7 +17,12 @@ def tensorboard():
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(run, size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [[s.step, s.value] for s in events.Scalars(tag)] for tag in sorted(events.Tags()["scalars"])}
+    texts = {}
+    for tag in sorted(events.Tags()["tensors"]):
+        plugin = events.SummaryMetadata(tag).plugin_data.plugin_name
+        texts[tag] = [[plugin, t.step, *(s.decode() for s in t.tensor_proto.string_val)] for t in events.Tensors(tag)]
+    scalars = {tag: [[s.step, s.value] for s in events.Scalars(tag)] for tag in sorted(events.Tags()["scalars"])}
+    return {"scalars": scalars, "texts": texts}
 
 
 def trackio():

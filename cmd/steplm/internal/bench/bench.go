@@ -8,5 +8,6 @@ type Cmd struct {
 	Step      benchStepCmd      `cmd:"" help:"Training steps of every stage, on random tokens; of STEP with vanilla beside it."`
 	Generate  benchGenerateCmd  `cmd:"" help:"Generating: reading a prompt, and adding tokens to texts."`
 	Methods   benchMethodsCmd   `cmd:"" help:"Steps of every method and of every optimizer in turns, over vanilla's."`
+	Reduce    benchReduceCmd    `cmd:"" help:"Sums over the processes that mpirun or srun started: bandwidth and what a message costs."`
 	All       benchAllCmd       `cmd:"" help:"The whole set of docs/benchmarks.md, and its ratios."`
 }

@@ -26,23 +26,29 @@ import (
 	"steplm/cmd/steplm/internal/experiment"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/measure"
+	"steplm/cmd/steplm/internal/mtbench"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/serve"
+	"steplm/cmd/steplm/internal/sft"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/train"
 	"steplm/stage"
+	"steplm/stage/reduce"
 )
 
 // CLI has a field for each command.
 type CLI struct {
 	Demo       train.DemoCmd       `cmd:"" help:"Train a tiny model by STEP on the embedded corpus and say what happened."`
 	Pretrain   train.PretrainCmd   `cmd:"" help:"Train a model by STEP or vanilla."`
+	SFT        sft.Cmd             `cmd:"" name:"sft" help:"Tune a model on examples of instructions and answers."`
 	Experiment experiment.Cmd      `cmd:"" help:"Run a comparison: many runs, resumable, with one table of results."`
 	Grow       convert.GrowCmd     `cmd:"" help:"Make a model deeper without training."`
 	Plan       measure.PlanCmd     `cmd:"" help:"Say how a model is split into stages and what each needs, in bytes; no device is used."`
 	Plot       measure.PlotCmd     `cmd:"" help:"Draw the loss curves of runs as an SVG image."`
 	Report     measure.ReportCmd   `cmd:"" help:"Show what runs came to: the table of methods, curves, memory, recipes, as one page."`
 	Eval       measure.EvalCmd     `cmd:"" help:"Measure a model."`
+	MTBench    mtbench.Cmd         `cmd:"" name:"mtbench" help:"Judge conversations: FastChat's MT-Bench."`
 	Score      measure.ScoreCmd    `cmd:"" help:"Print the log-probability of every token of a text."`
 	Generate   speak.GenerateCmd   `cmd:"" help:"Continue a text, or many."`
 	Chat       speak.ChatCmd       `cmd:"" help:"Talk with a model on a terminal."`
@@ -94,9 +100,25 @@ func Run(args []string) int {
 	if err == nil {
 		err = parsed.Run()
 	}
-	switch usage := (flags.UsageError{}); {
-	case err == nil:
+	if err == nil {
 		return 0
+	}
+	code := tell(ctx, parsed, err, signalled)
+	if among := (*processes.Error)(nil); errors.As(err, &among) {
+		among.End(code)
+	}
+	return code
+}
+
+// tell prints an error's one line, and returns the exit code. Of several processes with the same error the one with
+// the lowest rank tells it.
+func tell(ctx context.Context, parsed *kong.Context, err error, signalled func() syscall.Signal) int {
+	if among := (*processes.Error)(nil); errors.As(err, &among) {
+		among.Turn()
+	} else if l, ok := reduce.FindLauncher(); ok {
+		processes.Turn(l.Rank)
+	}
+	switch usage := (flags.UsageError{}); {
 	case errors.As(err, &usage):
 		complain("%s; run `%s --help`", flags.Explain(err), command(parsed, err))
 		return 2

@@ -16,6 +16,10 @@ var examples = map[string][]string{
 		"steplm pretrain --resume runs/first",
 		"steplm pretrain --init models/small --method step --layers 24 --data data/train --tokens 1B --out runs/grown",
 	},
+	"sft": {
+		"steplm sft --model runs/first --data hf://datasets/tatsu-lab/alpaca --epochs 3 --full --out runs/tuned",
+		"steplm sft --model models/small --data chats.jsonl --lora --holdout 0.02 --patience 2 --out runs/tuned",
+	},
 	"experiment": {
 		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
 		"steplm experiment --write pilot", "steplm experiment paper-table",
@@ -28,6 +32,27 @@ var examples = map[string][]string{
 	"plot":     {"steplm plot runs/step runs/vanilla --svg loss.svg --smooth 20"},
 	"eval ppl": {"steplm eval ppl --model runs/first --wikitext wiki.test.raw"},
 	"score":    {"steplm score --model runs/first --text 'The cat sat on the mat.'"},
+	"mtbench answers": {
+		"steplm mtbench answers --model runs/sft --questions mt_bench/question.jsonl " +
+			"--answers mt_bench/model_answer/sft.jsonl",
+	},
+	"mtbench judge": {
+		"steplm mtbench judge --questions mt_bench/question.jsonl --answers mt_bench/model_answer/sft.jsonl " +
+			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl --dry-run",
+		"steplm mtbench judge --mode pairwise-all --judge-model qwen3 --base-url http://127.0.0.1:8000/v1 " +
+			"--questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
+			"--judgments mt_bench/model_judgment/qwen3_pair.jsonl",
+	},
+	"mtbench show": {
+		"steplm mtbench show --questions mt_bench/question.jsonl --answers mt_bench/model_answer " +
+			"--judgments mt_bench/model_judgment/gpt-4_single.jsonl",
+	},
+	"eval all": {"steplm eval all --model runs/step --model runs/vanilla --tasks lambada,arc_easy,piqa --data data/tasks " +
+		"--validation data/validation --wikitext wiki.test.raw"},
+	"eval tasks": {
+		"steplm eval tasks --model runs/first --tasks lambada,arc_easy,piqa",
+		"steplm eval tasks --model runs/first --tasks hellaswag --data data/tasks --num-fewshot 10 --json",
+	},
 	"generate": {
 		"steplm generate --model runs/first --prompt 'The sea is' --max-tokens 64",
 		"steplm generate --model runs/first --batch prompts.jsonl --temperature 0",

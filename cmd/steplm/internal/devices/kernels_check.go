@@ -22,7 +22,8 @@ import (
 // of its own, as many at a time as there are processors.
 type kernelsCheckCmd struct {
 	flags.DeviceFlag
-	JSON bool `help:"Print JSON, and no progress."`
+	Named string `placeholder:"TEXT" help:"Only the kernels whose names hold this. Default: all."`
+	JSON  bool   `help:"Print JSON, and no progress."`
 }
 
 // kernelsCheck is what the check found, in the order of the list.
@@ -60,7 +61,14 @@ func (c *kernelsCheckCmd) list() (device string, kernels []*gpu.Kernel, err erro
 		return "", nil, err
 	}
 	defer d.Close()
-	return d.Name(), kernelsOf(d.Limits()), nil
+	all := kernelsOf(d.Limits())
+	kernels = slices.DeleteFunc(slices.Clone(all), func(k *gpu.Kernel) bool {
+		return !strings.Contains(k.Name, c.Named)
+	})
+	if len(kernels) == 0 {
+		return "", nil, flags.Usagef("--named %s: none of the %d kernels has it in its name", c.Named, len(all))
+	}
+	return d.Name(), kernels, nil
 }
 
 // compile tries every kernel until ctx ends.

@@ -89,6 +89,22 @@ func TestKernelsCheck(t *testing.T) {
 	}
 }
 
+// A check may be of some kernels, by their names.
+func TestKernelsCheckNamed(t *testing.T) {
+	out := clitest.Succeed(t, "", "kernels", "check", "--device", "host", "--named", "rmsnorm_forward", "--json")
+	var said kernelsCheck
+	if err := json.Unmarshal([]byte(out), &said); err != nil || len(said.Kernels) == 0 {
+		t.Fatalf("%q, %v", out, err)
+	}
+	for _, k := range said.Kernels {
+		if !strings.Contains(k.Kernel, "rmsnorm_forward") || k.Error != "" {
+			t.Errorf("%+v", k)
+		}
+	}
+	_, stderr, code := clitest.Call(t, "", "kernels", "check", "--device", "host", "--named", "rmsnrm")
+	clitest.CheckFailure(t, "kernels check", stderr, code, 2, "--named rmsnrm", "none of the")
+}
+
 func TestKernelsCompile(t *testing.T) {
 	for _, device := range clitest.Devices(t) {
 		out := clitest.Succeed(t, "", "kernels", "compile", "--device="+device, "--kernel", "zero")

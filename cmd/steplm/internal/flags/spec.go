@@ -15,6 +15,8 @@ import (
 	"steplm/model/advice"
 	"steplm/model/optim"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
+	"steplm/stage/judge"
 	"steplm/stage/logs"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
@@ -46,8 +48,10 @@ func specDefaults(vars kong.Vars) kong.Vars {
 }
 
 // SpecOf is the Spec that a command's flags make, defaults included.
-func SpecOf(flags any) (session.Spec, error) {
-	spec := session.Default()
+func SpecOf(flags any) (session.Spec, error) { return SpecOver(session.Default(), flags) }
+
+// SpecOver is a Spec on which a command's flags are laid, defaults included.
+func SpecOver(spec session.Spec, flags any) (session.Spec, error) {
 	return spec, overlay(&spec, reflect.ValueOf(flags), nil)
 }
 
@@ -68,7 +72,7 @@ func overlay(spec *session.Spec, flags reflect.Value, given []advice.Option) err
 		if !at.IsExported() || !session.Known(option) || given != nil && !slices.Contains(given, option) {
 			continue
 		}
-		if given == nil && value.IsZero() && (option == "steps" || option == "tokens" || option == "flops") {
+		if given == nil && value.IsZero() && slices.Contains(session.Lengths, option) {
 			continue // One of them says nothing of the other.
 		}
 		if err := spec.Set(option, value.Interface()); err != nil {
@@ -158,7 +162,12 @@ var Vars = specDefaults(kong.Vars{
 	"methods":     strings.Join(recipe.MethodNames(), ","),
 	"optimizers":  strings.Join(optim.Names(), ","),
 	"log_formats": strings.Join(logs.Names(), ", "),
+	"judge_url":   judge.OpenAI,
 	// Those of `experiment`:
 	"experiments": strings.Join(experiment.Names(), ", "),
 	"scales":      strings.Join(experiment.Scales(), ", "),
+	// Those of `eval tasks`:
+	"tasks":        strings.Join(harness.Names(), ", "),
+	"fewshot_seed": strconv.Itoa(harness.Seed),
+	"resamples":    strconv.Itoa(harness.Resamples),
 })

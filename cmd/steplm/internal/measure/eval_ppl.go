@@ -8,6 +8,7 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/data"
+	"steplm/data/tokenizer"
 	"steplm/internal/clock"
 	"steplm/model"
 	"steplm/stage/eval"
@@ -31,77 +32,104 @@ type evalPplCmd struct {
 }
 
 func (c *evalPplCmd) Run(ctx context.Context) error {
-	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
-		return flags.Usagef("nothing to measure on: give --data, --text or --wikitext")
-	}
-	if c.Unigram != "" && c.Data == "" {
-		return flags.Usagef("--unigram is measured on --data: give both")
-	}
-	if c.Stride > 0 && c.Data == "" && c.Text == "" {
-		return flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
-	}
-	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
-		return flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride,
-			c.MaxTokens)
-	}
-	if err := flags.Local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
-		return err
-	}
-	at, err := c.Find()
+	at, device, results, err := c.results(ctx)
 	if err != nil {
 		return err
-	}
-	tok, err := at.LoadTokenizer()
-	if err != nil {
-		return err
-	}
-	if tok, err = at.Ends(tok, c.EOS); err != nil {
-		return err
-	}
-	if tok, err = at.Begins(tok, c.BOS); err != nil {
-		return err
-	}
-	if err := checkVocabulary(tok.VocabSize(), at.Layout.Config); err != nil {
-		return err
-	}
-	tasks, err := c.tasks(tok)
-	if err != nil {
-		return err
-	}
-	size := model.Size{Batch: c.BatchSize, SeqLen: at.Window(c.Context)}
-	size.Documents, err = model.Documents{Mask: cmp.Or(c.Mask, at.Documents.Mask),
-		Positions: cmp.Or(c.Positions, at.Documents.Positions)}.Resolved()
-	if err != nil {
-		return err
-	}
-	loaded, err := c.Load(at, size)
-	if err != nil {
-		return err
-	}
-	defer loaded.Close()
-
-	var results []eval.Result
-	for _, task := range tasks {
-		r, err := c.measure(ctx, loaded.Eval, task)
-		if err != nil {
-			return fmt.Errorf("%s: %w", task.Name(), err)
-		}
-		results = append(results, r)
-	}
-	if c.Unigram != "" {
-		r, err := Unigram(c.Unigram, c.Data, c.TextColumn, tok)
-		if err != nil {
-			return err
-		}
-		results = append(results, r)
 	}
 	if c.JSON {
-		return view.JSON(map[string]any{"model": at.Dir, "device": loaded.Dev.Name(), "results": results})
+		return view.JSON(map[string]any{"model": at.Dir, "device": device, "results": results})
 	}
 	for _, r := range results {
 		printResult(r)
 	}
 	return nil
+}
+
+// results measures, on a device whose name it returns.
+func (c *evalPplCmd) results(ctx context.Context) (at flags.Found, device string, results []eval.Result, err error) {
+	tasks, at, err := c.prepare(ctx)
+	if err != nil {
+		return at, "", nil, err
+	}
+	size := model.Size{Batch: c.BatchSize, SeqLen: at.Window(c.Context)}
+	size.Documents, err = model.Documents{Mask: cmp.Or(c.Mask, at.Documents.Mask),
+		Positions: cmp.Or(c.Positions, at.Documents.Positions)}.Resolved()
+	if err != nil {
+		return at, "", nil, err
+	}
+	loaded, err := c.Load(at, size)
+	if err != nil {
+		return at, "", nil, err
+	}
+	defer loaded.Close()
+	for _, task := range tasks {
+		r, err := c.measure(ctx, loaded.Eval, task)
+		if err != nil {
+			return at, "", nil, fmt.Errorf("%s: %w", task.Name(), err)
+		}
+		results = append(results, r)
+	}
+	if c.Unigram != "" {
+		tok, err := c.tokenizer(at)
+		if err != nil {
+			return at, "", nil, err
+		}
+		r, err := Unigram(c.Unigram, c.Data, c.TextColumn, tok)
+		if err != nil {
+			return at, "", nil, err
+		}
+		results = append(results, r)
+	}
+	return at, loaded.Dev.Name(), results, nil
+}
+
+// prepare checks the flags, and opens what is measured on.
+func (c *evalPplCmd) prepare(ctx context.Context) (tasks []eval.Task, at flags.Found, err error) {
+	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
+		return nil, at, flags.Usagef("nothing to measure on: give --data, --text or --wikitext")
+	}
+	if c.Unigram != "" && c.Data == "" {
+		return nil, at, flags.Usagef("--unigram is measured on --data: give both")
+	}
+	if c.Stride > 0 && c.Data == "" && c.Text == "" {
+		return nil, at, flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
+	}
+	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
+		return nil, at, flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context, c.Stride,
+			c.MaxTokens)
+	}
+	if err := flags.Local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
+		return nil, at, err
+	}
+	if at, err = c.Find(); err != nil {
+		return nil, at, err
+	}
+	tok, err := c.tokenizer(at)
+	if err != nil {
+		return nil, at, err
+	}
+	tasks, err = c.tasks(tok)
+	return tasks, at, err
+}
+
+// tokenizer is the model's, with the special tokens that are named.
+func (c *evalPplCmd) tokenizer(at flags.Found) (*tokenizer.Tokenizer, error) {
+	return vocabularyOf(at, c.SpecialFlags)
+}
+
+// vocabularyOf is a model's tokenizer, with the special tokens that are named.
+func vocabularyOf(at flags.Found, special flags.SpecialFlags) (*tokenizer.Tokenizer, error) {
+	tok, err := at.LoadTokenizer()
+	if err == nil {
+		tok, err = at.Ends(tok, special.EOS)
+	}
+	if err == nil {
+		tok, err = at.Begins(tok, special.BOS)
+	}
+	if err == nil {
+		err = checkVocabulary(tok.VocabSize(), at.Layout.Config)
+	}
+	return tok, err
 }
 
 // tasks opens what is measured on, so that a wrong path shows before a model is

@@ -21,7 +21,8 @@ type PlanCmd struct {
 	SVG              flags.SVG `name:"svg" placeholder:"FILE" help:"Draw the plan into an SVG file too."`
 	Compare          bool      `help:"With --memory-limit: the largest micro-batch, and the largest preset, that fit with every method and every optimizer as it was published."`
 	Device           string    `placeholder:"DEVICE" help:"With --memory-limit, the device that it is for, as pretrain has it, or gpu for any GPU: on a CPU the process's own memory counts. Default: the one that pretrain takes."`
-	JSON             bool      `help:"Print JSON."`
+	planProcessFlags `group:"Processes"`
+	JSON             bool `help:"Print JSON."`
 }
 
 func (c *PlanCmd) Run() error {
@@ -54,10 +55,21 @@ func (c *PlanCmd) Run() error {
 			return err
 		}
 	}
-	if c.JSON {
-		return view.JSON(p)
+	among, err := c.planProcessFlags.plan(p)
+	if err != nil {
+		return err
 	}
-	return printPlan(os.Stdout, p)
+	if c.JSON {
+		return view.JSON(struct {
+			plan.Plan
+			Processes *planProcesses `json:"processes,omitempty"`
+		}{p, among})
+	}
+	if err := printPlan(os.Stdout, p); err != nil || among == nil {
+		return err
+	}
+	among.print(os.Stdout)
+	return nil
 }
 
 func printPlan(w io.Writer, p plan.Plan) error {

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	screen "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
 
 	"steplm/cmd/steplm/internal/browsertest"
 )
@@ -126,30 +128,88 @@ func TestBrowserKeyboard(t *testing.T) {
 	b.Quiet()
 }
 
-// Three questions of a researcher have their answers after at most two clicks, or an entry and a choice, each.
+// keep keeps a picture of what the screen shows, if pictures are wanted.
+func keep(t *testing.T, b *browsertest.Browser, name string) {
+	t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	shot, err := chromedp.Call(b, screen.CaptureScreenshot, screen.CaptureScreenshotParams{})
+	if err := errors.Join(err, os.MkdirAll(*screenshots, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), shot.Data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Three questions of a researcher have their answers after at most two clicks each, on the screen where the clicks
+// were.
 func TestBrowserAnswers(t *testing.T) {
 	b := opened(t, madeRuns(t))
-	// Which method wins at 2 GiB?
-	b.Run(chromedp.Click(`//*[@id="limits"]/button[.="2 GiB"]`))
-	b.Holds(
-		"#limit-answer",
-		"Within 2 GiB: step K=2",
-		"303.98 ± 4.36 (3 seeds) at 1.5 GiB",
-		"Next is vanilla × scale with 408.60",
-		"which exceeds what seeds do",
-	)
-	b.Run(chromedp.SendKeys("#limit-number", "0.5"))
-	b.Holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
-	// When did the loss cross?
-	b.Run(chromedp.Click(`//*[@id="levels"]/button`))
-	b.Holds("#level-answer", "7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33")
+	for _, q := range []struct {
+		name, answer string
+		clicks       []string
+		says         []string
+	}{
+		{"which-method-wins-at-2-gib", "#limit-answer", []string{`//*[@id="limits"]/button[.="2 GiB"]`},
+			[]string{"Within 2 GiB: step K=2", "303.98 ± 4.36 (3 seeds) at 1.5 GiB",
+				"Next is vanilla × scale with 408.60", "which exceeds what seeds do"}},
+		{"when-did-the-loss-cross", "#level-answer", []string{`//*[@id="levels"]/button`},
+			[]string{"7 of 10 runs came down to 4.08 nats per token; first step-1 after 528 tokens, at step 33"}},
+		{"what-differs-between-two-runs", "#recipes-answer",
+			[]string{`//*[@id="run-a"]/option[.="vanilla-1"]`, `//*[@id="run-b"]/option[.="vanilla-fast"]`},
+			[]string{"3 values differ"}},
+	} {
+		if len(q.clicks) > 2 {
+			t.Errorf("%s takes %d clicks", q.name, len(q.clicks))
+		}
+		for _, click := range q.clicks {
+			b.Run(chromedp.Click(click))
+		}
+		b.Holds(q.answer, q.says...)
+		seen := `(() => { const r = document.querySelector("` + q.answer + `").getBoundingClientRect();
+			return r.height > 0 && r.top >= 0 && r.bottom <= innerHeight; })()`
+		if !browsertest.Ask[bool](b, seen) {
+			t.Errorf("%s: the answer is not on the screen after the clicks", q.name)
+		}
+		keep(t, b, q.name)
+	}
 	b.Holds("#level-table", "vanilla-fast", "not reached")
-	// What differs between these two runs?
-	b.Run(chromedp.SetValue("#run-a", "vanilla-1"), chromedp.SetValue("#run-b", "vanilla-fast"))
-	browsertest.Ask[bool](b, `document.querySelector("#run-b").dispatchEvent(new Event("change"))`)
-	b.Holds("#recipes-answer", "3 values differ")
 	b.Holds("#recipes-table", "schedule.lr", "[0.01]", "[0.1]", "stages[0].lr")
+	// A limit of one's own, that nothing fits into.
+	b.Run(chromedp.Focus("#limit-number"), chromedp.SendKeys("#limit-number", "0.5"))
+	b.Holds("#limit-answer", "No method fits into 512 MiB: vanilla × scale takes least, 1.0 GiB")
 	b.Quiet()
+}
+
+// What models said is there by run, the last step first, and by step; where nothing was said there is no section.
+func TestBrowserSamples(t *testing.T) {
+	dir := t.TempDir()
+	for i, says := range []string{" upon a time", " more", ""} {
+		made{name: "run-" + string('a'+rune(i)), method: "vanilla", seed: uint64(i), lr: 0.01, end: 4, perplexity: 10,
+			peak: gib, says: says}.write(t, dir)
+	}
+	b := opened(t, dir)
+	const rows = `[...document.querySelectorAll("#samples-table tr")].map((r) => [...r.children].map((c) => c.textContent))`
+	b.Run(chromedp.Click("#samples-link"))
+	got := browsertest.Ask[[][]string](b, rows)
+	if diff := cmp.Diff([][]string{{"step", "Once  upon a time", "The"}, {"40", " upon a time at 40", " end"},
+		{"20", " upon a time at 20", " end"}}, got); diff != "" {
+		t.Errorf("of a run (-want +got):\n%s", diff)
+	}
+	b.Run(chromedp.SetValue("#samples-of", "step 20"))
+	browsertest.Ask[bool](b, `document.querySelector("#samples-of").dispatchEvent(new Event("change"))`)
+	got = browsertest.Ask[[][]string](b, rows)
+	if diff := cmp.Diff([][]string{{"run", "Once  upon a time", "The", "Once  more"},
+		{"run-a", " upon a time at 20", " end", "–"}, {"run-b", "–", " end", " more at 20"}}, got); diff != "" {
+		t.Errorf("of a step (-want +got):\n%s", diff)
+	}
+	b.Quiet()
+	b = opened(t, filepath.Join(dir, "run-c"))
+	if browsertest.Ask[bool](b, `document.querySelector("#samples").checkVisibility()`) {
+		t.Error("there is a section of samples, and none were drawn")
+	}
 }
 
 // Hostile names and texts do nothing but be shown.
@@ -166,6 +226,7 @@ func TestBrowserHostileText(t *testing.T) {
 			end:        4,
 			perplexity: 10,
 			peak:       gib,
+			says:       evil,
 			spec:       map[string]any{"method": map[string]any{"evil": evil + string(rune('a'+seed))}},
 		}.write(
 			t,
@@ -177,6 +238,7 @@ func TestBrowserHostileText(t *testing.T) {
 	b.Holds("#level-table", name+"a")
 	quoted := strings.ReplaceAll(evil, `"`, `\"`)
 	b.Holds("#recipes-table", quoted+"a", quoted+"b")
+	b.Holds("#samples-table", "Once "+evil, evil+" at 40")
 	title, images := browsertest.Ask[string](b, `document.title`),
 		browsertest.Ask[int](b, `document.querySelectorAll("img").length`)
 	if title != "steplm report" || images != 0 {

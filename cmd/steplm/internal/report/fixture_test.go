@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ type made struct {
 	stop         int     // after so many steps; 0: at the end
 	failure      string  // with which it diverges then
 	spec         map[string]any
+	says         string // what the model adds to a prompt in the middle and at the end; "": it is not heard
 }
 
 // recipe is the run's.
@@ -112,6 +114,11 @@ func (m made) events(t *testing.T, r recipe.Recipe) (list []record.Event) {
 			} else {
 				list = append(list, change)
 			}
+		}
+		if m.says != "" && step%(steps/2) == 0 {
+			list = append(list, record.Samples{At: at, Samples: []record.Sample{
+				{Prompt: "Once " + m.says, Text: fmt.Sprintf("%s at %d", m.says, step), Finish: "length"},
+				{Prompt: "The", Text: " end", Finish: "eos"}}})
 		}
 		if step == steps/2 {
 			list = append(list, measured(t, at, "every", "validation", 2*m.perplexity))

@@ -59,7 +59,7 @@ func elements(tag string, texts []string) (list []template.HTML) {
 type section struct {
 	Title, Base, Protocol string
 	Methods               table
-	Grid                  *table
+	Grid, Judged          *table // nil: there is none
 }
 
 // writeHTML writes the page. Whatever is not a constant of this package the template escapes.
@@ -72,9 +72,17 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 			x.Grid = &grid
 			grids++
 		}
+		if marks, ok := s.judged(); ok {
+			x.Judged = &marks
+		}
 		sections = append(sections, x)
 	}
+	var scores *table
+	if t, ok := r.scores(); ok {
+		scores = &t
+	}
 	return layout.Execute(w, map[string]any{
+		"Scores": scores,
 		"Policy": policy(r.live), "Styles": elements("style", styles), "Scripts": elements("script", scripts),
 		"Count": len(r.runs), "States": r.states(), "Problems": r.problems, "Live": r.live,
 		"Sections": sections, "Grids": grids, "Runs": r.runsTable(), "Data": r.data(), "Commands": r.commands(out),

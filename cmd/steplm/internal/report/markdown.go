@@ -20,9 +20,21 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			b.WriteString("\n### Learning rates\n\nValidation perplexity; the rate that the table has is in bold.\n\n")
 			grid.markdown(&b)
 		}
+		if marks, ok := s.judged(); ok {
+			b.WriteString("\n### MT-Bench\n\n")
+			marks.markdown(&b)
+		}
+	}
+	if scores, ok := r.scores(); ok {
+		b.WriteString("\n## Downstream tasks\n\n")
+		scores.markdown(&b)
 	}
 	b.WriteString("\n## Runs\n\n")
 	r.runsTable().markdown(&b)
+	if heard, ok := r.samplesTable(); ok {
+		b.WriteString("\n## What the models say\n\nThe last samples of each run; the page has all.\n\n")
+		heard.markdown(&b)
+	}
 	b.WriteString("\n## Data\n\n")
 	r.data().markdown(&b)
 	b.WriteString("\n## Commands to repeat\n\n")

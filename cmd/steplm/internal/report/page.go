@@ -61,6 +61,7 @@ type pageRun struct {
 	Y        [][]number     `json:"y"`
 	Marks    []pageMark     `json:"marks"`
 	Measured []pageMeasured `json:"measured"`
+	Samples  []pageSamples  `json:"samples"`
 	Held     []pageHeld     `json:"held"`
 	// Crossings are a settled loss in hundredths, and where on each axis it was first at most that.
 	Crossings [][]number        `json:"crossings"`
@@ -164,7 +165,7 @@ func (g *group) page(setting int) pageGroup {
 // page is a run's part of the page's data.
 func (r *run) page(group int) pageRun {
 	out := pageRun{Name: r.Run, Group: group, Seed: strconv.FormatUint(r.Seed, 10), Status: string(r.Status),
-		Spec: r.spec, Recipe: r.made}
+		Spec: r.spec, Recipe: r.made, Samples: r.samples()}
 	points := r.points()
 	at := map[int]int{}
 	for i, point := range points {

@@ -11,6 +11,8 @@ import (
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/stage/compare"
+	"steplm/stage/harness"
+	"steplm/stage/mtbench"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -85,7 +87,8 @@ func stampOf(f found, name string) string {
 	if f.row != nil {
 		text += fmt.Sprint(*f.row)
 	}
-	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile} {
+	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile,
+		harness.ScoresFile, mtbench.ScoresFile} {
 		if info, err := os.Stat(filepath.Join(f.dir, file)); err == nil {
 			text += fmt.Sprintf(" %s %d %d", file, info.Size(), info.ModTime().UnixNano())
 		}
@@ -122,11 +125,11 @@ func (r *Report) runsTable() (t table) {
 	}
 	for _, run := range r.runs {
 		state := cell{Text: string(run.Status), Tip: strings.Join(run.problems, "\n")}
-		if run.Status != results.Done && run.Status != results.Selection {
+		if len(run.problems) > 0 {
+			state.Text += ": " + run.problems[0]
+		}
+		if len(run.problems) > 0 || run.Status != results.Done && run.Status != results.Selection {
 			state.Mark = "worse"
-			if len(run.problems) > 0 {
-				state.Text += ": " + run.problems[0]
-			}
 		}
 		method, seed := none, none
 		if run.Method != "" {
@@ -260,6 +263,8 @@ func notes() []string {
 			"alone, 16 bytes for a parameter that trains and 2 for a frozen one.",
 		"FLOPs count a multiply-add as 2; what recomputation adds is left out. Hours are of work: what lies between " +
 			"two processes of a run, and what a killed one did after its last save, is left out.",
+		"Scores of tasks are of a run's final model, by lm-evaluation-harness's rules, with their standard errors over " +
+			"documents; those that are two of them above chance are set off.",
 		"Runs that are not done are drawn as far as they came, and are in no mean.",
 	}
 }

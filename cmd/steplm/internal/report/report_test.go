@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -169,7 +170,7 @@ func TestRunsWithProblems(t *testing.T) {
 	for run, want := range map[string]string{
 		"stopped": "**unfinished: 7 of 40 steps are done**", "blown": "**diverged: step 10: the loss is NaN**",
 		"newer": "**version: ", "torn": "**damaged: ", "unread": "**damaged: ", "party": "**version: ",
-		"specless": "done",
+		"specless": "**done: ",
 	} {
 		got := row(t, markdown, run)
 		if state := got[slices.Index(row(t, markdown, "run"), "status")]; !strings.HasPrefix(state, want) {
@@ -309,8 +310,9 @@ func TestHostileText(t *testing.T) {
 		end:        4,
 		perplexity: 10,
 		peak:       gib,
-		stop:       9,
+		stop:       21,
 		failure:    evil,
+		says:       evil,
 		spec:       map[string]any{"evil": evil, "data": map[string]any{"train": []string{evil}}},
 	}.write(
 		t,
@@ -338,10 +340,21 @@ func TestHostileText(t *testing.T) {
 	if strings.Contains(outside, "<") || !strings.Contains(markdown, "&lt;script") {
 		t.Errorf("the Markdown has markup:\n%s", markdown)
 	}
-	for _, line := range strings.Split(markdown[strings.Index(markdown, "## Runs"):], "\n") {
-		columns := len(regexp.MustCompile(`(^|[^\\])\|`).FindAllString(line, -1))
-		if strings.HasPrefix(line, "| &lt;img") && columns != 11 {
-			t.Errorf("a row has %d bars, want 11: %s", columns, line)
+	for title, want := range map[string]int{"## Runs": 11, "## What the models say": 5} {
+		_, part, _ := strings.Cut(markdown, title)
+		part, _, _ = strings.Cut(part, "\n## ")
+		rows := 0
+		for _, line := range strings.Split(part, "\n") {
+			if !strings.HasPrefix(line, "| &lt;img") {
+				continue
+			}
+			rows++
+			if bars := len(regexp.MustCompile(`(^|[^\\])\|`).FindAllString(line, -1)); bars != want {
+				t.Errorf("a row has %d bars, want %d: %s", bars, want, line)
+			}
+		}
+		if rows != 1 {
+			t.Errorf("%s: %d rows of the run", title, rows)
 		}
 	}
 	data := regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`).FindStringSubmatch(html)
@@ -441,5 +454,98 @@ func TestLinks(t *testing.T) {
 	}
 	if r, err = (&Reader{Dirs: []string{one}}).Read(); err != nil || r.Count() != 1 || r.runs[0].Run != "one" {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Whichever file of a run is not there, is none, is cut, is of another kind or says what no version says: the run is
+// named with what is wrong, in the page and in the Markdown, and its neighbour is as it was.
+func TestEveryFileWrong(t *testing.T) {
+	m := made{name: "wrong", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib, says: " x"}
+	write := func(content string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(content), 0o644) }
+	}
+	edit := func(change func(string) string) func(string) error {
+		return func(path string) error {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path, []byte(change(string(text))), 0o644)
+		}
+	}
+	folder := func(path string) error {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		return os.Mkdir(path, 0o755)
+	}
+	without := func(line string) func(string) error {
+		return edit(func(s string) string {
+			return strings.Join(slices.DeleteFunc(strings.SplitAfter(s, "\n"),
+				func(l string) bool { return strings.Contains(l, line) }), "")
+		})
+	}
+	instead := func(old, new string) func(string) error {
+		return edit(func(s string) string { return strings.Replace(s, old, new, 1) })
+	}
+	type wrongs map[string]func(string) error
+	kinds := wrongs{"gone": os.Remove, "empty": write(""), "a folder": folder, "cut": edit(func(s string) string {
+		return s[:len(s)/2]
+	}), "zeros": write(strings.Repeat("\x00", 100)), "null": write("null\n"), "a list": write("[1]\n"),
+		"an object": write("{}\n"), "a number": write("1e999\n")}
+	more := map[string]wrongs{
+		record.File: {
+			"a text for a number": instead(`"loss":`, `"loss":"`), "no text": instead(`"text":`, `"text":7,"was":`),
+			"samples that are none": instead(`"samples":[`, `"samples":null,"was":[`),
+			"a step again":          edit(func(s string) string { return s + s }),
+			"no end":                without(`"event":"end"`), "no evaluation": without(`"event":"eval"`),
+			"a result that is none": instead(`"result":{`, `"result":{"metrics":7,"perplexity":"x","was":{}},"had":{`),
+			"a later event":         edit(func(s string) string { return s + `{"event":"party","step":41}` + "\n" }),
+			"no stage":              instead(`"stage":1`, `"stage":-7`),
+		},
+		record.RecipeFile: {
+			"a later version": instead(`"format": 3`, `"format": 99`),
+			"no stages":       instead(`"stages": [`, `"stages": [], "was": [`),
+			"no layers":       instead(`"layers": `, `"layers": -`), "another optimizer": instead(`adamw`, `adamx`),
+		},
+	}
+	// What such a run came to is known: what is wrong is said beside it, or nothing is.
+	done := func(file, kind string) bool {
+		return file == record.SpecFile || file == record.SystemsFile || slices.Contains([]string{"no evaluation",
+			"a result that is none", "samples that are none", "no stage"}, kind)
+	}
+	quiet := map[string]bool{"no evaluation": true, "samples that are none": true, "no stage": true, "gone": true,
+		"null": true, record.SpecFile + " an object": true}
+	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile} {
+		all := maps.Clone(kinds)
+		maps.Copy(all, more[file])
+		for kind, spoil := range all {
+			t.Run(file+" "+kind, func(t *testing.T) {
+				dir := t.TempDir()
+				beside := m
+				beside.name, beside.seed = "beside", 2
+				beside.write(t, dir)
+				if err := spoil(filepath.Join(m.write(t, dir), file)); err != nil {
+					t.Fatal(err)
+				}
+				html, markdown, csv := written(t, dir)
+				head := row(t, markdown, "run")
+				status := func(run string) string { return row(t, markdown, run)[slices.Index(head, "status")] }
+				if status("beside") != "done" {
+					t.Errorf("the run beside it is %q", status("beside"))
+				}
+				state, problem, _ := strings.Cut(strings.Trim(status("wrong"), "*"), ": ")
+				if (state == "done") != done(file, kind) || (problem == "") != (state == "done" && (quiet[kind] ||
+					quiet[file+" "+kind])) {
+					t.Errorf("its status is %q", status("wrong"))
+				}
+				if !strings.Contains(html, ">wrong<") {
+					t.Error("the page does not name it")
+				}
+				if rows, err := results.ReadCSV(strings.NewReader(csv)); err != nil || len(rows) != 2 {
+					t.Errorf("%d rows, %v", len(rows), err)
+				}
+			})
+		}
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/gpu"
+	"steplm/internal/disk"
 	"steplm/stage/eval"
+	"steplm/stage/harness"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -30,7 +33,9 @@ type run struct {
 	// measured are its evaluations that have a loss, protocols how the last of each set was measured.
 	measured  []curves.Measurement
 	protocols map[string]string
+	judged    *judged         // what MT-Bench's judge said; nil: nothing
 	system    []record.System // what it ran on, in order
+	scores    []harness.Score // of its final model
 	problems  []string
 }
 
@@ -59,7 +64,10 @@ func readRun(f found, name string) *run {
 	if r.Problem != "" {
 		r.problems = append(r.problems, r.Problem)
 	}
-	r.system, _ = record.Systems(f.dir) // A run of an earlier version does not say.
+	var err error
+	if r.system, err = record.Systems(f.dir); err != nil && !disk.Missing(err) { // as it is of an earlier version's run
+		r.problems = append(r.problems, err.Error())
+	}
 	if text, _, err := record.RecipeText(f.dir); err == nil {
 		r.made = flattened(text)
 		if made, _, err := recipe.Decode(text); err == nil {
@@ -69,11 +77,22 @@ func readRun(f found, name string) *run {
 			}
 		}
 	}
-	if text, err := os.ReadFile(filepath.Join(f.dir, record.SpecFile)); err == nil {
-		r.spec = flattened(text)
+	path := filepath.Join(f.dir, record.SpecFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		if r.spec = flattened(text); r.spec == nil {
+			err = fmt.Errorf("%s cannot be understood: what was asked for is not known", path)
+		}
+	}
+	if err != nil && !disk.Missing(err) {
+		r.problems = append(r.problems, err.Error())
+	}
+	if r.spec != nil {
 		delete(r.spec, "output.out") // Where a run lies is no option by which it differs from another.
 	}
 	r.readCurve()
+	r.readJudged()
+	r.readScores()
 	return r
 }
 

@@ -3,7 +3,6 @@ package speak
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,7 +73,7 @@ func (c *ChatCmd) Run(ctx context.Context) error {
 func (c *ChatCmd) format(v Voice) (chat.Format, error) {
 	switch c.Template {
 	case "":
-		return Template(v)
+		return v.ChatFormat()
 	case "alpaca":
 		return chat.Alpaca{}, nil
 	}
@@ -94,23 +93,6 @@ func (c *ChatCmd) format(v Voice) (chat.Format, error) {
 		err = fmt.Errorf("%s: %w", c.Template, err)
 	}
 	return t, err
-}
-
-// Template is the chat template that lies with a model, or with its tokenizer, else Alpaca's prompt.
-func Template(v Voice) (chat.Format, error) {
-	for _, dir := range []string{v.Dir, v.Tokenizer} {
-		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
-			continue
-		}
-		t, err := chat.Find(dir, time.Now)
-		if err == nil {
-			return t, nil
-		}
-		if !errors.Is(err, chat.ErrNone) {
-			return nil, err
-		}
-	}
-	return chat.Alpaca{}, nil
 }
 
 // turnNames are tokens that end a turn where a template ends it so, whatever ends a text.

@@ -12,13 +12,9 @@ import (
 	"steplm/gpu"
 	"steplm/model/generate"
 	"steplm/model/sample"
+	"steplm/stage/samples"
+	"steplm/stage/session"
 )
-
-// samplePrompts are what a model that has just been trained is shown.
-var samplePrompts = []string{"Once upon a time", "The", "In the beginning"}
-
-// sampleTokens are those that it adds.
-const sampleTokens = 32
 
 // Sample is what it made of one.
 type Sample struct {
@@ -39,23 +35,23 @@ func (s Sample) String() string {
 // Samples has a run's final model continue three short prompts, on the device that trained it and when all that
 // training took is free again. It is nothing that a run could fail by: what goes wrong is told on standard error.
 func Samples(ctx context.Context, dev gpu.Device, run string) []Sample {
-	list, err := samples(ctx, dev, run)
+	list, err := hear(ctx, dev, run)
 	if err != nil && ctx.Err() == nil {
 		flags.SessionUI(true).Warn(fmt.Sprintf("the trained model is not heard: %s", flags.Explain(err)))
 	}
 	return list
 }
 
-func samples(ctx context.Context, dev gpu.Device, run string) ([]Sample, error) {
+func hear(ctx context.Context, dev gpu.Device, run string) ([]Sample, error) {
 	v, err := Flags{NewestFlags: flags.NewestFlags{Model: run}}.Find(true)
 	if err != nil {
 		return nil, err
 	}
 	var jobs []job
 	size := generate.Config{Chunk: 64}
-	for _, prompt := range samplePrompts {
+	for _, prompt := range session.SamplePrompts {
 		how := sample.Config{Temperature: 0.8, TopP: 0.95}
-		j, err := v.job(asked{Prompt: &prompt, MaxTokens: sampleTokens, Config: how})
+		j, err := v.job(asked{Prompt: &prompt, MaxTokens: samples.Tokens, Config: how})
 		var long *generate.TooLong
 		switch {
 		case errors.As(err, &long) || err == nil && len(j.prompt) == 0:
@@ -64,7 +60,7 @@ func samples(ctx context.Context, dev gpu.Device, run string) ([]Sample, error) 
 			return nil, err
 		}
 		jobs = append(jobs, j)
-		size.Slots, size.Context = len(jobs), max(size.Context, min(v.Context, len(j.prompt)+sampleTokens))
+		size.Slots, size.Context = len(jobs), max(size.Context, min(v.Context, len(j.prompt)+samples.Tokens))
 	}
 	if len(jobs) == 0 {
 		return nil, nil

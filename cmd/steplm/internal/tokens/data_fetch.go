@@ -11,7 +11,7 @@ import (
 )
 
 type dataFetchCmd struct {
-	Source     string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files or one."`
+	Source     string `arg:"" help:"hf://datasets/OWNER/NAME[/PATH][@REVISION]: a folder of Parquet files, or where there are none of JSON, or one such file."`
 	Shards     int    `help:"Only the first so many files by name; 0: all."`
 	Parallel   int    `default:"${parallel}" help:"Files downloaded at a time."`
 	TextColumn string `placeholder:"NAME" help:"Make sure that the files have this column of text. Default: they may hold anything."`

@@ -66,8 +66,8 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	fmt.Printf("steplm demo: a tiny model, grown once, on %s\n\n", dev.Name())
 	start := time.Now()
 	trials := devices.TrialFlags{SecondsPerClass: tune.Budget.Seconds()}
-	demoRun := PretrainCmd{TuneFlags: devices.TuneFlags{TrialFlags: trials}}
-	res, err := demoRun.train(ctx, dev, spec)
+	demoRun := Job{Spec: spec, Tune: devices.TuneFlags{TrialFlags: trials}}
+	res, err := demoRun.train(ctx, dev, nil)
 	if errors.Is(err, stage.ErrStopped) {
 		return fmt.Errorf("%w; what there is of the run is in %s, the next demo begins another", err, out)
 	}
@@ -131,6 +131,4 @@ func freeFolder(base string) (string, error) {
 }
 
 // rate is a stage's mean tokens per second of training alone.
-func (r *result) rate(i int) float64 {
-	return float64(r.steps[i]) * float64(r.recipe.TokensPerStep()) / r.seconds[i]
-}
+func (r *result) rate(i int) float64 { return r.tokens[i] / r.seconds[i] }

@@ -187,3 +187,23 @@ func describeVerbs(r recipe.Recipe, s recipe.Stage) (list []string) {
 	}
 	return list
 }
+
+// describeProcesses says which processes train together, and how gradients travel between them.
+func (c Job) describeProcesses(w io.Writer, s *session.Session) {
+	if c.Among == nil {
+		return
+	}
+	m := c.Among
+	hosts := map[string]int{}
+	for r := range m.Size() {
+		hosts[m.Host(r)]++
+	}
+	how := "while others are computed"
+	if s.Spec.Processes.NoOverlap {
+		how = "after the backward pass"
+	}
+	o, _ := s.Spec.Processes.Options() // They were checked when the session was opened.
+	fmt.Fprintf(w, "%-10s %s on %s by %s\n", "processes", view.Plural(int64(m.Size()), "process", "processes"),
+		view.Plural(int64(len(hosts)), "machine", "machines"), m)
+	fmt.Fprintf(w, "%-10s gradients travel as %s, %s\n", "", o.Wire, how)
+}

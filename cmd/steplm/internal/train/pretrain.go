@@ -6,22 +6,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
-	"steplm/cmd/steplm/internal/speak"
+	"steplm/cmd/steplm/internal/processes"
 	"steplm/cmd/steplm/internal/view"
-	"steplm/gpu"
 	"steplm/model/advice"
 	"steplm/stage"
 	"steplm/stage/recipe"
-	"steplm/stage/record"
+	"steplm/stage/reduce"
 	"steplm/stage/rounds"
 	"steplm/stage/session"
 )
@@ -37,7 +34,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --sample-every, --sample-prompts, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`
@@ -72,14 +69,17 @@ type PretrainCmd struct {
 	EvalEvery       int      `default:"0" range:"0..1e9" help:"Steps between evaluations; 0: only around growth and at the end."`
 	EvalTokens      int64    `default:"${eval_tokens}" range:"0..1e15" help:"Tokens of each set scored by evaluations within the run; 0: none."`
 	FinalEvalTokens int64    `default:"${final_eval_tokens}" range:"0..1e15" help:"Tokens of each set scored at the end, after the trained model is written; 0: none."`
+	SampleEvery     int      `placeholder:"N" range:"0..1e9" help:"Steps between samples: short continuations of prompts, kept in the run's metrics. Default: none."`
+	SamplePrompts   string   `placeholder:"FILE" help:"The prompts of samples, one in each line. Default: three short ones."`
+	processes.Flags `group:"Processes"`
 	flags.DeviceFlag
 	devices.TuneFlags
 	TraceFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
-	unused []string // flags that were given and that the method does not heed
-	tracer *tracer
+	unused []string       // flags that were given and that the method does not heed
 	joined *rounds.Worker // nil: it joins no run
+	among  *reduce.MPI    // the processes that train together; nil: this one is alone
 }
 
 // Run is the command.
@@ -101,28 +101,19 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 	if err := c.warnUnused(spec, given); err != nil {
 		return err
 	}
-	dev, tracer, err := c.TraceFlags.open(c.DeviceFlag)
-	if err != nil {
+	if c.among, err = processes.Join(); err != nil {
 		return err
 	}
-	defer dev.Close()
-	c.tracer = tracer
-	start := time.Now()
-	res, err := c.train(ctx, dev, spec)
-	if errors.Is(err, stage.ErrStopped) {
-		err = fmt.Errorf("%w: go on with --resume %s", err, spec.Output.Out)
+	if c.among == nil {
+		return c.job(spec).Run(ctx)
 	}
-	if err == nil {
-		took := time.Since(start)
-		spoken := speak.Samples(ctx, dev, spec.Output.Out)
-		if c.JSON {
-			err = speak.WriteSamples(os.Stdout, spoken)
-		} else {
-			err = summarize(os.Stdout, ending{res: res, dev: dev, out: spec.Output.Out, took: took, device: c.Device,
-				samples: spoken})
-		}
-	}
-	return tracer.finish(c.JSON, os.Stdout, dev, err)
+	return c.trainAmong(ctx, spec, given)
+}
+
+// job is the run that the flags ask for.
+func (c *PretrainCmd) job(spec session.Spec) Job {
+	return Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: processes.Device(c.DeviceFlag, c.among),
+		Tune: c.TuneFlags, Trace: c.TraceFlags, Unused: c.unused, Opened: c.opened, Among: c.among}
 }
 
 // join joins the run of another process, which says how to train.
@@ -213,71 +204,13 @@ func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error
 	return nil
 }
 
-// result is what a run leaves for a summary.
-type result struct {
-	recipe recipe.Recipe
-	peak   float64 // operations per second of the device's products at their best; 0: not measured
-	events []record.Event
-	memory map[int]stageMemory // by stage, from 1 on
-	// Of each stage:
-	steps   []int
-	seconds []float64 // spent in steps
-	flops   []float64 // computed in them
-	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
-}
-
-// Train runs what a Spec asks for on an open device. A run that fails before its first step leaves no
-// folder.
-func (c *PretrainCmd) train(ctx context.Context, dev gpu.Device, spec session.Spec) (_ *result, err error) {
-	open := session.Open
-	if c.Resume != "" {
-		open = session.Resume
-	}
-	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
-	s, err := open(ctx, dev, spec, flags.SessionUI(c.JSON))
-	preparing.Done()
-	if err != nil {
-		return nil, flags.AsUsage(err)
-	}
-	defer s.Close()
+// opened has a run that was opened join another, or lets others join it; it returns what they are told in the end.
+func (c *PretrainCmd) opened(s *session.Session) (ended func(err error), err error) {
 	if c.joined != nil {
 		if err := s.Joins(c.joined); err != nil {
 			return nil, err
 		}
 	}
-	ended, err := c.HostRun(s)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { ended(why(err)) }()
-	work, err := stage.Classes(s.Recipe, dev.Limits())
-	if err != nil {
-		return nil, err
-	}
-	peak, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
-	if err != nil {
-		return nil, err
-	}
-	res := &result{recipe: s.Recipe, peak: peak}
-	v := newRunView(c.JSON, spec.Output.Out, s.Recipe, res)
-	defer v.close()
-	err = s.Run(ctx, c.tracer.watch(s.Recipe, v.report()), func() {
-		if !c.JSON {
-			describeRun(os.Stdout, s)
-		}
-		if len(c.unused) > 0 {
-			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.unused, ", "),
-				s.Recipe.Method)
-		}
-		if !s.Resumed {
-			v.begin(0)
-		}
-	})
-	if err != nil {
-		return nil, flags.AsUsage(err)
-	}
-	for _, line := range describeRead(s) {
-		v.print("%s", line)
-	}
-	return res, nil
+	tell, err := c.HostRun(s)
+	return func(err error) { tell(why(err)) }, err
 }

@@ -2,9 +2,11 @@ package train
 
 import (
 	"fmt"
+	"strings"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
+	"steplm/data/examples"
 	"steplm/stage/session"
 )
 
@@ -19,6 +21,9 @@ type DataFlags struct {
 
 // describeSources is a line for each source, and where its ids are from.
 func describeSources(s *session.Session) (lines []string) {
+	if x, ok := s.Tuned(); ok {
+		return append(lines, describeExamples(s, x)...)
+	}
 	sources := s.Sources()
 	for _, x := range sources {
 		line := view.Plural(int64(len(x.Shards.Files)), "shard", "shards") + ", " +
@@ -36,8 +41,34 @@ func describeSources(s *session.Session) (lines []string) {
 	return lines
 }
 
+// describeExamples says what is learned from, and what of it is kept apart.
+func describeExamples(s *session.Session, x session.Tuned) []string {
+	left := ""
+	if x.Train.Left != (examples.Left{}) {
+		left = "; besides, " + x.Train.Left.String()
+	}
+	lines := []string{fmt.Sprintf("%s, %s in %s an epoch%s", view.Plural(int64(len(x.Train.Examples)), "example",
+		"examples"), s.Spec.Tuning.Batching, view.Plural(int64(x.Windows), "window", "windows"), left)}
+	if len(x.Train.Unread) > 0 {
+		lines = append(lines, "keys that nobody reads: "+strings.Join(x.Train.Unread, ", "))
+	}
+	for _, part := range []struct {
+		name string
+		set  *examples.Set
+	}{{"kept apart", x.HeldOut}, {"for validation", x.Validation}} {
+		if part.set != nil {
+			n := int64(len(part.set.Examples))
+			lines = append(lines, fmt.Sprintf("%s %s", view.Plural(n, "example", "examples"), part.name))
+		}
+	}
+	return lines
+}
+
 // describeRead says what became of the rows of each source.
 func describeRead(s *session.Session) []string {
+	if x, ok := s.Tuned(); ok {
+		return []string{fmt.Sprintf("%s tokens of examples seen in %.3g epochs", view.Count(x.Seen), x.Epochs)}
+	}
 	sources := s.Sources()
 	all, each := s.Stats()
 	bad := 0

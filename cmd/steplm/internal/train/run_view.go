@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 
 func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Compiling: v.compiling,
-		Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
+		Sampling: func() { v.do("write samples", 0, "") }, Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
 }
 
 // begin shows that training begins, after so many steps.
@@ -78,7 +79,7 @@ func (v *runView) step(m record.Metrics) {
 
 // lossLine prints a step where it is due: the first and the last of each stage always.
 func (v *runView) lossLine(m record.Metrics, always bool) {
-	seconds := float64(v.recipe.TokensPerStep()) / m.TokensPerSecond
+	seconds := float64(m.Tokens) / float64(m.Step) / m.TokensPerSecond
 	due := time.Since(v.printed)+time.Duration(seconds*float64(time.Second)) > lineEvery // The next may be too late.
 	if !v.lines || !(always || due) {
 		return
@@ -139,12 +140,19 @@ func (v *runView) compiling(i, n int, kernel string) {
 func (r *result) step(m record.Metrics) (first bool) {
 	for len(r.steps) < m.Stage { // a resumed run may begin in a later stage
 		r.steps, r.seconds, r.flops = append(r.steps, 0), append(r.seconds, 0), append(r.flops, 0)
+		r.tokens = append(r.tokens, 0)
 	}
 	r.measure(m.Stage, m.Peaks, false)
 	i := m.Stage - 1
 	r.steps[i]++
-	seconds := float64(r.recipe.TokensPerStep()) / m.TokensPerSecond
-	r.seconds[i], r.flops[i] = r.seconds[i]+seconds, r.flops[i]+seconds*m.FLOPsPerSecond
+	tokens := float64(m.Tokens - r.seen)
+	if m.Tokens <= r.seen || r.seen == 0 && m.Step > 1 { // A resumed run's first step has about as many as others.
+		tokens = float64(m.Tokens) / float64(m.Step)
+	}
+	r.seen = m.Tokens
+	seconds := tokens / m.TokensPerSecond
+	r.tokens[i], r.seconds[i], r.flops[i] = r.tokens[i]+tokens, r.seconds[i]+seconds,
+		r.flops[i]+seconds*m.FLOPsPerSecond
 	r.counted += m.FLOPs
 	return r.steps[i] == 1
 }
@@ -206,6 +214,8 @@ func (v *runView) event(e record.Event) {
 		}
 		v.print("step %d: %s perplexity %.3f per %s (%s, %s, %s)", e.Step, e.Set, r.Perplexity(), r.Protocol.Unit,
 			e.When, view.Plural(r.Tokens(), "token", "tokens"), duration(e.Seconds))
+	case record.Samples:
+		v.print("step %d: %s", e.Step, saidLine(e.Samples))
 	case record.Checkpoint:
 		v.print("step %d: saved %s (%s)", e.Step, e.Checkpoint, duration(e.Seconds))
 	case record.Resume:
@@ -219,12 +229,36 @@ func (v *runView) event(e record.Event) {
 		v.print("step %d was a spike (loss %.4g, gradient norm %.4g, medians %.4g and %.4g): back to %s, without its "+
 			"batches; rollback %d", e.Spike, e.Loss, e.GradNorm, e.MedianLoss, e.MedianNorm, from, e.Rollbacks)
 		v.begin(e.Step)
+	case record.Best:
+		early := ""
+		if e.Early {
+			early = fmt.Sprintf("no better one came since: the run ends before step %d; ", v.recipe.Steps())
+		}
+		v.print("step %d: %sthe trained model is that of step %d (%s loss %.4f)", e.Step, early, e.Of, e.Set, e.Loss)
 	case record.Round:
 		v.round(e)
 	case record.Failure: // The command tells the error.
 	case record.End:
 		v.print("step %d: the end", e.Step)
 	}
+}
+
+// mostSaid is how many characters of a sample a line shows.
+const mostSaid = 100
+
+// saidLine is the first of some samples in one plain line, which no model can make another of.
+func saidLine(list []record.Sample) string {
+	between := "" // A text goes on, a question is answered.
+	if list[0].Reference != "" {
+		between = " -> "
+	}
+	text := []rune(list[0].Prompt + between + list[0].Text)
+	more := ""
+	if len(text) > mostSaid {
+		text, more = text[:mostSaid], "..."
+	}
+	return fmt.Sprintf("says %s%s (1 of %s)", strconv.Quote(string(text)), more,
+		view.Plural(int64(len(list)), "sample", "samples"))
 }
 
 // round tells of a round that others than before made, or in which one is missing.

@@ -28,13 +28,15 @@ type ending struct {
 	unigram  float64       // perplexity of the held-out text by token frequencies; 0: not measured
 	device   string        // as the user chose it; "": by default
 	samples  []speak.Sample
+	tuned    bool   // on examples
 	material string // where corpus and tokenizer are kept that the program made; "": it made none
 }
 
 // told is what a run's metrics say of it, whichever processes ran it.
 type told struct {
 	first, last []record.Metrics // of each stage; zero where there is none
-	seconds     []float64        // spent in each stage's steps
+	tokens      []float64        // of each stage's steps, no padding
+	seconds     []float64        // spent in them
 	growths     []record.Growth
 	sets        []string // in the order of their first evaluation
 	// Perplexity at the end of a stage, and right after the growth into it.
@@ -49,8 +51,9 @@ type measured struct {
 
 // readTold reads a run's metrics.
 func readTold(dir string, r recipe.Recipe) (*told, error) {
-	n := len(r.Stages)
-	t := &told{first: make([]record.Metrics, n), last: make([]record.Metrics, n), seconds: make([]float64, n),
+	n, seen := len(r.Stages), int64(0)
+	t := &told{first: make([]record.Metrics, n), last: make([]record.Metrics, n),
+		tokens: make([]float64, n), seconds: make([]float64, n),
 		atEnd: map[measured]float64{}, grown: map[measured]float64{}}
 	for e, err := range record.Read(dir) {
 		if err != nil {
@@ -65,8 +68,11 @@ func readTold(dir string, r recipe.Recipe) (*told, error) {
 			if t.first[i].Step == 0 {
 				t.first[i] = e
 			}
+			tokens := float64(e.Tokens - seen)
+			seen = e.Tokens
 			t.last[i] = e
-			t.seconds[i] += float64(r.TokensPerStep()) / e.TokensPerSecond
+			t.tokens[i] += tokens
+			t.seconds[i] += tokens / e.TokensPerSecond
 		case record.Growth:
 			t.growths = append(t.growths, e)
 		case record.Evaluation:
@@ -148,7 +154,7 @@ func (t *told) stages(r recipe.Recipe, layouts []model.Layout, unigram float64) 
 			}
 			row = append(row, text)
 		}
-		rate := float64(s.Steps) * float64(r.TokensPerStep()) / t.seconds[i]
+		rate := t.tokens[i] / t.seconds[i]
 		rows = append(rows, append(row, fmt.Sprintf("%.0f", rate),
 			view.Duration(time.Duration(t.seconds[i]*float64(time.Second)))))
 	}
@@ -207,6 +213,11 @@ func writeFiles(w io.Writer, x ending) error {
 	device := ""
 	if x.device != "" {
 		device = " --device " + shellWord(x.device)
+	}
+	if x.tuned {
+		fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm chat --model %s%s\n", shellWord(x.out),
+			shellWord(filepath.Join(x.out, "loss.svg")), shellWord(x.out), device)
+		return nil
 	}
 	fmt.Fprintf(w, "\nNext\n\n  steplm plot %s --svg %s\n  steplm score --model %s --text \"Once upon a time\"%s\n"+
 		"  steplm generate --model %s --prompt \"Once upon a time\"%s\n",

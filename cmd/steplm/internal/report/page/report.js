@@ -227,6 +227,22 @@
 		fill($("recipes-table"), ["option", a.name, b.name], rows);
 	}
 
+	// What the models say: one run's after each step, or all runs' after one.
+	function drawSamples() {
+		const heard = data.runs.filter((r) => r.samples && r.samples.length);
+		$("samples").hidden = $("samples-link").hidden = !heard.length;
+		const steps = [...new Set(heard.flatMap((r) => r.samples.map((s) => s.after)))].sort((a, b) => b - a);
+		options($("samples-of"), [...heard.map((r) => ["run " + r.name, r.name + ", step by step"]),
+			...steps.map((n) => ["step " + n, `all runs, step ${axisFormats.step(n)}`])], true);
+		const [, kind, name] = $("samples-of").value.match(/^(run|step) ([^]*)$/) || [];
+		const rows = kind === "run"
+			? heard.find((r) => r.name === name).samples.map((s) => [axisFormats.step(s.after), s.samples]).reverse()
+			: heard.flatMap((r) => r.samples.filter((s) => String(s.after) === name).map((s) => [r.name, s.samples]));
+		const prompts = [...new Set(rows.flatMap(([, list]) => list.map((s) => s.prompt)))];
+		fill($("samples-table"), [kind === "run" ? "step" : "run", ...prompts], rows.map(([head, list]) => ({
+			cells: [head, ...prompts.map((p) => (list.find((s) => s.prompt === p) || { text: "–" }).text)] })));
+	}
+
 	// What the reader sees first: units that fit, and a run whose memory changes.
 	let drawnOnce = false;
 	function begin() {
@@ -255,9 +271,11 @@
 		const first = !$("run-a").options.length;
 		options($("run-a"), names, true);
 		options($("run-b"), names, true);
-		if (first && data.runs.length > 1) {
-			const other = data.runs.find((r) => r.group !== data.runs[0].group);
-			$("run-b").value = (other || data.runs[1]).name;
+		for (const id of ["run-a", "run-b"]) $(id).size = Math.min(8, Math.max(2, names.length)); // One click chooses.
+		if (first && data.runs.length) {
+			const other = data.runs.find((r) => r.group !== data.runs[0].group) || data.runs[1] || data.runs[0];
+			$("run-a").value = data.runs[0].name;
+			$("run-b").value = other.name;
 		}
 		drawLegend();
 		drawLimit();
@@ -265,8 +283,10 @@
 		drawLevel();
 		drawMemory();
 		drawRecipes();
+		drawSamples();
 	}
 
+	$("samples-of").addEventListener("change", drawSamples);
 	$("limit-number").addEventListener("input", askLimit);
 	$("limit-unit").addEventListener("change", askLimit);
 	$("level").addEventListener("input", askLevel);

@@ -1,0 +1,76 @@
+// Package processes is what commands share that run in several processes at once, as mpirun or srun starts them: how a
+// process joins the others, which device is its own, and how an error of one of them is told.
+package processes
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/gpu"
+	"steplm/stage/reduce"
+)
+
+// Flags say how gradients travel where mpirun, srun or the like starts several processes.
+type Flags struct {
+	Wire      string `placeholder:"TYPE" help:"Type of gradients between the processes that mpirun or srun started: f32, or bf16, which halves the bytes. Default: f32."`
+	NoOverlap bool   `help:"Sum gradients over those processes after the backward pass, not while it goes on."`
+}
+
+// Join begins MPI, if a launcher started this process as one of several; nil: it is alone.
+func Join() (*reduce.MPI, error) {
+	l, ok := reduce.FindLauncher()
+	if !ok {
+		return nil, nil
+	}
+	return reduce.Start(l)
+}
+
+// Device is the device of one of several processes on a machine, unless one is chosen: each has a GPU of its own,
+// as far as there are as many, and all have the first device where there is no GPU.
+func Device(f flags.DeviceFlag, m *reduce.MPI) flags.DeviceFlag {
+	if m == nil || f.Device != "" {
+		return f
+	}
+	var first []gpu.Adapter // of the first one's backend: a GPU may be listed once for each
+	for _, a := range gpu.Enumerate() {
+		if a.Kind != "cpu" && (first == nil || a.Backend == first[0].Backend) {
+			first = append(first, a)
+		}
+	}
+	if len(first) > 0 {
+		f.Device = strconv.Itoa(first[m.Local()%len(first)].Index)
+	}
+	return f
+}
+
+// Error is an error of one of several processes, all of which it ends.
+type Error struct {
+	Err error
+	m   *reduce.MPI
+}
+
+// Among makes an error one of a process, which it names; nil stays nil.
+func Among(m *reduce.MPI, err error) error {
+	if m == nil || err == nil {
+		return err
+	}
+	return &Error{fmt.Errorf("%s: %w", m.Self(), err), m}
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Turn waits until a process with a lower rank would have told its error: where all have the same one, it is told once.
+func (e *Error) Turn() { Turn(e.m.Rank()) }
+
+// End ends all processes with an exit code.
+func (e *Error) End(code int) { e.m.Abort(code) }
+
+// Turn is Error.Turn of a rank: by then the others' end has ended it.
+func Turn(rank int) {
+	if rank > 0 {
+		time.Sleep(min(2*time.Second+time.Duration(rank)*100*time.Millisecond, 10*time.Second))
+	}
+}

@@ -1,0 +1,364 @@
+package sft_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/sft"
+	"steplm/gpu"
+	"steplm/model/hf"
+	"steplm/stage/record"
+	"steplm/stage/session"
+)
+
+// base is a run's model of 512 positions, which knows nothing.
+func base(t *testing.T) string {
+	t.Helper()
+	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
+	clitest.Succeed(t, "", m.Pretrain(run, "--method", "vanilla", "--layers", "2", "--seq-len", "512",
+		"--max-seq-len", "512", "--batch-size", "1", "--steps", "1", "--final-eval-tokens", "0",
+		"--device", "host")...)
+	return run
+}
+
+// alpaca is a file of so many of Alpaca's records.
+func alpaca(t *testing.T, n int) string {
+	t.Helper()
+	type example struct {
+		Instruction string `json:"instruction"`
+		Input       string `json:"input,omitempty"`
+		Output      string `json:"output"`
+	}
+	var list []example
+	for i := range n {
+		x := example{Instruction: fmt.Sprintf("Count to %d.", i%7), Output: strings.Repeat("one, ", i%7+1) + "done"}
+		if i%3 == 0 {
+			x.Input = "slowly"
+		}
+		list = append(list, x)
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clitest.WriteFile(t, "alpaca.json", string(text))
+}
+
+// tune is a command line for a short run on the host device.
+func tune(model, file, out string, more ...string) []string {
+	line := []string{"sft", "--model", model, "--data", file, "--out", out, "--device", "host", "--batch-size", "2",
+		"--seq-len", "256"}
+	if !slices.Contains(more, "--lr") {
+		line = append(line, "--lr", "1e-2")
+	}
+	return append(line, more...)
+}
+
+// events are a run's, of one kind.
+func events[T record.Event](t *testing.T, run string) (list []T) {
+	t.Helper()
+	for e, err := range record.Read(run) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := e.(T); ok {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// A run that is stopped, or killed after a save, and resumed is the run that was not, to the bit: packed and padded,
+// all parameters and LoRA. Evaluations and answers are the same too.
+func TestResume(t *testing.T) {
+	model, file := base(t), alpaca(t, 24)
+	for _, how := range [][]string{
+		{"--full", "--batching", "packed", "--holdout", "0.2"}, {"--lora", "--rank", "2", "--batching", "padded"},
+	} {
+		straight, stopped := clitest.NewRun(t), clitest.NewRun(t)
+		how = append(how, "--epochs", "2", "--save-every", "2", "--keep", "0", "--sample-tokens", "8")
+		out := clitest.Succeed(t, "", tune(model, file, straight, how...)...)
+		want := clitest.LossLines(t, straight)
+		steps := events[record.Metrics](t, straight)
+		if len(steps) < 6 || steps[len(steps)-1].Loss >= steps[0].Loss {
+			t.Errorf("%v: %d steps, from a loss of %g to %g:\n%s", how, len(steps), steps[0].Loss,
+				steps[len(steps)-1].Loss, out)
+		}
+		c := clitest.CallOf(t.Context(), tune(model, file, stopped, how...)...)
+		_, complaint, code := clitest.StopAt(t, c, syscall.SIGINT, func(line string) bool {
+			return strings.Contains(line, "saved step-2")
+		})
+		if code != 130 || !strings.Contains(complaint, "--resume") {
+			t.Fatalf("stopped, it ends with %d: %s", code, complaint)
+		}
+		// As if it had been killed then: what came after the save is done again.
+		latest := filepath.Join(stopped, "checkpoints", "LATEST")
+		if err := os.WriteFile(latest, []byte("step-2\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		clitest.Succeed(t, "", "sft", "--resume", stopped, "--device", "host")
+		if got := clitest.LossLines(t, stopped); got != want {
+			t.Errorf("%v: losses\n%s\nof the straight run\n%s", how, got, want)
+		}
+		if a, b := weights(t, straight), weights(t, stopped); !reflect.DeepEqual(a, b) {
+			t.Errorf("%v: the trained models differ", how)
+		}
+		if a, b := said(t, straight), said(t, stopped); len(a) == 0 || !slices.Equal(a, b) {
+			t.Errorf("%v: it says %q, the straight run %q", how, b, a)
+		}
+	}
+}
+
+// said is all that a run answered.
+func said(t *testing.T, run string) (list []string) {
+	for _, e := range events[record.Samples](t, run) {
+		for _, s := range e.Samples {
+			list = append(list, fmt.Sprint(e.Step, e.When, s))
+		}
+	}
+	return list
+}
+
+// weights are a run's trained model.
+func weights(t *testing.T, run string) map[string][]float32 {
+	t.Helper()
+	_, f, err := hf.OpenWhole(filepath.Join(run, record.FinalDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all := map[string][]float32{}
+	for _, name := range f.Names() {
+		info, _ := f.Info(name)
+		all[name] = make([]float32, info.Elements())
+		if err := f.ReadF32(name, 0, all[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// What a run holds on the device, and at most held, is what plan says of it, with all parameters and with LoRA, packed
+// and padded.
+func TestPlanIsWhatIsThere(t *testing.T) {
+	model, file := base(t), alpaca(t, 8)
+	own := gpu.Plan(gpu.OwnSpecs()).Total() // of a GPU's device, which plain Go does not have
+	for _, c := range []struct {
+		how    []string
+		method string
+		shape  []string
+	}{
+		{[]string{"--full", "--batching", "padded"}, "vanilla", nil},
+		{[]string{"--lora", "--rank", "2", "--batching", "packed"}, "lora",
+			[]string{"--mask", "documents", "--positions", "restart", "--rank", "2", "--no-train-embedding",
+				"--no-train-head", "--no-train-norms"}},
+	} {
+		run := clitest.NewRun(t)
+		clitest.Succeed(t, "", tune(model, file, run, append(c.how, "--steps", "2")...)...)
+		plan := clitest.Succeed(t, "", append([]string{"plan", "--model", filepath.Join(model, "final"), "--seq-len",
+			"256", "--batch-size", "2", "--json"}, c.shape...)...)
+		var p struct {
+			Methods []struct {
+				Method string
+				Stages []struct {
+					Bytes map[string]int64
+					Peak  int64 `json:"peak_bytes"`
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(plan), &p); err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, m := range p.Methods {
+			if m.Method != c.method {
+				continue
+			}
+			found = true
+			for _, e := range events[record.Metrics](t, run) {
+				for class, n := range m.Stages[0].Bytes {
+					if class == gpu.Scratch.String() {
+						n -= own
+					}
+					if e.Bytes[class] != n {
+						t.Errorf("%v: %d bytes of %s, planned %d", c.how, e.Bytes[class], class, n)
+					}
+				}
+				if e.PeakBytes != m.Stages[0].Peak-own {
+					t.Errorf("%v: %d bytes at once, planned %d", c.how, e.PeakBytes, m.Stages[0].Peak-own)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("the plan has no %s: %s", c.method, plan)
+		}
+	}
+}
+
+// With patience a run ends where what is held out gets no better, and its model is that of the best evaluation.
+func TestPatience(t *testing.T) {
+	model, file, run := base(t), alpaca(t, 24), clitest.NewRun(t)
+	out := clitest.Succeed(t, "", tune(model, file, run, "--holdout", "0.3", "--lr", "5", "--warmup", "0",
+		"--epochs", "20",
+		"--eval-every", "1", "--patience", "2", "--keep", "1", "--samples", "0", "--clip-norm", "0")...)
+	best := events[record.Best](t, run)
+	if len(best) != 1 || !best[0].Early || !strings.Contains(out, "no better one came since") {
+		t.Fatalf("%+v\n%s", best, out)
+	}
+	lowest, at := 0.0, 0
+	var losses []float64
+	for _, e := range events[record.Evaluation](t, run) {
+		var r struct {
+			Tokens float64
+			Detail struct {
+				NLL float64 `json:"nll"`
+			}
+		}
+		text, err := json.Marshal(e.Result)
+		if err == nil {
+			err = json.Unmarshal(text, &r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss := r.Detail.NLL / r.Tokens
+		if losses = append(losses, loss); e.When == "every" && (at == 0 || loss < lowest) {
+			lowest, at = loss, e.Step
+		}
+	}
+	if best[0].Of != at || best[0].Loss != lowest || best[0].Step != at+2 {
+		t.Errorf("%+v, of losses %v", best[0], losses)
+	}
+	if final := losses[len(losses)-1]; final != lowest {
+		t.Errorf("the trained model's loss is %v, the lowest was %v", final, lowest)
+	}
+	// Over, it is over in the same way.
+	clitest.Succeed(t, "", "sft", "--resume", run, "--device", "host")
+	if again := events[record.Best](t, run); len(again) == 0 || again[len(again)-1].Of != at {
+		t.Errorf("resumed, %+v", again)
+	}
+}
+
+// LoRA that is kept lies beside the merged model, as peft has it.
+func TestKeptAdapters(t *testing.T) {
+	model, run := base(t), clitest.NewRun(t)
+	clitest.Succeed(t, "", tune(model, alpaca(t, 8), run, "--lora", "--rank", "2", "--steps", "2",
+		"--adapters", "keep")...)
+	text := clitest.Contents(t, run, "adapter", "adapter_config.json")
+	if !strings.Contains(text, `"r": 2`) {
+		t.Error(text)
+	}
+	if _, err := os.Stat(filepath.Join(run, "adapter", "base", "config.json")); err != nil {
+		t.Error(err)
+	}
+	card := clitest.Contents(t, run, "final", "README.md")
+	if !strings.Contains(card, "was tuned to follow instructions") {
+		t.Error(card)
+	}
+}
+
+// Conversations are written by the model's chat template, which the trained model has too.
+func TestChat(t *testing.T) {
+	model, run := base(t), clitest.NewRun(t)
+	const template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.role == 'assistant' %}!{% endif %}" +
+		"{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+	path := filepath.Join(model, "final", "chat_template.jinja")
+	if err := os.WriteFile(path, []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(model, "final", "checksums.json")); err != nil {
+		t.Fatal(err)
+	}
+	talk := clitest.WriteFile(t, "talk.jsonl", `{"messages": [{"role": "user", "content": "Hi."}, `+
+		`{"role": "assistant", "content": "Hello."}]}`+"\n")
+	out := clitest.Succeed(t, "", tune(model, talk, run, "--steps", "2")...)
+	if got := clitest.Contents(t, run, "final", "chat_template.jinja"); got != template {
+		t.Errorf("the trained model's template is %q", got)
+	}
+	if !strings.Contains(out, "1 example, packed in 1 window an epoch") {
+		t.Error(out)
+	}
+}
+
+// The flags' defaults are TuningDefault's, and every option of examples is a flag.
+func TestFlags(t *testing.T) {
+	out := clitest.Succeed(t, "", "sft", "--write-config", "--model", "x")
+	var got session.Spec
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := session.TuningDefault()
+	want.Model.Init, want.Schedule.Epochs, want.Schedule.LR = "x", 3, []float64{2e-5}
+	want.Optimizer.WeightDecay = []float64{0}
+	want.Method.TrainEmbedding, want.Method.TrainHead, want.Method.TrainNorms = false, false, false
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+	known := map[string]bool{}
+	var walk func(reflect.Type)
+	walk = func(of reflect.Type) {
+		for i := range of.NumField() {
+			if f := of.Field(i); f.Anonymous {
+				walk(f.Type)
+			} else {
+				known[string(flags.FieldOption(f))] = true
+			}
+		}
+	}
+	walk(reflect.TypeOf(sft.Cmd{}))
+	for _, o := range session.TuningOptions {
+		if !known[string(o)] {
+			t.Errorf("the option %s has no flag", o)
+		}
+	}
+}
+
+// Bad input is one line, and leaves no folder.
+func TestBadInput(t *testing.T) {
+	model, good := base(t), alpaca(t, 8)
+	cut := clitest.WriteFile(t, "cut.jsonl", `{"instruction": "a", "output": "b"}`+"\n"+`{"instruction": "a", "outp`)
+	missing := clitest.WriteFile(t, "missing.jsonl", `{"instruction": "a"}`)
+	empty := clitest.WriteFile(t, "empty.jsonl", `{"instruction": "a", "output": ""}`)
+	long := clitest.WriteFile(t, "long.jsonl", `{"instruction": "`+strings.Repeat("x ", 600)+`", "output": "b"}`)
+	run := clitest.NewRun(t)
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no model", []string{"sft", "--data", good, "--out", run}, 2, "missing flags: --model"},
+		{"no data", []string{"sft", "--model", model, "--out", run}, 2, "--data"},
+		{"no folder", []string{"sft", "--model", model, "--data", good}, 2, "--out"},
+		{"another model", tune(filepath.Dir(good), good, run), 1, "holds no run, no checkpoint and no Hugging Face"},
+		{"no file", tune(model, "nowhere.json", run), 1, "nowhere.json: no such file"},
+		{"cut", tune(model, cut, run), 1, "cut.jsonl, line 2: it is no JSON"},
+		{"missing", tune(model, missing, run), 1, `missing.jsonl, line 1: it has no "output"`},
+		{"empty", tune(model, empty, run), 1, "1 with an empty answer"},
+		{"long", tune(model, long, run), 1, "1 whose prompt alone fills a window"},
+		{"positions", tune(model, good, run, "--seq-len", "1024"), 1, "1024 is above the model's 512 positions"},
+		{"both", tune(model, good, run, "--full", "--lora"), 2, "--full"},
+		{"patience", tune(model, good, run, "--patience", "2"), 2, "nothing to measure on"},
+		{"all held out", tune(model, good, run, "--holdout", "0.000001"), 1, "both parts need at least one"},
+		{"weights", tune(model, good+"=0.5", run), 2, "not mixed by weights"},
+		{"another run", []string{"sft", "--resume", model}, 2, "none of sft's"},
+	} {
+		out, complaint, code := clitest.Call(t, "", c.args...)
+		if code != c.code || !strings.Contains(complaint, c.want) || strings.Count(complaint, "error:") != 1 {
+			t.Errorf("%s: exit %d, want %d: %s%s, want %q", c.name, code, c.code, out, complaint, c.want)
+		}
+		if _, err := os.Stat(run); err == nil {
+			t.Errorf("%s: the folder is there", c.name)
+			os.RemoveAll(run)
+		}
+	}
+}

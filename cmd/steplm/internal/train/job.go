@@ -1,0 +1,127 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"steplm/cmd/steplm/internal/devices"
+	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/speak"
+	"steplm/cmd/steplm/internal/view"
+	"steplm/gpu"
+	"steplm/stage"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
+	"steplm/stage/reduce"
+	"steplm/stage/session"
+)
+
+// Job is a run that a command asks for, and how it is shown.
+type Job struct {
+	Spec   session.Spec
+	Resume bool // it goes on in its folder
+	JSON   bool // the lines of metrics.jsonl are printed in place of progress
+	Device flags.DeviceFlag
+	Tune   devices.TuneFlags
+	Trace  TraceFlags
+	Among  *reduce.MPI // the processes that train together; nil: this one is alone
+	Unused []string    // flags that were given and that the method does not heed
+	// Opened, unless nil, prepares the run that was opened, and returns what is told of its end.
+	Opened func(s *session.Session) (ended func(error), err error)
+}
+
+// Run opens the device, trains to the end and tells what happened.
+func (c Job) Run(ctx context.Context) error {
+	dev, tracer, err := c.Trace.open(c.Device)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	start, out := time.Now(), c.Spec.Output.Out
+	res, err := c.train(ctx, dev, tracer)
+	if errors.Is(err, stage.ErrStopped) {
+		err = fmt.Errorf("%w: go on with --resume %s", err, out)
+	}
+	if err == nil {
+		took := time.Since(start)
+		var spoken []speak.Sample
+		if !c.Spec.Tuning.On() { // which answered its examples
+			spoken = speak.Samples(ctx, dev, out)
+		}
+		if c.JSON {
+			err = speak.WriteSamples(os.Stdout, spoken)
+		} else {
+			err = summarize(os.Stdout, ending{res: res, dev: dev, out: out, took: took, device: c.Device.Device,
+				samples: spoken, tuned: c.Spec.Tuning.On()})
+		}
+	}
+	return tracer.finish(c.JSON, os.Stdout, dev, err)
+}
+
+// result is what a run leaves for a summary.
+type result struct {
+	recipe recipe.Recipe
+	peak   float64 // operations per second of the device's products at their best; 0: not measured
+	events []record.Event
+	memory map[int]stageMemory // by stage, from 1 on
+	// Of each stage:
+	steps   []int
+	tokens  []float64 // no padding
+	seconds []float64 // spent in steps
+	flops   []float64 // computed in them
+	seen    int64     // tokens of the run after the last step
+	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
+}
+
+// train runs what the Spec asks for on an open device. A run that fails before its first step leaves no folder.
+func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *result, err error) {
+	preparing := view.NewProgress(view.ProgressOutput(c.JSON), "read and check what the run needs", 0, "")
+	s, err := c.open(ctx, dev, flags.SessionUI(c.JSON))
+	preparing.Done()
+	if err != nil {
+		return nil, flags.AsUsage(err)
+	}
+	defer s.Close()
+	if c.Opened != nil {
+		ended, failed := c.Opened(s)
+		if failed != nil {
+			return nil, failed
+		}
+		defer func() { ended(err) }()
+	}
+	work, err := stage.Classes(s.Recipe, dev.Limits())
+	if err != nil {
+		return nil, err
+	}
+	peak, err := c.Tune.Tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
+	if err != nil {
+		return nil, err
+	}
+	res := &result{recipe: s.Recipe, peak: peak}
+	v := newRunView(c.JSON, c.Spec.Output.Out, s.Recipe, res)
+	defer v.close()
+	err = s.Run(ctx, tracer.watch(s.Recipe, v.report()), func() {
+		if !c.JSON {
+			describeRun(os.Stdout, s)
+			c.describeProcesses(os.Stdout, s)
+		}
+		if len(c.Unused) > 0 {
+			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.Unused, ", "),
+				s.Recipe.Method)
+		}
+		if !s.Resumed {
+			v.begin(0)
+		}
+	})
+	if err != nil {
+		return nil, flags.AsUsage(err)
+	}
+	for _, line := range describeRead(s) {
+		v.print("%s", line)
+	}
+	return res, nil
+}

@@ -1,0 +1,18 @@
+// Package examples turns examples of instructions and answers into token batches of which only the answers count: the
+// data of instruction tuning, handed out with the cursor that package data's Loader has, so that a trainer takes both.
+//
+// Three things are read: Alpaca's records (instruction, input, output) in a JSON array, in JSON Lines or in the columns
+// of Parquet files, and conversations (messages) in JSON or JSON Lines. An example is its prompt, its answer and the
+// tokens around a document; the ids of the prompt alone say where the answer begins, as stanford_alpaca's train.py has
+// it. Of a conversation every turn of the assistant counts.
+//
+// # Windows
+//
+// Padded, a window is one example, and what follows it counts for nothing. Packed, a window is as many whole examples
+// as fit, in order; each is a document of its own, and the model must keep attention inside documents
+// (model.MaskDocuments). Either way an example is in one window, is trained on once an epoch, and has the same losses.
+//
+// # What Go cannot enforce
+//
+// That the tokenizer is that of the model; that a packed Batch goes to a model that masks documents.
+package examples

@@ -1,0 +1,173 @@
+package examples
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"steplm/data/chat"
+)
+
+// record is one example as a file has it.
+type record struct {
+	// Alpaca's:
+	instruction, input, output string
+	messages                   []chat.Message // of a conversation; nil: it is Alpaca's
+}
+
+// The keys that records have. Text is Alpaca's own, of prompt and answer together: it says nothing new.
+const (
+	keyInstruction = "instruction"
+	keyInput       = "input"
+	keyOutput      = "output"
+	keyText        = "text"
+	keyMessages    = "messages"
+)
+
+var keys = []string{keyInstruction, keyInput, keyOutput, keyText, keyMessages}
+
+// errEmpty is a record whose answer is empty, which teaches nothing.
+var errEmpty = errors.New("its answer is empty")
+
+// parse reads a record. others are its keys that nobody reads.
+func parse(text []byte) (r record, others []string, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return r, nil, plainJSON(err)
+	}
+	if fields == nil {
+		return r, nil, errors.New("it is null: an example is an object")
+	}
+	for key := range fields {
+		if slices.Contains(keys, key) {
+			continue
+		}
+		if near := nearest(key); near != "" {
+			return r, nil, fmt.Errorf("it has the key %q, which nobody reads: did you mean %q?", key, near)
+		}
+		others = append(others, key)
+	}
+	if raw, ok := fields[keyMessages]; ok {
+		r.messages, err = conversation(raw)
+		return r, others, err
+	}
+	for _, f := range []struct {
+		key    string
+		to     *string
+		needed bool
+	}{{keyInstruction, &r.instruction, true}, {keyInput, &r.input, false}, {keyOutput, &r.output, true}} {
+		raw, ok := fields[f.key]
+		switch {
+		case !ok && f.needed:
+			return r, others, fmt.Errorf("it has no %q: an example has instruction and output, and input if it needs "+
+				"one, or messages", f.key)
+		case !ok || !f.needed && string(raw) == "null":
+			continue
+		case string(raw) == "null" || json.Unmarshal(raw, f.to) != nil:
+			return r, others, fmt.Errorf("its %q is %s: it must be a text", f.key, short(raw))
+		}
+	}
+	return r, others, r.check()
+}
+
+// check refuses an example that asks or answers nothing.
+func (r record) check() error {
+	if strings.TrimSpace(r.instruction) == "" {
+		return errors.New("its instruction is empty")
+	}
+	if strings.TrimSpace(r.output) == "" {
+		return errEmpty
+	}
+	return nil
+}
+
+// conversation reads messages, among which must be an answer.
+func conversation(raw json.RawMessage) ([]chat.Message, error) {
+	var list []struct {
+		Role    *string `json:"role"`
+		Content *string `json:"content"`
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("its messages are %s: they must be a list of objects with role and content", short(raw))
+	}
+	if len(list) == 0 {
+		return nil, errors.New("it has no messages")
+	}
+	var messages []chat.Message
+	answers, said := 0, 0
+	for i, m := range list {
+		if m.Role == nil || *m.Role == "" {
+			return nil, fmt.Errorf("message %d has no role", i+1)
+		}
+		if m.Content == nil {
+			return nil, fmt.Errorf("message %d has no content", i+1)
+		}
+		if *m.Role == chat.Assistant {
+			if answers++; strings.TrimSpace(*m.Content) != "" {
+				said++
+			}
+		}
+		messages = append(messages, chat.Message{Role: *m.Role, Content: *m.Content})
+	}
+	switch {
+	case answers == 0:
+		return nil, fmt.Errorf("none of its %d messages is the %s's: there is nothing to learn", len(list),
+			chat.Assistant)
+	case said == 0:
+		return nil, errEmpty
+	}
+	return messages, nil
+}
+
+// short is JSON for an error, cut where it is long.
+func short(raw []byte) string {
+	const most = 40
+	if text := []rune(string(raw)); len(text) > most {
+		return string(text[:most]) + "..."
+	}
+	return string(raw)
+}
+
+// nearest is the key that a misspelled one means: one letter more, fewer or another, or another case; "" is none.
+func nearest(key string) string {
+	for _, known := range keys {
+		if strings.EqualFold(key, known) || within(key, known) {
+			return known
+		}
+	}
+	return ""
+}
+
+// within reports whether one insertion, deletion, replacement or swap of neighbours makes b of a.
+func within(a, b string) bool {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(b) && a[i] == b[i] {
+		i++
+	}
+	switch len(a) - len(b) {
+	case 0:
+		return i < len(a) && (a[i+1:] == b[i+1:] ||
+			i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:])
+	case 1:
+		return a[i+1:] == b[i:]
+	}
+	return false
+}
+
+// plainJSON words the JSON package's errors.
+func plainJSON(err error) error {
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &kind):
+		return fmt.Errorf("it is a JSON %s: an example is an object", kind.Value)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is no JSON at byte %d: %w", syntax.Offset, err)
+	}
+	return fmt.Errorf("it is no JSON: %w", err)
+}

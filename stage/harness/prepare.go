@@ -1,0 +1,117 @@
+package harness
+
+import (
+	"fmt"
+
+	"steplm/model/likelihood"
+)
+
+// Options say what is asked.
+type Options struct {
+	Folders []string // where the data are
+	Shots   int      // documents that are shown with their answers before each
+	Seed    uint64   // of the draws of shots
+	Limit   int      // ask the first documents only; 0: all
+}
+
+// Defaults of the harness.
+const (
+	Seed      = 1234    // of draws of shots
+	Resamples = 100_000 // of a bootstrap
+)
+
+// Set is a task's documents as requests.
+type Set struct {
+	Task     *Task
+	Options  Options
+	Original int // documents of the split
+	asked    []asked
+}
+
+// asked is a document and what is asked of it.
+type asked struct {
+	Document
+	contexts []string // with the shots before them, one for each continuation
+	drawn    []int    // which of the pool are shown
+	requests []likelihood.Request
+	cut      []int // tokens that each context lost
+}
+
+// Prepare reads a task's documents and makes requests of them.
+func Prepare(t *Task, v *Vocabulary, o Options) (*Set, error) {
+	documents, err := t.documents(o.Folders, t.Data.Evaluated())
+	if err != nil {
+		return nil, err
+	}
+	if o.Shots > 0 && t.Data.pages != "" {
+		return nil, fmt.Errorf("%s: pages are scored with nothing before them: %d shots cannot be shown", t.Name, o.Shots)
+	}
+	pool := documents
+	if o.Shots > 0 && t.Data.Pool() != t.Data.Evaluated() {
+		if pool, err = t.documents(o.Folders, t.Data.Pool()); err != nil {
+			return nil, fmt.Errorf("shots: %w", err)
+		}
+	}
+	shots, err := newShots(t, pool, o.Shots, o.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	s := &Set{Task: t, Options: o, Original: len(documents)}
+	if o.Limit > 0 {
+		documents = documents[:min(o.Limit, len(documents))]
+	}
+	for i, d := range documents {
+		a := asked{Document: d, drawn: shots.draw(d)}
+		if t.Data.pages != "" {
+			a.requests, err = v.rolling(d.Target)
+		} else {
+			err = a.ask(v, shots.text(a.drawn))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: document %d: %w", t.Name, i, err)
+		}
+		s.asked = append(s.asked, a)
+	}
+	return s, nil
+}
+
+// ask makes the requests of a document that stands after shots.
+func (a *asked) ask(v *Vocabulary, shots string) error {
+	for i, continuation := range a.Continuations {
+		context := a.Contexts[min(i, len(a.Contexts)-1)]
+		a.contexts = append(a.contexts, shots+context)
+		r, err := v.pair(shots+context, continuation)
+		if err != nil {
+			return fmt.Errorf("choice %d: %w", i, err)
+		}
+		r, cut := v.cut(r)
+		a.requests, a.cut = append(a.requests, r), append(a.cut, cut)
+	}
+	return nil
+}
+
+// Asked is how many documents are.
+func (s *Set) Asked() int { return len(s.asked) }
+
+// Cut is how many requests lost tokens because they were longer than the model's context.
+func (s *Set) Cut() (requests, all int) {
+	for _, a := range s.asked {
+		for _, n := range a.cut {
+			if n > 0 {
+				requests++
+			}
+		}
+		all += len(a.requests)
+	}
+	return requests, all
+}
+
+// Longest is how many positions the longest request takes.
+func (s *Set) Longest() (n int) {
+	for _, a := range s.asked {
+		for _, r := range a.requests {
+			n = max(n, len(r.Context)+len(r.Continuation)-1)
+		}
+	}
+	return n
+}
