@@ -39,6 +39,7 @@ var commandPages = []struct {
 	}},
 	{"docs/sft.md", nil},
 	{"docs/rounds.md", []string{"--model tiny", "--hidden 32 --ffn 64 --layers 4 --heads 2"}},
+	{"docs/tasks.md", nil},
 	{"docs/experiments.md", []string{"paper-table --scale small", "pilot --scale toy"}},
 	{"docs/export.md", nil},
 	{"docs/report.md", nil},

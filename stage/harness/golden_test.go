@@ -200,34 +200,34 @@ func scorer(t testing.TB, d gpu.Device, name string) *likelihood.Scorer {
 	return s
 }
 
-// Every document of every task has the harness's ids, shots, likelihoods and metrics, and every task its results.
+// Every document of every task has the harness's ids, shots, likelihoods and metrics, and every task its results. The
+// host device would take minutes: model/likelihood compares it with the others.
 func TestGoldens(t *testing.T) {
 	all := goldens(t)
-	gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-		scorers := map[string]*likelihood.Scorer{}
-		for name := range goldenModels {
-			scorers[name] = scorer(t, d, name)
-		}
-		for name, g := range all {
-			t.Run(name, func(t *testing.T) {
-				task, err := Find([]string{g.Task})
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, err := Prepare(task[0], vocabulary(t, g.Model, g.Context), Options{Folders: []string{g.folder(t)},
-					Shots: g.Shots, Seed: g.Seed})
-				if err != nil {
-					t.Fatal(err)
-				}
-				outcomes, err := Evaluation{Scorer: scorers[g.Model], Resamples: Resamples}.Evaluate(t.Context(),
-					[]*Set{s})
-				if err != nil {
-					t.Fatal(err)
-				}
-				g.compare(t, outcomes[0])
-			})
-		}
-	})
+	d := gputest.Adapter(t)
+	scorers := map[string]*likelihood.Scorer{}
+	for name := range goldenModels {
+		scorers[name] = scorer(t, d, name)
+	}
+	for name, g := range all {
+		t.Run(name, func(t *testing.T) {
+			task, err := Find([]string{g.Task})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Prepare(task[0], vocabulary(t, g.Model, g.Context), Options{Folders: []string{g.folder(t)},
+				Shots: g.Shots, Seed: g.Seed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := Evaluation{Scorer: scorers[g.Model], Resamples: Resamples}
+			outcomes, err := e.Evaluate(t.Context(), []*Set{s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.compare(t, outcomes[0])
+		})
+	}
 }
 
 // compare compares with what the harness found.

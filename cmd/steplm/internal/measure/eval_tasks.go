@@ -45,8 +45,7 @@ type evalTasksCmd struct {
 // Help says what the numbers are comparable with.
 func (c *evalTasksCmd) Help() string {
 	return "Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13, so that " +
-		"scores can " +
-		"be compared with those that it gives. Begun again after it was killed, an evaluation goes on."
+		"scores can be compared with those that it gives. Begun again after it was killed, an evaluation goes on."
 }
 
 func (c *evalTasksCmd) Run(ctx context.Context) error {

@@ -105,7 +105,12 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		return err
 	}
 	if c.among == nil {
-		return c.job(spec).Run(ctx)
+		err = c.job(spec).Run(ctx) // which the coordinator is told of
+		return err
+	}
+	if c.Host != "" || c.Join != "" {
+		return flags.Usagef("--host and --join: processes that mpirun or srun started sum their gradients at every " +
+			"step, and are joined by no others; leave them out")
 	}
 	return c.trainAmong(ctx, spec, given)
 }
@@ -212,5 +217,5 @@ func (c *PretrainCmd) opened(s *session.Session) (ended func(err error), err err
 		}
 	}
 	tell, err := c.HostRun(s)
-	return func(err error) { tell(why(err)) }, err
+	return func(err error) { tell(why(err)) }, flags.AsUsage(err)
 }
