@@ -15,7 +15,7 @@ func TestUsageErrors(t *testing.T) {
 		args  []string
 		parts []string
 	}{
-		{nil, []string{"plan", "run `steplm --help`"}},
+		{nil, []string{"pretrain", "run `steplm --help`"}},
 		{[]string{"paln"}, []string{"plan", "run `steplm --help`"}},
 		{[]string{"plan", "--modle", "tiny"}, []string{"--modle", "--model", "run `steplm plan --help`"}},
 		{[]string{"plan", "--layers", "many"}, []string{"--layers", "run `steplm plan --help`"}},
