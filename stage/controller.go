@@ -35,7 +35,7 @@ func (r *Run) next(t *Trainer, d done) action {
 		return actRound
 	case d.saved != t.step && r.saveDue(t):
 		return actSave
-	case d.sampled != t.step && r.Samples.Due(t.step):
+	case d.sampled != t.step && r.Samples.Due(t.step) && t.stepped():
 		return actSample
 	case r.Patience > 0 && d.evaluated != t.step && (r.evalDue(t) || t.step >= r.Recipe.Steps()):
 		return actEvaluate // before the end, which it may be
@@ -47,6 +47,13 @@ func (r *Run) next(t *Trainer, d done) action {
 		return actEvaluate
 	}
 	return actStep
+}
+
+// stepped reports whether a step has made the model as it is, and no transition since: what a run that goes on after a
+// transition said before it, it has said.
+func (t *Trainer) stepped() bool {
+	stage, _ := t.Recipe.StageOf(t.step - 1)
+	return t.step > 0 && stage == t.stage
 }
 
 func (r *Run) saveDue(t *Trainer) bool {

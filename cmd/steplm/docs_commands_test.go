@@ -19,8 +19,8 @@ import (
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// smallSteps are of 128 tokens: what a step computes is no matter of the documents.
-const smallSteps = "--seq-len 64 --batch-size 2"
+// smallSteps are of 256 tokens, which an example of instructions has: what a step computes is no matter of the documents.
+const smallSteps = "--seq-len 256 --batch-size 1"
 
 // The pages whose commands run, in this order in one folder: a page may use what one before it made.
 // shorten has pairs of what stands on a page and what is run instead, which takes seconds.
@@ -148,7 +148,7 @@ func shortened(t *testing.T, page, script string, pairs []string) string {
 			t.Errorf("%s: no command has %q to be shortened", page, pairs[i])
 		}
 	}
-	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 512 "+smallSteps)
+	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 1024 "+smallSteps)
 	return strings.NewReplacer(pairs...).Replace(short)
 }
 

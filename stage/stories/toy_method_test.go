@@ -52,7 +52,7 @@ func TestToyMethodTells(t *testing.T) {
 		}
 		if l.Event == "checkpoint" {
 			events = append(events, fmt.Sprintf("%d saved", l.Step))
-		} else if l.Event != "" && l.When != "every" {
+		} else if l.Event != "" && l.Event != "samples" && l.When != "every" {
 			events = append(events, fmt.Sprintf("%d %s %s", l.Step, l.Event, l.When))
 		}
 		if l.Event != "" {

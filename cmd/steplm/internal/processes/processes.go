@@ -71,6 +71,6 @@ func (e *Error) End(code int) { e.m.Abort(code) }
 // Turn is Error.Turn of a rank: by then the others' end has ended it.
 func Turn(rank int) {
 	if rank > 0 {
-		time.Sleep(min(2*time.Second+time.Duration(rank)*100*time.Millisecond, 10*time.Second))
+		time.Sleep(min(8*time.Second+time.Duration(rank)*100*time.Millisecond, 15*time.Second))
 	}
 }

@@ -120,7 +120,7 @@ func TestHostAndJoin(t *testing.T) {
 	listener.Close()
 	places := []string{"--data", m.Train, "--tokenizer", m.Tokenizer, "--device", "host"}
 	hosting := clitest.CallOf(t.Context(), m.Pretrain(host, "--host", "test", "--listen", at, "--outer-every", "2",
-		"--outer-wire", "int8", "--steps", "60", "--quorum", "1", "--device", "host")...)
+		"--outer-wire", "int8", "--steps", "240", "--quorum", "1", "--device", "host")...)
 	ended := make(chan string, 1)
 	go func() {
 		_, stderr, code := clitest.Finish(t, hosting, "")

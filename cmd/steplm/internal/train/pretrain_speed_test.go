@@ -45,8 +45,8 @@ func TestSpeedTable(t *testing.T) {
 	}
 	// 3 x 16 tokens a step: half a second and a quarter.
 	flops := 3 * layouts[1].FLOPs(r.Batch).Total()
-	first := record.Metrics{Stage: 2, TokensPerSecond: 96, FLOPsPerSecond: flops / 0.5}
-	second := record.Metrics{Stage: 2, TokensPerSecond: 192, FLOPsPerSecond: flops / 0.25}
+	first := record.Metrics{Stage: 2, Tokens: 48, TokensPerSecond: 96, FLOPsPerSecond: flops / 0.5}
+	second := record.Metrics{Stage: 2, Tokens: 96, TokensPerSecond: 192, FLOPsPerSecond: flops / 0.25}
 	header := "steps s/step tokens/s GFLOP/step GFLOP/s MFU"
 	row := fmt.Sprintf("stage 2 2 0.375 128 %.3g %.3g", flops/1e9, flops/0.375/1e9)
 	if diff := cmp.Diff([]string{header, row + " -"}, table(0, first, second)); diff != "" {
