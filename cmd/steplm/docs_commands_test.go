@@ -19,7 +19,7 @@ import (
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// smallSteps are of 256 tokens, which an example of instructions has: what a step computes is no matter of the documents.
+// smallSteps are of 256 tokens, which an example of instructions has: what a step computes is no matter here.
 const smallSteps = "--seq-len 256 --batch-size 1"
 
 // The pages whose commands run, in this order in one folder: a page may use what one before it made.
