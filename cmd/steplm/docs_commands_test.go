@@ -48,7 +48,8 @@ var commandPages = []struct {
 	{"docs/results.md", []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
 	{"docs/memory.md", []string{
 		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300",
-		"--steps 4", "--seq-len 128 --batch-size 4", smallSteps, "--seq-len 128 --batch-size 1", smallSteps,
+		"--steps 4", "--seq-len 128 --batch-size 4", "--seq-len 64 --batch-size 2", "--seq-len 128 --batch-size 1",
+		"--seq-len 64 --batch-size 2",
 		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64",
 		"--rank 4", "--split 10,8,6", "--split 3,2,1",
 	}},
@@ -148,7 +149,7 @@ func shortened(t *testing.T, page, script string, pairs []string) string {
 			t.Errorf("%s: no command has %q to be shortened", page, pairs[i])
 		}
 	}
-	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 1024 "+smallSteps)
+	short := regexp.MustCompile(`--tokens \d+`).ReplaceAllString(script, "--tokens 1024 --max-seq-len 256 "+smallSteps)
 	return strings.NewReplacer(pairs...).Replace(short)
 }
 
