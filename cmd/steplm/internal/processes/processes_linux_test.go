@@ -199,6 +199,7 @@ func until(t *testing.T, there func() bool, otherwise string) {
 
 // A process that hangs is named by another one, which ends all of them.
 func TestAHangingProcessIsNamed(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}
@@ -230,6 +231,7 @@ func TestAHangingProcessIsNamed(t *testing.T) {
 // Processes that were told to train different things are refused, with one line that names one; and so is what all of
 // them cannot do, once.
 func TestProcessesRefuse(t *testing.T) {
+	t.Parallel()
 	launcher, m, dir := clitest.Launchers(t)[0], clitest.NewMaterial(t), t.TempDir()
 	other := clitest.WriteFile(t, "other.jsonl", strings.Repeat(`{"text": "another text, again and again"}`+"\n", 99))
 	refused := func(what string, c *exec.Cmd, parts ...string) {
