@@ -47,7 +47,8 @@ func TestSentAndResidualAreWhatWasMeant(t *testing.T) {
 						t.Fatalf("element %d: %g sent and %g left, %g meant", i, sent[i], residual[i], meant[i])
 					}
 					// Below 2^-126 bf16 has steps of 2^-133, whatever the value.
-					if most := steps[name]*largest/2 + largest/(1<<24) + 0x1p-134; math.Abs(float64(residual[i])) > most {
+					most := steps[name]*largest/2 + largest/(1<<24) + 0x1p-134
+					if math.Abs(float64(residual[i])) > most {
 						t.Fatalf("element %d: %g is left, at most %g may be", i, residual[i], most)
 					}
 				}
