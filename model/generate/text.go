@@ -40,6 +40,20 @@ func NewText(d Decoder, prompt []uint32, stops []string) *Text {
 	return t
 }
 
+// Words is the whole text of ids that follow on a prompt.
+func Words(d Decoder, prompt, ids []uint32) (all string, err error) {
+	t := NewText(d, prompt, nil)
+	for _, id := range ids {
+		piece, _, err := t.Add(id)
+		if err != nil {
+			return "", err
+		}
+		all += piece
+	}
+	rest, err := t.Rest()
+	return all + rest, err
+}
+
 // Add takes a token, and returns the text that is certain by now: perhaps none. stopped says that a stop string has
 // come; it is in no piece, nor is what comes after it.
 func (t *Text) Add(id uint32) (piece string, stopped bool, err error) {

@@ -121,16 +121,7 @@ func (p Plan) text(prompt Prompt, s *generate.Sequence) (string, error) {
 	if s.Finish == generate.End {
 		ids = ids[:len(ids)-1]
 	}
-	text, all := generate.NewText(p.Decoder, before, nil), ""
-	for _, id := range ids {
-		piece, _, err := text.Add(id)
-		if err != nil {
-			return "", err
-		}
-		all += piece
-	}
-	rest, err := text.Rest()
-	return all + rest, err
+	return generate.Words(p.Decoder, before, ids)
 }
 
 // Failed is a prompt that a model cannot continue: its logits are no numbers, say.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"slices"
 
 	"steplm/data/examples"
@@ -36,25 +35,15 @@ func (t *tuning) sampling(s *Session, p samples.Plan) (samples.Plan, error) {
 	}
 	for _, x := range from.Examples[:min(o.Samples, len(from.Examples))] {
 		asked := x.IDs[:x.Prompt]
-		answer, err := t.text(asked, x.IDs[x.Prompt:x.Learned[len(x.Learned)-1].To], p.Ends)
+		answer := x.IDs[x.Prompt:x.Learned[len(x.Learned)-1].To]
+		if n := len(answer); n > 0 && slices.Contains(p.Ends, answer[n-1]) {
+			answer = answer[:n-1]
+		}
+		reference, err := generate.Words(t.decoder, asked, answer)
 		if err != nil {
 			return p, err
 		}
-		p.Prompts = append(p.Prompts, samples.Prompt{Text: x.Asked, IDs: asked, Reference: answer})
+		p.Prompts = append(p.Prompts, samples.Prompt{Text: x.Asked, IDs: asked, Reference: reference})
 	}
 	return p, nil
-}
-
-// text is that of ids which follow others, without what ends them.
-func (t *tuning) text(before, ids, ends []uint32) (all string, err error) {
-	if n := len(ids); n > 0 && slices.Contains(ends, ids[n-1]) {
-		ids = ids[:n-1]
-	}
-	of := generate.NewText(t.decoder, before, nil)
-	for _, id := range ids {
-		piece, _, failed := of.Add(id)
-		all, err = all+piece, errors.Join(err, failed)
-	}
-	rest, failed := of.Rest()
-	return all + rest, errors.Join(err, failed)
 }

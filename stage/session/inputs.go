@@ -66,6 +66,11 @@ func identityOf(ctx context.Context, path, column string, ui UI) (string, error)
 	if at, err := os.Stat(path); err != nil || !at.Mode().IsRegular() {
 		return Data{Train: []string{path}, TextColumn: column}.identity(ctx, ui)
 	}
+	return fileHash(path)
+}
+
+// fileHash is the SHA-256 of a file's content.
+func fileHash(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

@@ -45,6 +45,26 @@ func checkTold(t testing.TB, s story, want []string) {
 	}
 }
 
+// stopAndResume stops a run of a story, in a folder of its own, at a point, and lets it go on to its end.
+func stopAndResume(t *testing.T, s story, d gpu.Device, stop string) story {
+	t.Helper()
+	s = s.in(filepath.Join(t.TempDir(), "run"))
+	ctx, cancel := context.WithCancel(context.Background())
+	s.Hook = func(p string) {
+		if p == stop {
+			cancel()
+		}
+	}
+	if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) {
+		t.Fatalf("stopped at %q: %v", stop, err)
+	}
+	s.Hook = nil
+	if err := s.run(context.Background(), d); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // What the others compare with is itself as it should be.
 func TestStraightRun(t *testing.T) {
 	s := newStory(t)
@@ -158,20 +178,7 @@ func TestResumeInEveryStorage(t *testing.T) {
 				s.Recipe = recipetest.Must(t, "step", o)
 				want, _ := straight(t, s, d)
 				for _, stop := range []string{"step 2", "step 3", "step 5", "growth after step 3 in stage 2"} {
-					s := s.in(filepath.Join(t.TempDir(), "run"))
-					ctx, cancel := context.WithCancel(context.Background())
-					s.Hook = func(p string) {
-						if p == stop {
-							cancel()
-						}
-					}
-					if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) {
-						t.Fatalf("stopped at %q: %v", stop, err)
-					}
-					s.Hook = nil
-					if err := s.run(context.Background(), d); err != nil {
-						t.Fatal(err)
-					}
+					s := stopAndResume(t, s, d, stop)
 					checkTold(t, s, want)
 				}
 			})

@@ -2,7 +2,6 @@ package stories
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/checkpoint"
-	"steplm/stage"
 	"steplm/stage/outer"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -92,20 +90,7 @@ func TestRoundsResumeInEveryStorage(t *testing.T) {
 				want, _ := straight(t, s, d)
 				for _, stop := range []string{"step 1", "step 2", "step 3", "step 6",
 					"growth after step 3 in stage 2"} {
-					s := s.in(filepath.Join(t.TempDir(), "run"))
-					ctx, cancel := context.WithCancel(context.Background())
-					s.Hook = func(p string) {
-						if p == stop {
-							cancel()
-						}
-					}
-					if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) {
-						t.Fatalf("stopped at %q: %v", stop, err)
-					}
-					s.Hook = nil
-					if err := s.run(context.Background(), d); err != nil {
-						t.Fatal(err)
-					}
+					s := stopAndResume(t, s, d, stop)
 					checkTold(t, s, want)
 				}
 			})

@@ -3,7 +3,6 @@ package stories
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"steplm/gpu"
 	"steplm/gpu/gputest"
-	"steplm/stage"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
 )
@@ -104,20 +102,7 @@ func TestToyMethodResumes(t *testing.T) {
 		want, _ := straight(t, s, d)
 		for _, stop := range []string{"step 5", "transition after step 5 in stage 2", "step 10",
 			"transition after step 15 in stage 4"} {
-			s := s.in(filepath.Join(t.TempDir(), "run"))
-			ctx, cancel := context.WithCancel(context.Background())
-			s.Hook = func(p string) {
-				if p == stop {
-					cancel()
-				}
-			}
-			if err := s.run(ctx, d); !errors.Is(err, stage.ErrStopped) {
-				t.Fatalf("stopped at %q: %v", stop, err)
-			}
-			s.Hook = nil
-			if err := s.run(context.Background(), d); err != nil {
-				t.Fatal(err)
-			}
+			s := stopAndResume(t, s, d, stop)
 			if checkTold(t, s, want); t.Failed() {
 				t.Fatalf("stopped at %q", stop)
 			}

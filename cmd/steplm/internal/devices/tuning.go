@@ -10,6 +10,8 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage"
+	"steplm/stage/recipe"
 	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
@@ -49,6 +51,15 @@ func (f TrialFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 		fmt.Fprintf(os.Stderr, "steplm: warning: %v\n", warning)
 	}
 	return c, nil
+}
+
+// TuneRun is Tune of all that a recipe's stages compute.
+func (f TuneFlags) TuneRun(ctx context.Context, dev gpu.Device, r recipe.Recipe, quiet bool) (peak float64, err error) {
+	work, err := stage.Classes(r, dev.Limits())
+	if err != nil {
+		return 0, err
+	}
+	return f.Tune(ctx, dev, work, r.Storage.Precision, quiet)
 }
 
 // Tune makes the device's choices for a run that spends so many operations in each

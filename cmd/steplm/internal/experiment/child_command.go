@@ -182,12 +182,8 @@ func (c *RunCmd) train(ctx context.Context, spec session.Spec, resume bool, t *t
 		return err
 	}
 	defer s.Close()
-	work, err := stage.Classes(s.Recipe, dev.Limits())
-	if err != nil {
-		return err
-	}
 	t.doing("tune the device")
-	if _, err := c.TuneFlags.Tune(ctx, dev, work, s.Recipe.Storage.Precision, true); err != nil {
+	if _, err := c.TuneFlags.TuneRun(ctx, dev, s.Recipe, true); err != nil {
 		return err
 	}
 	evaluating := t.evaluating()

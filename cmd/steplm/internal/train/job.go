@@ -93,11 +93,7 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *resu
 		}
 		defer func() { ended(err) }()
 	}
-	work, err := stage.Classes(s.Recipe, dev.Limits())
-	if err != nil {
-		return nil, err
-	}
-	peak, err := c.Tune.Tune(ctx, dev, work, s.Recipe.Storage.Precision, c.JSON)
+	peak, err := c.Tune.TuneRun(ctx, dev, s.Recipe, c.JSON)
 	if err != nil {
 		return nil, err
 	}

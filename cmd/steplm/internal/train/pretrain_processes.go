@@ -72,11 +72,7 @@ func (c Job) trainQuietly(ctx context.Context, dev gpu.Device) error {
 		return err
 	}
 	defer s.Close()
-	work, err := stage.Classes(s.Recipe, dev.Limits())
-	if err != nil {
-		return err
-	}
-	if _, err := c.Tune.Tune(ctx, dev, work, s.Recipe.Storage.Precision, true); err != nil {
+	if _, err := c.Tune.TuneRun(ctx, dev, s.Recipe, true); err != nil {
 		return err
 	}
 	// Kernels are compiled before the first step, as in the process that leads.
