@@ -306,3 +306,31 @@ func (a *Activations) loadPicked(picked []int) error {
 	}
 	return a.dev.Write(a.rows.picked, 0, words)
 }
+
+// CachedSpecs lists what NewCached would allocate.
+func CachedSpecs(l Layout, positions int, s RowsSize) ([]gpu.Spec, error) {
+	rows, err := RowsSpecs(l, s)
+	return append(CacheSpecs(l, positions), rows...), err
+}
+
+// NewCached allocates a cache of so many positions, and what passes of a size over it need, where they fit beside the
+// model and the device's own. Its caller frees both.
+func NewCached(m *Model, positions int, s RowsSize) (*Cache, *Rows, error) {
+	specs, err := CachedSpecs(m.Layout, positions, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := gpu.CheckFits(m.dev, gpu.Plan(m.dev.Own(), m.Layout.Specs(), specs)); err != nil {
+		return nil, nil, err
+	}
+	c, err := NewCache(m.dev, m.Layout, positions)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := NewRows(m.dev, m.Layout, c, s)
+	if err != nil {
+		c.Free()
+		return nil, nil, err
+	}
+	return c, r, nil
+}

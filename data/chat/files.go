@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"steplm/internal/disk"
 )
 
 // ErrNone is a model's folder without a chat template.
@@ -47,18 +49,8 @@ func source(dir string, read func() (map[string]json.RawMessage, error)) (text, 
 
 // readConfig reads a folder's tokenizer_config.json, nil where there is none.
 func readConfig(dir string) (fields map[string]json.RawMessage, err error) {
-	path := filepath.Join(dir, configFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &fields)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return fields, nil
+	_, err = disk.ReadJSON(filepath.Join(dir, configFile), &fields)
+	return fields, err
 }
 
 // Find reads the chat template that a model's folder has, see Source. Special tokens have the names and texts that

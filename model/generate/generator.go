@@ -63,8 +63,7 @@ func Specs(l model.Layout, c Config) ([]gpu.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := model.RowsSpecs(l, c.size(l))
-	return append(model.CacheSpecs(l, c.Positions), rows...), err
+	return model.CachedSpecs(l, c.Positions, c.size(l))
 }
 
 // Generator continues sequences, see the package.
@@ -83,20 +82,9 @@ func New(m *model.Model, c Config) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs, err := Specs(m.Layout, c)
-	if err != nil {
-		return nil, err
-	}
-	dev := m.Device()
-	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), m.Layout.Specs(), specs)); err != nil {
-		return nil, err
-	}
 	g := &Generator{Config: c, m: m, free: newExtents(c.Positions)}
-	if g.cache, err = model.NewCache(dev, m.Layout, c.Positions); err != nil {
-		return nil, err
-	}
-	if g.rows, err = model.NewRows(dev, m.Layout, g.cache, c.size(m.Layout)); err != nil {
-		g.cache.Free()
+	g.cache, g.rows, err = model.NewCached(m, c.Positions, c.size(m.Layout))
+	if err != nil {
 		return nil, err
 	}
 	return g, nil

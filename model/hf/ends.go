@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
+
+	"steplm/internal/disk"
 )
 
 // ReadEnds lists the tokens that end a text, as a Hugging Face directory has them: those of generation_config.json, or
@@ -14,18 +14,15 @@ import (
 func ReadEnds(dir string, vocab int) ([]uint32, error) {
 	for _, name := range []string{"generation_config.json", configName} {
 		path := filepath.Join(dir, name)
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		var file struct {
 			EOS json.RawMessage `json:"eos_token_id"`
 		}
-		if err == nil {
-			err = json.Unmarshal(text, &file)
-		}
+		there, err := disk.ReadJSON(path, &file)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, err
+		}
+		if !there {
+			continue
 		}
 		ids, err := endsOf(file.EOS, vocab)
 		if err != nil {

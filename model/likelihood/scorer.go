@@ -61,8 +61,7 @@ func Specs(l model.Layout, c Config) ([]gpu.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := model.RowsSpecs(l, c.size(l))
-	return append(model.CacheSpecs(l, c.Positions), rows...), err
+	return model.CachedSpecs(l, c.Positions, c.size(l))
 }
 
 // Scorer answers requests, see the package.
@@ -80,20 +79,9 @@ func New(m *model.Model, c Config) (*Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs, err := Specs(m.Layout, c)
-	if err != nil {
-		return nil, err
-	}
-	dev := m.Device()
-	if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), m.Layout.Specs(), specs)); err != nil {
-		return nil, err
-	}
 	s := &Scorer{Config: c, m: m, picks: max(1, readBytes/4/m.Vocab)}
-	if s.cache, err = model.NewCache(dev, m.Layout, c.Positions); err != nil {
-		return nil, err
-	}
-	if s.rows, err = model.NewRows(dev, m.Layout, s.cache, c.size(m.Layout)); err != nil {
-		s.cache.Free()
+	s.cache, s.rows, err = model.NewCached(m, c.Positions, c.size(m.Layout))
+	if err != nil {
 		return nil, err
 	}
 	return s, nil

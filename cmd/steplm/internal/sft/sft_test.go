@@ -15,7 +15,6 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/sft"
 	"steplm/gpu"
-	"steplm/model/hf"
 	"steplm/stage/record"
 	"steplm/stage/session"
 )
@@ -131,20 +130,7 @@ func said(t *testing.T, run string) (list []string) {
 // weights are a run's trained model.
 func weights(t *testing.T, run string) map[string][]float32 {
 	t.Helper()
-	_, f, err := hf.OpenWhole(filepath.Join(run, record.FinalDir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string][]float32{}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		all[name] = make([]float32, info.Elements())
-		if err := f.ReadF32(name, 0, all[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
+	return clitest.Tensors(t, filepath.Join(run, record.FinalDir))
 }
 
 // What a run holds on the device, and at most held, is what plan says of it, with all parameters and with LoRA, packed

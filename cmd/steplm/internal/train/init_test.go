@@ -13,25 +13,6 @@ import (
 	"steplm/model/hf"
 )
 
-// tensors reads a model's tensors by name.
-func tensors(t *testing.T, dir string) map[string][]float32 {
-	t.Helper()
-	_, f, err := hf.OpenWhole(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string][]float32{}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		all[name] = make([]float32, info.Elements())
-		if err := f.ReadF32(name, 0, all[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
-}
-
 // still are flags of a run that learns nothing that f32 could hold.
 func still(flags ...string) []string {
 	return append([]string{"pretrain", "--precision", "f32", "--lr", "1e-30", "--weight-decay", "0", "--batch-size",
@@ -51,18 +32,18 @@ func small(t *testing.T, m clitest.Material) string {
 func TestInit(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	from := small(t, m)
-	final := tensors(t, filepath.Join(from, "final"))
+	final := clitest.Tensors(t, filepath.Join(from, "final"))
 	for _, name := range []string{from, filepath.Join(from, "final")} {
 		run := clitest.NewRun(t)
 		out := clitest.Succeed(t, "", still("--method", "vanilla", "--init", name, "--data", m.Train, "--out", run)...)
 		if !strings.Contains(out, "the optimizer begins without state") {
 			t.Errorf("it does not say that the optimizer begins without state:\n%s", out)
 		}
-		same(t, name, tensors(t, filepath.Join(run, "final")), final, nil)
+		same(t, name, clitest.Tensors(t, filepath.Join(run, "final")), final, nil)
 	}
 	run := clitest.NewRun(t)
 	clitest.Succeed(t, "", still("--method", "vanilla", "--init", from+"@stable-4", "--data", m.Train, "--out", run)...)
-	got := tensors(t, filepath.Join(run, "final"))
+	got := clitest.Tensors(t, filepath.Join(run, "final"))
 	if name := "model.embed_tokens.weight"; got[name][0] == final[name][0] {
 		t.Error("the weights before the decay are those after it")
 	}
@@ -71,7 +52,7 @@ func TestInit(t *testing.T) {
 	larger := clitest.NewRun(t)
 	clitest.Succeed(t, "", still("--method", "vanilla", "--init", from, "--vocab", "303", "--data", m.Train, "--out",
 		larger)...)
-	for name, w := range tensors(t, filepath.Join(larger, "final")) {
+	for name, w := range clitest.Tensors(t, filepath.Join(larger, "final")) {
 		if len(w) == len(final[name]) {
 			continue
 		}
@@ -124,7 +105,7 @@ func TestInitGrows(t *testing.T) {
 					"--init-layers", how, "--layers", "4", "--rank", "2", "--batch-size", "2", "--seq-len", "16",
 					"--steps", "4", "--save-every", "1", "--keep", "0", "--data", m.Train, "--device", device,
 					"--out", run)
-				want := tensors(t, filepath.Join(run, "final"))
+				want := clitest.Tensors(t, filepath.Join(run, "final"))
 				for _, back := range []string{"step-1", ""} {
 					again := clitest.NewRun(t)
 					if err := os.CopyFS(again, os.DirFS(run)); err != nil {
@@ -132,7 +113,7 @@ func TestInitGrows(t *testing.T) {
 					}
 					rewind(t, again, back)
 					clitest.Succeed(t, "", "pretrain", "--resume", again, "--device", device)
-					same(t, "resumed from "+back, tensors(t, filepath.Join(again, "final")), want, nil)
+					same(t, "resumed from "+back, clitest.Tensors(t, filepath.Join(again, "final")), want, nil)
 				}
 			})
 		}
@@ -200,10 +181,10 @@ func TestInitRefuses(t *testing.T) {
 func TestGrow(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	from := small(t, m)
-	old := tensors(t, filepath.Join(from, "final"))
+	old := clitest.Tensors(t, filepath.Join(from, "final"))
 	deep := filepath.Join(t.TempDir(), "deep")
 	clitest.Succeed(t, "", "grow", from, "--layers", "3", "--operator", "zero", "--out", deep, "--device", "host")
-	got := tensors(t, deep)
+	got := clitest.Tensors(t, deep)
 	same(t, "old layers", got, old, func(name string) string {
 		switch {
 		case strings.HasPrefix(name, "model.layers.1."): // the new one
@@ -221,7 +202,7 @@ func TestGrow(t *testing.T) {
 	mean := filepath.Join(t.TempDir(), "mean")
 	clitest.Succeed(t, "", "grow", from, "--layers", "3", "--out", mean, "--device", "host")
 	name := "mlp.up_proj.weight"
-	for i, v := range tensors(t, mean)["model.layers.1."+name] {
+	for i, v := range clitest.Tensors(t, mean)["model.layers.1."+name] {
 		if want := 0.5*old["model.layers.0."+name][i] + 0.5*old["model.layers.1."+name][i]; v != want {
 			t.Fatalf("element %d of the new %s is %g, want %g", i, name, v, want)
 		}
