@@ -17,9 +17,6 @@ const (
 	Baseline Mode = "pairwise-baseline" // it compares each model with one
 )
 
-// Modes lists them.
-func Modes() []Mode { return []Mode{Single, Pairs, Baseline} }
-
 // Match is what a judge is asked about one turn of one question: once of one model's answer, or twice of two models',
 // the second time with their answers swapped.
 type Match struct {

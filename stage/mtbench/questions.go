@@ -47,14 +47,6 @@ func ReadQuestions(path string) (list []Question, err error) {
 	return list, err
 }
 
-// IDs are those of questions.
-func IDs(list []Question) (ids []int) {
-	for _, q := range list {
-		ids = append(ids, q.ID)
-	}
-	return ids
-}
-
 // Categories are those of questions, in their order.
 func Categories(list []Question) (names []string) {
 	for _, q := range list {
