@@ -13,13 +13,16 @@ type Batch struct {
 	Inputs, Targets []uint32 // (B*T)
 	// Begins (B*T) is where each row's document begins: the position in its window, 0 also where the
 	// document began before the window. nil: every window is of one document.
-	Begins []uint32
-	SeqLen int      // T; 0: that of the run's windows
-	Used   int      // rows that are no padding; 0: all
-	Tokens []uint32 // (n) the distinct input ids, ascending
-	Starts []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
-	Order  []uint32 // (B*T) row numbers by id, ascending within an id
+	Begins  []uint32
+	SeqLen  int      // T; 0: that of the run's windows
+	Padding int      // rows that hold nothing
+	Tokens  []uint32 // (n) the distinct input ids, ascending
+	Starts  []uint32 // (n+1) offsets into Order: id i has Order[Starts[i]:Starts[i+1]]
+	Order   []uint32 // (B*T) row numbers by id, ascending within an id
 }
+
+// Used is the number of rows that are no padding.
+func (b Batch) Used() int { return len(b.Inputs) - b.Padding }
 
 // Scored is the number of targets that count.
 func (b Batch) Scored() (n int) {

@@ -109,7 +109,7 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 	for _, b := range s.batches {
 		size := t.Recipe.Batch
 		size.SeqLen = cmp.Or(b.SeqLen, size.SeqLen)
-		for i, n := range []int64{int64(b.Scored()), int64(size.Rows()), int64(cmp.Or(b.Used, size.Rows())),
+		for i, n := range []int64{int64(b.Scored()), int64(size.Rows()), int64(b.Used()),
 			t.Recipe.Model.Pairs(size, b.Begins)} {
 			counts[i] += n
 		}

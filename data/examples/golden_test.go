@@ -133,7 +133,7 @@ func TestBatches(t *testing.T) {
 			if len(b.Inputs) != l.BatchSize*b.SeqLen || b.SeqLen > l.SeqLen || l.Pack && b.SeqLen != l.SeqLen {
 				t.Fatalf("%+v: %d inputs in windows of %d", l, len(b.Inputs), b.SeqLen)
 			}
-			trained, used = trained+b.Scored(), used+b.Used
+			trained, used = trained+b.Scored(), used+b.Used()
 			checkRows(t, s, b)
 		}
 		wantTrained, wantUsed := 0, 0
@@ -259,7 +259,7 @@ func TestFewPositionsArePadding(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows, used = rows+len(b.Inputs), used+b.Used
+			rows, used = rows+len(b.Inputs), used+b.Used()
 		}
 		share := float64(used) / float64(rows)
 		t.Logf("packed %t: %.1f %% of the positions are tokens", c.pack, 100*share)

@@ -55,7 +55,7 @@ func (x *Loader) Next(ctx context.Context) (data.Batch, error) {
 	n := min(at.Window+b, len(x.windows))
 	batch := x.layout.Batch(x.set.Examples, x.windows[min(at.Window, n):n])
 	x.cursor.Windows, at.Windows = x.cursor.Windows+int64(b), at.Windows+int64(b)
-	at.Rows += int64(batch.Used)
+	at.Rows += int64(batch.Used())
 	if at.Window += b; at.Window >= x.layout.steps(len(x.windows))*x.layout.step() {
 		at.Window = 0
 		at.Epoch++

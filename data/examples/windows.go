@@ -173,7 +173,7 @@ func (l Layout) batch(all []Example, windows [][]int, t int) data.Batch {
 		}
 	}
 	batch := data.NewBatch(inputs, targets)
-	batch.SeqLen, batch.Used = t, used
+	batch.SeqLen, batch.Padding = t, rows-used
 	if l.Pack {
 		batch.Begins = begins
 	}

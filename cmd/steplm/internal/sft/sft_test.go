@@ -348,3 +348,19 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 }
+
+// Micro-batches that fill up an epoch's last step hold no tokens: a run counts as many in one step as in several.
+func TestPaddingIsNoTokens(t *testing.T) {
+	model, file := base(t), alpaca(t, 3)
+	var tokens []int64
+	for _, accum := range []string{"1", "4"} {
+		run := clitest.NewRun(t)
+		clitest.Succeed(t, "", tune(model, file, run, "--full", "--batching", "padded", "--epochs", "1", "--samples", "0",
+			"--grad-accum", accum)...)
+		steps := events[record.Metrics](t, run)
+		tokens = append(tokens, steps[len(steps)-1].Tokens)
+	}
+	if tokens[0] == 0 || tokens[0] != tokens[1] {
+		t.Errorf("%d tokens in steps of one micro-batch, %d in a step of four", tokens[0], tokens[1])
+	}
+}
