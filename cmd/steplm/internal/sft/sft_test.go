@@ -355,8 +355,8 @@ func TestPaddingIsNoTokens(t *testing.T) {
 	var tokens []int64
 	for _, accum := range []string{"1", "4"} {
 		run := clitest.NewRun(t)
-		clitest.Succeed(t, "", tune(model, file, run, "--full", "--batching", "padded", "--epochs", "1", "--samples", "0",
-			"--grad-accum", accum)...)
+		clitest.Succeed(t, "", tune(model, file, run, "--full", "--batching", "padded", "--epochs", "1", "--samples",
+			"0", "--grad-accum", accum)...)
 		steps := events[record.Metrics](t, run)
 		tokens = append(tokens, steps[len(steps)-1].Tokens)
 	}
