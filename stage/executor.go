@@ -3,7 +3,6 @@ package stage
 import (
 	"slices"
 
-	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
@@ -33,19 +32,12 @@ func Grow(m *model.Model, v recipe.Verb) (growth.Growth, error) {
 
 // reshape is what a transition does to the model.
 func reshape(m *model.Model, t recipe.Effect, seed uint64) error {
-	// Gradients and the masters of what freezes go, new blocks come; the old blocks'
-	// LoRA is still there, since growth reads effective weights.
-	if err := m.Apply(t.Grown); err != nil {
+	// Gradients and the masters of what freezes go, then new blocks come; the old blocks' LoRA is still there, since
+	// growth reads effective weights.
+	if err := m.Apply(t.Stripped()); err != nil {
 		return err
 	}
-	drawn := map[int]bool{} // IDs
-	for i, b := range t.Growth.Origins {
-		drawn[t.Grown.Blocks[i].ID] = b.Drawn
-	}
-	if err := m.Init(seed, func(p *model.Param) bool { return drawn[p.Block] }); err != nil {
-		return err
-	}
-	if err := mixGrown(m, t, uint32(seed)); err != nil {
+	if err := mixGrown(m, t, seed); err != nil {
 		return err
 	}
 	if err := m.Apply(t.After); err != nil {
@@ -97,8 +89,8 @@ func resetState(o optim.Optimizer, t recipe.Effect, seed uint64) error {
 	return nil
 }
 
-// mixGrown fills the new blocks, then merges LoRA if the transition does. count is of what the merge draws.
-func mixGrown(m *model.Model, t recipe.Effect, count uint32) error {
+// mixGrown makes and fills the new blocks, then merges LoRA if the transition does.
+func mixGrown(m *model.Model, t recipe.Effect, seed uint64) error {
 	if t.Growth.Origins == nil && !t.Merge {
 		return nil
 	}
@@ -107,36 +99,55 @@ func mixGrown(m *model.Model, t recipe.Effect, count uint32) error {
 		return err
 	}
 	defer x.Free()
-	p := m.Device().Begin("grow")
-	fillGrown(p, x, m.Blocks, t.Growth.Origins)
+	if err := fillGrown(m, x, t, seed); err != nil {
+		return err
+	}
+	if !t.Merge {
+		return nil
+	}
+	p := m.Device().Begin("merge")
 	for _, b := range m.Blocks {
-		switch {
-		case t.Merge && t.Stochastic:
-			x.MergeStochastic(p, b, count)
-		case t.Merge:
+		if t.Stochastic {
+			x.MergeStochastic(p, b, uint32(seed))
+		} else {
 			x.Merge(p, b)
 		}
 	}
 	return p.End()
 }
 
-// fillGrown derives every new block from its neighbours.
-func fillGrown(p *gpu.Pass, x *model.Mixer, blocks []*model.Block, origins []growth.Origin) {
-	var old []*model.Block
-	for i, o := range origins {
+// fillGrown makes the new blocks, one after another: each drawn, or derived from its neighbours.
+func fillGrown(m *model.Model, x *model.Mixer, t recipe.Effect, seed uint64) error {
+	filling := t.Filling()
+	for i, o := range t.Growth.Origins {
 		if !o.New {
-			old = append(old, blocks[i])
-		}
-	}
-	for i, o := range origins {
-		if !o.New || o.Drawn {
 			continue
 		}
-		fresh, below, above := blocks[i], old[o.Below], old[o.Above]
-		wa, wb := float32(1-o.Weight), float32(o.Weight)
-		x.Interpolate(p, fresh, below, above, wa, wb)
+		if err := m.Apply(filling[0]); err != nil {
+			return err
+		}
+		filling = filling[1:]
+		fresh := t.Grown.Blocks[i].ID
+		if o.Drawn {
+			if err := m.Init(seed, func(p *model.Param) bool { return p.Block == fresh }); err != nil {
+				return err
+			}
+			continue
+		}
+		byID := map[int]*model.Block{}
+		for _, b := range m.Blocks {
+			byID[b.ID] = b
+		}
+		old := t.Before.Blocks
+		p := m.Device().Begin("grow")
+		x.Interpolate(p, byID[fresh], byID[old[o.Below].ID], byID[old[o.Above].ID], float32(1-o.Weight),
+			float32(o.Weight))
 		if o.Silent {
-			x.Silence(p, fresh)
+			x.Silence(p, byID[fresh])
+		}
+		if err := p.End(); err != nil {
+			return err
 		}
 	}
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"steplm/data"
 	"steplm/gpu"
@@ -100,7 +99,7 @@ func NewTrainerFrom(dev gpu.Device, r recipe.Recipe, b Batches, w model.Weights)
 	if err != nil {
 		return nil, err
 	}
-	if t.Model, err = model.New(dev, initLayout(begins)); err == nil {
+	if t.Model, err = model.New(dev, begins.Stripped()); err == nil {
 		err = t.Model.Read(w)
 	}
 	if err == nil {
@@ -135,21 +134,6 @@ func newTrainerJoined(dev gpu.Device, r recipe.Recipe, b Batches, j outer.Joined
 		return nil, err
 	}
 	return t, nil
-}
-
-// initLayout is what holds the weights that a run begins with, before its first stage's entry: what will freeze has
-// nothing to train with.
-func initLayout(begins recipe.Effect) model.Layout {
-	frozen := map[int]bool{}
-	for _, b := range begins.Grown.Blocks {
-		frozen[b.ID] = b.Frozen
-	}
-	l := begins.Grown
-	l.Blocks = slices.Clone(begins.Before.Blocks)
-	for i, b := range l.Blocks {
-		l.Blocks[i].Frozen = frozen[b.ID]
-	}
-	return l
 }
 
 // allocate makes the tensors of a stage, all zero.
@@ -203,8 +187,10 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 		if err != nil {
 			return err
 		}
-		if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), begins.Grown.Specs())); err != nil {
-			return fmt.Errorf("the model that the run begins with: %w", err)
+		for _, l := range append(begins.Filling(), begins.Stripped()) {
+			if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {
+				return fmt.Errorf("the model that the run begins with: %w", err)
+			}
 		}
 	}
 	for i, l := range layouts {

@@ -100,6 +100,47 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 	return t, nil
 }
 
+// Stripped is the layout of the old blocks alone, before anything comes: what freezes has nothing to train with.
+func (t Effect) Stripped() model.Layout { return t.filled(-1) }
+
+// Filling are the layouts on the way from Stripped to Grown, one for each new block, which come one after another. An
+// old block becomes int8 as soon as no new one is left that reads it, so that a device never holds the whole model as
+// wide as it trained. One with LoRA waits: what the LoRA adds is read and merged first.
+func (t Effect) Filling() (list []model.Layout) {
+	for i, o := range t.Growth.Origins {
+		if o.New {
+			list = append(list, t.filled(i))
+		}
+	}
+	return list
+}
+
+// filled is the layout in which the new block at a place, of all that there will be, is filled; before the first where
+// it is below 0.
+func (t Effect) filled(at int) model.Layout {
+	l, old, read := t.Grown, 0, map[int]bool{} // read are old blocks, by their place among the old
+	for i, o := range t.Growth.Origins {
+		if o.New && i >= at && !o.Drawn {
+			read[o.Below], read[o.Above] = true, true
+		}
+	}
+	l.Blocks = nil
+	for i, b := range t.Grown.Blocks {
+		if t.Growth.Origins != nil && t.Growth.Origins[i].New {
+			if i <= at {
+				l.Blocks = append(l.Blocks, b)
+			}
+			continue
+		}
+		if at >= 0 && !read[old] && !b.Wrapped {
+			b.Int8 = t.After.Blocks[i].Int8
+		}
+		l.Blocks = append(l.Blocks, b)
+		old++
+	}
+	return l
+}
+
 // insert puts new blocks, with the next free IDs, where origins says.
 func insert(blocks []model.BlockLayout, origins []growth.Origin) []model.BlockLayout {
 	next := 0
