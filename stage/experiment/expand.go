@@ -16,6 +16,8 @@ type Experiment struct {
 	File     File
 	Variants []Made
 	vocab    int
+	steps    func(session.Spec) (int, error) // nil: see MakeOf
+	from     *Base                           // nil: nothing begins with another's models
 }
 
 // Made is a variant made out.
@@ -23,11 +25,17 @@ type Made struct {
 	Label string
 	Spec  session.Spec // with the file's first seed, and no folder
 	Chose int          // the variant whose learning rate it takes, by index; -1: none is chosen
+	// From is the variant of another experiment with whose models its runs begin; "": they begin anew.
+	From string
 }
 
 // Make makes a file out, for a tokenizer with so many ids. Every Spec is tried: what could not be run is told before
 // anything runs.
-func Make(f File, vocab int) (*Experiment, error) {
+func Make(f File, vocab int) (*Experiment, error) { return MakeOf(f, vocab, nil) }
+
+// MakeOf is Make of a file whose runs may have a length in epochs: steps says how many steps a Spec then has. Without it
+// an epoch is taken for one step.
+func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experiment, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -35,7 +43,12 @@ func Make(f File, vocab int) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Experiment{File: f, vocab: vocab}
+	e := &Experiment{File: f, vocab: vocab, steps: steps}
+	if f.From != "" {
+		if e.from, err = ReadBase(f.From); err != nil {
+			return nil, err
+		}
+	}
 	for i, v := range f.Variants {
 		spec := base
 		if len(v.Set) > 0 {
@@ -47,7 +60,14 @@ func Make(f File, vocab int) (*Experiment, error) {
 		if f.Share > 0 {
 			setLength(&spec, f.Share)
 		}
-		made := []Made{{Label: v.Label, Spec: spec}}
+		if v.From != "" {
+			for _, seed := range slices.Backward(f.Seeds) { // The first one's remains.
+				if spec.Model.Init, err = e.from.Model(v.From, seed); err != nil {
+					return nil, fmt.Errorf("variants[%d].from, of %s: %w", i, v.Label, err)
+				}
+			}
+		}
+		made := []Made{{Label: v.Label, Spec: spec, From: v.From}}
 		for _, axis := range f.Grid {
 			if made, err = axis.times(made); err != nil {
 				return nil, err
@@ -67,12 +87,12 @@ func Make(f File, vocab int) (*Experiment, error) {
 		return nil, err
 	}
 	for _, v := range e.Variants {
-		if _, err := v.Spec.Recipe(vocab); err != nil {
+		if _, err := e.recipe(v.Spec); err != nil {
 			return nil, fmt.Errorf("variant %s: %w", v.Label, err)
 		}
 	}
 	for _, r := range e.Trials() { // A short run may have too few steps for what a long one does.
-		if _, err := r.Spec.Recipe(vocab); err != nil {
+		if _, err := e.recipe(r.Spec); err != nil {
 			return nil, fmt.Errorf("variant %s, a short run for its learning rate: %w", e.Variants[r.Variant].Label,
 				err)
 		}
@@ -102,7 +122,7 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 				chose += i
 			}
 			all = append(all, Made{fmt.Sprintf("%s-%s-%s", v.Label, strings.ReplaceAll(string(a.Option), "_", "-"),
-				word(value)), spec, chose})
+				word(value)), spec, chose, v.From})
 		}
 	}
 	return all, nil
@@ -184,6 +204,9 @@ func (e *Experiment) distinct() error {
 func setLength(s *session.Spec, share float64) {
 	c := &s.Schedule
 	c.Steps, c.Tokens, c.FLOPs = int(float64(c.Steps)*share+0.5), int64(float64(c.Tokens)*share+0.5), c.FLOPs*share
+	if c.Epochs > 0 { // which are whole
+		c.Epochs = max(1, int(float64(c.Epochs)*share+0.5))
+	}
 }
 
 // Run is one run of an experiment.
@@ -214,7 +237,7 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 		s.Schedule.LR, s.Schedule.Seed = []float64{x}, lr.Seed
 		setLength(&s, lr.Share)
 		s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
-		name := fmt.Sprintf("lr-%s-%g-%s", v.Label, x, hash(s))
+		name := fmt.Sprintf("lr-%s-%g-%s", v.Label, x, v.hash(s))
 		list = append(list, Run{name, variant, lr.Seed, true, s})
 	}
 	return list
@@ -225,15 +248,18 @@ func (e *Experiment) Final(variant int, seed uint64, lr float64) Run {
 	v := e.Variants[variant]
 	s := v.Spec
 	s.Schedule.Seed = seed
+	if v.From != "" {
+		s.Model.Init = e.from.at(v.From, seed)
+	}
 	if v.Chose >= 0 && lr > 0 {
 		s.Schedule.LR = []float64{lr}
 	}
-	return Run{fmt.Sprintf("%s-s%d-%s", v.Label, seed, hash(s)), variant, seed, false, s}
+	return Run{fmt.Sprintf("%s-s%d-%s", v.Label, seed, v.hash(s)), variant, seed, false, s}
 }
 
 // FLOPs are the operations of a run.
 func (e *Experiment) FLOPs(s session.Spec) (float64, error) {
-	r, err := s.Recipe(e.vocab)
+	r, err := e.recipe(s)
 	if err != nil {
 		return 0, err
 	}
@@ -241,4 +267,17 @@ func (e *Experiment) FLOPs(s session.Spec) (float64, error) {
 }
 
 // Recipe is that of a run, but for what it reads.
-func (e *Experiment) Recipe(r Run) (recipe.Recipe, error) { return r.Spec.Recipe(e.vocab) }
+func (e *Experiment) Recipe(r Run) (recipe.Recipe, error) { return e.recipe(r.Spec) }
+
+func (e *Experiment) recipe(s session.Spec) (recipe.Recipe, error) {
+	if c := &s.Schedule; c.Epochs > 0 {
+		n, err := c.Epochs, error(nil)
+		if e.steps != nil {
+			if n, err = e.steps(s); err != nil {
+				return recipe.Recipe{}, err
+			}
+		}
+		c.Steps, c.Epochs = n, 0
+	}
+	return s.Recipe(e.vocab)
+}

@@ -2,14 +2,20 @@ package experiment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"steplm/cmd/steplm/internal/tokens"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/model/checkpoint"
 	"steplm/stage/experiment"
+	"steplm/stage/mtbench"
 	"steplm/stage/session"
 )
 
@@ -25,25 +31,35 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := spec.Data.Check(); err != nil {
 		return nil, err
 	}
-	vocab, trained := file.Vocab, spec.Data.Tokenizer == ""
-	if trained {
-		if vocab < 1 {
-			return nil, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not " +
-				"say by tokenizer_vocab how many ids one has that is trained"}
-		}
-		if spec.Data.Tokenizer, err = filepath.Abs(filepath.Join(c.Out, "tokenizer.json")); err != nil {
-			return nil, err
-		}
-	} else if vocab, _, err = spec.Data.Vocabulary(); err != nil {
+	steps, trained := c.epochs(ctx), false
+	vocab, hash := file.Vocab, ""
+	if spec.Data.Tokenizer, trained, err = c.tokenizer(file, spec); err != nil {
 		return nil, err
 	}
-	if _, err := experiment.Make(file, vocab); err != nil {
+	if !trained {
+		if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
+			return nil, err
+		}
+		if file, err = file.WithData(spec.Data.Tokenizer, ""); err != nil {
+			return nil, err
+		}
+	}
+	made, err := experiment.MakeOf(file, vocab, steps)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := made.Begun(spec.Data.Tokenizer, hash)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.questionsAreThere(file); err != nil {
 		return nil, err
 	}
 	inputs, err := spec.Inputs(ctx, seen())
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(inputs, begun)
 	state, err := experiment.ReadState(c.Out)
 	if err != nil {
 		return nil, err
@@ -66,7 +82,6 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 			return nil, err
 		}
 	}
-	hash := ""
 	if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
 		return nil, err
 	}
@@ -76,20 +91,102 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := experiment.WriteState(c.Out, state); err != nil {
 		return nil, err
 	}
-	if spec.Data.Cache, err = filepath.Abs(filepath.Join(c.Out, "tokens")); err != nil {
-		return nil, err
-	}
-	if err := tokenize(ctx, spec.Data); err != nil {
-		return nil, err
+	if !spec.Tuning.On() { // Examples are read by each run.
+		if spec.Data.Cache, err = filepath.Abs(filepath.Join(c.Out, "tokens")); err != nil {
+			return nil, err
+		}
+		if err := tokenize(ctx, spec.Data); err != nil {
+			return nil, err
+		}
 	}
 	if file, err = file.WithData(spec.Data.Tokenizer, spec.Data.Cache); err != nil {
 		return nil, err
 	}
-	made, err := experiment.Make(file, vocab)
-	if err != nil {
+	if made, err = experiment.MakeOf(file, vocab, steps); err != nil {
 		return nil, err
 	}
 	return experiment.Open(c.Out, made)
+}
+
+// tokenizer is the path of the experiment's, and whether it is to be trained.
+func (c *Cmd) tokenizer(file experiment.File, spec session.Spec) (path string, trained bool, err error) {
+	switch {
+	case file.Begins() && file.From == "":
+		return "", false, &session.OptionError{Option: "from", Why: "it is missing, the folder of the experiment with " +
+			"whose models the runs begin"}
+	case spec.Data.Tokenizer != "":
+		return spec.Data.Tokenizer, false, nil
+	case file.From != "":
+		base, err := experiment.ReadBase(file.From)
+		if err != nil {
+			return "", false, err
+		}
+		path, err := base.Tokenizer()
+		return path, false, err
+	case file.Vocab < 1:
+		return "", false, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not " +
+			"say by tokenizer_vocab how many ids one has that is trained"}
+	}
+	path, err = filepath.Abs(filepath.Join(c.Out, experiment.TokenizerFile))
+	return path, true, err
+}
+
+// epochs counts the steps of runs on examples, whose length is in epochs: it reads those of each kind once, and says
+// what is learned from and what is not.
+func (c *Cmd) epochs(ctx context.Context) func(session.Spec) (int, error) {
+	known := map[string]*session.Counted{}
+	return func(s session.Spec) (int, error) {
+		key, err := json.Marshal([]any{s.Data, s.Tuning, s.Model, s.Evaluation.Validation})
+		if err != nil {
+			return 0, err
+		}
+		if known[string(key)] == nil {
+			x, err := session.CountExamples(ctx, s, seen())
+			if err != nil {
+				return 0, err
+			}
+			if said := exampleLine(x); len(known) == 0 || !slices.ContainsFunc(slices.Collect(maps.Values(known)),
+				func(other *session.Counted) bool { return exampleLine(other) == said }) {
+				say("%s", said)
+			}
+			known[string(key)] = x
+		}
+		return known[string(key)].Steps(s), nil
+	}
+}
+
+// exampleLine says what is learned from.
+func exampleLine(x *session.Counted) string {
+	text := fmt.Sprintf("%s of at most %s", view.Plural(int64(len(x.Train.Examples)), "example", "examples"),
+		view.Plural(int64(x.Train.SeqLen), "token", "tokens"))
+	if x.HeldOut != nil {
+		text += fmt.Sprintf(", %s kept apart", view.Count(int64(len(x.HeldOut.Examples))))
+	}
+	return text + "; of the files, " + x.Train.Left.String()
+}
+
+// questionsAreThere refuses what could not be asked when all is trained.
+func (c *Cmd) questionsAreThere(file experiment.File) error {
+	e := file.Evaluate
+	if e == nil {
+		return nil
+	}
+	if t := e.Tasks; t != nil && t.Data != "" {
+		if _, err := os.Stat(t.Data); err != nil {
+			return fmt.Errorf("the tasks' data: %w", err)
+		}
+	}
+	m := e.MTBench
+	switch {
+	case m == nil:
+		return nil
+	case m.Questions == "":
+		warn("MT-Bench's questions are not named, and nothing of it is asked: --questions names them, now or when the " +
+			"experiment goes on")
+		return nil
+	}
+	_, err := mtbench.ReadQuestions(m.Questions)
+	return err
 }
 
 // trainTokenizer trains the experiment's tokenizer, unless it is there.

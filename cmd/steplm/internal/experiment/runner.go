@@ -37,7 +37,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer r.shown.close()
-	if err := r.folder.WriteResults(r.Stable); err != nil {
+	if err := r.tables(); err != nil {
 		return err
 	}
 	under, stopped := 0, false
@@ -99,7 +99,15 @@ func (r *runner) end(e ran) error {
 	if err := r.shown.end(e, r.folder.Row(e.run)); err != nil {
 		return err
 	}
-	return r.folder.WriteResults(r.Stable)
+	return r.tables()
+}
+
+// tables writes what is known of all runs.
+func (r *runner) tables() error {
+	if err := r.folder.WriteResults(r.Stable); err != nil {
+		return err
+	}
+	return r.folder.WriteTasks()
 }
 
 // summarize prints what came out, and is an error where a run failed that did not diverge.
@@ -118,6 +126,13 @@ func (r *runner) summarize(w *os.File) error {
 			failed++
 		}
 		warn(fmt.Sprintf("%s: %s: %s", row.Run, row.Status, row.Problem))
+	}
+	for _, x := range r.folder.Unevaluated() {
+		failed++
+		warn(fmt.Sprintf("%s: %v: %s", x.Name, errUnasked, r.folder.State.Failures[x.Name].Error))
+	}
+	if err := tasksTable(w, r.folder); err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "\n%s: %s\n", view.Plural(int64(len(rows)), "run", "runs"),
 		filepath.Join(r.Out, experiment.ResultsFile))
