@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/gpu/gputest"
 	"steplm/stage/experiment"
 	"steplm/stage/mtbench"
 	"steplm/stage/record"
@@ -34,7 +35,7 @@ const first = `{
 const tuned = `{
   "name": "tuned", "seeds": [1, 2],
   "base": {
-    "model": {"max_seq_len": 256, "seq_len": 256}, "data": {"holdout": 0.2}, "method": {"name": "vanilla"},
+    "model": {"max_seq_len": 256, "seq_len": 256}, "data": {"holdout": 0.3}, "method": {"name": "vanilla"},
     "tuning": {"batching": "packed", "examples": 8, "samples": 1, "sample_tokens": 2},
     "schedule": {"epochs": 2, "batch_size": 1, "lr": [0.01]},
     "evaluation": {"eval_tokens": 64, "final_eval_tokens": 512}, "output": {"save_every": 2, "keep": 1}
@@ -53,7 +54,7 @@ type lessons struct{ examples, tasks, questions string }
 func newLessons(t *testing.T) lessons {
 	t.Helper()
 	var examples []map[string]string
-	for i := range 16 {
+	for i := range 24 {
 		examples = append(examples, map[string]string{"instruction": fmt.Sprintf("Count to %d.", i),
 			"output": strings.Repeat("one ", i%5+1)})
 	}
@@ -129,7 +130,7 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 	}
 	for _, s := range scores {
 		// Both are asked with as many positions as the models before have, of which some requests need more.
-		if s["documents"] != "3" || s["context"] != "64" || s["cut"] == "0" || s["chance"] != "0.5" ||
+		if s["documents"] != "3" || s["context"] != "16" || s["cut"] == "0" || s["chance"] != "0.5" ||
 			s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
 			t.Errorf("%v", s)
 		}
@@ -153,7 +154,10 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 		}
 	}
 	for name, ends := range otherEnds {
-		t.Run(name, func(t *testing.T) { ends(t, l, file, from, want) })
+		t.Run(name, func(t *testing.T) {
+			gputest.Long(t) // It takes tens of processes.
+			ends(t, l, file, from, want)
+		})
 	}
 	badFroms(t, l, m, from)
 }
@@ -237,7 +241,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 			`"seeds": [1, 3]`), from, never)},
 		{2, []string{"--tokenizer", "trained with another one", "leave it out"}, tune(l, file, from, never,
 			"--tokenizer", other)},
-		{2, []string{"its size", "leave it out"}, tune(l, file, from, never, "--scale", "toy")},
+		{2, []string{"have their size", "leave it out"}, tune(l, file, from, never, "--scale", "toy")},
 		{1, []string{"the tasks' data", "nowhere"}, tune(l, file, from, never, "--tasks-data", "nowhere")},
 		{1, []string{"nowhere.jsonl"}, tune(l, file, from, never, "--questions", "nowhere.jsonl")},
 		{1, []string{"evaluate.tasks.names", "did you mean openbookqa?"}, tune(l, edited("openbookqa", "openbookqu"),

@@ -31,7 +31,7 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := spec.Data.Check(); err != nil {
 		return nil, err
 	}
-	steps, trained := c.epochs(ctx), false
+	counted, trained := &counted{ctx: ctx, known: map[string]*session.Counted{}}, false
 	vocab, hash := file.Vocab, ""
 	if spec.Data.Tokenizer, trained, err = c.tokenizer(file, spec); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 			return nil, err
 		}
 	}
-	made, err := experiment.MakeOf(file, vocab, steps)
+	made, err := experiment.MakeOf(file, vocab, counted.steps)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +102,11 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if file, err = file.WithData(spec.Data.Tokenizer, spec.Data.Cache); err != nil {
 		return nil, err
 	}
-	if made, err = experiment.MakeOf(file, vocab, steps); err != nil {
+	if made, err = experiment.MakeOf(file, vocab, counted.steps); err != nil {
 		return nil, err
+	}
+	for _, line := range counted.lines {
+		say("%s", line)
 	}
 	return experiment.Open(c.Out, made)
 }
@@ -131,28 +134,30 @@ func (c *Cmd) tokenizer(file experiment.File, spec session.Spec) (path string, t
 	return path, true, err
 }
 
-// epochs counts the steps of runs on examples, whose length is in epochs: it reads those of each kind once, and says
-// what is learned from and what is not.
-func (c *Cmd) epochs(ctx context.Context) func(session.Spec) (int, error) {
-	known := map[string]*session.Counted{}
-	return func(s session.Spec) (int, error) {
-		key, err := json.Marshal([]any{s.Data, s.Tuning, s.Model, s.Evaluation.Validation})
-		if err != nil {
+// counted are examples that runs learn from, of each kind once.
+type counted struct {
+	ctx   context.Context
+	known map[string]*session.Counted
+	lines []string // that say what is learned from
+}
+
+// steps counts those of a run whose length is in epochs.
+func (c *counted) steps(s session.Spec) (int, error) {
+	key, err := json.Marshal([]any{s.Data, s.Tuning, s.Model, s.Evaluation.Validation})
+	if err != nil {
+		return 0, err
+	}
+	x, known := c.known[string(key)]
+	if !known {
+		if x, err = session.CountExamples(c.ctx, s, seen()); err != nil {
 			return 0, err
 		}
-		if known[string(key)] == nil {
-			x, err := session.CountExamples(ctx, s, seen())
-			if err != nil {
-				return 0, err
-			}
-			if said := exampleLine(x); len(known) == 0 || !slices.ContainsFunc(slices.Collect(maps.Values(known)),
-				func(other *session.Counted) bool { return exampleLine(other) == said }) {
-				say("%s", said)
-			}
-			known[string(key)] = x
+		c.known[string(key)] = x
+		if line := exampleLine(x); !slices.Contains(c.lines, line) {
+			c.lines = append(c.lines, line)
 		}
-		return known[string(key)].Steps(s), nil
 	}
+	return x.Steps(s), nil
 }
 
 // exampleLine says what is learned from.
