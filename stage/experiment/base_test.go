@@ -177,7 +177,7 @@ func TestRunsComeUntilTheyAreEvaluated(t *testing.T) {
 	if got := fmt.Sprint(order); got != "[a-s1 b-s1 a-s2 b-s2]" || len(f.Unevaluated()) > 0 {
 		t.Errorf("%s, and then %d are left", got, len(f.Unevaluated()))
 	}
-	if row := f.Rows()[0]; row.Status != results.Done {
+	if row := f.Rows()[0].Finals[0]; row.Status != results.Done {
 		t.Errorf("%+v", row)
 	}
 }

@@ -24,6 +24,7 @@ type Experiment struct {
 type Made struct {
 	Label string
 	Spec  session.Spec // with the file's first seed, and no folder
+	Tried session.Spec // Spec before anything was made equal, by which its learning rate is chosen
 	Chose int          // the variant whose learning rate it takes, by index; -1: none is chosen
 	// From is the variant of another experiment with whose models its runs begin; "": they begin anew.
 	From string
@@ -83,6 +84,9 @@ func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experime
 	if err := e.rates(); err != nil {
 		return nil, err
 	}
+	for i := range e.Variants {
+		e.Variants[i].Tried = e.Variants[i].Spec
+	}
 	if err := e.equal(); err != nil {
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experime
 	}
 	for _, r := range e.Trials() { // A short run may have too few steps for what a long one does.
 		if _, err := e.recipe(r.Spec); err != nil {
-			return nil, fmt.Errorf("variant %s, a short run for its learning rate: %w", e.Variants[r.Variant].Label,
+			return nil, fmt.Errorf("variant %s, a run that tries its learning rate: %w", e.Variants[r.Variant].Label,
 				err)
 		}
 	}
@@ -121,8 +125,8 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 			if !a.OneRate {
 				chose += i
 			}
-			all = append(all, Made{fmt.Sprintf("%s-%s-%s", v.Label, strings.ReplaceAll(string(a.Option), "_", "-"),
-				word(value)), spec, chose, v.From})
+			all = append(all, Made{Label: fmt.Sprintf("%s-%s-%s", v.Label,
+				strings.ReplaceAll(string(a.Option), "_", "-"), word(value)), Spec: spec, Chose: chose, From: v.From})
 		}
 	}
 	return all, nil
@@ -218,7 +222,7 @@ type Run struct {
 	Spec    session.Spec // with no folder
 }
 
-// Trials are the short runs of all variants by which learning rates are chosen.
+// Trials are the runs of all variants by which learning rates are chosen.
 func (e *Experiment) Trials() (list []Run) {
 	for i := range e.Variants {
 		list = append(list, e.TrialsOf(i)...)
@@ -233,14 +237,25 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 		return nil
 	}
 	for _, x := range lr.Values {
-		s := v.Spec
+		s := v.Tried
 		s.Schedule.LR, s.Schedule.Seed = []float64{x}, lr.Seed
-		setLength(&s, lr.Share)
-		s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
-		name := fmt.Sprintf("lr-%s-%g-%s", v.Label, x, v.hash(s))
+		if v.From != "" && slices.Contains(e.File.Seeds, lr.Seed) { // else with the first seed's model
+			s.Model.Init = e.from.at(v.From, lr.Seed)
+		}
+		name := v.finalName(s)
+		if lr.Share < 1 {
+			setLength(&s, lr.Share)
+			s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
+			name = fmt.Sprintf("lr-%s-%g-%s", v.Label, x, v.hash(s))
+		}
 		list = append(list, Run{name, variant, lr.Seed, true, s})
 	}
 	return list
+}
+
+// finalName is what a run is called whose result counts. A whole run that tries a learning rate may be one.
+func (v Made) finalName(s session.Spec) string {
+	return fmt.Sprintf("%s-s%d-%s", v.Label, s.Schedule.Seed, v.hash(s))
 }
 
 // Final is the run of a variant with a seed, whose result counts; with a learning rate, where one is chosen.
@@ -254,7 +269,7 @@ func (e *Experiment) Final(variant int, seed uint64, lr float64) Run {
 	if v.Chose >= 0 && lr > 0 {
 		s.Schedule.LR = []float64{lr}
 	}
-	return Run{fmt.Sprintf("%s-s%d-%s", v.Label, seed, v.hash(s)), variant, seed, false, s}
+	return Run{v.finalName(s), variant, seed, false, s}
 }
 
 // FLOPs are the operations of a run.

@@ -16,14 +16,21 @@ import (
 type runner struct {
 	*Cmd
 	folder *experiment.Folder
-	idle   []string        // devices, one for each run that may begin
-	taken  map[string]bool // runs that this process began, by name
+	idle   []string       // devices, one for each run that may begin
+	taken  map[taken]bool // runs that this process began
 	shown  *whole
 	ended  chan ran
 }
 
+// taken is a run that began. One that tried a learning rate, and whose rate is taken, is a result too, and is then to be
+// evaluated.
+type taken struct {
+	name  string
+	trial bool
+}
+
 func newRunner(c *Cmd, f *experiment.Folder) *runner {
-	r := &runner{Cmd: c, folder: f, taken: map[string]bool{}, ended: make(chan ran)}
+	r := &runner{Cmd: c, folder: f, taken: map[taken]bool{}, ended: make(chan ran)}
 	list := c.deviceList()
 	for i := range c.Parallel {
 		r.idle = append(r.idle, list[i%len(list)])
@@ -43,7 +50,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	under, stopped := 0, false
 	for {
 		for ctx.Err() == nil && len(r.idle) > 0 {
-			next, ok := r.folder.Next(func(x experiment.Run) bool { return r.taken[x.Name] })
+			next, ok := r.folder.Next(func(x experiment.Run) bool { return r.taken[taken{x.Name, x.Trial}] })
 			if !ok {
 				break
 			}
@@ -72,7 +79,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 // begin starts a run in a process.
 func (r *runner) begin(ctx context.Context, x experiment.Run) error {
 	device := r.idle[0]
-	r.idle, r.taken[x.Name] = r.idle[1:], true
+	r.idle, r.taken[taken{x.Name, x.Trial}] = r.idle[1:], true
 	r.folder.Forget(x)
 	if err := r.folder.Save(); err != nil {
 		return err
@@ -112,9 +119,9 @@ func (r *runner) tables() error {
 
 // summarize prints what came out, and is an error where a run failed that did not diverge.
 func (r *runner) summarize(w *os.File) error {
-	rows := r.folder.Rows()
-	table(w, r.folder, rows)
-	failed := 0
+	of := r.folder.Rows()
+	table(w, r.folder, of)
+	rows, failed := experiment.All(of), 0
 	for _, row := range rows {
 		switch row.Status {
 		case results.Done, results.Selection:
