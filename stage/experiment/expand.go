@@ -34,8 +34,8 @@ type Made struct {
 // anything runs.
 func Make(f File, vocab int) (*Experiment, error) { return MakeOf(f, vocab, nil) }
 
-// MakeOf is Make of a file whose runs may have a length in epochs: steps says how many steps a Spec then has. Without it
-// an epoch is taken for one step.
+// MakeOf is Make of a file whose runs may have a length in epochs: steps says how many steps a Spec then has. Without
+// it an epoch is taken for one step.
 func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experiment, error) {
 	if err := f.check(); err != nil {
 		return nil, err

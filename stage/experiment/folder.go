@@ -263,9 +263,9 @@ func (f *Folder) sameTrials(c Choice, variant int) bool {
 	return slices.EqualFunc(c.Tried, f.TrialsOf(variant), func(t Tried, r Run) bool { return t.Run == r.Name })
 }
 
-// Next is the run that is to begin, to go on or to be evaluated now: of those that are neither over nor taken the first, so that all
-// variants of the first seed are there before one of the second. It is false where there is none, at least until what
-// is taken has ended.
+// Next is the run that is to begin, to go on or to be evaluated now: of those that are neither over nor taken the
+// first, so that all variants of the first seed are there before one of the second. It is false where there is none, at
+// least until what is taken has ended.
 func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	due := func(r Run) bool {
 		if taken(r) {

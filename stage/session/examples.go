@@ -21,7 +21,8 @@ import (
 )
 
 // TuningOptions are those of examples alone.
-var TuningOptions = []advice.Option{optionBatching, optionExamples, "patience", "samples", "sample_tokens", optionEpochs}
+var TuningOptions = []advice.Option{optionBatching, optionExamples, "patience", "samples", "sample_tokens",
+	optionEpochs}
 
 // On reports whether the data are examples.
 func (t Tuning) On() bool { return t.Batching != "" }
@@ -41,7 +42,8 @@ func (t Tuning) check(s Spec) error {
 	for _, n := range []struct {
 		option string
 		value  int
-	}{{string(optionExamples), t.Examples}, {"patience", t.Patience}, {"samples", t.Samples}, {"sample_tokens", t.SampleTokens}} {
+	}{{string(optionExamples), t.Examples}, {"patience", t.Patience}, {"samples", t.Samples},
+		{"sample_tokens", t.SampleTokens}} {
 		if n.value < 0 {
 			return badOption(advice.Option(n.option), n.value, "it must be 0 or more")
 		}

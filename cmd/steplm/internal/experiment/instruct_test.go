@@ -69,7 +69,8 @@ func newLessons(t *testing.T) lessons {
 	}
 	return lessons{clitest.WriteFile(t, "alpaca.json", string(text)),
 		filepath.Dir(clitest.WriteFile(t, "openbookqa.jsonl", tasks.String())),
-		clitest.WriteFile(t, "question.jsonl", `{"question_id": 81, "category": "math", "turns": ["One?", "Two?"]}`+"\n")}
+		clitest.WriteFile(t, "question.jsonl",
+			`{"question_id": 81, "category": "math", "turns": ["One?", "Two?"]}`+"\n")}
 }
 
 // tune is a command line for an experiment on the models of another.
@@ -153,6 +154,13 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 			t.Errorf("the report lacks %q:\n%s", part, text)
 		}
 	}
+	changed := newLessons(t)
+	if err := os.WriteFile(filepath.Join(changed.tasks, "openbookqa.jsonl"), []byte(
+		`{"query":"One","choices":["a","b"],"gold":0}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Fail(t, 1, []string{"begun with another task openbookqa"}, "experiment", dir, "--tasks-data", changed.tasks,
+		"--device", "host")
 	for name, ends := range otherEnds {
 		t.Run(name, func(t *testing.T) {
 			gputest.Long(t) // It takes tens of processes.
@@ -176,8 +184,8 @@ func checkTuned(t *testing.T, dir, from string, r results.Row) {
 		t.Fatal(err)
 	}
 	base := map[string]string{"a": "vanilla", "b": "step"}[r.Run[:1]]
-	if got, want := spec.Model.Init, filepath.Join(from, experiment.RunsDir, fmt.Sprintf("%s-s%d-", base, r.Seed)); !strings.
-		HasPrefix(got, want) {
+	want := filepath.Join(from, experiment.RunsDir, fmt.Sprintf("%s-s%d-", base, r.Seed))
+	if got := spec.Model.Init; !strings.HasPrefix(got, want) {
 		t.Errorf("%s began with %s, want %s", r.Run, got, want)
 	}
 	for folder, name := range map[string]string{run: r.Run, filepath.Join(run, experiment.BeforeDir): filepath.Base(
@@ -242,7 +250,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 		{2, []string{"--tokenizer", "trained with another one", "leave it out"}, tune(l, file, from, never,
 			"--tokenizer", other)},
 		{2, []string{"have their size", "leave it out"}, tune(l, file, from, never, "--scale", "toy")},
-		{1, []string{"the tasks' data", "nowhere"}, tune(l, file, from, never, "--tasks-data", "nowhere")},
+		{1, []string{"nowhere: no such file"}, tune(l, file, from, never, "--tasks-data", "nowhere")},
 		{1, []string{"nowhere.jsonl"}, tune(l, file, from, never, "--questions", "nowhere.jsonl")},
 		{1, []string{"evaluate.tasks.names", "did you mean openbookqa?"}, tune(l, edited("openbookqa", "openbookqu"),
 			from, never)},
@@ -250,8 +258,8 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 			tune(l, edited(`"limit"`, `"limits"`), from, never)},
 		{2, []string{"--tasks-data", "asks no tasks"}, tune(l, clitest.WriteFile(t, "first.json", strings.Replace(first,
 			`"label": "step"`, `"from": "step", "label": "step"`, 1)), from, never)},
-		{2, []string{"--from", "begin with no models"}, []string{"experiment", clitest.WriteFile(t, "first.json", first),
-			"--out", never, "--from", from, "--device", "host"}},
+		{2, []string{"--from", "begin with no models"}, []string{"experiment",
+			clitest.WriteFile(t, "first.json", first), "--out", never, "--from", from, "--device", "host"}},
 	} {
 		clitest.Fail(t, c.code, c.parts, c.args...)
 	}

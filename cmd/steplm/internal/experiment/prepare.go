@@ -2,6 +2,8 @@ package experiment
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/checkpoint"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
 	"steplm/stage/mtbench"
 	"steplm/stage/session"
 )
@@ -52,7 +55,8 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err != nil {
 		return nil, err
 	}
-	if err := c.questionsAreThere(file); err != nil {
+	questions, err := askedOf(file)
+	if err != nil {
 		return nil, err
 	}
 	inputs, err := spec.Inputs(ctx, seen())
@@ -60,6 +64,7 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 		return nil, err
 	}
 	maps.Copy(inputs, begun)
+	maps.Copy(inputs, questions)
 	state, err := experiment.ReadState(c.Out)
 	if err != nil {
 		return nil, err
@@ -115,8 +120,8 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 func (c *Cmd) tokenizer(file experiment.File, spec session.Spec) (path string, trained bool, err error) {
 	switch {
 	case file.Begins() && file.From == "":
-		return "", false, &session.OptionError{Option: "from", Why: "it is missing, the folder of the experiment with " +
-			"whose models the runs begin"}
+		return "", false, &session.OptionError{Option: "from",
+			Why: "it is missing, the folder of the experiment with whose models the runs begin"}
 	case spec.Data.Tokenizer != "":
 		return spec.Data.Tokenizer, false, nil
 	case file.From != "":
@@ -170,28 +175,41 @@ func exampleLine(x *session.Counted) string {
 	return text + "; of the files, " + x.Train.Left.String()
 }
 
-// questionsAreThere refuses what could not be asked when all is trained.
-func (c *Cmd) questionsAreThere(file experiment.File) error {
-	e := file.Evaluate
+// askedOf identifies what models are asked, by what it is, as far as it lies here. What is not there is told before
+// anything is trained.
+func askedOf(file experiment.File) (map[string]string, error) {
+	e, inputs := file.Evaluate, map[string]string{}
 	if e == nil {
-		return nil
+		return inputs, nil
 	}
-	if t := e.Tasks; t != nil && t.Data != "" {
-		if _, err := os.Stat(t.Data); err != nil {
-			return fmt.Errorf("the tasks' data: %w", err)
+	if x := e.Tasks; x != nil && x.Data != "" {
+		tasks, err := harness.Find(x.Names)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tasks {
+			if inputs["task "+t.Name], err = t.Identity([]string{x.Data}, x.Shots); err != nil {
+				return nil, err
+			}
 		}
 	}
 	m := e.MTBench
 	switch {
 	case m == nil:
-		return nil
+		return inputs, nil
 	case m.Questions == "":
-		warn("MT-Bench's questions are not named, and nothing of it is asked: --questions names them, now or when the " +
-			"experiment goes on")
-		return nil
+		warn("MT-Bench's questions are not named, and nothing of it is asked: --questions names them, now or when " +
+			"the experiment goes on")
+		return inputs, nil
 	}
-	_, err := mtbench.ReadQuestions(m.Questions)
-	return err
+	list, err := mtbench.ReadQuestions(m.Questions)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(list)
+	sum := sha256.Sum256(text)
+	inputs["questions"] = hex.EncodeToString(sum[:])
+	return inputs, err
 }
 
 // trainTokenizer trains the experiment's tokenizer, unless it is there.

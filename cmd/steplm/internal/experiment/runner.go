@@ -22,8 +22,8 @@ type runner struct {
 	ended  chan ran
 }
 
-// taken is a run that began. One that tried a learning rate, and whose rate is taken, is a result too, and is then to be
-// evaluated.
+// taken is a run that began. One that tried a learning rate, and whose rate is taken, is a result too, and is then to
+// be evaluated.
 type taken struct {
 	name  string
 	trial bool

@@ -137,8 +137,8 @@ func (f TaskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.T
 		longest = max(longest, set.Longest())
 		if n, all := set.Cut(); n > 0 {
 			s.cut[set.Task.Name] = n
-			flags.SessionUI(quiet).Warn(fmt.Sprintf("%s: %d of %d contexts were longer than the model's and lost their "+
-				"beginning", set.Task.Name, n, all))
+			flags.SessionUI(quiet).Warn(fmt.Sprintf("%s: %d of %d contexts were longer than the model's and lost "+
+				"their beginning", set.Task.Name, n, all))
 		}
 	}
 	dev, err := device.Open()

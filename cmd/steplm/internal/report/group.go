@@ -255,7 +255,8 @@ func (s *setting) finish() {
 	}
 	for _, g := range s.groups {
 		method, _ := g.runs[0].kind()
-		if g.shown && method == recipe.VanillaName && g.runs[0].Method == recipe.VanillaName && (s.base == nil || !adamW(s.base) && adamW(g)) {
+		if g.shown && method == recipe.VanillaName && g.runs[0].Method == recipe.VanillaName &&
+			(s.base == nil || !adamW(s.base) && adamW(g)) {
 			s.base = g
 		}
 	}

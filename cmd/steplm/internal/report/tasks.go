@@ -69,7 +69,7 @@ func (s *setting) tasks() (t table, ok bool) {
 	for _, a := range columns {
 		t.Head = append(t.Head, cell{Text: strings.ReplaceAll(a.task+" "+a.metric, "_", " "), Tip: s.askedTip(a)})
 	}
-	t.Head = append(t.Head, cell{Text: "mean", Tip: fmt.Sprintf("of the accuracies of %d tasks, over seeds, ± its "+
+	t.Head = append(t.Head, cell{Text: "mean acc", Tip: fmt.Sprintf("of the accuracies of %d tasks, over seeds, ± its "+
 		"standard error over documents", len(accuracies))},
 		cell{Text: "Δ vanilla", Tip: "of the mean, difference of the same seeds: mean [95 % interval]"},
 		cell{Text: "Δ before", Tip: "of the mean, likewise, from the model that the run began with"})
