@@ -34,60 +34,22 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := spec.Data.Check(); err != nil {
 		return nil, err
 	}
-	counted, trained := &counted{ctx: ctx, known: map[string]*session.Counted{}}, false
-	vocab, hash := file.Vocab, ""
-	if spec.Data.Tokenizer, trained, err = c.tokenizer(file, spec); err != nil {
-		return nil, err
-	}
-	if !trained {
-		if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
-			return nil, err
-		}
-		if file, err = file.WithData(spec.Data.Tokenizer, ""); err != nil {
-			return nil, err
-		}
-	}
-	made, err := experiment.MakeOf(file, vocab, counted.steps)
+	counted := &counted{ctx: ctx, known: map[string]*session.Counted{}}
+	inputs, trained, err := c.check(ctx, file, &spec, counted)
 	if err != nil {
 		return nil, err
 	}
-	begun, err := made.Begun(spec.Data.Tokenizer, hash)
+	state, err := c.begin(file, inputs)
 	if err != nil {
-		return nil, err
-	}
-	questions, err := askedOf(file)
-	if err != nil {
-		return nil, err
-	}
-	inputs, err := spec.Inputs(ctx, seen())
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(inputs, begun)
-	maps.Copy(inputs, questions)
-	state, err := experiment.ReadState(c.Out)
-	if err != nil {
-		return nil, err
-	}
-	if err := state.Same(c.Out, inputs); err != nil {
-		return nil, err
-	}
-	declared, err := file.Text()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkpoint.WriteFile(filepath.Join(c.Out, experiment.DeclaredFile), declared); err != nil {
-		return nil, err
-	}
-	if err := experiment.WriteState(c.Out, state); err != nil {
 		return nil, err
 	}
 	if trained {
-		if err := trainTokenizer(ctx, spec.Data, vocab); err != nil {
+		if err := trainTokenizer(ctx, spec.Data, file.Vocab); err != nil {
 			return nil, err
 		}
 	}
-	if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
+	vocab, hash, err := spec.Data.Vocabulary()
+	if err != nil {
 		return nil, err
 	}
 	if err := state.Same(c.Out, map[string]string{"tokenizer": hash}); err != nil {
@@ -107,13 +69,68 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if file, err = file.WithData(spec.Data.Tokenizer, spec.Data.Cache); err != nil {
 		return nil, err
 	}
-	if made, err = experiment.MakeOf(file, vocab, counted.steps); err != nil {
+	made, err := experiment.MakeOf(file, vocab, counted.steps)
+	if err != nil {
 		return nil, err
 	}
 	for _, line := range counted.lines {
 		say("%s", line)
 	}
 	return experiment.Open(c.Out, made)
+}
+
+// check refuses what cannot be run, and identifies what runs read, by what it is. The Spec gets the path of its
+// tokenizer; trained says that it is to be trained.
+func (c *Cmd) check(ctx context.Context, file experiment.File, spec *session.Spec, counted *counted) (
+	inputs map[string]string, trained bool, err error) {
+	vocab, hash := file.Vocab, ""
+	if spec.Data.Tokenizer, trained, err = c.tokenizer(file, *spec); err != nil {
+		return nil, false, err
+	}
+	if !trained {
+		if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
+			return nil, false, err
+		}
+		if file, err = file.WithData(spec.Data.Tokenizer, ""); err != nil {
+			return nil, false, err
+		}
+	}
+	made, err := experiment.MakeOf(file, vocab, counted.steps)
+	if err != nil {
+		return nil, false, err
+	}
+	begun, err := made.Begun(spec.Data.Tokenizer, hash)
+	if err != nil {
+		return nil, false, err
+	}
+	questions, err := askedOf(file)
+	if err != nil {
+		return nil, false, err
+	}
+	if inputs, err = spec.Inputs(ctx, seen()); err != nil {
+		return nil, false, err
+	}
+	maps.Copy(inputs, begun)
+	maps.Copy(inputs, questions)
+	return inputs, trained, nil
+}
+
+// begin begins the experiment's folder, or goes on with it, with the same inputs alone.
+func (c *Cmd) begin(file experiment.File, inputs map[string]string) (state experiment.State, err error) {
+	if state, err = experiment.ReadState(c.Out); err != nil {
+		return state, err
+	}
+	if err := state.Same(c.Out, inputs); err != nil {
+		return state, err
+	}
+	declared, err := file.Text()
+	if err != nil {
+		return state, err
+	}
+	if err := checkpoint.WriteFile(filepath.Join(c.Out, experiment.DeclaredFile), declared); err != nil {
+		return state, err
+	}
+	return state, experiment.WriteState(c.Out, state)
 }
 
 // tokenizer is the path of the experiment's, and whether it is to be trained.
