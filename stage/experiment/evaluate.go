@@ -153,7 +153,7 @@ const (
 	promptTokens  = 100
 	// generatedTokens is how many that are read cost as much as one that is generated, several at once: it was measured
 	// with a model of 1M parameters on two CPU cores.
-	generatedTokens = 4
+	generatedTokens = 10
 )
 
 // Tokens is about how many are read by one model's evaluation: for tasks and for answers.
