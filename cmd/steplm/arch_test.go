@@ -102,7 +102,7 @@ var mayImport = map[string][]string{
 	"stage/logs":    {"steplm/stage/record", "google.golang.org/protobuf/encoding/protowire", "modernc.org/sqlite"},
 	"stage/experiment": {
 		"steplm/stage/session", "steplm/stage/results", "steplm/stage/recipe", "steplm/stage/record",
-		"steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
+		"steplm/stage/harness", "steplm/model/advice", "steplm/model/checkpoint", "steplm/gpu",
 	},
 	"stage/eval": {"steplm/model", "steplm/model/generate", "steplm/data", "steplm/data/examples", "steplm/gpu"},
 	"stage/harness": {

@@ -29,6 +29,7 @@ type Example struct {
 	Learned []Span
 	// Prompt is how many ids stand before the last answer: where a model would go on.
 	Prompt int
+	Cut    bool // it was longer than a window, and lost its end
 	// Asked is what the last answer answers, without the words around it, for people.
 	Asked string
 }

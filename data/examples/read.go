@@ -162,7 +162,7 @@ func (s *Set) add(path string, f *source, e encoder, o Options) error {
 			s.Left.Long++
 			continue
 		}
-		if cut {
+		if x.Cut = cut; cut {
 			s.Left.Cut++
 		}
 		s.Examples = append(s.Examples, x)

@@ -263,3 +263,26 @@ func TestSplit(t *testing.T) {
 }
 
 var _ Tokenizer = (*tokenizer.Documents)(nil)
+
+// The first examples are those of the file's order, and are another set than all; of them alone it is counted how many
+// are cut.
+func TestFirst(t *testing.T) {
+	file := examplesFile(t, "a.jsonl", `{"instruction": "a", "output": "b"}
+{"instruction": "a", "output": "`+strings.Repeat("long ", 60)+`"}
+{"instruction": "c", "output": "d"}
+`)
+	all, err := Read([]string{file}, Options{Tokenizer: bytesTokenizer{}, SeqLen: 400})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ n, examples, cut int }{{1, 1, 0}, {2, 2, 1}, {3, 3, 1}, {9, 3, 1}} {
+		s := all.First(c.n)
+		if len(s.Examples) != c.examples || s.Left.Cut != int64(c.cut) ||
+			(s.Identity() == all.Identity()) != (c.n >= 3) {
+			t.Errorf("the first %d: %d examples, %s, %s", c.n, len(s.Examples), s.Left, s.Identity())
+		}
+	}
+	if len(all.Examples) != 3 || all.Left.Cut != 1 {
+		t.Errorf("all are %d, %s", len(all.Examples), all.Left)
+	}
+}

@@ -35,3 +35,21 @@ func (s *Set) Split(share float64) (rest, apart *Set, err error) {
 	}
 	return &r, &a, nil
 }
+
+// First is the first n examples, all where there are no more. Those that are cut are counted among them, what was left
+// out among all.
+func (s *Set) First(n int) *Set {
+	if n >= len(s.Examples) {
+		return s
+	}
+	f := *s
+	f.Examples = s.Examples[:n:n]
+	f.Left.Cut = 0
+	for _, x := range f.Examples {
+		if x.Cut {
+			f.Left.Cut++
+		}
+	}
+	f.identity += fmt.Sprintf(", the first %d", n)
+	return &f
+}

@@ -55,6 +55,10 @@ func (f File) AtScale(name string) (File, error) {
 	if err != nil {
 		return f, err
 	}
+	if f.Begins() {
+		return f, fmt.Errorf("scale %s: the variants begin with another experiment's models, which have their size: "+
+			"leave it out", name)
+	}
 	if f.Vocab == 0 {
 		f.Vocab = scale.Vocab
 	}

@@ -46,7 +46,7 @@ func (e *Experiment) equal() error {
 
 // bytes is what the largest stage of a run takes on the device.
 func (e *Experiment) bytes(s session.Spec) (float64, error) {
-	r, err := s.Recipe(e.vocab)
+	r, err := e.recipe(s)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +63,7 @@ func (e *Experiment) bytes(s session.Spec) (float64, error) {
 
 // fill gives a run the most layers, or windows, with which it takes no more than limit bytes.
 func (e *Experiment) fill(s *session.Spec, limit float64) error {
-	r, err := s.Recipe(e.vocab)
+	r, err := e.recipe(*s)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ type Experiment struct {
 	File     File
 	Variants []Made
 	vocab    int
+	steps    func(session.Spec) (int, error) // nil: see MakeOf
+	from     *Base                           // nil: nothing begins with another's models
 }
 
 // Made is a variant made out.
@@ -24,11 +26,17 @@ type Made struct {
 	Spec  session.Spec // with the file's first seed, and no folder
 	Tried session.Spec // Spec before anything was made equal, by which its learning rate is chosen
 	Chose int          // the variant whose learning rate it takes, by index; -1: none is chosen
+	// From is the variant of another experiment with whose models its runs begin; "": they begin anew.
+	From string
 }
 
 // Make makes a file out, for a tokenizer with so many ids. Every Spec is tried: what could not be run is told before
 // anything runs.
-func Make(f File, vocab int) (*Experiment, error) {
+func Make(f File, vocab int) (*Experiment, error) { return MakeOf(f, vocab, nil) }
+
+// MakeOf is Make of a file whose runs may have a length in epochs: steps says how many steps a Spec then has. Without
+// it an epoch is taken for one step.
+func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experiment, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -36,7 +44,12 @@ func Make(f File, vocab int) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Experiment{File: f, vocab: vocab}
+	e := &Experiment{File: f, vocab: vocab, steps: steps}
+	if f.From != "" {
+		if e.from, err = ReadBase(f.From); err != nil {
+			return nil, err
+		}
+	}
 	for i, v := range f.Variants {
 		spec := base
 		if len(v.Set) > 0 {
@@ -48,7 +61,14 @@ func Make(f File, vocab int) (*Experiment, error) {
 		if f.Share > 0 {
 			setLength(&spec, f.Share)
 		}
-		made := []Made{{Label: v.Label, Spec: spec}}
+		if v.From != "" {
+			for _, seed := range slices.Backward(f.Seeds) { // The first one's remains.
+				if spec.Model.Init, err = e.from.Model(v.From, seed); err != nil {
+					return nil, fmt.Errorf("variants[%d].from, of %s: %w", i, v.Label, err)
+				}
+			}
+		}
+		made := []Made{{Label: v.Label, Spec: spec, From: v.From}}
 		for _, axis := range f.Grid {
 			if made, err = axis.times(made); err != nil {
 				return nil, err
@@ -71,12 +91,12 @@ func Make(f File, vocab int) (*Experiment, error) {
 		return nil, err
 	}
 	for _, v := range e.Variants {
-		if _, err := v.Spec.Recipe(vocab); err != nil {
+		if _, err := e.recipe(v.Spec); err != nil {
 			return nil, fmt.Errorf("variant %s: %w", v.Label, err)
 		}
 	}
 	for _, r := range e.Trials() { // A short run may have too few steps for what a long one does.
-		if _, err := r.Spec.Recipe(vocab); err != nil {
+		if _, err := e.recipe(r.Spec); err != nil {
 			return nil, fmt.Errorf("variant %s, a run that tries its learning rate: %w", e.Variants[r.Variant].Label,
 				err)
 		}
@@ -106,7 +126,7 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 				chose += i
 			}
 			all = append(all, Made{Label: fmt.Sprintf("%s-%s-%s", v.Label,
-				strings.ReplaceAll(string(a.Option), "_", "-"), word(value)), Spec: spec, Chose: chose})
+				strings.ReplaceAll(string(a.Option), "_", "-"), word(value)), Spec: spec, Chose: chose, From: v.From})
 		}
 	}
 	return all, nil
@@ -188,6 +208,9 @@ func (e *Experiment) distinct() error {
 func setLength(s *session.Spec, share float64) {
 	c := &s.Schedule
 	c.Steps, c.Tokens, c.FLOPs = int(float64(c.Steps)*share+0.5), int64(float64(c.Tokens)*share+0.5), c.FLOPs*share
+	if c.Epochs > 0 { // which are whole
+		c.Epochs = max(1, int(float64(c.Epochs)*share+0.5))
+	}
 }
 
 // Run is one run of an experiment.
@@ -216,11 +239,14 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 	for _, x := range lr.Values {
 		s := v.Tried
 		s.Schedule.LR, s.Schedule.Seed = []float64{x}, lr.Seed
-		name := finalName(v.Label, s)
+		if v.From != "" && slices.Contains(e.File.Seeds, lr.Seed) { // else with the first seed's model
+			s.Model.Init = e.from.at(v.From, lr.Seed)
+		}
+		name := v.finalName(s)
 		if lr.Share < 1 {
 			setLength(&s, lr.Share)
 			s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
-			name = fmt.Sprintf("lr-%s-%g-%s", v.Label, x, hash(s))
+			name = fmt.Sprintf("lr-%s-%g-%s", v.Label, x, v.hash(s))
 		}
 		list = append(list, Run{name, variant, lr.Seed, true, s})
 	}
@@ -228,8 +254,8 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 }
 
 // finalName is what a run is called whose result counts. A whole run that tries a learning rate may be one.
-func finalName(label string, s session.Spec) string {
-	return fmt.Sprintf("%s-s%d-%s", label, s.Schedule.Seed, hash(s))
+func (v Made) finalName(s session.Spec) string {
+	return fmt.Sprintf("%s-s%d-%s", v.Label, s.Schedule.Seed, v.hash(s))
 }
 
 // Final is the run of a variant with a seed, whose result counts; with a learning rate, where one is chosen.
@@ -237,15 +263,18 @@ func (e *Experiment) Final(variant int, seed uint64, lr float64) Run {
 	v := e.Variants[variant]
 	s := v.Spec
 	s.Schedule.Seed = seed
+	if v.From != "" {
+		s.Model.Init = e.from.at(v.From, seed)
+	}
 	if v.Chose >= 0 && lr > 0 {
 		s.Schedule.LR = []float64{lr}
 	}
-	return Run{finalName(v.Label, s), variant, seed, false, s}
+	return Run{v.finalName(s), variant, seed, false, s}
 }
 
 // FLOPs are the operations of a run.
 func (e *Experiment) FLOPs(s session.Spec) (float64, error) {
-	r, err := s.Recipe(e.vocab)
+	r, err := e.recipe(s)
 	if err != nil {
 		return 0, err
 	}
@@ -253,4 +282,17 @@ func (e *Experiment) FLOPs(s session.Spec) (float64, error) {
 }
 
 // Recipe is that of a run, but for what it reads.
-func (e *Experiment) Recipe(r Run) (recipe.Recipe, error) { return r.Spec.Recipe(e.vocab) }
+func (e *Experiment) Recipe(r Run) (recipe.Recipe, error) { return e.recipe(r.Spec) }
+
+func (e *Experiment) recipe(s session.Spec) (recipe.Recipe, error) {
+	if c := &s.Schedule; c.Epochs > 0 {
+		n, err := c.Epochs, error(nil)
+		if e.steps != nil {
+			if n, err = e.steps(s); err != nil {
+				return recipe.Recipe{}, err
+			}
+		}
+		c.Steps, c.Epochs = n, 0
+	}
+	return s.Recipe(e.vocab)
+}

@@ -21,6 +21,8 @@ type File struct {
 	// Base is what all runs have in common, a part of a Spec as `pretrain --config` takes it.
 	Base  json.RawMessage `json:"base,omitempty"`
 	Seeds []uint64        `json:"seeds,omitempty"`
+	// From is the folder of another experiment, whose trained models variants begin with that say which.
+	From string `json:"from,omitempty"`
 	// Variants are what is compared: each is Base with something else.
 	Variants []Variant `json:"variants,omitempty"`
 	// Grid multiplies every variant by every combination of values.
@@ -31,12 +33,16 @@ type File struct {
 	LearningRate *LearningRate `json:"learning_rate,omitempty"`
 	// Equal, unless nil, is what all variants have as much of; else it is what Base says: steps, tokens or operations.
 	Equal *Equal `json:"equal,omitempty"`
+	// Evaluate, unless nil, is what every trained model is asked, but those of short runs.
+	Evaluate *Evaluate `json:"evaluate,omitempty"`
 }
 
 // Variant is one thing of those that are compared.
 type Variant struct {
-	Label string          `json:"label"`
-	Set   json.RawMessage `json:"set,omitempty"` // a part of a Spec
+	Label string `json:"label"`
+	// From, unless "", is the variant of File.From with whose model, of the same seed, its runs begin.
+	From string          `json:"from,omitempty"`
+	Set  json.RawMessage `json:"set,omitempty"` // a part of a Spec
 }
 
 // Axis is an option with the values that it has in turn.
@@ -101,6 +107,17 @@ func (f File) check() error {
 		return fmt.Errorf("share %g: it must be above 0 and at most 1", f.Share)
 	case len(f.Seeds) == 0:
 		return errors.New("seeds: there are none, and so nothing to run")
+	}
+	if f.Begins() && f.From == "" {
+		return ErrNoFrom
+	}
+	if f.From != "" && !f.Begins() {
+		return errors.New("from: none of the variants says from which of that experiment's it begins")
+	}
+	if f.Evaluate != nil {
+		if err := f.Evaluate.check(f); err != nil {
+			return err
+		}
 	}
 	seen := map[string]bool{}
 	for i, v := range f.Variants {
@@ -167,6 +184,14 @@ func (e Equal) check() error {
 		return errors.New("equal.of: it is missing, a variant's label")
 	}
 	return nil
+}
+
+// ErrNoFrom is an experiment whose variants begin with another's models, and that does not say where these are.
+var ErrNoFrom = errors.New("from: it is missing, the folder of the experiment with whose models the variants begin")
+
+// Begins reports whether variants begin with another experiment's models.
+func (f File) Begins() bool {
+	return slices.ContainsFunc(f.Variants, func(v Variant) bool { return v.From != "" })
 }
 
 // WithBase is a file with more of what all runs have in common.

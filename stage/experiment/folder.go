@@ -16,7 +16,6 @@ import (
 	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
-	"steplm/stage/session"
 )
 
 // What an experiment's folder holds, besides what its command prepares.
@@ -64,7 +63,8 @@ type Folder struct {
 	Dir   string
 	State State
 
-	over map[string]results.Row // of runs that ended
+	over    map[string]results.Row // of runs that ended
+	reading bool                   // nothing is written into it
 }
 
 // ReadFile reads an experiment's file; one that is no experiment says what it is.
@@ -122,7 +122,12 @@ func (s *State) Same(dir string, inputs map[string]string) error {
 }
 
 // Save writes what the folder remembers.
-func (f *Folder) Save() error { return WriteState(f.Dir, f.State) }
+func (f *Folder) Save() error {
+	if f.reading {
+		return nil
+	}
+	return WriteState(f.Dir, f.State)
+}
 
 // WriteState writes what a folder remembers, whole or not at all.
 func WriteState(dir string, s State) error { return writeJSON(filepath.Join(dir, StateFile), s) }
@@ -197,7 +202,7 @@ func (f *Folder) otherRecipe(r Run) string {
 // planned is the row of a run that left nothing, with what its Spec says.
 func (f *Folder) planned(row results.Row, r Run) results.Row {
 	row.Run = r.Name
-	made, err := r.Spec.Recipe(f.vocab)
+	made, err := f.Recipe(r)
 	if err == nil {
 		row = results.Planned(row, made)
 	}
@@ -258,16 +263,16 @@ func (f *Folder) sameTrials(c Choice, variant int) bool {
 	return slices.EqualFunc(c.Tried, f.TrialsOf(variant), func(t Tried, r Run) bool { return t.Run == r.Name })
 }
 
-// Next is the run that is to begin or to go on now: of those that are neither over nor taken the first, so that all
-// variants of the first seed are there before one of the second. It is false where there is none, at least until what
-// is taken has ended.
+// Next is the run that is to begin, to go on or to be evaluated now: of those that are neither over nor taken the
+// first, so that all variants of the first seed are there before one of the second. It is false where there is none, at
+// least until what is taken has ended.
 func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	due := func(r Run) bool {
 		if taken(r) {
 			return false
 		}
-		s := f.Row(r).Status
-		return !s.Over() || s == results.Failed
+		row := f.Row(r)
+		return !row.Status.Over() || row.Status == results.Failed || !f.evaluated(r, row)
 	}
 	for _, seed := range f.File.Seeds {
 		for i, v := range f.Variants {
@@ -351,35 +356,59 @@ func (f *Folder) WriteResults(stable bool) error {
 // Work is the operations of the runs that are over, and of all, with what measuring them at their end takes.
 func (f *Folder) Work() (done, all float64, err error) {
 	for i, rows := range f.Rows() {
-		count := func(rows []results.Row, s session.Spec) {
-			effort, effortErr := f.Effort(s)
+		count := func(rows []results.Row, runs []Run) {
+			effort, effortErr := f.Effort(runs[0])
 			err = errors.Join(err, effortErr)
-			for _, r := range rows {
-				if all += effort.All(); r.Status.Over() {
+			for j, r := range rows {
+				all += effort.All()
+				switch over := r.Status.Over(); {
+				case over && f.evaluated(runs[j], r):
 					done += effort.All()
+				case over:
+					done += effort.All() - effort.Asking
 				}
 			}
 		}
 		if len(rows.Trials) > 0 {
-			count(rows.Trials, f.TrialsOf(i)[0].Spec)
+			count(rows.Trials, f.trialsBeside(i, rows))
 		}
-		count(rows.Finals, f.Variants[i].Spec)
+		lr, choiceErr := f.Choice(i)
+		if choiceErr != nil {
+			lr = 0
+		}
+		var runs []Run
+		for _, seed := range f.File.Seeds {
+			runs = append(runs, f.Final(i, seed, lr))
+		}
+		count(rows.Finals, runs)
 	}
 	return done, all, err
 }
 
-// Effort is the operations of a run: of its training, and about of measuring it at its end.
+// trialsBeside are the runs of a variant's rows of trials.
+func (f *Folder) trialsBeside(variant int, rows VariantRows) (list []Run) {
+	for _, r := range f.TrialsOf(variant) {
+		if slices.ContainsFunc(rows.Trials, func(row results.Row) bool { return row.Run == r.Name }) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// Effort is the operations of a run: of its training, and about of measuring it at its end and of evaluating it.
 type Effort struct {
 	Training, Token float64 // Token is for each that is scored
 	Tokens          int64   // that are scored at most
+	Asking          float64 // of its evaluation
 }
 
-// All is both.
-func (e Effort) All() float64 { return e.Training + e.Token*float64(e.Tokens) }
+// All is everything.
+func (e Effort) All() float64 { return e.Training + e.Token*float64(e.Tokens) + e.Asking }
 
-// Effort is that of a Spec.
-func (e *Experiment) Effort(s session.Spec) (effort Effort, err error) {
-	r, err := s.Recipe(e.vocab)
+// Effort is that of a run.
+func (e *Experiment) Effort(of Run) (effort Effort, err error) {
+	s := of.Spec
+	r, err := e.recipe(s)
 	if err != nil {
 		return effort, err
 	}
@@ -388,5 +417,8 @@ func (e *Experiment) Effort(s session.Spec) (effort Effort, err error) {
 	}
 	effort.Token = effort.Training / float64(int64(r.Steps())*r.TokensPerStep()) / 3 // forward of forward and backward
 	effort.Tokens = s.Evaluation.FinalEvalTokens * int64(s.Evaluation.Sets(s.Data))
+	if !of.Trial {
+		effort.Asking = e.asking(s, effort.Token)
+	}
 	return effort, nil
 }

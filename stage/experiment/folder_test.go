@@ -136,7 +136,8 @@ func TestWholeRunsThatChooseAreResults(t *testing.T) {
 	if len(begun) != 8 {
 		t.Errorf("%d runs, want 3 rates and another seed, of two variants", len(begun))
 	}
-	for name, f := range map[string]*Folder{"the one that ran": f, "the one opened again": reopened(t, f.Experiment, f.Dir)} {
+	for name, f := range map[string]*Folder{"the one that ran": f,
+		"the one opened again": reopened(t, f.Experiment, f.Dir)} {
 		var table []string
 		for _, r := range All(f.Rows()) {
 			table = append(table, fmt.Sprintf("%s %g %d %s", r.Run[:1], r.LR[0], r.Seed, r.Status))

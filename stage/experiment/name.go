@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"steplm/model/advice"
@@ -28,4 +29,13 @@ func hash(s session.Spec) string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))[:8]
+}
+
+// hash is that of a variant's Spec: of the model that it begins with, where that is another experiment's run, the run's
+// name, which is of content too, and not where it lies.
+func (v Made) hash(s session.Spec) string {
+	if v.From != "" {
+		s.Model.Init = filepath.Base(s.Model.Init)
+	}
+	return hash(s)
 }

@@ -56,7 +56,10 @@ var (
 )
 
 // accuracy is whether the likeliest choice is right.
-var accuracy = metric{"acc", true, func(d Document, answers []likelihood.Answer) any {
+// Accuracy is the name of the metric that every task of choices has.
+const Accuracy = "acc"
+
+var accuracy = metric{Accuracy, true, func(d Document, answers []likelihood.Answer) any {
 	return right(d, answers, func(int) float64 { return 1 })
 }, mean}
 
@@ -80,7 +83,7 @@ func right(d Document, answers []likelihood.Answer, length func(i int) float64) 
 }
 
 // greedy is whether the last word is the likeliest one.
-var greedy = metric{"acc", true, func(_ Document, answers []likelihood.Answer) any {
+var greedy = metric{Accuracy, true, func(_ Document, answers []likelihood.Answer) any {
 	if answers[0].Greedy {
 		return 1
 	}

@@ -23,6 +23,8 @@ type Scores struct {
 	Device       string          `json:"device"`
 	Perplexities []eval.Result   `json:"perplexities"`
 	Tasks        json.RawMessage `json:"tasks"` // in the layout of the harness's files of results
+	// Cut are the requests of each task that were longer than the context and lost their beginning.
+	Cut map[string]int `json:"cut,omitempty"`
 }
 
 // Write writes them into a folder.
@@ -54,13 +56,16 @@ type Score struct {
 	Task, Metric  string
 	Value, StdErr float64 // NaN: there is no error
 	Chance        float64 // of accuracies; NaN: none
+	Documents     int     // that were asked; 0: not known, as of the next two
+	Shots         int
+	Context       int // positions of a context, at most
 }
 
 // Table lists the scores of tasks, and the perplexities, in their order.
 func (s Scores) Table() (list []Score, err error) {
 	nan := math.NaN()
 	for _, r := range s.Perplexities {
-		list = append(list, Score{r.Task, "perplexity per " + r.Protocol.Unit, r.Perplexity(), nan, nan})
+		list = append(list, Score{r.Task, "perplexity per " + r.Protocol.Unit, r.Perplexity(), nan, nan, 0, 0, 0})
 	}
 	if s.Tasks == nil {
 		return list, nil
@@ -68,6 +73,11 @@ func (s Scores) Table() (list []Score, err error) {
 	var layout struct {
 		Results object             `json:"results"`
 		Chance  map[string]float64 `json:"chance"`
+		Shots   map[string]int     `json:"n-shot"`
+		Counts  map[string]struct {
+			Effective int `json:"effective"`
+		} `json:"n-samples"`
+		Context int `json:"max_length"`
 	}
 	if err := json.Unmarshal(s.Tasks, &layout); err != nil {
 		return nil, err
@@ -83,7 +93,8 @@ func (s Scores) Table() (list []Score, err error) {
 			if !is || strings.HasSuffix(metric, "_stderr") || json.Unmarshal(f.value, &value) != nil {
 				continue
 			}
-			score := Score{task.name, metric, value, nan, nan}
+			score := Score{task.name, metric, value, nan, nan, layout.Counts[task.name].Effective,
+				layout.Shots[task.name], layout.Context}
 			var stderr float64
 			if json.Unmarshal(result.find(metric+"_stderr,none"), &stderr) == nil {
 				score.StdErr = stderr

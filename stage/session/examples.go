@@ -21,7 +21,8 @@ import (
 )
 
 // TuningOptions are those of examples alone.
-var TuningOptions = []advice.Option{optionBatching, "patience", "samples", "sample_tokens", optionEpochs}
+var TuningOptions = []advice.Option{optionBatching, optionExamples, "patience", "samples", "sample_tokens",
+	optionEpochs}
 
 // On reports whether the data are examples.
 func (t Tuning) On() bool { return t.Batching != "" }
@@ -30,7 +31,8 @@ func (t Tuning) On() bool { return t.Batching != "" }
 func (t Tuning) check(s Spec) error {
 	if !t.On() {
 		if t != (Tuning{}) {
-			return badOption(optionBatching, `""`, "the data are documents: only examples have patience and samples")
+			return badOption(optionBatching, `""`, "the data are documents: only examples are counted, have patience "+
+				"and samples")
 		}
 		return nil
 	}
@@ -40,7 +42,8 @@ func (t Tuning) check(s Spec) error {
 	for _, n := range []struct {
 		option string
 		value  int
-	}{{"patience", t.Patience}, {"samples", t.Samples}, {"sample_tokens", t.SampleTokens}} {
+	}{{string(optionExamples), t.Examples}, {"patience", t.Patience}, {"samples", t.Samples},
+		{"sample_tokens", t.SampleTokens}} {
 		if n.value < 0 {
 			return badOption(advice.Option(n.option), n.value, "it must be 0 or more")
 		}
@@ -142,6 +145,9 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 		if t.set, t.apart, err = t.set.Split(share); err != nil {
 			return nil, err
 		}
+	}
+	if n := s.Spec.Tuning.Examples; n > 0 {
+		t.set = t.set.First(n)
 	}
 	if path := s.Spec.Evaluation.Validation; path != "" {
 		if t.validation, err = read(path); err != nil {

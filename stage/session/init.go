@@ -56,8 +56,8 @@ func (m Model) init(o *recipe.Options) error {
 	return nil
 }
 
-// hash identifies the weights.
-func (t Trained) hash() (string, error) {
+// Identity is the hash of the weights.
+func (t Trained) Identity() (string, error) {
 	w, err := checkpoint.OpenDir(t.Dir)
 	if err != nil {
 		return "", err
@@ -72,7 +72,7 @@ func (s *Session) initWeights() (model.Weights, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	hash, err := t.hash()
+	hash, err := t.Identity()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,13 +27,22 @@ func (s Spec) Recipe(vocab int) (recipe.Recipe, error) {
 // recipe remembers them, of what it is measured on, a file's content or a folder's shards. What it does not have is
 // "none".
 func (s Spec) Inputs(ctx context.Context, ui UI) (map[string]string, error) {
-	train, err := s.Data.identity(ctx, ui)
+	of := func(paths ...string) (string, error) { return exampleFiles(ctx, paths, ui) }
+	if !s.Tuning.On() {
+		of = func(...string) (string, error) { return s.Data.identity(ctx, ui) }
+	}
+	train, err := of(s.Data.Train...)
 	if err != nil {
 		return nil, err
 	}
 	inputs := map[string]string{"data": train}
 	for _, m := range s.Evaluation.sets(s.Data) {
-		if inputs[m.name], err = identityOf(ctx, m.path, m.column, ui); err != nil {
+		if s.Tuning.On() && m.name == "validation" {
+			inputs[m.name], err = of(m.path)
+		} else {
+			inputs[m.name], err = identityOf(ctx, m.path, m.column, ui)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -118,6 +118,7 @@ const (
 
 	optionBatching advice.Option = "batching"
 	optionSamples  advice.Option = "samples"
+	optionExamples advice.Option = "examples"
 )
 
 // Lengths are the options that say how long a run is.

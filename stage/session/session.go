@@ -270,7 +270,7 @@ func (s *Session) makeRecipe() error {
 		if err != nil {
 			return err
 		}
-		if o.Init.Weights, err = t.hash(); err != nil {
+		if o.Init.Weights, err = t.Identity(); err != nil {
 			return err
 		}
 	}

@@ -77,6 +77,7 @@ type Data struct {
 type Tuning struct {
 	// Batching is how examples become windows, Padded or Packed; "": the data are documents.
 	Batching     string `json:"batching,omitempty"`
+	Examples     int    `json:"examples,omitempty"`                    // the first, of those not kept apart; 0: all
 	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end
 	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
 	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most

@@ -23,6 +23,8 @@ var examples = map[string][]string{
 	"experiment": {
 		"steplm experiment paper-table --scale small --data data/train --validation data/validation --out paper-table",
 		"steplm experiment --write pilot", "steplm experiment paper-table",
+		"steplm experiment instruct --from paper-table --data hf://datasets/tatsu-lab/alpaca " +
+			"--questions mt_bench/question.jsonl --out instruct",
 	},
 	"grow": {"steplm grow models/small --layers 24 --out models/deep", "steplm grow runs/wsd@stable-900 --layers 12 " +
 		"--operator zero --out models/deep"},

@@ -31,7 +31,7 @@ type ran struct {
 // runIn has a process train a run in its folder, from where it is, and hears of its steps. The end of ctx, and that of
 // this process, has it save and stop: it reads its standard input, which then ends.
 func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run, device string,
-	step func(record.Metrics), doing func(string, int64)) (end ran) {
+	step func(record.Metrics), doing func(told)) (end ran) {
 	end = ran{run: r, device: device}
 	fail := func(err error) ran {
 		end.problem = err.Error()
@@ -39,6 +39,9 @@ func (c *Cmd) runIn(ctx context.Context, f *experiment.Folder, r experiment.Run,
 	}
 	dir := f.At(r)
 	ask := asked{Spec: r.Spec}
+	if !r.Trial {
+		ask.Evaluate = f.File.Evaluate
+	}
 	ask.Spec.Output.Out = dir
 	text, err := json.Marshal(ask)
 	if err != nil {
@@ -116,7 +119,7 @@ func (e *ending) Write(more []byte) (int, error) {
 func (e *ending) String() string { return string(e.text) }
 
 // listen reads what a run's process tells, to its end.
-func listen(out io.Reader, step func(record.Metrics), doing func(string, int64)) (answer told, err error) {
+func listen(out io.Reader, step func(record.Metrics), doing func(told)) (answer told, err error) {
 	in := bufio.NewReader(out)
 	for {
 		line, readErr := in.ReadBytes('\n')
@@ -132,7 +135,7 @@ func listen(out io.Reader, step func(record.Metrics), doing func(string, int64))
 			case t.Ended:
 				answer = t
 			case t.Doing != "":
-				doing(t.Doing, t.Scored)
+				doing(t)
 			default:
 				warn(t.Warning)
 			}

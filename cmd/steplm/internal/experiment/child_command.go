@@ -18,7 +18,9 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/stage"
 	"steplm/stage/eval"
+	"steplm/stage/experiment"
 	"steplm/stage/record"
+	"steplm/stage/results"
 	"steplm/stage/session"
 )
 
@@ -32,17 +34,21 @@ type RunCmd struct {
 // asked is what a run's process is asked for.
 type asked struct {
 	Spec session.Spec `json:"spec"`
+	// Evaluate, unless nil, is what the trained model is asked then.
+	Evaluate *experiment.Evaluate `json:"evaluate,omitempty"`
 }
 
 // told is a line of what a run's process tells, besides the run's own metrics.
 type told struct {
-	Doing    string `json:"doing,omitempty"`
-	Scored   int64  `json:"scored,omitempty"` // tokens, of all sets of one evaluation
-	Warning  string `json:"warning,omitempty"`
-	Ended    bool   `json:"ended,omitempty"`
-	Stopped  bool   `json:"stopped,omitempty"`
-	Error    string `json:"error,omitempty"`
-	Diverged bool   `json:"diverged,omitempty"`
+	Doing  string `json:"doing,omitempty"`
+	Scored int64  `json:"scored,omitempty"` // tokens, of all sets of one evaluation
+	// Asked is the share of the model's evaluation that is done.
+	Asked    float64 `json:"asked,omitempty"`
+	Warning  string  `json:"warning,omitempty"`
+	Ended    bool    `json:"ended,omitempty"`
+	Stopped  bool    `json:"stopped,omitempty"`
+	Error    string  `json:"error,omitempty"`
+	Diverged bool    `json:"diverged,omitempty"`
 }
 
 // Run is the command. What ends the run is told, and so no error of the process.
@@ -64,7 +70,9 @@ func (c *RunCmd) Run(ctx context.Context) error {
 		stop()
 	}()
 	t := &teller{out: json.NewEncoder(os.Stdout)}
-	err = c.take(ctx, ask.Spec, t)
+	if err = c.take(ctx, ask.Spec, t); err == nil && ask.Evaluate != nil {
+		err = c.evaluate(ctx, ask, t)
+	}
 	end := told{Ended: true}
 	var spike *stage.Spike
 	switch {
@@ -125,6 +133,9 @@ const (
 // take begins a run or goes on with it, once no other process holds its folder.
 func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	dir := spec.Output.Out
+	if results.Of(dir).Status == results.Done { // Something is left to ask its model.
+		return nil
+	}
 	for until := time.Now().Add(heldAtMost); ; {
 		f, err := record.Lock(dir)
 		switch {

@@ -3,6 +3,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,10 @@ type Cmd struct {
 	Data       []string `sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data, as pretrain takes them."`
 	Validation string   `placeholder:"PATH" help:"Validation data: of the results, and by which learning rates are chosen."`
 	Wikitext   string   `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
-	Tokenizer  string   `placeholder:"PATH" help:"Tokenizer. Default: one is trained on the data, as large as the file says."`
+	Tokenizer  string   `placeholder:"PATH" help:"Tokenizer. Default: that of the models in --from, else one is trained on the data, as large as the file says."`
+	From       string   `placeholder:"DIR" help:"Folder of the experiment with whose models the runs begin."`
+	TasksData  string   `placeholder:"FOLDER" help:"Where the files of downstream tasks are. Default: the hub's data sets."`
+	Questions  string   `placeholder:"FILE" help:"MT-Bench's questions, FastChat's question.jsonl, to be answered."`
 	Parallel   int      `default:"1" placeholder:"N" range:"1..1000" help:"Runs at a time. Default: ${default}. Several devices, with commas in --device, take turns."`
 	Stable     bool     `help:"Leave out of results.csv what a kill and a resume may change: tokens_per_second."`
 
@@ -168,11 +172,53 @@ func (c *Cmd) located(file experiment.File) (experiment.File, error) {
 	if file, err = withPlaces(file, given); err != nil {
 		return file, err
 	}
+	if file, err = c.asked(file); err != nil {
+		return file, err
+	}
 	spec, err := file.BaseSpec()
 	if err != nil {
 		return file, err
 	}
 	return withPlaces(file, spec)
+}
+
+// asked is a file with where its models begin and with what they are asked, as the flags have it, in paths that hold in
+// every working directory.
+func (c *Cmd) asked(file experiment.File) (_ experiment.File, err error) {
+	if c.From != "" && !file.Begins() {
+		return file, flags.Usagef("--from %s: the runs of %s begin with no models", c.From, file.Name)
+	}
+	file.From = cmp.Or(c.From, file.From)
+	places := []*string{&file.From}
+	if e := file.Evaluate; e != nil {
+		x := *e
+		file.Evaluate = &x
+		if e.Tasks != nil {
+			t := *e.Tasks
+			t.Data = cmp.Or(c.TasksData, t.Data)
+			x.Tasks, places = &t, append(places, &t.Data)
+		}
+		if e.MTBench != nil {
+			m := *e.MTBench
+			m.Questions = cmp.Or(c.Questions, m.Questions)
+			x.MTBench, places = &m, append(places, &m.Questions)
+		}
+	}
+	if c.TasksData != "" && (file.Evaluate == nil || file.Evaluate.Tasks == nil) {
+		return file, flags.Usagef("--tasks-data %s: %s asks no tasks", c.TasksData, file.Name)
+	}
+	if c.Questions != "" && (file.Evaluate == nil || file.Evaluate.MTBench == nil) {
+		return file, flags.Usagef("--questions %s: %s asks no questions of MT-Bench", c.Questions, file.Name)
+	}
+	for _, p := range places {
+		if *p == "" {
+			continue
+		}
+		if *p, err = filepath.Abs(*p); err != nil {
+			return file, err
+		}
+	}
+	return file, nil
 }
 
 // withPlaces is a file with the paths of a Spec, made absolute, in its base.

@@ -22,6 +22,7 @@ const killsVariable = "STEPLM_KILLS"
 
 func init() {
 	otherwise["killed"], otherwise["interrupted"] = killed, interrupted
+	otherEnds["killed"] = tuningKilled
 }
 
 // An experiment that is killed again and again, half of the times with the run that is under way and half without it,
@@ -97,5 +98,29 @@ func interrupted(t *testing.T, m clitest.Material, file, want string) {
 	got := clitest.Contents(t, dir, experiment.ResultsFile)
 	if got != want || strings.Contains(again, rows[0].Run+": selection") {
 		t.Errorf("gone on with:\n%s%swant\n%s", again, got, want)
+	}
+}
+
+// An experiment that tunes and evaluates, killed at any time, ends with the same tables and the same answers.
+func tuningKilled(t *testing.T, l lessons, file, from string, want [3]string) {
+	kills, err := strconv.Atoi(os.Getenv(killsVariable))
+	if err != nil {
+		kills = 2
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	dir, took := filepath.Join(t.TempDir(), "killed"), 10*time.Second
+	dead := 0
+	for range kills {
+		if dies(t, time.Duration(rng.Float64()*float64(took)), dead%2 == 0, tune(l, file, from, dir)...) {
+			dead++
+		}
+	}
+	t.Logf("%d kills", dead)
+	clitest.Succeed(t, "", tune(l, file, from, dir)...)
+	if got := [3]string{clitest.Contents(t, dir, experiment.ResultsFile), clitest.Contents(t, dir,
+		experiment.TasksFile), said(t, dir)}; got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }

@@ -2,14 +2,23 @@ package experiment
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"steplm/cmd/steplm/internal/tokens"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/model/checkpoint"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
+	"steplm/stage/mtbench"
 	"steplm/stage/session"
 )
 
@@ -25,49 +34,22 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := spec.Data.Check(); err != nil {
 		return nil, err
 	}
-	vocab, trained := file.Vocab, spec.Data.Tokenizer == ""
-	if trained {
-		if vocab < 1 {
-			return nil, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not " +
-				"say by tokenizer_vocab how many ids one has that is trained"}
-		}
-		if spec.Data.Tokenizer, err = filepath.Abs(filepath.Join(c.Out, "tokenizer.json")); err != nil {
-			return nil, err
-		}
-	} else if vocab, _, err = spec.Data.Vocabulary(); err != nil {
-		return nil, err
-	}
-	if _, err := experiment.Make(file, vocab); err != nil {
-		return nil, err
-	}
-	inputs, err := spec.Inputs(ctx, seen())
+	counted := &counted{ctx: ctx, known: map[string]*session.Counted{}}
+	inputs, trained, err := c.check(ctx, file, &spec, counted)
 	if err != nil {
 		return nil, err
 	}
-	state, err := experiment.ReadState(c.Out)
+	state, err := c.begin(file, inputs)
 	if err != nil {
-		return nil, err
-	}
-	if err := state.Same(c.Out, inputs); err != nil {
-		return nil, err
-	}
-	declared, err := file.Text()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkpoint.WriteFile(filepath.Join(c.Out, experiment.DeclaredFile), declared); err != nil {
-		return nil, err
-	}
-	if err := experiment.WriteState(c.Out, state); err != nil {
 		return nil, err
 	}
 	if trained {
-		if err := trainTokenizer(ctx, spec.Data, vocab); err != nil {
+		if err := trainTokenizer(ctx, spec.Data, file.Vocab); err != nil {
 			return nil, err
 		}
 	}
-	hash := ""
-	if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
+	vocab, hash, err := spec.Data.Vocabulary()
+	if err != nil {
 		return nil, err
 	}
 	if err := state.Same(c.Out, map[string]string{"tokenizer": hash}); err != nil {
@@ -76,20 +58,175 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := experiment.WriteState(c.Out, state); err != nil {
 		return nil, err
 	}
-	if spec.Data.Cache, err = filepath.Abs(filepath.Join(c.Out, "tokens")); err != nil {
-		return nil, err
-	}
-	if err := tokenize(ctx, spec.Data); err != nil {
-		return nil, err
+	if !spec.Tuning.On() { // Examples are read by each run.
+		if spec.Data.Cache, err = filepath.Abs(filepath.Join(c.Out, "tokens")); err != nil {
+			return nil, err
+		}
+		if err := tokenize(ctx, spec.Data); err != nil {
+			return nil, err
+		}
 	}
 	if file, err = file.WithData(spec.Data.Tokenizer, spec.Data.Cache); err != nil {
 		return nil, err
 	}
-	made, err := experiment.Make(file, vocab)
+	made, err := experiment.MakeOf(file, vocab, counted.steps)
 	if err != nil {
 		return nil, err
 	}
+	for _, line := range counted.lines {
+		say("%s", line)
+	}
 	return experiment.Open(c.Out, made)
+}
+
+// check refuses what cannot be run, and identifies what runs read, by what it is. The Spec gets the path of its
+// tokenizer; trained says that it is to be trained.
+func (c *Cmd) check(ctx context.Context, file experiment.File, spec *session.Spec, counted *counted) (
+	inputs map[string]string, trained bool, err error) {
+	vocab, hash := file.Vocab, ""
+	if spec.Data.Tokenizer, trained, err = c.tokenizer(file, *spec); err != nil {
+		return nil, false, err
+	}
+	if !trained {
+		if vocab, hash, err = spec.Data.Vocabulary(); err != nil {
+			return nil, false, err
+		}
+		if file, err = file.WithData(spec.Data.Tokenizer, ""); err != nil {
+			return nil, false, err
+		}
+	}
+	made, err := experiment.MakeOf(file, vocab, counted.steps)
+	if err != nil {
+		return nil, false, err
+	}
+	begun, err := made.Begun(spec.Data.Tokenizer, hash)
+	if err != nil {
+		return nil, false, err
+	}
+	questions, err := askedOf(file)
+	if err != nil {
+		return nil, false, err
+	}
+	if inputs, err = spec.Inputs(ctx, seen()); err != nil {
+		return nil, false, err
+	}
+	maps.Copy(inputs, begun)
+	maps.Copy(inputs, questions)
+	return inputs, trained, nil
+}
+
+// begin begins the experiment's folder, or goes on with it, with the same inputs alone.
+func (c *Cmd) begin(file experiment.File, inputs map[string]string) (state experiment.State, err error) {
+	if state, err = experiment.ReadState(c.Out); err != nil {
+		return state, err
+	}
+	if err := state.Same(c.Out, inputs); err != nil {
+		return state, err
+	}
+	declared, err := file.Text()
+	if err != nil {
+		return state, err
+	}
+	if err := checkpoint.WriteFile(filepath.Join(c.Out, experiment.DeclaredFile), declared); err != nil {
+		return state, err
+	}
+	return state, experiment.WriteState(c.Out, state)
+}
+
+// tokenizer is the path of the experiment's, and whether it is to be trained.
+func (c *Cmd) tokenizer(file experiment.File, spec session.Spec) (path string, trained bool, err error) {
+	switch {
+	case file.Begins() && file.From == "":
+		return "", false, &session.OptionError{Option: "from",
+			Why: "it is missing, the folder of the experiment with whose models the runs begin"}
+	case spec.Data.Tokenizer != "":
+		return spec.Data.Tokenizer, false, nil
+	case file.From != "":
+		base, err := experiment.ReadBase(file.From)
+		if err != nil {
+			return "", false, err
+		}
+		path, err := base.Tokenizer()
+		return path, false, err
+	case file.Vocab < 1:
+		return "", false, &session.OptionError{Option: "tokenizer", Why: "it is missing, and the experiment does not " +
+			"say by tokenizer_vocab how many ids one has that is trained"}
+	}
+	path, err = filepath.Abs(filepath.Join(c.Out, experiment.TokenizerFile))
+	return path, true, err
+}
+
+// counted are examples that runs learn from, of each kind once.
+type counted struct {
+	ctx   context.Context
+	known map[string]*session.Counted
+	lines []string // that say what is learned from
+}
+
+// steps counts those of a run whose length is in epochs.
+func (c *counted) steps(s session.Spec) (int, error) {
+	key, err := json.Marshal([]any{s.Data, s.Tuning, s.Model, s.Evaluation.Validation})
+	if err != nil {
+		return 0, err
+	}
+	x, known := c.known[string(key)]
+	if !known {
+		if x, err = session.CountExamples(c.ctx, s, seen()); err != nil {
+			return 0, err
+		}
+		c.known[string(key)] = x
+		if line := exampleLine(x); !slices.Contains(c.lines, line) {
+			c.lines = append(c.lines, line)
+		}
+	}
+	return x.Steps(s), nil
+}
+
+// exampleLine says what is learned from.
+func exampleLine(x *session.Counted) string {
+	text := fmt.Sprintf("%s of at most %s", view.Plural(int64(len(x.Train.Examples)), "example", "examples"),
+		view.Plural(int64(x.Train.SeqLen), "token", "tokens"))
+	if x.HeldOut != nil {
+		text += fmt.Sprintf(", %s kept apart", view.Count(int64(len(x.HeldOut.Examples))))
+	}
+	return text + "; of the files, " + x.Train.Left.String()
+}
+
+// askedOf identifies what models are asked, by what it is, as far as it lies here. What is not there is told before
+// anything is trained.
+func askedOf(file experiment.File) (map[string]string, error) {
+	e, inputs := file.Evaluate, map[string]string{}
+	if e == nil {
+		return inputs, nil
+	}
+	if x := e.Tasks; x != nil && x.Data != "" {
+		tasks, err := harness.Find(x.Names)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tasks {
+			if inputs["task "+t.Name], err = t.Identity([]string{x.Data}, x.Shots); err != nil {
+				return nil, err
+			}
+		}
+	}
+	m := e.MTBench
+	switch {
+	case m == nil:
+		return inputs, nil
+	case m.Questions == "":
+		warn("MT-Bench's questions are not named, and nothing of it is asked: --questions names them, now or when " +
+			"the experiment goes on")
+		return inputs, nil
+	}
+	list, err := mtbench.ReadQuestions(m.Questions)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(list)
+	sum := sha256.Sum256(text)
+	inputs["questions"] = hex.EncodeToString(sum[:])
+	return inputs, err
 }
 
 // trainTokenizer trains the experiment's tokenizer, unless it is there.

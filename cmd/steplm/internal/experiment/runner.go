@@ -16,14 +16,21 @@ import (
 type runner struct {
 	*Cmd
 	folder *experiment.Folder
-	idle   []string        // devices, one for each run that may begin
-	taken  map[string]bool // runs that this process began, by name
+	idle   []string       // devices, one for each run that may begin
+	taken  map[taken]bool // runs that this process began
 	shown  *whole
 	ended  chan ran
 }
 
+// taken is a run that began. One that tried a learning rate, and whose rate is taken, is a result too, and is then to
+// be evaluated.
+type taken struct {
+	name  string
+	trial bool
+}
+
 func newRunner(c *Cmd, f *experiment.Folder) *runner {
-	r := &runner{Cmd: c, folder: f, taken: map[string]bool{}, ended: make(chan ran)}
+	r := &runner{Cmd: c, folder: f, taken: map[taken]bool{}, ended: make(chan ran)}
 	list := c.deviceList()
 	for i := range c.Parallel {
 		r.idle = append(r.idle, list[i%len(list)])
@@ -37,13 +44,13 @@ func (r *runner) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer r.shown.close()
-	if err := r.folder.WriteResults(r.Stable); err != nil {
+	if err := r.tables(); err != nil {
 		return err
 	}
 	under, stopped := 0, false
 	for {
 		for ctx.Err() == nil && len(r.idle) > 0 {
-			next, ok := r.folder.Next(func(x experiment.Run) bool { return r.taken[x.Name] })
+			next, ok := r.folder.Next(func(x experiment.Run) bool { return r.taken[taken{x.Name, x.Trial}] })
 			if !ok {
 				break
 			}
@@ -72,7 +79,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 // begin starts a run in a process.
 func (r *runner) begin(ctx context.Context, x experiment.Run) error {
 	device := r.idle[0]
-	r.idle, r.taken[x.Name] = r.idle[1:], true
+	r.idle, r.taken[taken{x.Name, x.Trial}] = r.idle[1:], true
 	r.folder.Forget(x)
 	if err := r.folder.Save(); err != nil {
 		return err
@@ -99,7 +106,15 @@ func (r *runner) end(e ran) error {
 	if err := r.shown.end(e, r.folder.Row(e.run)); err != nil {
 		return err
 	}
-	return r.folder.WriteResults(r.Stable)
+	return r.tables()
+}
+
+// tables writes what is known of all runs.
+func (r *runner) tables() error {
+	if err := r.folder.WriteResults(r.Stable); err != nil {
+		return err
+	}
+	return r.folder.WriteTasks()
 }
 
 // summarize prints what came out, and is an error where a run failed that did not diverge.
@@ -118,6 +133,13 @@ func (r *runner) summarize(w *os.File) error {
 			failed++
 		}
 		warn(fmt.Sprintf("%s: %s: %s", row.Run, row.Status, row.Problem))
+	}
+	for _, x := range r.folder.Unevaluated() {
+		failed++
+		warn(fmt.Sprintf("%s: %v: %s", x.Name, errUnasked, r.folder.State.Failures[x.Name].Error))
+	}
+	if err := tasksTable(w, r.folder); err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "\n%s: %s\n", view.Plural(int64(len(rows)), "run", "runs"),
 		filepath.Join(r.Out, experiment.ResultsFile))

@@ -6,11 +6,13 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/stage/experiment"
+	"steplm/stage/harness"
 	"steplm/stage/results"
 )
 
@@ -76,4 +78,44 @@ func figure(x float64, format string) string {
 		return "-"
 	}
 	return fmt.Sprintf(format, x)
+}
+
+// tasksTable prints what models scored in tasks, if they were asked: a line a variant, of the accuracies' means over
+// seeds, and of the models before.
+func tasksTable(w io.Writer, f *experiment.Folder) error {
+	list, err := f.Tasks()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	type at struct{ variant, model, column string }
+	head := []string{"accuracy", "model"}
+	chance := []string{"chance", ""}
+	sums, counts := map[at]float64{}, map[at]int{}
+	for _, t := range list {
+		if t.Metric != harness.Accuracy {
+			continue
+		}
+		if !slices.Contains(head, t.Task) {
+			head, chance = append(head, t.Task), append(chance, figure(t.Chance, "%.3f"))
+		}
+		x := at{t.Variant, t.Model, t.Task}
+		sums[x] += t.Value
+		counts[x]++
+	}
+	lines := [][]string{head, chance}
+	for _, v := range f.Variants {
+		for _, model := range []string{results.Before, results.Trained} {
+			line := []string{v.Label, model}
+			for _, task := range head[2:] {
+				x := at{v.Label, model, task}
+				line = append(line, figure(sums[x]/float64(counts[x]), "%.3f"))
+			}
+			if slices.ContainsFunc(line[2:], func(s string) bool { return s != "-" }) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	fmt.Fprintln(w)
+	view.Table(w, 2, lines)
+	return nil
 }

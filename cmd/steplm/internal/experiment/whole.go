@@ -33,8 +33,9 @@ type seeing struct {
 	name   string
 	steps  int // of the run
 	effort experiment.Effort
-	at     int   // steps that are done
-	scored int64 // tokens, at its end
+	at     int     // steps that are done
+	scored int64   // tokens, at its end
+	asked  float64 // share of its evaluation
 }
 
 // parts is how finely the whole is shown.
@@ -55,6 +56,7 @@ func (w *whole) count() (err error) {
 			w.over++
 		}
 	}
+	w.over -= len(w.folder.Unevaluated())
 	w.done, w.all, err = w.folder.Work()
 	w.set()
 	return err
@@ -65,7 +67,7 @@ func (w *whole) set() {
 	sum := w.done
 	for _, s := range w.under {
 		sum += s.effort.Training*float64(s.at)/float64(s.steps) +
-			s.effort.Token*float64(min(s.scored, s.effort.Tokens))
+			s.effort.Token*float64(min(s.scored, s.effort.Tokens)) + s.effort.Asking*s.asked
 	}
 	w.bar.Set(int64(parts * sum / w.all))
 }
@@ -76,25 +78,33 @@ func (w *whole) begin(r experiment.Run) (*seeing, error) {
 	if err != nil {
 		return nil, err
 	}
-	effort, err := w.folder.Effort(r.Spec)
+	effort, err := w.folder.Effort(r)
 	if err != nil {
 		return nil, err
 	}
+	s := &seeing{of: w, name: r.Name, steps: recipe.Steps(), effort: effort}
+	if w.folder.Row(r).Status == results.Done { // Its model is to be evaluated, and the rest is counted as done.
+		s.effort.Training, s.effort.Token = 0, 0
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.under = append(w.under, &seeing{of: w, name: r.Name, steps: recipe.Steps(), effort: effort})
+	w.under = append(w.under, s)
 	return w.under[len(w.under)-1], w.count() // One that had failed before is no longer over.
 }
 
-// doing shows what a run does besides training, and how many tokens it scored, if that is it.
-func (s *seeing) doing(what string, scored int64) {
+// doing shows what a run does besides training, how many tokens it scored, and how far its evaluation is, if that is
+// it.
+func (s *seeing) doing(t told) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	s.say(view.Item{Long: what, Short: what})
-	if s.at == s.steps {
-		s.scored = scored
-		s.of.set()
+	s.say(view.Item{Long: t.Doing, Short: t.Doing})
+	if s.at == s.steps && t.Scored > 0 {
+		s.scored = t.Scored
 	}
+	if t.Asked > 0 {
+		s.at, s.scored, s.asked = s.steps, s.effort.Tokens, t.Asked
+	}
+	s.of.set()
 }
 
 // step shows a step of a run.
@@ -127,6 +137,8 @@ func (w *whole) end(e ran, row results.Row) error {
 	switch {
 	case e.stopped:
 		text = "stopped, and saved"
+	case e.problem != "" && row.Status == results.Done:
+		text = "done, but not evaluated: " + e.problem
 	case row.Status == results.Done || row.Status == results.Selection:
 		text = fmt.Sprintf("%s, validation perplexity %.6g, training loss %.4f", row.Status, row.ValidationPerplexity,
 			row.TrainLoss)

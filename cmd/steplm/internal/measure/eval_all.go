@@ -2,7 +2,6 @@ package measure
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -22,7 +21,7 @@ type evalAllCmd struct {
 	Validation         string `placeholder:"DIR|GLOB|FILE" help:"Parquet, JSON Lines or text files: token perplexity."`
 	Wikitext           string `name:"wikitext" placeholder:"FILE" help:"WikiText, as wiki.test.raw or as Parquet: word perplexity as lm-evaluation-harness has it."`
 	TextColumn         string `default:"text" placeholder:"NAME" help:"The column, or field, of --validation that holds the text. Default: ${default}."`
-	taskFlags          `embed:""`
+	TaskFlags          `embed:""`
 	JSON               bool `help:"Print JSON: a list of what each model scored."`
 }
 
@@ -81,12 +80,7 @@ func (c *evalAllCmd) measure(ctx context.Context, name string, tasks []*harness.
 			return s, err
 		}
 	}
-	scored, err := c.score(ctx, at, tasks, c.SpecialFlags, c.DeviceFlag, c.JSON)
-	if err != nil {
-		return s, err
-	}
-	s.Device = scored.about.Device
-	s.Tasks, err = json.Marshal(scored.vocabulary.Results(scored.outcomes, scored.about))
+	err = c.into(ctx, &s, at, tasks, c.SpecialFlags, c.DeviceFlag, c.JSON)
 	return s, err
 }
 

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,11 @@ import (
 	"steplm/wgsl"
 )
 
-// taskFlags say which tasks are asked, and how.
-type taskFlags struct {
+// TaskFlags say which tasks are asked, and how.
+type TaskFlags struct {
+	// Watch hears how far the answers are, in place of whoever looks at standard error.
+	Watch func(harness.Progress) `kong:"-"`
+
 	Tasks       []string `required:"" placeholder:"TASK" help:"Tasks, several with commas: ${tasks}."`
 	Data        []string `sep:"none" placeholder:"FOLDER" help:"Where the tasks' files are, by their names: JSON Lines, JSON or Parquet; may be given again. Default: the hub's data sets, as data fetch fetches them."`
 	NumFewshot  int      `default:"0" range:"0..1e6" placeholder:"K" help:"Documents shown with their answers before each that is asked. Default: ${default}."`
@@ -37,7 +41,7 @@ type taskFlags struct {
 type evalTasksCmd struct {
 	flags.LoadFlags    `embed:""`
 	flags.SpecialFlags `embed:""`
-	taskFlags          `embed:""`
+	TaskFlags          `embed:""`
 	Samples            string `placeholder:"FILE" help:"Write a line of JSON for each document, as lm-evaluation-harness logs samples."`
 	JSON               bool   `help:"Print JSON in the layout of lm-evaluation-harness's files of results."`
 }
@@ -73,8 +77,35 @@ func (c *evalTasksCmd) Run(ctx context.Context) error {
 	return nil
 }
 
+// Score asks one model, whose scores have no perplexities of texts.
+func (f TaskFlags) Score(ctx context.Context, load flags.LoadFlags) (s harness.Scores, err error) {
+	tasks, err := f.find()
+	if err != nil {
+		return s, err
+	}
+	at, err := load.Find()
+	if err != nil {
+		return s, err
+	}
+	s.Model = load.Model
+	err = f.into(ctx, &s, at, tasks, flags.SpecialFlags{}, load.DeviceFlag, true)
+	return s, err
+}
+
+// into asks a model, and writes what it scored into its scores.
+func (f TaskFlags) into(ctx context.Context, s *harness.Scores, at flags.Found, tasks []*harness.Task,
+	special flags.SpecialFlags, device flags.DeviceFlag, quiet bool) error {
+	scored, err := f.score(ctx, at, tasks, special, device, quiet)
+	if err != nil {
+		return err
+	}
+	s.Device, s.Cut = scored.about.Device, scored.cut
+	s.Tasks, err = json.Marshal(scored.vocabulary.Results(scored.outcomes, scored.about))
+	return err
+}
+
 // find finds the tasks.
-func (f taskFlags) find() ([]*harness.Task, error) {
+func (f TaskFlags) find() ([]*harness.Task, error) {
 	tasks, err := harness.Find(f.Tasks)
 	if err != nil {
 		return nil, flags.UsageError{Err: err}
@@ -90,21 +121,24 @@ type scored struct {
 	vocabulary *harness.Vocabulary
 	outcomes   []harness.Outcome
 	about      harness.About
+	cut        map[string]int // requests that lost their beginning, by task
 }
 
 // score asks a model.
-func (f taskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.Task, special flags.SpecialFlags,
-	device flags.DeviceFlag, json bool) (s scored, err error) {
-	sets, vocabulary, err := f.prepare(ctx, at, tasks, special, json)
+func (f TaskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.Task, special flags.SpecialFlags,
+	device flags.DeviceFlag, quiet bool) (s scored, err error) {
+	sets, vocabulary, err := f.prepare(ctx, at, tasks, special, quiet)
 	if err != nil {
 		return s, err
 	}
 	longest := 1
+	s.cut = map[string]int{}
 	for _, set := range sets {
 		longest = max(longest, set.Longest())
 		if n, all := set.Cut(); n > 0 {
-			flags.SessionUI(json).Warn(fmt.Sprintf("%s: %d of %d contexts were longer than the model's and lost their "+
-				"beginning", set.Task.Name, n, all))
+			s.cut[set.Task.Name] = n
+			flags.SessionUI(quiet).Warn(fmt.Sprintf("%s: %d of %d contexts were longer than the model's and lost "+
+				"their beginning", set.Task.Name, n, all))
 		}
 	}
 	dev, err := device.Open()
@@ -136,14 +170,14 @@ func (f taskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.T
 	s.about = harness.About{Model: at.Dir, Parameters: trainable + frozen, DType: dtypeName(m.Layout.Storage),
 		Device: dev.Name(), Resamples: f.Bootstrap, Began: time.Now()}
 	start := clock.Now()
-	s.outcomes, err = f.evaluate(ctx, at, dev, scorer, sets, json)
+	s.outcomes, err = f.evaluate(ctx, at, dev, scorer, sets, quiet)
 	s.about.Took = clock.Since(start)
 	return s, err
 }
 
 // prepare reads the tasks' data.
-func (f taskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness.Task, special flags.SpecialFlags,
-	json bool) ([]*harness.Set, *harness.Vocabulary, error) {
+func (f TaskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness.Task, special flags.SpecialFlags,
+	quiet bool) ([]*harness.Set, *harness.Vocabulary, error) {
 	tok, err := vocabularyOf(at, special)
 	if err != nil {
 		return nil, nil, err
@@ -164,7 +198,7 @@ func (f taskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness
 		folders := f.Data
 		if len(folders) == 0 {
 			folders = []string{t.Data.Source()}
-			if err := flags.Local(ctx, json, &folders[0]); err != nil {
+			if err := flags.Local(ctx, quiet, &folders[0]); err != nil {
 				return nil, nil, fmt.Errorf("%s: %w; --data names a folder with its files", t.Name, err)
 			}
 		}
@@ -179,8 +213,8 @@ func (f taskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness
 }
 
 // evaluate has the tasks answered, with a journal.
-func (f taskFlags) evaluate(ctx context.Context, at flags.Found, dev gpu.Device, scorer harness.Scorer,
-	sets []*harness.Set, json bool) (outcomes []harness.Outcome, err error) {
+func (f TaskFlags) evaluate(ctx context.Context, at flags.Found, dev gpu.Device, scorer harness.Scorer,
+	sets []*harness.Set, quiet bool) (outcomes []harness.Outcome, err error) {
 	identity, err := identityOf(at, dev)
 	if err != nil {
 		return nil, err
@@ -198,12 +232,15 @@ func (f taskFlags) evaluate(ctx context.Context, at flags.Found, dev gpu.Device,
 	}
 	defer func() { err = errors.Join(err, journal.Close(err == nil)) }()
 	if n := journal.Answers(); n > 0 {
-		flags.SessionUI(json).Warn(fmt.Sprintf("an earlier evaluation of this model left %d answers: it goes on", n))
+		flags.SessionUI(quiet).Warn(fmt.Sprintf("an earlier evaluation of this model left %d answers: it goes on", n))
 	}
-	p := view.NewProgress(view.ProgressOutput(json), "tasks", shareUnits, "")
+	e := harness.Evaluation{Scorer: scorer, Journal: journal, Resamples: f.Bootstrap}
+	if e.Progress = f.Watch; f.Watch != nil {
+		return e.Evaluate(ctx, sets)
+	}
+	p := view.NewProgress(view.ProgressOutput(quiet), "tasks", shareUnits, "")
 	defer p.Done()
 	start, first := clock.Now(), int64(-1)
-	e := harness.Evaluation{Scorer: scorer, Journal: journal, Resamples: f.Bootstrap}
 	e.Progress = func(done harness.Progress) {
 		if first < 0 {
 			first = done.Tokens

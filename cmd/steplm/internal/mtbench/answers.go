@@ -33,6 +33,9 @@ type AnswersCmd struct {
 	Seed        uint64 `placeholder:"N" help:"What is drawn where the temperature is not 0. Default: 0."`
 	Slots       int    `default:"8" placeholder:"N" range:"1..65536" help:"Questions at once. Default: ${default}."`
 	Limit       int    `placeholder:"N" range:"0..1e9" help:"Only the first N questions. Default: all."`
+
+	// Watch hears how many turns are answered of those that are asked, in place of whoever looks at the screen.
+	Watch func(turns, all int) `kong:"-"`
 }
 
 // Run answers what is not answered yet.
@@ -84,6 +87,9 @@ func (c *AnswersCmd) Run(ctx context.Context) error {
 		return err
 	}
 	tally.warn(v.Context)
+	if c.Watch != nil {
+		return nil
+	}
 	count := view.Plural(int64(len(done.Of)), "answer", "answers")
 	fmt.Printf("%s of %s are in %s, %d of them new; template %s\n", count, done.Model, c.Answers, len(left), c.Template)
 	return nil
@@ -203,10 +209,13 @@ func (c *AnswersCmd) answer(ctx context.Context, v speak.Voice, m speak.Manner, 
 	}
 	defer s.Close()
 	a := &answerer{voice: v, manner: m, setup: setup, tally: tally, special: specialTexts(v),
-		engine:   engine.New(s.Gen, engine.Config{Waiting: len(list)}),
-		progress: view.NewProgress(os.Stderr, "answers", int64(turns), "turns")}
-	defer a.progress.Done()
-	a.progress.Set(0)
+		engine: engine.New(s.Gen, engine.Config{Waiting: len(list)}), answered: func(n int) { c.Watch(n, turns) }}
+	if c.Watch == nil {
+		progress := view.NewProgress(os.Stderr, "answers", int64(turns), "turns")
+		defer progress.Done()
+		a.answered = func(n int) { progress.Set(int64(n)) }
+	}
+	a.answered(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
@@ -242,7 +251,7 @@ type answerer struct {
 	engine   *engine.Engine
 	special  []string // texts of special tokens
 	tally    *tally
-	progress *view.Progress
+	answered func(turns int)
 }
 
 // now is the time as FastChat has it.

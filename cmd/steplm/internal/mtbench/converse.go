@@ -100,7 +100,7 @@ func (a *answerer) count(q mt.Question, tokens int, failed, full bool) {
 	}
 	note(&t.failed, failed)
 	note(&t.full, full)
-	a.progress.Set(int64(t.turns))
+	a.answered(t.turns)
 }
 
 // cleaned is an answer without the texts of special tokens and without the blanks around it, as FastChat writes it.

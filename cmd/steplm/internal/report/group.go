@@ -125,8 +125,8 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 			byKey[key] = s
 			list = append(list, s)
 		}
-		family := identity(r.made, "seed", "lr", "adapter_lr")
-		whole := key + "\n" + identity(r.made, "seed")
+		family := r.family("lr", "adapter_lr")
+		whole := key + "\n" + r.family()
 		g := groupBy[whole]
 		if g == nil {
 			g = &group{setting: s, family: family, lr: lrText(r.LR), label: label(r)}
@@ -198,6 +198,11 @@ func identity(made map[string]string, without ...string) string {
 
 // label names a run's method as the table does: with its stages where it grows, and with an optimizer other than AdamW.
 func label(r *run) string {
+	if r.origin != nil {
+		own := *r
+		own.origin = nil
+		return r.origin.label + ", then " + label(&own)
+	}
 	text := r.Method
 	if r.Stages > 1 {
 		text += fmt.Sprintf(" K=%d", r.Stages)
@@ -229,10 +234,11 @@ func (s *setting) finish() {
 	}
 	methods := recipe.MethodNames()
 	order := func(g *group) int { // Vanilla first, then as the program lists its methods.
-		if g.runs[0].Method == recipe.VanillaName {
+		method, _ := g.runs[0].kind()
+		if method == recipe.VanillaName {
 			return -1
 		}
-		return slices.Index(methods, g.runs[0].Method)
+		return slices.Index(methods, method)
 	}
 	slices.SortStableFunc(s.groups, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(order(a), order(b)), strings.Compare(a.label, b.label), better(a, b))
@@ -243,9 +249,14 @@ func (s *setting) finish() {
 			chosen[g.family], g.shown = true, true
 		}
 	}
-	adamW := func(g *group) bool { return g.runs[0].Optimizer == (optim.AdamW{}).Name() }
+	adamW := func(g *group) bool {
+		_, optimizer := g.runs[0].kind()
+		return optimizer == (optim.AdamW{}).Name()
+	}
 	for _, g := range s.groups {
-		if g.shown && g.runs[0].Method == recipe.VanillaName && (s.base == nil || !adamW(s.base) && adamW(g)) {
+		method, _ := g.runs[0].kind()
+		if g.shown && method == recipe.VanillaName && g.runs[0].Method == recipe.VanillaName &&
+			(s.base == nil || !adamW(s.base) && adamW(g)) {
 			s.base = g
 		}
 	}
@@ -311,6 +322,9 @@ func chosen(g *group) map[string]string {
 	out := map[string]string{}
 	for path, value := range from {
 		top, _, _ := strings.Cut(path, ".")
+		if path == "model.init" && r.origin != nil {
+			continue // Its label says which.
+		}
 		if name := last(path); !slices.Contains([]string{"data", "output", "evaluation"}, top) &&
 			!slices.Contains([]string{"seed", "lr", "adapter_lr"}, name) {
 			out[path] = value

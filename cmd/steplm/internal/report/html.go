@@ -59,7 +59,7 @@ func elements(tag string, texts []string) (list []template.HTML) {
 type section struct {
 	Title, Base, Protocol string
 	Methods               table
-	Grid, Judged          *table // nil: there is none
+	Grid, Judged, Tasks   *table // nil: there is none
 }
 
 // writeHTML writes the page. Whatever is not a constant of this package the template escapes.
@@ -75,14 +75,21 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 		if marks, ok := s.judged(); ok {
 			x.Judged = &marks
 		}
+		if scored, ok := s.tasks(); ok {
+			x.Tasks = &scored
+		}
 		sections = append(sections, x)
 	}
 	var scores *table
 	if t, ok := r.scores(); ok {
 		scores = &t
 	}
+	var answers *table
+	if t, ok := r.answersTable(); ok {
+		answers = &t
+	}
 	return layout.Execute(w, map[string]any{
-		"Scores": scores,
+		"Scores": scores, "Answers": answers,
 		"Policy": policy(r.live), "Styles": elements("style", styles), "Scripts": elements("script", scripts),
 		"Count": len(r.runs), "States": r.states(), "Problems": r.problems, "Live": r.live,
 		"Sections": sections, "Grids": grids, "Runs": r.runsTable(), "Data": r.data(), "Commands": r.commands(out),

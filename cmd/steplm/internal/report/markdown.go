@@ -20,13 +20,17 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 			b.WriteString("\n### Learning rates\n\nValidation perplexity; the rate that the table has is in bold.\n\n")
 			grid.markdown(&b)
 		}
+		if scored, ok := s.tasks(); ok {
+			b.WriteString("\n### Downstream tasks\n\n")
+			scored.markdown(&b)
+		}
 		if marks, ok := s.judged(); ok {
 			b.WriteString("\n### MT-Bench\n\n")
 			marks.markdown(&b)
 		}
 	}
 	if scores, ok := r.scores(); ok {
-		b.WriteString("\n## Downstream tasks\n\n")
+		b.WriteString("\n## Downstream tasks, run by run\n\n")
 		scores.markdown(&b)
 	}
 	b.WriteString("\n## Runs\n\n")
@@ -34,6 +38,10 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 	if heard, ok := r.samplesTable(); ok {
 		b.WriteString("\n## What the models say\n\nThe last samples of each run; the page has all.\n\n")
 		heard.markdown(&b)
+	}
+	if said, ok := r.answersTable(); ok {
+		b.WriteString("\n## Answers to MT-Bench\n\n")
+		said.markdown(&b)
 	}
 	b.WriteString("\n## Data\n\n")
 	r.data().markdown(&b)

@@ -101,9 +101,7 @@ func (g *group) judgedRow(how string, categories []string) []cell {
 	}
 	difference := cell{Text: none}
 	if base := g.setting.base; base != nil && base != g {
-		difference = cell{}.of(g.marks(how, average).Minus(base.marks(how, average)))
-		// Of scores the larger is the better.
-		difference.Mark = map[string]string{"better": "worse", "worse": "better"}[difference.Mark]
+		difference = larger(g.marks(how, average).Minus(base.marks(how, average)))
 	}
 	row := []cell{{Text: g.label}, {Text: g.lr}, {Text: fmt.Sprint(seeds)}, {Text: judge}, {Text: template},
 		spreadCell(g.marks(how, average)), difference}

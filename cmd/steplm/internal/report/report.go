@@ -11,6 +11,7 @@ import (
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/stage/compare"
+	"steplm/stage/experiment"
 	"steplm/stage/harness"
 	"steplm/stage/mtbench"
 	"steplm/stage/recipe"
@@ -88,7 +89,8 @@ func stampOf(f found, name string) string {
 		text += fmt.Sprint(*f.row)
 	}
 	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile,
-		harness.ScoresFile, mtbench.ScoresFile} {
+		harness.ScoresFile, mtbench.ScoresFile, filepath.Join(experiment.BeforeDir, harness.ScoresFile),
+		experiment.AnswersDir} {
 		if info, err := os.Stat(filepath.Join(f.dir, file)); err == nil {
 			text += fmt.Sprintf(" %s %d %d", file, info.Size(), info.ModTime().UnixNano())
 		}
@@ -266,6 +268,8 @@ func notes() []string {
 		"Scores of tasks are of a run's final model, by lm-evaluation-harness's rules, with their standard " +
 			"errors over " +
 			"documents; those that are two of them above chance are set off.",
+		"A method's scores of tasks are means over seeds. Seeds are asked the same documents, so that errors over " +
+			"documents are not less for several; those of models before were scored by the same positions.",
 		"Runs that are not done are drawn as far as they came, and are in no mean.",
 	}
 }

@@ -35,7 +35,11 @@ type run struct {
 	protocols map[string]string
 	judged    *judged         // what MT-Bench's judge said; nil: nothing
 	system    []record.System // what it ran on, in order
+	origin    *origin         // with whose model it began; nil: not known, or none
 	scores    []harness.Score // of its final model
+	before    []harness.Score // of the model with which it began
+	cut       map[string]int  // requests of each task that lost their beginning
+	answers   *answers        // to MT-Bench; nil: none
 	problems  []string
 }
 
@@ -93,6 +97,9 @@ func readRun(f found, name string) *run {
 	r.readCurve()
 	r.readJudged()
 	r.readScores()
+	r.readBefore()
+	r.readAnswers()
+	r.origin = r.readOrigin()
 	return r
 }
 

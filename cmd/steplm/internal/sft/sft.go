@@ -57,6 +57,7 @@ type ExampleFlags struct {
 	MaxSeqLen *int   `name:"max-seq-len" placeholder:"N" range:"1..1e8" help:"Most positions that the model may be given. Default: the model's."`
 	BatchSize int    `default:"${batch_size}" range:"1..1e9" placeholder:"N" help:"Windows per micro-batch. Default: ${default}."`
 	GradAccum int    `default:"${grad_accum}" range:"1..1e9" placeholder:"N" help:"Micro-batches per optimizer step. Default: ${default}."`
+	Examples  int    `default:"0" range:"0..1e9" placeholder:"N" help:"Train on the first N examples alone, of those that are not kept apart. Default: all."`
 	SkipBad   bool   `help:"Leave out examples that cannot be read and count them, instead of stopping."`
 	flags.SpecialFlags
 	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each example that no chat template writes: eos (an end), bos-eos (a beginning too), none, or auto: a beginning where the tokenizer's own post-processor puts one or --bos names one. Default: ${default}."`

@@ -1,0 +1,280 @@
+package experiment_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"steplm/cmd/steplm/internal/clitest"
+	"steplm/gpu/gputest"
+	"steplm/stage/experiment"
+	"steplm/stage/mtbench"
+	"steplm/stage/record"
+	"steplm/stage/results"
+)
+
+// first is an experiment whose models another one tunes.
+const first = `{
+  "name": "first", "seeds": [1, 2],
+  "base": {
+    "model": {"hidden": 16, "ffn": 24, "layers": 2, "heads": 2, "kv_heads": 1, "max_seq_len": 64, "seq_len": 16},
+    "method": {"rank": 2}, "schedule": {"steps": 4, "batch_size": 2},
+    "evaluation": {"eval_tokens": 0, "final_eval_tokens": 0}, "output": {"save_every": 0, "keep": 1}
+  },
+  "variants": [
+    {"label": "vanilla", "set": {"method": {"name": "vanilla"}}},
+    {"label": "step", "set": {"method": {"name": "step", "stages": 2}}}
+  ]
+}`
+
+// tuned is one that tunes them, in windows of more positions than they have.
+const tuned = `{
+  "name": "tuned", "seeds": [1, 2],
+  "base": {
+    "model": {"max_seq_len": 256, "seq_len": 256}, "data": {"holdout": 0.3}, "method": {"name": "vanilla"},
+    "tuning": {"batching": "packed", "examples": 8, "samples": 1, "sample_tokens": 2},
+    "schedule": {"epochs": 2, "batch_size": 1, "lr": [0.01]},
+    "evaluation": {"eval_tokens": 64, "final_eval_tokens": 512}, "output": {"save_every": 2, "keep": 1}
+  },
+  "variants": [{"label": "a", "from": "vanilla"}, {"label": "b", "from": "step"}],
+  "evaluate": {
+    "tasks": {"names": ["openbookqa"], "limit": 3},
+    "mtbench": {"template": "alpaca", "max_tokens": 3},
+    "before": true
+  }
+}`
+
+// lessons are what the models are tuned on and asked.
+type lessons struct{ examples, tasks, questions string }
+
+func newLessons(t *testing.T) lessons {
+	t.Helper()
+	var examples []map[string]string
+	for i := range 24 {
+		examples = append(examples, map[string]string{"instruction": fmt.Sprintf("Count to %d.", i),
+			"output": strings.Repeat("one ", i%5+1)})
+	}
+	text, err := json.Marshal(examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tasks strings.Builder
+	for i := range 4 {
+		fmt.Fprintf(&tasks, `{"query":"The cat number %d, which is grey and old and sleeps all day and all night in the `+
+			`warm house by the cold sea, sat on the","choices":["mat","moon"],"gold":%d}`+"\n", i, i%2)
+	}
+	return lessons{clitest.WriteFile(t, "alpaca.json", string(text)),
+		filepath.Dir(clitest.WriteFile(t, "openbookqa.jsonl", tasks.String())),
+		clitest.WriteFile(t, "question.jsonl",
+			`{"question_id": 81, "category": "math", "turns": ["One?", "Two?"]}`+"\n")}
+}
+
+// tune is a command line for an experiment on the models of another.
+func tune(l lessons, file, from, dir string, more ...string) []string {
+	return append([]string{"experiment", file, "--out", dir, "--from", from, "--data", l.examples, "--tasks-data",
+		l.tasks, "--questions", l.questions, "--device", "host", "--stable"}, more...)
+}
+
+// newFirst is the folder of an experiment whose models are there.
+func newFirst(t *testing.T) (dir string, m clitest.Material) {
+	t.Helper()
+	m, dir = clitest.NewMaterial(t), filepath.Join(t.TempDir(), "first")
+	clitest.Succeed(t, "", "experiment", clitest.WriteFile(t, "first.json", first), "--out", dir, "--data", m.Train,
+		"--tokenizer", m.Tokenizer, "--device", "host", "--stable")
+	return dir, m
+}
+
+// tasksOf are the lines of a folder's table of tasks, by their columns.
+func tasksOf(t *testing.T, dir string) (list []map[string]string) {
+	t.Helper()
+	lines, err := csv.NewReader(strings.NewReader(clitest.Contents(t, dir, experiment.TasksFile))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, name := range lines[0] {
+			row[name] = line[i]
+		}
+		list = append(list, row)
+	}
+	return list
+}
+
+// An experiment tunes the models of another, each with its seed, and asks them and those before them tasks and
+// MT-Bench's questions; again it has nothing to do, and the report has all of it.
+func TestTuneTheModelsOfAnExperiment(t *testing.T) {
+	from, m := newFirst(t)
+	l := newLessons(t)
+	file, dir := clitest.WriteFile(t, "tuned.json", tuned), filepath.Join(t.TempDir(), "tuned")
+	out := clitest.Succeed(t, "", tune(l, file, from, dir)...)
+	if !strings.Contains(out, "8 examples of at most 256 tokens") {
+		t.Errorf("nothing says what is learned from:\n%s", out)
+	}
+	rows := table(t, dir)
+	if len(rows) != 4 {
+		t.Fatalf("%d rows\n%s", len(rows), out)
+	}
+	for _, r := range rows {
+		if r.Status != results.Done || !(r.ValidationPerplexity > 1) || r.Method != "vanilla" {
+			t.Errorf("%+v", r)
+		}
+		checkTuned(t, dir, from, r)
+	}
+	scores := tasksOf(t, dir)
+	if len(scores) != 16 { // runs, before and after, acc and acc_norm
+		t.Fatalf("%d scores", len(scores))
+	}
+	for _, s := range scores {
+		// Both are asked with as many positions as the models before have, of which some requests need more.
+		if s["documents"] != "3" || s["context"] != "16" || s["cut"] == "0" || s["chance"] != "0.5" ||
+			s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
+			t.Errorf("%v", s)
+		}
+	}
+	want := [3]string{clitest.Contents(t, dir, experiment.ResultsFile), clitest.Contents(t, dir, experiment.TasksFile),
+		said(t, dir)}
+	before := lengths(t, dir)
+	again := clitest.Succeed(t, "", "experiment", dir, "--device", "host", "--stable")
+	after := [3]string{clitest.Contents(t, dir, experiment.ResultsFile), clitest.Contents(t, dir,
+		experiment.TasksFile), said(t, dir)}
+	if after != want || strings.Contains(again, ": done, ") || fmt.Sprint(lengths(t, dir)) != fmt.Sprint(before) {
+		t.Errorf("again:\n%s%q\nwant\n%q", again, after, want)
+	}
+	page := filepath.Join(t.TempDir(), "report")
+	clitest.Succeed(t, "", "report", dir, "--out", page)
+	text := clitest.Contents(t, page, "report.md")
+	for _, part := range []string{"### Downstream tasks", "| chance |", "vanilla, then vanilla | before | 2 |",
+		"step K=2, then vanilla | trained | 2 |", "Δ before", "## Answers to MT-Bench", "81, turn 1"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the report lacks %q:\n%s", part, text)
+		}
+	}
+	changed := newLessons(t)
+	if err := os.WriteFile(filepath.Join(changed.tasks, "openbookqa.jsonl"), []byte(
+		`{"query":"One","choices":["a","b"],"gold":0}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Fail(t, 1, []string{"begun with another task openbookqa"}, "experiment", dir, "--tasks-data", changed.tasks,
+		"--device", "host")
+	for name, ends := range otherEnds {
+		t.Run(name, func(t *testing.T) {
+			gputest.Long(t) // It takes tens of processes.
+			ends(t, l, file, from, want)
+		})
+	}
+	badFroms(t, l, m, from)
+}
+
+// otherEnds are other ways to the end of the same experiment.
+var otherEnds = map[string]func(t *testing.T, l lessons, file, from string, want [3]string){}
+
+// checkTuned checks a run's folder.
+func checkTuned(t *testing.T, dir, from string, r results.Row) {
+	t.Helper()
+	run := filepath.Join(dir, experiment.RunsDir, r.Run)
+	var spec struct {
+		Model struct{ Init string }
+	}
+	if err := json.Unmarshal([]byte(clitest.Contents(t, run, record.SpecFile)), &spec); err != nil {
+		t.Fatal(err)
+	}
+	base := map[string]string{"a": "vanilla", "b": "step"}[r.Run[:1]]
+	want := filepath.Join(from, experiment.RunsDir, fmt.Sprintf("%s-s%d-", base, r.Seed))
+	if got := spec.Model.Init; !strings.HasPrefix(got, want) {
+		t.Errorf("%s began with %s, want %s", r.Run, got, want)
+	}
+	for folder, name := range map[string]string{run: r.Run, filepath.Join(run, experiment.BeforeDir): filepath.Base(
+		spec.Model.Init)} {
+		path := filepath.Join(folder, experiment.AnswersDir, name+".jsonl")
+		a, err := mtbench.ReadAnswers(path)
+		if err != nil || len(a.Of) != 1 || len(a.Of[81].Turns()) != 2 {
+			t.Errorf("%s: %+v, %v", path, a, err)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "answers")); err == nil {
+			t.Errorf("%s still has a journal", folder)
+		}
+	}
+}
+
+// said is all that the models of an experiment answered.
+func said(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, pattern := range []string{"*", "*/" + experiment.BeforeDir} {
+		found, err := filepath.Glob(filepath.Join(dir, experiment.RunsDir, pattern, experiment.AnswersDir, "*.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			a, err := mtbench.ReadAnswers(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "%s %q\n", filepath.Base(path), a.Of[81].Turns())
+		}
+	}
+	return b.String()
+}
+
+// badFroms checks what is said where the models are not there, or others.
+func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
+	never := filepath.Join(t.TempDir(), "never")
+	edited := func(from, to string) string {
+		text := strings.Replace(tuned, from, to, 1)
+		if text == tuned {
+			t.Fatalf("%q is not in the file", from)
+		}
+		return clitest.WriteFile(t, "bad.json", text)
+	}
+	file := edited("tuned", "other")
+	other := filepath.Join(t.TempDir(), "tokenizer.json")
+	clitest.Succeed(t, "", "tokenizer", "train", "--data", m.Train, "--vocab", "290", "--out", other)
+	without := tune(l, file, from, never)
+	without = append(without[:4:4], without[6:]...) // --from DIR
+	for _, c := range []struct {
+		code  int
+		parts []string
+		args  []string
+	}{
+		{2, []string{"--from: it is missing"}, without},
+		{1, []string{"holds no experiment", experiment.DeclaredFile}, tune(l, file, l.tasks, never)},
+		{1, []string{"variants[0].from, of a", "did you mean vanilla?"}, tune(l, edited(`"from": "vanilla"`,
+			`"from": "vanila"`), from, never)},
+		{1, []string{"no run of vanilla with seed 3", "its seeds are [1 2]"}, tune(l, edited(`"seeds": [1, 2]`,
+			`"seeds": [1, 3]`), from, never)},
+		{2, []string{"--tokenizer", "trained with another one", "leave it out"}, tune(l, file, from, never,
+			"--tokenizer", other)},
+		{2, []string{"have their size", "leave it out"}, tune(l, file, from, never, "--scale", "toy")},
+		{1, []string{"nowhere: no such file"}, tune(l, file, from, never, "--tasks-data", "nowhere")},
+		{1, []string{"nowhere.jsonl"}, tune(l, file, from, never, "--questions", "nowhere.jsonl")},
+		{1, []string{"evaluate.tasks.names", "did you mean openbookqa?"}, tune(l, edited("openbookqa", "openbookqu"),
+			from, never)},
+		{1, []string{"there is no evaluate.tasks.limits", "did you mean evaluate.tasks.limit?"},
+			tune(l, edited(`"limit"`, `"limits"`), from, never)},
+		{2, []string{"--tasks-data", "asks no tasks"}, tune(l, clitest.WriteFile(t, "first.json", strings.Replace(first,
+			`"label": "step"`, `"from": "step", "label": "step"`, 1)), from, never)},
+		{2, []string{"--from", "begin with no models"}, []string{"experiment",
+			clitest.WriteFile(t, "first.json", first), "--out", never, "--from", from, "--device", "host"}},
+	} {
+		clitest.Fail(t, c.code, c.parts, c.args...)
+	}
+	runs, err := filepath.Glob(filepath.Join(from, experiment.RunsDir, "step-s2-*", record.FinalDir))
+	if err != nil || len(runs) != 1 {
+		t.Fatal(runs, err)
+	}
+	if err := os.RemoveAll(filepath.Dir(runs[0])); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Fail(t, 1, []string{"variants[1].from, of b", "step-s2-", "missing", "no model of it to begin with"},
+		tune(l, file, from, never)...)
+	for _, name := range []string{experiment.DeclaredFile, experiment.RunsDir} {
+		if _, err := os.Stat(filepath.Join(never, name)); err == nil {
+			t.Errorf("bad input left %s", name)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package report
+
+import (
+	"encoding/json"
+	"path/filepath"
+
+	"steplm/stage/experiment"
+	"steplm/stage/harness"
+	"steplm/stage/recipe"
+	"steplm/stage/record"
+	"steplm/stage/results"
+)
+
+// origin is the run with whose model another one began, as far as it lies where it was.
+type origin struct {
+	label     string
+	method    string
+	optimizer string
+	family    string // what is the same in all its seeds
+}
+
+// readOrigin reads the run that a run's Spec begins with; nil: it begins with none, or that cannot be read.
+func (r *run) readOrigin() *origin {
+	var path string
+	if json.Unmarshal([]byte(r.spec["model.init"]), &path) != nil || path == "" || !record.HoldsRun(path) {
+		return nil
+	}
+	text, _, err := record.RecipeText(path)
+	if err != nil {
+		return nil
+	}
+	if _, _, err := recipe.Decode(text); err != nil {
+		return nil
+	}
+	row := results.Of(path)
+	return &origin{label(&run{Row: row}), row.Method, row.Optimizer, identity(flattened(text), "seed", "weights")}
+}
+
+// kind is the method by which a run's model came about: that of the run with whose model it began, else its own.
+func (r *run) kind() (method, optimizer string) {
+	if r.origin != nil {
+		return r.origin.method, r.origin.optimizer
+	}
+	return r.Method, r.Optimizer
+}
+
+// family is what runs have in common that differ in their seeds and in what is left out besides.
+func (r *run) family(without ...string) string {
+	if r.origin == nil {
+		return identity(r.made, append(without, "seed")...)
+	}
+	// The weights are another model's for each seed.
+	return identity(r.made, append(without, "seed", "weights")...) + "begun with\n" + r.origin.family
+}
+
+// readBefore reads what the model scored with which a run began.
+func (r *run) readBefore() {
+	s, ok, err := harness.ReadScores(filepath.Join(r.dir, experiment.BeforeDir))
+	if ok {
+		r.before, err = s.Table()
+	}
+	if err != nil {
+		r.problems = append(r.problems, err.Error())
+	}
+}

@@ -1,0 +1,159 @@
+package experiment
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"steplm/stage/recipe"
+	"steplm/stage/record"
+	"steplm/stage/results"
+	"steplm/stage/session"
+)
+
+// Base is an experiment with whose models another one begins. Nothing is written into its folder, where it may still
+// be going on.
+type Base struct{ folder *Folder }
+
+// ReadBase reads the experiment in a folder.
+func ReadBase(dir string) (*Base, error) {
+	f, err := ReadFile(filepath.Join(dir, DeclaredFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("from %s: it holds no experiment: there is no %s", dir, DeclaredFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("from: %w", err)
+	}
+	vocab, err := f.vocabularyIn(dir)
+	if err != nil {
+		return nil, fmt.Errorf("from %s: %w", dir, err)
+	}
+	e, err := Make(f, vocab)
+	if err != nil {
+		return nil, fmt.Errorf("from %s: %w", dir, err)
+	}
+	folder, err := Open(dir, e)
+	if err != nil {
+		return nil, fmt.Errorf("from: %w", err)
+	}
+	folder.reading = true
+	return &Base{folder}, nil
+}
+
+// TokenizerFile is the tokenizer in an experiment's folder that was trained for it.
+const TokenizerFile = "tokenizer.json"
+
+// vocabularyIn is how many ids the tokenizer has of the experiment in a folder.
+func (f File) vocabularyIn(dir string) (int, error) {
+	spec, err := f.BaseSpec()
+	if err != nil {
+		return 0, err
+	}
+	if spec.Data.Tokenizer == "" {
+		spec.Data.Tokenizer = filepath.Join(dir, TokenizerFile)
+	}
+	n, _, err := spec.Data.Vocabulary()
+	return n, err
+}
+
+// Tokenizer is the path of the tokenizer of all its models.
+func (b *Base) Tokenizer() (string, error) {
+	spec, err := b.folder.File.BaseSpec()
+	if spec.Data.Tokenizer != "" || err != nil {
+		return spec.Data.Tokenizer, err
+	}
+	return filepath.Join(b.folder.Dir, TokenizerFile), nil
+}
+
+// Model is the run of a variant with a seed, which must be done.
+func (b *Base) Model(label string, seed uint64) (run string, err error) {
+	f := b.folder
+	at := f.find(label)
+	if at < 0 {
+		return "", fmt.Errorf("%s: %w", f.Dir, session.Unknown("", label, f.labels()))
+	}
+	if !slices.Contains(f.File.Seeds, seed) {
+		return "", fmt.Errorf("%s has no run of %s with seed %d: its seeds are %v", f.Dir, label, seed, f.File.Seeds)
+	}
+	if row := f.rowOf(at, seed); row.Status != results.Done {
+		return "", &Unready{f.Dir, row}
+	}
+	return b.at(label, seed), nil
+}
+
+// at is where the run of a variant with a seed lies; it is one that Model found.
+func (b *Base) at(label string, seed uint64) string {
+	i := b.folder.find(label)
+	lr, err := b.folder.Choice(i)
+	if err != nil { // Model told it.
+		return ""
+	}
+	return b.folder.At(b.folder.Final(i, seed, lr))
+}
+
+// Unready is a run with whose model another is to begin, and that has none.
+type Unready struct {
+	Dir string // of its experiment
+	Row results.Row
+}
+
+func (e *Unready) Error() string {
+	text := fmt.Sprintf("the run %s of %s is %s", e.Row.Run, e.Dir, e.Row.Status)
+	if e.Row.Problem != "" {
+		text += " (" + e.Row.Problem + ")"
+	}
+	return text + ": there is no model of it to begin with"
+}
+
+// sameTokenizer refuses models that were trained with another tokenizer than the one with this hash.
+func (e *Experiment) sameTokenizer(named, hash string) error {
+	for i, v := range e.Variants {
+		if v.From == "" {
+			continue
+		}
+		for _, seed := range e.File.Seeds {
+			run := e.Final(i, seed, 0).Spec.Model.Init
+			text, path, err := record.RecipeText(run)
+			if err != nil {
+				return err
+			}
+			r, _, err := recipe.Decode(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if r.Data.Tokenizer != hash {
+				return &session.OptionError{Option: "tokenizer", Value: named, Why: fmt.Sprintf("the model in %s was "+
+					"trained with another one (hash %.12s, this one has %.12s): leave it out", run, r.Data.Tokenizer,
+					hash)}
+			}
+		}
+	}
+	return nil
+}
+
+// Begun is what an experiment begins with: the weights' identities of all models, by their runs' names, with the
+// tokenizer, whose path and hash are given, checked against theirs.
+func (e *Experiment) Begun(tokenizer, hash string) (map[string]string, error) {
+	if err := e.sameTokenizer(tokenizer, hash); err != nil {
+		return nil, err
+	}
+	models := map[string]string{}
+	for i, v := range e.Variants {
+		if v.From == "" {
+			continue
+		}
+		for _, seed := range e.File.Seeds {
+			run := e.Final(i, seed, 0).Spec.Model.Init
+			t, err := session.FindModel(run)
+			if err != nil {
+				return nil, err
+			}
+			if models["model "+filepath.Base(run)], err = t.Identity(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return models, nil
+}
