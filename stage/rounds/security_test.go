@@ -71,7 +71,7 @@ func newFixture(t *testing.T, hidden int) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.c.Close("the test is over") })
+	t.Cleanup(func() { f.c.Close("the test is over", false) })
 	return f
 }
 
@@ -122,7 +122,7 @@ func (f *fixture) authenticated() *conn {
 func (f *fixture) welcomed() *conn {
 	f.t.Helper()
 	x := f.authenticated()
-	if err := x.write(hello, encode(helloBody{"a test"})); err != nil {
+	if err := x.write(hello, encode(helloBody{Name: "a test", Token: "t"})); err != nil {
 		f.t.Fatal(err)
 	}
 	m, err := x.read()
@@ -141,7 +141,7 @@ func (f *fixture) welcomed() *conn {
 func (f *fixture) taking() *conn {
 	f.t.Helper()
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"hash"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "hash"})); err != nil {
 		f.t.Fatal(err)
 	}
 	f.noted(f.joins)
@@ -179,7 +179,7 @@ func (f *fixture) members() int {
 // works checks that an honest worker still gets in, and that the coordinator makes a round.
 func (f *fixture) works() {
 	f.t.Helper()
-	w, err := dial(context.Background(), f.c.Addr().String(), f.key, "test", "honest", quick)
+	w, err := dial(context.Background(), At(f.c.Addr().String()), f.key, "test", "honest", quick)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 		key  Key
 		name string
 	}{{testKey(t, "b"), "test"}, {f.key, "other"}} {
-		_, err := dial(context.Background(), f.c.Addr().String(), c.key, c.name, "x", quick)
+		_, err := dial(context.Background(), At(f.c.Addr().String()), c.key, c.name, "x", quick)
 		if err == nil || !strings.Contains(err.Error(), "is it the key") {
 			t.Errorf("it is told %v", err)
 		}
@@ -258,7 +258,7 @@ func TestReplayIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.write(hello, encode(helloBody{"recorded"})); err != nil {
+	if err := x.write(hello, encode(helloBody{Name: "recorded", Token: "t"})); err != nil {
 		t.Fatal(err)
 	}
 	x.limit = sizes{}.toWorker
@@ -461,7 +461,7 @@ func TestBadChangesAreLeftOut(t *testing.T) {
 func TestAnotherRecipeIsRefused(t *testing.T) {
 	f := newFixture(t, 8)
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"another"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "another"})); err != nil {
 		t.Fatal(err)
 	}
 	f.noted("its recipe has the hash")
@@ -472,7 +472,7 @@ func TestAnotherRecipeIsRefused(t *testing.T) {
 func TestSlowReaderIsGivenUp(t *testing.T) {
 	f := newFixture(t, 512) // a state of some 19 MB, more than a socket's buffers hold
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"hash"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "hash"})); err != nil {
 		t.Fatal(err)
 	}
 	f.noted(f.joins)
