@@ -487,7 +487,7 @@ func each(t *testing.T, n int, r recipe.Recipe, list []data.Batch, do func(rank 
 // growth.
 func TestProcessesDifferAsOrdersDo(t *testing.T) {
 	o := recipetest.Tiny()
-	o.Steps, o.GradAccum, o.LR = 50, 6, []float64{3e-3}
+	o.Steps, o.GradAccum, o.LR = 50, 6, []float64{1e-2}
 	r := recipetest.Must(t, "step", o)
 	list := randomBatches(6*24, o.Batch, o.Model.Vocab, 3).list
 	losses := func(n int, order [6]int) (all []float64) {

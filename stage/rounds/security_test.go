@@ -526,3 +526,63 @@ func TestWorkerChecksTheState(t *testing.T) {
 		}
 	}
 }
+
+// A worker that comes back has its number again, and its new connection the place of one that seems to live, if it has
+// its secret; another that says it were that worker is a new one, and the first stays. What it says of its round is not
+// trusted: of a stage that there is not, or of another round, its change is left out.
+func TestAWorkerIsKnownByItsSecret(t *testing.T) {
+	f := newFixture(t, 8)
+	first := f.taking()
+	enter := func(token string) (*conn, int) {
+		x := f.authenticated()
+		if err := x.write(hello, encode(helloBody{Name: "a test", Process: 1, Token: token})); err != nil {
+			t.Fatal(err)
+		}
+		m, err := x.read()
+		var w Welcome
+		if err == nil {
+			err = decode(m.body, &w)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x, w.Process
+	}
+	other, n := enter("another")
+	if n != 2 || f.members() != 2 {
+		t.Fatalf("who has another secret is number %d of %d", n, f.members())
+	}
+	for _, round := range []beginBody{{Stage: 99, Step: 0}, {Stage: -1, Step: 0}, {Stage: 0, Step: 0}} {
+		if err := other.write(ready, encode(readyBody{Recipe: "hash", Round: &round})); err != nil {
+			t.Fatal(err)
+		}
+		body := make([]byte, f.config.WireBytes(f.layouts[0]))
+		if err := other.write(change, headed(changeHead{Step: 0, Tokens: 8}, body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, n := enter("t")
+	if n != 1 {
+		t.Fatalf("who comes back is number %d", n)
+	}
+	hash, err := f.state.Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.write(ready, encode(readyBody{Recipe: "hash", Round: &beginBody{Hash: hash}})); err != nil {
+		t.Fatal(err)
+	}
+	f.noted("is back in its round")
+	for err == nil { // until its end: what the coordinator said before may be there yet
+		_, err = first.read()
+	}
+	body := make([]byte, f.config.WireBytes(f.layouts[0]))
+	if err := again.write(change, headed(changeHead{Step: 0, Tokens: 8}, body)); err != nil {
+		t.Fatal(err)
+	}
+	f.c.Over(2, 2)
+	r, err := f.c.End(context.Background(), f.state, 2, 16)
+	if err != nil || len(r.Shares) != 2 || r.Shares[1].Process != 1 || r.Shares[1].Tokens != 8 || len(r.Missing) != 0 {
+		t.Errorf("the round: %+v, %v", r, err)
+	}
+}

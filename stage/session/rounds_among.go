@@ -147,8 +147,7 @@ func setAside(dir string) error {
 	}
 }
 
-// sameRounds compares the recipe with that of the process that leads. Where the run goes on, this one takes that, which
-// knows how long it was before.
+// sameRounds compares the recipe with that of the process that leads. One that a resume adds takes that.
 func (s *Session) sameRounds() error {
 	text, err := json.Marshal(s.Recipe)
 	if err != nil {
@@ -162,15 +161,12 @@ func (s *Session) sameRounds() error {
 	if err != nil {
 		return err
 	}
-	alike := theirs
-	if s.adds {
-		alike.Earlier = nil
-	}
-	if d := s.Recipe.Differences(alike); d != "" {
-		return fmt.Errorf("this process would train another recipe than the first: %s", d)
-	}
-	if s.adds {
+	if s.adds { // It was made of the same Spec, which does not know where the run was made longer.
 		s.Recipe = theirs
+		return nil
+	}
+	if d := s.Recipe.Differences(theirs); d != "" {
+		return fmt.Errorf("this process would train another recipe than the first: %s", d)
 	}
 	return nil
 }
