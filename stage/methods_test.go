@@ -108,42 +108,40 @@ func TestEveryMethodResumes(t *testing.T) {
 	for name, r := range methodRuns(t) {
 		t.Run(name, func(t *testing.T) {
 			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				begin := func() *Trainer { return newTrainer(t, d, r, randomBatches(5, r.Batch, r.Model.Vocab, 3)) }
-				tr := begin()
-				takeTo(t, tr, r.Steps())
-				want := contents(t, tr)
-				tr.Free()
+				batches := func() Batches { return randomBatches(5, r.Batch, r.Model.Vocab, 3) }
+				whole, dir := newTrainer(t, d, r, batches()), t.TempDir()
+				var saved []string
+				save := func(name string) {
+					if err := whole.Save(dir, name, 0); err != nil {
+						t.Fatal(err)
+					}
+					saved = append(saved, name)
+				}
 				every := 2
 				if d.Name() != gpu.NewHost().Name() {
 					every = 5
 				}
 				for step := 1; step < r.Steps(); step += every {
-					for _, advanced := range []bool{false, true} {
-						tr := begin()
-						takeTo(t, tr, step)
-						if advanced {
-							if !tr.Due() {
-								tr.Free()
-								continue
-							}
-							advance(t, tr)
-						}
-						dir := t.TempDir()
-						if err := tr.Save(dir, "here", 0); err != nil {
-							t.Fatal(err)
-						}
-						tr.Free()
-						tr, _, err := LoadTrainer(d, r, randomBatches(5, r.Batch, r.Model.Vocab, 3),
-							filepath.Join(dir, "here"))
-						if err != nil {
-							t.Fatal(err)
-						}
-						takeTo(t, tr, r.Steps())
-						if got := contents(t, tr); !maps.EqualFunc(got, want, slices.Equal) {
-							t.Errorf("resumed after step %d, advanced: %t, it is another run", step, advanced)
-						}
-						tr.Free()
+					takeTo(t, whole, step)
+					save(savedAt(step))
+					if whole.Due() {
+						advance(t, whole)
+						save(savedAt(step) + "-advanced")
 					}
+				}
+				takeTo(t, whole, r.Steps())
+				want := contents(t, whole)
+				whole.Free()
+				for _, name := range saved {
+					tr, _, err := LoadTrainer(d, r, batches(), filepath.Join(dir, name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					takeTo(t, tr, r.Steps())
+					if got := contents(t, tr); !maps.EqualFunc(got, want, slices.Equal) {
+						t.Errorf("resumed %s, it is another run", name)
+					}
+					tr.Free()
 				}
 			})
 		})

@@ -102,7 +102,7 @@ func TestScaleOfAdapters(t *testing.T) {
 // resumeStops are steps within the first stage, between two projections and after a growth.
 var resumeStops = []int{2, 5, 9}
 
-// trainsAndResumes trains a run to its end, and again with a save and a resume at each of some steps.
+// trainsAndResumes trains a run to its end, with a save at each of some steps, and goes on from each.
 func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Options, stops []int) {
 	t.Helper()
 	if method == "vanilla" {
@@ -110,8 +110,15 @@ func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Option
 	}
 	r := recipetest.Must(t, method, o)
 	batches := func() Batches { return randomBatches(1, o.Batch, o.Model.Vocab, 3) }
-	whole := newTrainer(t, d, r, batches())
-	losses := takeTo(t, whole, r.Steps())
+	whole, dir := newTrainer(t, d, r, batches()), t.TempDir()
+	var losses []float64
+	for _, stop := range stops {
+		losses = append(losses, takeTo(t, whole, stop)...)
+		if err := whole.Save(dir, savedAt(stop), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	losses = append(losses, takeTo(t, whole, r.Steps())...)
 	if first, last := losses[0], losses[len(losses)-1]; !(last < 0.97*first) {
 		t.Errorf("from a loss of %.3f to %.3f", first, last)
 	}
@@ -121,14 +128,7 @@ func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Option
 	want, counted := contents(t, whole), numbers(whole)
 	whole.Free()
 	for _, stop := range stops {
-		tr := newTrainer(t, d, r, batches())
-		takeTo(t, tr, stop)
-		dir := t.TempDir()
-		if err := tr.Save(dir, "here", 0); err != nil {
-			t.Fatal(err)
-		}
-		tr.Free()
-		tr, _, err := LoadTrainer(d, r, batches(), filepath.Join(dir, "here"))
+		tr, _, err := LoadTrainer(d, r, batches(), filepath.Join(dir, savedAt(stop)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,6 +141,8 @@ func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Option
 		tr.Free()
 	}
 }
+
+func savedAt(step int) string { return fmt.Sprint("at-", step) }
 
 // Ten losses of a tiny model, and its gradient norms, are those of an independent program in
 // float64: testdata/optimizers/generate.py, which says how it is run.

@@ -22,6 +22,7 @@ type Experiment struct {
 type Made struct {
 	Label string
 	Spec  session.Spec // with the file's first seed, and no folder
+	Tried session.Spec // Spec before anything was made equal, by which its learning rate is chosen
 	Chose int          // the variant whose learning rate it takes, by index; -1: none is chosen
 }
 
@@ -63,6 +64,9 @@ func Make(f File, vocab int) (*Experiment, error) {
 	if err := e.rates(); err != nil {
 		return nil, err
 	}
+	for i := range e.Variants {
+		e.Variants[i].Tried = e.Variants[i].Spec
+	}
 	if err := e.equal(); err != nil {
 		return nil, err
 	}
@@ -73,7 +77,7 @@ func Make(f File, vocab int) (*Experiment, error) {
 	}
 	for _, r := range e.Trials() { // A short run may have too few steps for what a long one does.
 		if _, err := r.Spec.Recipe(vocab); err != nil {
-			return nil, fmt.Errorf("variant %s, a short run for its learning rate: %w", e.Variants[r.Variant].Label,
+			return nil, fmt.Errorf("variant %s, a run that tries its learning rate: %w", e.Variants[r.Variant].Label,
 				err)
 		}
 	}
@@ -101,8 +105,8 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 			if !a.OneRate {
 				chose += i
 			}
-			all = append(all, Made{fmt.Sprintf("%s-%s-%s", v.Label, strings.ReplaceAll(string(a.Option), "_", "-"),
-				word(value)), spec, chose})
+			all = append(all, Made{Label: fmt.Sprintf("%s-%s-%s", v.Label,
+				strings.ReplaceAll(string(a.Option), "_", "-"), word(value)), Spec: spec, Chose: chose})
 		}
 	}
 	return all, nil
@@ -195,7 +199,7 @@ type Run struct {
 	Spec    session.Spec // with no folder
 }
 
-// Trials are the short runs of all variants by which learning rates are chosen.
+// Trials are the runs of all variants by which learning rates are chosen.
 func (e *Experiment) Trials() (list []Run) {
 	for i := range e.Variants {
 		list = append(list, e.TrialsOf(i)...)
@@ -210,14 +214,22 @@ func (e *Experiment) TrialsOf(variant int) (list []Run) {
 		return nil
 	}
 	for _, x := range lr.Values {
-		s := v.Spec
+		s := v.Tried
 		s.Schedule.LR, s.Schedule.Seed = []float64{x}, lr.Seed
-		setLength(&s, lr.Share)
-		s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
-		name := fmt.Sprintf("lr-%s-%g-%s", v.Label, x, hash(s))
+		name := finalName(v.Label, s)
+		if lr.Share < 1 {
+			setLength(&s, lr.Share)
+			s.Evaluation = s.Evaluation.Short(lr.EvalTokens)
+			name = fmt.Sprintf("lr-%s-%g-%s", v.Label, x, hash(s))
+		}
 		list = append(list, Run{name, variant, lr.Seed, true, s})
 	}
 	return list
+}
+
+// finalName is what a run is called whose result counts. A whole run that tries a learning rate may be one.
+func finalName(label string, s session.Spec) string {
+	return fmt.Sprintf("%s-s%d-%s", label, s.Schedule.Seed, hash(s))
 }
 
 // Final is the run of a variant with a seed, whose result counts; with a learning rate, where one is chosen.
@@ -228,7 +240,7 @@ func (e *Experiment) Final(variant int, seed uint64, lr float64) Run {
 	if v.Chose >= 0 && lr > 0 {
 		s.Schedule.LR = []float64{lr}
 	}
-	return Run{fmt.Sprintf("%s-s%d-%s", v.Label, seed, hash(s)), variant, seed, false, s}
+	return Run{finalName(v.Label, s), variant, seed, false, s}
 }
 
 // FLOPs are the operations of a run.

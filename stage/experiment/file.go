@@ -27,7 +27,7 @@ type File struct {
 	Grid []Axis `json:"grid,omitempty"`
 	// Share, unless 0, is how much of the length that Base says all runs have.
 	Share float64 `json:"share,omitempty"`
-	// LearningRate, unless nil, is chosen by short runs.
+	// LearningRate, unless nil, is chosen by runs.
 	LearningRate *LearningRate `json:"learning_rate,omitempty"`
 	// Equal, unless nil, is what all variants have as much of; else it is what Base says: steps, tokens or operations.
 	Equal *Equal `json:"equal,omitempty"`
@@ -47,13 +47,15 @@ type Axis struct {
 	OneRate bool `json:"one_rate,omitempty"`
 }
 
-// LearningRate says how it is chosen: of Values the one whose short run ends with the least validation perplexity.
+// LearningRate says how it is chosen: of Values the one whose run ends with the least validation perplexity.
 type LearningRate struct {
 	Values []float64 `json:"values"`
-	Share  float64   `json:"share"` // of a run's length that a short one has
-	Seed   uint64    `json:"seed"`  // of the short runs
-	// EvalTokens are scored at the end of each.
-	EvalTokens int64 `json:"eval_tokens"`
+	// Share is how much of a run's length those that choose have. At 1 they are whole runs, and the chosen one, with a
+	// seed of the file, is a result too.
+	Share float64 `json:"share"`
+	Seed  uint64  `json:"seed"` // of the runs that choose
+	// EvalTokens are scored at the end of each short one; a whole one is scored as all are, and has 0.
+	EvalTokens int64 `json:"eval_tokens,omitempty"`
 }
 
 // What variants can have as much of.
@@ -142,8 +144,12 @@ func (lr LearningRate) check() error {
 	if !(lr.Share > 0 && lr.Share <= 1) {
 		return fmt.Errorf("learning_rate.share %g: it must be above 0 and at most 1", lr.Share)
 	}
-	if lr.EvalTokens < 1 {
+	switch {
+	case lr.Share < 1 && lr.EvalTokens < 1:
 		return fmt.Errorf("learning_rate.eval_tokens %d: it must be 1 or more", lr.EvalTokens)
+	case lr.Share == 1 && lr.EvalTokens != 0:
+		return fmt.Errorf("learning_rate.eval_tokens %d: whole runs, of share 1, are scored by what base says: "+
+			"leave it out", lr.EvalTokens)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ type Choice struct {
 	Tried   []Tried `json:"tried"`
 }
 
-// Tried is a learning rate that a short run had.
+// Tried is a learning rate that was tried.
 type Tried struct {
 	LR     float64        `json:"lr"`
 	Run    string         `json:"run"`
@@ -140,15 +140,22 @@ func (f *Folder) At(r Run) string { return filepath.Join(f.Dir, RunsDir, r.Name)
 
 // Row is what there is to say of a run.
 func (f *Folder) Row(r Run) results.Row {
-	if row, ok := f.over[r.Name]; ok {
-		return row
+	row, ok := f.over[r.Name]
+	if !ok {
+		row = f.look(r)
 	}
+	if row.Status == results.Done && r.Trial {
+		row.Status = results.Selection
+	}
+	return row
+}
+
+// look is Row's of a run whose folder is to be read.
+func (f *Folder) look(r Run) results.Row {
 	row := results.Of(f.At(r))
 	row.Experiment = f.File.Name
-	switch failure, failed := f.State.Failures[r.Name]; {
-	case row.Status == results.Done && r.Trial:
-		row.Status = results.Selection
-	case failed && (row.Status == results.Missing || row.Status == results.Unfinished):
+	failure, failed := f.State.Failures[r.Name]
+	if failed && (row.Status == results.Missing || row.Status == results.Unfinished) {
 		row.Status, row.Problem = failure.Status, failure.Error
 	}
 	if row.Method == "" { // Its folder says nothing; what it was to be is known.
@@ -204,8 +211,8 @@ func (f *Folder) Forget(r Run) {
 }
 
 // Choice is the learning rate that a variant takes: 0 while none is chosen, or where it has one of its own. The first
-// time that all short runs of a variant ended it is chosen, and kept. It is an error if none of them gave a number,
-// and if one failed, since it may not fail the next time.
+// time that all runs that try one ended it is chosen, and kept. It is an error if none of them gave a number, and if
+// one failed, since it may not fail the next time.
 func (f *Folder) Choice(variant int) (lr float64, err error) {
 	from := f.Variants[variant].Chose
 	if from < 0 {
@@ -283,15 +290,36 @@ func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	return Run{}, false
 }
 
-// Rows are those of all runs, variant by variant: those that chose its learning rate, then one a seed.
-func (f *Folder) Rows() (rows []results.Row) {
+// VariantRows are the rows of a variant.
+type VariantRows struct {
+	Trials []results.Row // of the runs that chose its learning rate, but for the chosen one where it is a result too
+	Finals []results.Row // one a seed
+}
+
+// Rows are those of all runs, variant by variant.
+func (f *Folder) Rows() (list []VariantRows) {
 	for i := range f.Variants {
-		for _, r := range f.TrialsOf(i) {
-			rows = append(rows, f.Row(r))
-		}
+		var v VariantRows
+		finals := map[string]bool{}
 		for _, seed := range f.File.Seeds {
-			rows = append(rows, f.rowOf(i, seed))
+			row := f.rowOf(i, seed)
+			finals[row.Run] = true
+			v.Finals = append(v.Finals, row)
 		}
+		for _, r := range f.TrialsOf(i) {
+			if !finals[r.Name] {
+				v.Trials = append(v.Trials, f.Row(r))
+			}
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// All are the rows of every variant: those that chose its learning rate, then those whose result counts.
+func All(list []VariantRows) (rows []results.Row) {
+	for _, v := range list {
+		rows = append(append(rows, v.Trials...), v.Finals...)
 	}
 	return rows
 }
@@ -314,30 +342,15 @@ func (f *Folder) rowOf(variant int, seed uint64) results.Row {
 // WriteResults writes the table; stable is results.WriteCSV's.
 func (f *Folder) WriteResults(stable bool) error {
 	var text strings.Builder
-	if err := results.WriteCSV(&text, f.Rows(), stable); err != nil {
+	if err := results.WriteCSV(&text, All(f.Rows()), stable); err != nil {
 		return err
 	}
 	return checkpoint.WriteFile(filepath.Join(f.Dir, ResultsFile), []byte(text.String()))
 }
 
-// RowsOf are those of Rows that belong to a variant: of the runs that chose its learning rate, and of the others.
-func (f *Folder) RowsOf(variant int, rows []results.Row) (trials, finals []results.Row) {
-	at := 0
-	for i := range f.Variants {
-		n := len(f.TrialsOf(i))
-		if i == variant {
-			return rows[at : at+n], rows[at+n : at+n+len(f.File.Seeds)]
-		}
-		at += n + len(f.File.Seeds)
-	}
-	return nil, nil
-}
-
 // Work is the operations of the runs that are over, and of all, with what measuring them at their end takes.
 func (f *Folder) Work() (done, all float64, err error) {
-	rows := f.Rows()
-	for i, v := range f.Variants {
-		trials, finals := f.RowsOf(i, rows)
+	for i, rows := range f.Rows() {
 		count := func(rows []results.Row, s session.Spec) {
 			effort, effortErr := f.Effort(s)
 			err = errors.Join(err, effortErr)
@@ -347,10 +360,10 @@ func (f *Folder) Work() (done, all float64, err error) {
 				}
 			}
 		}
-		if len(trials) > 0 {
-			count(trials, f.TrialsOf(i)[0].Spec)
+		if len(rows.Trials) > 0 {
+			count(rows.Trials, f.TrialsOf(i)[0].Spec)
 		}
-		count(finals, v.Spec)
+		count(rows.Finals, f.Variants[i].Spec)
 	}
 	return done, all, err
 }

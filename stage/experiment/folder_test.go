@@ -26,7 +26,12 @@ const compared = `{
 
 func newFolder(t *testing.T) *Folder {
 	t.Helper()
-	f, err := Read([]byte(compared))
+	return folderOf(t, compared)
+}
+
+func folderOf(t *testing.T, text string) *Folder {
+	t.Helper()
+	f, err := Read([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,7 @@ func (f *Folder) finish(t *testing.T, r Run, perplexity float64) {
 	}
 }
 
-// Every run comes once, the first seed's before the second's, each variant's short runs right before its first.
+// Every run comes once, the first seed's before the second's, each variant's runs that choose right before its first.
 func TestRunsComeInOrder(t *testing.T) {
 	f := newFolder(t)
 	var order []string
@@ -93,7 +98,7 @@ func TestRunsComeInOrder(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	var table strings.Builder
-	for _, r := range f.Rows() {
+	for _, r := range All(f.Rows()) {
 		label, _, _ := strings.Cut(r.Run, "-s")
 		fmt.Fprintf(&table, "%s lr %g seed %d %s\n", label[:min(4, len(label))], r.LR[0], r.Seed, r.Status)
 	}
@@ -109,6 +114,58 @@ b lr 0.01 seed 1 done
 b lr 0.01 seed 2 done
 `; table.String() != want {
 		t.Errorf("got\n%swant\n%s", table.String(), want)
+	}
+}
+
+// Whole runs that try learning rates are the results of their seed where theirs is chosen: none is trained twice, and
+// none has two rows.
+func TestWholeRunsThatChooseAreResults(t *testing.T) {
+	f := folderOf(t, strings.Replace(compared, `"share": 0.5, "seed": 5, "eval_tokens": 8`, `"share": 1, "seed": 1`, 1))
+	begun := map[string]bool{}
+	for {
+		r, ok := f.Next(func(Run) bool { return false })
+		if !ok {
+			break
+		}
+		if begun[r.Name] {
+			t.Fatalf("%s runs twice", r.Name)
+		}
+		begun[r.Name] = true
+		f.finish(t, r, 9+math.Abs(r.Spec.Schedule.LR[0]-0.003))
+	}
+	if len(begun) != 8 {
+		t.Errorf("%d runs, want 3 rates and another seed, of two variants", len(begun))
+	}
+	for name, f := range map[string]*Folder{"the one that ran": f, "the one opened again": reopened(t, f.Experiment, f.Dir)} {
+		var table []string
+		for _, r := range All(f.Rows()) {
+			table = append(table, fmt.Sprintf("%s %g %d %s", r.Run[:1], r.LR[0], r.Seed, r.Status))
+		}
+		want := "[a 0.001 1 selection a 0.01 1 selection a 0.003 1 done a 0.003 2 done " +
+			"b 0.001 1 selection b 0.01 1 selection b 0.003 1 done b 0.003 2 done]"
+		if got := fmt.Sprint(table); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+		if done, all, err := f.Work(); done != all || err != nil {
+			t.Errorf("%s: %g of %g operations are done, %v", name, done, all, err)
+		}
+	}
+}
+
+// What is made equal changes the runs that are compared, not those by which learning rates are chosen: they are the
+// same whatever is equal.
+func TestRatesAreChosenBeforeAnythingIsEqual(t *testing.T) {
+	plain := folderOf(t, compared)
+	equal := folderOf(t, strings.Replace(compared, `"name"`, `"equal": {"what": "flops", "of": "a"}, "name"`, 1))
+	for i := range plain.Variants {
+		for k, r := range plain.TrialsOf(i) {
+			if got := equal.TrialsOf(i)[k].Name; got != r.Name {
+				t.Errorf("%s is %s where operations are equal", r.Name, got)
+			}
+		}
+	}
+	if a, b := plain.Final(1, 1, 0.001).Name, equal.Final(1, 1, 0.001).Name; a == b {
+		t.Errorf("%s is the run with as many tokens and with as many operations", a)
 	}
 }
 
@@ -139,7 +196,7 @@ func TestChoice(t *testing.T) {
 		if kept := len(again.State.Choices) == 1; kept != (c.lr > 0) {
 			t.Errorf("%v: it keeps %+v", c.perplexities, again.State.Choices)
 		}
-		if c.lr > 0 { // What was chosen stays, also where the short runs are gone.
+		if c.lr > 0 { // What was chosen stays, also where the runs that chose are gone.
 			if err := os.RemoveAll(f.At(trials[0])); err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +207,7 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// A short run that failed may not fail the next time: nothing is chosen without it, and the others of its variant wait.
+// A run that failed may not fail the next time: nothing is chosen without it, and the others of its variant wait.
 func TestNothingIsChosenWithoutARunThatFailed(t *testing.T) {
 	f := newFolder(t)
 	trials := f.TrialsOf(0)
@@ -165,7 +222,7 @@ func TestNothingIsChosenWithoutARunThatFailed(t *testing.T) {
 	if recipetest.WantError(t, err, trials[1].Name, "without a failure"); lr != 0 {
 		t.Errorf("%g is chosen", lr)
 	}
-	for _, r := range f.Rows()[3:5] {
+	for _, r := range All(f.Rows())[3:5] {
 		if r.Status != results.Failed || !strings.Contains(r.Problem, trials[1].Name) {
 			t.Errorf("%+v", r)
 		}

@@ -39,7 +39,7 @@ type Status string
 // Every row has one of these.
 const (
 	Done       Status = "done"
-	Selection  Status = "selection"  // done, and a short run by which an experiment chose something, no result
+	Selection  Status = "selection"  // done, and by it an experiment chose something: no result
 	Unfinished Status = "unfinished" // it can be resumed
 	Diverged   Status = "diverged"   // its loss, or what was measured of it, is no number, or it spiked
 	Failed     Status = "failed"     // it ended in another error

@@ -39,7 +39,7 @@ func (c *kernelsCheckCmd) Run(ctx context.Context) error {
 		return err
 	}
 	start := clock.Now()
-	result := kernelsCheck{Device: name, Kernels: c.compile(ctx, kernels)}
+	result := kernelsCheck{Device: name, Kernels: c.compile(ctx, kernels, view.ProgressOutput(c.JSON))}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -71,8 +71,8 @@ func (c *kernelsCheckCmd) list() (device string, kernels []*gpu.Kernel, err erro
 	return d.Name(), kernels, nil
 }
 
-// compile tries every kernel until ctx ends.
-func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel) []compilation {
+// compile tries every kernel until ctx ends; progress, and each failure as it comes, go to w.
+func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel, w io.Writer) []compilation {
 	results := make([]compilation, len(kernels))
 	next, done := make(chan int), make(chan int)
 	var workers sync.WaitGroup
@@ -98,13 +98,14 @@ func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel) []
 		workers.Wait()
 		close(done)
 	}()
-	bar := view.NewProgress(view.ProgressOutput(c.JSON), "compile", int64(len(kernels)), "kernels")
+	bar := view.NewProgress(w, "compile", int64(len(kernels)), "kernels")
 	defer bar.Done()
 	n, failed := 0, 0
 	for i := range done {
 		n++
 		if results[i].Error != "" {
 			failed++
+			view.Print(w, results[i].Error+"\n")
 			bar.Describe(fmt.Sprintf("%d failed", failed))
 		}
 		bar.Set(int64(n))

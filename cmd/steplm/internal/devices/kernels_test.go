@@ -73,7 +73,11 @@ func TestKernelsCheck(t *testing.T) {
 		wrong := *list[1]
 		wrong.Name, wrong.Workgroup = "wrong", [3]int{1 << 20, 1 << 20, 1}
 		list[1] = &wrong
-		r := kernelsCheck{Device: "the device", Seconds: 1, Kernels: c.compile(t.Context(), list)}
+		var said strings.Builder
+		r := kernelsCheck{Device: "the device", Seconds: 1, Kernels: c.compile(t.Context(), list, &said)}
+		if text := said.String(); !strings.Contains(text, "kernel wrong") || !strings.Contains(text, "workgroups of") {
+			t.Errorf("device %q: while it goes on the check prints %q", device, text)
+		}
 		oneError(t, r.verdict(), "1 of 3 kernels do not compile on the device: wrong")
 		var out strings.Builder
 		r.print(&out)

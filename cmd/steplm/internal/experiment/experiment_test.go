@@ -112,7 +112,7 @@ func lengths(t *testing.T, dir string) (list []int64) {
 	return list
 }
 
-// checkChoices checks that each learning rate is that of the short run with the least perplexity, and taken.
+// checkChoices checks that each learning rate is that of the run with the least perplexity, and taken.
 func checkChoices(t *testing.T, dir string, rows []results.Row) {
 	t.Helper()
 	state, err := experiment.ReadState(dir)

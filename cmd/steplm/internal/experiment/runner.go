@@ -104,9 +104,9 @@ func (r *runner) end(e ran) error {
 
 // summarize prints what came out, and is an error where a run failed that did not diverge.
 func (r *runner) summarize(w *os.File) error {
-	rows := r.folder.Rows()
-	table(w, r.folder, rows)
-	failed := 0
+	of := r.folder.Rows()
+	table(w, r.folder, of)
+	rows, failed := experiment.All(of), 0
 	for _, row := range rows {
 		switch row.Status {
 		case results.Done, results.Selection:

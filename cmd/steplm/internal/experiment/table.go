@@ -19,11 +19,11 @@ func warn(text string) { view.Print(os.Stderr, fmt.Sprintln("steplm: warning:", 
 
 // table prints what came out, a line a variant: means over the seeds that are done, and what choosing its learning
 // rate took.
-func table(w io.Writer, f *experiment.Folder, rows []results.Row) {
+func table(w io.Writer, f *experiment.Folder, rows []experiment.VariantRows) {
 	lines := [][]string{{"", "lr", "runs", "validation", "spread", "wikitext", "train loss", "peak", "states", "tokens",
 		"FLOPs", "choosing: tokens", "FLOPs"}}
 	for i, v := range f.Variants {
-		trials, finals := f.RowsOf(i, rows)
+		trials, finals := rows[i].Trials, rows[i].Finals
 		line := []string{v.Label}
 		var done []results.Row
 		for _, r := range finals {

@@ -48,7 +48,7 @@ func newWhole(f *experiment.Folder) (*whole, error) {
 
 // count looks which runs are over.
 func (w *whole) count() (err error) {
-	rows := w.folder.Rows()
+	rows := experiment.All(w.folder.Rows())
 	w.over, w.runs = 0, len(rows)
 	for _, row := range rows {
 		if row.Status.Over() {
