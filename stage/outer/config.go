@@ -17,7 +17,7 @@ type Config struct {
 	Momentum float64 `json:"momentum"`
 	// Wire is how changes travel, one of Wires; "": as they are. On one machine they are rounded all the same.
 	Wire string `json:"wire,omitempty"`
-	// Start is the step after which the first round begins; 0: with the first step. Until then one process trains alone.
+	// Start is the step after which the first round begins; until then one process trains alone.
 	Start int `json:"start,omitempty"`
 }
 

@@ -342,8 +342,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Processes agree in what is frozen, too: a bit that flips there shows in the hash of the next stage, and a snapshot puts
-// it right.
+// Processes agree in what is frozen, too: a bit that flips there shows in the hash of the next stage, and a snapshot
+// puts it right.
 func TestHashIsOfTheFrozenToo(t *testing.T) {
 	c := Config{Every: 5, LR: 0.7, Momentum: 0.5}
 	a, b := newWorker(t, c, model.FullStorage), newWorker(t, c, model.FullStorage)

@@ -77,8 +77,8 @@ func wordOf(b []byte) (w word) {
 	return w
 }
 
-// Bytes is what each of n processes sends in a round whose change has so many bytes: the change, and two words, to every
-// other one.
+// Bytes is what each of n processes sends in a round whose change has so many bytes: the change, and two words, to
+// every other one.
 func Bytes(change int64, n int) int64 { return int64(n-1) * (change + 2*wordBytes) }
 
 // name names a rank.

@@ -123,7 +123,7 @@ func (l *line) hear() {
 		}
 	}()
 	for {
-		broke, final := l.listen()
+		final, broke := l.listen()
 		if final || ctx.Err() != nil {
 			l.failed = broke
 			return
@@ -150,13 +150,13 @@ func (l *line) hand(m message) bool {
 }
 
 // listen hands on what comes of a connection until it breaks, or until its last message, which is final.
-func (l *line) listen() (broke error, final bool) {
+func (l *line) listen() (final bool, broke error) {
 	c := l.now()
 	for {
 		m, err := c.read()
 		if err != nil {
 			c.Close()
-			return err, false
+			return false, err
 		}
 		var why textBody
 		switch {
@@ -164,13 +164,13 @@ func (l *line) listen() (broke error, final bool) {
 			continue
 		case m.kind == leave && decode(m.body, &why) == nil && why.Back:
 			c.Close()
-			return fmt.Errorf("the coordinator says %.300q", why.Text), false
+			return false, fmt.Errorf("the coordinator says %.300q", why.Text)
 		}
 		if !l.hand(m) {
-			return net.ErrClosed, true
+			return true, net.ErrClosed
 		}
 		if m.kind == leave || m.kind == refused {
-			return errors.New("it is over"), true
+			return true, errors.New("it is over")
 		}
 	}
 }

@@ -45,7 +45,8 @@ const mostQueued = 12
 var errSlow = errors.New("it takes what it is sent too slowly")
 
 func newMember(c *conn, name string, h helloBody) *member {
-	return &member{conn: c, name: name, token: h.Token, back: h.Process > 0, process: h.Process, out: make(chan message, mostQueued), quit: make(chan struct{})}
+	return &member{conn: c, name: name, token: h.Token, back: h.Process > 0, process: h.Process,
+		out: make(chan message, mostQueued), quit: make(chan struct{})}
 }
 
 // queue hands a message to the goroutine that sends, and gives the member up where too many wait already.

@@ -56,7 +56,8 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 	} else if x.Every < 0 {
 		return o, badOption("outer_every", x.Every, "it must be 0 (no rounds) or more")
 	} else if x.Start != 0 {
-		return o, badOption("outer_start", x.Start, "there are no rounds that could begin then: say how many steps one has")
+		return o, badOption("outer_start", x.Start, "there are no rounds that could begin then: say how many steps "+
+			"one has")
 	} else if x.Wire != "" {
 		return o, badOption("outer_wire", x.Wire, "changes travel in rounds: say how many steps one has")
 	}

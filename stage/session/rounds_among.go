@@ -25,8 +25,8 @@ import (
 // and a folder of its own: that of the process that leads is the run's, and the others' lie in it.
 func OpenRounds(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui UI, g reduce.Group) (*Session, error) {
 	if w := spec.Processes.Wire; w != "" {
-		return nil, badOption("wire", w, "in rounds changes travel, which have a type of their own, and no gradients: leave "+
-			"it out")
+		return nil, badOption("wire", w, "in rounds changes travel, which have a type of their own, and no gradients: "+
+			"leave it out")
 	}
 	if spec.Processes.NoOverlap {
 		return nil, badOption("no_overlap", "", "in rounds there are no sums of gradients that could: leave it out")

@@ -91,8 +91,8 @@ func (f planProcessFlags) plan(p plan.Plan) (*planProcesses, error) {
 // planRounds is what processes send that meet at the end of rounds.
 func (f planProcessFlags) planRounds(p plan.Plan) (*planProcesses, error) {
 	if f.Wire != "" {
-		return nil, flags.Usagef("--wire and --outer-every: gradients do not travel in rounds, changes do; say how with " +
-			"--outer-wire")
+		return nil, flags.Usagef("--wire and --outer-every: gradients do not travel in rounds, changes do; say how " +
+			"with --outer-wire")
 	}
 	wire := reduce.Wire(cmp.Or(p.Outer.Wire, outer.WireF32))
 	all := &planProcesses{Processes: f.Processes, Round: p.Outer.Every, Wire: wire, Latency: f.Latency * 1e-6,

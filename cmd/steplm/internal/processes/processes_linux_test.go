@@ -58,8 +58,8 @@ func succeedTogether(t *testing.T, launcher string, n int, args ...string) strin
 }
 
 // Processes that a launcher starts train one model: with the losses of one process, across a growth and whatever the
-// method, and with the same ones, bit for bit, when the run is repeated. STEPLM_MPI_STEPS makes the runs longer, and has
-// one to three processes make each. What rounding makes of another order of sums grows with the steps: stage's
+// method, and with the same ones, bit for bit, when the run is repeated. STEPLM_MPI_STEPS makes the runs longer, and
+// has one to three processes make each. What rounding makes of another order of sums grows with the steps: stage's
 // TestProcessesDifferAsOrdersDo has what of it one process knows, too.
 func TestProcessesAreOne(t *testing.T) {
 	launchers, m, dir := clitest.Launchers(t), clitest.NewMaterial(t), t.TempDir()

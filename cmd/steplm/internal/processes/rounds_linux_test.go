@@ -16,8 +16,8 @@ import (
 
 // rounded are the flags of a run of rounds.
 func rounded(m clitest.Material, out string, flags ...string) []string {
-	return m.Pretrain(out, append([]string{"--precision", "f32", "--batch-size", "1", "--device", "host", "--eval-tokens",
-		"0", "--final-eval-tokens", "0", "--outer-every", "3", "--outer-wire", "int8", "--steps", "8"}, flags...)...)
+	return m.Pretrain(out, append([]string{"--precision", "f32", "--batch-size", "1", "--device", "host",
+		"--eval-tokens", "0", "--final-eval-tokens", "0", "--outer-every", "3", "--outer-wire", "int8", "--steps", "8"}, flags...)...)
 }
 
 // roundsIn are the events of a run's rounds.
@@ -68,8 +68,8 @@ func TestProcessesMakeRounds(t *testing.T) {
 func planned(t *testing.T, rounds []clitest.MetricsLine) {
 	t.Helper()
 	stdout := clitest.Succeed(t, "", "plan", "--processes", "2", "--json", "--hidden", "16", "--ffn", "24", "--layers",
-		"4", "--heads", "2", "--kv-heads", "1", "--max-seq-len", "64", "--vocab", "300", "--seq-len", "16", "--rank", "2",
-		"--stages", "2", "--precision", "f32", "--batch-size", "1", "--outer-every", "3", "--outer-wire", "int8")
+		"4", "--heads", "2", "--kv-heads", "1", "--max-seq-len", "64", "--vocab", "300", "--seq-len", "16",
+		"--rank", "2", "--stages", "2", "--precision", "f32", "--batch-size", "1", "--outer-every", "3", "--outer-wire", "int8")
 	var plan struct {
 		Processes struct {
 			Stages []struct {
@@ -92,7 +92,8 @@ func planned(t *testing.T, rounds []clitest.MetricsLine) {
 	}
 	for _, r := range rounds {
 		if n := int64(r.Number(t, "sent_bytes")); !want[n] {
-			t.Errorf("%d bytes were sent in the round that ends with step %v, planned are %v", n, r.Number(t, "step"), want)
+			t.Errorf("%d bytes were sent in the round that ends with step %v, planned are %v", n, r.Number(t, "step"),
+				want)
 		}
 	}
 }
@@ -132,7 +133,8 @@ func TestRoundsOfProcessesGoOn(t *testing.T) {
 	}
 	succeedTogether(t, launcher, 2, "pretrain", "--resume", run, "--device", "host")
 	for _, of := range []string{"", "ranks/1"} {
-		if a, b := clitest.LossLines(t, filepath.Join(run, of)), clitest.LossLines(t, filepath.Join(straight, of)); a != b {
+		a := clitest.LossLines(t, filepath.Join(run, of))
+		if b := clitest.LossLines(t, filepath.Join(straight, of)); a != b {
 			t.Errorf("other losses than those of the run that nothing happened to:\n%s\n%s", a, b)
 		}
 	}

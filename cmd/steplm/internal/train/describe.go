@@ -97,8 +97,8 @@ func describeRounds(r recipe.Recipe, layouts []model.Layout) string {
 	if o.Start > 0 {
 		from = fmt.Sprintf("after step %d, ", o.Start)
 	}
-	return from + fmt.Sprintf("of %s, then SGD with Nesterov momentum %g at the rate %g; at most %s of the process's memory, "+
-		"and a change takes %s (%s)", view.Steps(o.Every), o.Momentum, o.LR, gpu.Bytes(most), gpu.Bytes(sent),
+	return from + fmt.Sprintf("of %s, then SGD with Nesterov momentum %g at the rate %g; at most %s of the process's "+
+		"memory, and a change takes %s (%s)", view.Steps(o.Every), o.Momentum, o.LR, gpu.Bytes(most), gpu.Bytes(sent),
 		cmp.Or(o.Wire, outer.WireF32))
 }
 

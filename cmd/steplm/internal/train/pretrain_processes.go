@@ -17,7 +17,8 @@ import (
 // share has every process take a micro-batch of each step, where nobody said how many there are. In a run of rounds
 // each makes steps of its own.
 func (c *PretrainCmd) share(spec *session.Spec, given []advice.Option) {
-	if c.Resume == "" && spec.Outer.Every == 0 && spec.Schedule.GradAccum == 1 && !slices.Contains(given, advice.GradAccum) {
+	unsaid := spec.Schedule.GradAccum == 1 && !slices.Contains(given, advice.GradAccum)
+	if c.Resume == "" && spec.Outer.Every == 0 && unsaid {
 		spec.Schedule.GradAccum = c.among.Size()
 	}
 }
