@@ -17,7 +17,8 @@ import (
 // rounded are the flags of a run of rounds.
 func rounded(m clitest.Material, out string, flags ...string) []string {
 	return m.Pretrain(out, append([]string{"--precision", "f32", "--batch-size", "1", "--device", "host",
-		"--eval-tokens", "0", "--final-eval-tokens", "0", "--outer-every", "3", "--outer-wire", "int8", "--steps", "8"}, flags...)...)
+		"--eval-tokens", "0", "--final-eval-tokens", "0", "--outer-every", "3", "--outer-wire", "int8",
+		"--steps", "8"}, flags...)...)
 }
 
 // roundsIn are the events of a run's rounds.
@@ -69,7 +70,8 @@ func planned(t *testing.T, rounds []clitest.MetricsLine) {
 	t.Helper()
 	stdout := clitest.Succeed(t, "", "plan", "--processes", "2", "--json", "--hidden", "16", "--ffn", "24", "--layers",
 		"4", "--heads", "2", "--kv-heads", "1", "--max-seq-len", "64", "--vocab", "300", "--seq-len", "16",
-		"--rank", "2", "--stages", "2", "--precision", "f32", "--batch-size", "1", "--outer-every", "3", "--outer-wire", "int8")
+		"--rank", "2", "--stages", "2", "--precision", "f32", "--batch-size", "1", "--outer-every", "3",
+		"--outer-wire", "int8")
 	var plan struct {
 		Processes struct {
 			Stages []struct {
