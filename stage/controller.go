@@ -71,7 +71,7 @@ func (r *Run) every(t *Trainer, n int) bool {
 	if n <= 0 {
 		return false
 	}
-	if r.Peers == nil {
+	if r.Peers == nil || t.step > 0 && t.step <= t.Recipe.Outer.Start {
 		return t.step%n == 0
 	}
 	if t.outer.Done() != t.step || t.step == 0 {
@@ -83,18 +83,26 @@ func (r *Run) every(t *Trainer, n int) bool {
 
 // roundDue reports whether the steps of a round are done, and it is not.
 func (t *Trainer) roundDue() bool {
-	if t.outer == nil || t.step == 0 || t.outer.Done() == t.step {
+	if t.outer == nil || t.step <= t.Recipe.Outer.Start || t.outer.Done() == t.step {
 		return false
 	}
 	_, end := t.Recipe.Round(t.step - 1)
 	return t.cut || end == t.step
 }
 
+// wait has the first round begin no earlier than it is to.
+func (t *Trainer) wait() {
+	if t.outer != nil && t.step <= t.Recipe.Outer.Start && t.outer.Done() < t.Recipe.Outer.Start {
+		t.outer.Wait(t.step)
+	}
+}
+
 // beginRound waits, before a round's first step, for the others.
 func (r *Run) beginRound(ctx context.Context, t *Trainer) (err error) {
-	if r.Peers == nil || t.begun {
+	if r.Peers == nil || t.begun || t.step < t.Recipe.Outer.Start {
 		return nil
 	}
+	t.wait()
 	if t.step, err = r.Peers.Begin(ctx, t.outer, t.stage, t.step); err == nil {
 		t.begun = true
 	}
@@ -103,7 +111,7 @@ func (r *Run) beginRound(ctx context.Context, t *Trainer) (err error) {
 
 // stepped tells the others of a step, and hears whether they wait for more.
 func (r *Run) stepped(t *Trainer) {
-	if r.Peers != nil {
+	if r.Peers != nil && t.step > t.Recipe.Outer.Start {
 		_, end := t.Recipe.Round(t.step - 1)
 		t.cut = r.Peers.Over(t.step-t.outer.Done(), end-t.outer.Done())
 	}
@@ -112,6 +120,9 @@ func (r *Run) stepped(t *Trainer) {
 // endRound makes the outer step, with the others if there are any. Then all are at the round's end, whatever steps of
 // it each has made.
 func (r *Run) endRound(ctx context.Context, t *Trainer) error {
+	if err := r.beginRound(ctx, t); err != nil { // that a resumed run found done
+		return err
+	}
 	_, end := t.Recipe.Round(t.step - 1)
 	tokens := int64(t.step-t.outer.Done()) * t.Recipe.TokensPerStep()
 	if r.Peers == nil {
@@ -124,7 +135,7 @@ func (r *Run) endRound(ctx context.Context, t *Trainer) error {
 	if err != nil {
 		return fmt.Errorf("the round that ends with step %d: %w", end, err)
 	}
-	t.step, t.begun, t.cut = end, false, false
+	t.step, t.begun, t.cut = report.Step, false, false
 	e := record.Round{At: t.at(), Sent: report.Sent, Received: report.Received, Waited: report.Waited.Seconds()}
 	for _, s := range report.Shares {
 		e.Shares = append(e.Shares, record.Share{Process: s.Process, Name: s.Name, Tokens: s.Tokens})

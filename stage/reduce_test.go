@@ -443,3 +443,152 @@ func TestBytesOnTheWireAreThePlans(t *testing.T) {
 		}
 	}
 }
+
+// orders are orders of a step's six micro-batches.
+var orders = [][6]int{{0, 1, 2, 3, 4, 5}, {5, 4, 3, 2, 1, 0}, {0, 2, 4, 1, 3, 5}, {0, 3, 1, 4, 2, 5}}
+
+// inOrder has the micro-batches of each step in another order.
+func inOrder(list []data.Batch, order [6]int) (out []data.Batch) {
+	for at := 0; at < len(list); at += 6 {
+		for _, i := range order {
+			out = append(out, list[at+i])
+		}
+	}
+	return out
+}
+
+// each has n processes do something with a trainer of the recipe; n is 1 for one that is alone.
+func each(t *testing.T, n int, r recipe.Recipe, list []data.Batch, do func(rank int, tr *Trainer) error) {
+	t.Helper()
+	ranks := reducetest.Group(n)
+	trainers := make([]*Trainer, n)
+	for i := range trainers {
+		trainers[i] = newTrainer(t, gpu.NewHost(), r, &listed{list: list})
+		if n > 1 {
+			if err := trainers[i].Join(reduce.New(ranks[i], reduce.Options{})); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	together(ranks, func(i int) error {
+		err := do(i, trainers[i])
+		if err != nil {
+			t.Errorf("process %d of %d: %v", i, n, err)
+		}
+		return err
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// Losses of several processes differ from those of one by what rounding makes of the order of sums, and by no more: one
+// process that takes the micro-batches of each step in another order is as far from itself after fifty steps and a
+// growth.
+func TestProcessesDifferAsOrdersDo(t *testing.T) {
+	o := recipetest.Tiny()
+	o.Steps, o.GradAccum, o.LR = 50, 6, []float64{1e-2}
+	r := recipetest.Must(t, "step", o)
+	list := randomBatches(6*24, o.Batch, o.Model.Vocab, 3).list
+	losses := func(n int, order [6]int) (all []float64) {
+		each(t, n, r, inOrder(list, order), func(rank int, tr *Trainer) error {
+			for tr.step < r.Steps() {
+				if tr.Due() {
+					if _, err := tr.Advance(); err != nil {
+						return err
+					}
+				}
+				m, err := tr.Step(context.Background())
+				if err != nil {
+					return err
+				}
+				if rank == 0 {
+					all = append(all, m.Loss)
+				}
+			}
+			return nil
+		})
+		return all
+	}
+	one := losses(1, orders[0])
+	apart := func(other []float64) (most float64) {
+		for i := range one {
+			most = max(most, math.Abs(other[i]/one[i]-1))
+		}
+		return most
+	}
+	byOrder := 0.0
+	for _, order := range orders[1:] {
+		gap := apart(losses(1, order))
+		t.Logf("one process, order %v: losses differ by %.2g", order, gap)
+		byOrder = max(byOrder, gap)
+	}
+	for _, n := range []int{2, 3, 6} {
+		gap := apart(losses(n, orders[0]))
+		t.Logf("%d processes: losses differ by %.2g", n, gap)
+		if !(gap <= 3*byOrder && gap <= 1e-5) || byOrder == 0 {
+			t.Errorf("%d processes: losses differ by %g, by the order alone they do by %g", n, gap, byOrder)
+		}
+	}
+}
+
+// The gradients of several processes are as near to a sum in float64 as those of one: it is no better answer from which
+// they differ.
+func TestProcessesAreAsExactAsOne(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum, o.Batch.SeqLen = 6, 16
+	list := randomBatches(6, o.Batch, o.Model.Vocab, 3).list
+	gradients := func(n int, list []data.Batch, targets int64) (all []float64) {
+		o := o
+		o.GradAccum = len(list)
+		each(t, n, recipetest.Must(t, "step", o), list, func(rank int, tr *Trainer) error {
+			s, err := tr.begin(context.Background())
+			if err != nil {
+				return err
+			}
+			s.targets = targets
+			if err := tr.backward(&s); err != nil {
+				return err
+			}
+			if err := tr.reduce(&s); err != nil {
+				return err
+			}
+			for _, p := range tr.Model.Params() {
+				if p.Trainable() && rank == 0 {
+					for _, f := range read(t, tr.dev, p.Grad) {
+						all = append(all, float64(f))
+					}
+				}
+			}
+			return nil
+		})
+		return all
+	}
+	targets := int64(6 * o.Batch.Rows())
+	var exact []float64
+	for _, b := range list {
+		for i, g := range gradients(1, []data.Batch{b}, targets) {
+			if i == len(exact) {
+				exact = append(exact, 0)
+			}
+			exact[i] += g
+		}
+	}
+	off := func(n int) float64 {
+		sum, all := 0.0, 0.0
+		for i, g := range gradients(n, list, targets) {
+			sum += (g - exact[i]) * (g - exact[i])
+			all += exact[i] * exact[i]
+		}
+		return math.Sqrt(sum / all)
+	}
+	one := off(1)
+	t.Logf("one process: %.2g of the gradient away from the sum in float64", one)
+	for _, n := range []int{2, 3, 6} {
+		several := off(n)
+		t.Logf("%d processes: %.2g", n, several)
+		if one == 0 || !(several <= 1.2*one) {
+			t.Errorf("%d processes are %g away from the sum in float64, one is %g", n, several, one)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,8 @@ type Run struct {
 	spared string // the best model's checkpoint, of a run with patience
 	paced  int    // the stage, from 1, in which a step was taken
 
+	left bool // another process of a group was told to stop
+
 	unnamed string   // the last checkpoint, if LATEST could not be pointed at it
 	warned  []string // what Warn heard
 	// unpruned says that something old could not be removed.
@@ -107,10 +110,24 @@ func (r *Run) join(ctx context.Context) (*Trainer, error) {
 		return nil, nil
 	}
 	j, err := r.Peers.Join(ctx)
+	if errors.Is(err, outer.ErrLeft) {
+		err = fmt.Errorf("%w before the first step: %w", ErrStopped, err)
+	}
 	if err != nil || j == nil {
 		return nil, err
 	}
 	return newTrainerJoined(r.Device, r.Recipe, r.Batches, *j)
+}
+
+// rejoin is a trainer at where the others of a run are that this process had lost, in the place of its own.
+func (r *Run) rejoin(ctx context.Context, t *Trainer, j outer.Joined) (*Trainer, error) {
+	t.Free()
+	back, err := newTrainerJoined(r.Device, r.Recipe, r.Batches, j)
+	if err != nil {
+		return nil, err
+	}
+	back.hash = r.Folder.hash
+	return back, r.compile(ctx, back)
 }
 
 // begin is the trainer before the first step.
@@ -247,21 +264,19 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 		return err
 	}
 	for {
-		stop, err := r.told(ctx)
-		if err != nil {
+		if stop, err := r.told(ctx); err != nil {
 			return err
-		}
-		if stop {
+		} else if stop {
 			if d.saved != t.step {
-				if err := r.save(t); err != nil {
-					return err
-				}
+				err = r.save(t)
 			}
-			return r.stopped(t)
+			return cmp.Or(err, r.stopped(t))
 		}
+		var err error
 		switch r.next(t, d) {
 		case actRound:
 			err = r.endRound(ctx, t)
+			d.saved = -1 // A resume may have found the last step saved without it.
 		case actSave:
 			err = r.save(t)
 			d.saved = t.step
@@ -289,6 +304,15 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 		case actEnd:
 			return r.end(ctx, t)
 		}
+		if again := (*outer.Rejoined)(nil); errors.As(err, &again) {
+			var back *Trainer
+			if back, err = r.rejoin(ctx, t, again.Joined); back != nil {
+				t, d = back, done{back.step, -1, -1}
+			}
+		}
+		if errors.Is(err, outer.ErrLeft) {
+			r.left, err = true, nil
+		}
 		if errors.Is(err, outer.ErrLost) && d.saved != t.step && t.step > 0 {
 			err = errors.Join(err, r.save(t))
 		}
@@ -300,8 +324,8 @@ func (r *Run) train(ctx context.Context, t *Trainer) (err error) {
 
 // step takes one, and writes down what became of it.
 func (r *Run) step(ctx context.Context, t *Trainer) error {
-	r.Reducer.SetPace(r.pace(t))
-	defer r.Reducer.SetPace(reduce.AnyTime)
+	r.setPace(r.pace(t))
+	defer r.setPace(reduce.AnyTime)
 	// A step is not cut short: the cursor must stand between steps.
 	m, err := t.Step(context.WithoutCancel(ctx))
 	if err != nil {
@@ -318,6 +342,14 @@ func (r *Run) step(ctx context.Context, t *Trainer) error {
 	return err
 }
 
+// setPace tells who keeps a watch over the processes of the run what this one does next.
+func (r *Run) setPace(p reduce.Pace) {
+	r.Reducer.SetPace(p)
+	if g, ok := r.Peers.(interface{ SetPace(reduce.Pace) }); ok {
+		g.SetPace(p)
+	}
+}
+
 // pace is how long the next step may take: the first one in a stage compiles, and the next are judged by it.
 func (r *Run) pace(t *Trainer) reduce.Pace {
 	if r.paced != t.stage+1 {
@@ -330,7 +362,7 @@ func (r *Run) pace(t *Trainer) reduce.Pace {
 // told reports whether any process of the run was told to stop.
 func (r *Run) told(ctx context.Context) (bool, error) {
 	counts := []int64{0}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || r.left {
 		counts[0] = 1
 	}
 	err := r.Reducer.Sum(counts)
@@ -611,5 +643,9 @@ func (r *Run) end(ctx context.Context, t *Trainer) error {
 	if r.unpruned {
 		r.prune()
 	}
-	return r.event(record.End{At: t.at(), Checkpoint: record.FinalDir})
+	e := record.End{At: t.at()}
+	if r.Export != nil {
+		e.Checkpoint = record.FinalDir
+	}
+	return r.event(e)
 }

@@ -276,3 +276,36 @@ func digest(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
+
+// Point is a checkpoint of a run that has rounds.
+type Point struct {
+	Name   string `json:"name"`
+	Rounds int    `json:"rounds"` // the step up to which they are done
+}
+
+// Points lists those of the run in a folder, up to the one that it goes on from, oldest first.
+func Points(dir string) (list []Point, err error) {
+	r, hash, err := readRecipe(dir)
+	if err != nil {
+		return nil, err
+	}
+	last, _, err := record.LastCheckpoint(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range record.CheckpointNames(dir) {
+		at := record.CheckpointAt(dir, name)
+		if checkpoint.Verify(at, record.StateFile) == nil {
+			if s, err := parseState(at, r, hash); err == nil {
+				list = append(list, Point{name, s.Rounds})
+			}
+		}
+		if name == last {
+			break
+		}
+	}
+	return list, nil
+}

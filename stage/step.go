@@ -94,7 +94,7 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 			fmt.Errorf("gradient release updates a parameter before the other processes' gradients are there"),
 			advice.Way{{How: advice.LeaveOut, Option: advice.Release}})
 	}
-	if t.outer != nil {
+	if t.wait(); t.outer != nil && t.step >= t.Recipe.Outer.Start {
 		if err := t.outer.Anchor(); err != nil {
 			return s, fmt.Errorf("step %d: %w", t.step+1, err)
 		}

@@ -59,7 +59,8 @@ var mayImport = map[string][]string{
 	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
 	"data/hub":       {"github.com/gofrs/flock"},
 	"stage/outer":    {"steplm/model", "steplm/gpu"},
-	"stage/rounds":   {"steplm/stage/outer", "steplm/model", "github.com/flynn/noise", "github.com/hashicorp/mdns"},
+	"stage/rounds": {"steplm/stage/outer", "steplm/stage/reduce", "steplm/model", "steplm/internal/retry",
+		"github.com/flynn/noise", "github.com/hashicorp/mdns"},
 	"stage/recipe": {
 		"steplm/stage/recipe/growth", "steplm/stage/outer", "steplm/model", "steplm/model/advice", "steplm/model/optim",
 		"steplm/wgsl",

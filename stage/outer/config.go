@@ -17,6 +17,8 @@ type Config struct {
 	Momentum float64 `json:"momentum"`
 	// Wire is how changes travel, one of Wires; "": as they are. On one machine they are rounded all the same.
 	Wire string `json:"wire,omitempty"`
+	// Start is the step after which the first round begins; until then one process trains alone.
+	Start int `json:"start,omitempty"`
 }
 
 // Validate refuses what is no outer optimizer.
@@ -28,6 +30,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("outer learning rate %g: it must be above 0", c.LR)
 	case !(c.Momentum >= 0 && c.Momentum < 1):
 		return fmt.Errorf("outer momentum %g: it must be 0 or more and below 1", c.Momentum)
+	case c.Start < 0:
+		return fmt.Errorf("rounds that begin after step %d: it must be 0 or more", c.Start)
 	case c.Wire != "" && !slices.Contains(Wires(), c.Wire):
 		return fmt.Errorf("changes that travel in %q: choose one of %s", c.Wire, strings.Join(Wires(), ", "))
 	}

@@ -3,6 +3,7 @@ package outer
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"steplm/gpu"
 	"steplm/model"
@@ -16,7 +17,8 @@ type State struct {
 	params   []*model.Param // that train
 	planes   map[string]planes
 	anchored bool
-	done     int // the step up to which rounds are done
+	done     int    // the step up to which rounds are done
+	frozen   []byte // hashes of what is; nil: they are to be taken
 }
 
 // planes are a parameter's.
@@ -45,7 +47,7 @@ func (s *State) Done() int { return s.done }
 // Allocate makes what planes the model's trainable parameters lack, all zero. Anchors are taken anew by the next
 // Anchor.
 func (s *State) Allocate(m *model.Model) error {
-	s.model, s.params, s.anchored = m, nil, false
+	s.model, s.params, s.anchored, s.frozen = m, nil, false, nil
 	for _, p := range m.Params() {
 		if !p.Trainable() {
 			continue
@@ -97,6 +99,9 @@ func (s *State) Tensors() (list []gpu.Tensor) {
 
 // Restored says that the planes were filled from a checkpoint, of a run whose rounds were done up to a step.
 func (s *State) Restored(done int) { s.anchored, s.done = true, done }
+
+// Wait says that no round has begun up to a step: what the weights are now, the first one does not begin with.
+func (s *State) Wait(step int) { s.anchored, s.done = false, step }
 
 // Anchor takes the weights as those that the round begins with, unless they were taken.
 func (s *State) Anchor() error {
@@ -257,28 +262,38 @@ func (s *State) Average(step int, tokens int64, parts []Part) ([]byte, error) {
 	return out, err
 }
 
-// Combine is Average of processes each of which has the parts of all, in the same order, its own as Change gave it
-// among them: so that no average travels.
-func (s *State) Combine(step int, parts []Part) error {
+// Exchange ends a round at a step with the changes of a group of processes, which have seen so many tokens each. Every
+// process has all changes, piece by piece, so that no average travels: gather makes of a process's own piece, as it
+// travels, those of all in their order.
+func (s *State) Exchange(step int, tokens []int64, gather func(mine, all []byte) error) error {
 	all := int64(0)
-	for _, p := range parts {
-		if err := s.Check(p.Change); err != nil {
-			return err
-		}
-		all += p.Tokens
+	for _, n := range tokens {
+		all += n
 	}
 	if all < 1 {
 		return fmt.Errorf("a round of %d tokens", all)
 	}
 	w := wireOf(s.config.Wire)
 	var sum mean
+	var mine, theirs []byte
 	err := s.each(func(x *piece) error {
-		if err := gpu.ReadRows(s.home, x.planes.anchor, x.row, x.anchor); err != nil {
+		if err := s.read(x); err != nil {
+			return err
+		}
+		mine, theirs = slices.Grow(mine[:0], x.bytes)[:x.bytes], slices.Grow(theirs[:0], len(tokens)*x.bytes)
+		if err := s.feedback(w, mine, x); err != nil {
+			return err
+		}
+		theirs = theirs[:len(tokens)*x.bytes]
+		if err := gather(mine, theirs); err != nil {
 			return err
 		}
 		sum.begin(len(x.change))
-		if err := sum.addParts(w, x, parts, all); err != nil {
-			return err
+		for process, n := range tokens {
+			if err := w.decode(sum.room, theirs[process*x.bytes:(process+1)*x.bytes]); err != nil {
+				return fmt.Errorf("process %d: %w", process, err)
+			}
+			sum.add(sum.room, n, all)
 		}
 		sum.end(x.change)
 		return s.update(x)
@@ -368,9 +383,23 @@ func nesterov(w, m, d []float32, lr, mu float32) {
 	}
 }
 
-// Hash is of anchors and momenta: processes that agree have the same.
+// Hash is of anchors, momenta and what is frozen: processes that agree have the same.
 func (s *State) Hash() (hash [sha256.Size]byte, err error) {
+	if s.frozen == nil { // It stays as it is until the next growth.
+		s.frozen = []byte{}
+		for _, p := range s.model.Params() {
+			if p.Trainable() {
+				continue
+			}
+			sum, err := p.Hash(s.model.Device())
+			if err != nil {
+				return hash, fmt.Errorf("%s: %w", p.Name, err)
+			}
+			s.frozen = append(s.frozen, sum...)
+		}
+	}
 	h := sha256.New()
+	h.Write(s.frozen)
 	err = s.each(func(x *piece) error {
 		if err := gpu.ReadRows(s.home, x.planes.anchor, x.row, x.anchor); err != nil {
 			return err

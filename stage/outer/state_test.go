@@ -2,6 +2,8 @@ package outer
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -337,5 +339,60 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := w.Average(1, 0, nil); err == nil {
 		t.Error("a round without tokens is taken")
+	}
+}
+
+// Processes agree in what is frozen, too: a bit that flips there shows in the hash of the next stage, and a snapshot
+// puts it right.
+func TestHashIsOfTheFrozenToo(t *testing.T) {
+	c := Config{Every: 5, LR: 0.7, Momentum: 0.5}
+	a, b := newWorker(t, c, model.FullStorage), newWorker(t, c, model.FullStorage)
+	hashes := func() (x, y [sha256.Size]byte) {
+		t.Helper()
+		var errs [2]error
+		x, errs[0] = a.Hash()
+		y, errs[1] = b.Hash()
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+		return x, y
+	}
+	for _, w := range []worker{a, b} {
+		if err := w.Anchor(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x, y := hashes(); x != y {
+		t.Fatal("two equal processes differ")
+	}
+	flipped := false
+	for _, p := range b.model.Params() {
+		if !p.Trainable() && !flipped {
+			word := make([]uint32, 1)
+			if err := b.model.Device().Read(p.Weight, 0, word); err != nil {
+				t.Fatal(err)
+			}
+			word[0] ^= 1 << 12
+			if err := b.model.Device().Write(p.Weight, 0, word); err != nil {
+				t.Fatal(err)
+			}
+			flipped = true
+		}
+	}
+	if err := errors.Join(b.Allocate(b.model), b.Anchor()); err != nil || !flipped {
+		t.Fatal(err, flipped)
+	}
+	if x, y := hashes(); x == y {
+		t.Error("a frozen weight that differs is not seen")
+	}
+	snapshot, err := a.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Restore(snapshot, 0); err != nil {
+		t.Fatal(err)
+	}
+	if x, y := hashes(); x != y {
+		t.Error("the snapshot did not put it right")
 	}
 }

@@ -109,6 +109,6 @@ func (s *State) Restore(snapshot []byte, done int) error {
 			}
 		}
 	}
-	s.anchored, s.done = true, done
+	s.anchored, s.done, s.frozen = true, done, nil
 	return nil
 }

@@ -126,7 +126,8 @@ func (r Recipe) StageOf(step int) (stage, in int) {
 // stage, too.
 func (r Recipe) Round(step int) (begin, end int) {
 	stage, in := r.StageOf(step)
-	begin = step - in%r.Outer.Every
+	first := max(step-in, r.Outer.Start) // from which the stage's rounds count
+	begin = step - (step-first)%r.Outer.Every
 	return begin, min(begin+r.Outer.Every, step-in+r.Stages[stage].Steps)
 }
 
@@ -170,6 +171,10 @@ func (r Recipe) Validate() error {
 	if r.Outer != nil {
 		if err := r.Outer.Validate(); err != nil {
 			return err
+		}
+		if r.Outer.Start >= r.Steps() {
+			return fmt.Errorf("rounds that begin after step %d of a run of %d: there would be none", r.Outer.Start,
+				r.Steps())
 		}
 	}
 	if err := r.Optimizer.Fits(r.Model); err != nil {

@@ -14,16 +14,22 @@ import (
 )
 
 // protocol is what both sides must speak; it is part of what the handshake authenticates.
-const protocol = "steplm rounds 1 "
+const protocol = "steplm rounds 2 "
 
 // Times after which a connection is given up.
 type times struct {
 	handshake time.Duration // for all of it
 	silence   time.Duration // in which nothing comes; each side is heard from three times in it
 	write     time.Duration // for a record of at most 64 KiB to be taken
+	back      time.Duration // in which a worker tries to come back to a run that it lost
+	pause     time.Duration // before its second attempt, doubled before each one after it up to 16 times as long
 }
 
-var usual = times{handshake: 10 * time.Second, silence: 60 * time.Second, write: 30 * time.Second}
+var usual = times{handshake: 10 * time.Second, silence: 60 * time.Second, write: 30 * time.Second,
+	back: BackFor, pause: time.Second}
+
+// BackFor is how long a worker tries to come back to a run whose connection broke, or that was stopped.
+const BackFor = 10 * time.Minute
 
 // kind is a message's type.
 type kind byte
@@ -31,7 +37,7 @@ type kind byte
 const (
 	hello    kind = iota + 1 // worker: its name; the first message
 	welcome                  // coordinator: how the run was begun
-	ready                    // worker: the hash of its recipe; it waits for the state
+	ready                    // worker: the hash of its recipe; it waits for the state, unless it has a round's
 	refused                  // coordinator: why; the last message
 	state                    // coordinator: where the run is
 	begin                    // coordinator: a round, and the hash of what it begins with
@@ -42,6 +48,7 @@ const (
 	average                  // coordinator: a round's
 	alive                    // both: nothing
 	leave                    // both: why it ends
+	back                     // never sent: within a worker, that its connection is another one
 )
 
 // message is one that came.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -55,18 +56,18 @@ type Coordinator struct {
 	refusal int // so many, of which not all are told
 	closed  bool
 	round   *round
-	gone    []outer.Share // since the last round's end, of those that began it
-	bytes   [2]int64      // sent and received by connections that are closed
-	told    [2]int64      // of all, up to the last report
+	away    map[int]*member // by number, of those that began the round that runs and are gone
+	bytes   [2]int64        // sent and received by connections that are closed
+	told    [2]int64        // of all, up to the last report
 }
 
 // round is one that runs.
 type round struct {
-	stage, step int
-	began       time.Time
-	own         bool // the coordinator has done its steps
-	over        bool // closed
-	took        time.Duration
+	beginBody
+	began time.Time
+	own   bool // the coordinator has done its steps
+	over  bool // closed
+	took  time.Duration
 }
 
 // Listen opens a run to others. It needs a key.
@@ -90,7 +91,7 @@ func listen(addr string, key Key, run Run, t times) (*Coordinator, error) {
 		return nil, err
 	}
 	c := &Coordinator{run: run, key: key, times: t, listener: l, sizes: sizesOf(run.Outer, run.Layouts),
-		members: map[int]*member{}}
+		members: map[int]*member{}, away: map[int]*member{}}
 	c.changed = sync.NewCond(&c.mu)
 	if at := l.Addr().(*net.TCPAddr); !at.IP.IsLoopback() {
 		if c.stop, err = announce(run.Name, at.Port); err != nil {
@@ -145,9 +146,7 @@ func (c *Coordinator) serve(raw net.Conn) {
 		err = errors.New("the run is over")
 	}
 	if err == nil {
-		c.last++
-		m.process = c.last
-		c.members[m.process] = m
+		c.enter(m)
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -164,6 +163,29 @@ func (c *Coordinator) serve(raw net.Conn) {
 	err = c.hear(m)
 	close(stop)
 	c.part(m, err)
+}
+
+// mostNumber bounds what a worker may say that its number was.
+const mostNumber = 1 << 20
+
+// enter gives a member its number: that which it had, unless another has it now. Where its last connection is there
+// yet, as after one that broke without a word, the new one takes its place. It is called with the lock held.
+func (c *Coordinator) enter(m *member) {
+	for _, list := range []map[int]*member{c.members, c.away} {
+		old := list[m.process]
+		if old == nil || m.token == "" || old.token != m.token {
+			continue
+		}
+		m.wants, m.has, m.began, m.done, m.change = old.wants, old.has, old.began, old.done, old.change
+		old.replaced = true
+		old.end(errReplaced)
+		delete(list, m.process)
+	}
+	if _, taken := c.members[m.process]; taken || m.process < 1 || m.process > mostNumber || c.away[m.process] != nil {
+		m.process = c.last + 1
+	}
+	c.last = max(c.last, m.process)
+	c.members[m.process] = m
 }
 
 // admit authenticates a connection and hears who it is.
@@ -187,7 +209,7 @@ func (c *Coordinator) admit(raw net.Conn) (*member, error) {
 		return nil, err
 	}
 	name := []rune(h.Name)
-	m := newMember(x, fmt.Sprintf("%q at %s", string(name[:min(len(name), 60)]), raw.RemoteAddr()))
+	m := newMember(x, fmt.Sprintf("%q at %s", string(name[:min(len(name), 60)]), raw.RemoteAddr()), h)
 	x.limit = c.sizes.toCoordinator(true, false)
 	return m, nil
 }
@@ -197,14 +219,17 @@ func (c *Coordinator) part(m *member, why error) {
 	m.end(why)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.members, m.process)
 	c.bytes[0] += m.sent.Load()
 	c.bytes[1] += m.received.Load()
+	if m.replaced {
+		return
+	}
+	delete(c.members, m.process)
 	if c.closed {
 		return
 	}
-	if c.round != nil && m.began == c.round.step+1 && m.change == nil {
-		c.gone = append(c.gone, m.share(why.Error()))
+	if c.round != nil && m.began == c.round.Step+1 {
+		m.why, c.away[m.process] = why.Error(), m
 	}
 	c.changed.Broadcast()
 	c.run.Log("worker %d, %s, is gone: %v", m.process, m.name, why)
@@ -240,12 +265,11 @@ func (c *Coordinator) heard(m *member, in message) error {
 		}
 		if r.Recipe != c.run.Hash {
 			err := fmt.Errorf("its recipe has the hash %.12q, this run's %.12q", r.Recipe, c.run.Hash)
-			m.queue(refused, encode(textBody{err.Error()}))
+			m.queue(refused, encode(textBody{Text: err.Error()}))
 			return err
 		}
 		m.limit = c.sizes.toCoordinator(true, true)
-		c.wants(m)
-		c.run.Log("worker %d, %s, joins with the next round", m.process, m.name)
+		c.stands(m, r.Round)
 	case differs:
 		c.mu.Lock()
 		m.has, m.began = false, 0
@@ -261,7 +285,7 @@ func (c *Coordinator) heard(m *member, in message) error {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.round != nil && p.Step == c.round.step && p.Done >= p.Steps {
+		if c.round != nil && p.Step == c.round.Step && p.Done >= p.Steps {
 			m.done = p.Step + 1
 			c.decide()
 		}
@@ -271,6 +295,26 @@ func (c *Coordinator) heard(m *member, in message) error {
 		return fmt.Errorf("a message of kind %d", in.kind)
 	}
 	return nil
+}
+
+// stands hears where a worker stands: in the round that runs, in one that may run next, or nowhere yet.
+func (c *Coordinator) stands(m *member, in *beginBody) {
+	c.mu.Lock()
+	how := "joins with the next round"
+	if m.back {
+		how = "is back, and takes part again with the next round"
+	}
+	if r := c.round; in != nil && r != nil && *in == r.beginBody {
+		m.wants, m.has, m.began = false, true, r.Step+1
+		if how = "is back in its round"; r.over {
+			m.queue(over, encode(beginBody{Stage: r.Stage, Step: r.Step}))
+		}
+	} else {
+		m.offer, m.wants, m.has, m.began, m.change = in, true, false, 0, nil
+	}
+	c.decide()
+	c.mu.Unlock()
+	c.run.Log("worker %d, %s, %s", m.process, m.name, how)
 }
 
 // wants has a member get the state before the next round begins.
@@ -289,12 +333,14 @@ func (c *Coordinator) changeOf(m *member, body []byte) error {
 		return err
 	}
 	c.mu.Lock()
-	stage, ours := 0, c.round != nil && h.Step == c.round.step && m.began == h.Step+1
-	if ours {
-		stage = c.round.stage
+	stage := -1
+	if c.takesPart(m, h.Step) {
+		stage = c.round.Stage
+	} else if m.offer != nil && m.offer.Step == h.Step {
+		stage = m.offer.Stage
 	}
 	c.mu.Unlock()
-	if !ours { // it came too late, and is missed there
+	if stage < 0 || stage >= len(c.run.Layouts) { // it came too late, and is missed there
 		return nil
 	}
 	if h.Tokens < 1 || h.Tokens > math.MaxInt64/mostWorkers/2 {
@@ -305,11 +351,20 @@ func (c *Coordinator) changeOf(m *member, body []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.round != nil && h.Step == c.round.step {
-		m.change, m.done = &outer.Part{Tokens: h.Tokens, Change: rest}, h.Step+1
+	part := &outer.Part{Tokens: h.Tokens, Change: rest}
+	if c.takesPart(m, h.Step) {
+		m.change, m.done = part, h.Step+1
 		c.decide()
+	} else if m.offer != nil && m.offer.Step == h.Step {
+		m.early = part
 	}
 	return nil
+}
+
+// takesPart reports whether a member began the round that runs, and that is the one from a step. It is called with the
+// lock held.
+func (c *Coordinator) takesPart(m *member, step int) bool {
+	return c.round != nil && c.round.Step == step && m.began == step+1
 }
 
 // decide closes the round once the quorum has done its steps. It is called with the lock held.
@@ -323,10 +378,15 @@ func (c *Coordinator) decide() {
 	if r.own {
 		done++
 	}
+	for _, m := range c.away {
+		if m.change != nil {
+			in, done = in+1, done+1
+		}
+	}
 	for _, m := range c.members {
-		if m.began == r.step+1 {
+		if m.began == r.Step+1 {
 			in++
-			if m.done == r.step+1 {
+			if m.done == r.Step+1 {
 				done++
 			}
 		}
@@ -341,8 +401,8 @@ func (c *Coordinator) close() {
 	r := c.round
 	r.over, r.took = true, time.Since(r.began)
 	for _, m := range c.members {
-		if m.began == r.step+1 && m.change == nil {
-			m.queue(over, encode(beginBody{Stage: r.stage, Step: r.step}))
+		if m.began == r.Step+1 && m.change == nil {
+			m.queue(over, encode(beginBody{Stage: r.Stage, Step: r.Step}))
 		}
 	}
 }
@@ -360,41 +420,48 @@ func (c *Coordinator) Begin(_ context.Context, s *outer.State, stage, step int) 
 		return step, err
 	}
 	c.mu.Lock()
-	waiting := slices.ContainsFunc(c.inOrder(), func(m *member) bool { return m.wants })
+	next := beginBody{Stage: stage, Step: s.Done(), Hash: hash}
+	waiting := slices.ContainsFunc(c.inOrder(), func(m *member) bool { return m.wants && !m.offers(next) })
 	c.mu.Unlock()
 	var snapshot []byte
 	if waiting {
 		if snapshot, err = s.Snapshot(); err != nil {
 			return step, err
 		}
-		snapshot = headed(stateHead{Stage: stage, Step: step, Sum: sha256.Sum256(snapshot)}, snapshot)
+		snapshot = headed(stateHead{Stage: stage, Step: s.Done(), Sum: sha256.Sum256(snapshot)}, snapshot)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.round = &round{stage: stage, step: step, began: time.Now()}
-	c.gone = nil
+	// Where a resume goes on within a round, the others make all steps of it.
+	c.round = &round{beginBody: next, began: time.Now()}
+	clear(c.away)
 	for _, m := range c.inOrder() {
 		m.change = nil
+		if m.wants && m.offers(next) { // It has begun it already.
+			m.wants, m.has, m.began, m.change = false, true, next.Step+1, m.early
+			if m.offer, m.early = nil, nil; m.change != nil {
+				m.done = m.began
+			}
+			continue
+		}
+		m.offer, m.early = nil, nil
 		if m.wants && snapshot != nil {
 			m.wants, m.has = false, true
 			m.queue(state, snapshot)
 		}
 		if m.has && !m.wants {
-			m.began = step + 1
-			m.queue(begin, encode(beginBody{Stage: stage, Step: step, Hash: hash}))
+			m.began = next.Step + 1
+			m.queue(begin, encode(next))
 		}
 	}
 	return step, nil
 }
 
 // inOrder lists the members by number. It is called with the lock held.
-func (c *Coordinator) inOrder() []*member {
-	var list []*member
-	for _, m := range c.members {
-		list = append(list, m)
-	}
-	slices.SortFunc(list, func(a, b *member) int { return cmp.Compare(a.process, b.process) })
-	return list
+func (c *Coordinator) inOrder() []*member { return byNumber(c.members) }
+
+func byNumber(members map[int]*member) []*member {
+	return slices.SortedFunc(maps.Values(members), func(a, b *member) int { return cmp.Compare(a.process, b.process) })
 }
 
 // Over reports whether the round has closed without this process.
@@ -415,7 +482,7 @@ func (c *Coordinator) End(ctx context.Context, s *outer.State, step int, tokens 
 	if err != nil {
 		return report, err
 	}
-	report.Waited = time.Since(start)
+	report.Step, report.Waited = step, time.Since(start)
 	report.Shares = append([]outer.Share{{Name: "coordinator", Tokens: tokens}}, report.Shares...)
 	all, err := s.Average(step, tokens, parts)
 	if err != nil {
@@ -427,9 +494,9 @@ func (c *Coordinator) End(ctx context.Context, s *outer.State, step int, tokens 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	body := headed(averageHead{Step: c.round.step, Hash: hash}, all)
+	body := headed(averageHead{Step: c.round.Step, Hash: hash}, all)
 	for _, m := range c.inOrder() {
-		if m.began == c.round.step+1 {
+		if m.began == c.round.Step+1 {
 			m.queue(average, body)
 		}
 	}
@@ -476,10 +543,14 @@ func (c *Coordinator) gather(ctx context.Context) (parts []outer.Part, report ou
 		}
 		late := !deadline.IsZero() && !time.Now().Before(deadline)
 		missing := slices.DeleteFunc(c.inOrder(), func(m *member) bool {
-			return m.began != c.round.step+1 || m.change != nil
+			return m.began != c.round.Step+1 || m.change != nil
 		})
 		if len(missing) == 0 || late {
-			report.Missing = slices.Clone(c.gone)
+			for _, m := range byNumber(c.away) {
+				if m.change == nil {
+					report.Missing = append(report.Missing, m.share(m.why))
+				}
+			}
 			for _, m := range missing {
 				report.Missing = append(report.Missing, m.share("it was too late"))
 			}
@@ -487,8 +558,10 @@ func (c *Coordinator) gather(ctx context.Context) (parts []outer.Part, report ou
 		}
 		c.changed.Wait()
 	}
-	for _, m := range c.inOrder() {
-		if m.began == c.round.step+1 && m.change != nil {
+	both := maps.Clone(c.members)
+	maps.Copy(both, c.away) // who sent its change and went has a share
+	for _, m := range byNumber(both) {
+		if m.began == c.round.Step+1 && m.change != nil {
 			parts = append(parts, *m.change)
 			report.Shares = append(report.Shares, m.share(""))
 		}
@@ -508,8 +581,8 @@ func (c *Coordinator) Workers() (n int) {
 	return n
 }
 
-// Close tells the others why it ends, and ends.
-func (c *Coordinator) Close(why string) {
+// Close tells the others why it ends, and whether it may come back, which they then wait for; and ends.
+func (c *Coordinator) Close(why string, back bool) {
 	if c.stop != nil {
 		c.stop()
 	}
@@ -520,7 +593,7 @@ func (c *Coordinator) Close(why string) {
 	c.mu.Unlock()
 	var all sync.WaitGroup
 	for _, m := range list {
-		m.queue(leave, encode(textBody{why}))
+		m.queue(leave, encode(textBody{why, back}))
 		all.Add(1)
 		go func() {
 			defer all.Done()

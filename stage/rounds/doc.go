@@ -9,6 +9,9 @@
 // ready, and of every round progress and its change. A round closes when a share of the processes, the quorum, has done
 // its steps; the others then send what they have, weighed by its tokens. What comes after the deadline is left out.
 //
+// A worker's connection that breaks is made anew (line.go), and its round goes on where the hash of what it began with
+// is that of the coordinator's round. Processes that a launcher started make rounds as Among, without a coordinator.
+//
 // What Go cannot enforce: nothing listens without a key; whoever has it is trusted to send honest changes, though not
 // ones of another size or that are no numbers; and which processes a round is of depends on clocks and networks, so
 // that a run of several repeats bit for bit only with a quorum of 1 and the same processes.

@@ -17,11 +17,17 @@ type member struct {
 	quit    chan struct{}
 	once    sync.Once
 	written sync.WaitGroup
+	token   string // by which it is known again
+	back    bool   // it was there before
 
 	// The coordinator's lock is over these. Rounds count by one more than the step at which they begin; 0: none.
 	wants, has  bool // the state
 	began, done int
 	change      *outer.Part
+	offer       *beginBody  // the round that it is in, unless that is the one that runs; nil: none
+	early       *outer.Part // its change there
+	replaced    bool        // by another connection of the same worker
+	why         string      // it is gone
 }
 
 // share is its part of the round, or why there is none. It is called with the coordinator's lock held.
@@ -38,8 +44,9 @@ const mostQueued = 12
 
 var errSlow = errors.New("it takes what it is sent too slowly")
 
-func newMember(c *conn, name string) *member {
-	return &member{conn: c, name: name, out: make(chan message, mostQueued), quit: make(chan struct{})}
+func newMember(c *conn, name string, h helloBody) *member {
+	return &member{conn: c, name: name, token: h.Token, back: h.Process > 0, process: h.Process,
+		out: make(chan message, mostQueued), quit: make(chan struct{})}
 }
 
 // queue hands a message to the goroutine that sends, and gives the member up where too many wait already.
@@ -89,3 +96,9 @@ func (m *member) drain(most time.Duration) {
 	}
 	m.end(nil)
 }
+
+// errReplaced is the end of a connection in whose place another came.
+var errReplaced = errors.New("it came back on another connection")
+
+// offers reports whether it is in a round that begins like this one.
+func (m *member) offers(next beginBody) bool { return m.offer != nil && *m.offer == next }

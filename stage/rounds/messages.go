@@ -19,6 +19,9 @@ const (
 
 type helloBody struct {
 	Name string `json:"name"`
+	// Of a worker that comes back, its number, and always a secret of its own by which it is known again.
+	Process int    `json:"process,omitempty"`
+	Token   string `json:"token"`
 }
 
 // Welcome is how a run was begun.
@@ -30,10 +33,13 @@ type Welcome struct {
 
 type readyBody struct {
 	Recipe string `json:"recipe"` // its hash
+	// Round is what a worker that comes back is in; nil: it wants the state.
+	Round *beginBody `json:"round,omitempty"`
 }
 
 type textBody struct {
 	Text string `json:"text"`
+	Back bool   `json:"back,omitempty"` // the coordinator may come back
 }
 
 // beginBody is a round's beginning.

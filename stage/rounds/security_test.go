@@ -71,7 +71,7 @@ func newFixture(t *testing.T, hidden int) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.c.Close("the test is over") })
+	t.Cleanup(func() { f.c.Close("the test is over", false) })
 	return f
 }
 
@@ -122,7 +122,7 @@ func (f *fixture) authenticated() *conn {
 func (f *fixture) welcomed() *conn {
 	f.t.Helper()
 	x := f.authenticated()
-	if err := x.write(hello, encode(helloBody{"a test"})); err != nil {
+	if err := x.write(hello, encode(helloBody{Name: "a test", Token: "t"})); err != nil {
 		f.t.Fatal(err)
 	}
 	m, err := x.read()
@@ -141,7 +141,7 @@ func (f *fixture) welcomed() *conn {
 func (f *fixture) taking() *conn {
 	f.t.Helper()
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"hash"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "hash"})); err != nil {
 		f.t.Fatal(err)
 	}
 	f.noted(f.joins)
@@ -179,7 +179,7 @@ func (f *fixture) members() int {
 // works checks that an honest worker still gets in, and that the coordinator makes a round.
 func (f *fixture) works() {
 	f.t.Helper()
-	w, err := dial(context.Background(), f.c.Addr().String(), f.key, "test", "honest", quick)
+	w, err := dial(context.Background(), At(f.c.Addr().String()), f.key, "test", "honest", quick)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 		key  Key
 		name string
 	}{{testKey(t, "b"), "test"}, {f.key, "other"}} {
-		_, err := dial(context.Background(), f.c.Addr().String(), c.key, c.name, "x", quick)
+		_, err := dial(context.Background(), At(f.c.Addr().String()), c.key, c.name, "x", quick)
 		if err == nil || !strings.Contains(err.Error(), "is it the key") {
 			t.Errorf("it is told %v", err)
 		}
@@ -258,7 +258,7 @@ func TestReplayIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.write(hello, encode(helloBody{"recorded"})); err != nil {
+	if err := x.write(hello, encode(helloBody{Name: "recorded", Token: "t"})); err != nil {
 		t.Fatal(err)
 	}
 	x.limit = sizes{}.toWorker
@@ -461,7 +461,7 @@ func TestBadChangesAreLeftOut(t *testing.T) {
 func TestAnotherRecipeIsRefused(t *testing.T) {
 	f := newFixture(t, 8)
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"another"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "another"})); err != nil {
 		t.Fatal(err)
 	}
 	f.noted("its recipe has the hash")
@@ -472,7 +472,7 @@ func TestAnotherRecipeIsRefused(t *testing.T) {
 func TestSlowReaderIsGivenUp(t *testing.T) {
 	f := newFixture(t, 512) // a state of some 19 MB, more than a socket's buffers hold
 	x := f.welcomed()
-	if err := x.write(ready, encode(readyBody{"hash"})); err != nil {
+	if err := x.write(ready, encode(readyBody{Recipe: "hash"})); err != nil {
 		t.Fatal(err)
 	}
 	f.noted(f.joins)
@@ -524,5 +524,65 @@ func TestWorkerChecksTheState(t *testing.T) {
 		if n := s.toWorker(k); n != want {
 			t.Errorf("kind %d: at most %d bytes, want %d", k, n, want)
 		}
+	}
+}
+
+// A worker that comes back has its number again, and its new connection the place of one that seems to live, if it has
+// its secret; another that says it were that worker is a new one, and the first stays. What it says of its round is not
+// trusted: of a stage that there is not, or of another round, its change is left out.
+func TestAWorkerIsKnownByItsSecret(t *testing.T) {
+	f := newFixture(t, 8)
+	first := f.taking()
+	enter := func(token string) (*conn, int) {
+		x := f.authenticated()
+		if err := x.write(hello, encode(helloBody{Name: "a test", Process: 1, Token: token})); err != nil {
+			t.Fatal(err)
+		}
+		m, err := x.read()
+		var w Welcome
+		if err == nil {
+			err = decode(m.body, &w)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x, w.Process
+	}
+	other, n := enter("another")
+	if n != 2 || f.members() != 2 {
+		t.Fatalf("who has another secret is number %d of %d", n, f.members())
+	}
+	for _, round := range []beginBody{{Stage: 99, Step: 0}, {Stage: -1, Step: 0}, {Stage: 0, Step: 0}} {
+		if err := other.write(ready, encode(readyBody{Recipe: "hash", Round: &round})); err != nil {
+			t.Fatal(err)
+		}
+		body := make([]byte, f.config.WireBytes(f.layouts[0]))
+		if err := other.write(change, headed(changeHead{Step: 0, Tokens: 8}, body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, n := enter("t")
+	if n != 1 {
+		t.Fatalf("who comes back is number %d", n)
+	}
+	hash, err := f.state.Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.write(ready, encode(readyBody{Recipe: "hash", Round: &beginBody{Hash: hash}})); err != nil {
+		t.Fatal(err)
+	}
+	f.noted("is back in its round")
+	for err == nil { // until its end: what the coordinator said before may be there yet
+		_, err = first.read()
+	}
+	body := make([]byte, f.config.WireBytes(f.layouts[0]))
+	if err := again.write(change, headed(changeHead{Step: 0, Tokens: 8}, body)); err != nil {
+		t.Fatal(err)
+	}
+	f.c.Over(2, 2)
+	r, err := f.c.End(context.Background(), f.state, 2, 16)
+	if err != nil || len(r.Shares) != 2 || r.Shares[1].Process != 1 || r.Shares[1].Tokens != 8 || len(r.Missing) != 0 {
+		t.Errorf("the round: %+v, %v", r, err)
 	}
 }

@@ -3,8 +3,8 @@ package rounds
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -17,92 +17,67 @@ import (
 // Worker is a process that joined a run. It is an outer.Peers. Its methods have one caller at a time.
 type Worker struct {
 	Welcome Welcome
+	// Log hears, from any goroutine, of a connection that broke and of one that came in its place.
+	Log func(format string, args ...any)
 
-	conn    *conn
-	in      chan message
-	failed  error // of reading, once in is closed
-	stop    chan struct{}
-	ended   error    // that was found between steps
-	step    int      // at which the round began
-	over    bool     // its round is closed
-	average []byte   // its round's, which came already
-	next    *message // that was read too far
-	told    [2]int64 // bytes sent and received, up to the last report
+	line    *line
+	step    int       // at which the round began
+	stage   int       // in which
+	over    bool      // its round is closed
+	ended   error     // that was found between steps
+	average []byte    // its round's, which came already
+	next    []message // that were read too far, oldest first
+	told    [2]int64  // bytes sent and received, up to the last report
 }
 
-// Dial joins a run at a coordinator's address. name is the run's, who how this process is called.
-func Dial(ctx context.Context, addr string, key Key, name, who string) (*Worker, error) {
-	return dial(ctx, addr, key, name, who, usual)
+// Address finds where a run's coordinator listens.
+type Address func(context.Context) (string, error)
+
+// At is an address that is known.
+func At(addr string) Address { return func(context.Context) (string, error) { return addr, nil } }
+
+// Dial joins a run at its coordinator's address. name is the run's, who how this process is called. Where the
+// connection breaks later on, the worker looks for the address again and comes back, as long as BackFor.
+func Dial(ctx context.Context, at Address, key Key, name, who string) (*Worker, error) {
+	return dial(ctx, at, key, name, who, usual)
 }
 
-func dial(ctx context.Context, addr string, key Key, name, who string, t times) (*Worker, error) {
+func dial(ctx context.Context, at Address, key Key, name, who string, t times) (*Worker, error) {
 	if err := ValidName(name); err != nil {
 		return nil, err
 	}
 	if _, err := key.of(name); err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Timeout: t.handshake}
-	raw, err := d.DialContext(ctx, "tcp", addr)
+	w := &Worker{Log: func(string, ...any) {}}
+	l := &line{at: at, key: key, name: name, times: t, hello: helloBody{Name: who, Token: rand.Text()},
+		in: make(chan message, 4), stop: make(chan struct{})}
+	c, welcome, err := l.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := handshake(raw, key, name, true, t)
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("%s: %w: is it the key, and the name, of the run?", addr, err)
-	}
-	c.limit = sizes{}.toWorker
-	if err := c.write(hello, encode(helloBody{who})); err != nil {
-		raw.Close()
-		return nil, err
-	}
-	m, err := c.read()
-	w := &Worker{conn: c, in: make(chan message, 4), stop: make(chan struct{})}
-	if err == nil && m.kind != welcome {
-		err = fmt.Errorf("a message of kind %d in place of a welcome", m.kind)
-	}
-	if err == nil {
-		err = json.Unmarshal(m.body, &w.Welcome)
-	}
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("%s: %w", addr, err)
-	}
-	go c.keepAlive(w.stop)
+	l.log = func(format string, args ...any) { w.Log(format, args...) }
+	l.conn, l.run, l.hello.Process = c, welcome, welcome.Process
+	w.line, w.Welcome = l, welcome
 	return w, nil
 }
 
+// Addr is where the coordinator is.
+func (w *Worker) Addr() net.Addr { return w.line.now().RemoteAddr() }
+
+// RejoinFor says for how long a connection that broke is made anew, in place of BackFor. It comes before Ready.
+func (w *Worker) RejoinFor(d time.Duration) { w.line.times.back = d }
+
 // Ready says that this process has made the run's recipe, and asks for the state.
 func (w *Worker) Ready(hash string, c outer.Config, layouts []model.Layout) error {
-	w.conn.limit = sizesOf(c, layouts).toWorker
-	go w.hear()
-	return w.write(ready, encode(readyBody{hash}))
-}
-
-// hear hands on what comes; while nobody takes it, the coordinator waits.
-func (w *Worker) hear() {
-	defer close(w.in)
-	for {
-		m, err := w.conn.read()
-		if err != nil {
-			w.failed = err
-			return
-		}
-		if m.kind == alive {
-			continue
-		}
-		select {
-		case w.in <- m:
-		case <-w.stop:
-			w.failed = net.ErrClosed
-			return
-		}
-	}
+	w.line.recipe, w.line.sizes = hash, sizesOf(c, layouts)
+	w.line.conn.limit = w.line.sizes.toWorker
+	go w.line.hear()
+	return w.write(ready, encode(readyBody{Recipe: hash}))
 }
 
 func (w *Worker) write(k kind, body []byte) error {
-	if err := w.conn.write(k, body); err != nil {
+	if err := w.line.write(k, body); err != nil {
 		return fmt.Errorf("%w: %w", outer.ErrLost, err)
 	}
 	return nil
@@ -113,22 +88,22 @@ func (w *Worker) read(ctx context.Context) (message, error) {
 	if w.ended != nil {
 		return message{}, w.ended
 	}
-	if w.next != nil {
-		m := *w.next
-		w.next = nil
+	if len(w.next) > 0 {
+		m := w.next[0]
+		w.next = w.next[1:]
 		return m, nil
 	}
 	select {
 	case <-ctx.Done():
 		return message{}, ctx.Err()
-	case m, ok := <-w.in:
+	case m, ok := <-w.line.in:
 		return w.checked(m, ok)
 	}
 }
 
 func (w *Worker) checked(m message, ok bool) (message, error) {
 	if !ok {
-		return m, fmt.Errorf("%w: %w", outer.ErrLost, w.failed)
+		return m, fmt.Errorf("%w: %w", outer.ErrLost, w.line.failed)
 	}
 	if m.kind == refused || m.kind == leave {
 		var why textBody
@@ -166,6 +141,18 @@ func joined(body []byte) (*outer.Joined, error) {
 	return &outer.Joined{Stage: h.Stage, Step: h.Step, Snapshot: snapshot}, nil
 }
 
+// takeState takes a state that came, and gives the step at which the run is.
+func (w *Worker) takeState(s *outer.State, stage int, body []byte) (step int, err error) {
+	j, err := joined(body)
+	if err != nil {
+		return 0, err
+	}
+	if j.Stage != stage {
+		return 0, &outer.Rejoined{Joined: *j}
+	}
+	return j.Step, s.Restore(j.Snapshot, j.Step)
+}
+
 // Begin waits for a round that begins with this process's state. Where that is another than the coordinator's, as
 // after a growth on another kind of device, it takes the coordinator's.
 func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (int, error) {
@@ -179,18 +166,9 @@ func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (in
 		}
 		switch m.kind {
 		case state:
-			j, err := joined(m.body)
-			if err != nil {
+			if step, err = w.takeState(s, stage, m.body); err != nil {
 				return step, err
 			}
-			if j.Stage != stage {
-				return step, fmt.Errorf("the run is in stage %d, and this process in stage %d: join again", j.Stage+1,
-					stage+1)
-			}
-			if err := s.Restore(j.Snapshot, j.Step); err != nil {
-				return step, err
-			}
-			step = j.Step
 		case begin:
 			var b beginBody
 			if err := decode(m.body, &b); err != nil {
@@ -201,11 +179,12 @@ func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (in
 				return step, err
 			}
 			if b.Stage == stage && b.Step == step && b.Hash == hash {
-				w.step, w.over, w.average = step, false, nil
+				w.step, w.stage, w.over, w.average = step, stage, false, nil
+				w.line.isIn(&b)
 				return step, nil
 			}
-			if err := w.write(differs, nil); err != nil {
-				return step, err
+			if err := w.line.write(differs, nil); err != nil {
+				continue // The connection is another one soon, and brings the state.
 			}
 		}
 	}
@@ -213,22 +192,31 @@ func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (in
 
 // Over tells the coordinator of a step, and reports whether it waits no longer.
 func (w *Worker) Over(done, of int) bool {
-	if w.write(progress, encode(progressBody{Step: w.step, Done: done, Steps: of})) != nil {
-		return true // End says why
-	}
-	for !w.over && w.average == nil && w.next == nil {
+	// Without a connection the step counts all the same: what the round came to is sent once there is one.
+	_ = w.line.write(progress, encode(progressBody{Step: w.step, Done: done, Steps: of}))
+	for !w.over && w.average == nil && !w.isAway() {
 		select {
-		case m, ok := <-w.in:
+		case m, ok := <-w.line.in:
 			if m, err := w.checked(m, ok); err != nil {
 				w.over, w.ended = true, err
 			} else if !w.take(m) {
-				w.next = &m
+				w.next = append(w.next, m)
 			}
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// isAway reports whether what was read too far is a state: the others are in another round.
+func (w *Worker) isAway() bool {
+	for _, m := range w.next {
+		if m.kind == state {
+			return true
+		}
+	}
+	return false
 }
 
 // take takes what concerns the round that runs.
@@ -238,67 +226,96 @@ func (w *Worker) take(m message) bool {
 		w.over = true
 	case average:
 		w.average = m.body
+	case back:
 	default:
 		return false
 	}
 	return true
 }
 
-// End sends this process's change, unless the average is there without it, and applies the average.
+// End sends this process's change, unless the average is there without it, and applies the average. Where the
+// connection breaks meanwhile it is sent again; where the others have ended the round without it, their state is taken.
 func (w *Worker) End(ctx context.Context, s *outer.State, step int, tokens int64) (r outer.Report, err error) {
 	start := time.Now()
-	if w.average == nil {
-		mine, err := s.Change()
-		if err != nil {
+	defer w.line.isIn(nil)
+	var mine []byte
+	if w.average == nil && !w.isAway() {
+		if mine, err = s.Change(); err != nil {
 			return r, err
 		}
-		if err := w.write(change, headed(changeHead{Step: w.step, Tokens: tokens}, mine)); err != nil {
-			return r, err
-		}
+		mine = headed(changeHead{Step: w.step, Tokens: tokens}, mine)
+		_ = w.line.write(change, mine) // Where that fails, it is sent once there is a connection.
 		r.Shares = []outer.Share{{Process: w.Welcome.Process, Name: "this worker", Tokens: tokens}}
-	} else {
-		r.Missing = []outer.Share{{Process: w.Welcome.Process, Name: "this worker", Why: "it was too late"}}
 	}
+	r.Step = step
 	for w.average == nil {
 		m, err := w.read(ctx)
 		if err != nil {
 			return r, err
 		}
-		if !w.take(m) {
+		switch {
+		case m.kind == back:
+			_ = w.line.write(change, mine) // likewise
+		case m.kind == state:
+			if r.Step, err = w.takeState(s, w.stage, m.body); err != nil {
+				return r, err
+			}
+			r.Shares, r.Missing = nil, w.missing("its connection broke")
+			return w.reported(r, start), nil
+		case !w.take(m):
 			return r, fmt.Errorf("%w: a message of kind %d while a round ends", outer.ErrLost, m.kind)
 		}
 	}
-	r.Waited = time.Since(start)
+	if mine == nil {
+		r.Missing = w.missing("it was too late")
+	}
+	if err := w.apply(s, step); err != nil {
+		return r, err
+	}
+	return w.reported(r, start), nil
+}
+
+func (w *Worker) missing(why string) []outer.Share {
+	return []outer.Share{{Process: w.Welcome.Process, Name: "this worker", Why: why}}
+}
+
+// apply makes the outer step with the average.
+func (w *Worker) apply(s *outer.State, step int) error {
 	var h averageHead
 	all, err := beheaded(w.average, &h)
 	if err != nil {
-		return r, err
+		return err
 	}
 	if h.Step != w.step {
-		return r, fmt.Errorf("an average of the round from step %d, this one is from step %d", h.Step, w.step)
+		return fmt.Errorf("an average of the round from step %d, this one is from step %d", h.Step, w.step)
 	}
 	if err := s.Apply(step, bytes.Clone(all)); err != nil {
-		return r, err
+		return err
 	}
 	hash, err := s.Hash()
 	if err != nil {
-		return r, err
+		return err
 	}
 	if hash != h.Hash {
-		return r, errors.New("after the round this process has other weights than the coordinator: a fault of one")
+		return errors.New("after the round this process has other weights than the coordinator: a fault of one")
 	}
-	now := [2]int64{w.conn.sent.Load(), w.conn.received.Load()}
+	return nil
+}
+
+// reported adds time and bytes to a report.
+func (w *Worker) reported(r outer.Report, start time.Time) outer.Report {
+	r.Waited = time.Since(start)
+	now := w.line.bytes()
 	r.Sent, r.Received = now[0]-w.told[0], now[1]-w.told[1]
 	w.told = now
-	return r, nil
+	return r
 }
 
 // Close tells the coordinator why it leaves, and leaves.
 func (w *Worker) Close(why string) {
-	w.conn.write(leave, encode(textBody{why}))
-	close(w.stop)
-	w.conn.Close()
+	_ = w.line.write(leave, encode(textBody{Text: why})) // if it is there
+	w.line.end()
 }
 
-// Kill ends the connection without a word, as a machine that fails does.
-func (w *Worker) Kill() { w.conn.Close() }
+// Kill ends the connection without a word and for good, as a machine that fails does.
+func (w *Worker) Kill() { w.line.end() }

@@ -10,7 +10,14 @@ import (
 
 // agree compares what the processes of a run are about to do.
 func (s *Session) agree() error {
-	if s.Reducer.Size() == 1 {
+	together := s.Reducer
+	if s.meets != nil {
+		together = s.meets
+		if err := s.sameRounds(); err != nil {
+			return err
+		}
+	}
+	if together.Size() == 1 {
 		return nil
 	}
 	program, err := programHash()
@@ -19,10 +26,10 @@ func (s *Session) agree() error {
 	}
 	wire := s.Spec.Processes.Wire
 	folder := "begun"
-	if s.Resumed {
+	if s.Resumed || s.adds {
 		folder = "resumed"
 	}
-	return s.Reducer.Agree([]reduce.Fact{
+	return together.Agree([]reduce.Fact{
 		{Name: "program (SHA-256)", Value: program}, {Name: "data (hash)", Value: s.identity.Train},
 		{Name: "tokenizer (hash)", Value: s.identity.Tokenizer}, {Name: "recipe (hash)", Value: s.Recipe.Hash()},
 		{Name: "type on the wire", Value: wire}, {Name: "beginning", Value: folder},

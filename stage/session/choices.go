@@ -52,9 +52,12 @@ func (s Spec) Shape(vocab int) (recipe.Options, error) {
 		return o, err
 	}
 	if x := s.Outer; x.Every > 0 {
-		o.Outer = &outer.Config{Every: x.Every, LR: x.LR, Momentum: x.Momentum, Wire: x.Wire}
+		o.Outer = &outer.Config{Every: x.Every, LR: x.LR, Momentum: x.Momentum, Wire: x.Wire, Start: x.Start}
 	} else if x.Every < 0 {
 		return o, badOption("outer_every", x.Every, "it must be 0 (no rounds) or more")
+	} else if x.Start != 0 {
+		return o, badOption("outer_start", x.Start, "there are no rounds that could begin then: say how many steps "+
+			"one has")
 	} else if x.Wire != "" {
 		return o, badOption("outer_wire", x.Wire, "changes travel in rounds: say how many steps one has")
 	}

@@ -18,9 +18,8 @@ func (s *Session) Host(addr string, key rounds.Key, run rounds.Run) (*rounds.Coo
 	if s.Recipe.Outer == nil {
 		return nil, &OptionError{optionOuterEvery, "", "a run that others join has rounds, and this one has none"}
 	}
-	if g := s.Recipe.Guard; g != nil && g.OnSpike == recipe.RollbackOnSpike {
-		return nil, badOption(advice.OnSpike, g.OnSpike, "one process of several cannot go back alone: use %s",
-			recipe.StopOnSpike)
+	if err := s.Spec.Guard.alone(); err != nil {
+		return nil, err
 	}
 	layouts, err := s.Recipe.Layouts()
 	if err != nil {

@@ -37,6 +37,11 @@ type Session struct {
 	// Reducer is of the processes that train together; nil: this one is alone.
 	Reducer *reduce.Reducer
 
+	// meets is of the processes that a launcher started and that make rounds, each with a session, and a folder, of its
+	// own; nil: there are none.
+	meets *reduce.Reducer
+	adds  bool // to a run that goes on, in which this process has no part yet
+
 	documents *tokenizer.Documents // Tokenizer, as it is for documents
 
 	read     input
@@ -301,12 +306,15 @@ func (s *Session) Close() {
 
 // Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
 // began, unless nil, is called once the folder is there.
-func (s *Session) Run(ctx context.Context, report stage.Report, began func()) error {
+func (s *Session) Run(ctx context.Context, report stage.Report, began func()) (err error) {
 	if err := s.agree(); err != nil {
 		return err
 	}
 	if !s.Reducer.Leads() {
 		return s.follow(ctx, report)
+	}
+	if s.meets != nil {
+		defer func() { err = s.leave(err) }()
 	}
 	log, err := s.log(report.Warn)
 	if err != nil {
@@ -357,6 +365,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
 	}
+	if !s.meets.Leads() { // All have the same model.
+		run.Export = nil
+	}
 	s.tune(run)
 	if s.Resumed {
 		err = run.Resume(ctx)
@@ -374,7 +385,11 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) er
 
 // folder begins the run's folder, or takes it up, and keeps in it what this process runs on.
 func (s *Session) folder() (*stage.Folder, error) {
-	f, err := s.openFolder()
+	var f *stage.Folder
+	err := s.inTurn(func() (err error) {
+		f, err = s.openFolder()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

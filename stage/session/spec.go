@@ -168,7 +168,8 @@ type Outer struct {
 	Every    int     `json:"outer_every,omitempty"` // steps of a round; 0: none
 	LR       float64 `json:"outer_lr"`
 	Momentum float64 `json:"outer_momentum"`
-	Wire     string  `json:"outer_wire,omitempty"` // how a change travels, one of outer.Wires; "": as it is
+	Wire     string  `json:"outer_wire,omitempty"`  // how a change travels, one of outer.Wires; "": as it is
+	Start    int     `json:"outer_start,omitempty"` // the step after which the first round begins
 	// Process is the number of one that joined another's run, from 1 on, which has an order of the data of its own.
 	Process int `json:"process,omitempty"`
 }

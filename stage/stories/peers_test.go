@@ -27,6 +27,8 @@ type party struct {
 	t       *testing.T
 	story   story
 	key     rounds.Key
+	quorum  float64
+	rejoin  time.Duration // that a worker tries to come back; 0: as long as rounds has it
 	c       *rounds.Coordinator
 	mu      sync.Mutex
 	notes   []string
@@ -41,23 +43,34 @@ func newParty(t *testing.T, s story, quorum float64) *party {
 		t.Fatal(err)
 	}
 	p := &party{t: t, story: s, key: key}
-	layouts, err := s.Recipe.Layouts()
+	p.quorum = quorum
+	p.listen("127.0.0.1:0")
+	t.Cleanup(func() { p.c.Close("the test is over", false) })
+	return p
+}
+
+// listen begins to coordinate at an address, and forgets what was told before.
+func (p *party) listen(addr string) {
+	p.t.Helper()
+	r := p.story.Recipe
+	layouts, err := r.Layouts()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	text, err := json.Marshal(s.Recipe)
+	text, err := json.Marshal(r)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	p.c, err = rounds.Listen("127.0.0.1:0", key, rounds.Run{
-		Name: "party", Hash: s.Recipe.Hash(), Outer: *s.Recipe.Outer, Layouts: layouts, Quorum: quorum,
+	p.mu.Lock()
+	p.notes = nil
+	p.mu.Unlock()
+	p.c, err = rounds.Listen(addr, p.key, rounds.Run{
+		Name: "party", Hash: r.Hash(), Outer: *r.Outer, Layouts: layouts, Quorum: p.quorum,
 		Welcome: rounds.Welcome{Recipe: text, Spec: json.RawMessage("{}")}, Log: p.log,
 	})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(func() { p.c.Close("the test is over") })
-	return p
 }
 
 func (p *party) log(format string, args ...any) {
@@ -83,7 +96,13 @@ func (p *party) noted(text string) {
 // join begins a worker, which edit may change. What it ends in must be want.
 func (p *party) join(ctx context.Context, edit func(*story), want error) *rounds.Worker {
 	p.t.Helper()
-	w, err := rounds.Dial(ctx, p.c.Addr().String(), p.key, "party", "a test")
+	return p.joinAt(ctx, rounds.At(p.c.Addr().String()), edit, want)
+}
+
+// joinAt is join at another address than the coordinator's own.
+func (p *party) joinAt(ctx context.Context, at rounds.Address, edit func(*story), want error) *rounds.Worker {
+	p.t.Helper()
+	w, err := rounds.Dial(ctx, at, p.key, "party", "a test")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -94,6 +113,9 @@ func (p *party) join(ctx context.Context, edit func(*story), want error) *rounds
 	var r recipe.Recipe
 	if err := json.Unmarshal(w.Welcome.Recipe, &r); err != nil || r.Hash() != p.story.Recipe.Hash() {
 		p.t.Fatalf("the recipe that came is another: %v", err)
+	}
+	if p.rejoin > 0 {
+		w.RejoinFor(p.rejoin)
 	}
 	if err := w.Ready(r.Hash(), *r.Outer, layouts); err != nil {
 		p.t.Fatal(err)
@@ -122,14 +144,20 @@ func (p *party) begin(ctx context.Context, s story, want error, after func(error
 	}()
 }
 
-// host begins the coordinator's own training.
-func (p *party) host(edit func(*story)) {
+// hosting is the coordinator's own training, which has yet to begin.
+func (p *party) hosting() story {
 	s := p.story.in(filepath.Join(p.t.TempDir(), "coordinator"))
 	s.Peers = p.c
+	return s
+}
+
+// host begins the coordinator's own training.
+func (p *party) host(edit func(*story)) {
+	s := p.hosting()
 	if edit != nil {
 		edit(&s)
 	}
-	p.begin(context.Background(), s, nil, func(error) { p.c.Close("the run is over") })
+	p.begin(context.Background(), s, nil, func(error) { p.c.Close("the run is over", false) })
 }
 
 // roundsOf are those that a process made.
@@ -149,7 +177,13 @@ func roundsOf(t *testing.T, s story) (list []record.Round) {
 // finalWeights are those of a process's last checkpoint.
 func finalWeights(t *testing.T, s story) map[string][]float32 {
 	t.Helper()
-	m, err := model.Open(gpu.NewHost(), record.CheckpointAt(s.Dir, fmt.Sprintf("step-%d", s.Recipe.Steps())))
+	return weightsAfter(t, s, s.Recipe.Steps())
+}
+
+// weightsAfter are those of a process's checkpoint after a step.
+func weightsAfter(t *testing.T, s story, step int) map[string][]float32 {
+	t.Helper()
+	m, err := model.Open(gpu.NewHost(), record.CheckpointAt(s.Dir, fmt.Sprintf("step-%d", step)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,6 +348,8 @@ type seat struct {
 func (s seat) Rank() int { return s.rank }
 func (s seat) Size() int { return len(s.parts) }
 
+func (s seat) Host(rank int) string { return fmt.Sprintf("host%d", rank) }
+
 func (s seat) AllGather(send, recv []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -347,7 +383,7 @@ func TestGroupMakesTheCoordinatorsRounds(t *testing.T) {
 	var stories []story
 	for rank := range 3 {
 		s := s.in(filepath.Join(t.TempDir(), "process"))
-		s.Peers, s.Seed = rounds.Among{Group: seat{m, rank}}, uint64(rank)
+		s.Peers, s.Seed = rounds.NewAmong(seat{m, rank}, 0), uint64(rank)
 		stories = append(stories, s)
 		all.Add(1)
 		go func() {

@@ -15,12 +15,13 @@ import (
 
 // RoundsFlags say with which other machines rounds are made.
 type RoundsFlags struct {
-	Host    string  `placeholder:"NAME" help:"Let other machines with the same key join this run's rounds, under this name. The key, of 32 characters or more, is in the environment's STEPLM_KEY or in --key-file."`
-	Join    string  `placeholder:"NAME" help:"Join the rounds of the run with this name in the local network: it says how to train, and --data, --tokenizer and --out say where things are here."`
-	At      string  `placeholder:"ADDRESS" help:"With --join: host and port of the run's first machine, where mDNS does not find it."`
-	Listen  string  `default:":7417" placeholder:"ADDRESS" help:"With --host: where to listen. Default: ${default}, on all interfaces."`
-	KeyFile string  `placeholder:"PATH" help:"File with the key, which nobody else may read."`
-	Quorum  float64 `default:"0.5" placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: ${default}."`
+	Host      string        `placeholder:"NAME" help:"Let other machines with the same key join this run's rounds, under this name. The key, of 32 characters or more, is in the environment's STEPLM_KEY or in --key-file."`
+	Join      string        `placeholder:"NAME" help:"Join the rounds of the run with this name in the local network: it says how to train, and --data, --tokenizer and --out say where things are here."`
+	At        string        `placeholder:"ADDRESS" help:"With --join: host and port of the run's first machine, where mDNS does not find it."`
+	RejoinFor time.Duration `default:"10m" placeholder:"TIME" help:"With --join: how long to try to come back where the connection breaks, or the first machine stops, such as 30s or 2h. Default: ${default}."`
+	Listen    string        `default:":7417" placeholder:"ADDRESS" help:"With --host: where to listen. Default: ${default}, on all interfaces."`
+	KeyFile   string        `placeholder:"PATH" help:"File with the key, which nobody else may read."`
+	Quorum    float64       `default:"0.5" placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: ${default}."`
 }
 
 // findFor is how long a run is looked for that has not begun.
@@ -31,10 +32,11 @@ func told(format string, args ...any) {
 	view.Print(os.Stderr, fmt.Sprintf("steplm: rounds: "+format+"\n", args...))
 }
 
-// HostRun opens a session's run to others, if --host asks for it; close then tells them why it ends.
-func (f RoundsFlags) HostRun(s *session.Session) (close func(why string), err error) {
+// HostRun opens a session's run to others, if --host asks for it; close then tells them why it ends, and whether it may
+// go on later.
+func (f RoundsFlags) HostRun(s *session.Session) (close func(why string, back bool), err error) {
 	if f.Host == "" {
-		return func(string) {}, nil
+		return func(string, bool) {}, nil
 	}
 	key, err := rounds.ReadKey(f.KeyFile)
 	if err != nil {
@@ -58,10 +60,14 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 	if err != nil {
 		who = "a machine without a name"
 	}
-	at := f.At
-	if at == "" {
-		if at, err = rounds.Find(ctx, f.Join, findFor); err != nil {
-			return nil, fmt.Errorf("%w (--at)", err)
+	at := rounds.At(f.At)
+	if f.At == "" {
+		at = func(ctx context.Context) (string, error) {
+			addr, err := rounds.Find(ctx, f.Join, findFor)
+			if err != nil {
+				err = fmt.Errorf("%w (--at)", err)
+			}
+			return addr, err
 		}
 	}
 	w, err := rounds.Dial(ctx, at, key, f.Join, who)
@@ -75,7 +81,9 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 		w, err = rounds.Dial(ctx, at, key, f.Join, who)
 	}
 	if err == nil {
-		told("joined %q at %s as worker %d; it begins with the next round", f.Join, at, w.Welcome.Process)
+		w.Log = told
+		w.RejoinFor(f.RejoinFor)
+		told("joined %q at %s as worker %d; it begins with the next round", f.Join, w.Addr(), w.Welcome.Process)
 	}
 	return w, err
 }
@@ -92,6 +100,8 @@ func (f RoundsFlags) CheckRounds(resume, config string, every int) error {
 	case f.Join != "" && (resume != "" || config != ""):
 		return Usagef("--join with --resume or --config: the run that is joined says how to train and where it is; " +
 			"leave them out, and give a new --out")
+	case f.RejoinFor < 0:
+		return Usagef("--rejoin-for %s: it must be 0 (a broken connection is the end) or more", f.RejoinFor)
 	case f.At != "" && f.Join == "":
 		return Usagef("--at says where a run is that --join names: add --join")
 	case f.KeyFile != "" && f.Host == "" && f.Join == "":

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -8,13 +9,15 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/stage/outer"
 	"steplm/stage/plan"
 	"steplm/stage/reduce"
+	"steplm/stage/rounds"
 )
 
 // planProcessFlags ask what several processes would send each other.
 type planProcessFlags struct {
-	Processes int       `placeholder:"N" range:"2..16384" help:"Also say what each of so many processes sends in a step of every stage, which mpirun or srun would start."`
+	Processes int       `placeholder:"N" range:"2..16384" help:"Also say what each of so many processes sends in a step of every stage, or with --outer-every in a round, which mpirun or srun would start."`
 	Wire      string    `placeholder:"TYPE" help:"With --processes: f32 or bf16, as pretrain has it. Default: f32."`
 	Bandwidth []float64 `default:"1,10,100,400" placeholder:"X" range:"0<..1e6" help:"With --processes: Gbit a second that each sends, one or several. Default: ${default}."`
 	Latency   float64   `default:"5" placeholder:"X" range:"0..1e7" help:"With --processes: microseconds that a message costs; bench reduce measures both. Default: ${default}."`
@@ -24,6 +27,7 @@ type planProcessFlags struct {
 // planProcesses is what processes send.
 type planProcesses struct {
 	Processes int          `json:"processes"`
+	Round     int          `json:"steps_of_a_round,omitempty"` // whose changes travel; 0: gradients do, at every step
 	Wire      reduce.Wire  `json:"wire"`
 	Latency   float64      `json:"latency_seconds"`
 	Rate      float64      `json:"flops_per_second,omitempty"`
@@ -34,14 +38,16 @@ type planProcesses struct {
 type planTravel struct {
 	Stage     string          `json:"stage"`
 	Values    int64           `json:"gradient_values"`
-	Bytes     int64           `json:"bytes_per_step"` // that each process sends
+	Bytes     int64           `json:"bytes_per_step"`            // that each process sends; in rounds the mean
+	Round     int64           `json:"bytes_per_round,omitempty"` // likewise
 	Bandwidth []planBandwidth `json:"bandwidth"`
 }
 
 // planBandwidth is what a bandwidth makes of that.
 type planBandwidth struct {
 	Bandwidth float64 `json:"bytes_per_second"`
-	Seconds   float64 `json:"seconds_per_step"`
+	Seconds   float64 `json:"seconds_per_step"` // in rounds the mean
+	Round     float64 `json:"seconds_per_round,omitempty"`
 	Useful    int     `json:"largest_useful,omitempty"` // number of processes
 }
 
@@ -56,6 +62,9 @@ func (f planProcessFlags) plan(p plan.Plan) (*planProcesses, error) {
 	}
 	if err := o.Wire.Check(); err != nil {
 		return nil, flags.Usagef("--wire: %v", err)
+	}
+	if p.Outer != nil {
+		return f.planRounds(p)
 	}
 	all := &planProcesses{Processes: f.Processes, Wire: o.Wire, Latency: f.Latency * 1e-6, Rate: f.Rate}
 	for _, m := range p.Methods {
@@ -79,8 +88,47 @@ func (f planProcessFlags) plan(p plan.Plan) (*planProcesses, error) {
 	return all, nil
 }
 
+// planRounds is what processes send that meet at the end of rounds.
+func (f planProcessFlags) planRounds(p plan.Plan) (*planProcesses, error) {
+	if f.Wire != "" {
+		return nil, flags.Usagef("--wire and --outer-every: gradients do not travel in rounds, changes do; say how " +
+			"with --outer-wire")
+	}
+	wire := reduce.Wire(cmp.Or(p.Outer.Wire, outer.WireF32))
+	all := &planProcesses{Processes: f.Processes, Round: p.Outer.Every, Wire: wire, Latency: f.Latency * 1e-6,
+		Rate: f.Rate}
+	for _, m := range p.Methods {
+		for i, s := range m.Stages {
+			sent := rounds.Bytes(s.RoundBytes, f.Processes)
+			t := planTravel{Stage: stageLabel(m, i), Values: s.Trainable, Round: sent, Bytes: sent / int64(all.Round)}
+			for _, gbit := range f.Bandwidth {
+				b := planBandwidth{Bandwidth: gbit * 1e9 / 8}
+				seconds := func(n int) float64 {
+					messages := float64((n - 1) * (2 + len(s.Gradients)))
+					return messages*all.Latency + float64(rounds.Bytes(s.RoundBytes, n))/b.Bandwidth
+				}
+				b.Round = seconds(f.Processes)
+				b.Seconds = b.Round / float64(all.Round)
+				if f.Rate > 0 {
+					computing := s.FLOPs / f.Rate * float64(p.GradAccum*all.Round)
+					for b.Useful = 1; b.Useful < reduce.MostProcesses && seconds(b.Useful+1) <= computing; {
+						b.Useful++
+					}
+				}
+				t.Bandwidth = append(t.Bandwidth, b)
+			}
+			all.Stages = append(all.Stages, t)
+		}
+	}
+	return all, nil
+}
+
 func (p *planProcesses) print(w io.Writer) {
-	fmt.Fprintf(w, "\nWhat each of %d processes sends in a step, as %s, and how long that takes\n", p.Processes, p.Wire)
+	in, begun := "a step", "with a micro-batch each, "
+	if p.Round > 0 {
+		in, begun = fmt.Sprintf("a round of %s", view.Steps(p.Round)), ""
+	}
+	fmt.Fprintf(w, "\nWhat each of %d processes sends in %s, as %s, and how long that takes\n", p.Processes, in, p.Wire)
 	header := []string{"", "values", "bytes"}
 	for _, b := range p.Stages[0].Bandwidth {
 		header = append(header, fmt.Sprintf("at %g Gbit/s", b.Bandwidth*8/1e9))
@@ -90,9 +138,9 @@ func (p *planProcesses) print(w io.Writer) {
 	}
 	rows := [][]string{header}
 	for _, t := range p.Stages {
-		cells := []string{t.Stage, view.Count(t.Values), gpu.Bytes(t.Bytes)}
+		cells := []string{t.Stage, view.Count(t.Values), gpu.Bytes(cmp.Or(t.Round, t.Bytes))}
 		for _, b := range t.Bandwidth {
-			cells = append(cells, fmt.Sprintf("%.3g s", b.Seconds))
+			cells = append(cells, fmt.Sprintf("%.3g s", cmp.Or(b.Round, b.Seconds)))
 			if p.Rate > 0 {
 				cells = append(cells, useful(b.Useful))
 			}
@@ -102,8 +150,8 @@ func (p *planProcesses) print(w io.Writer) {
 	view.Table(w, 1, rows)
 	fmt.Fprintln(w, "\nfrozen layers have no gradients, and send nothing")
 	if p.Rate > 0 {
-		fmt.Fprintf(w, "useful  the most processes, with a micro-batch each, that compute at least half of their time "+
-			"at %.3g operations a second\n", p.Rate)
+		fmt.Fprintf(w, "useful  the most processes, %sthat compute at least half of their time at %.3g operations a "+
+			"second\n", begun, p.Rate)
 	}
 }
 

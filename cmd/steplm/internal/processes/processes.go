@@ -14,7 +14,7 @@ import (
 
 // Flags say how gradients travel where mpirun, srun or the like starts several processes.
 type Flags struct {
-	Wire      string `placeholder:"TYPE" help:"Type of gradients between the processes that mpirun or srun started: f32, or bf16, which halves the bytes. Default: f32."`
+	Wire      string `placeholder:"TYPE" help:"Type of gradients between the processes that mpirun or srun started: f32, or bf16, which halves the bytes; in rounds --outer-wire says it. Default: f32."`
 	NoOverlap bool   `help:"Sum gradients over those processes after the backward pass, not while it goes on."`
 }
 

@@ -93,8 +93,12 @@ func describeRounds(r recipe.Recipe, layouts []model.Layout) string {
 	for _, l := range layouts {
 		most, sent = max(most, o.Bytes(l)), max(sent, o.WireBytes(l))
 	}
-	return fmt.Sprintf("of %s, then SGD with Nesterov momentum %g at the rate %g; at most %s of the process's memory, "+
-		"and a change takes %s (%s)", view.Steps(o.Every), o.Momentum, o.LR, gpu.Bytes(most), gpu.Bytes(sent),
+	from := ""
+	if o.Start > 0 {
+		from = fmt.Sprintf("after step %d, ", o.Start)
+	}
+	return from + fmt.Sprintf("of %s, then SGD with Nesterov momentum %g at the rate %g; at most %s of the process's "+
+		"memory, and a change takes %s (%s)", view.Steps(o.Every), o.Momentum, o.LR, gpu.Bytes(most), gpu.Bytes(sent),
 		cmp.Or(o.Wire, outer.WireF32))
 }
 
@@ -198,12 +202,16 @@ func (c Job) describeProcesses(w io.Writer, s *session.Session) {
 	for r := range m.Size() {
 		hosts[m.Host(r)]++
 	}
+	fmt.Fprintf(w, "%-10s %s on %s by %s\n", "processes", view.Plural(int64(m.Size()), "process", "processes"),
+		view.Plural(int64(len(hosts)), "machine", "machines"), m)
+	if c.rounds() {
+		fmt.Fprintf(w, "%-10s each trains alone for a round, and sends the others its change at the end\n", "")
+		return
+	}
 	how := "while others are computed"
 	if s.Spec.Processes.NoOverlap {
 		how = "after the backward pass"
 	}
 	o, _ := s.Spec.Processes.Options() // They were checked when the session was opened.
-	fmt.Fprintf(w, "%-10s %s on %s by %s\n", "processes", view.Plural(int64(m.Size()), "process", "processes"),
-		view.Plural(int64(len(hosts)), "machine", "machines"), m)
 	fmt.Fprintf(w, "%-10s gradients travel as %s, %s\n", "", o.Wire, how)
 }

@@ -109,8 +109,8 @@ func (c *PretrainCmd) Run(ctx context.Context, line *kong.Context) error {
 		return err
 	}
 	if c.Host != "" || c.Join != "" {
-		return flags.Usagef("--host and --join: processes that mpirun or srun started sum their gradients at every " +
-			"step, and are joined by no others; leave them out")
+		return flags.Usagef("--host and --join: processes that mpirun or srun started train with each other, and are " +
+			"joined by no others; leave them out")
 	}
 	return c.trainAmong(ctx, spec, given)
 }
@@ -217,5 +217,5 @@ func (c *PretrainCmd) opened(s *session.Session) (ended func(err error), err err
 		}
 	}
 	tell, err := c.HostRun(s)
-	return func(err error) { tell(why(err)) }, flags.AsUsage(err)
+	return func(err error) { tell(why(err), errors.Is(err, stage.ErrStopped)) }, flags.AsUsage(err)
 }

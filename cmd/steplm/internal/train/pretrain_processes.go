@@ -14,16 +14,23 @@ import (
 	"steplm/stage/session"
 )
 
-// share has every process take a micro-batch of each step, where nobody said how many there are.
+// share has every process take a micro-batch of each step, where nobody said how many there are. In a run of rounds
+// each makes steps of its own.
 func (c *PretrainCmd) share(spec *session.Spec, given []advice.Option) {
-	if c.Resume == "" && spec.Schedule.GradAccum == 1 && !slices.Contains(given, advice.GradAccum) {
+	unsaid := spec.Schedule.GradAccum == 1 && !slices.Contains(given, advice.GradAccum)
+	if c.Resume == "" && spec.Outer.Every == 0 && unsaid {
 		spec.Schedule.GradAccum = c.among.Size()
 	}
 }
 
+// rounds reports whether several processes meet after rounds of steps that each makes alone.
+func (c Job) rounds() bool { return c.Among != nil && c.Spec.Outer.Every > 0 }
+
 // open opens the session of this process.
 func (c Job) open(ctx context.Context, dev gpu.Device, ui session.UI) (*session.Session, error) {
 	switch {
+	case c.rounds():
+		return session.OpenRounds(ctx, dev, c.Spec, c.Resume, ui, c.Among)
 	case c.Among != nil:
 		return session.OpenAmong(ctx, dev, c.Spec, c.Resume, ui, c.Among)
 	case c.Resume:

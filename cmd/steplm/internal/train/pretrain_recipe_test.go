@@ -158,6 +158,9 @@ func TestHostAndJoin(t *testing.T) {
 		{[]string{"--host", "A b", "--outer-every", "2"}, []string{"lower-case"}, 2},
 		{[]string{"--host", "test", "--outer-every", "2", "--on-spike", "rollback"}, []string{"--on-spike", "stop"}, 2},
 		{[]string{"--outer-wire", "int8"}, []string{"--outer-wire", "rounds"}, 2},
+		{[]string{"--outer-start", "2"}, []string{"--outer-start 2", "rounds"}, 2},
+		{[]string{"--outer-every", "2", "--outer-start", "8"}, []string{"after step 8", "none"}, 1},
+		{[]string{"--join", "test", "--rejoin-for=-1s"}, []string{"--rejoin-for -1s"}, 2},
 		{[]string{"--outer-every", "2", "--outer-wire", "int3"}, []string{"int3", "int4"}, 1},
 	} {
 		clitest.Refused(t, m, c.code, c.parts, append(c.args, "--device", "host")...)
