@@ -30,7 +30,8 @@ smoke *args: build
 
 # run every test, on the host device and on lavapipe, which must be there; data/datatest says where other programs' data are
 test *args: (setup "lavapipe")
-    STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" go test -timeout 30m "$@" ./...
+    LP_NUM_THREADS="${LP_NUM_THREADS-0}" STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" \
+        go test -timeout 30m "$@" ./...
 
 # run every test that needs no device, in under three minutes; on Linux drivers are hidden, so that none is used
 test-host *args:
