@@ -55,7 +55,7 @@ var commandPages = []struct {
 		"--steps 4", "--seq-len 128 --batch-size 4", "--seq-len 64 --batch-size 2", "--seq-len 128 --batch-size 1",
 		"--seq-len 64 --batch-size 2",
 		"--model 368m", "--model tiny", "--model 1.2b", "--model tiny", "--vocab 32000", "--vocab 640", "--rank 64",
-		"--rank 4", "--split 10,8,6", "--split 3,2,1",
+		"--rank 4", "--split 10,8,6", "--split 3,2,1", "--rank 128", "--rank 4", "--split 16,6,2", "--split 3,2,1",
 	}},
 	{page: "docs/benchmarks.md"},
 	{page: "docs/architecture.md"},
