@@ -310,3 +310,50 @@ func TestRatesOfMethods(t *testing.T) {
 }
 
 func cosineAt(n, steps int) float64 { return (1 + math.Cos(math.Pi*float64(n)/float64(steps))) / 2 }
+
+// A rate of its own moves embedding and head by as much more in the first step, in which AdamW moves all weights by the
+// rate, and nothing else; and a recipe without one is as it was.
+func TestEmbeddingHasARateOfItsOwn(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+			moved := func(factor float64) map[model.Role]float64 {
+				o := recipetest.Tiny()
+				o.Model.Tied, o.EmbeddingLR, o.Warmup, o.Stages = tied, factor, 0, 1
+				o.Decay = []float64{0}
+				tr := newTrainer(t, d, recipetest.Must(t, "vanilla", o), randomBatches(1, o.Batch, o.Model.Vocab, 1))
+				before, most := snapshot(t, tr), map[model.Role]float64{}
+				takeSteps(t, tr, 1)
+				for _, p := range tr.Model.Params() {
+					for i, x := range read(t, d, p.Weight) {
+						most[p.Role] = max(most[p.Role], math.Abs(float64(x-before[p.Name][i])))
+					}
+				}
+				return most
+			}
+			one, four := moved(1), moved(4)
+			for role, was := range one {
+				want := was
+				if role == model.RoleEmbedding || role == model.RoleHead {
+					want *= 4
+				}
+				if got := four[role]; !(math.Abs(got-want) <= 1e-4*want) {
+					t.Errorf("tied %t: with a factor of 4 the %s moves by %g, with 1 by %g", tied, role, got, was)
+				}
+			}
+		})
+	}
+	o := recipetest.Tiny()
+	was := recipetest.Must(t, "relora", o).Hash()
+	if o.EmbeddingLR = 1; recipetest.Must(t, "relora", o).Hash() != was {
+		t.Error("a factor of 1 is another recipe")
+	}
+	o.EmbeddingLR = 2
+	for i, s := range recipetest.Must(t, "relora", o).Stages {
+		if s.EmbeddingLR != 2*s.LR {
+			t.Errorf("ReLoRA's stage %d has the rate %g, and %g for embedding and head", i+1, s.LR, s.EmbeddingLR)
+		}
+	}
+	o.EmbeddingLR = -1
+	_, err := recipe.NewRecipe("relora", o)
+	recipetest.WantError(t, err, "factor -1 on the learning rate of embedding and head")
+}

@@ -131,6 +131,9 @@ func (t *Trainer) ratesOf() optim.RatesOf {
 	s, rate := t.Recipe.Stages[t.stage], t.schedule.At(t.step)
 	return func(q *model.Param) optim.Rates {
 		r := optim.Rates{LR: s.LR * rate, Decay: s.Decay}
+		if q.Role == model.RoleEmbedding || q.Role == model.RoleHead {
+			r.LR = cmp.Or(s.EmbeddingLR, s.LR) * rate
+		}
 		if q.Role.LoRA() {
 			r = optim.Rates{LR: s.LoRALR * rate, Decay: s.LoRADecay}
 		}

@@ -23,6 +23,7 @@ const (
 	Recompute          Option = "recompute"
 	Beta2              Option = "beta2"
 	LR                 Option = "lr"
+	EmbeddingLR        Option = "embedding_lr"
 	Schedule           Option = "schedule"
 	Out                Option = "out"
 	Resume             Option = "resume"

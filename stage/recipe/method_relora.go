@@ -71,7 +71,10 @@ func relora(o Options) (Recipe, error) {
 		first = max(1, every/reloraFirst)
 	}
 	if warm > 0 && len(o.LR) == 0 {
-		r.Stages[0].LR, r.Stages[0].LoRALR = reloraWarmRate*r.Stages[0].LR, reloraWarmRate*r.Stages[0].LoRALR
+		warmed := &r.Stages[0]
+		for _, x := range []*float64{&warmed.LR, &warmed.EmbeddingLR, &warmed.LoRALR} {
+			*x *= reloraWarmRate
+		}
 	}
 	if s.Schedule.Kind == optim.Cosine {
 		s.Schedule = &optim.Course{Kind: optim.Jagged, Steps: steps, MinRatio: o.MinRatio, First: first, Every: every,

@@ -37,6 +37,7 @@ type Options struct {
 	LR             []float64 // per stage, or one for all; none: as published
 	PublishedLR    float64   // the optimizer's
 	Decay          []float64 // likewise
+	EmbeddingLR    float64   // factor on the stage's rate, of embedding and head; 0: 1
 	LoRALR         float64   // factor on the stage's rate
 	LoRADecay      float64   // factor on the stage's decay
 	Schedule       string    // one of optim.Courses; "": the method's
@@ -160,6 +161,9 @@ func (o Options) NewStage(i, layers, steps, schedule int) (Stage, error) {
 		LR: lr, Decay: decay, LoRALR: lr * o.LoRALR, LoRADecay: decay * o.LoRADecay,
 		Schedule: course,
 	}
+	if o.EmbeddingLR != 1 {
+		s.EmbeddingLR = lr * o.EmbeddingLR
+	}
 	return s, nil
 }
 
@@ -265,6 +269,10 @@ func NewRecipe(method string, o Options) (Recipe, error) {
 	}
 	if err := o.validInit(m); err != nil {
 		return Recipe{}, err
+	}
+	if !(o.EmbeddingLR >= 0) || math.IsInf(o.EmbeddingLR, 1) {
+		return Recipe{}, fmt.Errorf("factor %g on the learning rate of embedding and head: it must be above 0",
+			o.EmbeddingLR)
 	}
 	if !(o.LoRALR > 0) || math.IsInf(o.LoRALR, 1) {
 		return Recipe{}, fmt.Errorf("factor %g on the adapters' learning rate: it must be above 0", o.LoRALR)

@@ -65,6 +65,8 @@ type Stage struct {
 	Schedule *optim.Course `json:"schedule,omitempty"`
 	LR       float64       `json:"lr"` // peak
 	Decay    float64       `json:"weight_decay"`
+	// EmbeddingLR is the peak of embedding and head where theirs is another; 0: LR.
+	EmbeddingLR float64 `json:"embedding_lr,omitempty"`
 	// LoRA has its own.
 	LoRALR    float64 `json:"adapter_lr"`
 	LoRADecay float64 `json:"adapter_weight_decay"`
@@ -201,7 +203,7 @@ func (r Recipe) validStages() error {
 		if err := s.Entry.validate(i == 0, r.Init != nil); err != nil {
 			return fmt.Errorf("stage %d: %w", i+1, err)
 		}
-		for _, x := range []float64{s.LR, s.LoRALR} {
+		for _, x := range []float64{s.LR, s.LoRALR, cmp.Or(s.EmbeddingLR, s.LR)} {
 			if !(x > 0) || math.IsInf(x, 1) {
 				return fmt.Errorf("stage %d: learning rate %g must be above 0", i+1, x)
 			}

@@ -187,6 +187,9 @@ func (s Spec) setCourse(o *recipe.Options) error {
 		return err
 	}
 	c := s.Schedule
+	if o.EmbeddingLR = c.EmbeddingLR; !(c.EmbeddingLR > 0) {
+		return badOption(advice.EmbeddingLR, c.EmbeddingLR, "it must be above 0")
+	}
 	o.Schedule, o.Warmup, o.Rewarm = cmp.Or(c.Name, m.DefaultSchedule()), stepsOr(c.Warmup), stepsOr(c.Rewarm)
 	if o.Schedule == optim.Jagged {
 		return badOption(advice.Schedule, c.Name, "it is what method relora makes of %s", optim.Cosine)

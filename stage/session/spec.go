@@ -137,21 +137,22 @@ type Optimizer struct {
 
 // Schedule is how long the run is, in what batches, and the course of the learning rate.
 type Schedule struct {
-	Steps      int       `json:"steps,omitempty"`  // of the whole run; or
-	Tokens     int64     `json:"tokens,omitempty"` // of the whole run; or
-	FLOPs      float64   `json:"flops,omitempty"`  // at most, of the whole run; or
-	Epochs     int       `json:"epochs,omitempty"` // of examples
-	BatchSize  int       `json:"batch_size"`
-	GradAccum  int       `json:"grad_accum"`
-	LR         []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
-	Name       string    `json:"name,omitempty" option:"schedule"` // "": the method's
-	Over       string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
-	DecayShare float64   `json:"decay_share"`                      // of a wsd course
-	DecayShape string    `json:"decay_shape"`                      // one of optim.Shapes
-	Warmup     *int      `json:"warmup,omitempty"`                 // steps; nil: 5 % of the stage's
-	Rewarm     *int      `json:"rewarm,omitempty"`                 // likewise
-	MinLRRatio *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
-	Seed       uint64    `json:"seed"`
+	Steps       int       `json:"steps,omitempty"`  // of the whole run; or
+	Tokens      int64     `json:"tokens,omitempty"` // of the whole run; or
+	FLOPs       float64   `json:"flops,omitempty"`  // at most, of the whole run; or
+	Epochs      int       `json:"epochs,omitempty"` // of examples
+	BatchSize   int       `json:"batch_size"`
+	GradAccum   int       `json:"grad_accum"`
+	LR          []float64 `json:"lr,omitempty"`                     // of all stages or of each; none: as published
+	EmbeddingLR float64   `json:"embedding_lr"`                     // factor on it for embedding and head
+	Name        string    `json:"name,omitempty" option:"schedule"` // "": the method's
+	Over        string    `json:"schedule_over,omitempty"`          // "": recipe.OverStage, under wsd OverRun
+	DecayShare  float64   `json:"decay_share"`                      // of a wsd course
+	DecayShape  string    `json:"decay_shape"`                      // one of optim.Shapes
+	Warmup      *int      `json:"warmup,omitempty"`                 // steps; nil: 5 % of the stage's
+	Rewarm      *int      `json:"rewarm,omitempty"`                 // likewise
+	MinLRRatio  *float64  `json:"min_lr_ratio,omitempty"`           // the schedule's
+	Seed        uint64    `json:"seed"`
 }
 
 // Guard is what becomes of a step whose loss, or gradient norm, is far above the median of those before.
@@ -239,7 +240,7 @@ func Default() Spec {
 			LoRATargets: model.LinearNames(), Adapters: adaptersMerge,
 			AdapterLR: 1, AdapterWeightDecay: 1, TrainEmbedding: true, TrainHead: true, TrainNorms: true,
 		},
-		Schedule: Schedule{BatchSize: 8, GradAccum: 1,
+		Schedule: Schedule{BatchSize: 8, GradAccum: 1, EmbeddingLR: 1,
 			DecayShare: 0.1, DecayShape: optim.Shapes()[0], Seed: 1},
 		Guard:      Guard{SpikeLoss: 1.5, SpikeNorm: 10, SpikeWindow: 50, MaxRollbacks: 3},
 		Outer:      Outer{LR: 0.7, Momentum: 0.9},

@@ -166,7 +166,7 @@ func (d *handed) Read(t gpu.Tensor, at int, words []uint32) error {
 func trainable(r recipe.Recipe) recipe.Recipe {
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
-		r.Stages[i].LR, r.Stages[i].LoRALR = 1e-6, 1e-6
+		r.Stages[i].LR, r.Stages[i].EmbeddingLR, r.Stages[i].LoRALR = 1e-6, 0, 1e-6
 	}
 	r.Optimizer.MaxNorm = 1
 	return r

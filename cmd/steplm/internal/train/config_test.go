@@ -38,7 +38,7 @@ func TestFlagsAreOptions(t *testing.T) {
 	}
 	for _, own := range []string{
 		"config", "write_config", "resume", "json", "device", "gpu_share", "no_tune", "seconds_per_class", "tune_cache",
-		"trace", "trace_steps", "host", "join", "at", "key_file", "listen", "quorum",
+		"trace", "trace_steps", "host", "join", "at", "key_file", "listen", "quorum", "rejoin_for",
 	} {
 		delete(known, own)
 	}

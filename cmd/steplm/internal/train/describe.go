@@ -122,11 +122,15 @@ func alike(s, before recipe.Stage) bool {
 
 // describeCourse says how the learning rate goes in a stage.
 func describeCourse(s recipe.Stage) string {
+	lr := fmt.Sprintf("%.3g", s.LR)
+	if s.EmbeddingLR > 0 {
+		lr += fmt.Sprintf(" (embedding and head %.3g)", s.EmbeddingLR)
+	}
 	if s.Schedule == nil {
-		return fmt.Sprintf("%.3g, the schedule goes on", s.LR)
+		return lr + ", the schedule goes on"
 	}
 	c := s.Schedule
-	text := fmt.Sprintf("%s to %.3g over %s", c.Kind, s.LR, view.Steps(c.Steps))
+	text := fmt.Sprintf("%s to %s over %s", c.Kind, lr, view.Steps(c.Steps))
 	switch c.Kind {
 	case optim.WSD:
 		text += fmt.Sprintf(", of which the last %d decay (%s)", c.Decay, c.Shape)

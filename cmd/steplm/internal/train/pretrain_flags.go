@@ -5,6 +5,7 @@ import "steplm/cmd/steplm/internal/flags"
 // OptimizerFlags say how gradients become updates. What is left out is as the optimizer was published.
 type OptimizerFlags struct {
 	LR          []float64 `placeholder:"X" range:"0<..100" help:"Peak learning rate, one for all stages or one for each. Default: the optimizer's published one: adamw and scale 1e-3 (scale from 1B on less), apollo, apollo-mini, fira and galore 0.01, muon 0.02; with --method relora half of it in the warm start."`
+	EmbeddingLR float64   `name:"embedding-lr" default:"${embedding_lr}" range:"0<..1000" placeholder:"X" help:"Factor on the learning rate for embedding and head. Default: ${default}."`
 	WeightDecay []float64 `placeholder:"X" range:"0..100" help:"Decoupled weight decay, likewise; never on norms. Default: 0.1; with --method galore or relora, 0."`
 	flags.OptimizerFlags
 	Beta1       *float64 `name:"beta1" placeholder:"B" range:"0..1" help:"Adam's first beta. Default: the optimizer's published one, of AdamW 0.9."`
