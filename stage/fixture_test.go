@@ -13,6 +13,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/hf"
+	"steplm/model/modeltest"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -107,7 +108,7 @@ func (f fixtureRun) stageOf(layers int, entry ...recipe.Verb) recipe.Stage {
 func fixtureTrainer(t *testing.T, d gpu.Device, r recipe.Recipe, b Batches, initial string) *Trainer {
 	t.Helper()
 	tr := newTrainer(t, d, r, b)
-	weights := tensorsOf(t, fixture, initial, "model.safetensors")
+	weights := modeltest.ReadTensors(t, filepath.Join(fixture, initial, "model.safetensors"))
 	for _, p := range tr.Model.Params() {
 		if err := gpu.WriteF32(d, p.Weight, weights[fileName(tr.Model, p)]); err != nil {
 			t.Fatal(err)
@@ -145,7 +146,7 @@ func (f fixtureRun) follow(t *testing.T, tr *Trainer, after func(step int)) (las
 // compareGradients compares every trainable parameter's gradient, by name.
 func compareGradients(t *testing.T, tr *Trainer, file string) {
 	t.Helper()
-	want := tensorsOf(t, fixture, file)
+	want := modeltest.ReadTensors(t, filepath.Join(fixture, file))
 	seen := 0
 	for _, p := range tr.Model.Params() {
 		if !p.Trainable() {
@@ -168,7 +169,7 @@ func compareGradients(t *testing.T, tr *Trainer, file string) {
 
 func compareWeights(t *testing.T, tr *Trainer, file string) {
 	t.Helper()
-	want := tensorsOf(t, fixture, file)
+	want := modeltest.ReadTensors(t, filepath.Join(fixture, file))
 	params := tr.Model.Params()
 	if len(params) != len(want) {
 		t.Errorf("%s has %d tensors, the model %d", file, len(want), len(params))
@@ -297,7 +298,7 @@ func compareGrown(t *testing.T, tr *Trainer, growth fixtureRun, old map[string][
 // useLoRA overwrites the fresh A with the fixture's; B must be zero.
 func useLoRA(t *testing.T, tr *Trainer) {
 	t.Helper()
-	want := tensorsOf(t, fixture, "lora_a.safetensors")
+	want := modeltest.ReadTensors(t, filepath.Join(fixture, "lora_a.safetensors"))
 	written := 0
 	for _, p := range tr.Model.Params() {
 		if !p.Role.LoRA() {

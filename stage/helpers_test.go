@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"steplm/data"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/model/checkpoint"
 	"steplm/stage/eval"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
@@ -194,25 +192,6 @@ func relative(t testing.TB, what string, got, want, tolerance float64) {
 	if d := math.Abs(got-want) / math.Abs(want); !(d <= tolerance) {
 		t.Errorf("%s is %.9g, want %.9g: off by %.2g of it, %.2g is allowed", what, got, want, d, tolerance)
 	}
-}
-
-// tensorsOf reads all of a safetensors file.
-func tensorsOf(t testing.TB, path ...string) map[string][]float32 {
-	t.Helper()
-	f, err := checkpoint.Open(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string][]float32{}
-	for _, name := range f.Names() {
-		i, _ := f.Info(name)
-		all[name] = make([]float32, i.Elements())
-		if err := f.ReadF32(name, 0, all[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
 }
 
 // inFiles is a tensor's name in Hugging Face's files; only a block's needs a layer.

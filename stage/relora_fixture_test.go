@@ -12,6 +12,7 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/hf"
+	"steplm/model/modeltest"
 	"steplm/model/optim"
 	"steplm/stage/recipe"
 )
@@ -77,7 +78,7 @@ func (f reloraFixture) recipe(t *testing.T, size model.Size) recipe.Recipe {
 // useLoRAOf overwrites every fresh A with the fixture's of a phase.
 func useLoRAOf(t *testing.T, tr *Trainer, phase int) {
 	t.Helper()
-	drawn := tensorsOf(t, reloraFolder, "lora_a.safetensors")
+	drawn := modeltest.ReadTensors(t, filepath.Join(reloraFolder, "lora_a.safetensors"))
 	for _, p := range tr.Model.Params() {
 		if p.Role != model.RoleLoRAA {
 			continue
@@ -127,7 +128,7 @@ func TestReLoRAOfAnotherProgram(t *testing.T) {
 			t.Errorf("losses are off by %.2g, norms by %.2g; merges before steps %v, want %v", loss, norm, merges,
 				f.Merges)
 		}
-		want := tensorsOf(t, reloraFolder, "final.safetensors")
+		want := modeltest.ReadTensors(t, filepath.Join(reloraFolder, "final.safetensors"))
 		if n := len(tr.Model.Params()); n != len(want) {
 			t.Errorf("%d tensors, want %d", n, len(want))
 		}

@@ -39,7 +39,7 @@ func HFNames(m *model.Model) map[string]string {
 }
 
 // ReadTensors is every tensor of a safetensors file or directory.
-func ReadTensors(t *testing.T, path string) map[string][]float32 {
+func ReadTensors(t testing.TB, path string) map[string][]float32 {
 	t.Helper()
 	f, err := checkpoint.OpenDir(path)
 	if err != nil {
