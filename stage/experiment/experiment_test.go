@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -69,7 +70,7 @@ func listing(t *testing.T, e *Experiment) string {
 		for _, seed := range e.File.Seeds {
 			lr := 0.0
 			if v.Chose >= 0 {
-				lr = e.File.LearningRate.Values[0]
+				lr = cmp.Or(e.File.LearningRate.Begin, e.File.LearningRate.Values[0])
 			}
 			line(e.Final(i, seed, lr))
 		}

@@ -56,6 +56,9 @@ type Axis struct {
 // LearningRate says how it is chosen: of Values the one whose run ends with the least validation perplexity.
 type LearningRate struct {
 	Values []float64 `json:"values"`
+	// Begin, unless 0, is the value that is tried first, with its neighbours; of the others only those are tried that
+	// are neighbours of the best so far. Values then ascend. Else all are tried.
+	Begin float64 `json:"begin,omitempty"`
 	// Share is how much of a run's length those that choose have. At 1 they are whole runs, and the chosen one, with a
 	// seed of the file, is a result too.
 	Share float64 `json:"share"`
@@ -157,6 +160,13 @@ func (lr LearningRate) check() error {
 		if slices.Contains(lr.Values[:i], x) {
 			return fmt.Errorf("learning_rate.values: %g is there twice", x)
 		}
+	}
+	if lr.Begin != 0 && !slices.Contains(lr.Values, lr.Begin) {
+		return fmt.Errorf("learning_rate.begin: %g is none of the values, %v", lr.Begin, lr.Values)
+	}
+	if lr.Begin != 0 && !slices.IsSorted(lr.Values) {
+		return fmt.Errorf("learning_rate.values: with begin they must ascend, since neighbours are tried: %v",
+			lr.Values)
 	}
 	if !(lr.Share > 0 && lr.Share <= 1) {
 		return fmt.Errorf("learning_rate.share %g: it must be above 0 and at most 1", lr.Share)

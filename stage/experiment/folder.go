@@ -231,7 +231,7 @@ func (f *Folder) Choice(variant int) (lr float64, err error) {
 	}
 	c, best := Choice{Variant: label}, math.Inf(1)
 	var failed []string
-	for _, r := range f.TrialsOf(from) {
+	for _, r := range f.Sought(from) {
 		row := f.Row(r)
 		t := Tried{LR: r.Spec.Schedule.LR[0], Run: r.Name, Status: row.Status}
 		switch p := row.ValidationPerplexity; {
@@ -258,11 +258,6 @@ func (f *Folder) Choice(variant int) (lr float64, err error) {
 	return c.LR, f.Save()
 }
 
-// sameTrials reports whether a choice was made from what the file says now.
-func (f *Folder) sameTrials(c Choice, variant int) bool {
-	return slices.EqualFunc(c.Tried, f.TrialsOf(variant), func(t Tried, r Run) bool { return t.Run == r.Name })
-}
-
 // Next is the run that is to begin, to go on or to be evaluated now: of those that are neither over nor taken the
 // first, so that all variants of the first seed are there before one of the second. It is false where there is none, at
 // least until what is taken has ended.
@@ -277,7 +272,7 @@ func (f *Folder) Next(taken func(Run) bool) (Run, bool) {
 	for _, seed := range f.File.Seeds {
 		for i, v := range f.Variants {
 			if v.Chose >= 0 && seed == f.File.Seeds[0] {
-				for _, r := range f.TrialsOf(v.Chose) {
+				for _, r := range f.Sought(v.Chose) {
 					if due(r) {
 						return r, true
 					}
@@ -311,7 +306,7 @@ func (f *Folder) Rows() (list []VariantRows) {
 			finals[row.Run] = true
 			v.Finals = append(v.Finals, row)
 		}
-		for _, r := range f.TrialsOf(i) {
+		for _, r := range f.Sought(i) {
 			if !finals[r.Name] {
 				v.Trials = append(v.Trials, f.Row(r))
 			}
@@ -387,7 +382,7 @@ func (f *Folder) Work() (done, all float64, err error) {
 
 // trialsBeside are the runs of a variant's rows of trials.
 func (f *Folder) trialsBeside(variant int, rows VariantRows) (list []Run) {
-	for _, r := range f.TrialsOf(variant) {
+	for _, r := range f.Sought(variant) {
 		if slices.ContainsFunc(rows.Trials, func(row results.Row) bool { return row.Run == r.Name }) {
 			list = append(list, r)
 		}
