@@ -3,11 +3,13 @@ package report
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"steplm/cmd/steplm/internal/view"
 	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -61,7 +63,8 @@ func find(dirs []string) (list []found, problems []string) {
 			)
 		}
 	}
-	tabled, wrong := tabledRuns(list, dirs)
+	tabled, whole, wrong := tabledRuns(list, dirs)
+	problems = append(problems, wrong...)
 	for name, row := range tabled {
 		if at := slices.IndexFunc(list, func(f found) bool { return sameDir(f.dir, name) }); at >= 0 {
 			list[at].row = row
@@ -69,8 +72,30 @@ func find(dirs []string) (list []found, problems []string) {
 			add(found{dir: name, row: row})
 		}
 	}
+	list, wrong = inTables(list, whole, dirs)
 	slices.SortFunc(list, func(a, b found) int { return strings.Compare(a.dir, b.dir) })
 	return list, append(problems, wrong...)
+}
+
+// inTables leaves out the runs that lie among an experiment's and are not in its table, such as those of another one
+// that had its folder before: they would be compared with nothing. A run that is named itself stays.
+func inTables(list []found, whole []string, dirs []string) (kept []found, problems []string) {
+	left := map[string]int{}
+	for _, f := range list {
+		runs := filepath.Dir(f.dir)
+		named := slices.ContainsFunc(dirs, func(dir string) bool { return sameDir(dir, f.dir) })
+		if f.row == nil && !named && slices.ContainsFunc(whole, func(dir string) bool { return sameDir(dir, runs) }) {
+			left[runs]++
+			continue
+		}
+		kept = append(kept, f)
+	}
+	for _, runs := range slices.Sorted(maps.Keys(left)) {
+		problems = append(problems, fmt.Sprintf("left out: %s in %s without a row in its experiment's %s, which "+
+			"another experiment may have trained; name a run's folder to have it",
+			view.Plural(int64(left[runs]), "run", "runs"), runs, experiment.ResultsFile))
+	}
+	return kept, problems
 }
 
 // runsBelow lists the folders with runs in a folder: itself, or those below it.
@@ -119,8 +144,8 @@ func within(dirs []string, dir string) bool {
 }
 
 // tabledRuns are the rows of the tables that experiments keep beside their runs, by the folders of these: of the
-// experiments in folders, and of those that runs belong to.
-func tabledRuns(list []found, dirs []string) (rows map[string]*results.Row, problems []string) {
+// experiments in folders, and of those that runs belong to. The folders of runs whose table could be read are whole.
+func tabledRuns(list []found, dirs []string) (rows map[string]*results.Row, whole, problems []string) {
 	rows = map[string]*results.Row{}
 	dirs = slices.Clone(dirs)
 	for _, f := range list {
@@ -144,12 +169,14 @@ func tabledRuns(list []found, dirs []string) (rows map[string]*results.Row, prob
 		f.Close()
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", path, err))
+		} else {
+			whole = append(whole, runs)
 		}
 		for _, row := range list {
 			rows[filepath.Join(runs, filepath.Base(row.Run))] = &row
 		}
 	}
-	return rows, problems
+	return rows, whole, problems
 }
 
 // holdsRun reports whether a folder is a run's, or what is left of one.

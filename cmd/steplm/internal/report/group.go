@@ -243,10 +243,10 @@ func (s *setting) finish() {
 	slices.SortStableFunc(s.groups, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(order(a), order(b)), strings.Compare(a.label, b.label), better(a, b))
 	})
-	chosen := map[string]bool{}
+	families := map[string]bool{}
 	for _, g := range s.groups {
-		if !chosen[g.family] && !g.selection() {
-			chosen[g.family], g.shown = true, true
+		if !families[g.family] && !g.selection() {
+			families[g.family], g.shown = true, true
 		}
 	}
 	adamW := func(g *group) bool {
@@ -255,8 +255,12 @@ func (s *setting) finish() {
 	}
 	for _, g := range s.groups {
 		method, _ := g.runs[0].kind()
-		if g.shown && method == recipe.VanillaName && g.runs[0].Method == recipe.VanillaName &&
-			(s.base == nil || !adamW(s.base) && adamW(g)) {
+		if !g.shown || method != recipe.VanillaName || g.runs[0].Method != recipe.VanillaName {
+			continue
+		}
+		switch {
+		case s.base == nil, adamW(g) && !adamW(s.base),
+			adamW(g) == adamW(s.base) && len(chosen(g)) < len(chosen(s.base)): // the one with the least of its own
 			s.base = g
 		}
 	}
@@ -279,7 +283,7 @@ func (s *setting) finish() {
 	s.protocols = slices.Sorted(maps.Keys(protocols))
 }
 
-// tellApart adds to labels that several families have the options in which these differ.
+// tellApart adds to labels that several families have the options in which these differ, where a family has no default.
 func tellApart(groups []*group) {
 	byLabel := map[string][]*group{}
 	for _, g := range groups {
@@ -303,7 +307,7 @@ func tellApart(groups []*group) {
 			for _, path := range differ[:min(len(differ), 3)] {
 				value, known := chosen(g)[path]
 				if !known {
-					value = "default"
+					continue
 				}
 				g.label += fmt.Sprintf(" · %s %s", strings.ReplaceAll(last(path), "_", " "), strings.Trim(value, `"[]`))
 			}

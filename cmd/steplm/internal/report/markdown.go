@@ -13,6 +13,9 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 	for _, p := range r.problems {
 		fmt.Fprintf(&b, "\n- %s", inline(p))
 	}
+	if len(r.problems) > 0 {
+		b.WriteString("\n")
+	}
 	for _, s := range r.settings {
 		fmt.Fprintf(&b, "\n## %s\n\n%s %s\n\n", inline(s.title), inline(s.baseText()), inline(s.protocolText()))
 		s.methods().markdown(&b)

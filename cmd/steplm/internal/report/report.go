@@ -223,10 +223,20 @@ func files(value string) string {
 	return strings.Join(list, ", ")
 }
 
-// commands are what repeats each run, and the report.
+// commands are what repeats each experiment, each run that is no experiment's, and the report.
 func (r *Report) commands(out string) (list []string) {
+	repeated := map[string]bool{} // experiments, by their folders
 	for _, run := range r.runs {
-		if run.spec != nil {
+		dir := filepath.Dir(filepath.Dir(run.dir))
+		declared := filepath.Join(dir, experiment.DeclaredFile)
+		switch {
+		case run.Experiment != "" && exists(declared):
+			if !repeated[dir] {
+				repeated[dir] = true
+				list = append(list, fmt.Sprintf("steplm experiment %s --out %s", quoted(declared),
+					quoted(dir+"-again")))
+			}
+		case run.spec != nil:
 			list = append(list, fmt.Sprintf("steplm pretrain --config %s --out %s", quoted(filepath.Join(run.dir,
 				record.SpecFile)), quoted(run.dir+"-again")))
 		}

@@ -230,7 +230,20 @@ func TestExperimentsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+	if err := os.WriteFile(filepath.Join(dir, experiment.DeclaredFile), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Another experiment had the folder before, and trained this.
+	other := made{name: "another's", method: "vanilla", seed: 2, lr: 0.01, end: 4, perplexity: 1, peak: gib}.
+		write(t, runs)
 	_, markdown, csv := written(t, dir)
+	if !strings.Contains(markdown, "- left out: 1 run in "+runs+" without a row") || strings.Contains(markdown, other) {
+		t.Errorf("a run that is in no row of the table:\n%s", markdown)
+	}
+	if again := "    steplm experiment " + filepath.Join(dir, experiment.DeclaredFile) + " --out " + dir +
+		"-again\n"; !strings.Contains(markdown, again) || strings.Contains(markdown, "steplm pretrain") {
+		t.Errorf("the command that repeats it is not, alone, %q", again)
+	}
 	if !strings.Contains(markdown, "## an-experiment · ") {
 		t.Errorf("the experiment has no name in\n%s", markdown)
 	}
@@ -252,6 +265,10 @@ func TestExperimentsFolder(t *testing.T) {
 	above := &Reader{Dirs: []string{filepath.Dir(dir)}}
 	if r, err := above.Read(); err != nil || r.Count() != 4 || r.runs[3].Experiment != "an-experiment" {
 		t.Errorf("from above: %v, %v", r, err)
+	}
+	named := &Reader{Dirs: []string{dir, other}}
+	if r, err := named.Read(); err != nil || r.Count() != 5 || len(r.problems) != 0 {
+		t.Errorf("with a run that is named besides: %v, %v", r, err)
 	}
 	alone := &Reader{Dirs: []string{filepath.Join(runs, "run-0")}}
 	if r, err := alone.Read(); err != nil || r.Count() != 1 || r.runs[0].Status != results.Selection {
@@ -294,6 +311,31 @@ func TestLabelsTellApart(t *testing.T) {
 	if !strings.Contains(markdown, "nothing is compared") {
 		t.Error("that there is no vanilla training is not said")
 	}
+}
+
+// What all are compared with is vanilla training as it is by default, not a variant of it that does better.
+func TestTheBaseIsPlain(t *testing.T) {
+	dir := t.TempDir()
+	made{name: "plain", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 100, peak: gib}.write(t, dir)
+	folder := made{name: "clipped", method: "vanilla", seed: 1, lr: 0.01, end: 3, perplexity: 90, peak: gib,
+		spec: map[string]any{"optimizer": map[string]any{"clip_norm": 2}}}.write(t, dir)
+	path := filepath.Join(folder, record.RecipeFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clipped := strings.Replace(string(text), `"max_norm": 1,`, `"max_norm": 2,`, 1)
+	if clipped == string(text) {
+		t.Fatalf("%s has no max_norm of 1", path)
+	}
+	if err := os.WriteFile(path, []byte(clipped), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, markdown, _ := written(t, dir)
+	if !strings.Contains(markdown, "Compared with vanilla, rate 0.01, whose final loss is 4.") {
+		t.Errorf("compared with another than plain vanilla training:\n%s", markdown)
+	}
+	row(t, markdown, "vanilla · clip norm 2")
 }
 
 // Names and texts from a run's folder are text wherever they come out: no script, no element, no entity, no row is made
