@@ -127,11 +127,10 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 			byKey[key] = s
 			list = append(list, s)
 		}
-		family := r.family("lr", "adapter_lr")
-		whole := key + "\n" + r.family()
+		whole := key + "\n" + r.configuration()
 		g := groupBy[whole]
 		if g == nil {
-			g = &group{setting: s, family: family, lr: lrText(r.LR), label: label(r)}
+			g = &group{setting: s, family: r.family(), lr: lrText(r.LR), label: label(r)}
 			groupBy[whole] = g
 			s.groups = append(s.groups, g)
 		}
