@@ -31,10 +31,15 @@ type evaluating struct {
 // may be stopped at any time.
 func (c *RunCmd) evaluate(ctx context.Context, ask asked, t *teller) error {
 	run := ask.Spec.Output.Out
+	held, err := hold(ctx, run, t)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	models := ask.Evaluate.Models(run, ask.Spec.Model.Init)
 	tasks, answers := ask.Evaluate.Tokens()
 	e := &evaluating{RunCmd: c, ask: ask, tell: t, all: float64(tasks+answers) * float64(len(models))}
-	positions, err := fewestPositions(models)
+	positions, err := fewestPositions(ask.models())
 	if err != nil {
 		return err
 	}
@@ -82,10 +87,18 @@ func (e *evaluating) model(ctx context.Context, m experiment.Asked, positions in
 	return e.ask.Evaluate.Note(m.Folder)
 }
 
+// models are a run's own and the one that it began with, where it began with one.
+func (a asked) models() []string {
+	if a.Spec.Model.Init == "" {
+		return []string{a.Spec.Output.Out}
+	}
+	return []string{a.Spec.Output.Out, a.Spec.Model.Init}
+}
+
 // fewestPositions is how many positions the model has that has fewest.
-func fewestPositions(models []experiment.Asked) (n int, err error) {
+func fewestPositions(models []string) (n int, err error) {
 	for _, m := range models {
-		t, err := session.FindModel(m.Model)
+		t, err := session.FindModel(m)
 		if err != nil {
 			return 0, err
 		}
