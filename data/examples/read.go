@@ -181,7 +181,7 @@ type found struct {
 	at     string
 }
 
-// source is a file's records and the hash of its content. An error of the sequence is the whole file's.
+// source is a file's records and the hash of its content, which is there when they were read. An error of the sequence is the whole file's.
 type source struct {
 	records iter.Seq2[found, error]
 	sum     string
@@ -212,7 +212,7 @@ func open(path string) (*source, error) {
 		s.records = lines(text)
 	default:
 		return nil, fmt.Errorf("%s: neither a JSON array nor JSON Lines: examples are objects with instruction and "+
-			"output, or with messages", filepath.Clean(path))
+			"output, or with messages or conversations", filepath.Clean(path))
 	}
 	return s, nil
 }
