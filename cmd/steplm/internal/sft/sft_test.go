@@ -308,6 +308,51 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// A run by a configuration is the run by flags; flags that are given count more, and what the file leaves out has the
+// flags' defaults.
+func TestConfig(t *testing.T) {
+	model, file := base(t), alpaca(t, 12)
+	plain, run := clitest.NewRun(t), clitest.NewRun(t)
+	line := tune(model, file, plain, "--lora", "--rank", "2", "--steps", "3")
+	config := clitest.WriteFile(t, "run.json", clitest.Succeed(t, "", append(line, "--write-config", "--seed", "7")...))
+	clitest.Succeed(t, "", line...)
+	clitest.Succeed(t, "", "sft", "--config", config, "--seed", "1", "--out", run, "--device", "host")
+	if got, want := clitest.LossLines(t, run), clitest.LossLines(t, plain); got != want {
+		t.Errorf("losses\n%s\nby flags\n%s", got, want)
+	}
+	spec := func(text string, more ...string) (s session.Spec) {
+		t.Helper()
+		out := clitest.Succeed(t, "", append([]string{"sft", "--config", clitest.WriteFile(t, "a.json", text),
+			"--write-config"}, more...)...)
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := spec(clitest.Succeed(t, "", "sft", "--model", "x", "--lora", "--write-config"))
+	for _, c := range []struct {
+		text string
+		more []string
+	}{
+		{`{"model": {"init": "x"}, "method": {"name": "lora"}}`, nil},
+		{`{"model": {"init": "y"}, "schedule": {"steps": 5}}`, []string{"--model", "x", "--lora", "--epochs", "3"}},
+	} {
+		if got := spec(c.text, c.more...); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v\nwant %+v", c.text, got, want)
+		}
+	}
+	for text, part := range map[string]string{
+		`{"method": {"name": "step"}}`:     "method.name step: sft trains all parameters",
+		`{"model": {"name": "tiny"}}`:      "model.name tiny",
+		`{"tuning": {"batchings": "a"}}`:   "did you mean tuning.batching?",
+		`{"tuning": {"batching": ""}}`:     "choose packed or padded",
+		`{"schedule": {"epochs": "many"}}`: "schedule.epochs",
+	} {
+		clitest.Fail(t, 1, []string{"a.json", part}, "sft", "--config", clitest.WriteFile(t, "a.json", text))
+	}
+	clitest.Fail(t, 2, []string{"--config", "--resume"}, "sft", "--config", config, "--resume", run)
+}
+
 // Bad input is one line, and leaves no folder.
 func TestBadInput(t *testing.T) {
 	model, good := base(t), alpaca(t, 8)
