@@ -119,7 +119,8 @@ func (m turn) named() (turn, error) {
 	}
 	role, known := speakers[*m.From]
 	if !known {
-		return m, fmt.Errorf("is from %q: there are %s", *m.From, strings.Join(slices.Sorted(maps.Keys(speakers)), ", "))
+		return m, fmt.Errorf("is from %q: there are %s", *m.From,
+			strings.Join(slices.Sorted(maps.Keys(speakers)), ", "))
 	}
 	m.Role, m.Content = &role, m.Value
 	return m, nil

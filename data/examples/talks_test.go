@@ -140,3 +140,35 @@ func TestBadColumns(t *testing.T) {
 		t.Errorf("a column that is nearly input: %v", err)
 	}
 }
+
+// Where a template marks what is generated, that alone is learned, to the letter: of a conversation whose beginning it
+// writes otherwise too.
+func TestTemplatesThatMark(t *testing.T) {
+	const source = `{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{% generation %}` +
+		`{{ m.content if loop.last else m.content[1:] }}</s>{% endgeneration %}{{ '\n' }}{% else %}` +
+		`<|user|>{{ m.content }}{% endif %}{% endfor %}`
+	template, err := chat.Parse(source, nil, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Tokenizer: bytesTokenizer{}, Format: template, SeqLen: 512}
+	path := talksFile(t, "a.parquet", "messages", hub, talk(hub, "a", "bb", "c", "dd", "e"))
+	s, err := Read([]string{path}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "<|user|>a<|assistant|>[b</s>]\n<|user|>c<|assistant|>[dd</s>]\n"
+	if got := decode(s.Examples[0]); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if x := s.Examples[0]; x.IDs[x.Prompt] != 'd' || !strings.Contains(s.Identity(), "marks") {
+		t.Errorf("the last answer begins at %d, and the identity is %s", x.Prompt, s.Identity())
+	}
+	if o.Format, err = chat.Parse(`{{ messages[0].content }}{% if false %}{% generation %}{% endgeneration %}`+
+		`{% endif %}`, nil, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read([]string{path}, o); err == nil || !strings.Contains(err.Error(), "nothing to learn") {
+		t.Errorf("a template that marks nothing: %v", err)
+	}
+}
