@@ -2,6 +2,9 @@ package experiment
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"steplm/stage/recipe/recipetest"
@@ -62,4 +65,40 @@ func TestLabelsOfAGridDiffer(t *testing.T) {
 		json.RawMessage(`["en,de"]`)}}}
 	_, err = Make(f, 0)
 	recipetest.WantError(t, err, "a-language-en+de", "two variants")
+}
+
+// Before a rate is chosen no run is taken for one that is done and was not asked.
+func TestNothingIsUnaskedBeforeTheChoice(t *testing.T) {
+	text := strings.NewReplacer(`"share": 0.5, "seed": 5, "eval_tokens": 8`, `"share": 1, "seed": 1`,
+		`"learning_rate"`, `"evaluate": {"tasks": {"names": ["piqa"]}}, "learning_rate"`).Replace(compared)
+	f := folderOf(t, text)
+	f.finish(t, f.TrialsOf(0)[0], 9)
+	if list := f.Unevaluated(); len(list) > 0 {
+		t.Errorf("%s is to be asked, and no rate is chosen", list[0].Name)
+	}
+}
+
+// An experiment that began with another's models has their tokenizer, and so has a third that begins with its own.
+func TestTokenizerOfAChain(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	for dir, text := range map[string]string{first: compared, second: `{"name": "b", "seeds": [1], "from": ` +
+		string(must(json.Marshal(first))) + `, "variants": [{"label": "b", "from": "a"}]}`} {
+		if err := os.WriteFile(filepath.Join(dir, DeclaredFile), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := ReadFile(filepath.Join(second, DeclaredFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.tokenizerIn(second); err != nil || got != filepath.Join(first, TokenizerFile) {
+		t.Errorf("its tokenizer is %s (%v), that of the models is in %s", got, err, first)
+	}
+}
+
+func must[T any](x T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return x
 }

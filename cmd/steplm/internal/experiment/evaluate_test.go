@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +74,36 @@ func TestPositionsDoNotFollowFromWhatIsAskedBefore(t *testing.T) {
 		if got := strings.Join(ask.models(), " "); got != "run base" {
 			t.Errorf("before %t: the models are %q", before, got)
 		}
+	}
+}
+
+// What is asked with shots may be asked without, and the other way round: neither is the other's content.
+func TestShotsAreAnotherInput(t *testing.T) {
+	dir, state := t.TempDir(), experiment.State{Inputs: map[string]string{}}
+	for _, split := range []string{"train", "test"} {
+		line := fmt.Sprintf(`{"query": "the %s", "choices": ["a", "b"], "gold": 0}`+"\n", split)
+		if err := os.WriteFile(filepath.Join(dir, "openbookqa_"+split+".jsonl"), []byte(line), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(shots int) error {
+		inputs, err := askedOf(experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
+			Names: []string{"openbookqa"}, Data: dir, Shots: shots}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Same(dir, inputs)
+	}
+	for _, shots := range []int{0, 1, 0, 2} {
+		if err := ask(shots); err != nil {
+			t.Errorf("%d shots: %v", shots, err)
+		}
+	}
+	other := []byte(`{"query": "another", "choices": ["a", "b"], "gold": 1}` + "\n")
+	if err := os.WriteFile(filepath.Join(dir, "openbookqa_train.jsonl"), other, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(1); err == nil || !strings.Contains(err.Error(), "another task openbookqa") {
+		t.Errorf("other shots are taken: %v", err)
 	}
 }

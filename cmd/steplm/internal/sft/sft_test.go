@@ -252,6 +252,23 @@ func TestKeptAdapters(t *testing.T) {
 	}
 }
 
+// A length in steps is measured at the end of each epoch too, by which patience goes.
+func TestEpochsOfSteps(t *testing.T) {
+	model, run := base(t), clitest.NewRun(t)
+	validation := clitest.WriteFile(t, "validation.jsonl", `{"instruction": "Count.", "output": "one"}`+"\n")
+	clitest.Succeed(t, "", tune(model, alpaca(t, 6), run, "--batching", "padded", "--steps", "7", "--samples", "0",
+		"--validation", validation, "--lr", "5", "--warmup", "0", "--clip-norm", "0")...)
+	var at []int
+	for _, e := range events[record.Evaluation](t, run) {
+		if e.When == "every" {
+			at = append(at, e.Step)
+		}
+	}
+	if !slices.Equal(at, []int{3, 6}) {
+		t.Errorf("epochs of 3 steps are measured after steps %v", at)
+	}
+}
+
 // Conversations are written by the model's chat template, which the trained model has too.
 func TestChat(t *testing.T) {
 	model, run := base(t), clitest.NewRun(t)
