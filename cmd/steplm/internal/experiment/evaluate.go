@@ -109,15 +109,20 @@ func fewestPositions(models []string) (n int, err error) {
 	return n, nil
 }
 
-// journalDir is where answers to tasks are kept until all are there, in a model's folder.
+// journalDir is where answers to tasks are kept until all are there, in a model's folder; or for good in that of the
+// experiment, of the models with which runs begin, since several may begin with one.
 const journalDir = "answers"
 
 // tasks has a model score them.
 func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment.Tasks, positions int) error {
 	all, _ := e.ask.Evaluate.Tokens()
-	journal := filepath.Join(m.Folder, journalDir)
+	journal, before := filepath.Join(m.Folder, journalDir), m.Model == e.ask.Spec.Model.Init
+	if before {
+		own := filepath.Dir(filepath.Dir(e.ask.Spec.Output.Out))
+		journal = filepath.Join(own, journalDir)
+	}
 	f := measure.TaskFlags{Tasks: t.Names, NumFewshot: t.Shots, FewshotSeed: harness.Seed, Limit: t.Limit,
-		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal}
+		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
 	f.Watch = func(p harness.Progress) {
 		e.say("ask tasks of "+m.Name, float64(all)*float64(p.Tokens)/float64(max(p.AllTokens, 1)))
 	}
@@ -129,7 +134,7 @@ func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment
 	if err == nil {
 		err = s.Write(m.Folder)
 	}
-	if err != nil {
+	if err != nil || before {
 		return err
 	}
 	return os.RemoveAll(journal)
