@@ -205,6 +205,10 @@ func (e *Experiment) distinct() error {
 			return fmt.Errorf("variants %s and %s are the same run", other, v.Label)
 		}
 		by[key] = v.Label
+		if e.find(v.Label) != i {
+			return fmt.Errorf("two variants are called %s, by which tables tell them apart: word values otherwise, or "+
+				"write the variants out", v.Label)
+		}
 	}
 	return nil
 }
