@@ -20,14 +20,15 @@ type member struct {
 	token   string // by which it is known again
 	back    bool   // it was there before
 
-	// The coordinator's lock is over these. Rounds count by one more than the step at which they begin; 0: none.
-	wants, has  bool // the state
-	began, done int
-	change      *outer.Part
-	offer       *beginBody  // the round that it is in, unless that is the one that runs; nil: none
-	early       *outer.Part // its change there
-	replaced    bool        // by another connection of the same worker
-	why         string      // it is gone
+	// The coordinator's lock is over these.
+	waits, has bool        // for the state; it
+	in         *round      // that it began last; nil: none
+	done       bool        // it has made that one's steps
+	change     *outer.Part // of that one
+	offer      *beginBody  // the round that it is in, unless that is the one that runs; nil: none
+	early      *outer.Part // its change there
+	replaced   bool        // by another connection of the same worker
+	why        string      // it is gone
 }
 
 // share is its part of the round, or why there is none. It is called with the coordinator's lock held.
