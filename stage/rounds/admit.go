@@ -138,6 +138,6 @@ func (c *Coordinator) part(m *member, why error) {
 	if c.round != nil && m.in == c.round {
 		m.why, c.away[m.process] = why.Error(), m
 	}
-	c.changed.Broadcast()
+	c.decide() // Fewer may be a quorum.
 	c.run.Log("worker %d, %s, is gone: %v", m.process, m.name, why)
 }
