@@ -83,7 +83,7 @@ func (c *Coordinator) enter(m *member) {
 		if old == nil || m.token == "" || old.token != m.token {
 			continue
 		}
-		m.waits, m.has, m.in, m.done, m.change = old.waits, old.has, old.in, old.done, old.change
+		m.in, m.done, m.change = old.in, old.done, old.change // and where it stands it says itself
 		old.replaced = true
 		old.end(errReplaced)
 		delete(list, m.process)

@@ -1,6 +1,7 @@
 package rounds
 
 import (
+	"context"
 	"testing"
 )
 
@@ -38,4 +39,34 @@ func TestTheQuorumIsOfThoseWhoAreLeft(t *testing.T) {
 	}
 	lost.Close()
 	next(t, slow, over)
+}
+
+// may be within the one before, whose average it has not got.
+func TestNoRoundBeginsWithWhoHasNotSaidWhereItStands(t *testing.T) {
+	f := newFixture(t, 8)
+	f.taking()
+	f.c.Over(2, 2)
+	if _, err := f.c.End(context.Background(), f.state, 2, 16); err != nil {
+		t.Fatal(err)
+	}
+	again := f.authenticated()
+	if err := again.write(hello, encode(helloBody{Name: "a test", Process: 1, Token: "t"})); err != nil {
+		t.Fatal(err)
+	}
+	next(t, again, welcome)
+	if _, err := f.c.Begin(context.Background(), f.state, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.write(ready, encode(readyBody{Recipe: "hash", Round: &beginBody{}})); err != nil {
+		t.Fatal(err)
+	}
+	f.noted("takes part again with the next round")
+	f.c.Over(2, 2)
+	if _, err := f.c.End(context.Background(), f.state, 4, 16); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.c.Begin(context.Background(), f.state, 0, 4); err != nil {
+		t.Fatal(err)
+	}
+	next(t, again, state, begin, average)
 }
