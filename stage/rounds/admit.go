@@ -61,15 +61,12 @@ func (c *Coordinator) serve(raw net.Conn) {
 		c.refuse(raw.RemoteAddr(), err)
 		return
 	}
-	stop := make(chan struct{})
-	go m.keepAlive(stop)
+	go m.keepAlive(m.quit, m.end)
 	go m.send()
 	w := c.run.Welcome
 	w.Process = m.process
 	m.queue(welcome, encode(w))
-	err = c.hear(m)
-	close(stop)
-	c.part(m, err)
+	c.part(m, c.hear(m))
 }
 
 // mostNumber bounds what a worker may say that its number was.
@@ -124,6 +121,7 @@ func (c *Coordinator) admit(raw net.Conn) (*member, error) {
 // part takes leave of a member.
 func (c *Coordinator) part(m *member, why error) {
 	m.end(why)
+	why = m.cause // which may be what broke the connection that nothing could be read of
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bytes[0] += m.sent.Load()

@@ -210,14 +210,17 @@ func (c *Coordinator) Close(why string, back bool) {
 	c.closed = true
 	list := c.inOrder()
 	c.mu.Unlock()
-	var all sync.WaitGroup
 	for _, m := range list {
-		m.queue(leave, encode(textBody{why, back}))
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			m.drain(c.times.write)
-		}()
+		m.queue(leave, words(why, back))
 	}
-	all.Wait()
+	// Each closes its connection once it has heard that. What came of it after this side had closed could undo it.
+	ctx, cancel := context.WithTimeout(context.Background(), c.times.write)
+	defer cancel()
+	for _, m := range list {
+		select {
+		case <-m.quit:
+		case <-ctx.Done():
+			m.end(errSlow)
+		}
+	}
 }

@@ -2,7 +2,9 @@ package rounds
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"time"
 )
 
 // next reads messages up to one of a kind, and is an error where another comes that must not.
@@ -41,6 +43,26 @@ func TestTheQuorumIsOfThoseWhoAreLeft(t *testing.T) {
 	next(t, slow, over)
 }
 
+// A worker that reads nothing of a large state is gone for that reason, and it is told.
+func TestWhyAWorkerIsGivenUpIsTold(t *testing.T) {
+	f := newFixture(t, 512)
+	x := f.welcomed()
+	if err := x.write(ready, encode(readyBody{Recipe: "hash"})); err != nil {
+		t.Fatal(err)
+	}
+	f.noted(f.joins)
+	stop := make(chan struct{})
+	defer close(stop)
+	go x.keepAlive(stop, func(error) {})
+	if _, err := f.c.Begin(context.Background(), f.state, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.noted("is gone: it takes what it is sent too slowly")
+	f = newFixture(t, 8)
+	f.welcomed()
+	f.noted("is gone: nothing came of it for 3s")
+}
+
 // may be within the one before, whose average it has not got.
 func TestNoRoundBeginsWithWhoHasNotSaidWhereItStands(t *testing.T) {
 	f := newFixture(t, 8)
@@ -69,4 +91,87 @@ func TestNoRoundBeginsWithWhoHasNotSaidWhereItStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(t, again, state, begin, average)
+}
+
+// missed it would look for a run that is over.
+func TestTheLastWordArrives(t *testing.T) {
+	f := newFixture(t, 8)
+	x := f.taking()
+	ended := make(chan struct{})
+	go func() {
+		f.c.Close(strings.Repeat("\x00", 5000), true)
+		close(ended)
+	}()
+	var why textBody
+	if err := decode(next(t, x, leave).body, &why); err != nil || why.Text == "" || !why.Back {
+		t.Errorf("%.20q, %t, %v", why.Text, why.Back, err)
+	}
+	for range 3 { // It hears the worker out, which has not heard it yet.
+		time.Sleep(20 * time.Millisecond)
+		if err := x.write(alive, nil); err != nil {
+			t.Errorf("the connection ended with the worker on the line: %v", err)
+		}
+	}
+	x.Close()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for a worker that is gone")
+	}
+	f = newFixture(t, 8)
+	x = f.welcomed()
+	if err := x.write(ready, encode(readyBody{Recipe: "another"})); err != nil {
+		t.Fatal(err)
+	}
+	next(t, x, refused)
+}
+
+// worker is one that was welcomed.
+func (f *fixture) worker() *Worker {
+	f.t.Helper()
+	t := quick
+	t.back, t.pause = 10*time.Second, 10*time.Millisecond
+	w, err := dial(context.Background(), At(f.c.Addr().String()), f.key, "test", "a worker", t)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(w.Kill)
+	w.Log = f.log
+	return w
+}
+
+// A worker whose connection broke while it read its data, before it asks for the state, comes back like another.
+func TestAConnectionMayBreakBeforeTheFirstRound(t *testing.T) {
+	f := newFixture(t, 8)
+	w := f.worker()
+	w.line.conn.Close()
+	w.Ready("hash", f.config, f.layouts)
+	f.noted("takes part again with the next round")
+	if _, err := f.c.Begin(context.Background(), f.state, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := w.Join(context.Background()); err != nil || j == nil {
+		t.Errorf("%v, %v", j, err)
+	}
+}
+
+// A worker that ends comes back no more, and says nothing of it.
+func TestAWorkerThatEndsStaysAway(t *testing.T) {
+	for range 20 {
+		f := newFixture(t, 8)
+		w := f.worker()
+		w.Ready("hash", f.config, f.layouts)
+		f.noted("joins with the next round")
+		w.Close("it has done its work")
+		for range w.line.in { // until it is closed
+		}
+		f.noted("it has done its work")
+		f.mu.Lock()
+		for _, n := range f.notes {
+			if strings.Contains(n, "coming back") {
+				t.Fatalf("it says: %s", n)
+			}
+		}
+		f.mu.Unlock()
+	}
 }

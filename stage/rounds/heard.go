@@ -37,7 +37,8 @@ func (c *Coordinator) heard(m *member, in message) error {
 		}
 		if r.Recipe != c.run.Hash {
 			err := fmt.Errorf("its recipe has the hash %.12q, this run's %.12q", r.Recipe, c.run.Hash)
-			m.queue(refused, encode(textBody{Text: err.Error()}))
+			m.queue(refused, words(err.Error(), false))
+			m.discard() // until it has heard that
 			return err
 		}
 		m.limit = c.sizes.toCoordinator(true, true)
