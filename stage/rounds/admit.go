@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
+
+	"steplm/internal/retry"
 )
 
 // At most so many connections are open: in their handshakes, and in all.
@@ -12,12 +15,20 @@ const (
 	mostWorkers    = 64
 )
 
+// accept takes connections until the listener is closed. After another error, as of too many open files, it goes on.
 func (c *Coordinator) accept() {
-	for {
+	for failures := 0; ; {
 		x, err := c.listener.Accept()
-		if err != nil {
-			return // closed
+		if errors.Is(err, net.ErrClosed) {
+			return
 		}
+		if err != nil {
+			c.run.Log("no connection could be taken, which is tried again: %v", err)
+			time.Sleep(retry.Backoff(100*time.Millisecond, time.Minute, failures))
+			failures++
+			continue
+		}
+		failures = 0
 		c.mu.Lock()
 		full := c.closed || c.pending >= mostHandshakes || c.pending+len(c.members) >= mostWorkers
 		if !full {

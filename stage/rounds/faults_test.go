@@ -2,6 +2,8 @@ package rounds
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +126,40 @@ func TestTheLastWordArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(t, x, refused)
+}
+
+// flaky is a listener that fails before it works.
+type flaky struct {
+	net.Listener
+	failures int
+}
+
+func (l *flaky) Accept() (net.Conn, error) {
+	if l.failures--; l.failures >= 0 {
+		return nil, errors.New("too many open files")
+	}
+	return l.Listener.Accept()
+}
+
+// A coordinator that could not take a connection says so, and takes the next.
+func TestListeningGoesOnAfterAnError(t *testing.T) {
+	f := newFixture(t, 8)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.c.listener.Close()
+	f.c.listener = &flaky{Listener: l, failures: 2}
+	ended := make(chan struct{})
+	go func() { f.c.accept(); close(ended) }()
+	f.noted("too many open files")
+	f.works()
+	l.Close()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it goes on after the listener's end")
+	}
 }
 
 // worker is one that was welcomed.
