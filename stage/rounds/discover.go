@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,10 @@ func announce(name string, port int) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return announceAt(name, port, ips)
+}
+
+func announceAt(name string, port int, ips []net.IP) (stop func() error, err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
@@ -54,7 +59,8 @@ func announce(name string, port int) (stop func() error, err error) {
 	return s.Shutdown, nil
 }
 
-// addresses are this machine's in local networks.
+// addresses are this machine's in local networks, the one by which it reaches multicast groups last: who asks takes the
+// last one, and those of a bridge of containers, say, lead nowhere from another machine.
 func addresses() (ips []net.IP, err error) {
 	list, err := net.InterfaceAddrs()
 	for _, a := range list {
@@ -65,7 +71,21 @@ func addresses() (ips []net.IP, err error) {
 	if len(ips) == 0 && err == nil {
 		ips = []net.IP{net.IPv4(127, 0, 0, 1)}
 	}
+	// Nothing is sent: the system says from which address it would be.
+	if c, err := net.Dial("udp4", "224.0.0.251:5353"); err == nil {
+		defer c.Close()
+		ips = last(ips, c.LocalAddr().(*net.UDPAddr).IP)
+	}
 	return ips, err
+}
+
+// last moves an address to the end of a list, if it is there.
+func last(ips []net.IP, ip net.IP) []net.IP {
+	i := slices.IndexFunc(ips, ip.Equal)
+	if i < 0 {
+		return ips
+	}
+	return append(slices.Delete(slices.Clone(ips), i, i+1), ip)
 }
 
 // Find asks the local network where a run's coordinator listens.
