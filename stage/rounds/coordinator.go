@@ -24,6 +24,8 @@ type Run struct {
 	Layouts []model.Layout // by stage
 	// Quorum is the share of processes, above 0 and at most 1, that must have done a round's steps before it closes.
 	Quorum float64
+	// Last is the highest number that a worker of the run had before it was resumed: who is new gets a higher one.
+	Last int
 	// Log hears, from any goroutine, who comes, goes and is refused.
 	Log func(format string, args ...any)
 	// Least is how long a closed round waits for changes at least; it waits as long as the round took, if that is
@@ -74,7 +76,7 @@ func listen(addr string, key Key, run Run, t times) (*Coordinator, error) {
 		return nil, err
 	}
 	c := &Coordinator{run: run, key: key, times: t, listener: l, sizes: sizesOf(run.Outer, run.Layouts),
-		members: map[int]*member{}, away: map[int]*member{}}
+		members: map[int]*member{}, away: map[int]*member{}, last: run.Last}
 	c.changed = sync.NewCond(&c.mu)
 	if at := l.Addr().(*net.TCPAddr); !at.IP.IsLoopback() {
 		if c.stop, err = announce(run.Name, at.Port); err != nil {
