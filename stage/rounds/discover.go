@@ -1,6 +1,7 @@
 package rounds
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -88,14 +89,29 @@ func last(ips []net.IP, ip net.IP) []net.IP {
 	return append(slices.Delete(slices.Clone(ips), i, i+1), ip)
 }
 
-// Find asks the local network where a run's coordinator listens.
+// askEvery is how often the local network is asked: a question can be lost, or come before a run begins.
+const askEvery = time.Second
+
+// Find asks the local network where a run's coordinator listens, again and again.
 func Find(ctx context.Context, name string, wait time.Duration) (addr string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	until := time.Now().Add(wait)
+	for time.Now().Before(until) {
+		if addr, err = ask(ctx, name); addr != "" || err != nil {
+			return addr, err
+		}
+	}
+	return "", fmt.Errorf("no run %q was found in the local network within %s: is its first process there, and does "+
+		"the network carry mDNS? Its address can be given instead", name, wait)
+}
+
+// ask asks once; "": nobody answered.
+func ask(ctx context.Context, name string) (addr string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	found := make(chan *mdns.ServiceEntry, 16)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: wait,
+		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: askEvery,
 			Entries: found, Logger: quiet, DisableIPv6: true})
 	}()
 	for {
@@ -105,11 +121,7 @@ func Find(ctx context.Context, name string, wait time.Duration) (addr string, er
 				return net.JoinHostPort(e.AddrV4.String(), strconv.Itoa(e.Port)), nil
 			}
 		case err := <-ended:
-			if err == nil {
-				err = fmt.Errorf("no run %q was found in the local network within %s: is its first process there, "+
-					"and does the network carry mDNS? Its address can be given instead", name, wait)
-			}
-			return "", err
+			return "", cmp.Or(err, ctx.Err())
 		}
 	}
 }

@@ -58,3 +58,29 @@ func TestTheNetworksAddressIsFound(t *testing.T) {
 		t.Errorf("of %v, %s is not the last", ips, ip)
 	}
 }
+
+// A run is found that begins after it was asked for, and where the first question was lost.
+func TestARunIsFoundThatBeginsLater(t *testing.T) {
+	stop, err := announce("now", 7417)
+	if err != nil {
+		t.Skipf("this machine has no network that carries mDNS: %v", err)
+	}
+	defer stop()
+	if _, err := Find(context.Background(), "now", 5*time.Second); err != nil {
+		t.Skipf("this machine's network does not carry mDNS: %v", err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		_, err := Find(context.Background(), "later", 10*time.Second)
+		found <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	later, err := announce("later", 7418)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later()
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+}
