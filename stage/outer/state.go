@@ -364,6 +364,12 @@ func (s *State) update(x *piece) error {
 		return err
 	}
 	nesterov(x.anchor, x.momentum, x.change, float32(s.config.LR), float32(s.config.Momentum))
+	for _, values := range [][]float32{x.anchor, x.momentum} {
+		if allFinite(values) != nil {
+			return fmt.Errorf("the outer step at rate %g: %w: the average, or the rate, is far too large", s.config.LR,
+				ErrNotFinite)
+		}
+	}
 	if err := gpu.WriteRows(s.home, x.planes.momentum, x.row, x.momentum); err != nil {
 		return err
 	}

@@ -342,6 +342,27 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A change whose numbers are so large that the outer step leaves what a number can be is the round's end, before a
+// weight becomes none, which the next checkpoint would hold.
+func TestAnOuterStepThatIsNoNumberIsRefused(t *testing.T) {
+	for _, momentum := range []float64{0, 0.9} {
+		w := newWorker(t, Config{Every: 5, LR: 4, Momentum: momentum, Wire: WireF32}, model.FullStorage)
+		w.train(t, rand.New(rand.NewPCG(1, 1)))
+		huge := make([]byte, w.WireBytes())
+		for i := 0; i < len(huge); i += 4 {
+			encodeF32(huge[i:], []float32{3e38})
+		}
+		if _, err := w.Average(5, 1, []Part{{Tokens: 100, Change: huge}}); !errors.Is(err, ErrNotFinite) {
+			t.Errorf("momentum %g: a change of 3e38: %v", momentum, err)
+		}
+		for name, values := range w.values(t) {
+			if err := allFinite(values); err != nil {
+				t.Fatalf("momentum %g: %s: %v", momentum, name, err)
+			}
+		}
+	}
+}
+
 // Processes agree in what is frozen, too: a bit that flips there shows in the hash of the next stage, and a snapshot
 // puts it right.
 func TestHashIsOfTheFrozenToo(t *testing.T) {

@@ -27,7 +27,7 @@ const blockElements = 64
 // ErrNotFinite is a change that is no number somewhere.
 var ErrNotFinite = errors.New("a change is not finite")
 
-// wire turns values into bytes and back. decode refuses what encode never writes.
+// wire turns values into bytes and back. decode refuses what is no finite number.
 type wire struct {
 	bytes  func(elements int) int
 	encode func(to []byte, values []float32)

@@ -283,7 +283,7 @@ func (m *MPI) finish() error {
 		m.lib.unload()
 		return err
 	}})
-	close(m.calls)
+	m.calls <- nil // It stays open: an Abort that comes later waits there until it ends the process by itself.
 	return err
 }
 

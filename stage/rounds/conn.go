@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,6 +163,8 @@ func (c *conn) readFrame(most int) ([]byte, error) {
 	return record, err
 }
 
+var errSlow = errors.New("it takes what it is sent too slowly")
+
 // write sends a message. Who takes a record of it too slowly is given up.
 func (c *conn) write(k kind, body []byte) error {
 	c.writing.Lock()
@@ -176,7 +179,9 @@ func (c *conn) write(k kind, body []byte) error {
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.times.write)); err != nil {
 			return err
 		}
-		if err := c.writeFrame(record); err != nil {
+		if err := c.writeFrame(record); errors.Is(err, os.ErrDeadlineExceeded) {
+			return errSlow
+		} else if err != nil {
 			return err
 		}
 		if body, piece = body[n:], nil; len(body) == 0 {
@@ -222,7 +227,12 @@ func (c *conn) readRecord() ([]byte, error) {
 		return nil, err
 	}
 	in, err := c.readFrame(noise.MaxMsgLen)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("nothing came of it for %s", c.times.silence)
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("its connection ended: %w", err)
+	case err != nil:
 		return nil, err
 	}
 	out, err := c.from.Decrypt(nil, nil, in)
@@ -233,7 +243,7 @@ func (c *conn) readRecord() ([]byte, error) {
 }
 
 // keepAlive says something three times in the silence that the other side bears, until stop closes or it fails.
-func (c *conn) keepAlive(stop <-chan struct{}) {
+func (c *conn) keepAlive(stop <-chan struct{}, failed func(error)) {
 	tick := time.NewTicker(c.times.silence / 3)
 	defer tick.Stop()
 	for {
@@ -241,8 +251,8 @@ func (c *conn) keepAlive(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
-			if c.write(alive, nil) != nil {
-				c.Close()
+			if err := c.write(alive, nil); err != nil {
+				failed(err)
 				return
 			}
 		}

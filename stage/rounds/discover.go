@@ -1,12 +1,14 @@
 package rounds
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +40,10 @@ func announce(name string, port int) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return announceAt(name, port, ips)
+}
+
+func announceAt(name string, port int, ips []net.IP) (stop func() error, err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
@@ -54,7 +60,8 @@ func announce(name string, port int) (stop func() error, err error) {
 	return s.Shutdown, nil
 }
 
-// addresses are this machine's in local networks.
+// addresses are this machine's in local networks, the one by which it reaches multicast groups last: who asks takes the
+// last one, and those of a bridge of containers, say, lead nowhere from another machine.
 func addresses() (ips []net.IP, err error) {
 	list, err := net.InterfaceAddrs()
 	for _, a := range list {
@@ -65,17 +72,46 @@ func addresses() (ips []net.IP, err error) {
 	if len(ips) == 0 && err == nil {
 		ips = []net.IP{net.IPv4(127, 0, 0, 1)}
 	}
+	// Nothing is sent: the system says from which address it would be.
+	if c, err := net.Dial("udp4", "224.0.0.251:5353"); err == nil {
+		defer c.Close()
+		ips = last(ips, c.LocalAddr().(*net.UDPAddr).IP)
+	}
 	return ips, err
 }
 
-// Find asks the local network where a run's coordinator listens.
+// last moves an address to the end of a list, if it is there.
+func last(ips []net.IP, ip net.IP) []net.IP {
+	i := slices.IndexFunc(ips, ip.Equal)
+	if i < 0 {
+		return ips
+	}
+	return append(slices.Delete(slices.Clone(ips), i, i+1), ip)
+}
+
+// askEvery is how often the local network is asked: a question can be lost, or come before a run begins.
+const askEvery = time.Second
+
+// Find asks the local network where a run's coordinator listens, again and again.
 func Find(ctx context.Context, name string, wait time.Duration) (addr string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	until := time.Now().Add(wait)
+	for time.Now().Before(until) {
+		if addr, err = ask(ctx, name); addr != "" || err != nil {
+			return addr, err
+		}
+	}
+	return "", fmt.Errorf("no run %q was found in the local network within %s: is its first process there, and does "+
+		"the network carry mDNS? Its address can be given instead", name, wait)
+}
+
+// ask asks once; "": nobody answered.
+func ask(ctx context.Context, name string) (addr string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	found := make(chan *mdns.ServiceEntry, 16)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: wait,
+		ended <- mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: "local", Timeout: askEvery,
 			Entries: found, Logger: quiet, DisableIPv6: true})
 	}()
 	for {
@@ -85,11 +121,7 @@ func Find(ctx context.Context, name string, wait time.Duration) (addr string, er
 				return net.JoinHostPort(e.AddrV4.String(), strconv.Itoa(e.Port)), nil
 			}
 		case err := <-ended:
-			if err == nil {
-				err = fmt.Errorf("no run %q was found in the local network within %s: is its first process there, "+
-					"and does the network carry mDNS? Its address can be given instead", name, wait)
-			}
-			return "", err
+			return "", cmp.Or(err, ctx.Err())
 		}
 	}
 }

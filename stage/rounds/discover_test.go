@@ -31,3 +31,56 @@ func TestRunsAreFoundByName(t *testing.T) {
 		t.Error("a run on loopback is announced")
 	}
 }
+
+// Of a machine's addresses the one is found that other machines reach, and not that of a bridge of containers, which
+// each of them has itself.
+func TestTheNetworksAddressIsFound(t *testing.T) {
+	own, bridge := net.IPv4(192, 168, 1, 5), net.IPv4(172, 17, 0, 1)
+	stop, err := announceAt("bridged", 7417, last([]net.IP{own, bridge}, own))
+	if err != nil {
+		t.Skipf("this machine has no network that carries mDNS: %v", err)
+	}
+	defer stop()
+	addr, err := Find(context.Background(), "bridged", 5*time.Second)
+	if err != nil {
+		t.Skipf("this machine's network does not carry mDNS: %v", err)
+	}
+	if addr != "192.168.1.5:7417" {
+		t.Errorf("it is found at %s", addr)
+	}
+	ips, err := addresses()
+	c, unreached := net.Dial("udp4", "224.0.0.251:5353")
+	if err != nil || unreached != nil {
+		t.Skipf("this machine has no network: %v, %v", err, unreached)
+	}
+	defer c.Close()
+	if ip := c.LocalAddr().(*net.UDPAddr).IP; !ips[len(ips)-1].Equal(ip) {
+		t.Errorf("of %v, %s is not the last", ips, ip)
+	}
+}
+
+// A run is found that begins after it was asked for, and where the first question was lost.
+func TestARunIsFoundThatBeginsLater(t *testing.T) {
+	stop, err := announce("now", 7417)
+	if err != nil {
+		t.Skipf("this machine has no network that carries mDNS: %v", err)
+	}
+	defer stop()
+	if _, err := Find(context.Background(), "now", 5*time.Second); err != nil {
+		t.Skipf("this machine's network does not carry mDNS: %v", err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		_, err := Find(context.Background(), "later", 10*time.Second)
+		found <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	later, err := announce("later", 7418)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later()
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+}

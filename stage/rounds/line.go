@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steplm/internal/retry"
@@ -27,8 +28,9 @@ type line struct {
 
 	in     chan message // closed once there is no connection, and will be none
 	failed error        // why, then
-	stop   chan struct{}
-	once   sync.Once
+	leaves atomic.Bool  // the worker has said, or says, its last word
+	ended  context.Context
+	kill   context.CancelFunc
 
 	mu      sync.Mutex
 	conn    *conn      // that is or was
@@ -71,7 +73,7 @@ func (l *line) connect(ctx context.Context) (_ *conn, w Welcome, err error) {
 	if err != nil {
 		return nil, w, fmt.Errorf("%s: %w", addr, err)
 	}
-	go c.keepAlive(l.stop)
+	go c.keepAlive(l.ended.Done(), func(error) { c.Close() })
 	return c, w, nil
 }
 
@@ -104,31 +106,30 @@ func (l *line) bytes() [2]int64 {
 	return [2]int64{l.earlier[0] + l.conn.sent.Load(), l.earlier[1] + l.conn.received.Load()}
 }
 
+// leave ends it with a last word.
+func (l *line) leave(why string) {
+	l.leaves.Store(true)
+	_ = l.write(leave, words(why, false)) // if it is there
+	l.end()
+}
+
 // end closes it for good.
 func (l *line) end() {
-	l.once.Do(func() { close(l.stop) })
+	l.kill()
 	l.now().Close()
 }
 
 // hear hands on what comes; while nobody takes it, the coordinator waits. Where a connection breaks it makes another.
 func (l *line) hear() {
 	defer close(l.in)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-l.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	defer func() { l.now().Close() }() // also one that was made as the line ended
 	for {
 		final, broke := l.listen()
-		if final || ctx.Err() != nil {
+		if final || l.leaves.Load() || l.ended.Err() != nil {
 			l.failed = broke
 			return
 		}
-		if err := l.comeBack(ctx, broke); err != nil {
+		if err := l.comeBack(l.ended, broke); err != nil {
 			l.failed = err
 			return
 		}
@@ -144,7 +145,7 @@ func (l *line) hand(m message) bool {
 	select {
 	case l.in <- m:
 		return true
-	case <-l.stop:
+	case <-l.ended.Done():
 		return false
 	}
 }
@@ -166,10 +167,14 @@ func (l *line) listen() (final bool, broke error) {
 			c.Close()
 			return false, fmt.Errorf("the coordinator says %.300q", why.Text)
 		}
+		last := m.kind == leave || m.kind == refused
+		if last {
+			c.Close() // which the coordinator waits for
+		}
 		if !l.hand(m) {
 			return true, net.ErrClosed
 		}
-		if m.kind == leave || m.kind == refused {
+		if last {
 			return true, errors.New("it is over")
 		}
 	}

@@ -2,6 +2,7 @@ package rounds
 
 import (
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -16,18 +17,19 @@ type member struct {
 	out     chan message // what it is to be sent
 	quit    chan struct{}
 	once    sync.Once
-	written sync.WaitGroup
+	cause   error  // of its end, once quit is closed
 	token   string // by which it is known again
 	back    bool   // it was there before
 
-	// The coordinator's lock is over these. Rounds count by one more than the step at which they begin; 0: none.
-	wants, has  bool // the state
-	began, done int
-	change      *outer.Part
-	offer       *beginBody  // the round that it is in, unless that is the one that runs; nil: none
-	early       *outer.Part // its change there
-	replaced    bool        // by another connection of the same worker
-	why         string      // it is gone
+	// The coordinator's lock is over these.
+	waits, has bool        // for the state; it
+	in         *round      // that it began last; nil: none
+	done       bool        // it has made that one's steps
+	change     *outer.Part // of that one
+	offer      *beginBody  // the round that it is in, unless that is the one that runs; nil: none
+	early      *outer.Part // its change there
+	replaced   bool        // by another connection of the same worker
+	why        string      // it is gone
 }
 
 // share is its part of the round, or why there is none. It is called with the coordinator's lock held.
@@ -42,8 +44,6 @@ func (m *member) share(missing string) outer.Share {
 // mostQueued is how many messages may wait for a member: about two rounds and a state.
 const mostQueued = 12
 
-var errSlow = errors.New("it takes what it is sent too slowly")
-
 func newMember(c *conn, name string, h helloBody) *member {
 	return &member{conn: c, name: name, token: h.Token, back: h.Process > 0, process: h.Process,
 		out: make(chan message, mostQueued), quit: make(chan struct{})}
@@ -51,13 +51,9 @@ func newMember(c *conn, name string, h helloBody) *member {
 
 // queue hands a message to the goroutine that sends, and gives the member up where too many wait already.
 func (m *member) queue(k kind, body []byte) {
-	m.written.Add(1)
 	select {
-	case <-m.quit:
-		m.written.Done()
 	case m.out <- message{k, body}:
 	default:
-		m.written.Done()
 		m.end(errSlow)
 	}
 }
@@ -72,29 +68,24 @@ func (m *member) send() {
 			if err := m.write(x.kind, x.body); err != nil {
 				m.end(err)
 			}
-			m.written.Done()
 		}
 	}
 }
 
-// end closes the connection, once.
-func (m *member) end(error) {
+// end closes the connection. What it is called with first is why.
+func (m *member) end(why error) {
 	m.once.Do(func() {
+		m.cause = why
 		close(m.quit)
 		m.Close()
 	})
 }
 
-// drain waits, for a while, until all that is queued was sent, and ends.
-func (m *member) drain(most time.Duration) {
-	sent := make(chan struct{})
-	go func() { m.written.Wait(); close(sent) }()
-	select {
-	case <-sent:
-	case <-m.quit:
-	case <-time.After(most):
+// discard takes what still comes, until the member closes its connection, for a while.
+func (m *member) discard() {
+	if m.SetReadDeadline(time.Now().Add(m.times.handshake)) == nil {
+		_, _ = io.Copy(io.Discard, m.Conn)
 	}
-	m.end(nil)
 }
 
 // errReplaced is the end of a connection in whose place another came.

@@ -42,6 +42,13 @@ type textBody struct {
 	Back bool   `json:"back,omitempty"` // the coordinator may come back
 }
 
+// mostWords is as much of a text as is said: its JSON is a small body whatever is in it.
+const mostWords = 600
+
+func words(text string, back bool) []byte {
+	return encode(textBody{Text: text[:min(len(text), mostWords)], Back: back})
+}
+
 // beginBody is a round's beginning.
 type beginBody struct {
 	Stage int               `json:"stage"`

@@ -450,7 +450,7 @@ func TestBadChangesAreLeftOut(t *testing.T) {
 	f.c.Over(2, 2)
 	stop := make(chan struct{})
 	defer close(stop)
-	go x.keepAlive(stop)
+	go x.keepAlive(stop, func(error) {})
 	r, err := f.c.End(context.Background(), f.state, 2, 16)
 	if err != nil || len(r.Shares) != 1 || len(r.Missing) != 1 || r.Missing[0].Why != "it was too late" {
 		t.Errorf("of another round: %+v, %v", r, err)
@@ -478,7 +478,7 @@ func TestSlowReaderIsGivenUp(t *testing.T) {
 	f.noted(f.joins)
 	stop := make(chan struct{})
 	defer close(stop)
-	go x.keepAlive(stop)
+	go x.keepAlive(stop, func(error) {})
 	begun := time.Now()
 	for step := 0; step < 40 && f.members() > 0; step += 2 {
 		if _, err := f.c.Begin(context.Background(), f.state, 0, step); err != nil {
@@ -504,7 +504,7 @@ func TestSilentWorkerIsLost(t *testing.T) {
 	x, y := f.welcomed(), f.welcomed()
 	stop := make(chan struct{})
 	defer close(stop)
-	go y.keepAlive(stop)
+	go y.keepAlive(stop, func(error) {})
 	f.noted("is gone")
 	time.Sleep(quick.silence / 2)
 	if f.members() != 1 {

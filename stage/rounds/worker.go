@@ -51,9 +51,11 @@ func dial(ctx context.Context, at Address, key Key, name, who string, t times) (
 	}
 	w := &Worker{Log: func(string, ...any) {}}
 	l := &line{at: at, key: key, name: name, times: t, hello: helloBody{Name: who, Token: rand.Text()},
-		in: make(chan message, 4), stop: make(chan struct{})}
+		in: make(chan message, 4)}
+	l.ended, l.kill = context.WithCancel(context.Background())
 	c, welcome, err := l.connect(ctx)
 	if err != nil {
+		l.kill()
 		return nil, err
 	}
 	l.log = func(format string, args ...any) { w.Log(format, args...) }
@@ -68,19 +70,13 @@ func (w *Worker) Addr() net.Addr { return w.line.now().RemoteAddr() }
 // RejoinFor says for how long a connection that broke is made anew, in place of BackFor. It comes before Ready.
 func (w *Worker) RejoinFor(d time.Duration) { w.line.times.back = d }
 
-// Ready says that this process has made the run's recipe, and asks for the state.
-func (w *Worker) Ready(hash string, c outer.Config, layouts []model.Layout) error {
+// Ready says that this process has made the run's recipe, and asks for the state. Where the connection broke
+// meanwhile, it is said on the one that comes in its place.
+func (w *Worker) Ready(hash string, c outer.Config, layouts []model.Layout) {
 	w.line.recipe, w.line.sizes = hash, sizesOf(c, layouts)
 	w.line.conn.limit = w.line.sizes.toWorker
+	_ = w.line.write(ready, encode(readyBody{Recipe: hash}))
 	go w.line.hear()
-	return w.write(ready, encode(readyBody{Recipe: hash}))
-}
-
-func (w *Worker) write(k kind, body []byte) error {
-	if err := w.line.write(k, body); err != nil {
-		return fmt.Errorf("%w: %w", outer.ErrLost, err)
-	}
-	return nil
 }
 
 // read waits for a message. One that ends the run is an error.
@@ -312,10 +308,7 @@ func (w *Worker) reported(r outer.Report, start time.Time) outer.Report {
 }
 
 // Close tells the coordinator why it leaves, and leaves.
-func (w *Worker) Close(why string) {
-	_ = w.line.write(leave, encode(textBody{Text: why})) // if it is there
-	w.line.end()
-}
+func (w *Worker) Close(why string) { w.line.leave(why) }
 
 // Kill ends the connection without a word and for good, as a machine that fails does.
 func (w *Worker) Kill() { w.line.end() }

@@ -3,9 +3,11 @@ package session
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"steplm/model/advice"
 	"steplm/stage/recipe"
+	"steplm/stage/record"
 	"steplm/stage/rounds"
 )
 
@@ -32,11 +34,30 @@ func (s *Session) Host(addr string, key rounds.Key, run rounds.Run) (*rounds.Coo
 	if run.Welcome.Spec, err = json.Marshal(s.shared()); err != nil {
 		return nil, err
 	}
+	if s.Resumed {
+		run.Last = lastNumber(s.Spec.Output.Out)
+	}
 	c, err := rounds.Listen(addr, key, run)
 	if err == nil {
 		s.Peers = c
 	}
 	return c, err
+}
+
+// lastNumber is the highest number of a process in the rounds of the run in a folder. Each number is an order of the
+// data: one that a worker has who comes back later must not be another's. What cannot be read is for Run to tell.
+func lastNumber(dir string) (n int) {
+	for e, err := range record.Read(dir) {
+		if err != nil {
+			break
+		}
+		if r, ok := e.(record.Round); ok {
+			for _, s := range slices.Concat(r.Shares, r.Missing) {
+				n = max(n, s.Process)
+			}
+		}
+	}
+	return n
 }
 
 // shared is what of the Spec holds for every process: without paths and output, and with the micro-batch that was
@@ -84,7 +105,8 @@ func (s *Session) Joins(w *rounds.Worker) error {
 		return err
 	}
 	s.Peers = w
-	return w.Ready(hash, *s.Recipe.Outer, layouts)
+	w.Ready(hash, *s.Recipe.Outer, layouts)
+	return nil
 }
 
 // order is the seed of a process's order of the data: the run's own, or of one that joined another.

@@ -1,6 +1,7 @@
 package flags
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,14 +16,20 @@ import (
 
 // RoundsFlags say with which other machines rounds are made.
 type RoundsFlags struct {
-	Host      string        `placeholder:"NAME" help:"Let other machines with the same key join this run's rounds, under this name. The key, of 32 characters or more, is in the environment's STEPLM_KEY or in --key-file."`
-	Join      string        `placeholder:"NAME" help:"Join the rounds of the run with this name in the local network: it says how to train, and --data, --tokenizer and --out say where things are here."`
-	At        string        `placeholder:"ADDRESS" help:"With --join: host and port of the run's first machine, where mDNS does not find it."`
-	RejoinFor time.Duration `default:"10m" placeholder:"TIME" help:"With --join: how long to try to come back where the connection breaks, or the first machine stops, such as 30s or 2h. Default: ${default}."`
-	Listen    string        `default:":7417" placeholder:"ADDRESS" help:"With --host: where to listen. Default: ${default}, on all interfaces."`
-	KeyFile   string        `placeholder:"PATH" help:"File with the key, which nobody else may read."`
-	Quorum    float64       `default:"0.5" placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: ${default}."`
+	Host      string         `placeholder:"NAME" help:"Let other machines with the same key join this run's rounds, under this name. The key, of 32 characters or more, is in the environment's STEPLM_KEY or in --key-file."`
+	Join      string         `placeholder:"NAME" help:"Join the rounds of the run with this name in the local network: it says how to train, and --data, --tokenizer and --out say where things are here."`
+	At        string         `placeholder:"ADDRESS" help:"With --join: host and port of the run's first machine, where mDNS does not find it."`
+	RejoinFor *time.Duration `placeholder:"TIME" help:"With --join: how long to try to come back where the connection breaks, or the first machine stops, such as 30s or 2h; 0: not at all. Default: 10m."`
+	Listen    string         `placeholder:"ADDRESS" help:"With --host: where to listen. Default: :7417, on all interfaces."`
+	KeyFile   string         `placeholder:"PATH" help:"File with the key, which nobody else may read."`
+	Quorum    *float64       `placeholder:"SHARE" range:"0<..1" help:"With --host: share of the machines that must have done a round's steps before it ends for all; 1 waits for every one. Default: 0.5."`
 }
+
+// What --listen and --quorum are where they are not given.
+const (
+	listenAt = ":7417"
+	half     = 0.5
+)
 
 // findFor is how long a run is looked for that has not begun.
 const findFor = time.Minute
@@ -42,7 +49,11 @@ func (f RoundsFlags) HostRun(s *session.Session) (close func(why string, back bo
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.Host(f.Listen, key, rounds.Run{Name: f.Host, Quorum: f.Quorum, Log: told})
+	run := rounds.Run{Name: f.Host, Quorum: half, Log: told}
+	if f.Quorum != nil {
+		run.Quorum = *f.Quorum
+	}
+	c, err := s.Host(cmp.Or(f.Listen, listenAt), key, run)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +93,9 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 	}
 	if err == nil {
 		w.Log = told
-		w.RejoinFor(f.RejoinFor)
+		if f.RejoinFor != nil {
+			w.RejoinFor(*f.RejoinFor)
+		}
 		told("joined %q at %s as worker %d; it begins with the next round", f.Join, w.Addr(), w.Welcome.Process)
 	}
 	return w, err
@@ -100,14 +113,23 @@ func (f RoundsFlags) CheckRounds(resume, config string, every int) error {
 	case f.Join != "" && (resume != "" || config != ""):
 		return Usagef("--join with --resume or --config: the run that is joined says how to train and where it is; " +
 			"leave them out, and give a new --out")
-	case f.RejoinFor < 0:
-		return Usagef("--rejoin-for %s: it must be 0 (a broken connection is the end) or more", f.RejoinFor)
+	case f.RejoinFor != nil && *f.RejoinFor < 0:
+		return Usagef("--rejoin-for %s: it must be 0 (a broken connection is the end) or more", *f.RejoinFor)
+	case f.RejoinFor != nil && f.Join == "":
+		return Usagef("--rejoin-for is of a process that joins a run: add --join")
+	case (f.Listen != "" || f.Quorum != nil) && f.Host == "":
+		return Usagef("--listen and --quorum are of a run that others join: add --host")
 	case f.At != "" && f.Join == "":
 		return Usagef("--at says where a run is that --join names: add --join")
 	case f.KeyFile != "" && f.Host == "" && f.Join == "":
 		return Usagef("--key-file is of --host or --join: add one of them")
 	case f.Host == "" && f.Join == "":
 		return nil
+	}
+	for _, x := range []struct{ flag, at string }{{"--at", f.At}, {"--listen", f.Listen}} {
+		if _, port, err := net.SplitHostPort(x.at); x.at != "" && (err != nil || port == "") {
+			return Usagef("%s %s: it is a host and a port, such as %s%s", x.flag, x.at, x.at, listenAt)
+		}
 	}
 	for _, name := range []string{f.Host, f.Join} {
 		if err := rounds.ValidName(name); name != "" && err != nil {

@@ -147,6 +147,29 @@ func TestRoundsOfProcessesGoOn(t *testing.T) {
 	}
 }
 
+// What --outer-start leaves to one process one may do by itself: stopped, it goes on with another, which waits for the
+// first round alone.
+func TestOneProcessBeginsAlone(t *testing.T) {
+	launcher, m, run := clitest.Launchers(t)[0], clitest.NewMaterial(t), filepath.Join(t.TempDir(), "run")
+	c := clitest.CallOf(t.Context(), rounded(m, run, "--steps", "160", "--outer-start", "140")...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool {
+		text, _ := os.ReadFile(filepath.Join(run, record.File))
+		return strings.Count(string(text), `"loss"`) > 20
+	}, "the run never began")
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	succeedTogether(t, launcher, 2, "pretrain", "--resume", run, "--device", "host")
+	made := roundsIn(t, filepath.Join(run, "ranks", "1"))
+	if len(made) == 0 || strings.Count(string(made[0]["shares"]), `"process"`) != 2 {
+		t.Errorf("the second process made the rounds %v", made)
+	}
+}
+
 // What rounds of processes cannot have is refused, once.
 func TestRoundsOfProcessesRefuse(t *testing.T) {
 	launcher, m, out := clitest.Launchers(t)[0], clitest.NewMaterial(t), filepath.Join(t.TempDir(), "run")

@@ -161,6 +161,10 @@ func TestHostAndJoin(t *testing.T) {
 		{[]string{"--outer-start", "2"}, []string{"--outer-start 2", "rounds"}, 2},
 		{[]string{"--outer-every", "2", "--outer-start", "8"}, []string{"after step 8", "none"}, 1},
 		{[]string{"--join", "test", "--rejoin-for=-1s"}, []string{"--rejoin-for -1s"}, 2},
+		{[]string{"--rejoin-for", "1s"}, []string{"--rejoin-for", "--join"}, 2},
+		{[]string{"--listen", at}, []string{"--listen", "--host"}, 2},
+		{[]string{"--join", "test", "--quorum", "1"}, []string{"--quorum", "--host"}, 2},
+		{[]string{"--join", "test", "--at", "192.0.2.1"}, []string{"--at 192.0.2.1", "192.0.2.1:7417"}, 2},
 		{[]string{"--outer-every", "2", "--outer-wire", "int3"}, []string{"int3", "int4"}, 1},
 	} {
 		clitest.Refused(t, m, c.code, c.parts, append(c.args, "--device", "host")...)
