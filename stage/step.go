@@ -26,7 +26,7 @@ type stepData struct {
 	rows    int64             // that are computed
 	tokens  int64             // of them no padding
 	pairs   int64             // of query and key in attention, of a head
-	sums    *summing          // of gradients over all processes; nil: there is one
+	sums    *reduce.Gradients // over all processes; nil: there is one
 	bad     *reduce.NotFinite // losses of processes before their sum; nil: none is
 	rates   optim.RatesOf
 }
@@ -118,7 +118,7 @@ func (t *Trainer) begin(ctx context.Context) (s stepData, err error) {
 		return s, fmt.Errorf("step %d: %w", t.step+1, err)
 	}
 	s.targets, s.rows, s.tokens, s.pairs = counts[0], counts[1], counts[2], counts[3]
-	s.rates = t.ratesOf()
+	s.rates, s.sums = t.ratesOf(), t.reducer.Gradients(t.dev)
 	if s.targets == 0 {
 		return s, fmt.Errorf("step %d: none of its %d targets is scored: there is nothing to learn from them", t.step+1,
 			s.tokens)
@@ -158,9 +158,8 @@ func (t *Trainer) backward(s *stepData) error {
 			}
 		}
 		g.Accumulate = i > 0
-		if i == len(s.batches)-1 && t.reducer.Size() > 1 {
-			s.sums = &summing{t: t}
-			g.Complete = s.sums.complete
+		if s.sums != nil && i == len(s.batches)-1 {
+			g.Complete = func(p *gpu.Pass, q *model.Param) { s.sums.Complete(p, q.Grad) }
 		}
 		a, err := t.acts.Windows(b.SeqLen)
 		if err != nil {
@@ -176,60 +175,12 @@ func (t *Trainer) backward(s *stepData) error {
 	return nil
 }
 
-// summing begins the sums over processes of gradients that are complete, while others are computed.
-type summing struct {
-	t       *Trainer
-	buckets [][]gpu.Tensor // whose sums are not begun
-	ready   []gpu.Tensor   // complete, and not enough for a bucket
-	values  int            // in them
-}
-
-// complete takes a gradient that nothing later in the pass adds to. When there is enough to send, what is recorded is
-// handed to the device, which computes it before the sums are begun; what comes after it the device computes while
-// they are on their way.
-func (u *summing) complete(p *gpu.Pass, q *model.Param) {
-	u.ready, u.values = append(u.ready, q.Grad), u.values+q.Grad.Elements()
-	if !u.t.reducer.Wanted(u.values) {
-		return
-	}
-	u.buckets = append(u.buckets, u.ready)
-	u.ready, u.values = nil, 0
-	if u.t.reducer.Overlaps() {
-		p.Between(u.t.dev, u.begin)
-	}
-}
-
-// begin puts back the sums that are there, and begins those that are due.
-func (u *summing) begin() error {
-	if err := u.t.reducer.Done(u.t.dev); err != nil {
-		return err
-	}
-	for _, list := range u.buckets {
-		if err := u.t.reducer.Begin(u.t.dev, list); err != nil {
-			return err
-		}
-	}
-	u.buckets = nil
-	return nil
-}
-
-// finish ends all sums.
-func (u *summing) finish() error {
-	if u.ready != nil {
-		u.buckets = append(u.buckets, u.ready)
-	}
-	if err := u.begin(); err != nil {
-		return err
-	}
-	return u.t.reducer.End(u.t.dev)
-}
-
 // reduce sums gradients and losses over all processes.
 func (t *Trainer) reduce(s *stepData) error {
 	if s.sums == nil {
 		return nil
 	}
-	err := s.sums.finish()
+	err := s.sums.End()
 	if err == nil {
 		s.bad, err = t.reducer.Stats(t.dev, t.acts.Stats)
 	}
