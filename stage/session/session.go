@@ -9,6 +9,7 @@ import (
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/gpu/memory"
+	"steplm/model"
 	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -20,6 +21,7 @@ import (
 	"steplm/stage/record"
 	"steplm/stage/reduce"
 	"steplm/stage/samples"
+	"steplm/stage/trainer"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -68,7 +70,7 @@ type input interface {
 
 // batches is what hands out micro-batches.
 type batches interface {
-	stage.Batches
+	trainer.Batches
 	Close() error
 }
 
@@ -171,13 +173,13 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		}
 	}
 	// Before the folder: what cannot be run leaves no trace.
-	if err := stage.CheckFits(dev, r); err != nil {
+	if err := trainer.CheckFits(dev, r); err != nil {
 		return nil, err
 	}
 	if s.heard, err = s.sampling(); err != nil {
 		return nil, err
 	}
-	if err := stage.CheckSamples(r, s.heard); err != nil {
+	if err := trainer.CheckSamples(r, s.heard); err != nil {
 		return nil, err
 	}
 	m := export.Model{Config: r.Model, DType: checkpoint.F32}
@@ -360,7 +362,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) (e
 		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
 		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
 		Samples: s.heard, Peers: s.Peers, Reducer: s.Reducer,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
+		Export: func(m *model.Model, d *checkpoint.Dir) error { return export.Trained(final, d, m, s.text()) },
 	}
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
