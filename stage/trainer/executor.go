@@ -118,15 +118,13 @@ func mixGrown(m *model.Model, t recipe.Effect, seed uint64) error {
 
 // fillGrown makes the new blocks, one after another: each drawn, or derived from its neighbours.
 func fillGrown(m *model.Model, x *model.Mixer, t recipe.Effect, seed uint64) error {
-	filling := t.Filling()
 	for i, o := range t.Growth.Origins {
 		if !o.New {
 			continue
 		}
-		if err := m.Apply(filling[0]); err != nil {
+		if err := m.Apply(t.Filling(i)); err != nil {
 			return err
 		}
-		filling = filling[1:]
 		fresh := t.Grown.Blocks[i].ID
 		if o.Drawn {
 			if err := m.Init(seed, func(p *model.Param) bool { return p.Block == fresh }); err != nil {

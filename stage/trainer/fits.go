@@ -19,8 +19,14 @@ func CheckFits(dev gpu.Device, r recipe.Recipe) error {
 		if err != nil {
 			return err
 		}
-		for _, l := range append(begins.Filling(), begins.Stripped()) {
-			if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), l.Specs())); err != nil {
+		places := []int{-1} // before the first new block, and at each
+		for i, o := range begins.Growth.Origins {
+			if o.New {
+				places = append(places, i)
+			}
+		}
+		for _, at := range places {
+			if err := gpu.CheckFits(dev, gpu.Plan(dev.Own(), begins.Filling(at).Specs())); err != nil {
 				return fmt.Errorf("the model that the run begins with: %w", err)
 			}
 		}
