@@ -55,10 +55,13 @@ var mayImport = map[string][]string{
 	"data/tokenizer": {"github.com/dlclark/regexp2/..."},
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
-	"data/examples":  {"steplm/data", "steplm/data/chat", "steplm/data/internal/kind", "steplm/data/internal/permute"},
-	"data/chat":      {"github.com/nikolalohinski/gonja/v2/..."},
-	"data/hub":       {"github.com/gofrs/flock"},
-	"stage/outer":    {"steplm/model", "steplm/gpu"},
+	"data/examples": {
+		"steplm/data", "steplm/data/chat", "steplm/data/parquet", "steplm/data/internal/kind",
+		"steplm/data/internal/permute",
+	},
+	"data/chat":   {"github.com/nikolalohinski/gonja/v2/..."},
+	"data/hub":    {"github.com/gofrs/flock"},
+	"stage/outer": {"steplm/model", "steplm/gpu"},
 	"stage/rounds": {"steplm/stage/outer", "steplm/stage/reduce", "steplm/model", "steplm/internal/retry",
 		"github.com/flynn/noise", "github.com/hashicorp/mdns"},
 	"stage/recipe": {

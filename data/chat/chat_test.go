@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,5 +207,55 @@ func TestFind(t *testing.T) {
 		if got, err := template.Render([]Message{{User, "x"}}, true); got != c.want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
 		}
+	}
+}
+
+// What stands in {% generation %} is told where it stands, as jinja2 has it.
+func TestGenerated(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "generation.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Name, Source, Text string
+		Messages           []Message
+		Spans              [][2]int
+	}
+	if err := json.Unmarshal(text, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		template, err := Parse(c.Source, nil, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, spans, err := template.Generated(c.Messages)
+		want := []Span(nil)
+		for _, s := range c.Spans {
+			want = append(want, Span{s[0], s[1]})
+		}
+		if err != nil || !template.Marks() || got != c.Text || !slices.Equal(spans, want) {
+			t.Errorf("%s: %q %v, want %q %v (%v)", c.Name, got, spans, c.Text, want, err)
+		}
+	}
+	for _, source := range []string{
+		"{% macro m() %}{% generation %}x{% endgeneration %}{% endmacro %}a{{ m() }}",
+		"{% set x %}{% generation %}x{% endgeneration %}{% endset %}a{{ x }}",
+	} {
+		template, err := Parse(source, nil, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk := []Message{{User, "a"}}
+		if text, err := template.Render(talk, false); err != nil || text != "ax" {
+			t.Errorf("%s: %q, %v", source, text, err)
+		}
+		if _, _, err := template.Generated(talk); err == nil || !strings.Contains(err.Error(), "inside a macro") {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	plain, err := Parse("{# {% generation %} #}{{ 'generation' }}", nil, time.Now)
+	if err != nil || plain.Marks() {
+		t.Errorf("a template marks what it does not: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	control "github.com/nikolalohinski/gonja/v2/builtins/control_structures"
@@ -22,7 +23,7 @@ var controls = func() *exec.ControlStructureSet {
 		list[name] = counted(name)
 	}
 	list["set"] = measured
-	list["generation"] = generation
+	list[generationName] = generation
 	for _, name := range []string{"include", "import", "from", "extends", "block"} {
 		list[name] = func(*parser.Parser, *parser.Parser) (nodes.ControlStructure, error) {
 			return nil, fmt.Errorf("templates that use %q are refused: they may not read files", name)
@@ -38,6 +39,11 @@ const stepsName = "steps of the template"
 type steps struct {
 	all, calls, bytes int
 	err               error
+
+	out       *bounded
+	generated []Span // of out's text
+	inner     bool   // something was generated that went elsewhere first
+	within    int    // generations that are under way
 }
 
 // fail notes the first error.
@@ -166,7 +172,10 @@ func measured(p, args *parser.Parser) (nodes.ControlStructure, error) {
 	return measuredSet{s, name}, nil
 }
 
-// generated is {% generation %}, which training's masks are made of: here its body is all.
+// generationName is the statement that training's masks are made of.
+const generationName = "generation"
+
+// generated is {% generation %}: its body, whose place is noted.
 type generated struct {
 	at   *tokens.Token
 	body *nodes.Wrapper
@@ -177,7 +186,22 @@ func (g *generated) String() string          { return "generation" }
 
 // Execute implements exec.ControlStructure.
 func (g *generated) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) error {
-	return r.ExecuteWrapper(g.body)
+	value, _ := r.Environment.Context.Get(stepsName)
+	s, ok := value.(*steps)
+	if !ok {
+		return errors.New("nothing notes what the template generates")
+	}
+	from := s.out.text.Len()
+	s.within++
+	err := r.ExecuteWrapper(g.body)
+	s.within--
+	switch to := s.out.text.Len(); {
+	case r.Output != io.Writer(s.out):
+		s.inner = true
+	case s.within == 0 && to > from:
+		s.generated = append(s.generated, Span{from, to})
+	}
+	return err
 }
 
 func generation(p, args *parser.Parser) (nodes.ControlStructure, error) {

@@ -27,6 +27,7 @@ const (
 // tokens are there by name. It may be used by several goroutines.
 type Template struct {
 	source  string
+	marks   bool // it has {% generation %}
 	special map[string]string
 	jinja   *exec.Template
 	now     func() time.Time
@@ -54,7 +55,20 @@ func Parse(source string, special map[string]string, now func() time.Time) (t *T
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", innermost(err))
 	}
-	return &Template{source, maps.Clone(special), jinja, now}, nil
+	return &Template{source, marksIn(source, c), maps.Clone(special), jinja, now}, nil
+}
+
+// marksIn reports whether a template says by {% generation %} what the assistant generates.
+func marksIn(source string, c *config.Config) bool {
+	begins := false
+	for stream := tokens.LexAll(source, c); !stream.End(); stream.Next() {
+		t := stream.Current()
+		if begins && t.Type == tokens.Name && t.Val == generationName {
+			return true
+		}
+		begins = t.Type == tokens.BlockBegin
+	}
+	return false
 }
 
 // multiplies refuses a template that repeats strings: one such word can fill any memory.
@@ -71,17 +85,45 @@ func multiplies(source string, c *config.Config) error {
 // Source is the template's text.
 func (t *Template) Source() string { return t.source }
 
+// Marks reports whether the template says which of its text the assistant generates.
+func (t *Template) Marks() bool { return t.marks }
+
 // Render implements Format.
 func (t *Template) Render(messages []Message, more bool) (text string, err error) {
+	text, _, err = t.render(messages, more)
+	return text, err
+}
+
+// Span is bytes From <= i < To of a text.
+type Span struct{ From, To int }
+
+// Generated is a conversation's text, and those of its bytes that stand in {% generation %}, of which transformers
+// makes its mask of the assistant's tokens. It is an error where one stands in a macro or another block whose text is
+// made before its place is known.
+func (t *Template) Generated(messages []Message) (text string, spans []Span, err error) {
+	text, run, err := t.render(messages, false)
+	if err == nil && run.inner {
+		err = errors.New("chat template: generation stands inside a macro, a call, a filter or a set: it cannot be " +
+			"told where its text is")
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return text, run.generated, nil
+}
+
+// render makes a conversation's text, and tells what came about on the way.
+func (t *Template) render(messages []Message, more bool) (text string, run *steps, err error) {
 	defer recovered("chat template", &err)
 	if err := checkMessages(messages); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	var list []any
 	for _, m := range messages {
 		list = append(list, map[string]any{"role": m.Role, "content": m.Content})
 	}
-	run := &steps{}
+	out := &bounded{}
+	run = &steps{out: out}
 	values := map[string]any{"messages": list, "add_generation_prompt": more, "tools": nil, "documents": nil,
 		stepsName: run,
 		"raise_exception": func(text string) (string, error) {
@@ -91,14 +133,13 @@ func (t *Template) Render(messages []Message, more bool) (text string, err error
 	for name, special := range t.special {
 		values[name] = special
 	}
-	out := &bounded{}
 	if err := t.jinja.Execute(out, exec.NewContext(values)); err != nil {
 		if run.err != nil {
 			err = run.err
 		}
-		return "", fmt.Errorf("chat template: %w", innermost(err))
+		return "", nil, fmt.Errorf("chat template: %w", innermost(err))
 	}
-	return out.text.String(), nil
+	return out.text.String(), run, nil
 }
 
 // bounded is a text of at most mostOutput bytes.

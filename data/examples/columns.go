@@ -1,33 +1,78 @@
 package examples
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 
 	"steplm/data"
+	"steplm/data/parquet"
 )
 
-// openColumns opens a Parquet file with Alpaca's columns, of which input may be missing.
+// openColumns opens a Parquet file with a column of conversations, or with Alpaca's columns, of which input may be
+// missing.
 func openColumns(path string) (*source, error) {
+	names, err := parquet.Fields(path)
+	if err != nil {
+		return nil, err
+	}
+	others, err := unread(names)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, name := range talkKeys {
+		if slices.Contains(names, name) {
+			return openTalks(path, name, others), nil
+		}
+	}
 	var columns []*data.Shards
 	s := &source{}
 	for _, name := range []string{keyInstruction, keyOutput, keyInput} {
-		c, err := data.OpenColumn(path, name)
-		if err != nil && name == keyInput {
-			continue
+		if !slices.Contains(names, name) {
+			if name == keyInput {
+				continue
+			}
+			return nil, fmt.Errorf("%s: it has no column %q, but %s: %s", path, name, strings.Join(names, ", "), shape)
 		}
+		c, err := data.OpenColumn(path, name)
 		if err != nil {
 			return nil, err
 		}
 		columns = append(columns, c)
 		s.sum += c.Identity()
 	}
-	s.records = rows(columns)
+	s.records = rows(columns, others)
 	return s, nil
 }
 
+// openTalks opens a Parquet file with a column of conversations, which is a list of groups. The source's sum is there
+// when all of them were read.
+func openTalks(path, column string, others []string) *source {
+	s := &source{}
+	s.records = func(yield func(found, error) bool) {
+		hash, row := sha256.New(), 0
+		for text, err := range parquet.Objects(path, column) {
+			if err != nil {
+				yield(found{}, err)
+				return
+			}
+			row++
+			fmt.Fprintf(hash, "%s\n", text)
+			f := found{at: fmt.Sprint("row ", row), others: others}
+			if f.record, _, f.err = parse(text); !yield(f, nil) {
+				return
+			}
+		}
+		s.sum = hex.EncodeToString(hash.Sum(nil))
+	}
+	return s
+}
+
 // rows are the records of columns; a null in one is a text that is not there.
-func rows(columns []*data.Shards) iter.Seq2[found, error] {
+func rows(columns []*data.Shards, others []string) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
 		type reader struct {
 			next func() (data.Document, error, bool)
@@ -51,7 +96,7 @@ func rows(columns []*data.Shards) iter.Seq2[found, error] {
 			}
 		}
 		for row := range columns[0].Rows() {
-			f := found{at: fmt.Sprint("row ", row+1)}
+			f := found{at: fmt.Sprint("row ", row+1), others: others}
 			for i, to := range []*string{&f.instruction, &f.output, &f.input}[:len(readers)] {
 				r := readers[i]
 				switch {

@@ -1,10 +1,10 @@
 // Package examples turns examples of instructions and answers into token batches of which only the answers count: the
 // data of instruction tuning, handed out with the cursor that package data's Loader has, so that a trainer takes both.
 //
-// Three things are read: Alpaca's records (instruction, input, output) in a JSON array, in JSON Lines or in the columns
-// of Parquet files, and conversations (messages) in JSON or JSON Lines. An example is its prompt, its answer and the
-// tokens around a document; the ids of the prompt alone say where the answer begins, as stanford_alpaca's train.py has
-// it. Of a conversation every turn of the assistant counts.
+// Two things are read, in a JSON array, in JSON Lines or in columns of Parquet files: Alpaca's records (instruction,
+// input, output) and conversations (messages, or conversations as ShareGPT has them). An example is its prompt, its
+// answer and the tokens around a document; the ids of the prompt alone say where the answer begins, as in train.py of
+// stanford_alpaca. Of a conversation every turn of the assistant counts, or what its template marks.
 //
 // # Windows
 //

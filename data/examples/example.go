@@ -72,14 +72,18 @@ func (e encoder) encode(r record) (x Example, err error) {
 	return x, err
 }
 
-// answers is a conversation's text, and the bytes of what the assistant says in it, with what ends its turns: what the
-// text of all messages up to an answer has beyond the text at whose end the answer begins.
+// answers is a conversation's text, and the bytes of what the assistant says in it, with what ends its turns: what a
+// template marks as generated, or else what the text of all messages up to an answer has beyond the text at whose end
+// the answer begins.
 func answers(format chat.Format, messages []chat.Message) (string, []Span, error) {
 	last := len(messages)
 	for messages[last-1].Role != chat.Assistant { // a question that nobody answers
 		last--
 	}
 	messages = messages[:last]
+	if t, ok := format.(*chat.Template); ok && t.Marks() {
+		return generated(t, messages)
+	}
 	text, err := format.Render(messages, false)
 	if err != nil {
 		return "", nil, err
@@ -108,6 +112,23 @@ func answers(format chat.Format, messages []chat.Message) (string, []Span, error
 		if strings.TrimSpace(m.Content) != "" && to > len(before) {
 			spans = append(spans, Span{len(before), to})
 		}
+	}
+	return text, spans, nil
+}
+
+// generated is a conversation's text, and the bytes of it that the template itself says are the assistant's.
+func generated(t *chat.Template, messages []chat.Message) (string, []Span, error) {
+	text, marked, err := t.Generated(messages)
+	if err != nil {
+		return "", nil, err
+	}
+	var spans []Span
+	for _, s := range marked {
+		spans = append(spans, Span(s))
+	}
+	if len(spans) == 0 {
+		return "", nil, errors.New("the chat template's generation has nothing of the conversation in it: there is " +
+			"nothing to learn")
 	}
 	return text, spans, nil
 }

@@ -79,6 +79,9 @@ func Read(patterns []string, o Options) (*Set, error) {
 	s.identity = hex.EncodeToString(hash.Sum(nil)) + fmt.Sprintf(", examples of %d tokens at most", o.SeqLen)
 	if t, ok := o.Format.(*chat.Template); ok {
 		s.identity += fmt.Sprintf(", chat template %.16x", sha256.Sum256([]byte(t.Source())))
+		if t.Marks() { // Versions that did not heed it learned from other tokens.
+			s.identity += ", which marks what is generated"
+		}
 	}
 	if o.SkipBad {
 		s.identity += ", skip-bad"
@@ -181,7 +184,8 @@ type found struct {
 	at     string
 }
 
-// source is a file's records and the hash of its content. An error of the sequence is the whole file's.
+// source is a file's records and the hash of its content, which is there when they were read. An error of the sequence
+// is the whole file's.
 type source struct {
 	records iter.Seq2[found, error]
 	sum     string
@@ -212,7 +216,7 @@ func open(path string) (*source, error) {
 		s.records = lines(text)
 	default:
 		return nil, fmt.Errorf("%s: neither a JSON array nor JSON Lines: examples are objects with instruction and "+
-			"output, or with messages", filepath.Clean(path))
+			"output, or with messages or conversations", filepath.Clean(path))
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,9 +25,16 @@ const (
 	keyOutput      = "output"
 	keyText        = "text"
 	keyMessages    = "messages"
+	keyTalk        = "conversations"
 )
 
-var keys = []string{keyInstruction, keyInput, keyOutput, keyText, keyMessages}
+// talkKeys are those of conversations, of which the first that is there counts.
+var talkKeys = []string{keyMessages, keyTalk}
+
+var keys = append([]string{keyInstruction, keyInput, keyOutput, keyText}, talkKeys...)
+
+// shape says what examples have.
+const shape = "an example has instruction and output, and input if it needs one, or messages, or conversations"
 
 // errEmpty is a record whose answer is empty, which teaches nothing.
 var errEmpty = errors.New("its answer is empty")
@@ -40,18 +48,14 @@ func parse(text []byte) (r record, others []string, err error) {
 	if fields == nil {
 		return r, nil, errors.New("it is null: an example is an object")
 	}
-	for key := range fields {
-		if slices.Contains(keys, key) {
-			continue
-		}
-		if near := nearest(key); near != "" {
-			return r, nil, fmt.Errorf("it has the key %q, which nobody reads: did you mean %q?", key, near)
-		}
-		others = append(others, key)
+	if others, err = unread(slices.Sorted(maps.Keys(fields))); err != nil {
+		return r, nil, err
 	}
-	if raw, ok := fields[keyMessages]; ok {
-		r.messages, err = conversation(raw)
-		return r, others, err
+	for _, key := range talkKeys {
+		if raw, ok := fields[key]; ok {
+			r.messages, err = conversation(key, raw)
+			return r, others, err
+		}
 	}
 	for _, f := range []struct {
 		key    string
@@ -61,8 +65,7 @@ func parse(text []byte) (r record, others []string, err error) {
 		raw, ok := fields[f.key]
 		switch {
 		case !ok && f.needed:
-			return r, others, fmt.Errorf("it has no %q: an example has instruction and output, and input if it needs "+
-				"one, or messages", f.key)
+			return r, others, fmt.Errorf("it has no %q: %s", f.key, shape)
 		case !ok || !f.needed && string(raw) == "null":
 			continue
 		case string(raw) == "null" || json.Unmarshal(raw, f.to) != nil:
@@ -70,6 +73,20 @@ func parse(text []byte) (r record, others []string, err error) {
 		}
 	}
 	return r, others, r.check()
+}
+
+// unread are the keys, or columns, that nobody reads. One that is nearly one of those that are read is an error.
+func unread(names []string) (others []string, err error) {
+	for _, name := range names {
+		if slices.Contains(keys, name) {
+			continue
+		}
+		if near := nearest(name); near != "" {
+			return nil, fmt.Errorf("it has the key %q, which nobody reads: did you mean %q?", name, near)
+		}
+		others = append(others, name)
+	}
+	return others, nil
 }
 
 // check refuses an example that asks or answers nothing.
@@ -83,21 +100,49 @@ func (r record) check() error {
 	return nil
 }
 
-// conversation reads messages, among which must be an answer.
-func conversation(raw json.RawMessage) ([]chat.Message, error) {
-	var list []struct {
-		Role    *string `json:"role"`
-		Content *string `json:"content"`
+// turn is a message as files have it: by role and content, or as ShareGPT has it by from and value.
+type turn struct {
+	Role    *string `json:"role"`
+	Content *string `json:"content"`
+	From    *string `json:"from"`
+	Value   *string `json:"value"`
+}
+
+// speakers are ShareGPT's, by their roles.
+var speakers = map[string]string{"human": chat.User, "user": chat.User, "gpt": chat.Assistant,
+	"assistant": chat.Assistant, "system": chat.System}
+
+// named gives a message of ShareGPT its role.
+func (m turn) named() (turn, error) {
+	if m.Role != nil || m.From == nil {
+		return m, nil
 	}
+	role, known := speakers[*m.From]
+	if !known {
+		return m, fmt.Errorf("is from %q: there are %s", *m.From,
+			strings.Join(slices.Sorted(maps.Keys(speakers)), ", "))
+	}
+	m.Role, m.Content = &role, m.Value
+	return m, nil
+}
+
+// conversation reads messages, among which must be an answer.
+func conversation(key string, raw json.RawMessage) ([]chat.Message, error) {
+	var list []turn
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("its messages are %s: they must be a list of objects with role and content", short(raw))
+		return nil, fmt.Errorf("its %s are %s: they must be a list of objects with role and content, or with from and "+
+			"value", key, short(raw))
 	}
 	if len(list) == 0 {
-		return nil, errors.New("it has no messages")
+		return nil, fmt.Errorf("it has no %s", key)
 	}
 	var messages []chat.Message
 	answers, said := 0, 0
 	for i, m := range list {
+		m, err := m.named()
+		if err != nil {
+			return nil, fmt.Errorf("message %d %w", i+1, err)
+		}
 		if m.Role == nil || *m.Role == "" {
 			return nil, fmt.Errorf("message %d has no role", i+1)
 		}

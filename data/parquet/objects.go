@@ -5,15 +5,39 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/schema"
 )
 
-// Objects are a file's rows as JSON objects, all columns in their order, lists and groups too. It is for data sets of
-// questions, which are small: a row group at a time is held whole. Training text is read by the page, see Format.
-func Objects(path string) iter.Seq2[[]byte, error] {
+// Fields are the names of a file's columns, of lists and groups as a whole, in their order.
+func Fields(path string) (names []string, err error) {
+	err = guard(func() error {
+		f, err := file.OpenParquetFile(path, false)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		root := f.MetaData().Schema.Root()
+		for i := range root.NumFields() {
+			names = append(names, root.Field(i).Name())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return names, nil
+}
+
+// Objects are a file's rows as JSON objects, the columns that are named, or all, in the file's order, lists and groups
+// too. It is for questions and conversations: a row group's columns are held whole. Training text is read by the page,
+// see Format. A text that is no UTF-8 is an error, since JSON has no other.
+func Objects(path string, columns ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		err := guard(func() error {
 			f, err := file.OpenParquetFile(path, false)
@@ -22,7 +46,7 @@ func Objects(path string) iter.Seq2[[]byte, error] {
 			}
 			defer f.Close()
 			for i := range f.NumRowGroups() {
-				more, err := groupObjects(f, i, yield)
+				more, err := groupObjects(f, i, columns, yield)
 				if err != nil || !more {
 					return err
 				}
@@ -36,17 +60,26 @@ func Objects(path string) iter.Seq2[[]byte, error] {
 }
 
 // groupObjects yields the rows of a row group.
-func groupObjects(f *file.Reader, i int, yield func([]byte, error) bool) (more bool, err error) {
+func groupObjects(f *file.Reader, i int, columns []string, yield func([]byte, error) bool) (more bool, err error) {
 	group := f.RowGroup(i)
+	wanted := func(name string) bool { return len(columns) == 0 || slices.Contains(columns, name) }
 	n := 0
 	next := func() (*leaf, error) {
 		n++
+		if at := f.MetaData().Schema.Column(n - 1).ColumnPath(); !wanted(at[0]) {
+			return &leaf{}, nil
+		}
 		return readLeaf(group, n-1)
 	}
 	root := &part{}
 	if err := root.below(f.MetaData().Schema.Root(), next); err != nil {
 		return false, err
 	}
+	root.parts = slices.DeleteFunc(root.parts, func(p *part) bool { return !wanted(p.name) })
+	if len(root.parts) == 0 {
+		return false, fmt.Errorf("it has none of the columns %s", strings.Join(columns, ", "))
+	}
+	root.first = root.parts[0].first
 	for range group.NumRows() {
 		var b bytes.Buffer
 		if err := root.write(&b); err != nil {
@@ -212,6 +245,9 @@ func (p *part) writeOne(b *bytes.Buffer) error {
 	case p.own:
 		if l.value >= len(l.values) {
 			return fmt.Errorf("column %s has fewer values than it says", p.name)
+		}
+		if s, is := l.values[l.value].(string); is && !utf8.ValidString(s) {
+			return fmt.Errorf("column %s: value %d of its row group is no UTF-8 text", p.name, l.value+1)
 		}
 		text, err := json.Marshal(l.values[l.value])
 		b.Write(text)

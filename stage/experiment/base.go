@@ -51,21 +51,32 @@ func (f File) vocabularyIn(dir string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if spec.Data.Tokenizer == "" {
-		spec.Data.Tokenizer = filepath.Join(dir, TokenizerFile)
+	if spec.Data.Tokenizer, err = f.tokenizerIn(dir); err != nil {
+		return 0, err
 	}
 	n, _, err := spec.Data.Vocabulary()
 	return n, err
 }
 
-// Tokenizer is the path of the tokenizer of all its models.
-func (b *Base) Tokenizer() (string, error) {
-	spec, err := b.folder.File.BaseSpec()
-	if spec.Data.Tokenizer != "" || err != nil {
+// tokenizerIn is the path of the tokenizer of the experiment in a folder: the one that it names, or that of the models
+// with which it began, or the one that was trained for it.
+func (f File) tokenizerIn(dir string) (string, error) {
+	spec, err := f.BaseSpec()
+	switch {
+	case err != nil || spec.Data.Tokenizer != "":
 		return spec.Data.Tokenizer, err
+	case f.From == "":
+		return filepath.Join(dir, TokenizerFile), nil
 	}
-	return filepath.Join(b.folder.Dir, TokenizerFile), nil
+	from, err := ReadFile(filepath.Join(f.From, DeclaredFile))
+	if err != nil {
+		return "", fmt.Errorf("from: %w", err)
+	}
+	return from.tokenizerIn(f.From)
 }
+
+// Tokenizer is the path of the tokenizer of all its models.
+func (b *Base) Tokenizer() (string, error) { return b.folder.File.tokenizerIn(b.folder.Dir) }
 
 // Model is the run of a variant with a seed, which must be done.
 func (b *Base) Model(label string, seed uint64) (run string, err error) {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
+	"steplm/model/advice"
 	"steplm/stage/session"
 )
 
@@ -69,7 +71,7 @@ func (f File) AtScale(name string) (File, error) {
 	return f, err
 }
 
-// merged is the fields of two parts of a Spec, those of over before those of under. Of a run's three lengths there is
+// merged is the fields of two parts of a Spec, those of over before those of under. Of a run's lengths there is
 // one, over's if it has one.
 func merged(under, over json.RawMessage) (json.RawMessage, error) {
 	all := map[string]map[string]json.RawMessage{}
@@ -85,9 +87,10 @@ func merged(under, over json.RawMessage) (json.RawMessage, error) {
 			if all[group] == nil {
 				all[group] = map[string]json.RawMessage{}
 			}
-			if group == "schedule" && (fields["steps"] != nil || fields["tokens"] != nil || fields["flops"] != nil) {
-				for _, length := range []string{"steps", "tokens", "flops"} {
-					delete(all[group], length)
+			says := func(o advice.Option) bool { return fields[string(o)] != nil }
+			if group == "schedule" && slices.ContainsFunc(session.Lengths, says) {
+				for _, length := range session.Lengths {
+					delete(all[group], string(length))
 				}
 			}
 			for name, value := range fields {

@@ -24,6 +24,12 @@ func (e *Experiment) equal() error {
 	if q.What == EqualBytes {
 		measure = e.bytes
 	}
+	for _, v := range e.Variants {
+		if n := v.Spec.Schedule.Epochs; q.What == EqualFLOPs && n > 0 {
+			return fmt.Errorf("equal.what %s: the runs of variant %s have %d epochs, which are whole, and cannot end "+
+				"where operations do: say their length in steps or tokens", q.What, v.Label, n)
+		}
+	}
 	limit, err := measure(e.Variants[of].Spec)
 	if err != nil {
 		return fmt.Errorf("variant %s: %w", q.Of, err)

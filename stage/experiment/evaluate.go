@@ -194,8 +194,8 @@ func (f *Folder) evaluated(r Run, row results.Row) bool {
 func (f *Folder) Unevaluated() (list []Run) {
 	for i := range f.Variants {
 		lr, err := f.Choice(i)
-		if err != nil {
-			continue
+		if err != nil || lr == 0 && f.Variants[i].Chose >= 0 {
+			continue // Its runs are not known yet.
 		}
 		for _, seed := range f.File.Seeds {
 			r := f.Final(i, seed, lr)

@@ -104,7 +104,9 @@ func MakeOf(f File, vocab int, steps func(session.Spec) (int, error)) (*Experime
 	return e, e.distinct()
 }
 
-// times is every variant with every value. Whose learning rate each takes is told by its index in what it gives.
+// times is every variant with every value. With the one that it has anyway it is called as it was, and so its run is
+// the one that another experiment in the folder has of it. Whose learning rate each takes is told by its index in what
+// it gives.
 func (a Axis) times(list []Made) (all []Made, err error) {
 	if !session.Known(a.Option) {
 		return nil, fmt.Errorf("grid: %w", session.Unknown("", string(a.Option), optionNames()))
@@ -125,8 +127,11 @@ func (a Axis) times(list []Made) (all []Made, err error) {
 			if !a.OneRate {
 				chose += i
 			}
-			all = append(all, Made{Label: fmt.Sprintf("%s-%s-%s", v.Label,
-				strings.ReplaceAll(string(a.Option), "_", "-"), word(value)), Spec: spec, Chose: chose, From: v.From})
+			label := v.Label
+			if hash(spec) != hash(v.Spec) {
+				label = fmt.Sprintf("%s-%s-%s", label, strings.ReplaceAll(string(a.Option), "_", "-"), word(value))
+			}
+			all = append(all, Made{Label: label, Spec: spec, Chose: chose, From: v.From})
 		}
 	}
 	return all, nil
@@ -200,6 +205,10 @@ func (e *Experiment) distinct() error {
 			return fmt.Errorf("variants %s and %s are the same run", other, v.Label)
 		}
 		by[key] = v.Label
+		if e.find(v.Label) != i {
+			return fmt.Errorf("two variants are called %s, by which tables tell them apart: word values otherwise, or "+
+				"write the variants out", v.Label)
+		}
 	}
 	return nil
 }

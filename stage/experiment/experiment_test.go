@@ -126,3 +126,28 @@ func TestEveryBuiltinIsMadeAtEveryScale(t *testing.T) {
 		}
 	}
 }
+
+// What an ablation compares with is a run that paper-table has, by its name: in one folder it is trained once.
+func TestAblationsShareRunsWithThePaperTable(t *testing.T) {
+	known := map[string]bool{}
+	table := mustMake(t, "paper-table", "small")
+	for i := range table.Variants {
+		for _, seed := range table.File.Seeds {
+			known[table.Final(i, seed, 0.003).Name] = true
+		}
+	}
+	for name, want := range map[string]int{"ablation-position": 3, "ablation-operator": 3, "ablation-growth-point": 3,
+		"ablation-adapters": 6, "ablation-embedding": 9} {
+		e, shared := mustMake(t, name, "small"), 0
+		for i := range e.Variants {
+			for _, seed := range e.File.Seeds {
+				if known[e.Final(i, seed, 0.003).Name] {
+					shared++
+				}
+			}
+		}
+		if shared != want {
+			t.Errorf("%s shares %d runs with paper-table, want %d", name, shared, want)
+		}
+	}
+}

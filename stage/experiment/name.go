@@ -11,9 +11,9 @@ import (
 	"steplm/stage/session"
 )
 
-// counted are options that a run may go on with otherwise and that its row depends on all the same: what is scored, and
-// where the model lies that it begins with.
-var counted = []advice.Option{"init", "eval_every", "eval_tokens", "final_eval_tokens"}
+// counted are options that a run may go on with otherwise and that its row depends on all the same: what is scored,
+// what ends it early, and where the model lies that it begins with.
+var counted = []advice.Option{"init", "eval_every", "eval_tokens", "final_eval_tokens", "patience"}
 
 // hash is the short one of what a run computes: of the options in which its Spec is not the default, in order of
 // their names. So an option that a later version adds changes no name.

@@ -227,13 +227,18 @@ func (t *tuning) heldOut(_ context.Context, s *Session, _ UI) (tasks []eval.Task
 
 // tune gives a run what it has besides, where it is on examples.
 func (s *Session) tune(run *stage.Run) {
-	if _, ok := s.read.(*tuning); !ok {
+	read, ok := s.read.(*tuning)
+	if !ok {
 		return
 	}
 	o, epochs := s.Spec.Tuning, s.Spec.Schedule.Epochs
 	run.Patience = o.Patience
-	if run.EvalEvery == 0 && epochs > 0 { // at the end of each epoch
+	switch { // at the end of each epoch
+	case run.EvalEvery != 0:
+	case epochs > 0:
 		run.EvalEvery = (s.Recipe.Steps() + epochs - 1) / epochs
+	default:
+		run.EvalEvery = s.layout(s.Recipe.Batch.Batch, s.Recipe.GradAccum).Steps(read.set, 1)
 	}
 }
 

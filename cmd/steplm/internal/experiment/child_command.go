@@ -149,16 +149,37 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 		case !errors.Is(err, record.ErrHeld):
 			return err
 		}
-		if time.Now().After(until) {
+		if err := wait(ctx, err, until, t); err != nil {
 			return err
 		}
-		t.doing("wait for another process to leave it")
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w before it could begin", stage.ErrStopped)
-		case <-time.After(heldAgain):
+	}
+}
+
+// hold takes hold of a run's folder, once no other process has it.
+func hold(ctx context.Context, dir string, t *teller) (*record.Folder, error) {
+	for until := time.Now().Add(heldAtMost); ; {
+		f, err := record.Lock(dir)
+		if !errors.Is(err, record.ErrHeld) {
+			return f, err
+		}
+		if err := wait(ctx, err, until, t); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// wait waits before a folder is tried again that is held, as an error says, which it returns where that took too long.
+func wait(ctx context.Context, held error, until time.Time, t *teller) error {
+	if time.Now().After(until) {
+		return held
+	}
+	t.doing("wait for another process to leave it")
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w before it could begin", stage.ErrStopped)
+	case <-time.After(heldAgain):
+	}
+	return nil
 }
 
 // train runs a Spec to its end, or goes on with it.

@@ -31,10 +31,15 @@ type evaluating struct {
 // may be stopped at any time.
 func (c *RunCmd) evaluate(ctx context.Context, ask asked, t *teller) error {
 	run := ask.Spec.Output.Out
+	held, err := hold(ctx, run, t)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	models := ask.Evaluate.Models(run, ask.Spec.Model.Init)
 	tasks, answers := ask.Evaluate.Tokens()
 	e := &evaluating{RunCmd: c, ask: ask, tell: t, all: float64(tasks+answers) * float64(len(models))}
-	positions, err := fewestPositions(models)
+	positions, err := fewestPositions(ask.models())
 	if err != nil {
 		return err
 	}
@@ -82,10 +87,18 @@ func (e *evaluating) model(ctx context.Context, m experiment.Asked, positions in
 	return e.ask.Evaluate.Note(m.Folder)
 }
 
+// models are a run's own and the one that it began with, where it began with one.
+func (a asked) models() []string {
+	if a.Spec.Model.Init == "" {
+		return []string{a.Spec.Output.Out}
+	}
+	return []string{a.Spec.Output.Out, a.Spec.Model.Init}
+}
+
 // fewestPositions is how many positions the model has that has fewest.
-func fewestPositions(models []experiment.Asked) (n int, err error) {
+func fewestPositions(models []string) (n int, err error) {
 	for _, m := range models {
-		t, err := session.FindModel(m.Model)
+		t, err := session.FindModel(m)
 		if err != nil {
 			return 0, err
 		}
@@ -96,15 +109,20 @@ func fewestPositions(models []experiment.Asked) (n int, err error) {
 	return n, nil
 }
 
-// journalDir is where answers to tasks are kept until all are there, in a model's folder.
+// journalDir is where answers to tasks are kept until all are there, in a model's folder; or for good in that of the
+// experiment, of the models with which runs begin, since several may begin with one.
 const journalDir = "answers"
 
 // tasks has a model score them.
 func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment.Tasks, positions int) error {
 	all, _ := e.ask.Evaluate.Tokens()
-	journal := filepath.Join(m.Folder, journalDir)
+	journal, before := filepath.Join(m.Folder, journalDir), m.Model == e.ask.Spec.Model.Init
+	if before {
+		own := filepath.Dir(filepath.Dir(e.ask.Spec.Output.Out))
+		journal = filepath.Join(own, journalDir)
+	}
 	f := measure.TaskFlags{Tasks: t.Names, NumFewshot: t.Shots, FewshotSeed: harness.Seed, Limit: t.Limit,
-		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal}
+		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
 	f.Watch = func(p harness.Progress) {
 		e.say("ask tasks of "+m.Name, float64(all)*float64(p.Tokens)/float64(max(p.AllTokens, 1)))
 	}
@@ -116,7 +134,7 @@ func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment
 	if err == nil {
 		err = s.Write(m.Folder)
 	}
-	if err != nil {
+	if err != nil || before {
 		return err
 	}
 	return os.RemoveAll(journal)

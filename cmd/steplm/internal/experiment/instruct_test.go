@@ -278,3 +278,37 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 		}
 	}
 }
+
+// What was tuned is tuned again, by a third experiment on the models of the second, whose tokenizer is the first's. Of
+// two variants that begin with one model it is asked tasks once.
+func TestTuneWhatWasTuned(t *testing.T) {
+	from, _ := newFirst(t)
+	l, alone := newLessons(t), strings.NewReplacer(`"seeds": [1, 2]`, `"seeds": [1]`, `"before": true`, `"before": false`)
+	second, third := filepath.Join(t.TempDir(), "second"), filepath.Join(t.TempDir(), "third")
+	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "tuned.json", alone.Replace(tuned)), from, second)...)
+	again := strings.NewReplacer(`"from": "vanilla"`, `"from": "a"`, `"from": "step"`,
+		`"from": "a", "set": {"schedule": {"lr": [0.02]}}`, `"name": "tuned"`, `"name": "again"`,
+		`"seeds": [1, 2]`, `"seeds": [1]`).Replace(tuned)
+	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "again.json", again), second, third)...)
+	for _, r := range table(t, third) {
+		if r.Status != results.Done {
+			t.Errorf("%s is %s: %s", r.Run, r.Status, r.Problem)
+		}
+	}
+	before := map[string][]string{}
+	for _, row := range tasksOf(t, third) {
+		if row["model"] == results.Before {
+			before[row["metric"]] = append(before[row["metric"]], row["value"]+" ± "+row["stderr"])
+		}
+	}
+	if acc := before["acc"]; len(acc) != 2 || acc[0] != acc[1] {
+		t.Errorf("one model scored %v", before)
+	}
+	journals := clitest.Entries(t, filepath.Join(third, "answers"))
+	if len(journals) != 1 {
+		t.Fatalf("the answers of one model are in %v", journals)
+	}
+	if n := strings.Count(clitest.Contents(t, third, "answers", journals[0]), "\n"); n != 6 { // 3 questions, 2 choices
+		t.Errorf("%d answers are kept, want those of one asking", n)
+	}
+}

@@ -203,7 +203,11 @@ func askedOf(file experiment.File) (map[string]string, error) {
 			return nil, err
 		}
 		for _, t := range tasks {
-			if inputs["task "+t.Name], err = t.Identity([]string{x.Data}, x.Shots); err != nil {
+			what := "task " + t.Name
+			if x.Shots > 0 { // whose files are more
+				what += " with shots"
+			}
+			if inputs[what], err = t.Identity([]string{x.Data}, x.Shots); err != nil {
 				return nil, err
 			}
 		}

@@ -80,12 +80,27 @@ func figure(x float64, format string) string {
 	return fmt.Sprintf(format, x)
 }
 
-// tasksTable prints what models scored in tasks, if they were asked: a line a variant, of the accuracies' means over
-// seeds, and of the models before.
+// tasksTable prints what models scored in tasks, if they were asked.
 func tasksTable(w io.Writer, f *experiment.Folder) error {
 	list, err := f.Tasks()
 	if err != nil || len(list) == 0 {
 		return err
+	}
+	var labels []string
+	for _, v := range f.Variants {
+		labels = append(labels, v.Label)
+	}
+	writeTasks(w, labels, list)
+	return nil
+}
+
+// writeTasks prints scores: a line a variant, of the accuracies' means over seeds, and of the models before.
+func writeTasks(w io.Writer, labels []string, list []results.Task) {
+	accuracy := func(x float64) string {
+		if math.IsNaN(x) {
+			return "-"
+		}
+		return fmt.Sprintf("%.3f", x)
 	}
 	type at struct{ variant, model, column string }
 	head := []string{"accuracy", "model"}
@@ -96,26 +111,26 @@ func tasksTable(w io.Writer, f *experiment.Folder) error {
 			continue
 		}
 		if !slices.Contains(head, t.Task) {
-			head, chance = append(head, t.Task), append(chance, figure(t.Chance, "%.3f"))
+			head, chance = append(head, t.Task), append(chance, accuracy(t.Chance))
 		}
 		x := at{t.Variant, t.Model, t.Task}
 		sums[x] += t.Value
 		counts[x]++
 	}
 	lines := [][]string{head, chance}
-	for _, v := range f.Variants {
+	for _, label := range labels {
 		for _, model := range []string{results.Before, results.Trained} {
-			line := []string{v.Label, model}
+			line, some := []string{label, model}, false
 			for _, task := range head[2:] {
-				x := at{v.Label, model, task}
-				line = append(line, figure(sums[x]/float64(counts[x]), "%.3f"))
+				x := at{label, model, task}
+				some = some || counts[x] > 0
+				line = append(line, accuracy(sums[x]/float64(counts[x])))
 			}
-			if slices.ContainsFunc(line[2:], func(s string) bool { return s != "-" }) {
+			if some {
 				lines = append(lines, line)
 			}
 		}
 	}
 	fmt.Fprintln(w)
 	view.Table(w, 2, lines)
-	return nil
 }

@@ -114,14 +114,14 @@ func Given(line *kong.Context) (given []advice.Option) {
 	return given
 }
 
-// ReadConfig reads a Spec from a file, on which the flags that are given are laid.
-func ReadConfig(path string, flags any, given []advice.Option) (session.Spec, error) {
-	f, err := os.Open(path)
+// ReadConfig reads a Spec from a file, which leaves the others' fields as they are, and lays the flags on it that are
+// given.
+func ReadConfig(others session.Spec, path string, flags any, given []advice.Option) (session.Spec, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return session.Spec{}, err
 	}
-	defer f.Close()
-	spec, err := session.Read(f)
+	spec, err := others.With(text)
 	if err != nil {
 		return spec, fmt.Errorf("%s: %w", path, err)
 	}

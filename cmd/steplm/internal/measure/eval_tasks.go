@@ -27,6 +27,8 @@ import (
 type TaskFlags struct {
 	// Watch hears how far the answers are, in place of whoever looks at standard error.
 	Watch func(harness.Progress) `kong:"-"`
+	// Keep: the answers stay when all are there, for who asks the same of the same model.
+	Keep bool `kong:"-"`
 
 	Tasks       []string `required:"" placeholder:"TASK" help:"Tasks, several with commas: ${tasks}."`
 	Data        []string `sep:"none" placeholder:"FOLDER" help:"Where the tasks' files are, by their names: JSON Lines, JSON or Parquet; may be given again. Default: the hub's data sets, as data fetch fetches them."`
@@ -230,7 +232,7 @@ func (f TaskFlags) evaluate(ctx context.Context, at flags.Found, dev gpu.Device,
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, journal.Close(err == nil)) }()
+	defer func() { err = errors.Join(err, journal.Close(err == nil && !f.Keep)) }()
 	if n := journal.Answers(); n > 0 {
 		flags.SessionUI(quiet).Warn(fmt.Sprintf("an earlier evaluation of this model left %d answers: it goes on", n))
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/cmd/steplm/internal/view"
@@ -16,6 +17,7 @@ import (
 	"steplm/stage/compare"
 	"steplm/stage/recipe"
 	"steplm/stage/results"
+	"steplm/stage/session"
 )
 
 // setting is what methods are compared within: an experiment, one model, the same data and tokenizer.
@@ -125,11 +127,10 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 			byKey[key] = s
 			list = append(list, s)
 		}
-		family := r.family("lr", "adapter_lr")
-		whole := key + "\n" + r.family()
+		whole := key + "\n" + r.configuration()
 		g := groupBy[whole]
 		if g == nil {
-			g = &group{setting: s, family: family, lr: lrText(r.LR), label: label(r)}
+			g = &group{setting: s, family: r.family(), lr: lrText(r.LR), label: label(r)}
 			groupBy[whole] = g
 			s.groups = append(s.groups, g)
 		}
@@ -260,7 +261,7 @@ func (s *setting) finish() {
 		}
 		switch {
 		case s.base == nil, adamW(g) && !adamW(s.base),
-			adamW(g) == adamW(s.base) && len(chosen(g)) < len(chosen(s.base)): // the one with the least of its own
+			adamW(g) == adamW(s.base) && own(g) < own(s.base):
 			s.base = g
 		}
 	}
@@ -283,7 +284,7 @@ func (s *setting) finish() {
 	s.protocols = slices.Sorted(maps.Keys(protocols))
 }
 
-// tellApart adds to labels that several families have the options in which these differ, where a family has no default.
+// tellApart adds to labels that several families have the options in which these differ, where a family has one.
 func tellApart(groups []*group) {
 	byLabel := map[string][]*group{}
 	for _, g := range groups {
@@ -315,26 +316,48 @@ func tellApart(groups []*group) {
 	}
 }
 
+// defaults are the options that a run has where nothing is asked for.
+var defaults = sync.OnceValue(func() map[string]string {
+	text, err := json.Marshal(session.Default())
+	if err != nil {
+		return nil
+	}
+	return flattened(text)
+})
+
 // chosen are the options of a group's runs that make it another family than its neighbours: those of the spec without
-// where things lie, or where there is no spec the recipe.
+// where things lie, with the defaults that an earlier version did not write; where there is no spec the recipe.
 func chosen(g *group) map[string]string {
-	r := g.runs[0]
-	from := r.spec
-	if from == nil {
-		from = r.made
-	}
-	out := map[string]string{}
-	for path, value := range from {
-		top, _, _ := strings.Cut(path, ".")
-		if path == "model.init" && r.origin != nil {
-			continue // Its label says which.
-		}
-		if name := last(path); !slices.Contains([]string{"data", "output", "evaluation"}, top) &&
-			!slices.Contains([]string{"seed", "lr", "adapter_lr"}, name) {
-			out[path] = value
+	r, out := g.runs[0], map[string]string{}
+	add := func(from map[string]string) {
+		for path, value := range from {
+			top, _, _ := strings.Cut(path, ".")
+			if path == "model.init" && r.origin != nil {
+				continue // Its label says which.
+			}
+			if name := last(path); !slices.Contains([]string{"data", "output", "evaluation"}, top) &&
+				!slices.Contains([]string{"seed", "lr", "adapter_lr"}, name) {
+				out[path] = value
+			}
 		}
 	}
+	if r.spec == nil {
+		add(r.made)
+		return out
+	}
+	add(defaults())
+	add(r.spec)
 	return out
+}
+
+// own counts the options of a group that are not the defaults.
+func own(g *group) (n int) {
+	for path, value := range chosen(g) {
+		if defaults()[path] != value {
+			n++
+		}
+	}
+	return n
 }
 
 func union(list []*group) map[string]string {

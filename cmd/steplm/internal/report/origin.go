@@ -2,7 +2,10 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"steplm/stage/experiment"
 	"steplm/stage/harness"
@@ -44,13 +47,36 @@ func (r *run) kind() (method, optimizer string) {
 	return r.Method, r.Optimizer
 }
 
-// family is what runs have in common that differ in their seeds and in what is left out besides.
-func (r *run) family(without ...string) string {
+// configuration is what runs have in common that differ in their seeds.
+func (r *run) configuration() string { return r.common(r.made) }
+
+// family is what runs have in common that differ in their seeds and learning rates. Those of adapters and of embedding
+// and head, which a recipe has beside each stage's own, count as shares of that.
+func (r *run) family() string {
+	made := map[string]string{}
+	for path, value := range r.made {
+		switch last(path) {
+		case "lr":
+			continue
+		case "adapter_lr", "embedding_lr":
+			rate, errRate := strconv.ParseFloat(value, 64)
+			of, errOf := strconv.ParseFloat(r.made[strings.TrimSuffix(path, last(path))+"lr"], 64)
+			if errRate == nil && errOf == nil {
+				value = fmt.Sprintf("%.6g", rate/of)
+			}
+		}
+		made[path] = value
+	}
+	return r.common(made)
+}
+
+// common is a recipe's values but the seed, and what the run that it began with has in common with others.
+func (r *run) common(made map[string]string) string {
 	if r.origin == nil {
-		return identity(r.made, append(without, "seed")...)
+		return identity(made, "seed")
 	}
 	// The weights are another model's for each seed.
-	return identity(r.made, append(without, "seed", "weights")...) + "begun with\n" + r.origin.family
+	return identity(made, "seed", "weights") + "begun with\n" + r.origin.family
 }
 
 // readBefore reads what the model scored with which a run began.

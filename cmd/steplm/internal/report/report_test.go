@@ -338,6 +338,41 @@ func TestTheBaseIsPlain(t *testing.T) {
 	row(t, markdown, "vanilla · clip norm 2")
 }
 
+// A rate of embedding and head that is a share of the others' makes one family of all rates, and another than without.
+func TestRatesBesideOthers(t *testing.T) {
+	dir := t.TempDir()
+	for i, lr := range []float64{0.01, 0.02, 0.01, 0.02} {
+		m := made{name: fmt.Sprint("run-", i), method: "vanilla", seed: 1, lr: lr, end: 4, perplexity: 100 + float64(i),
+			peak: gib}
+		if i < 2 {
+			m.write(t, dir)
+			continue
+		}
+		m.spec = map[string]any{"schedule": map[string]any{"lr": []float64{lr}, "seed": 1, "embedding_lr": 4}}
+		path := filepath.Join(m.write(t, dir), record.RecipeFile)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := fmt.Sprintf(`"lr": %g,`, lr)
+		faster := strings.Replace(string(text), own, fmt.Sprintf(`%s "embedding_lr": %g,`, own, 4*lr), 1)
+		if faster == string(text) {
+			t.Fatalf("%s has no %s", path, own)
+		}
+		if err := os.WriteFile(path, []byte(faster), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, markdown, _ := written(t, dir)
+	grid := markdown[strings.Index(markdown, "### Learning rates"):]
+	for label, want := range map[string][]string{"vanilla · embedding lr 1": {"**100.00**", "101.00"},
+		"vanilla · embedding lr 4": {"**102.00**", "103.00"}} {
+		if got := row(t, grid, label); !slices.Equal(got[1:3], want) {
+			t.Errorf("%s: %q, want %q", label, got, want)
+		}
+	}
+}
+
 // Names and texts from a run's folder are text wherever they come out: no script, no element, no entity, no row is made
 // of them, and the data that the script reads is JSON.
 func TestHostileText(t *testing.T) {

@@ -4,6 +4,7 @@ package sft
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -21,13 +22,14 @@ import (
 // Cmd tunes a model.
 type Cmd struct {
 	Model       string   `placeholder:"MODEL" help:"The model to tune: a run's folder, RUN@step-N, a checkpoint or a Hugging Face directory."`
-	Data        []string `sep:"none" placeholder:"PATH" help:"Examples: a directory, a glob or a file of Alpaca's records (instruction, input, output) in JSON, JSON Lines or Parquet, or of conversations (messages) in JSON or JSON Lines, or hf://datasets/OWNER/NAME, which is fetched. May be given several times."`
+	Data        []string `sep:"none" placeholder:"PATH" help:"Examples: a directory, a glob or a file of Alpaca's records (instruction, input, output) or of conversations (messages) in JSON, JSON Lines or Parquet, or hf://datasets/OWNER/NAME, which is fetched. May be given several times."`
 	Full        bool     `xor:"parameters" help:"Train all parameters. This is the default."`
 	LoRA        bool     `name:"lora" xor:"parameters" help:"Train LoRA alone; the weights stay as they are."`
 	Out         string   `placeholder:"DIR" help:"Run folder to begin."`
 	Resume      string   `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --patience, --samples, --sample-tokens and those of the device."`
 	Tokenizer   string   `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
-	WriteConfig bool     `help:"Print what is asked for as JSON, and do nothing else."`
+	Config      string   `placeholder:"FILE" help:"Take what is asked for from a JSON file; flags that are given count more."`
+	WriteConfig bool     `help:"Print what is asked for as --config takes it, and do nothing else."`
 
 	Epochs int `xor:"length" placeholder:"N" range:"1..1e6" help:"Times that each example is trained on. Default: 3."`
 	Steps  int `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run, instead of --epochs."`
@@ -114,20 +116,19 @@ const (
 
 // spec is what is asked for: of the run that goes on, or by the flags.
 func (c *Cmd) spec(given []advice.Option) (session.Spec, error) {
-	asked, err := flags.SpecOver(session.TuningDefault(), c)
+	asked, err := c.asked(given)
 	if err != nil {
 		return asked, err
 	}
-	asked.Model.Init, asked.Model.Name = c.Model, ""
-	asked.Method.Name = recipe.VanillaName
-	if c.LoRA {
-		asked.Method.Name = recipe.LoRAName
-	}
-	if c.Resume == "" && c.Model == "" {
+	if c.Resume == "" && asked.Model.Init == "" {
 		return asked, &session.Missing{Options: [][]advice.Option{{"model"}}}
 	}
 	if c.Resume == "" {
-		return c.filled(asked), nil
+		return filled(asked), nil
+	}
+	if c.Config != "" {
+		return asked, flags.Usagef("--config and --resume: the run in %s has its own configuration; leave --config out",
+			c.Resume)
 	}
 	own, err := session.Saved(c.Resume)
 	if err != nil {
@@ -145,9 +146,48 @@ func (c *Cmd) spec(given []advice.Option) (session.Spec, error) {
 	return own.Merge(asked, given)
 }
 
+// asked is what a file and the flags say, or these alone.
+func (c *Cmd) asked(given []advice.Option) (s session.Spec, err error) {
+	if c.Config == "" {
+		s, err = flags.SpecOver(session.TuningDefault(), c)
+	} else {
+		s, err = flags.ReadConfig(unconfigured(), c.Config, c, given)
+	}
+	if err != nil {
+		return s, err
+	}
+	if c.Config == "" || slices.Contains(given, "model") {
+		s.Model.Init, s.Model.Name = c.Model, ""
+	}
+	switch known := s.Method.Name == recipe.VanillaName || s.Method.Name == recipe.LoRAName; {
+	case c.LoRA:
+		s.Method.Name = recipe.LoRAName
+	case c.Full:
+		s.Method.Name = recipe.VanillaName
+	case !known:
+		return s, fmt.Errorf("%s: method.name %s: sft trains all parameters, by %s, or %s alone", c.Config,
+			s.Method.Name, recipe.VanillaName, recipe.LoRAName)
+	}
+	if s.Model.Name != "" {
+		return s, fmt.Errorf("%s: model.name %s: sft tunes a model that is there: leave it out, and say model.init",
+			c.Config, s.Model.Name)
+	}
+	if !s.Tuning.On() {
+		return s, fmt.Errorf("%s: tuning.batching is empty: choose %s or %s", c.Config, session.Packed, session.Padded)
+	}
+	return s, nil
+}
+
+// unconfigured is what a file has that leaves everything out: the flags' defaults.
+func unconfigured() session.Spec {
+	s := session.TuningDefault()
+	s.Method.TrainEmbedding, s.Method.TrainHead, s.Method.TrainNorms = false, false, false
+	return s
+}
+
 // filled is a Spec with the defaults that follow from others.
-func (c *Cmd) filled(s session.Spec) session.Spec {
-	if s.Schedule.Epochs == 0 && s.Schedule.Steps == 0 {
+func filled(s session.Spec) session.Spec {
+	if c := s.Schedule; c.Epochs == 0 && c.Steps == 0 && c.Tokens == 0 && c.FLOPs == 0 {
 		s.Schedule.Epochs = defaultEpochs
 	}
 	if len(s.Optimizer.WeightDecay) == 0 {
@@ -155,7 +195,7 @@ func (c *Cmd) filled(s session.Spec) session.Spec {
 	}
 	if len(s.Schedule.LR) == 0 && (s.Optimizer.Name == "" || s.Optimizer.Name == optim.Default) {
 		s.Schedule.LR = []float64{fullRate}
-		if c.LoRA {
+		if s.Method.Name == recipe.LoRAName {
 			s.Schedule.LR = []float64{loraRate}
 		}
 	}

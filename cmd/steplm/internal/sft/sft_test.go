@@ -252,6 +252,23 @@ func TestKeptAdapters(t *testing.T) {
 	}
 }
 
+// A length in steps is measured at the end of each epoch too, by which patience goes.
+func TestEpochsOfSteps(t *testing.T) {
+	model, run := base(t), clitest.NewRun(t)
+	validation := clitest.WriteFile(t, "validation.jsonl", `{"instruction": "Count.", "output": "one"}`+"\n")
+	clitest.Succeed(t, "", tune(model, alpaca(t, 6), run, "--batching", "padded", "--steps", "7", "--samples", "0",
+		"--validation", validation, "--lr", "5", "--warmup", "0", "--clip-norm", "0")...)
+	var at []int
+	for _, e := range events[record.Evaluation](t, run) {
+		if e.When == "every" {
+			at = append(at, e.Step)
+		}
+	}
+	if !slices.Equal(at, []int{3, 6}) {
+		t.Errorf("epochs of 3 steps are measured after steps %v", at)
+	}
+}
+
 // Conversations are written by the model's chat template, which the trained model has too.
 func TestChat(t *testing.T) {
 	model, run := base(t), clitest.NewRun(t)
@@ -306,6 +323,51 @@ func TestFlags(t *testing.T) {
 			t.Errorf("the option %s has no flag", o)
 		}
 	}
+}
+
+// A run by a configuration is the run by flags; flags that are given count more, and what the file leaves out has the
+// flags' defaults.
+func TestConfig(t *testing.T) {
+	model, file := base(t), alpaca(t, 12)
+	plain, run := clitest.NewRun(t), clitest.NewRun(t)
+	line := tune(model, file, plain, "--lora", "--rank", "2", "--steps", "3")
+	config := clitest.WriteFile(t, "run.json", clitest.Succeed(t, "", append(line, "--write-config", "--seed", "7")...))
+	clitest.Succeed(t, "", line...)
+	clitest.Succeed(t, "", "sft", "--config", config, "--seed", "1", "--out", run, "--device", "host")
+	if got, want := clitest.LossLines(t, run), clitest.LossLines(t, plain); got != want {
+		t.Errorf("losses\n%s\nby flags\n%s", got, want)
+	}
+	spec := func(text string, more ...string) (s session.Spec) {
+		t.Helper()
+		out := clitest.Succeed(t, "", append([]string{"sft", "--config", clitest.WriteFile(t, "a.json", text),
+			"--write-config"}, more...)...)
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := spec(clitest.Succeed(t, "", "sft", "--model", "x", "--lora", "--write-config"))
+	for _, c := range []struct {
+		text string
+		more []string
+	}{
+		{`{"model": {"init": "x"}, "method": {"name": "lora"}}`, nil},
+		{`{"model": {"init": "y"}, "schedule": {"steps": 5}}`, []string{"--model", "x", "--lora", "--epochs", "3"}},
+	} {
+		if got := spec(c.text, c.more...); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v\nwant %+v", c.text, got, want)
+		}
+	}
+	for text, part := range map[string]string{
+		`{"method": {"name": "step"}}`:     "method.name step: sft trains all parameters",
+		`{"model": {"name": "tiny"}}`:      "model.name tiny",
+		`{"tuning": {"batchings": "a"}}`:   "did you mean tuning.batching?",
+		`{"tuning": {"batching": ""}}`:     "choose packed or padded",
+		`{"schedule": {"epochs": "many"}}`: "schedule.epochs",
+	} {
+		clitest.Fail(t, 1, []string{"a.json", part}, "sft", "--config", clitest.WriteFile(t, "a.json", text))
+	}
+	clitest.Fail(t, 2, []string{"--config", "--resume"}, "sft", "--config", config, "--resume", run)
 }
 
 // Bad input is one line, and leaves no folder.

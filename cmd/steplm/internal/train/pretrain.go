@@ -167,7 +167,7 @@ func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 	var asked session.Spec
 	var err error
 	if c.Config != "" {
-		asked, err = flags.ReadConfig(c.Config, c, given)
+		asked, err = flags.ReadConfig(session.Default(), c.Config, c, given)
 	} else {
 		asked, err = flags.SpecOf(c)
 	}
