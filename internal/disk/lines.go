@@ -31,8 +31,8 @@ func OpenLines(path string) (f *os.File, content []byte, err error) {
 	return f, content, nil
 }
 
-// AppendLine writes a line, with its end, where a file ends: whole or not at all. What a full disk leaves of it is taken
-// away, so that whoever reads the file meets no half line among whole ones.
+// AppendLine writes a line, with its end, where a file ends: whole or not at all. What a full disk leaves of it is
+// taken away, so that whoever reads the file meets no half line among whole ones.
 func AppendLine(f *os.File, line []byte) error {
 	n, err := f.Write(line)
 	if err == nil || n == 0 {

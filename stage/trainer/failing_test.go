@@ -31,7 +31,8 @@ func (d *sparing) New(s gpu.Spec) (gpu.Tensor, error) {
 
 // Wherever memory ends, in a beginning, a load or a transition, the error says so and nothing stays on the device.
 func TestMemoryEndsAnywhere(t *testing.T) {
-	storage := model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16, Frozen: model.Int8}
+	storage := model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: model.BF16,
+		Frozen: model.Int8}
 	rounds := recipetest.Tiny()
 	rounds.Model.Layers, rounds.Split = 2, []int{1, 1}
 	rounds.Storage = storage
