@@ -44,7 +44,7 @@ test-gpu *args: setup
 # run the tests of the device, of kernels and of training on a third Vulkan driver, Chromium's SwiftShader (Debian)
 test-swiftshader *args: (setup "swiftshader")
     STEPLM_GPU=require STEPLM_DEVICE=swiftshader VK_DRIVER_FILES={{ swiftshader }} VK_ICD_FILENAMES={{ swiftshader }} \
-        go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./stage ./stage/stories
+        go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./stage ./stage/trainer ./stage/stories
 
 # run the tests of reports in headless Chromium (Debian's), which must be there; `test` skips them where it is not
 test-browser *args: (setup "chromium")

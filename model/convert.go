@@ -105,26 +105,39 @@ func (m *Model) quantize(want map[string]ParamSpec) error {
 		if s.Weight.DType != gpu.I8 || p.Weight.DType == gpu.I8 {
 			continue
 		}
-		wide := gpu.Spec{Name: "quantize", Class: gpu.Scratch, Shape: p.Weight.Shape}
-		old := p.Weight
-		var made [3]gpu.Tensor
-		for i, spec := range []gpu.Spec{wide, s.Weight, s.Scales} {
-			var err error
-			if made[i], err = m.dev.New(spec); err != nil {
-				return err
-			}
-		}
-		pass := m.dev.Begin("quantize")
-		wgsl.Widen(pass, made[0], old)
-		wgsl.Quantize(pass, made[1], made[2], made[0])
-		err := pass.End()
-		m.dev.Free(made[0])
-		m.dev.Free(old)
-		p.Weight, p.Scales = made[1], made[2]
-		if err != nil {
+		if err := m.quantizeParam(p, s); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// quantizeParam makes a weight int8. Where that fails it is what it was.
+func (m *Model) quantizeParam(p *Param, s ParamSpec) error {
+	wide, err := m.dev.New(gpu.Spec{Name: "quantize", Class: gpu.Scratch, Shape: p.Weight.Shape})
+	if err != nil {
+		return err
+	}
+	defer m.dev.Free(wide)
+	weight, err := m.dev.New(s.Weight)
+	if err != nil {
+		return err
+	}
+	scales, err := m.dev.New(s.Scales)
+	if err != nil {
+		m.dev.Free(weight)
+		return err
+	}
+	pass := m.dev.Begin("quantize")
+	wgsl.Widen(pass, wide, p.Weight)
+	wgsl.Quantize(pass, weight, scales, wide)
+	if err := pass.End(); err != nil {
+		m.dev.Free(weight)
+		m.dev.Free(scales)
+		return err
+	}
+	m.dev.Free(p.Weight)
+	p.Weight, p.Scales = weight, scales
 	return nil
 }
 

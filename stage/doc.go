@@ -1,11 +1,9 @@
-// Package stage runs a training method: a recipe.Recipe says which stages a run has and which
-// transitions lie between them, the controller decides step by step whether to train on, save, evaluate
-// or change the model, and one executor carries the transitions out. If a method needs an if in the
-// trainer, a verb is missing.
+// Package stage runs a training method: a recipe.Recipe says which stages a run has and which transitions lie between
+// them, a trainer.Trainer carries out steps and transitions, and here is decided, step by step, whether to train on,
+// save, evaluate or change the model, and what becomes of a run that is stopped, spikes or loses others.
 //
-// A step is three calls, Backward, Reduce and Update, see step.go: between the first two the
-// processes of a run would meet.
+// Every file is one idea of a Run: run.go is its loop, controller.go what comes next.
 //
-// What Go cannot enforce: memory is freed before it is taken in a transition (a test compares the
-// ledger's peak with the plans), and a checkpoint is complete before it is the latest.
+// What Go cannot enforce: a checkpoint is complete before it is the latest, and what is decided follows from what is
+// done alone, so that a resumed run decides the same.
 package stage

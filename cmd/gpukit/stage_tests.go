@@ -31,8 +31,8 @@ var suites = []suite{
 	{"model", 1, ""},
 	{"model/modeltest", 2, ""},
 	{"model/hf", 1, ""},
-	{"stage", 2, "^(TestIndependentFixture|TestIndependentFixtureTied|TestLedgerIsThePlan|TestPlanIsWhatAGPUHolds|" +
-		"TestTransitionPeaks|TestSameSeedSameBits|" +
+	{"stage/trainer", 2, "^(TestIndependentFixture|TestIndependentFixtureTied|TestLedgerIsThePlan|" +
+		"TestPlanIsWhatAGPUHolds|TestTransitionPeaks|TestSameSeedSameBits|" +
 		"TestVariantsTrainAlike|TestStoragesTrain|TestMergeLeavesLogits)$"},
 	{"stage/stories", 1, "^TestStopAndResume$"},
 	{"wgsl/tune", 1, ""},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
 	"steplm/model/hf"
@@ -145,9 +146,7 @@ func finished(t *testing.T, r recipe.Recipe, f export.Format) string {
 	defer folder.Close()
 	run := &stage.Run{
 		Recipe: r, Device: gpu.NewHost(), Batches: synthetic.New(r.Batch, r.Model.Vocab, 3), Folder: folder,
-		Export: func(tr *stage.Trainer, d *checkpoint.Dir) error {
-			return export.Trained(f, d, tr.Model, export.Text{})
-		},
+		Export: func(m *model.Model, d *checkpoint.Dir) error { return export.Trained(f, d, m, export.Text{}) },
 	}
 	if err := run.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 // What the fixtures' gradients, computed in float64 and rounded to float32, may
 // differ: float32 programs were seen to stay within 1.3e-6 of a tensor's
-// largest element (see stage/testdata/growth/README.md).
+// largest element (see stage/trainer/testdata/growth/README.md).
 const (
 	gradientTolerance = 2e-5
 	logitTolerance    = 2e-5
@@ -149,7 +149,7 @@ func TestTinyInference(t *testing.T) {
 
 // growthData is where the fixtures of ten steps and a growth are; package
 // stage replays them whole.
-const growthData = "../../stage/testdata/growth/"
+const growthData = "../../stage/trainer/testdata/growth/"
 
 func TestVanillaGradients(t *testing.T) {
 	var batches struct {

@@ -1,14 +1,11 @@
 package harness
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -40,41 +37,25 @@ func OpenJournal(folder, identity string) (*Journal, error) {
 	hash := sha256.Sum256([]byte(identity))
 	j := &Journal{path: filepath.Join(folder, hex.EncodeToString(hash[:12])+".jsonl"),
 		answers: map[key]likelihood.Answer{}}
-	whole, err := j.read()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, content, err := disk.OpenLines(j.path)
+	if err != nil {
 		return nil, err
 	}
-	if j.file, err = os.OpenFile(j.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
-		return nil, err
-	}
-	if !whole { // the last line was not written to its end
-		_, err = j.file.WriteString("\n")
-	}
-	return j, err
+	j.file = file
+	j.read(content)
+	return j, nil
 }
 
-// read reads what is there. A line that is not whole says nothing.
-func (j *Journal) read() (whole bool, err error) {
-	file, err := os.Open(j.path)
-	if err != nil {
-		return true, err
-	}
-	defer file.Close()
-	r := bufio.NewReader(file)
-	for whole = true; ; {
-		line, err := r.ReadBytes('\n')
+// read takes the answers that are there. A line that is none says nothing.
+func (j *Journal) read(content []byte) {
+	for line := range bytes.Lines(content) {
 		var e entry
-		if json.Unmarshal(line, &e) == nil && bytes.HasSuffix(line, []byte("\n")) {
-			var k key
-			if n, err := hex.Decode(k[:], []byte(e.Key)); err == nil && n == len(k) {
-				j.answers[k] = likelihood.Answer{LogLikelihood: e.LogLikelihood, Greedy: e.Greedy}
-			}
+		var k key
+		if json.Unmarshal(line, &e) != nil || len(e.Key) != hex.EncodedLen(len(k)) {
+			continue
 		}
-		if err == io.EOF {
-			return len(line) == 0, nil
-		}
-		if err != nil {
-			return true, err
+		if _, err := hex.Decode(k[:], []byte(e.Key)); err == nil {
+			j.answers[k] = likelihood.Answer{LogLikelihood: e.LogLikelihood, Greedy: e.Greedy}
 		}
 	}
 }
@@ -96,7 +77,7 @@ func (j *Journal) keep(k key, a likelihood.Answer) error {
 	}
 	line, err := json.Marshal(entry{hex.EncodeToString(k[:]), a.LogLikelihood, a.Greedy})
 	if err == nil {
-		_, err = j.file.Write(append(line, '\n'))
+		err = disk.AppendLine(j.file, append(line, '\n'))
 	}
 	return err
 }

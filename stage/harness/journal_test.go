@@ -96,7 +96,8 @@ func TestJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, files[0], content[:len(content)-9]) // the fourth answer's line is not whole
+	foreign := []byte(`{"key":"` + strings.Repeat("ab", 40) + `","ll":-1}` + "\n")
+	write(t, files[0], append(foreign, content[:len(content)-9]...)) // the fourth answer's line is not whole
 	other := open("another model")
 	if n := other.Answers(); n != 0 {
 		t.Errorf("another model has %d answers", n)

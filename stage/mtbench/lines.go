@@ -61,7 +61,7 @@ func OpenLog(path string) (*Log, error) {
 		return nil, fmt.Errorf("%s is being written by another process: wait until it ends", path)
 	}
 	l := &Log{path: path, lock: lock}
-	if err := l.open(); err != nil {
+	if l.file, _, err = disk.OpenLines(path); err != nil {
 		l.unlock()
 		return nil, err
 	}
@@ -73,31 +73,6 @@ func (l *Log) unlock() {
 	l.lock.Remove()
 }
 
-func (l *Log) open() error {
-	content, err := disk.ReadFile(l.path)
-	if err != nil && !disk.Missing(err) {
-		return err
-	}
-	file, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	l.file = file
-	whole := bytes.LastIndexByte(content, '\n') + 1
-	last := content[whole:]
-	switch {
-	case len(last) == 0:
-	case json.Valid(last):
-		_, err = file.Write([]byte("\n"))
-	default:
-		err = file.Truncate(int64(whole))
-	}
-	if err != nil {
-		file.Close()
-	}
-	return err
-}
-
 // Append writes a value as one line, and returns when it is on the disk. Several goroutines may.
 func (l *Log) Append(v any) error {
 	text, err := pythonJSON(v)
@@ -106,7 +81,7 @@ func (l *Log) Append(v any) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.file.Write(append(text, '\n')); err != nil {
+	if err := disk.AppendLine(l.file, append(text, '\n')); err != nil {
 		return err
 	}
 	return disk.Synced(l.file.Sync())
@@ -124,7 +99,7 @@ func (l *Log) Replace(lines [][]byte) error {
 		return err
 	}
 	err := disk.WriteFile(l.path, content)
-	file, again := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	file, _, again := disk.OpenLines(l.path)
 	if again == nil {
 		l.file = file
 	}

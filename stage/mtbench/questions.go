@@ -1,6 +1,8 @@
 package mtbench
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +47,13 @@ func ReadQuestions(path string) (list []Question, err error) {
 		err = fmt.Errorf("%s has no questions", path)
 	}
 	return list, err
+}
+
+// Identity is a hash of what questions ask, whatever file they are from.
+func Identity(list []Question) (string, error) {
+	text, err := json.Marshal(list)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
 }
 
 // Categories are those of questions, in their order.

@@ -101,23 +101,13 @@ func (r Recipe) Effect(before model.Layout, verbs []Verb) (Effect, error) {
 }
 
 // Stripped is the layout of the old blocks alone, before anything comes: what freezes has nothing to train with.
-func (t Effect) Stripped() model.Layout { return t.filled(-1) }
+func (t Effect) Stripped() model.Layout { return t.Filling(-1) }
 
-// Filling are the layouts on the way from Stripped to Grown, one for each new block, which come one after another. An
-// old block becomes int8 as soon as no new one is left that reads it, so that a device never holds the whole model as
-// wide as it trained. One with LoRA waits: what the LoRA adds is read and merged first.
-func (t Effect) Filling() (list []model.Layout) {
-	for i, o := range t.Growth.Origins {
-		if o.New {
-			list = append(list, t.filled(i))
-		}
-	}
-	return list
-}
-
-// filled is the layout in which the new block at a place, of all that there will be, is filled; before the first where
-// it is below 0.
-func (t Effect) filled(at int) model.Layout {
+// Filling is a layout on the way from Stripped to Grown: that in which the new block at a place, of all that there will
+// be, is filled; they come one after another. An old block becomes int8 as soon as no new one is left that reads it, so
+// that a device never holds the whole model as wide as it trained. One with LoRA waits: what the LoRA adds is read and
+// merged first. Before the first new block the place is below 0.
+func (t Effect) Filling(at int) model.Layout {
 	l, old, read := t.Grown, 0, map[int]bool{} // read are old blocks, by their place among the old
 	for i, o := range t.Growth.Origins {
 		if o.New && i >= at && !o.Drawn {

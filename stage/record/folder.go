@@ -128,6 +128,9 @@ func (f *Folder) Checkpoints() string { return filepath.Join(f.Dir, checkpointsD
 // OpenMetrics cuts the metrics to a length and appends from there. The note, unless "", says that they are not what
 // they were: Append.
 func (f *Folder) OpenMetrics(size int64) (note string, err error) {
+	if f.Metrics != nil { // that a run which goes back has written so far
+		f.Metrics.Close()
+	}
 	f.Metrics, note, err = Append(f.Dir, size)
 	return note, err
 }

@@ -176,3 +176,22 @@ func TestSystems(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Metrics that are opened again, as by a run that goes back, are open once.
+func TestOpenMetricsAgain(t *testing.T) {
+	f, err := Create(filepath.Join(t.TempDir(), "run"), recipetest.Must(t, "step", recipetest.Tiny()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	before := f.Metrics
+	if _, err := f.OpenMetrics(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Write(Metrics{Step: 1}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file that was open before is open still: %v", err)
+	}
+	if err := f.Metrics.Write(Metrics{Step: 1}); err != nil {
+		t.Error(err)
+	}
+}

@@ -84,13 +84,13 @@ func wholeLines(f io.ReaderAt, n int64) (int64, error) {
 	return 0, nil
 }
 
-// Write appends an event's line.
+// Write appends an event's line, whole or not at all.
 func (w *Writer) Write(e Event) error {
 	line, err := Encode(e)
 	if err != nil {
 		return err
 	}
-	if _, err := w.file.Write(line); err != nil {
+	if err := disk.AppendLine(w.file, line); err != nil {
 		return fmt.Errorf("write %s: %w", w.file.Name(), err)
 	}
 	return nil

@@ -31,16 +31,13 @@ func (o Options) Buckets(elements []int) (counts []int) {
 	return counts
 }
 
-// Wanted reports whether so many elements are enough for a bucket.
-func (r *Reducer) Wanted(elements int) bool {
+// enough reports whether so many elements are enough for a bucket.
+func (r *Reducer) enough(elements int) bool {
 	return elements*r.options.Wire.Bytes() >= r.options.BucketBytes
 }
 
-// Begin reads gradients, which are complete, and has them summed while the caller goes on: End puts the sums back.
-func (r *Reducer) Begin(d gpu.Device, tensors []gpu.Tensor) error {
-	if r.Size() == 1 {
-		return nil
-	}
+// beginSum reads gradients, which are complete, and has them summed while the caller goes on.
+func (r *Reducer) beginSum(d gpu.Device, tensors []gpu.Tensor) error {
 	b := &bucket{tensors: tensors, done: make(chan struct{})}
 	total := 0
 	for _, t := range tensors {
@@ -75,8 +72,8 @@ func (r *Reducer) work(jobs <-chan *bucket) {
 	}
 }
 
-// Done puts back the sums that are there, without waiting for others.
-func (r *Reducer) Done(d gpu.Device) error {
+// takeSums puts back the sums that are there, without waiting for others.
+func (r *Reducer) takeSums(d gpu.Device) error {
 	for len(r.pending) > 0 {
 		select {
 		case <-r.pending[0].done:
@@ -90,8 +87,8 @@ func (r *Reducer) Done(d gpu.Device) error {
 	return nil
 }
 
-// End waits for all sums that were begun and puts them back.
-func (r *Reducer) End(d gpu.Device) error {
+// awaitSums waits for all sums that were begun and puts them back.
+func (r *Reducer) awaitSums(d gpu.Device) error {
 	for r != nil && len(r.pending) > 0 {
 		<-r.pending[0].done
 		if err := r.putBack(d); err != nil {

@@ -81,9 +81,6 @@ func (r *Reducer) Size() int {
 // Leads reports whether this process is the one that saves, logs and evaluates.
 func (r *Reducer) Leads() bool { return r.Rank() == 0 }
 
-// Overlaps reports whether gradients are summed while others are computed.
-func (r *Reducer) Overlaps() bool { return r.Size() > 1 && !r.options.NoOverlap }
-
 // SetPace tells a group that keeps a watch over its processes what this one does next.
 func (r *Reducer) SetPace(p Pace) {
 	if r == nil {

@@ -1,10 +1,8 @@
 package session
 
 import (
-	"context"
 	"os"
 
-	"steplm/stage"
 	"steplm/stage/reduce"
 )
 
@@ -43,29 +41,4 @@ func programHash() (string, error) {
 		return "", err
 	}
 	return fileHash(path)
-}
-
-// follow trains as a process that does not lead: it writes nothing, and reads the checkpoint that the run goes on from.
-func (s *Session) follow(ctx context.Context, report stage.Report) error {
-	hash, err := s.Reducer.FromLead("") // The folder is there once the process that leads has it.
-	if err != nil {
-		return err
-	}
-	if s.longer { // as the folder has it, which knows what its checkpoints name
-		if s.Recipe, err = stage.ReadRecipe(s.Spec.Output.Out); err != nil {
-			return err
-		}
-	}
-	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: stage.FollowFolder(s.Spec.Output.Out, hash),
-		Report: report, SaveEvery: s.Spec.Output.SaveEvery, EvalEvery: s.Spec.Evaluation.EvalEvery,
-		EvalTokens: s.Spec.Evaluation.EvalTokens, Reducer: s.Reducer,
-	}
-	if s.Recipe.Init != nil {
-		run.Weights = s.initWeights
-	}
-	if s.Resumed {
-		return run.Resume(ctx)
-	}
-	return run.Start(ctx)
 }

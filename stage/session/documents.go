@@ -7,6 +7,7 @@ import (
 
 	"steplm/data/tokenizer"
 	"steplm/model/advice"
+	"steplm/model/export"
 )
 
 // The tokens around each document of the training data. With none of them a model cannot tell where a document ends.
@@ -66,3 +67,36 @@ func (s *Session) chooseTokens(t *tokenizer.Tokenizer) (err error) {
 
 // AroundDocuments says which tokens stand around each document, and why these.
 func (s *Session) AroundDocuments() string { return s.documents.Around() }
+
+// text is what the run trains with on the side of text.
+func (s *Session) text() export.Text {
+	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
+	if s.Recipe.Init != nil { // which knew its own positions
+		text.Context = 0
+	}
+	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
+	if t, ok := s.read.(*tuning); ok {
+		text.ChatTemplate = t.template()
+	}
+	return text
+}
+
+// SpecialIDs are the ids of the tokens that begin and end a text as an exported model has them; nil: there is none.
+// Where the tokenizer has no beginning of its own, what ends a document also begins the next.
+func SpecialIDs(t *tokenizer.Tokenizer) (bos, eos *int) {
+	if id, ok := t.EndOfText(); ok {
+		n := int(id)
+		bos, eos = &n, &n
+	}
+	if id, ok := t.BeginOfText(); ok {
+		n := int(id)
+		bos = &n
+	}
+	return bos, eos
+}
+
+// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken
+// for ordinary text. What a token cache holds is not among it.
+func (s *Session) SpecialNames() int64 {
+	return s.documents.Names()
+}

@@ -10,8 +10,8 @@ import (
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
-	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/trainer"
 )
 
 // Deeper says how a model is made deeper without training.
@@ -63,7 +63,7 @@ func Grow(ctx context.Context, dev gpu.Device, name, out string, how Deeper) (g 
 	if err := m.Read(from.Weights); err != nil {
 		return g, fmt.Errorf("%s: %w", t.Dir, err)
 	}
-	growth, err := stage.Grow(m, recipe.Verb{Do: recipe.Grow, Layers: how.Layers, Operator: how.Operator,
+	growth, err := trainer.Grow(m, recipe.Verb{Do: recipe.Grow, Layers: how.Layers, Operator: how.Operator,
 		Position: how.Position, Seed: how.Seed})
 	if err != nil {
 		return g, err

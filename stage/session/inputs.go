@@ -9,19 +9,9 @@ import (
 	"os"
 	"strings"
 
+	"steplm/data"
 	"steplm/data/tokenizer"
-	"steplm/stage/recipe"
 )
-
-// Recipe is the run that is asked for, of a tokenizer with so many ids, as far as it depends on nothing but that: no
-// data is read, no device is there and no memory limit is looked at.
-func (s Spec) Recipe(vocab int) (recipe.Recipe, error) {
-	o, err := s.choices(vocab)
-	if err != nil {
-		return recipe.Recipe{}, err
-	}
-	return recipe.NewRecipe(s.Method.Name, o)
-}
 
 // Inputs are the identities of what a run reads besides its tokenizer, by what it is: of its training data as its
 // recipe remembers them, of what it is measured on, a file's content or a folder's shards. What it does not have is
@@ -78,6 +68,36 @@ func identityOf(ctx context.Context, path, column string, ui UI) (string, error)
 	return fileHash(path)
 }
 
+// exampleFiles identifies files of examples by their contents, in their order; "none" where no path is named.
+func exampleFiles(ctx context.Context, paths []string, ui UI) (string, error) {
+	h, named := sha256.New(), false
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		at, err := Local(ctx, path, ui)
+		if err != nil {
+			return "", err
+		}
+		files, err := data.Find(at)
+		if err != nil {
+			return "", err
+		}
+		for _, file := range files {
+			sum, err := fileHash(file)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintln(h, sum)
+		}
+		named = true
+	}
+	if !named {
+		return "none", nil
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // fileHash is the SHA-256 of a file's content.
 func fileHash(path string) (string, error) {
 	f, err := os.Open(path)
@@ -112,4 +132,44 @@ func (d Data) Sources() (paths []string) {
 		paths = append(paths, path)
 	}
 	return paths
+}
+
+// Counted is the examples of a Spec, read as its run reads them, with no device and no folder.
+type Counted struct {
+	Tuned
+	read *tuning
+}
+
+// CountExamples reads them.
+func CountExamples(ctx context.Context, spec Spec, ui UI) (*Counted, error) {
+	s := &Session{Spec: spec}
+	if err := s.Spec.takeTokenizer(); err != nil {
+		return nil, err
+	}
+	if err := s.Spec.Tuning.check(s.Spec); err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Load(s.Spec.Data.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.chooseTokens(tok); err != nil {
+		return nil, err
+	}
+	t, err := s.readExamples(ctx, ui)
+	if err != nil {
+		return nil, err
+	}
+	c := s.Spec.Schedule
+	windows := s.layout(c.BatchSize, c.GradAccum).Windows(t.set)
+	return &Counted{Tuned{Train: t.set, HeldOut: t.apart, Validation: t.validation, Windows: windows}, t}, nil
+}
+
+// Steps is how many a Spec's epochs have, which reads the same examples in windows of the same size.
+func (c *Counted) Steps(spec Spec) int {
+	s := &Session{Spec: spec}
+	if s.Spec.Model.SeqLen == nil {
+		s.Spec.Model.SeqLen = &c.Train.SeqLen
+	}
+	return s.layout(spec.Schedule.BatchSize, spec.Schedule.GradAccum).Steps(c.Train, spec.Schedule.Epochs)
 }

@@ -158,33 +158,6 @@ func plainJSON(v any) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// takeRecipe takes the run's own recipe, with more steps if they are asked for.
-func (s *Session) takeRecipe() (err error) {
-	dir := s.Spec.Output.Out
-	if s.Recipe, err = stage.ReadRecipe(dir); err != nil {
-		return err
-	}
-	if err := s.sameInput(dir); err != nil {
-		return err
-	}
-	spec, err := s.sized()
-	if err != nil {
-		return err
-	}
-	steps, err := spec.steps(s.Recipe.TokensPerStep())
-	if spec.Schedule.FLOPs != 0 {
-		var o recipe.Options
-		o, err = spec.choices(s.Tokenizer.VocabSize())
-		steps = o.Steps
-	}
-	if err != nil || steps == s.Recipe.Steps() {
-		return err
-	}
-	s.longer = true
-	s.Recipe, err = s.Recipe.Extend(steps, s.Recipe.Hash())
-	return err
-}
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

@@ -2,14 +2,11 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
 	"steplm/data/tokenizer"
 	"steplm/gpu"
-	"steplm/gpu/memory"
-	"steplm/model/advice"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
 	"steplm/stage"
@@ -20,6 +17,7 @@ import (
 	"steplm/stage/record"
 	"steplm/stage/reduce"
 	"steplm/stage/samples"
+	"steplm/stage/trainer"
 )
 
 // Session is a run that is ready to begin or to go on: everything is read and checked, and nothing is
@@ -52,6 +50,20 @@ type Session struct {
 	longer   bool // the run gets more steps than its folder says
 }
 
+// UI is how a session tells what it does besides training: how far slow work has got, and what a
+// person should know.
+type UI struct {
+	// Progress begins to count units up to a total (0: not known).
+	Progress func(what string, total int64, unit string) Progress
+	Warn     func(text string)
+}
+
+// Progress is slow work; Done ends it.
+type Progress interface {
+	Set(done int64)
+	Done()
+}
+
 // input is what a run reads: documents or examples.
 type input interface {
 	identity() string
@@ -68,44 +80,8 @@ type input interface {
 
 // batches is what hands out micro-batches.
 type batches interface {
-	stage.Batches
+	trainer.Batches
 	Close() error
-}
-
-// final is how a run's trained model is written.
-var final export.Format = export.HuggingFace{}
-
-// text is what the run trains with on the side of text.
-func (s *Session) text() export.Text {
-	text := export.Text{Tokenizer: s.Tokenizer, Context: s.Recipe.Batch.SeqLen}
-	if s.Recipe.Init != nil { // which knew its own positions
-		text.Context = 0
-	}
-	text.BOS, text.EOS = SpecialIDs(s.Tokenizer)
-	if t, ok := s.read.(*tuning); ok {
-		text.ChatTemplate = t.template()
-	}
-	return text
-}
-
-// SpecialIDs are the ids of the tokens that begin and end a text as an exported model has them; nil: there is none.
-// Where the tokenizer has no beginning of its own, what ends a document also begins the next.
-func SpecialIDs(t *tokenizer.Tokenizer) (bos, eos *int) {
-	if id, ok := t.EndOfText(); ok {
-		n := int(id)
-		bos, eos = &n, &n
-	}
-	if id, ok := t.BeginOfText(); ok {
-		n := int(id)
-		bos = &n
-	}
-	return bos, eos
-}
-
-// SpecialNames is how often the name of a special token stood in documents that were tokenized so far, and was taken
-// for ordinary text. What a token cache holds is not among it.
-func (s *Session) SpecialNames() int64 {
-	return s.documents.Names()
 }
 
 // Open reads and checks what a Spec names. The caller closes the session, and the device after it.
@@ -171,13 +147,13 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 		}
 	}
 	// Before the folder: what cannot be run leaves no trace.
-	if err := stage.CheckFits(dev, r); err != nil {
+	if err := trainer.CheckFits(dev, r); err != nil {
 		return nil, err
 	}
 	if s.heard, err = s.sampling(); err != nil {
 		return nil, err
 	}
-	if err := stage.CheckSamples(r, s.heard); err != nil {
+	if err := trainer.CheckSamples(r, s.heard); err != nil {
 		return nil, err
 	}
 	m := export.Model{Config: r.Model, DType: checkpoint.F32}
@@ -190,110 +166,6 @@ func open(ctx context.Context, dev gpu.Device, s *Session, ui UI) (_ *Session, e
 	return s, nil
 }
 
-// need is options of which one is needed, and whether one is there.
-type need struct {
-	any   []advice.Option
-	there bool
-}
-
-// complete refuses a Spec that lacks what every run needs, or has numbers that are none.
-func (s Spec) complete() error {
-	missing := &Missing{}
-	for _, need := range []need{
-		{[]advice.Option{"data"}, len(s.Data.Train) > 0}, {[]advice.Option{"tokenizer"},
-			s.Data.Tokenizer != ""}, {[]advice.Option{"out"}, s.Output.Out != ""},
-		s.length(), {[]advice.Option{"init"}, s.Model.Init != "" || !s.Tuning.On()},
-	} {
-		if !need.there {
-			missing.Options = append(missing.Options, need.any)
-		}
-	}
-	if len(missing.Options) > 0 {
-		return missing
-	}
-	for _, n := range []struct {
-		option advice.Option
-		value  int64
-	}{
-		{"save_every", int64(s.Output.SaveEvery)}, {"keep", int64(s.Output.Keep)},
-		{"eval_every", int64(s.Evaluation.EvalEvery)}, {"eval_tokens", s.Evaluation.EvalTokens},
-		{"final_eval_tokens", s.Evaluation.FinalEvalTokens},
-		{advice.SampleEvery, int64(s.Evaluation.SampleEvery)},
-	} {
-		if n.value < 0 {
-			return badOption(n.option, n.value, "it must be 0 or more")
-		}
-	}
-	if err := s.Output.checkLog(); err != nil {
-		return err
-	}
-	if err := s.Tuning.check(s); err != nil {
-		return err
-	}
-	return s.Data.Check()
-}
-
-// length is what says how long the run is.
-func (s Spec) length() need {
-	c := s.Schedule
-	if s.Tuning.On() {
-		return need{Lengths, c.Steps != 0 || c.Tokens != 0 || c.FLOPs != 0 || c.Epochs != 0}
-	}
-	return need{[]advice.Option{optionSteps, optionTokens, advice.FLOPs}, c.Steps != 0 || c.Tokens != 0 || c.FLOPs != 0}
-}
-
-// sized is the Spec with its epochs as steps.
-func (s *Session) sized() (Spec, error) {
-	spec := s.Spec
-	if epochs := spec.Schedule.Epochs; epochs != 0 {
-		n, err := s.read.steps(s, epochs)
-		if err != nil {
-			return spec, err
-		}
-		spec.Schedule.Steps, spec.Schedule.Epochs = n, 0
-	}
-	return spec, nil
-}
-
-// makeRecipe makes the run that is asked for, fitted to the memory limit if there is one.
-func (s *Session) makeRecipe() error {
-	spec, err := s.sized()
-	if err != nil {
-		return err
-	}
-	o, err := spec.choices(s.Tokenizer.VocabSize())
-	if err != nil {
-		return err
-	}
-	o.Data, o.Processes = s.identity, s.Reducer.Size()
-	if n := s.Reducer.Size(); o.GradAccum < n {
-		return badOption(advice.GradAccum, o.GradAccum, "%d processes take a micro-batch each: give %d or more",
-			n, n)
-	}
-	if o.Init != nil {
-		t, err := FindModel(s.Spec.Model.Init)
-		if err != nil {
-			return err
-		}
-		if o.Init.Weights, err = t.Identity(); err != nil {
-			return err
-		}
-	}
-	if limit := s.Spec.Memory.MemoryLimit; limit > 0 {
-		overhead := int64(0)
-		if s.Device.Limits().CPU { // The process's memory is the device's too.
-			overhead = memory.ProcessOverhead
-		}
-		fitted := plan.Fitted{}
-		if o, fitted, err = plan.Fit(s.Spec.Method.Name, o, limit, overhead); err != nil {
-			return err
-		}
-		s.Fitted = &fitted
-	}
-	s.Recipe, err = recipe.NewRecipe(s.Spec.Method.Name, o)
-	return err
-}
-
 // Close ends what is read. The folder is Run's.
 func (s *Session) Close() {
 	if s.batches != nil {
@@ -302,120 +174,4 @@ func (s *Session) Close() {
 	if s.read != nil {
 		s.read.close()
 	}
-}
-
-// Run trains to the end and exports the model. A run that fails before its first step leaves no folder.
-// began, unless nil, is called once the folder is there.
-func (s *Session) Run(ctx context.Context, report stage.Report, began func()) (err error) {
-	if err := s.agree(); err != nil {
-		return err
-	}
-	if !s.Reducer.Leads() {
-		return s.follow(ctx, report)
-	}
-	if s.meets != nil {
-		defer func() { err = s.leave(err) }()
-	}
-	log, err := s.log(report.Warn)
-	if err != nil {
-		return err
-	}
-	folder, err := s.folder()
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	if _, err := s.Reducer.FromLead(folder.Hash()); err != nil {
-		return err
-	}
-	if began != nil {
-		began()
-	}
-	stepped, step := false, report.Step
-	report.Step = func(m record.Metrics) {
-		stepped = true
-		if step != nil {
-			step(m)
-		}
-	}
-	defer log.Close()
-	report = logged(report, log)
-	var carded error
-	event := report.Event
-	report.Event = func(e record.Event) {
-		if event != nil {
-			event(e)
-		}
-		carded = errors.Join(carded, s.keepCard(e))
-	}
-	exported := report.Exported
-	report.Exported = func(dir string) {
-		carded = errors.Join(carded, s.keepCard(record.End{})) // An end to the evaluation leaves a card, too.
-		if exported != nil {
-			exported(dir)
-		}
-	}
-	run := &stage.Run{
-		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: folder, Tasks: s.tasks, Report: report,
-		SaveEvery: s.Spec.Output.SaveEvery, Keep: s.Spec.Output.Keep, EvalEvery: s.Spec.Evaluation.EvalEvery,
-		EvalTokens: s.Spec.Evaluation.EvalTokens, FinalEvalTokens: s.Spec.Evaluation.FinalEvalTokens,
-		Samples: s.heard, Peers: s.Peers, Reducer: s.Reducer,
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error { return export.Trained(final, d, t.Model, s.text()) },
-	}
-	if s.Recipe.Init != nil {
-		run.Weights = s.initWeights
-	}
-	if !s.meets.Leads() { // All have the same model.
-		run.Export = nil
-	}
-	s.tune(run)
-	if s.Resumed {
-		err = run.Resume(ctx)
-	} else {
-		err = run.Start(ctx)
-	}
-	if err == nil {
-		err = s.keepAdapters(run.Trained)
-	}
-	if err = errors.Join(err, carded); err != nil && !s.Resumed && !stepped && !errors.Is(err, stage.ErrStopped) {
-		err = errors.Join(err, folder.Discard())
-	}
-	return err
-}
-
-// folder begins the run's folder, or takes it up, and keeps in it what this process runs on.
-func (s *Session) folder() (*stage.Folder, error) {
-	var f *stage.Folder
-	err := s.inTurn(func() (err error) {
-		f, err = s.openFolder()
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	own := gpu.Plan(s.Device.Own()).Total()
-	if err := f.RunsOn(record.ThisSystem(s.Device.Name(), own)); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func (s *Session) openFolder() (*stage.Folder, error) {
-	out := s.Spec.Output.Out
-	if s.Resumed && !s.longer {
-		if err := s.sameInput(out); err != nil {
-			return nil, err
-		}
-		return stage.OpenFolder(out, s.Recipe)
-	}
-	spec, err := s.Spec.Absolute()
-	if err != nil {
-		return nil, err
-	}
-	if s.longer {
-		f, longer, err := stage.LengthenFolder(out, s.Recipe.Steps(), spec)
-		s.Recipe = longer // As the folder has it, which knows what its checkpoints name.
-		return f, err
-	}
-	return stage.CreateFolder(out, s.Recipe, spec)
 }

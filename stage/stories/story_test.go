@@ -25,6 +25,7 @@ import (
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
 	"steplm/stage/samples"
+	"steplm/stage/trainer"
 )
 
 // byteTokenizer has one id per byte, and 256 for the end of a text.
@@ -91,7 +92,7 @@ func (s story) in(dir string) story { s.Dir = dir; return s }
 
 // hooked tells of batches.
 type hooked struct {
-	stage.Batches
+	trainer.Batches
 	hook func(string)
 }
 
@@ -185,9 +186,9 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 				hook(fmt.Sprintf("%s after step %d in stage %d", e.Kind(), e.Moment().Step, e.Moment().Stage))
 			},
 		},
-		Export: func(t *stage.Trainer, d *checkpoint.Dir) error {
+		Export: func(_ *model.Model, d *checkpoint.Dir) error {
 			hook("export")
-			return d.WriteJSON("exported.json", t.Recipe.Steps())
+			return d.WriteJSON("exported.json", s.Recipe.Steps())
 		},
 	}, ctx)
 }

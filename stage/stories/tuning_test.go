@@ -17,9 +17,9 @@ import (
 	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/model/hf"
-	"steplm/stage"
 	"steplm/stage/eval"
 	"steplm/stage/session"
+	"steplm/stage/trainer"
 )
 
 // tuned is what the golden of instruction tuning says: of plain torch with transformers, agreed with by trl.
@@ -231,7 +231,7 @@ func TestTunedSteps(t *testing.T) {
 			defer files.Close()
 			b := &inOrder{set: set, layout: examples.Layout{BatchSize: 4, GradAccum: 1, SeqLen: 512,
 				Pack: batching == session.Packed}}
-			tr, err := stage.NewTrainerFrom(d, r, b, files)
+			tr, err := trainer.NewFrom(d, r, b, files)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -113,3 +113,17 @@ func (l *Local) exchange(send []byte, take func(rank int, sent []byte) error) er
 	m.moved.Broadcast()
 	return err
 }
+
+// Together has each member of a group do something in a goroutine of its own, and waits for all. One whose error is not
+// nil leaves.
+func Together(ranks []*Local, do func(rank int) error) {
+	var all sync.WaitGroup
+	for i, l := range ranks {
+		all.Go(func() {
+			if do(i) != nil {
+				l.Leave()
+			}
+		})
+	}
+	all.Wait()
+}

@@ -15,8 +15,8 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/stage"
 	"steplm/stage/session"
+	"steplm/stage/trainer"
 	"steplm/wgsl"
 	"steplm/wgsl/matmul"
 )
@@ -146,7 +146,7 @@ func (c *benchAllCmd) shapes(ctx context.Context, w io.Writer, dev gpu.Device) (
 	if err != nil {
 		return nil, err
 	}
-	work, err := stage.Classes(r, dev.Limits())
+	work, err := trainer.Classes(r, dev.Limits())
 	if err != nil {
 		return nil, err
 	}

@@ -13,9 +13,9 @@ import (
 	"steplm/gpu"
 	"steplm/model"
 	"steplm/model/optim"
-	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/synthetic"
+	"steplm/stage/trainer"
 )
 
 // benchMethodsCmd times the steps of every method and of every optimizer beside each other.
@@ -64,7 +64,7 @@ type methodRunner struct {
 	stage   int
 	refresh bool // in every step
 	step    *timed
-	trainer *stage.Trainer
+	trainer *trainer.Trainer
 }
 
 func (c *benchMethodsCmd) Run(ctx context.Context) error {
@@ -138,7 +138,7 @@ func (c *benchMethodsCmd) runners(dev gpu.Device) (list []*methodRunner, work ma
 				return nil, nil, err
 			}
 			list = append(list, stages...)
-			classes, err := stage.Classes(r, dev.Limits())
+			classes, err := trainer.Classes(r, dev.Limits())
 			if err != nil {
 				return nil, nil, err
 			}
@@ -177,7 +177,7 @@ func newMethodRunners(r recipe.Recipe, dev gpu.Device, optimizer string, refresh
 
 func (x *methodRunner) begin(ctx context.Context, dev gpu.Device) (err error) {
 	batches := synthetic.New(x.recipe.Batch, x.recipe.Model.Vocab, 1)
-	if x.trainer, err = stage.NewTrainerAt(dev, x.recipe, batches, x.stage); err != nil {
+	if x.trainer, err = trainer.NewAt(dev, x.recipe, batches, x.stage); err != nil {
 		return err
 	}
 	x.step = &timed{once: func() (spent, error) {

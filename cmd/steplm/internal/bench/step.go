@@ -17,11 +17,11 @@ import (
 	"steplm/internal/clock"
 	"steplm/model"
 	"steplm/model/advice"
-	"steplm/stage"
 	"steplm/stage/plan"
 	"steplm/stage/recipe"
 	"steplm/stage/session"
 	"steplm/stage/synthetic"
+	"steplm/stage/trainer"
 )
 
 // benchStepCmd times whole training steps on random tokens.
@@ -138,7 +138,7 @@ const baseline = "vanilla"
 // stepRunner is a stage that steps on random tokens.
 type stepRunner struct {
 	stageBench
-	trainer *stage.Trainer
+	trainer *trainer.Trainer
 	step    *timed
 	handing []float64
 	replays []replayed
@@ -199,7 +199,7 @@ func newRunners(r recipe.Recipe) ([]*stepRunner, error) {
 // begin allocates the stage and prepares what there is to time.
 func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Replay) (err error) {
 	d := &handed{Device: dev}
-	if x.trainer, err = stage.NewTrainerAt(d, x.recipe, synthetic.New(x.recipe.Batch, x.recipe.Model.Vocab, 1),
+	if x.trainer, err = trainer.NewAt(d, x.recipe, synthetic.New(x.recipe.Batch, x.recipe.Model.Vocab, 1),
 		x.stage); err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (x *stepRunner) begin(ctx context.Context, dev gpu.Device, rp *replay.Repla
 		x.handing = append(x.handing, d.at.Sub(start).Seconds())
 		return read(), err
 	}}
-	calls, err := stage.Calls(dev, x.recipe, x.stage)
+	calls, err := trainer.Calls(dev, x.recipe, x.stage)
 	if err != nil {
 		return err
 	}
@@ -306,7 +306,7 @@ func runnersOf(dev gpu.Device, r recipe.Recipe, beside *recipe.Recipe) (list []*
 			return nil, nil, err
 		}
 		list = append(list, runners...)
-		classes, err := stage.Classes(r, dev.Limits())
+		classes, err := trainer.Classes(r, dev.Limits())
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"steplm/model/hf"
+	"steplm/model/modeltest"
 )
 
 // Tensors reads a model's tensors by name; the model must be whole.
@@ -13,14 +14,6 @@ func Tensors(t *testing.T, dir string) map[string][]float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	all := map[string][]float32{}
-	for _, name := range f.Names() {
-		info, _ := f.Info(name)
-		all[name] = make([]float32, info.Elements())
-		if err := f.ReadF32(name, 0, all[name]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
+	f.Close()
+	return modeltest.ReadTensors(t, dir)
 }

@@ -11,8 +11,8 @@ import (
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
-	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/trainer"
 	"steplm/wgsl/tune"
 )
 
@@ -68,7 +68,7 @@ func (c *devicesTuneCmd) Run(ctx context.Context) error {
 // Tune tries out every class of the recipe, however little is spent in it.
 func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r recipe.Recipe, o tune.Options) ([]tune.Result,
 	error) {
-	work, err := stage.Classes(r, dev.Limits())
+	work, err := trainer.Classes(r, dev.Limits())
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model"
-	"steplm/stage"
 	"steplm/stage/recipe"
+	"steplm/stage/trainer"
 	"steplm/wgsl/matmul"
 	"steplm/wgsl/tune"
 )
@@ -55,7 +55,7 @@ func (f TrialFlags) cache(dev gpu.Device) (*tune.Cache, error) {
 
 // TuneRun is Tune of all that a recipe's stages compute.
 func (f TuneFlags) TuneRun(ctx context.Context, dev gpu.Device, r recipe.Recipe, quiet bool) (peak float64, err error) {
-	work, err := stage.Classes(r, dev.Limits())
+	work, err := trainer.Classes(r, dev.Limits())
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,6 @@ import (
 	"steplm/cmd/steplm/internal/devices"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/stage"
-	"steplm/stage/eval"
 	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -74,13 +73,12 @@ func (c *RunCmd) Run(ctx context.Context) error {
 		err = c.evaluate(ctx, ask, t)
 	}
 	end := told{Ended: true}
-	var spike *stage.Spike
 	switch {
 	case errors.Is(err, stage.ErrStopped), err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
 		end.Stopped = true
 	case err != nil:
 		end.Error = flags.Explain(flags.AsUsage(err))
-		end.Diverged = errors.Is(err, stage.ErrDiverged) || errors.Is(err, eval.ErrNotFinite) || errors.As(err, &spike)
+		end.Diverged = stage.Diverged(err)
 	}
 	return t.tell(end)
 }

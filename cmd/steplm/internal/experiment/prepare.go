@@ -2,8 +2,6 @@ package experiment
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -227,9 +225,7 @@ func askedOf(file experiment.File) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(list)
-	sum := sha256.Sum256(text)
-	inputs["questions"] = hex.EncodeToString(sum[:])
+	inputs["questions"], err = mtbench.Identity(list)
 	return inputs, err
 }
 

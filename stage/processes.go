@@ -1,0 +1,46 @@
+package stage
+
+import (
+	"context"
+
+	"steplm/stage/reduce"
+)
+
+// told reports whether any process of the run was told to stop.
+func (r *Run) told(ctx context.Context) (bool, error) {
+	counts := []int64{0}
+	if ctx.Err() != nil || r.left {
+		counts[0] = 1
+	}
+	err := r.Reducer.Sum(counts)
+	return counts[0] > 0, err
+}
+
+// agree compares what the processes of the run must have in common.
+func (r *Run) agree() error {
+	if r.Reducer.Size() == 1 {
+		return nil
+	}
+	facts, err := r.trainer.Facts()
+	if err != nil {
+		return err
+	}
+	return r.Reducer.Agree(append([]reduce.Fact{{Name: "recipe", Value: r.Folder.hash}}, facts...))
+}
+
+// setPace tells who keeps a watch over the processes of the run what this one does next.
+func (r *Run) setPace(p reduce.Pace) {
+	r.Reducer.SetPace(p)
+	if g, ok := r.Peers.(interface{ SetPace(reduce.Pace) }); ok {
+		g.SetPace(p)
+	}
+}
+
+// pace is how long the next step may take: the first one in a stage compiles, and the next are judged by it.
+func (r *Run) pace() reduce.Pace {
+	if stage := r.trainer.Stage() + 1; r.paced != stage {
+		r.paced = stage
+		return reduce.Measured
+	}
+	return reduce.Judged
+}
