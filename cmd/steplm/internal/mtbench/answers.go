@@ -149,8 +149,8 @@ func (c *AnswersCmd) resume(list []mt.Question, setup mt.Setup) (left []mt.Quest
 		return nil, fmt.Errorf("%s has answers, and nothing beside it says how they came about: name another file",
 			c.Answers)
 	case other != "":
-		return nil, fmt.Errorf("%s has answers that came about otherwise: %s. Name another file, or take this one away "+
-			"to have all answered anew", c.Answers, other)
+		return nil, fmt.Errorf("%s has answers that came about otherwise: %s. Name another file, or take this one "+
+			"away to have all answered anew", c.Answers, other)
 	case len(others) > 0 && c.Limit == 0:
 		return nil, fmt.Errorf("%s has answers to other questions (%s), which %s does not have: name another file",
 			c.Answers, mt.Numbers(others), c.Questions)
