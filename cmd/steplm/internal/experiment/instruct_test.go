@@ -283,8 +283,8 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 // two variants that begin with one model it is asked tasks once.
 func TestTuneWhatWasTuned(t *testing.T) {
 	from, _ := newFirst(t)
-	l, alone := newLessons(t), strings.NewReplacer(`"seeds": [1, 2]`, `"seeds": [1]`, `"before": true`,
-		`"before": false`)
+	alone := strings.NewReplacer(`"seeds": [1, 2]`, `"seeds": [1]`, `"before": true`, `"before": false`)
+	l := newLessons(t)
 	second, third := filepath.Join(t.TempDir(), "second"), filepath.Join(t.TempDir(), "third")
 	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "tuned.json", alone.Replace(tuned)), from, second)...)
 	again := strings.NewReplacer(`"from": "vanilla"`, `"from": "a"`, `"from": "step"`,
