@@ -73,7 +73,8 @@ var newThings = []struct {
 	{"device", `^NewHost$|^"host"$`, `^gpu/host\.go$`, ""},
 	{"task", `(?i)wikitext`, `^stage/eval/[^/]*wikitext\.go$`, `^stage/harness/`},
 	{"downstream task", `^piqa$|^"piqa"$`, `/task_piqa\.go$`, ""},
-	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`, `^data/tokenizer/|/speak/generate\.go$|^wgsl/`},
+	{"data source", `^(linesFormat|Lines)$`, `/(source_)?lines\.go$`,
+		`^data/tokenizer/|/speak/generate\.go$|^wgsl/|^stage/harness/`},
 	{"log format", `(?i)^beginTrackio$|^trackio$|^"trackio"$`, `^stage/logs/trackio\.go$`, ""},
 	{"export format", `^PEFT$`, `^model/export/peft\.go$`, ""},
 }
