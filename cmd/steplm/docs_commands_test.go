@@ -49,7 +49,7 @@ var commandPages = []struct {
 	{page: "docs/report.md"},
 	{page: "docs/mtbench.md"},
 	{page: "docs/data.md"},
-	{page: "docs/results.md", shorten: []string{"--vocab 4096", "--vocab 512", "for seed in 1 2", "for seed in 1"}},
+	{page: "docs/results/README.md", shorten: []string{"paper-table --scale small", "pilot --scale toy"}},
 	{page: "docs/memory.md", long: true, shorten: []string{
 		"--hidden 96 --ffn 336 --layers 8 --heads 4", "--hidden 32 --ffn 64 --layers 4 --heads 2", "--steps 300",
 		"--steps 4", "--seq-len 128 --batch-size 4", "--seq-len 64 --batch-size 2", "--seq-len 128 --batch-size 1",
