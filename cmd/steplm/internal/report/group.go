@@ -38,6 +38,7 @@ type group struct {
 	family  string // what is the same in all learning rates
 	lr      string
 	runs    []*run
+	options map[string]string // see chosen
 	// shown says that the table has it: of its family the learning rate that did best.
 	shown bool
 	index int // among all groups
@@ -229,6 +230,7 @@ func (s *setting) finish() {
 		slices.SortFunc(g.runs, func(a, b *run) int {
 			return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.dir, b.dir))
 		})
+		g.options = chosen(g.runs[0])
 	}
 	for _, chosen := range []bool{false, true} { // What chose a rate is shorter, and in another table.
 		tellApart(slices.DeleteFunc(slices.Clone(s.groups), func(g *group) bool { return g.selection() != chosen }))
@@ -261,7 +263,7 @@ func (s *setting) finish() {
 		}
 		switch {
 		case s.base == nil, adamW(g) && !adamW(s.base),
-			adamW(g) == adamW(s.base) && own(g) < own(s.base):
+			adamW(g) == adamW(s.base) && g.own() < s.base.own():
 			s.base = g
 		}
 	}
@@ -300,13 +302,13 @@ func tellApart(groups []*group) {
 		}
 		var differ []string
 		for _, path := range slices.Sorted(maps.Keys(union(list))) {
-			if slices.ContainsFunc(list, func(g *group) bool { return chosen(g)[path] != chosen(list[0])[path] }) {
+			if slices.ContainsFunc(list, func(g *group) bool { return g.options[path] != list[0].options[path] }) {
 				differ = append(differ, path)
 			}
 		}
 		for _, g := range list {
 			for _, path := range differ[:min(len(differ), 3)] {
-				value, known := chosen(g)[path]
+				value, known := g.options[path]
 				if !known {
 					continue
 				}
@@ -325,10 +327,10 @@ var defaults = sync.OnceValue(func() map[string]string {
 	return flattened(text)
 })
 
-// chosen are the options of a group's runs that make it another family than its neighbours: those of the spec without
-// where things lie, with the defaults that an earlier version did not write; where there is no spec the recipe.
-func chosen(g *group) map[string]string {
-	r, out := g.runs[0], map[string]string{}
+// chosen are the options of a run that make it another family than its neighbours: those of the spec without where
+// things lie, with the defaults that an earlier version did not write; where there is no spec the recipe's.
+func chosen(r *run) map[string]string {
+	out := map[string]string{}
 	add := func(from map[string]string) {
 		for path, value := range from {
 			top, _, _ := strings.Cut(path, ".")
@@ -336,13 +338,13 @@ func chosen(g *group) map[string]string {
 				continue // Its label says which.
 			}
 			if name := last(path); !slices.Contains([]string{"data", "output", "evaluation"}, top) &&
-				!slices.Contains([]string{"seed", "lr", "adapter_lr"}, name) {
+				!slices.Contains([]string{"seed", "lr"}, name) {
 				out[path] = value
 			}
 		}
 	}
 	if r.spec == nil {
-		add(r.made)
+		add(shares(r.made))
 		return out
 	}
 	add(defaults())
@@ -351,8 +353,8 @@ func chosen(g *group) map[string]string {
 }
 
 // own counts the options of a group that are not the defaults.
-func own(g *group) (n int) {
-	for path, value := range chosen(g) {
+func (g *group) own() (n int) {
+	for path, value := range g.options {
 		if defaults()[path] != value {
 			n++
 		}
@@ -363,7 +365,7 @@ func own(g *group) (n int) {
 func union(list []*group) map[string]string {
 	all := map[string]string{}
 	for _, g := range list {
-		maps.Copy(all, chosen(g))
+		maps.Copy(all, g.options)
 	}
 	return all
 }

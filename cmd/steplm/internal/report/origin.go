@@ -50,24 +50,27 @@ func (r *run) kind() (method, optimizer string) {
 // configuration is what runs have in common that differ in their seeds.
 func (r *run) configuration() string { return r.common(r.made) }
 
-// family is what runs have in common that differ in their seeds and learning rates. Those of adapters and of embedding
-// and head, which a recipe has beside each stage's own, count as shares of that.
-func (r *run) family() string {
-	made := map[string]string{}
-	for path, value := range r.made {
+// family is what runs have in common that differ in their seeds and learning rates.
+func (r *run) family() string { return r.common(shares(r.made)) }
+
+// shares are a recipe's values without the learning rate of each stage, of which those of adapters and of embedding and
+// head, that a recipe has beside it, are shares.
+func shares(made map[string]string) map[string]string {
+	out := map[string]string{}
+	for path, value := range made {
 		switch last(path) {
 		case "lr":
 			continue
 		case "adapter_lr", "embedding_lr":
 			rate, errRate := strconv.ParseFloat(value, 64)
-			of, errOf := strconv.ParseFloat(r.made[strings.TrimSuffix(path, last(path))+"lr"], 64)
+			of, errOf := strconv.ParseFloat(made[strings.TrimSuffix(path, last(path))+"lr"], 64)
 			if errRate == nil && errOf == nil {
 				value = fmt.Sprintf("%.6g", rate/of)
 			}
 		}
-		made[path] = value
+		out[path] = value
 	}
-	return r.common(made)
+	return out
 }
 
 // common is a recipe's values but the seed, and what the run that it began with has in common with others.

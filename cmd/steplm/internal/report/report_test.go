@@ -338,38 +338,57 @@ func TestTheBaseIsPlain(t *testing.T) {
 	row(t, markdown, "vanilla · clip norm 2")
 }
 
-// A rate of embedding and head that is a share of the others' makes one family of all rates, and another than without.
+// A rate of embedding and head, or of adapters, that is a share of the others' makes one family of all rates, and
+// another than without; each has a name of its own.
 func TestRatesBesideOthers(t *testing.T) {
-	dir := t.TempDir()
-	for i, lr := range []float64{0.01, 0.02, 0.01, 0.02} {
-		m := made{name: fmt.Sprint("run-", i), method: "vanilla", seed: 1, lr: lr, end: 4, perplexity: 100 + float64(i),
-			peak: gib}
-		if i < 2 {
-			m.write(t, dir)
-			continue
+	for _, c := range []struct{ method, group, option, word string }{
+		{"vanilla", "schedule", "embedding_lr", "embedding lr"}, {"lora", "method", "adapter_lr", "adapter lr"},
+	} {
+		dir := t.TempDir()
+		for i, lr := range []float64{0.01, 0.02, 0.01, 0.02} {
+			m := made{name: fmt.Sprint("run-", i), method: c.method, seed: 1, lr: lr, end: 4,
+				perplexity: 100 + float64(i), peak: gib}
+			if i < 2 {
+				m.write(t, dir)
+				continue
+			}
+			parts := map[string]map[string]any{"schedule": {"lr": []float64{lr}, "seed": 1},
+				"method": {"name": c.method}}
+			parts[c.group][c.option] = 4
+			m.spec = map[string]any{"schedule": parts["schedule"], "method": parts["method"]}
+			faster(t, m.write(t, dir), c.option, lr)
 		}
-		m.spec = map[string]any{"schedule": map[string]any{"lr": []float64{lr}, "seed": 1, "embedding_lr": 4}}
-		path := filepath.Join(m.write(t, dir), record.RecipeFile)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		own := fmt.Sprintf(`"lr": %g,`, lr)
-		faster := strings.Replace(string(text), own, fmt.Sprintf(`%s "embedding_lr": %g,`, own, 4*lr), 1)
-		if faster == string(text) {
-			t.Fatalf("%s has no %s", path, own)
-		}
-		if err := os.WriteFile(path, []byte(faster), 0o644); err != nil {
-			t.Fatal(err)
+		_, markdown, _ := written(t, dir)
+		grid := markdown[strings.Index(markdown, "### Learning rates"):]
+		for share, want := range map[int][]string{1: {"**100.00**", "101.00"}, 4: {"**102.00**", "103.00"}} {
+			label := fmt.Sprintf("%s · %s %d", c.method, c.word, share)
+			if got := row(t, grid, label); !slices.Equal(got[1:3], want) {
+				t.Errorf("%s: %q, want %q", label, got, want)
+			}
 		}
 	}
-	_, markdown, _ := written(t, dir)
-	grid := markdown[strings.Index(markdown, "### Learning rates"):]
-	for label, want := range map[string][]string{"vanilla · embedding lr 1": {"**100.00**", "101.00"},
-		"vanilla · embedding lr 4": {"**102.00**", "103.00"}} {
-		if got := row(t, grid, label); !slices.Equal(got[1:3], want) {
-			t.Errorf("%s: %q, want %q", label, got, want)
-		}
+}
+
+// faster makes a rate of a run's recipe four times its learning rate.
+func faster(t *testing.T, run, option string, lr float64) {
+	t.Helper()
+	path := filepath.Join(run, record.RecipeFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, is := fmt.Sprintf(`"lr": %g,`, lr), fmt.Sprintf(`"%s": %g,`, option, lr)
+	made, to := string(text), fmt.Sprintf(`"%s": %g,`, option, 4*lr)
+	if strings.Contains(made, is) {
+		made = strings.Replace(made, is, to, 1)
+	} else {
+		made = strings.Replace(made, own, own+" "+to, 1)
+	}
+	if made == string(text) {
+		t.Fatalf("%s has no %s", path, own)
+	}
+	if err := os.WriteFile(path, []byte(made), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
