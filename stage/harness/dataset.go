@@ -54,7 +54,7 @@ func (d Dataset) Pool() string {
 
 // Source is the data set on the hub, in the branch where every data set is Parquet, as session.Local takes it.
 func (d Dataset) Source() string {
-	return "hf://datasets/" + d.Hub + "/" + d.Config + "@refs%2Fconvert%2Fparquet"
+	return "hf://datasets/" + d.Hub + "@refs%2Fconvert%2Fparquet/" + d.Config
 }
 
 // splitWords are how the names of files say their split.
