@@ -290,7 +290,7 @@ func TestTuneWhatWasTuned(t *testing.T) {
 	again := strings.NewReplacer(`"from": "vanilla"`, `"from": "a"`, `"from": "step"`,
 		`"from": "a", "set": {"schedule": {"lr": [0.02]}}`, `"name": "tuned"`, `"name": "again"`,
 		`"seeds": [1, 2]`, `"seeds": [1]`).Replace(tuned)
-	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "again.json", again), second, third)...)
+	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "again.json", again), second, third, "--parallel", "2")...)
 	for _, r := range table(t, third) {
 		if r.Status != results.Done {
 			t.Errorf("%s is %s: %s", r.Run, r.Status, r.Problem)
@@ -305,11 +305,44 @@ func TestTuneWhatWasTuned(t *testing.T) {
 	if acc := before["acc"]; len(acc) != 2 || acc[0] != acc[1] {
 		t.Errorf("one model scored %v", before)
 	}
-	journals := clitest.Entries(t, filepath.Join(third, "answers"))
-	if len(journals) != 1 {
-		t.Fatalf("the answers of one model are in %v", journals)
+	journals, err := filepath.Glob(filepath.Join(third, "answers", "*.jsonl"))
+	if err != nil || len(journals) != 1 {
+		t.Fatalf("the answers of one model are in %v, %v", journals, err)
 	}
-	if n := strings.Count(clitest.Contents(t, third, "answers", journals[0]), "\n"); n != 6 { // 3 questions, 2 choices
+	if n := strings.Count(clitest.Contents(t, journals[0]), "\n"); n != 6 { // 3 questions, 2 choices
 		t.Errorf("%d answers are kept, want those of one asking", n)
 	}
+	first := answeredBefore(t, third)
+	// What is asked otherwise is asked anew, and once too.
+	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "again.json", strings.Replace(again, `"max_tokens": 3`,
+		`"max_tokens": 2`, 1)), second, third)...)
+	if then := answeredBefore(t, third); then == first {
+		t.Errorf("asked otherwise it has answer %s still", then)
+	}
+}
+
+// answeredBefore is the name of the answer of the model with which all runs of an experiment began. Every asking gives
+// an answer a name of its own.
+func answeredBefore(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, experiment.RunsDir, "*", experiment.BeforeDir, experiment.AnswersDir,
+		"*.jsonl"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files of answers are %v, %v", files, err)
+	}
+	names := map[string]bool{}
+	for _, path := range files {
+		a, err := mtbench.ReadAnswers(path)
+		if _, known, setupErr := mtbench.ReadSetup(path); err != nil || setupErr != nil || !known || len(a.Of) != 1 {
+			t.Fatalf("%s: %+v, %v, %v", path, a, err, setupErr)
+		}
+		names[a.Of[81].AnswerID] = true
+	}
+	if len(names) != 1 {
+		t.Errorf("one model was asked %d times: %v", len(names), names)
+	}
+	for name := range names {
+		return name
+	}
+	return ""
 }
