@@ -2,73 +2,54 @@ package measure
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow/go/v17/parquet"
-	"github.com/apache/arrow/go/v17/parquet/file"
-	"github.com/apache/arrow/go/v17/parquet/schema"
-
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/data/datatest"
 )
-
-// hubField is a column with a row's value: a text, a number, a list of texts, or two such lists in a group.
-type hubField struct {
-	name  string
-	value any
-}
-
-// lists is a group of two lists of texts.
-type lists struct{ text, label []string }
-
-// hubRow is a row of a data set.
-type hubRow []hubField
 
 // hubSet is a configuration of a data set as the hub serves it: where it lies, with rows by split. The harness's task
 // files name the repositories; the configurations are those that the hub's own cache has for them. Where a task file
 // names none it is the repository's only one.
 type hubSet struct {
 	repo, config string
-	splits       map[string]hubRow
+	splits       map[string]datatest.HubRow
 }
 
 // hubSets are the data sets of all tasks, by the columns of their cards.
 func hubSets() []hubSet {
-	choices := lists{[]string{"mat", "sea"}, []string{"A", "B"}}
-	arc := func(s string) hubRow {
-		return hubRow{{"id", "x"}, {"question", s + " which?"}, {"choices", choices}, {"answerKey", "B"}}
+	choices := datatest.TextLists{Text: []string{"mat", "sea"}, Label: []string{"A", "B"}}
+	arc := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("id", "x", "question", s+" which?", "choices", choices, "answerKey", "B")
 	}
-	book := func(s string) hubRow {
-		return hubRow{{"id", "x"}, {"question_stem", s + " sat on the"}, {"choices", choices}, {"answerKey", "A"}}
+	book := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("id", "x", "question_stem", s+" sat on the", "choices", choices, "answerKey", "A")
 	}
-	hella := func(s string) hubRow {
-		return hubRow{{"ind", 4}, {"activity_label", "Cat"}, {"ctx_a", s + " sat."}, {"ctx_b", "it"}, {"ctx", "unused"},
-			{"endings", []string{"ran.", "sat."}}, {"source_id", "s"}, {"split", "val"}, {"split_type", "indomain"},
-			{"label", "1"}}
+	hella := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("ind", 4, "activity_label", "Cat", "ctx_a", s+" sat.", "ctx_b", "it", "ctx", "unused",
+			"endings", []string{"ran.", "sat."}, "source_id", "s", "split", "val", "split_type", "indomain",
+			"label", "1")
 	}
-	piqa := func(s string) hubRow {
-		return hubRow{{"goal", s}, {"sol1", "sit"}, {"sol2", "run"}, {"label", 1}}
+	piqa := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("goal", s, "sol1", "sit", "sol2", "run", "label", 1)
 	}
-	wino := func(s string) hubRow {
-		return hubRow{{"sentence", s + " and _ ran."}, {"option1", "cat"}, {"option2", "dog"}, {"answer", "2"}}
+	wino := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("sentence", s+" and _ ran.", "option1", "cat", "option2", "dog", "answer", "2")
 	}
-	boolq := func(s string) hubRow {
-		return hubRow{{"question", "did it"}, {"passage", s}, {"idx", 0}, {"label", 0}}
+	boolq := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("question", "did it", "passage", s, "idx", 0, "label", 0)
 	}
-	sciq := func(s string) hubRow {
-		return hubRow{{"question", s + "?"}, {"distractor3", "c"}, {"distractor1", "a"}, {"distractor2", "b"},
-			{"correct_answer", "d"}, {"support", " It."}}
+	sciq := func(s string) datatest.HubRow {
+		return datatest.HubRowOf("question", s+"?", "distractor3", "c", "distractor1", "a", "distractor2", "b",
+			"correct_answer", "d", "support", " It.")
 	}
-	text := func(s string) hubRow { return hubRow{{"text", s + " sat down"}} }
-	page := func(s string) hubRow { return hubRow{{"page", " = " + s + " = \n sat . \n"}} }
-	all := func(row func(string) hubRow, names ...string) map[string]hubRow {
-		m := map[string]hubRow{}
+	text := func(s string) datatest.HubRow { return datatest.HubRowOf("text", s+" sat down") }
+	page := func(s string) datatest.HubRow { return datatest.HubRowOf("page", " = "+s+" = \n sat . \n") }
+	all := func(row func(string) datatest.HubRow, names ...string) map[string]datatest.HubRow {
+		m := map[string]datatest.HubRow{}
 		for _, name := range names {
 			m[name] = row(name)
 		}
@@ -91,50 +72,28 @@ func hubSets() []hubSet {
 	}
 }
 
-// taskHub serves data sets in the branch where the hub has every one as Parquet, and counts what is downloaded. What it
-// does not have is not found.
-func taskHub(t *testing.T) (address string, downloads func() []string) {
+// taskHub serves data sets in the branch where the hub has every one as Parquet.
+func taskHub(t *testing.T) *clitest.Hub {
 	t.Helper()
-	const commit = "89abcdef0123456789abcdef0123456789abcdef"
-	answers, listings := map[string][]byte{}, map[string][]string{}
+	const branch = "refs/convert/parquet"
+	var files []clitest.HubFile
 	for _, s := range hubSets() {
-		answers["/api/datasets/"+s.repo+"/revision/refs%2Fconvert%2Fparquet"] = fmt.Appendf(nil, `{"sha":%q}`, commit)
 		for split, row := range s.splits {
-			path, content := s.config+"/"+split+"/0000.parquet", parquetOf(t, row)
-			answers["/datasets/"+s.repo+"/resolve/"+commit+"/"+path] = content
-			tree := "/api/datasets/" + s.repo + "/tree/" + commit + "/" + s.config
-			listings[tree] = append(listings[tree], fmt.Sprintf(`{"type":"file","path":%q,"oid":"","size":9,`+
-				`"lfs":{"oid":"%x","size":%d}}`, path, sha256.Sum256(content), len(content)))
+			var content bytes.Buffer
+			if err := datatest.WriteHubRows(&content, row, row); err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, clitest.HubFile{Repo: s.repo, Revision: branch,
+				Path: s.config + "/" + split + "/0000.parquet", Content: content.Bytes()})
 		}
 	}
-	for tree, list := range listings {
-		answers[tree] = []byte("[" + strings.Join(list, ",") + "]")
-	}
-	var got []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, there := answers[r.URL.EscapedPath()]
-		if !there {
-			http.NotFound(w, r)
-			return
-		}
-		if strings.HasPrefix(r.URL.Path, "/datasets/") {
-			got = append(got, r.URL.Path)
-		}
-		w.Write(answer)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL, func() []string { return got }
+	return clitest.NewHub(t, files)
 }
 
 // From nothing, with no folder named, each task fetches its data set, asks the split that it should, of the columns
 // that the hub has, and the second time downloads nothing.
 func TestEvalTasksFetch(t *testing.T) {
-	address, downloads := taskHub(t)
-	t.Setenv("HF_ENDPOINT", address)
-	t.Setenv("HF_HOME", t.TempDir())
-	for _, name := range []string{"HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"} {
-		t.Setenv(name, "")
-	}
+	hub := taskHub(t)
 	wants := map[string]struct {
 		context, continuation, target string
 	}{
@@ -176,105 +135,15 @@ func TestEvalTasksFetch(t *testing.T) {
 	if len(seen) != len(wants) {
 		t.Errorf("asked were %v", seen)
 	}
-	fetched := len(downloads())
+	fetched := len(hub.Downloads())
 	if fetched == 0 {
 		t.Fatal("nothing was downloaded")
 	}
 	// Shots are in what was fetched.
 	clitest.Succeed(t, "", append(args, "piqa,sciq,winogrande", "--num-fewshot", "1", "--max-length", "32")...)
-	if text := clitest.Contents(t, samples); !strings.Contains(text, "train?") || len(downloads()) != fetched {
-		t.Errorf("again %d files were downloaded; with a shot:\n%s", len(downloads())-fetched, text)
+	if text := clitest.Contents(t, samples); !strings.Contains(text, "train?") || len(hub.Downloads()) != fetched {
+		t.Errorf("again %d files were downloaded; with a shot:\n%s", len(hub.Downloads())-fetched, text)
 	}
 	_, stderr, code := clitest.Call(t, "", "data", "fetch", "hf://datasets/baber/piqa/plain_text@refs%2Fconvert%2Fparquet")
 	clitest.CheckFailure(t, "a configuration that is not there", stderr, code, 1, "no such dataset, revision or path")
-}
-
-// parquetOf is a file of two equal rows with the types that the hub's converter gives: texts, numbers of 64 bits,
-// lists, and groups of lists, each of which may be null.
-func parquetOf(t *testing.T, row hubRow) []byte {
-	t.Helper()
-	const rows = 2
-	var fields schema.FieldList
-	for _, f := range row {
-		switch f.value.(type) {
-		case int:
-			fields = append(fields, schema.Must(schema.NewPrimitiveNode(f.name, parquet.Repetitions.Optional,
-				parquet.Types.Int64, -1, -1)))
-		case string:
-			fields = append(fields, textNode(f.name))
-		case []string:
-			fields = append(fields, listNode(f.name))
-		case lists:
-			fields = append(fields, schema.Must(schema.NewGroupNode(f.name, parquet.Repetitions.Optional,
-				schema.FieldList{listNode("text"), listNode("label")}, -1)))
-		}
-	}
-	root := schema.Must(schema.NewGroupNode("schema", parquet.Repetitions.Repeated, fields, -1))
-	var b bytes.Buffer
-	w := file.NewParquetWriter(&b, root.(*schema.GroupNode))
-	g := w.AppendRowGroup()
-	write := func(texts []string, numbers []int64, level int16) {
-		c, err := g.NextColumn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var defined, repeated []int16
-		var bytes []parquet.ByteArray
-		var all []int64
-		for range rows {
-			for i, s := range texts {
-				bytes, repeated = append(bytes, parquet.ByteArray(s)), append(repeated, int16(min(i, 1)))
-				defined = append(defined, level)
-			}
-			for _, n := range numbers {
-				all, defined = append(all, n), append(defined, level)
-			}
-		}
-		switch c := c.(type) {
-		case *file.ByteArrayColumnChunkWriter:
-			_, err = c.WriteBatch(bytes, defined, repeated)
-		case *file.Int64ColumnChunkWriter:
-			_, err = c.WriteBatch(all, defined, nil)
-		}
-		if err == nil {
-			err = c.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range row {
-		switch v := f.value.(type) {
-		case int:
-			write(nil, []int64{int64(v)}, 1)
-		case string:
-			write([]string{v}, nil, 1)
-		case []string:
-			write(v, nil, 3)
-		case lists:
-			write(v.text, nil, 4)
-			write(v.label, nil, 4)
-		}
-	}
-	if err := g.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// textNode is a column of texts.
-func textNode(name string) schema.Node {
-	return schema.Must(schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional, schema.StringLogicalType{},
-		parquet.Types.ByteArray, 0, -1))
-}
-
-// listNode is a column of lists of texts.
-func listNode(name string) schema.Node {
-	items := schema.Must(schema.NewGroupNode("list", parquet.Repetitions.Repeated,
-		schema.FieldList{textNode("element")}, -1))
-	return schema.Must(schema.NewGroupNodeLogical(name, parquet.Repetitions.Optional, schema.FieldList{items},
-		schema.NewListLogicalType(), -1))
 }
