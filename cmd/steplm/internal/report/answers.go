@@ -22,10 +22,11 @@ type answers struct {
 
 // readAnswers reads what a run's model and the one before it answered; an experiment asks them.
 func (r *run) readAnswers() {
-	for dir, to := range map[string]**answers{r.dir: &r.answers,
-		filepath.Join(r.dir, experiment.BeforeDir): &r.answeredBefore} {
-		a, err := answersIn(filepath.Join(dir, experiment.AnswersDir))
-		if *to = a; err != nil {
+	var own, before error
+	r.answers, own = answersIn(filepath.Join(r.dir, experiment.AnswersDir))
+	r.answeredBefore, before = answersIn(filepath.Join(r.dir, experiment.BeforeDir, experiment.AnswersDir))
+	for _, err := range []error{own, before} {
+		if err != nil {
 			r.problems = append(r.problems, err.Error())
 		}
 	}

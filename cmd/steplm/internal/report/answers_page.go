@@ -11,24 +11,42 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/stage/experiment"
 	"steplm/stage/mtbench"
+	"steplm/stage/record"
 )
 
-// AnswersFile is the page of what models answered to MT-Bench, side by side.
+// AnswersFile is the page of what models that were tuned, or asked MT-Bench's questions, answered, side by side.
 const AnswersFile = "answers.md"
 
-// Bounds of the page, so that it can be read whatever was asked: questions, at even distances; models; characters of an
-// answer and of a question.
+// Bounds of the page, so that it can be read whatever was asked: questions, at even distances; examples; models;
+// characters of an answer and of a question.
 const (
 	saidQuestions  = 16
+	saidExamples   = 8
 	saidModels     = 12
 	saidCharacters = 400
 )
 
 // speaker is a model whose answers are on the page.
 type speaker struct {
-	name string // of its method, and whether it is the trained one
-	run  *run
-	*answers
+	name     string // of its method, and whether it is the trained one
+	run      *run
+	*answers                 // to MT-Bench; none of them where it was not asked
+	examples []record.Sample // that it answered, which have an answer of their own
+}
+
+// answeredExamples are what a run's model answered last of the examples that are kept apart, or that it trained on.
+func (r *run) answeredExamples() (list []record.Sample) {
+	for _, after := range r.curve.Curve.Events {
+		if e, ok := after.Event.(record.Samples); ok {
+			list = slices.DeleteFunc(slices.Clone(e.Samples), func(s record.Sample) bool { return s.Reference == "" })
+		}
+	}
+	return list[:min(len(list), saidExamples)]
+}
+
+// speaks reports whether there is something of a run to be on the page.
+func (r *run) speaks() bool {
+	return r.answers != nil && r.answers.turns > 0 || len(r.answeredExamples()) > 0
 }
 
 // speakers are the models of the methods that are compared: of each method those of the run with the smallest seed that
@@ -37,7 +55,7 @@ func (r *Report) speakers() (list []speaker, left int) {
 	for _, s := range r.settings {
 		for _, g := range s.groups {
 			done := g.done()
-			at := slices.IndexFunc(done, func(r *run) bool { return r.answers != nil && r.answers.turns > 0 })
+			at := slices.IndexFunc(done, (*run).speaks)
 			if !g.shown || at < 0 {
 				continue
 			}
@@ -47,9 +65,13 @@ func (r *Report) speakers() (list []speaker, left int) {
 			}
 			run := done[at]
 			if a := run.answeredBefore; a != nil && a.turns > 0 {
-				list = append(list, speaker{label + ", before", run, a})
+				list = append(list, speaker{label + ", before", run, a, nil})
 			}
-			list = append(list, speaker{label + ", trained", run, run.answers})
+			own := run.answers
+			if own == nil {
+				own = &answers{}
+			}
+			list = append(list, speaker{label + ", trained", run, own, run.answeredExamples()})
 		}
 	}
 	left = max(0, len(list)-saidModels)
@@ -88,13 +110,16 @@ func saidTable(list []speaker) (t table) {
 		t.Head = append(t.Head, cell{Text: name})
 	}
 	for _, s := range list {
-		words := none
+		row := []cell{{Text: s.name}, {Text: s.run.Run}, {Text: fmt.Sprint(s.run.Seed)}}
 		if s.turns > 0 {
-			words = figure(float64(s.words) / float64(s.turns))
+			row = append(row, cell{Text: s.setup.Template}, cell{Text: fmt.Sprint(s.setup.MaxTokens)},
+				cell{Text: fmt.Sprint(s.setup.Context)}, cell{Text: fmt.Sprint(s.turns)},
+				cell{Text: figure(float64(s.words) / float64(s.turns))}, cell{Text: fmt.Sprint(s.failed)})
 		}
-		t.Rows = append(t.Rows, []cell{{Text: s.name}, {Text: s.run.Run}, {Text: fmt.Sprint(s.run.Seed)},
-			{Text: s.setup.Template}, {Text: fmt.Sprint(s.setup.MaxTokens)}, {Text: fmt.Sprint(s.setup.Context)},
-			{Text: fmt.Sprint(s.turns)}, {Text: words}, {Text: fmt.Sprint(s.failed)}})
+		for len(row) < len(t.Head) {
+			row = append(row, cell{Text: none})
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -102,21 +127,61 @@ func saidTable(list []speaker) (t table) {
 // writeAnswers writes the page.
 func (r *Report) writeAnswers(w io.Writer) error {
 	list, left := r.speakers()
-	questions := r.questions()
-	ids := questionsOf(list)
-	shown := evenly(ids, saidQuestions)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Answers to MT-Bench, side by side\n\n%s of %d, at even distances, by one run of each method: "+
-		"that of its smallest seed. Texts end after %d characters. \"%s\" stands where a prompt did not fit the "+
-		"model's positions.\n\n", view.Plural(int64(len(shown)), "question", "questions"), len(ids), saidCharacters,
-		mtbench.FailedAnswer)
+	fmt.Fprintf(&b, "# Answers, side by side\n\nBy one run of each method: that of its smallest seed. Texts end after "+
+		"%d characters.\n\n", saidCharacters)
 	if left > 0 {
 		fmt.Fprintf(&b, "%s more are not on this page.\n\n", view.Plural(int64(left), "model", "models"))
 	}
 	saidTable(list).markdown(&b)
+	writeExamples(&b, list)
+	writeQuestions(&b, list, r.questions())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeExamples writes what models answered last of the examples that they were measured on.
+func writeExamples(b *strings.Builder, list []speaker) {
+	var asked []record.Sample
+	for _, s := range list {
+		for _, x := range s.examples {
+			if len(asked) < saidExamples && !slices.ContainsFunc(asked, func(y record.Sample) bool {
+				return x.Prompt == y.Prompt
+			}) {
+				asked = append(asked, x)
+			}
+		}
+	}
+	if len(asked) == 0 {
+		return
+	}
+	b.WriteString("\n## Examples\n\nOf what is kept apart, or where nothing is of what they learned from; each model " +
+		"at its end, greedily.\n")
+	for i, x := range asked {
+		rows := [][]string{{"**asked**", saidText(x.Prompt)}, {"**reference**", saidText(x.Reference)}}
+		for _, s := range list {
+			at := slices.IndexFunc(s.examples, func(y record.Sample) bool { return x.Prompt == y.Prompt })
+			if at >= 0 {
+				rows = append(rows, []string{inline(s.name), saidText(s.examples[at].Text)})
+			}
+		}
+		fmt.Fprintf(b, "\n### Example %d\n\n", i+1)
+		sideBySide(b, []string{"model", "answer"}, rows)
+	}
+}
+
+// writeQuestions writes what models answered to MT-Bench.
+func writeQuestions(b *strings.Builder, list []speaker, questions map[int]mtbench.Question) {
+	ids := questionsOf(list)
+	if len(ids) == 0 {
+		return
+	}
+	shown := evenly(ids, saidQuestions)
+	fmt.Fprintf(b, "\n## MT-Bench\n\n%s of %d, at even distances. \"%s\" stands where a prompt did not fit the "+
+		"model's positions.\n", view.Plural(int64(len(shown)), "question", "questions"), len(ids), mtbench.FailedAnswer)
 	for _, id := range shown {
 		q := questions[id]
-		fmt.Fprintf(&b, "\n## %d", id)
+		fmt.Fprintf(b, "\n### %d", id)
 		if q.Category != "" {
 			b.WriteString(", " + inline(q.Category))
 		}
@@ -127,30 +192,40 @@ func (r *Report) writeAnswers(w io.Writer) error {
 				turns = max(turns, len(a.Turns()))
 			}
 		}
-		head, line, asked := "| model |", "|---|", "| **asked** |"
+		head := []string{"model"}
 		for i := range turns {
-			head, line = head+fmt.Sprintf(" turn %d |", i+1), line+"---|"
-			text := none
-			if i < len(q.Turns) {
-				text = saidText(q.Turns[i])
-			}
-			asked += " " + text + " |"
+			head = append(head, fmt.Sprintf("turn %d", i+1))
 		}
-		b.WriteString(head + "\n" + line + "\n" + asked + "\n")
+		rows := [][]string{append([]string{"**asked**"}, saidTurns(q.Turns, turns)...)}
 		for _, s := range list {
-			b.WriteString("| " + inline(s.name) + " |")
-			for i := range turns {
-				text := none
-				if a, there := s.Of[id]; there && i < len(a.Turns()) {
-					text = saidText(a.Turns()[i])
-				}
-				b.WriteString(" " + text + " |")
+			var said []string
+			if a, there := s.Of[id]; there {
+				said = a.Turns()
 			}
-			b.WriteString("\n")
+			rows = append(rows, append([]string{inline(s.name)}, saidTurns(said, turns)...))
+		}
+		sideBySide(b, head, rows)
+	}
+}
+
+// saidTurns are so many cells of texts.
+func saidTurns(texts []string, turns int) (list []string) {
+	for i := range turns {
+		if i < len(texts) {
+			list = append(list, saidText(texts[i]))
+		} else {
+			list = append(list, none)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return list
+}
+
+// sideBySide writes a table of cells that are Markdown.
+func sideBySide(b *strings.Builder, head []string, rows [][]string) {
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
+	}
 }
 
 // questionsOf are the numbers of the questions that any of some models answered.
@@ -179,8 +254,8 @@ func evenly(list []int, most int) (some []int) {
 func saidText(text string) string {
 	text, more := shortened(text)
 	var lines []string
-	for line := range strings.Lines(text) {
-		lines = append(lines, inline(strings.TrimRight(line, "\r\n")))
+	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		lines = append(lines, inline(line))
 	}
 	return strings.Join(lines, "<br>") + more
 }

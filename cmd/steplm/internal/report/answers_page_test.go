@@ -94,19 +94,20 @@ func TestAnswersPage(t *testing.T) {
 		"16 questions of 80",
 		"| vanilla, then vanilla, before | vanilla-s1 | 1 | alpaca | 128 | 512 | 160 | 1.00 | 160 |",
 		"| step K=2, then vanilla, trained | step-s1 | 1 | alpaca | 128 | 512 | 160 |",
-		"## 81, writing\n\n| model | turn 1 | turn 2 |\n|---|---|---|\n| **asked** | Compose<br>something. | Again. |\n",
+		"### 81, writing\n\n| model | turn 1 | turn 2 |\n|---|---|---|\n| **asked** | Compose<br>something. | Again. " +
+			"|\n",
 		"| vanilla, then vanilla, trained | many words \\| and &lt;b>markup&lt;/b><br>many words",
 		" … (5,800 more) | vanilla-s1 says 81.2 |\n",
-		"## 86\n\n", "| step K=2, then vanilla, trained | step-s1 says 86.1 | step-s1 says 86.2 |\n",
+		"### 86\n\n", "| step K=2, then vanilla, trained | step-s1 says 86.1 | step-s1 says 86.2 |\n",
 		"| vanilla, then vanilla, before | ERROR | ERROR |",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s\nis not in\n%.3000s", want, page)
 		}
 	}
-	if strings.Contains(page, "-s2") || len(page) > 20<<10 || strings.Count(page, "\n## ") != 16 {
-		t.Errorf("%d bytes, %d questions, another seed %t", len(page), strings.Count(page, "\n## "),
-			strings.Contains(page, "-s2"))
+	if n := strings.Count(page, "\n### "); strings.Contains(page, "## Examples") || strings.Contains(page, "-s2") ||
+		len(page) > 20<<10 || n != 16 {
+		t.Errorf("%d bytes, %d questions, another seed %t", len(page), n, strings.Contains(page, "-s2"))
 	}
 	if text, err := os.ReadFile(filepath.Join(out, MarkdownFile)); err != nil ||
 		!strings.Contains(string(text), "[answers.md](answers.md)") {
@@ -114,6 +115,33 @@ func TestAnswersPage(t *testing.T) {
 	}
 	if page := write(base); page != "" {
 		t.Errorf("a report without answers has a page of\n%s", page)
+	}
+}
+
+// What models answered last of examples that are kept apart is on the page too, beside what the examples answer, and
+// where nothing else was asked. What was sampled of other texts is in the report.
+func TestAnswersToExamples(t *testing.T) {
+	dir := t.TempDir()
+	for i, reference := range []string{"The\nBaltic.", ""} {
+		for seed := uint64(1); seed <= 2; seed++ {
+			made{name: fmt.Sprintf("%d-%d", i, seed), method: "vanilla", seed: seed, lr: 0.001, end: 2, perplexity: 10,
+				peak: 1 << 20, says: fmt.Sprintf("upon %d", seed), reference: reference, spec: map[string]any{
+					"schedule": map[string]any{"lr": []float64{0.001}, "warmup": float64(i)}}}.write(t, dir)
+		}
+	}
+	r, err := (&Reader{Dirs: []string{dir}}).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := r.writeAnswers(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	if want := "### Example 1\n\n| model | answer |\n|---|---|\n| **asked** | Once upon 1 |\n| **reference** | " +
+		"The<br>Baltic. |\n| vanilla"; !strings.Contains(page, want) || !strings.Contains(page, "| upon 1 at 40 |") ||
+		strings.Count(page, "\n### ") != 1 || strings.Contains(page, "at 20") || strings.Contains(page, "MT-Bench") {
+		t.Errorf("%s\nwant in it\n%s", page, want)
 	}
 }
 

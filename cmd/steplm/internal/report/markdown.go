@@ -43,7 +43,7 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 		heard.markdown(&b)
 	}
 	if said, _ := r.speakers(); len(said) > 0 {
-		fmt.Fprintf(&b, "\n## Answers to MT-Bench\n\n[%s](%[1]s) has them side by side.\n\n", AnswersFile)
+		fmt.Fprintf(&b, "\n## Answers\n\n[%s](%[1]s) has them side by side.\n\n", AnswersFile)
 		saidTable(said).markdown(&b)
 	}
 	b.WriteString("\n## Data\n\n")
