@@ -233,8 +233,8 @@ func (b *tuningBench) sum(list []*tuningRunner, cpu bool) {
 
 func (b tuningBench) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s tokens an epoch, in windows of at most %d; steps of %d x %d windows, %d turns of %d steps; "+
-		"on %s\n", view.Plural(int64(b.Examples), "example", "examples"), view.Count(b.Epoch), b.Window, b.Accum, b.Batch,
-		b.Turns, b.Steps, b.Device)
+		"on %s\n", view.Plural(int64(b.Examples), "example", "examples"), view.Count(b.Epoch), b.Window, b.Accum,
+		b.Batch, b.Turns, b.Steps, b.Device)
 	rows := [][]string{{"", "s/step", "spread", "tokens/s", "scored/s", "positions/s", "padding", "s/epoch", "bytes"}}
 	for _, x := range b.Ways {
 		rows = append(rows, []string{x.Batching, view.Figure(x.Seconds), view.PerCent(x.Spread), view.Figure(x.Tokens),

@@ -22,8 +22,8 @@ func TestBenchTuning(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"tuning", "--model", clitest.RandomModel(t, 290), "--data",
-		clitest.WriteFile(t, "alpaca.json", string(text)), "--max-seq-len", "512", "--seq-len", "512", "--batch-size", "2",
-		"--steps", "2", "--turns", "1", "--device", "host", "--tune-cache", t.TempDir()}
+		clitest.WriteFile(t, "alpaca.json", string(text)), "--max-seq-len", "512", "--seq-len", "512", "--batch-size",
+		"2", "--steps", "2", "--turns", "1", "--device", "host", "--tune-cache", t.TempDir()}
 	var b tuningBench
 	benched(t, &b, args...)
 	if b.Examples != 12 || b.Window != 512 || b.Steps != 2 || b.Turns != 1 || len(b.Ways) != 2 || !(b.Ratio > 0) {

@@ -32,7 +32,8 @@ func NewHub(t *testing.T, files []HubFile) *Hub {
 	const commit = "89abcdef0123456789abcdef0123456789abcdef"
 	answers, listings := map[string][]byte{}, map[string][]string{}
 	for _, f := range files {
-		answers["/api/datasets/"+f.Repo+"/revision/"+url.PathEscape(f.Revision)] = fmt.Appendf(nil, `{"sha":%q}`, commit)
+		revision := "/api/datasets/" + f.Repo + "/revision/" + url.PathEscape(f.Revision)
+		answers[revision] = fmt.Appendf(nil, `{"sha":%q}`, commit)
 		answers["/datasets/"+f.Repo+"/resolve/"+commit+"/"+f.Path] = f.Content
 		entry := fmt.Sprintf(`{"type":"file","path":%q,"oid":"","size":9,"lfs":{"oid":"%x","size":%d}}`, f.Path,
 			sha256.Sum256(f.Content), len(f.Content))

@@ -144,6 +144,7 @@ func TestEvalTasksFetch(t *testing.T) {
 	if text := clitest.Contents(t, samples); !strings.Contains(text, "train?") || len(hub.Downloads()) != fetched {
 		t.Errorf("again %d files were downloaded; with a shot:\n%s", len(hub.Downloads())-fetched, text)
 	}
-	_, stderr, code := clitest.Call(t, "", "data", "fetch", "hf://datasets/baber/piqa/plain_text@refs%2Fconvert%2Fparquet")
+	_, stderr, code := clitest.Call(t, "", "data", "fetch",
+		"hf://datasets/baber/piqa/plain_text@refs%2Fconvert%2Fparquet")
 	clitest.CheckFailure(t, "a configuration that is not there", stderr, code, 1, "no such dataset, revision or path")
 }
