@@ -90,8 +90,8 @@ func TestShotsAreAnotherInput(t *testing.T) {
 		}
 	}
 	ask := func(shots int) error {
-		inputs, err := askedOf(experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
-			Names: []string{"openbookqa"}, Data: dir, Shots: shots}}})
+		inputs, err := askedOf(t.Context(), experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
+			Names: []string{"openbookqa"}, Data: dir, Shots: shots}}}, state.Inputs)
 		if err != nil {
 			t.Fatal(err)
 		}
