@@ -30,12 +30,23 @@ type whole struct {
 // seeing is a run under way, as the whole shows it.
 type seeing struct {
 	of     *whole
-	name   string
+	run    experiment.Run
 	steps  int // of the run
 	effort experiment.Effort
 	at     int     // steps that are done
 	scored int64   // tokens, at its end
 	asked  float64 // share of its evaluation
+	over   bool    // all but its evaluation is counted among what is over
+}
+
+// done is the operations that are not counted among what is over.
+func (s *seeing) done() float64 {
+	asking := s.effort.Asking * s.asked
+	if s.over {
+		return asking
+	}
+	return s.effort.Training*float64(s.at)/float64(s.steps) +
+		s.effort.Token*float64(min(s.scored, s.effort.Tokens)) + asking
 }
 
 // parts is how finely the whole is shown.
@@ -57,6 +68,9 @@ func (w *whole) count() (err error) {
 		}
 	}
 	w.over -= len(w.folder.Unevaluated())
+	for _, s := range w.under {
+		s.over = w.folder.Row(s.run).Status.Over()
+	}
 	w.done, w.all, err = w.folder.Work()
 	w.set()
 	return err
@@ -66,8 +80,7 @@ func (w *whole) count() (err error) {
 func (w *whole) set() {
 	sum := w.done
 	for _, s := range w.under {
-		sum += s.effort.Training*float64(s.at)/float64(s.steps) +
-			s.effort.Token*float64(min(s.scored, s.effort.Tokens)) + s.effort.Asking*s.asked
+		sum += s.done()
 	}
 	w.bar.Set(int64(parts * sum / w.all))
 }
@@ -82,10 +95,7 @@ func (w *whole) begin(r experiment.Run) (*seeing, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &seeing{of: w, name: r.Name, steps: recipe.Steps(), effort: effort}
-	if w.folder.Row(r).Status == results.Done { // Its model is to be evaluated, and the rest is counted as done.
-		s.effort.Training, s.effort.Token = 0, 0
-	}
+	s := &seeing{of: w, run: r, steps: recipe.Steps(), effort: effort}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.under = append(w.under, s)
@@ -120,7 +130,7 @@ func (s *seeing) step(m record.Metrics) {
 func (s *seeing) say(items ...view.Item) {
 	done := view.Item{Long: fmt.Sprintf("%d of %d runs done", s.of.over, s.of.runs),
 		Short: fmt.Sprintf("%d/%d runs", s.of.over, s.of.runs)}
-	s.of.bar.Say(append([]view.Item{done, {Long: s.name, Short: s.name}}, items...)...)
+	s.of.bar.Say(append([]view.Item{done, {Long: s.run.Name, Short: s.run.Name}}, items...)...)
 }
 
 // end shows what became of a run.
@@ -128,7 +138,7 @@ func (w *whole) end(e ran, row results.Row) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, s := range w.under {
-		if s.name == e.run.Name {
+		if s.run.Name == e.run.Name {
 			w.under = append(w.under[:i], w.under[i+1:]...)
 			break
 		}

@@ -55,8 +55,12 @@ type pace struct {
 
 // add takes in that so much is done. What came too fast to be timed waits for the next.
 func (p *pace) add(now time.Time, done int64) {
+	if done < p.done { // There is more to do than was thought.
+		p.at, p.done = now, done
+		return
+	}
 	took := now.Sub(p.at)
-	if done <= p.done || took < 50*time.Millisecond {
+	if done == p.done || took < 50*time.Millisecond {
 		return
 	}
 	keep := math.Exp(-float64(took) / float64(paceTime))

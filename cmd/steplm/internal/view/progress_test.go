@@ -66,6 +66,13 @@ func TestProgressTimeLeft(t *testing.T) {
 	if left, ok := p.left(*now); !ok || left < 25*time.Minute || left > 27*time.Minute {
 		t.Errorf("80 steps of 20 s: %v left", left)
 	}
+	*now = now.Add(20 * time.Second)
+	p.Set(821) // A hundred are to be done again.
+	*now = now.Add(20 * time.Second)
+	p.Set(822)
+	if left, ok := p.left(*now); !ok || left < 55*time.Minute || left > 65*time.Minute {
+		t.Errorf("178 steps of 20 s: %v left", left)
+	}
 }
 
 func TestProgressIsQuiet(t *testing.T) {
