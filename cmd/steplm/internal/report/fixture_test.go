@@ -33,6 +33,7 @@ type made struct {
 	end          float64 // to which the loss falls from 6, on a line
 	perplexity   float64 // of the validation set, at the end
 	peak         int64   // bytes
+	more         int     // steps than others have
 	stop         int     // after so many steps; 0: at the end
 	failure      string  // with which it diverges then
 	spec         map[string]any
@@ -44,7 +45,7 @@ type made struct {
 func (m made) recipe(t *testing.T) recipe.Recipe {
 	t.Helper()
 	o := recipetest.Tiny()
-	o.Steps, o.Seed, o.LR, o.Stages = steps, m.seed, []float64{m.lr}, max(1, m.stages)
+	o.Steps, o.Seed, o.LR, o.Stages = steps+m.more, m.seed, []float64{m.lr}, max(1, m.stages)
 	if m.optimizer != nil {
 		o.Optimizer.Settings = m.optimizer
 	}
@@ -92,7 +93,7 @@ func (m made) write(t *testing.T, dir string) (folder string) {
 // events are the lines of the run's metrics.
 func (m made) events(t *testing.T, r recipe.Recipe) (list []record.Event) {
 	t.Helper()
-	for step := 1; step <= steps; step++ {
+	for step := 1; step <= r.Steps(); step++ {
 		stage, _ := r.StageOf(step - 1)
 		at := record.At{Step: step, Stage: stage + 1, Peaks: record.Peaks{PeakBytes: m.peak}}
 		states := m.peak / 4 / 4 * int64(r.Stages[stage].Layers) / int64(r.Model.Layers)
@@ -107,7 +108,7 @@ func (m made) events(t *testing.T, r recipe.Recipe) (list []record.Event) {
 			}
 			return list
 		}
-		if next, _ := r.StageOf(step); next > stage && step < steps {
+		if next, _ := r.StageOf(step); next > stage && step < r.Steps() {
 			at.Stage++
 			change := record.Transition{At: at, From: r.Stages[stage].Layers, To: r.Stages[next].Layers, Seconds: 1}
 			if change.To > change.From {

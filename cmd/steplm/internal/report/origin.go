@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,10 +49,33 @@ func (r *run) kind() (method, optimizer string) {
 }
 
 // configuration is what runs have in common that differ in their seeds.
-func (r *run) configuration() string { return r.common(r.made) }
+func (r *run) configuration() string { return r.common(r.values()) }
 
 // family is what runs have in common that differ in their seeds and learning rates.
-func (r *run) family() string { return r.common(shares(r.made)) }
+func (r *run) family() string { return r.common(shares(r.values())) }
+
+// values are a recipe's. Of a run whose length is in epochs the counts of steps follow from the examples that its seed
+// leaves to train on: in their place is the schedule that was asked for.
+func (r *run) values() map[string]string {
+	if epochs := r.spec["schedule.epochs"]; epochs == "" || epochs == "0" {
+		return r.made
+	}
+	out := map[string]string{}
+	for path, value := range r.made {
+		if !slices.Contains(stepCounts, last(path)) {
+			out[path] = value
+		}
+	}
+	for path, value := range r.spec {
+		if strings.HasPrefix(path, "schedule.") && last(path) != "lr" {
+			out["asked."+path] = value
+		}
+	}
+	return out
+}
+
+// stepCounts are what recipes call numbers of steps.
+var stepCounts = []string{"steps", "decay", "first_warmup", "restart_every", "restart_warmup", "restart_shift"}
 
 // shares are a recipe's values without the learning rate of each stage, of which those of adapters and of embedding and
 // head, that a recipe has beside it, are shares.

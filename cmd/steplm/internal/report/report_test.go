@@ -369,6 +369,25 @@ func TestRatesBesideOthers(t *testing.T) {
 	}
 }
 
+// Runs of so many epochs have other numbers of steps with another seed, which leaves other examples to train on: they
+// are one row all the same, and those of more epochs another.
+func TestEpochsAreOneRowOverSeeds(t *testing.T) {
+	dir := t.TempDir()
+	for epochs := 2; epochs <= 3; epochs++ {
+		for seed := uint64(1); seed <= 2; seed++ {
+			made{name: fmt.Sprintf("run-%d-%d", epochs, seed), method: "vanilla", seed: seed, lr: 0.01, end: 4,
+				perplexity: 100, peak: gib, more: int(seed), spec: map[string]any{"schedule": map[string]any{
+					"epochs": epochs, "lr": []float64{0.01}, "seed": seed}}}.write(t, dir)
+		}
+	}
+	_, markdown, _ := written(t, dir)
+	for _, label := range []string{"vanilla · epochs 2", "vanilla · epochs 3"} {
+		if got := row(t, markdown, label); got[2] != "2" {
+			t.Errorf("%s has %s seeds, want 2", label, got[2])
+		}
+	}
+}
+
 // faster makes a rate of a run's recipe four times its learning rate.
 func faster(t *testing.T, run, option string, lr float64) {
 	t.Helper()
