@@ -42,7 +42,7 @@ func methodRuns(t *testing.T) map[string]recipe.Recipe {
 		// Most of the model trains, then freezes to half as much: growth must not hold both.
 		"step_int8": {"step", func(o *recipe.Options) {
 			o.Model.Hidden, o.Model.FFN, o.Batch = 64, 128, model.Size{Batch: 1, SeqLen: 4}
-			o.Model.Layers, o.Stages, o.Split = 12, 3, []int{8, 3, 1}
+			o.Model.Layers, o.Stages, o.Split = 7, 3, []int{4, 2, 1}
 			o.LoRA.Rank, o.Recompute = 2, recipe.RecomputeBlock
 			settings, _, err := optim.Choose("scale", o.Model, nil, 1)
 			if err != nil {
