@@ -155,9 +155,12 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	}
 }
 
-// hold takes hold of a run's folder, once no other process has it.
-func hold(ctx context.Context, dir string, t *teller) (*record.Folder, error) {
-	for until := time.Now().Add(heldAtMost); ; {
+// noLimit is for who waits for as long as it takes.
+var noLimit time.Time
+
+// hold takes hold of a folder, once no other process has it.
+func hold(ctx context.Context, dir string, until time.Time, t *teller) (*record.Folder, error) {
+	for {
 		f, err := record.Lock(dir)
 		if !errors.Is(err, record.ErrHeld) {
 			return f, err
@@ -170,7 +173,7 @@ func hold(ctx context.Context, dir string, t *teller) (*record.Folder, error) {
 
 // wait waits before a folder is tried again that is held, as an error says, which it returns where that took too long.
 func wait(ctx context.Context, held error, until time.Time, t *teller) error {
-	if time.Now().After(until) {
+	if until != noLimit && time.Now().After(until) {
 		return held
 	}
 	t.doing("wait for another process to leave it")
