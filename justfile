@@ -11,6 +11,15 @@ lavapipe := if os() == "linux" { "llvmpipe" } else { "" }
 
 swiftshader := "/usr/lib/chromium/vk_swiftshader_icd.json"
 
+# Packages that a third driver is shown; CI takes those of a few tests.
+shown := "./gpu/... ./wgsl/... ./stage ./stage/trainer ./stage/stories"
+
+# Tests are linked without what only debuggers read, which takes almost half as long.
+link := "-ldflags=-w"
+
+# Packages that are tested at once: one more than there are cores, since some wait for processes and clocks.
+packages := "-p $((" + num_cpus() + " + 1))"
+
 staticcheck := "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 
 # list the recipes
@@ -31,11 +40,11 @@ smoke *args: build
 # run every test, on the host device and on lavapipe, which must be there; data/datatest says where other programs' data are
 test *args: (setup "lavapipe")
     LP_NUM_THREADS="${LP_NUM_THREADS-0}" STEPLM_GPU=require STEPLM_DEVICE="${STEPLM_DEVICE-{{ lavapipe }}}" \
-        go test -timeout 30m "$@" ./...
+        go test -timeout 30m {{ packages }} {{ link }} "$@" ./...
 
 # run every test that needs no device, in under three minutes; on Linux drivers are hidden, so that none is used
 test-host *args:
-    STEPLM_GPU= VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere go test "$@" ./...
+    STEPLM_GPU= VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere go test {{ link }} "$@" ./...
 
 # run the tests that use a device, on the GPU (or on the adapter that STEPLM_DEVICE names)
 test-gpu *args: setup
@@ -44,7 +53,7 @@ test-gpu *args: setup
 # run the tests of the device, of kernels and of training on a third Vulkan driver, Chromium's SwiftShader (Debian)
 test-swiftshader *args: (setup "swiftshader")
     STEPLM_GPU=require STEPLM_DEVICE=swiftshader VK_DRIVER_FILES={{ swiftshader }} VK_ICD_FILENAMES={{ swiftshader }} \
-        go test -timeout 30m -count=1 "$@" ./gpu/... ./wgsl/... ./stage ./stage/trainer ./stage/stories
+        go test -timeout 30m -count=1 {{ link }} "$@" {{ shown }}
 
 # run the tests of reports in headless Chromium (Debian's), which must be there; `test` skips them where it is not
 test-browser *args: (setup "chromium")

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"steplm/gpu"
+	"steplm/gpu/gputest"
 	"steplm/model"
 	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
@@ -62,10 +63,18 @@ func randomRun(g *rand.Rand) recipe.Options {
 	return o
 }
 
+// anyRuns is how many runs are drawn: where all tests are wanted so many, else a quarter of them.
+func anyRuns(all uint64) uint64 {
+	if gputest.All() {
+		return all
+	}
+	return all / 4
+}
+
 // Of any run, every stage holds what its plan says, and no transition more than the
 // larger of its two.
 func TestAnyRunHoldsItsPlan(t *testing.T) {
-	for seed := range uint64(80) {
+	for seed := range anyRuns(80) {
 		o := randomRun(rand.New(rand.NewPCG(seed, 1)))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			d := gpu.NewHost()
@@ -145,7 +154,7 @@ func takeTo(t *testing.T, tr *Trainer, step int) (losses []float64) {
 // Any run goes on bit for bit from a checkpoint at any step, and is the same where
 // its blocks are recomputed.
 func TestAnyRunResumes(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range anyRuns(60) {
 		g := rand.New(rand.NewPCG(seed, 3))
 		o := randomRun(g)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

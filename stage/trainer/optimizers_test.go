@@ -106,8 +106,11 @@ var resumeStops = []int{2, 5, 9}
 // trainsAndResumes trains a run to its end, with a save at each of some steps, and goes on from each.
 func trainsAndResumes(t *testing.T, d gpu.Device, method string, o recipe.Options, stops []int) {
 	t.Helper()
-	if method == "vanilla" {
-		o.Stages = 1
+	switch method { // layers that are as deep as they need be: projections take long
+	case "vanilla":
+		o.Model.Layers, o.Stages = 2, 1
+	case "step":
+		o.Model.Layers, o.Split = 4, []int{2, 2}
 	}
 	r := recipetest.Must(t, method, o)
 	batches := func() Batches { return trainertest.Random(1, o.Batch, o.Model.Vocab, 3) }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"steplm/gpu"
+	"steplm/gpu/gputest"
 )
 
 // Main is a package's TestMain: it runs the tests, or, in a process that a test has started, the command; or one of
@@ -96,6 +97,17 @@ func Devices(t *testing.T) []string {
 		list = append(list, os.Getenv("STEPLM_DEVICE"))
 	} else if os.Getenv("STEPLM_GPU") == "require" {
 		t.Fatal("STEPLM_GPU=require: ", gpu.NoAdapterHelp)
+	}
+	return list
+}
+
+// StoryDevices are those of tests of a whole story whose parts other tests have on every device: the last of Devices,
+// which is an adapter where there is one, or all where all tests are wanted.
+func StoryDevices(t *testing.T) []string {
+	t.Helper()
+	list := Devices(t)
+	if !gputest.All() {
+		list = list[len(list)-1:]
 	}
 	return list
 }

@@ -82,9 +82,6 @@ func New(ctx context.Context) *kong.Kong {
 
 // Run runs a command line, without the program's name, and returns the exit code.
 func Run(args []string) int {
-	// Between collections Go's heap would otherwise double, and the process's peak
-	// memory with it; what lives there is small, so collecting more often costs little.
-	debug.SetGCPercent(25)
 	ctx, signalled := untilSignal()
 
 	parser := New(ctx)
@@ -98,6 +95,9 @@ func Run(args []string) int {
 		err = flags.UsageError{Err: err}
 	}
 	if err == nil {
+		// Between collections Go's heap would otherwise double, and the process's peak
+		// memory with it; what lives there is small, so collecting more often costs little.
+		debug.SetGCPercent(25)
 		err = parsed.Run()
 	}
 	if err == nil {

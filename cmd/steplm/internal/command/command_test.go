@@ -89,3 +89,11 @@ func TestPretrainNamesUnusedFlags(t *testing.T) {
 		}
 	}
 }
+
+// Every command begins by making the parser of all of them, which is quick: what flags' defaults refer to is put in its
+// place once, and not looked through for every flag.
+func TestParserIsMadeQuickly(t *testing.T) {
+	if n := testing.AllocsPerRun(1, func() { New(t.Context()) }); n > 100_000 {
+		t.Errorf("it takes %.0f allocations", n)
+	}
+}

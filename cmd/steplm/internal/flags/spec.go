@@ -1,51 +1,21 @@
 package flags
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"steplm/model/advice"
-	"steplm/model/optim"
-	"steplm/stage/experiment"
-	"steplm/stage/harness"
-	"steplm/stage/judge"
-	"steplm/stage/logs"
-	"steplm/stage/recipe"
 	"steplm/stage/session"
 )
 
 // A flag whose name is an option's, in dashes, is that option: so the flags of every command become a
 // session.Spec by their names alone, and a Spec's defaults are the flags'.
-
-// specDefaults adds to kong's variables the defaults of a Spec's options: default:"${batch_size}".
-func specDefaults(vars kong.Vars) kong.Vars {
-	spec := session.Default()
-	for _, o := range session.Options() {
-		b, err := spec.Get(o)
-		if err != nil {
-			panic(err) // a mistake in session
-		}
-		text := strings.Trim(string(b), `"`)
-		var list []any
-		if json.Unmarshal(b, &list) == nil && list != nil {
-			var words []string
-			for _, x := range list {
-				words = append(words, fmt.Sprint(x))
-			}
-			text = strings.Join(words, ",")
-		}
-		vars[string(o)] = text
-	}
-	return vars
-}
 
 // SpecOf is the Spec that a command's flags make, defaults included.
 func SpecOf(flags any) (session.Spec, error) { return SpecOver(session.Default(), flags) }
@@ -155,19 +125,3 @@ func AsUsage(err error) error {
 	}
 	return err
 }
-
-// Vars is what flags' defaults and help refer to.
-var Vars = specDefaults(kong.Vars{
-	"parallel":    strconv.Itoa(session.FetchParallel),
-	"methods":     strings.Join(recipe.MethodNames(), ","),
-	"optimizers":  strings.Join(optim.Names(), ","),
-	"log_formats": strings.Join(logs.Names(), ", "),
-	"judge_url":   judge.OpenAI,
-	// Those of `experiment`:
-	"experiments": strings.Join(experiment.Names(), ", "),
-	"scales":      strings.Join(experiment.Scales(), ", "),
-	// Those of `eval tasks`:
-	"tasks":        strings.Join(harness.Names(), ", "),
-	"fewshot_seed": strconv.Itoa(harness.Seed),
-	"resamples":    strconv.Itoa(harness.Resamples),
-})

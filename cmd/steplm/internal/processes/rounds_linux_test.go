@@ -104,7 +104,7 @@ func planned(t *testing.T, rounds []clitest.MetricsLine) {
 func TestRoundsOfProcessesGoOn(t *testing.T) {
 	launcher, m, dir := clitest.Launchers(t)[0], clitest.NewMaterial(t), t.TempDir()
 	straight, run := filepath.Join(dir, "straight"), filepath.Join(dir, "run")
-	flags := []string{"--steps", "400", "--outer-every", "7", "--save-every", "50", "--schedule", "constant"}
+	flags := []string{"--steps", "200", "--outer-every", "7", "--save-every", "50", "--schedule", "constant"}
 	succeedTogether(t, launcher, 2, rounded(m, straight, flags...)...)
 	c := clitest.CallOfSeveral(t.Context(), launcher, 2, rounded(m, run, flags...)...)
 	if err := c.Start(); err != nil {
@@ -115,7 +115,11 @@ func TestRoundsOfProcessesGoOn(t *testing.T) {
 		return strings.Count(string(text), `"loss"`) > 20
 	}, "the run never began")
 	for rank := range 2 { // as srun does, and mpirun, which leaves but a second
-		syscall.Kill(ranks(t, run)[rank], syscall.SIGTERM)
+		pid := ranks(t, run)[rank]
+		if pid == 0 {
+			t.Fatal("they ended before they were told to")
+		}
+		syscall.Kill(pid, syscall.SIGTERM)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
@@ -140,7 +144,7 @@ func TestRoundsOfProcessesGoOn(t *testing.T) {
 			t.Errorf("other losses than those of the run that nothing happened to:\n%s\n%s", a, b)
 		}
 	}
-	succeedTogether(t, launcher, 3, "pretrain", "--resume", run, "--steps", "440", "--device", "host")
+	succeedTogether(t, launcher, 3, "pretrain", "--resume", run, "--steps", "240", "--device", "host")
 	if made := roundsIn(t, filepath.Join(run, "ranks", "2")); len(made) == 0 ||
 		strings.Count(string(made[0]["shares"]), `"process"`) != 3 {
 		t.Errorf("the process that was added made the rounds %v", made)

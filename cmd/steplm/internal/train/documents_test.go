@@ -14,7 +14,7 @@ import (
 // that recomputing gives, and is measured as it trained; other words, and another mask on the way, are refused.
 func TestPretrainInsideDocuments(t *testing.T) {
 	m := clitest.NewMaterial(t)
-	for _, device := range clitest.Devices(t) {
+	for _, device := range clitest.StoryDevices(t) {
 		args := func(out string, more ...string) []string {
 			return m.Pretrain(out, append([]string{"--steps", "8", "--seq-len", "64", "--grad-accum", "2",
 				"--device", device, "--no-tune", "--precision", "f32", "--eval-tokens", "0"}, more...)...)

@@ -96,7 +96,7 @@ func same(t *testing.T, what string, got, want map[string][]float32, rename func
 func TestInitGrows(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	from := small(t, m)
-	for _, device := range clitest.Devices(t) {
+	for _, device := range clitest.StoryDevices(t) {
 		for _, how := range []string{"train", "freeze"} {
 			t.Run(how+" "+device, func(t *testing.T) {
 				run := clitest.NewRun(t)
@@ -241,7 +241,7 @@ func TestInitFamilies(t *testing.T) {
 		{"smollm3-nope4", nil, model.Config{Family: "smollm3", RopeLayers: "111110"}},
 	} {
 		t.Run(c.family, func(t *testing.T) {
-			for _, device := range clitest.Devices(t) {
+			for _, device := range clitest.StoryDevices(t) {
 				run := clitest.NewRun(t)
 				clitest.Succeed(t, "", append([]string{"pretrain", "--method", "step", "--layers", "6", "--vocab",
 					"300", "--init", filepath.Join(families, c.family), "--tokenizer", m.Tokenizer, "--data", m.Train,

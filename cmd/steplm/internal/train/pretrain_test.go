@@ -289,7 +289,7 @@ func TestPretrainTokens(t *testing.T) {
 // What comes out is what a run gives that was left alone, to the last bit.
 func TestInterruptAndResume(t *testing.T) {
 	m := clitest.NewMaterial(t)
-	for _, device := range clitest.Devices(t) {
+	for _, device := range clitest.StoryDevices(t) {
 		t.Run(device, func(t *testing.T) {
 			// Growth after 9 of 21 steps, each so large that the signal arrives in time.
 			run := clitest.NewRun(t)
