@@ -134,52 +134,40 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	if results.Of(dir).Status == results.Done { // Something is left to ask its model.
 		return nil
 	}
-	for until := time.Now().Add(heldAtMost); ; {
+	return unheld(ctx, t, func() error {
 		f, err := record.Lock(dir)
-		switch {
-		case err == nil:
+		if err == nil {
 			f.Close()
-			fallthrough
-		case errors.Is(err, fs.ErrNotExist):
-			resume := record.HoldsRun(dir)
-			err = c.train(ctx, spec, resume, t)
-			if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
-				return err
-			}
-		case !errors.Is(err, record.ErrHeld):
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := wait(ctx, err, until, t); err != nil {
-			return err
-		}
-	}
+		return c.train(ctx, spec, record.HoldsRun(dir), t)
+	})
 }
 
 // hold takes hold of a run's folder, once no other process has it.
-func hold(ctx context.Context, dir string, t *teller) (*record.Folder, error) {
-	for until := time.Now().Add(heldAtMost); ; {
-		f, err := record.Lock(dir)
-		if !errors.Is(err, record.ErrHeld) {
-			return f, err
-		}
-		if err := wait(ctx, err, until, t); err != nil {
-			return nil, err
-		}
-	}
+func hold(ctx context.Context, dir string, t *teller) (f *record.Folder, err error) {
+	err = unheld(ctx, t, func() error {
+		f, err = record.Lock(dir)
+		return err
+	})
+	return f, err
 }
 
-// wait waits before a folder is tried again that is held, as an error says, which it returns where that took too long.
-func wait(ctx context.Context, held error, until time.Time, t *teller) error {
-	if time.Now().After(until) {
-		return held
+// unheld does something with a run's folder, for a while again and again as long as another process has it.
+func unheld(ctx context.Context, t *teller, do func() error) error {
+	for until := time.Now().Add(heldAtMost); ; {
+		err := do()
+		if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) || time.Now().After(until) {
+			return err
+		}
+		t.doing("wait for another process to leave it")
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w before it could begin", stage.ErrStopped)
+		case <-time.After(heldAgain):
+		}
 	}
-	t.doing("wait for another process to leave it")
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w before it could begin", stage.ErrStopped)
-	case <-time.After(heldAgain):
-	}
-	return nil
 }
 
 // train runs a Spec to its end, or goes on with it.
