@@ -1,5 +1,5 @@
 // dweight = [dweight +] column sums of dout * x * rstd. A workgroup is 8 eights of
-// columns by 16 slices of the rows.
+// columns by 8 slices of the rows.
 
 struct Params { origin: vec3<u32>, rows: u32, c: u32, stride: u32, accumulate: u32 }
 
