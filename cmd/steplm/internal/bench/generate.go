@@ -71,7 +71,9 @@ func (c *benchGenerateCmd) Run(ctx context.Context) error {
 	if most := config.MaxSeqLen; max(c.Context, c.Chunk) > most {
 		return flags.Usagef("--context %d, --chunk %d: the model has %d positions", c.Context, c.Chunk, most)
 	}
-	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (generateBench, error) { return c.measure(ctx, dev, config) })
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (generateBench, error) {
+		return c.measure(ctx, dev, config)
+	})
 }
 
 // layout is the model's, for inference.

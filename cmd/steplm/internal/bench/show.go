@@ -10,7 +10,8 @@ import (
 )
 
 // measured measures on the device that the flags choose, and shows what came out.
-func measured[B interface{ print(io.Writer) }](f flags.DeviceFlag, json bool, measure func(gpu.Device) (B, error)) error {
+func measured[B interface{ print(io.Writer) }](f flags.DeviceFlag, json bool,
+	measure func(gpu.Device) (B, error)) error {
 	dev, err := f.Open()
 	if err != nil {
 		return err
