@@ -205,7 +205,7 @@ func TestExamplesTakeNoOptionsOfDocuments(t *testing.T) {
 	for option, set := range map[advice.Option]func(*Data){
 		"min_score": func(d *Data) { d.MinScore, d.Stream = new(float64), true },
 		"stream":    func(d *Data) { d.Stream = true },
-		"shards": func(d *Data) { d.Shards = 2 }, "text_column": func(d *Data) { d.TextColumn = "body" },
+		"shards":    func(d *Data) { d.Shards = 2 }, "text_column": func(d *Data) { d.TextColumn = "body" },
 		"max_line": func(d *Data) { d.MaxLine = 9 },
 	} {
 		s := TuningDefault()
