@@ -23,9 +23,9 @@ type Source struct {
 
 var repoName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// ParseSource reads hf://datasets/OWNER/NAME[/PATH][@REVISION]. The revision may
-// also follow the name, as Hugging Face's tools write it, there with its slashes
-// as %2F. It is "main" where none is given.
+// ParseSource reads hf://datasets/OWNER/NAME[/PATH][@REVISION]. The revision may also follow the name, as Hugging
+// Face's tools write it, there with its slashes as %2F, which is understood in either place. It is "main" where none is
+// given.
 func ParseSource(s string) (Source, error) {
 	wrong := func(what string) (Source, error) {
 		return Source{}, fmt.Errorf("%q: %s; a source is hf://datasets/OWNER/NAME[/PATH][@REVISION]", s, what)
@@ -37,16 +37,15 @@ func ParseSource(s string) (Source, error) {
 	owner, rest, _ := strings.Cut(rest, "/")
 	repo, file, _ := strings.Cut(rest, "/")
 	name, revision, named := strings.Cut(repo, "@")
-	if named {
-		var err error
-		if revision, err = url.PathUnescape(revision); err != nil {
-			return wrong("the revision is wrongly escaped")
-		}
-	} else if at := strings.LastIndexByte(file, '@'); at >= 0 {
+	if at := strings.LastIndexByte(file, '@'); !named && at >= 0 {
 		file, revision, named = file[:at], file[at+1:], true
 	}
 	if !named {
 		revision = defaultRevision
+	}
+	revision, err := url.PathUnescape(revision)
+	if err != nil {
+		return wrong("the revision is wrongly escaped")
 	}
 	file = strings.TrimSuffix(file, "/")
 	switch {

@@ -13,6 +13,8 @@ func TestParseSource(t *testing.T) {
 		"hf://datasets/o/n@v1.0":              {"o", "n", "", "v1.0"},
 		"hf://datasets/o/n/p/q@v1":            {"o", "n", "p/q", "v1"},
 		"hf://datasets/o/n@refs%2Fpr%2F1/p/q": {"o", "n", "p/q", "refs/pr/1"},
+		"hf://datasets/o/n/p/q@refs%2Fpr%2F1": {"o", "n", "p/q", "refs/pr/1"},
+		"hf://datasets/o/n/p/q@refs/pr/1":     {"o", "n", "p/q", "refs/pr/1"},
 		"hf://datasets/o/n/a b.parquet@main":  {"o", "n", "a b.parquet", "main"},
 	}
 	for s, want := range good {
@@ -28,7 +30,8 @@ func TestParseSource(t *testing.T) {
 		"", "data", "hf://", "hf://models/o/n", "hf://datasets/o", "hf://datasets//n", "hf://datasets/../n",
 		"hf://datasets/o/..",
 		"hf://datasets/o/n/../../x", "hf://datasets/o/n//x", "hf://datasets/o/n@", "hf://datasets/o/n@..%2F..%2Fx/p",
-		"hf://datasets/o/n/p@../../x", "hf://datasets/o/n@%zz/p", "hf://datasets/o--p/n", `hf://datasets/o/n/a\..\b`,
+		"hf://datasets/o/n/p@../../x", "hf://datasets/o/n@%zz/p", "hf://datasets/o/n/p@%zz",
+		"hf://datasets/o--p/n", `hf://datasets/o/n/a\..\b`,
 	} {
 		if got, err := ParseSource(s); err == nil || !strings.Contains(err.Error(), "hf://datasets/OWNER/NAME") {
 			t.Errorf("%q: %+v, %v", s, got, err)

@@ -54,7 +54,7 @@ func (d Dataset) Pool() string {
 
 // Source is the data set on the hub, in the branch where every data set is Parquet, as session.Local takes it.
 func (d Dataset) Source() string {
-	return "hf://datasets/" + d.Hub + "/" + d.Config + "@refs%2Fconvert%2Fparquet"
+	return "hf://datasets/" + d.Hub + "@refs%2Fconvert%2Fparquet/" + d.Config
 }
 
 // splitWords are how the names of files say their split.
@@ -105,11 +105,11 @@ func (t *Task) filesIn(folder, split string) ([]string, error) {
 			return err
 		}
 		words, own := t.words(below)
-		if !own {
-			// The folder may be that of one data set.
-			if _, own = t.words(filepath.Join(folder, below)); !own {
+		if !own { // The folder may be that of one data set, or of one of its splits; where it lies says nothing more.
+			if own, _ := t.owns(filepath.Join(folder, below)); !own {
 				return nil
 			}
+			words, _ = t.words(filepath.Join(filepath.Base(folder), below))
 		}
 		of := t.Data.Evaluated()
 		for _, w := range words {

@@ -118,6 +118,9 @@ func TestFiles(t *testing.T) {
 	}
 	dir := fill(t, hub)
 	alone := filepath.Join(fill(t, map[string]string{"sciq/data/test-00000-of-00001.parquet": ""}), "sciq")
+	// Where a folder lies is nothing of the data set's: one below dev has no validation split by that.
+	dev := filepath.Join(fill(t, map[string]string{"dev/openbookqa/rows.jsonl": "",
+		"dev/sciq/train/0000.parquet": ""}), "dev")
 	for _, c := range []struct {
 		task   *Task
 		folder string
@@ -133,6 +136,8 @@ func TestFiles(t *testing.T) {
 		{&lambadaOpenAI, dir, test, []string{"lambada_test.openai.jsonl"}, ""},
 		{&lambadaStandard, dir, test, []string{"lambada_standard/test.jsonl"}, ""},
 		{&sciq, alone, test, []string{"data/test-00000-of-00001.parquet"}, ""},
+		{&openbookqa, filepath.Join(dev, "openbookqa"), test, []string{"openbookqa/rows.jsonl"}, ""},
+		{&sciq, filepath.Join(dev, "sciq", "train"), train, []string{"train/0000.parquet"}, ""},
 		{&piqa, dir, validation, nil, "piqa_dev.jsonl and two/piqa_valid.jsonl may both be its validation split"},
 		{&sciq, dir, test, nil, "no file of the test split"},
 		{&sciq, filepath.Join(dir, "none"), test, nil, "no such file"},

@@ -55,10 +55,10 @@ var (
 	}}
 )
 
-// accuracy is whether the likeliest choice is right.
 // Accuracy is the name of the metric that every task of choices has.
 const Accuracy = "acc"
 
+// accuracy is whether the likeliest choice is right.
 var accuracy = metric{Accuracy, true, func(d Document, answers []likelihood.Answer) any {
 	return right(d, answers, func(int) float64 { return 1 })
 }, mean}

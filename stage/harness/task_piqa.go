@@ -4,7 +4,7 @@ import "strings"
 
 // piqa is PIQA: which of two ways reaches a goal.
 var piqa = Task{Name: "piqa", Version: 1, output: choicesByLength,
-	Data: Dataset{Hub: "baber/piqa", Config: "plain_text", Train: train, Validation: validation,
+	Data: Dataset{Hub: "baber/piqa", Config: "default", Train: train, Validation: validation,
 		keys: []string{"piqa"}, labels: "label"},
 	read: func(r Row) (Document, error) {
 		if r.has("query") {

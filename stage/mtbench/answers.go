@@ -170,3 +170,18 @@ func (s Setup) Write(answers string) error {
 	}
 	return disk.WriteFile(setupPath(answers), append(text, '\n'))
 }
+
+// CopyAnswers copies a file of answers, with how they came about, over what another path has. A kill between the two
+// leaves answers beside the setup of others: whoever copies does it again then.
+func CopyAnswers(from, to string) error {
+	for _, path := range []func(string) string{func(path string) string { return path }, setupPath} {
+		content, err := disk.ReadFile(path(from))
+		if err == nil {
+			err = disk.WriteFile(path(to), content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

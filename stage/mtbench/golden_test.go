@@ -126,6 +126,12 @@ func TestRatings(t *testing.T) {
 	if len(cases) != 30 {
 		t.Errorf("%d cases", len(cases))
 	}
+	// Nonsense that no mean could have is no rating.
+	for _, end := range []string{"", ".5"} {
+		if got := Rate("[[" + strings.Repeat("9", 400) + end + "]]"); got != NoScore {
+			t.Errorf("400 digits are %s", got)
+		}
+	}
 }
 
 // What show_result printed of FastChat's judgments.

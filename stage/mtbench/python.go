@@ -31,7 +31,7 @@ func pythonJSON(v any) ([]byte, error) {
 		case r >= 0x10000:
 			r -= 0x10000
 			out = appendEscape(appendEscape(out, 0xD800+r>>10), 0xDC00+r&0x3FF)
-		case r >= utf8.RuneSelf:
+		case r >= utf8.RuneSelf || r == 0x7F: // of ASCII Python escapes DEL too
 			out = appendEscape(out, r)
 		default:
 			if r == '"' {

@@ -61,12 +61,12 @@ func Rate(reply string) Score {
 		if whole == "" {
 			whole = "0"
 		}
-		if m[2] == "" {
-			return Score(whole)
-		}
 		x, err := strconv.ParseFloat(whole+"."+digits(m[3]), 64)
-		if err != nil { // It is beyond all floats.
+		switch {
+		case err != nil: // It is beyond all floats, and no mean could have it.
 			return NoScore
+		case m[2] == "":
+			return Score(whole)
 		}
 		return Score(pythonFloat(x))
 	}

@@ -11,6 +11,8 @@ import (
 
 	"steplm/data"
 	"steplm/data/tokenizer"
+	"steplm/stage/recipe"
+	"steplm/stage/trainer"
 )
 
 // Inputs are the identities of what a run reads besides its tokenizer, by what it is: of its training data as its
@@ -138,6 +140,7 @@ func (d Data) Sources() (paths []string) {
 type Counted struct {
 	Tuned
 	read *tuning
+	of   *Session // of a run that is none
 }
 
 // CountExamples reads them.
@@ -162,7 +165,21 @@ func CountExamples(ctx context.Context, spec Spec, ui UI) (*Counted, error) {
 	}
 	c := s.Spec.Schedule
 	windows := s.layout(c.BatchSize, c.GradAccum).Windows(t.set)
-	return &Counted{Tuned{Train: t.set, HeldOut: t.apart, Validation: t.validation, Windows: windows}, t}, nil
+	return &Counted{Tuned{Train: t.set, HeldOut: t.apart, Validation: t.validation, Windows: windows}, t, s}, nil
+}
+
+// Begin is what its Spec's run would train by and on: its recipe, and its micro-batches from the first.
+func (c *Counted) Begin() (recipe.Recipe, trainer.Batches, error) {
+	s := *c.of
+	spec, err := (&Session{Spec: s.Spec, read: c.read}).sized()
+	if err != nil {
+		return recipe.Recipe{}, nil, err
+	}
+	if s.Recipe, err = spec.Recipe(s.Tokenizer.VocabSize()); err != nil {
+		return recipe.Recipe{}, nil, err
+	}
+	b, err := c.read.batches(&s)
+	return s.Recipe, b, err
 }
 
 // Steps is how many a Spec's epochs have, which reads the same examples in windows of the same size.

@@ -7,6 +7,7 @@ type Cmd struct {
 	Attention benchAttentionCmd `cmd:"" help:"Attention, forward and backward."`
 	Step      benchStepCmd      `cmd:"" help:"Training steps of every stage, on random tokens; of STEP with vanilla beside it."`
 	Generate  benchGenerateCmd  `cmd:"" help:"Generating: reading a prompt, and adding tokens to texts."`
+	Tuning    benchTuningCmd    `cmd:"" help:"Steps on examples of instructions, packed and padded in turns."`
 	Methods   benchMethodsCmd   `cmd:"" help:"Steps of every method and of every optimizer in turns, over vanilla's."`
 	Reduce    benchReduceCmd    `cmd:"" help:"Sums over the processes that mpirun or srun started: bandwidth and what a message costs."`
 	All       benchAllCmd       `cmd:"" help:"The whole set of docs/benchmarks.md, and its ratios."`

@@ -134,7 +134,7 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	if results.Of(dir).Status == results.Done { // Something is left to ask its model.
 		return nil
 	}
-	return unheld(ctx, t, func() error {
+	return unheld(ctx, time.Now().Add(heldAtMost), t, func() error {
 		f, err := record.Lock(dir)
 		if err == nil {
 			f.Close()
@@ -145,20 +145,25 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	})
 }
 
-// hold takes hold of a run's folder, once no other process has it.
-func hold(ctx context.Context, dir string, t *teller) (f *record.Folder, err error) {
-	err = unheld(ctx, t, func() error {
+// noLimit is for who waits for as long as it takes.
+var noLimit time.Time
+
+// hold takes hold of a folder, once no other process has it.
+func hold(ctx context.Context, dir string, until time.Time, t *teller) (f *record.Folder, err error) {
+	err = unheld(ctx, until, t, func() error {
 		f, err = record.Lock(dir)
 		return err
 	})
 	return f, err
 }
 
-// unheld does something with a run's folder, for a while again and again as long as another process has it.
-func unheld(ctx context.Context, t *teller, do func() error) error {
-	for until := time.Now().Add(heldAtMost); ; {
+// unheld does something with a folder, again and again as long as another process has it, but not for longer than until
+// some time.
+func unheld(ctx context.Context, until time.Time, t *teller, do func() error) error {
+	for {
 		err := do()
-		if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) || time.Now().After(until) {
+		late := until != noLimit && time.Now().After(until)
+		if late || !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
 			return err
 		}
 		t.doing("wait for another process to leave it")

@@ -14,6 +14,7 @@ import (
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/stage/experiment"
 	"steplm/stage/harness"
+	mt "steplm/stage/mtbench"
 	"steplm/stage/session"
 )
 
@@ -31,7 +32,7 @@ type evaluating struct {
 // may be stopped at any time.
 func (c *RunCmd) evaluate(ctx context.Context, ask asked, t *teller) error {
 	run := ask.Spec.Output.Out
-	held, err := hold(ctx, run, t)
+	held, err := hold(ctx, run, time.Now().Add(heldAtMost), t)
 	if err != nil {
 		return err
 	}
@@ -66,8 +67,19 @@ func (e *evaluating) model(ctx context.Context, m experiment.Asked, positions in
 	if err := os.MkdirAll(m.Folder, 0o755); err != nil {
 		return err
 	}
-	before := e.done
-	defer func() { e.done = before }()
+	if e.before(m) {
+		kept := e.keptOf(m)
+		if err := os.MkdirAll(kept, 0o755); err != nil {
+			return err
+		}
+		held, err := hold(ctx, kept, noLimit, e.tell)
+		if err != nil {
+			return err
+		}
+		defer held.Close()
+	}
+	done := e.done
+	defer func() { e.done = done }()
 	tasks, questions := e.ask.Evaluate.Asks()
 	if tasks != nil {
 		if err := e.tasks(ctx, m, *tasks, positions); err != nil {
@@ -110,19 +122,29 @@ func fewestPositions(models []string) (n int, err error) {
 }
 
 // journalDir is where answers to tasks are kept until all are there, in a model's folder; or for good in that of the
-// experiment, of the models with which runs begin, since several may begin with one.
+// experiment, with those to MT-Bench, of the models with which runs begin, since several may begin with one.
 const journalDir = "answers"
+
+// before reports whether a model is the one with which the run began.
+func (e *evaluating) before(m experiment.Asked) bool { return m.Model == e.ask.Spec.Model.Init }
+
+// kept is where the answers are of the models with which the experiment's runs begin.
+func (e *evaluating) kept() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(e.ask.Spec.Output.Out)), journalDir)
+}
+
+// keptOf is the folder of one of them, which one process at a time asks: another that waited finds its answers.
+func (e *evaluating) keptOf(m experiment.Asked) string { return filepath.Join(e.kept(), m.Name) }
 
 // tasks has a model score them.
 func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment.Tasks, positions int) error {
 	all, _ := e.ask.Evaluate.Tokens()
-	journal, before := filepath.Join(m.Folder, journalDir), m.Model == e.ask.Spec.Model.Init
+	journal, before := filepath.Join(m.Folder, journalDir), e.before(m)
 	if before {
-		own := filepath.Dir(filepath.Dir(e.ask.Spec.Output.Out))
-		journal = filepath.Join(own, journalDir)
+		journal = e.kept()
 	}
 	f := measure.TaskFlags{Tasks: t.Names, NumFewshot: t.Shots, FewshotSeed: harness.Seed, Limit: t.Limit,
-		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
+		MaxLength: positions, LeaveOutLong: true, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
 	f.Watch = func(p harness.Progress) {
 		e.say("ask tasks of "+m.Name, float64(all)*float64(p.Tokens)/float64(max(p.AllTokens, 1)))
 	}
@@ -140,18 +162,29 @@ func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment
 	return os.RemoveAll(journal)
 }
 
-// answers has a model answer MT-Bench's questions.
+// answers has a model answer MT-Bench's questions. What one answers with which runs begin is kept for the next run that
+// does.
 func (e *evaluating) answers(ctx context.Context, m experiment.Asked, q experiment.MTBench) error {
 	_, all := e.ask.Evaluate.Tokens()
 	file := filepath.Join(m.Folder, experiment.AnswersDir, m.Name+".jsonl")
 	const slots = 8 // questions at once
 	c := mtbench.AnswersCmd{Flags: speak.Flags{NewestFlags: flags.NewestFlags{Model: m.Model,
 		DeviceFlag: e.DeviceFlag}, TuneFlags: e.TuneFlags}, Questions: q.Questions, Answers: file,
-		Template: q.Template, MaxTokens: q.MaxTokens, Limit: q.Limit, Slots: slots}
+		Template: q.Template, MaxTokens: q.MaxTokens, Limit: q.Limit, Slots: slots, Anew: true}
 	c.Watch = func(turns, of int) {
 		e.say("answer MT-Bench as "+m.Name, float64(all)*float64(turns)/float64(max(of, 1)))
 	}
-	return c.Run(ctx)
+	if !e.before(m) {
+		return c.Run(ctx)
+	}
+	c.Answers = filepath.Join(e.keptOf(m), m.Name+".jsonl")
+	if err := c.Run(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return mt.CopyAnswers(c.Answers, file)
 }
 
 // say tells what is done and how much of this part is.

@@ -52,16 +52,19 @@ func TestEvaluationWaitsForTheFolder(t *testing.T) {
 	tell := &teller{out: json.NewEncoder(&bytes.Buffer{})}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := hold(ctx, dir, tell); !errors.Is(err, stage.ErrStopped) {
+	if _, err := hold(ctx, dir, noLimit, tell); !errors.Is(err, stage.ErrStopped) {
 		t.Errorf("told to stop, it says %v", err)
 	}
 	time.AfterFunc(2*heldAgain, func() { other.Close() })
-	f, err := hold(t.Context(), dir, tell)
+	f, err := hold(t.Context(), dir, noLimit, tell)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := record.Lock(dir); !errors.Is(err, record.ErrHeld) {
 		t.Errorf("the folder is not held: %v", err)
+	}
+	if _, err := hold(t.Context(), dir, time.Now(), tell); !errors.Is(err, record.ErrHeld) {
+		t.Errorf("after as long as it may wait it says %v", err)
 	}
 	f.Close()
 }
@@ -87,8 +90,8 @@ func TestShotsAreAnotherInput(t *testing.T) {
 		}
 	}
 	ask := func(shots int) error {
-		inputs, err := askedOf(experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
-			Names: []string{"openbookqa"}, Data: dir, Shots: shots}}})
+		inputs, err := askedOf(t.Context(), experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
+			Names: []string{"openbookqa"}, Data: dir, Shots: shots}}}, state.Inputs)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,15 +1,18 @@
 package experiment_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"steplm/cmd/steplm/internal/clitest"
+	"steplm/data/datatest"
 	"steplm/gpu/gputest"
 	"steplm/stage/experiment"
 	"steplm/stage/mtbench"
@@ -64,8 +67,12 @@ func newLessons(t *testing.T) lessons {
 	}
 	var tasks strings.Builder
 	for i := range 4 {
+		mat := "mat"
+		if i == 1 { // The models before have 16 positions.
+			mat += strings.Repeat(" by the mat", 16)
+		}
 		fmt.Fprintf(&tasks, `{"query":"The cat number %d, which is grey and old and sleeps all day and all night in the `+
-			`warm house by the cold sea, sat on the","choices":["mat","moon"],"gold":%d}`+"\n", i, i%2)
+			`warm house by the cold sea, sat on the","choices":["%s","moon"],"gold":%d}`+"\n", i, mat, i%2)
 	}
 	return lessons{clitest.WriteFile(t, "alpaca.json", string(text)),
 		filepath.Dir(clitest.WriteFile(t, "openbookqa.jsonl", tasks.String())),
@@ -130,9 +137,10 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 		t.Fatalf("%d scores", len(scores))
 	}
 	for _, s := range scores {
-		// Both are asked with as many positions as the models before have, of which some requests need more.
-		if s["documents"] != "3" || s["context"] != "16" || s["cut"] == "0" || s["chance"] != "0.5" ||
-			s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
+		// Both are asked with as many positions as the models before have, of which some requests need more; a
+		// document with a choice that alone has more is left out.
+		if s["documents"] != "2" || s["left_out"] != "1" || s["context"] != "16" || s["cut"] == "0" ||
+			s["chance"] != "0.5" || s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
 			t.Errorf("%v", s)
 		}
 	}
@@ -149,9 +157,18 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 	clitest.Succeed(t, "", "report", dir, "--out", page)
 	text := clitest.Contents(t, page, "report.md")
 	for _, part := range []string{"### Downstream tasks", "| chance |", "vanilla, then vanilla | before | 2 |",
-		"step K=2, then vanilla | trained | 2 |", "Δ before", "## Answers to MT-Bench", "81, turn 1"} {
+		"step K=2, then vanilla | trained | 2 |", "Δ before", "validation loss", "## Answers"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the report lacks %q:\n%s", part, text)
+		}
+	}
+	text = clitest.Contents(t, page, "answers.md")
+	for _, part := range []string{"1 question of 1", "| vanilla, then vanilla, before | a-s1-", "### 81, math",
+		"| **reference** | one", "| **asked** | One? | Two? |", "\n| vanilla, then vanilla, before | ",
+		"\n| vanilla, then vanilla, trained | ",
+		"\n| step K=2, then vanilla, before | ", "\n| step K=2, then vanilla, trained | "} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the page of answers lacks %q:\n%s", part, text)
 		}
 	}
 	changed := newLessons(t)
@@ -231,6 +248,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 		}
 		return clitest.WriteFile(t, "bad.json", text)
 	}
+	clitest.NewHub(t, nil)
 	file := edited("tuned", "other")
 	other := filepath.Join(t.TempDir(), "tokenizer.json")
 	clitest.Succeed(t, "", "tokenizer", "train", "--data", m.Train, "--vocab", "290", "--out", other)
@@ -250,6 +268,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 		{2, []string{"--tokenizer", "trained with another one", "leave it out"}, tune(l, file, from, never,
 			"--tokenizer", other)},
 		{2, []string{"have their size", "leave it out"}, tune(l, file, from, never, "--scale", "toy")},
+		{1, []string{"openbookqa", "no such dataset", "--tasks-data"}, fromHub(tune(l, file, from, never))},
 		{1, []string{"nowhere: no such file"}, tune(l, file, from, never, "--tasks-data", "nowhere")},
 		{1, []string{"nowhere.jsonl"}, tune(l, file, from, never, "--questions", "nowhere.jsonl")},
 		{1, []string{"evaluate.tasks.names", "did you mean openbookqa?"}, tune(l, edited("openbookqa", "openbookqu"),
@@ -290,7 +309,17 @@ func TestTuneWhatWasTuned(t *testing.T) {
 	again := strings.NewReplacer(`"from": "vanilla"`, `"from": "a"`, `"from": "step"`,
 		`"from": "a", "set": {"schedule": {"lr": [0.02]}}`, `"name": "tuned"`, `"name": "again"`,
 		`"seeds": [1, 2]`, `"seeds": [1]`).Replace(tuned)
-	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "again.json", again), second, third)...)
+	// This time tasks come from the hub, whose documents are counted before anything is trained.
+	var content bytes.Buffer
+	if err := datatest.WriteHubRows(&content, slices.Repeat([]datatest.HubRow{datatest.HubRowOf("id", "x",
+		"question_stem", "The cat sat on the", "choices", datatest.TextLists{Text: []string{"mat", "moon"},
+			Label: []string{"A", "B"}}, "answerKey", "B")}, 2)...); err != nil {
+		t.Fatal(err)
+	}
+	clitest.NewHub(t, []clitest.HubFile{{Repo: "allenai/openbookqa", Revision: "refs/convert/parquet",
+		Path: "main/test/0000.parquet", Content: content.Bytes()}})
+	clitest.Succeed(t, "", fromHub(tune(l, clitest.WriteFile(t, "again.json", again), second, third, "--parallel",
+		"2"))...)
 	for _, r := range table(t, third) {
 		if r.Status != results.Done {
 			t.Errorf("%s is %s: %s", r.Run, r.Status, r.Problem)
@@ -305,11 +334,50 @@ func TestTuneWhatWasTuned(t *testing.T) {
 	if acc := before["acc"]; len(acc) != 2 || acc[0] != acc[1] {
 		t.Errorf("one model scored %v", before)
 	}
-	journals := clitest.Entries(t, filepath.Join(third, "answers"))
-	if len(journals) != 1 {
-		t.Fatalf("the answers of one model are in %v", journals)
+	journals, err := filepath.Glob(filepath.Join(third, "answers", "*.jsonl"))
+	if err != nil || len(journals) != 1 {
+		t.Fatalf("the answers of one model are in %v, %v", journals, err)
 	}
-	if n := strings.Count(clitest.Contents(t, third, "answers", journals[0]), "\n"); n != 6 { // 3 questions, 2 choices
+	if n := strings.Count(clitest.Contents(t, journals[0]), "\n"); n != 2 { // 2 equal questions, 2 choices
 		t.Errorf("%d answers are kept, want those of one asking", n)
 	}
+	first := answeredBefore(t, third)
+	// What is asked otherwise is asked anew, and once too.
+	clitest.Succeed(t, "", fromHub(tune(l, clitest.WriteFile(t, "again.json", strings.Replace(again, `"max_tokens": 3`,
+		`"max_tokens": 2`, 1)), second, third))...)
+	if then := answeredBefore(t, third); then == first {
+		t.Errorf("asked otherwise it has answer %s still", then)
+	}
+}
+
+// fromHub is a command line without the folder of tasks.
+func fromHub(args []string) []string {
+	at := slices.Index(args, "--tasks-data")
+	return slices.Delete(args, at, at+2)
+}
+
+// answeredBefore is the name of the answer of the model with which all runs of an experiment began. Every asking gives
+// an answer a name of its own.
+func answeredBefore(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, experiment.RunsDir, "*", experiment.BeforeDir, experiment.AnswersDir,
+		"*.jsonl"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files of answers are %v, %v", files, err)
+	}
+	names := map[string]bool{}
+	for _, path := range files {
+		a, err := mtbench.ReadAnswers(path)
+		if _, known, setupErr := mtbench.ReadSetup(path); err != nil || setupErr != nil || !known || len(a.Of) != 1 {
+			t.Fatalf("%s: %+v, %v, %v", path, a, err, setupErr)
+		}
+		names[a.Of[81].AnswerID] = true
+	}
+	if len(names) != 1 {
+		t.Errorf("one model was asked %d times: %v", len(names), names)
+	}
+	for name := range names {
+		return name
+	}
+	return ""
 }

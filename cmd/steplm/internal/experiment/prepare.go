@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/tokens"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/checkpoint"
@@ -101,7 +102,11 @@ func (c *Cmd) check(ctx context.Context, file experiment.File, spec *session.Spe
 	if err != nil {
 		return nil, false, err
 	}
-	questions, err := askedOf(file)
+	begunWith, err := experiment.ReadState(c.Out)
+	if err != nil {
+		return nil, false, err
+	}
+	questions, err := askedOf(ctx, file, begunWith.Inputs)
 	if err != nil {
 		return nil, false, err
 	}
@@ -190,14 +195,14 @@ func exampleLine(x *session.Counted) string {
 	return text + "; of the files, " + x.Train.Left.String()
 }
 
-// askedOf identifies what models are asked, by what it is, as far as it lies here. What is not there is told before
-// anything is trained.
-func askedOf(file experiment.File) (map[string]string, error) {
+// askedOf identifies what models are asked, by what it is. What cannot be had is told before anything is trained: so
+// the hub's data sets are fetched, unless they are among what the experiment was begun with.
+func askedOf(ctx context.Context, file experiment.File, begunWith map[string]string) (map[string]string, error) {
 	e, inputs := file.Evaluate, map[string]string{}
 	if e == nil {
 		return inputs, nil
 	}
-	if x := e.Tasks; x != nil && x.Data != "" {
+	if x := e.Tasks; x != nil {
 		tasks, err := harness.Find(x.Names)
 		if err != nil {
 			return nil, err
@@ -207,7 +212,17 @@ func askedOf(file experiment.File) (map[string]string, error) {
 			if x.Shots > 0 { // whose files are more
 				what += " with shots"
 			}
-			if inputs[what], err = t.Identity([]string{x.Data}, x.Shots); err != nil {
+			folder := x.Data
+			if _, known := begunWith[what]; folder == "" && known {
+				continue
+			}
+			if folder == "" {
+				folder = t.Data.Source()
+				if err := flags.Local(ctx, false, &folder); err != nil {
+					return nil, fmt.Errorf("%s: %w; --tasks-data names a folder with the files of tasks", t.Name, err)
+				}
+			}
+			if inputs[what], err = t.Identity([]string{folder}, x.Shots); err != nil {
 				return nil, err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 type ReportCmd struct {
 	Dirs  []string `arg:"" name:"dir" help:"Run folders, or folders that runs are in, such as an experiment's."`
-	Out   string   `required:"" placeholder:"FOLDER" help:"Where index.html, report.md and results.csv are written."`
+	Out   string   `required:"" placeholder:"FOLDER" help:"Where index.html, report.md, results.csv and, of models that were asked, answers.md are written."`
 	Serve bool     `help:"Show the page on this machine alone, at http://127.0.0.1, and renew it while runs go on."`
 	Port  int      `default:"0" range:"0..65535" placeholder:"N" help:"Of --serve. Default: ${default}, any that is free."`
 }

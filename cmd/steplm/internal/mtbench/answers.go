@@ -36,6 +36,8 @@ type AnswersCmd struct {
 
 	// Watch hears how many turns are answered of those that are asked, in place of whoever looks at the screen.
 	Watch func(turns, all int) `kong:"-"`
+	// Anew: answers that came about otherwise are not the user's but the caller's, who has all asked anew.
+	Anew bool `kong:"-"`
 }
 
 // Run answers what is not answered yet.
@@ -65,7 +67,7 @@ func (c *AnswersCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	left, err := c.resume(list, setup)
+	left, err := c.resume(list, setup, log)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func (c *AnswersCmd) setup(v speak.Voice) (mt.Setup, error) {
 }
 
 // resume finds out which questions are to be answered, and refuses a file whose answers came about otherwise.
-func (c *AnswersCmd) resume(list []mt.Question, setup mt.Setup) (left []mt.Question, err error) {
+func (c *AnswersCmd) resume(list []mt.Question, setup mt.Setup, log *mt.Log) (left []mt.Question, err error) {
 	done, err := mt.ReadAnswers(c.Answers)
 	if err != nil {
 		return nil, err
@@ -145,6 +147,11 @@ func (c *AnswersCmd) resume(list []mt.Question, setup mt.Setup) (left []mt.Quest
 	}
 	missing, others := done.Missing(list)
 	switch other := differs(before, setup); {
+	case c.Anew && (!known || other != ""):
+		if err := log.Replace(nil); err != nil {
+			return nil, err
+		}
+		return list, setup.Write(c.Answers)
 	case !known:
 		return nil, fmt.Errorf("%s has answers, and nothing beside it says how they came about: name another file",
 			c.Answers)

@@ -155,7 +155,7 @@ func answerFiles(named []string) (list []string, err error) {
 			list = append(list, path)
 			continue
 		}
-		within, err := filepath.Glob(filepath.Join(path, "*.jsonl"))
+		within, err := filesIn(path)
 		if err != nil {
 			return nil, err
 		}
@@ -166,6 +166,17 @@ func answerFiles(named []string) (list []string, err error) {
 	}
 	slices.SortFunc(list, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return list, nil
+}
+
+// filesIn are those of a folder, whatever it is called, that end in .jsonl.
+func filesIn(dir string) (list []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".jsonl") {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
+	}
+	return list, err
 }
 
 // promptsFile is the file of judge prompts, as FastChat's folders have it.
@@ -193,8 +204,8 @@ func (c *JudgeCmd) referencesFile() (string, error) {
 	if exists(own) {
 		return own, nil
 	}
-	list, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
-	if err != nil {
+	list, err := filesIn(dir)
+	if err != nil && !disk.Missing(err) {
 		return "", err
 	}
 	if len(list) != 1 {

@@ -20,10 +20,11 @@ func golden(t *testing.T, name string) string { return datatest.Path(t, "golden_
 
 func questions(t *testing.T) string { return golden(t, "mt_bench/question.jsonl") }
 
-// bench is a folder as FastChat's, with six questions, the answers of two models, prompts and reference answers.
+// bench is a folder as FastChat's, with six questions, the answers of two models, prompts and reference answers. It is
+// called like a pattern, which no folder is.
 func bench(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "bench [1-2]")
 	const answers = "mt_bench/model_answer/"
 	for to, from := range map[string]string{
 		"judge_prompts.jsonl":                   "mtbench/judge_prompts.jsonl",

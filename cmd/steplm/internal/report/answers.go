@@ -1,11 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"steplm/internal/disk"
@@ -22,37 +20,49 @@ type answers struct {
 	words  int
 }
 
-// readAnswers reads the file of answers in a run's folder; an experiment makes one.
+// readAnswers reads what a run's model and the one before it answered; an experiment asks them.
 func (r *run) readAnswers() {
-	entries, err := os.ReadDir(filepath.Join(r.dir, experiment.AnswersDir))
-	if disk.Missing(err) {
-		return
+	var own, before error
+	r.answers, own = answersIn(filepath.Join(r.dir, experiment.AnswersDir))
+	r.answeredBefore, before = answersIn(filepath.Join(r.dir, experiment.BeforeDir, experiment.AnswersDir))
+	for _, err := range []error{own, before} {
+		if err != nil {
+			r.problems = append(r.problems, err.Error())
+		}
 	}
+}
+
+// answersIn reads the file of answers in a folder; nil: there is none.
+func answersIn(dir string) (a *answers, err error) {
+	entries, err := os.ReadDir(dir)
+	if disk.Missing(err) {
+		return nil, nil
+	}
+	path := ""
 	for _, e := range entries {
-		if err != nil || filepath.Ext(e.Name()) != ".jsonl" {
-			continue
+		if filepath.Ext(e.Name()) == ".jsonl" {
+			path = filepath.Join(dir, e.Name())
 		}
-		path := filepath.Join(r.dir, experiment.AnswersDir, e.Name())
-		a := &answers{}
-		if a.Answers, err = mtbench.ReadAnswers(path); err != nil {
-			break
-		}
-		if a.setup, _, err = mtbench.ReadSetup(path); err != nil {
-			break
-		}
-		for _, x := range a.Of {
-			for _, text := range x.Turns() {
-				a.turns, a.words = a.turns+1, a.words+len(strings.Fields(text))
-				if text == mtbench.FailedAnswer {
-					a.failed++
-				}
+	}
+	if err != nil || path == "" {
+		return nil, err
+	}
+	a = &answers{}
+	if a.Answers, err = mtbench.ReadAnswers(path); err != nil {
+		return nil, err
+	}
+	if a.setup, _, err = mtbench.ReadSetup(path); err != nil {
+		return nil, err
+	}
+	for _, x := range a.Of {
+		for _, text := range x.Turns() {
+			a.turns, a.words = a.turns+1, a.words+len(strings.Fields(text))
+			if text == mtbench.FailedAnswer {
+				a.failed++
 			}
 		}
-		r.answers = a
 	}
-	if err != nil {
-		r.problems = append(r.problems, err.Error())
-	}
+	return a, nil
 }
 
 // shownAnswers is how many questions a report shows the answers to, at even distances.
@@ -60,16 +70,15 @@ const shownAnswers = 8
 
 // answersTable has what the models of all runs said to some of MT-Bench's questions, a question a line; false: nothing.
 func (r *Report) answersTable() (t table, ok bool) {
-	var ids []int
 	t.Head = []cell{{Text: "question", Tip: "its number in MT-Bench, and the turn"}}
 	counts := []cell{{Text: "turns, and words of an answer"}}
-	var with []*run
+	var with []speaker
 	for _, run := range r.runs {
 		if run.answers == nil || run.answers.turns == 0 {
 			continue
 		}
-		with = append(with, run)
 		a := run.answers
+		with = append(with, speaker{run: run, answers: a})
 		t.Head = append(t.Head, cell{Text: run.Run, Tip: fmt.Sprintf("template %s, at most %d tokens, %d positions",
 			a.setup.Template, a.setup.MaxTokens, a.setup.Context)})
 		c := cell{Text: fmt.Sprintf("%d, %s", a.turns, figure(float64(a.words)/float64(a.turns)))}
@@ -78,24 +87,18 @@ func (r *Report) answersTable() (t table, ok bool) {
 			c.Tip = "their prompts did not fit the context"
 		}
 		counts = append(counts, c)
-		for id := range a.Of {
-			if !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
 	}
 	if len(with) == 0 {
 		return t, false
 	}
-	slices.SortFunc(ids, cmp.Compare)
 	t.Rows = append(t.Rows, counts)
-	every := max(1, (len(ids)+shownAnswers-1)/shownAnswers)
-	for i := 0; i < len(ids); i += every {
-		row := []cell{{Text: fmt.Sprintf("%d, turn 1", ids[i])}}
-		for _, run := range with {
+	for _, id := range evenly(questionsOf(with), shownAnswers) {
+		row := []cell{{Text: fmt.Sprintf("%d, turn 1", id)}}
+		for _, s := range with {
 			text := none
-			if a, there := run.answers.Of[ids[i]]; there {
-				text = a.Turns()[0]
+			if a, there := s.Of[id]; there {
+				beginning, more := shortened(a.Turns()[0])
+				text = beginning + more
 			}
 			row = append(row, cell{Text: text})
 		}

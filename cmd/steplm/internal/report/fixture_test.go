@@ -37,6 +37,7 @@ type made struct {
 	failure      string  // with which it diverges then
 	spec         map[string]any
 	says         string // what the model adds to a prompt in the middle and at the end; "": it is not heard
+	reference    string // what that prompt, an example, answers; "": it is none
 }
 
 // recipe is the run's.
@@ -117,7 +118,8 @@ func (m made) events(t *testing.T, r recipe.Recipe) (list []record.Event) {
 		}
 		if m.says != "" && step%(steps/2) == 0 {
 			list = append(list, record.Samples{At: at, Samples: []record.Sample{
-				{Prompt: "Once " + m.says, Text: fmt.Sprintf("%s at %d", m.says, step), Finish: "length"},
+				{Prompt: "Once " + m.says, Text: fmt.Sprintf("%s at %d", m.says, step), Finish: "length",
+					Reference: m.reference},
 				{Prompt: "The", Text: " end", Finish: "eos"}}})
 		}
 		if step == steps/2 {

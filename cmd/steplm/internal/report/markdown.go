@@ -42,9 +42,9 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 		b.WriteString("\n## What the models say\n\nThe last samples of each run; the page has all.\n\n")
 		heard.markdown(&b)
 	}
-	if said, ok := r.answersTable(); ok {
-		b.WriteString("\n## Answers to MT-Bench\n\n")
-		said.markdown(&b)
+	if said, _ := r.speakers(); len(said) > 0 {
+		fmt.Fprintf(&b, "\n## Answers\n\n[%s](%[1]s) has them side by side.\n\n", AnswersFile)
+		saidTable(said).markdown(&b)
 	}
 	b.WriteString("\n## Data\n\n")
 	r.data().markdown(&b)

@@ -90,7 +90,7 @@ func stampOf(f found, name string) string {
 	}
 	for _, file := range []string{record.File, record.RecipeFile, record.SpecFile, record.SystemsFile,
 		harness.ScoresFile, mtbench.ScoresFile, filepath.Join(experiment.BeforeDir, harness.ScoresFile),
-		experiment.AnswersDir} {
+		experiment.AnswersDir, filepath.Join(experiment.BeforeDir, experiment.AnswersDir)} {
 		if info, err := os.Stat(filepath.Join(f.dir, file)); err == nil {
 			text += fmt.Sprintf(" %s %d %d", file, info.Size(), info.ModTime().UnixNano())
 		}

@@ -39,8 +39,11 @@ type run struct {
 	scores    []harness.Score // of its final model
 	before    []harness.Score // of the model with which it began
 	cut       map[string]int  // requests of each task that lost their beginning
+	leftOut   map[string]int  // documents of each task that were not asked
 	answers   *answers        // to MT-Bench; nil: none
-	problems  []string
+	// answeredBefore are those of the model with which it began.
+	answeredBefore *answers
+	problems       []string
 }
 
 // planned are bytes that a recipe's stages take, and what vanilla training of the same model, optimizer, storage and

@@ -65,7 +65,9 @@ func (s *setting) tasks() (t table, ok bool) {
 		return t, false
 	}
 	t.Head = []cell{{Text: "method"}, {Text: "model", Tip: "trained, or before: the one that the run began with"},
-		{Text: "seeds", Tip: "runs with scores"}}
+		{Text: "seeds", Tip: "runs with scores"},
+		{Text: "final loss", Tip: "of training, in nats per token: the mean over seeds"},
+		{Text: "validation loss", Tip: "likewise, at the end, of what is held out or the validation set"}}
 	for _, a := range columns {
 		t.Head = append(t.Head, cell{Text: strings.ReplaceAll(a.task+" "+a.metric, "_", " "), Tip: s.askedTip(a)})
 	}
@@ -79,7 +81,10 @@ func (s *setting) tasks() (t table, ok bool) {
 			name string
 			of   which
 		}{{"before", beforeScores}, {"trained", trainedScores}} {
-			row := []cell{{Text: g.label}, {Text: line.name}, {}}
+			row := []cell{{Text: g.label}, {Text: line.name}, {}, {Text: none}, {Text: none}}
+			if line.name == "trained" {
+				row[3], row[4] = g.losses()
+			}
 			seeds := 0
 			for _, a := range columns {
 				v := g.scored(a, line.of)
@@ -101,6 +106,20 @@ func (s *setting) tasks() (t table, ok bool) {
 		}
 	}
 	return t, true
+}
+
+// losses are a group's means of the final training loss and of the loss on what the perplexity is of.
+func (g *group) losses() (training, validated cell) {
+	text := func(of func(*run) float64) cell {
+		return meanCell(g.values(of), func(x float64) string {
+			if math.IsNaN(x) {
+				return none
+			}
+			return fmt.Sprintf("%.3f", x)
+		})
+	}
+	return text(func(r *run) float64 { return r.TrainLoss }),
+		text(func(r *run) float64 { return math.Log(r.ValidationPerplexity) })
 }
 
 // asked lists the metrics of a setting's tasks, and which of them are the accuracies.
@@ -132,6 +151,10 @@ func (s *setting) askedTip(a asked) string {
 				if n := r.cut[a.task]; n > 0 {
 					text += fmt.Sprintf("; %s requests were longer and lost their beginning", view.Count(int64(n)))
 				}
+				if n := r.leftOut[a.task]; n > 0 {
+					text += fmt.Sprintf("; %s more were left out, with a choice that is longer",
+						view.Count(int64(n)))
+				}
 				if !slices.Contains(words, text) {
 					words = append(words, text)
 				}
@@ -153,7 +176,7 @@ func (s *setting) chance(columns, accuracies []asked) []cell {
 		}
 		return math.NaN()
 	}
-	row := []cell{{Text: "chance", Tip: "who knows nothing"}, {Text: none}, {Text: none}}
+	row := []cell{{Text: "chance", Tip: "who knows nothing"}, {Text: none}, {Text: none}, {Text: none}, {Text: none}}
 	for _, a := range columns {
 		row = append(row, cell{Text: accuracyText(level(a))})
 	}

@@ -22,7 +22,8 @@ func scored(t *testing.T, folder string, arc, piqa float64) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := harness.Scores{Tasks: json.RawMessage(text), Cut: map[string]int{"piqa": 7}}
+	s := harness.Scores{Tasks: json.RawMessage(text), Cut: map[string]int{"piqa": 7},
+		LeftOut: map[string]int{"piqa": 3}}
 	if err := s.Write(folder); err != nil {
 		t.Fatal(err)
 	}
@@ -63,19 +64,23 @@ func TestTasksOfTunedModels(t *testing.T) {
 	// Means of arc_easy are 0.33 and 0.46 over seeds, of both tasks 0.415 and 0.48; of the second method's differences
 	// from the first, 0.06 and 0.07 by seed, the interval is 0.065 ± 12.706 × 0.00707 / √2.
 	for _, want := range []string{
-		"| method | model | seeds | arc easy acc | arc easy acc norm | piqa acc | mean acc | Δ vanilla | Δ before |",
-		"| chance | – | – | 0.2500 | 0.2500 | 0.5000 | 0.3750 | – | – |",
-		"| vanilla, then vanilla | before | 2 | 0.26 ± 0.03 | **0.5 ± 0.03** | 0.5 ± 0.04 | 0.3800 ± 0.025 | – | – |",
-		"| vanilla, then vanilla | trained | 2 | **0.33 ± 0.03** | **0.5 ± 0.03** | 0.5 ± 0.04 | 0.4150 ± 0.025 | – |",
-		"| step K=2, then vanilla | trained | 2 | **0.46 ± 0.03** | **0.5 ± 0.03** | 0.5 ± 0.04 | 0.4800 ± 0.025 | " +
-			"**+0.0650 \\[+0.00147, +0.129\\]** |",
+		"| method | model | seeds | final loss | validation loss | arc easy acc | arc easy acc norm | piqa acc | " +
+			"mean acc | Δ vanilla | Δ before |",
+		"| chance | – | – | – | – | 0.2500 | 0.2500 | 0.5000 | 0.3750 | – | – |",
+		"| vanilla, then vanilla | before | 2 | – | – | 0.26 ± 0.03 | **0.5 ± 0.03** | 0.5 ± 0.04 | " +
+			"0.3800 ± 0.025 | – | – |",
+		// The loss falls from 6 to 2 in 40 steps, and is 2.15 in the mean of the last 4; the perplexity is 10.
+		"| vanilla, then vanilla | trained | 2 | 2.150 | 2.303 | **0.33 ± 0.03** | **0.5 ± 0.03** | 0.5 ± 0.04 | " +
+			"0.4150 ± 0.025 | – |",
+		"| step K=2, then vanilla | trained | 2 | 2.150 | 2.303 | **0.46 ± 0.03** | **0.5 ± 0.03** | 0.5 ± 0.04 | " +
+			"0.4800 ± 0.025 | **+0.0650 \\[+0.00147, +0.129\\]** |",
 	} {
 		if !strings.Contains(after, want) {
 			t.Errorf("%s\nis not in\n%s", want, after)
 		}
 	}
 	for _, want := range []string{"100 documents, 0 shots, 64 positions; 7 requests were longer",
-		"&lt;script&gt;alert(2)&lt;/script&gt; two words", "1 without an answer"} {
+		"; 3 more were left out", "&lt;script&gt;alert(2)&lt;/script&gt; two words", "1 without an answer"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
 		}

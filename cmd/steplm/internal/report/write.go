@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"steplm/cmd/steplm/internal/chart"
+	"steplm/internal/disk"
 	"steplm/stage/experiment"
 	"steplm/stage/record"
 	"steplm/stage/results"
@@ -39,7 +40,14 @@ func (r *Report) Write(folder string) error {
 			return err
 		}
 	}
-	return nil
+	page := filepath.Join(folder, AnswersFile)
+	if said, _ := r.speakers(); len(said) == 0 { // An earlier report's would not belong to this one.
+		if err := os.Remove(page); !disk.Missing(err) {
+			return err
+		}
+		return nil
+	}
+	return chart.Save(page, r.writeAnswers)
 }
 
 // Count is of how many runs the report is.

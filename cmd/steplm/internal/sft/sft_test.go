@@ -1,6 +1,7 @@
 package sft_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/sft"
+	"steplm/data/datatest"
 	"steplm/gpu"
 	"steplm/stage/record"
 	"steplm/stage/session"
@@ -289,6 +291,34 @@ func TestChat(t *testing.T) {
 	}
 	if !strings.Contains(out, "1 example, packed in 1 window an epoch") {
 		t.Error(out)
+	}
+}
+
+// Alpaca as the hub has it, in columns of which one says the rest again, is fetched by its name, once.
+func TestFetch(t *testing.T) {
+	var rows []datatest.HubRow
+	for i := range 6 {
+		rows = append(rows, datatest.HubRowOf("instruction", fmt.Sprintf("Count to %d.", i), "input",
+			strings.Repeat("slowly", i%2), "output", "one", "text", "Below is an instruction."))
+	}
+	var content bytes.Buffer
+	if err := datatest.WriteHubRows(&content, rows...); err != nil {
+		t.Fatal(err)
+	}
+	hub := clitest.NewHub(t, []clitest.HubFile{{Repo: "tatsu-lab/alpaca", Revision: "main",
+		Path: "data/train-00000-of-00001-a09b74b3ef9c3b56.parquet", Content: content.Bytes()}})
+	const source = "hf://datasets/tatsu-lab/alpaca"
+	model := base(t)
+	for range 2 {
+		out := clitest.Succeed(t, "", tune(model, source, clitest.NewRun(t), "--epochs", "1", "--samples", "0")...)
+		if !strings.Contains(out, "6 examples") || len(hub.Downloads()) != 1 {
+			t.Errorf("%d downloads\n%s", len(hub.Downloads()), out)
+		}
+	}
+	dir := strings.TrimSpace(clitest.Succeed(t, "", "data", "fetch", source))
+	if out := clitest.Succeed(t, "", tune(model, dir, clitest.NewRun(t), "--epochs", "1")...); !strings.Contains(out,
+		"6 examples") || len(hub.Downloads()) != 1 {
+		t.Errorf("%d downloads\n%s", len(hub.Downloads()), out)
 	}
 }
 
