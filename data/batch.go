@@ -6,8 +6,7 @@ import "slices"
 const Ignored = 0xFFFFFFFF
 
 // Batch is B windows of T inputs and targets, row-major: row b*T+t. T may be less than a run's windows have, where
-// they are padded and all of them are short. The
-// embedding's backward adds up the rows of each distinct input id, one
+// they are padded and all of them are short. The embedding's backward adds up the rows of each distinct input id, one
 // workgroup per id, from Tokens, Starts and Order.
 type Batch struct {
 	Inputs, Targets []uint32 // (B*T)

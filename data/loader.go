@@ -41,10 +41,9 @@ type Loader struct {
 	streams []*sourceReader
 	cursor  Cursor // after the last batch handed out; its Sources are the streams'
 
-	taken                   int      // windows of the next batch gathered
-	inputs, targets, begins []uint32 // theirs; these four survive a cancelled Next
-	err                     error    // sticks until Seek
-	closed                  bool
+	gathered []window // of the next batch; they survive a cancelled Next or Skip
+	err      error    // sticks until Seek
+	closed   bool
 }
 
 // Stats counts over the whole run, also what was read before a Seek. Rows,
@@ -115,26 +114,33 @@ func hashOf(t Tokenizer) string {
 // cancelled context loses nothing; a later Next goes on where this one
 // stopped. Any other error stays until Seek.
 func (l *Loader) Next(ctx context.Context) (Batch, error) {
-	if err := l.gather(ctx, true); err != nil {
+	if err := l.gather(ctx); err != nil {
 		return Batch{}, err
 	}
-	b := NewBatch(l.inputs, l.targets)
-	b.Begins = l.begins
+	rows := l.options.BatchSize * l.options.SeqLen
+	inputs, targets, begins := make([]uint32, 0, rows), make([]uint32, 0, rows), make([]uint32, 0, rows)
+	for _, w := range l.gathered {
+		inputs = append(inputs, w.ids[:l.options.SeqLen]...)
+		targets = append(targets, w.ids[1:]...)
+		begins = w.appendBegins(begins)
+	}
+	b := NewBatch(inputs, targets)
+	b.Begins = begins
 	l.pass()
 	return b, nil
 }
 
 // Skip is Next of a batch that another process takes: the cursor goes on, and nothing is made of its windows.
 func (l *Loader) Skip(ctx context.Context) error {
-	if err := l.gather(ctx, false); err != nil {
+	if err := l.gather(ctx); err != nil {
 		return err
 	}
 	l.pass()
 	return nil
 }
 
-// gather takes the next batch's windows, and keeps what is in them or only counts them.
-func (l *Loader) gather(ctx context.Context, keep bool) error {
+// gather takes the next batch's windows.
+func (l *Loader) gather(ctx context.Context) error {
 	if l.closed {
 		return ErrClosed
 	}
@@ -144,26 +150,22 @@ func (l *Loader) gather(ctx context.Context, keep bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for o := l.options; l.taken < o.BatchSize; l.taken++ {
-		window, err := l.due().next(ctx)
+	for len(l.gathered) < l.options.BatchSize {
+		w, err := l.due().next(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				l.err = err
 			}
 			return err
 		}
-		if keep {
-			l.inputs = append(l.inputs, window.ids[:o.SeqLen]...)
-			l.targets = append(l.targets, window.ids[1:]...)
-			l.begins = window.appendBegins(l.begins)
-		}
+		l.gathered = append(l.gathered, w)
 	}
 	return nil
 }
 
 // pass moves the cursor past the gathered windows.
 func (l *Loader) pass() {
-	l.cursor.Windows += int64(l.taken)
+	l.cursor.Windows += int64(len(l.gathered))
 	l.forget()
 	for _, s := range l.streams {
 		s.commit()
@@ -171,7 +173,10 @@ func (l *Loader) pass() {
 }
 
 // forget drops the windows that are gathered.
-func (l *Loader) forget() { l.taken, l.inputs, l.targets, l.begins = 0, nil, nil, nil }
+func (l *Loader) forget() {
+	clear(l.gathered) // They hold their blocks.
+	l.gathered = l.gathered[:0]
+}
 
 // due is the stream that the next window is from.
 func (l *Loader) due() *sourceReader {

@@ -2,6 +2,8 @@ package stage
 
 import (
 	"context"
+	"slices"
+	"strconv"
 
 	"steplm/stage/reduce"
 )
@@ -25,7 +27,17 @@ func (r *Run) agree() error {
 	if err != nil {
 		return err
 	}
-	return r.Reducer.Agree(append([]reduce.Fact{{Name: "recipe", Value: r.Folder.hash}}, facts...))
+	return r.Reducer.Agree(slices.Concat([]reduce.Fact{{Name: "recipe", Value: r.Folder.hash}}, r.course(), facts))
+}
+
+// course is what the controller decides by besides the recipe: processes that went other ways would wait for each other
+// in different places.
+func (r *Run) course() []reduce.Fact {
+	return []reduce.Fact{
+		{Name: "number of steps between saves", Value: strconv.Itoa(r.SaveEvery)},
+		{Name: "number of steps between evaluations", Value: strconv.Itoa(r.EvalEvery)},
+		{Name: "number of steps between samples", Value: strconv.Itoa(r.Samples.Every)},
+	}
 }
 
 // setPace tells who keeps a watch over the processes of the run what this one does next.

@@ -142,6 +142,21 @@ func TestProcessesThatDifferAreRefused(t *testing.T) {
 	for _, err := range errs {
 		recipetest.WantError(t, err, "rank 2 on host2", "recipe")
 	}
+	// One that would stop to evaluate, save or sample where the others go on.
+	for what, change := range map[string]func(*Run){
+		"evaluations": func(run *Run) { run.EvalEvery = 2 }, "saves": func(run *Run) { run.SaveEvery = 2 },
+		"samples": func(run *Run) { run.Samples.Every = 2 },
+	} {
+		_, errs = sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
+			func(rank int, run *Run) {
+				if rank == 1 {
+					change(run)
+				}
+			})
+		for _, err := range errs {
+			recipetest.WantError(t, err, "rank 1 on host1", "steps between "+what, "2", "0")
+		}
+	}
 	// A frozen weight that flips in one process's memory, in the middle of the stage after the growth.
 	_, errs = sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
 		func(rank int, run *Run) {

@@ -19,6 +19,8 @@ type Report struct {
 	// Evaluating hears how many tokens of a task are scored, of how many about; 0: that is not known.
 	Evaluating func(task string, tokens, total int64)
 	Sampling   func() // hears that samples are drawn next
+	// Waiting hears what a run with others waits for next, and "" once that is there.
+	Waiting func(what string)
 	// Compiling hears which of a stage's kernels is compiled next; it is done when i is n.
 	Compiling func(i, n int, kernel string)
 	// Exported hears where the trained model was written, before it is measured.

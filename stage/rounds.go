@@ -16,12 +16,25 @@ type round struct {
 	cut   bool // the others wait no longer for this process's steps of it
 }
 
+// await does what waits for others, and tells of that.
+func (r *Run) await(what string, do func() error) error {
+	if r.Report.Waiting != nil {
+		r.Report.Waiting(what)
+		defer r.Report.Waiting("")
+	}
+	return do()
+}
+
 // join is the trainer at where a process joins a run; nil: it joins none.
 func (r *Run) join(ctx context.Context) (*trainer.Trainer, error) {
 	if r.Peers == nil {
 		return nil, nil
 	}
-	j, err := r.Peers.Join(ctx)
+	var j *outer.Joined
+	err := r.await("the state of the run that it joins", func() (err error) {
+		j, err = r.Peers.Join(ctx)
+		return err
+	})
 	if errors.Is(err, outer.ErrLeft) {
 		err = fmt.Errorf("%w before the first step: %w", ErrStopped, err)
 	}
@@ -67,8 +80,11 @@ func (r *Run) beginRound(ctx context.Context) error {
 		return nil
 	}
 	t.Wait()
-	at, err := r.Peers.Begin(ctx, t.Outer(), t.Stage(), t.Done())
-	t.GoTo(at)
+	err := r.await("the others to begin the round", func() error {
+		at, err := r.Peers.Begin(ctx, t.Outer(), t.Stage(), t.Done())
+		t.GoTo(at)
+		return err
+	})
 	r.round.begun = err == nil
 	return err
 }
@@ -108,7 +124,11 @@ func (r *Run) endRound(ctx context.Context) error {
 		}
 		return nil
 	}
-	report, err := r.Peers.End(ctx, o, end, tokens)
+	var report outer.Report
+	err := r.await("the others to end the round", func() (err error) {
+		report, err = r.Peers.End(ctx, o, end, tokens)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("the round that ends with step %d: %w", end, err)
 	}

@@ -37,7 +37,7 @@ type Run struct {
 	// lowest. 0: the run has all its steps, and the last one's model.
 	Patience int
 	// Reducer is of the processes of the run, each of which has a Run of its own; nil: it is the only one. The one that
-	// leads saves, logs and evaluates.
+	// leads saves, logs, evaluates and samples; the others have the same numbers of steps between these.
 	Reducer *reduce.Reducer
 	// Peers are the processes with which the run's rounds are made; nil: it is the only one.
 	Peers  outer.Peers

@@ -10,8 +10,8 @@ var biasForward = library.Typed("bias_forward", [3]int{64, 1, 1}, []gpu.Access{w
 	ref.BiasForward(a.F(0), a.F(1))
 })
 
-var biasBackward = library.TypedWith("bias_backward", [3]int{8, 8, 1}, []gpu.Access{w, r}, "GP", "", 128*16,
-	func(a gpu.Args) {
+var biasBackward = library.TypedWith("bias_backward", [3]int{8, 8, 1}, []gpu.Access{w, r}, "GP",
+	columnSlices, slicesBytes, func(a gpu.Args) {
 		ref.BiasBackward(a.F(0), a.F(1), a.Int(3) != 0)
 	})
 

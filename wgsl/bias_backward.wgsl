@@ -1,15 +1,10 @@
-// dbias = [dbias +] column sums of dout. A workgroup is 8 eights of columns by 8 slices
-// of the rows.
+// dbias = [dbias +] column sums of dout. See column_slices.wgsl.
 
 struct Params { origin: vec3<u32>, rows: u32, c: u32, stride: u32, accumulate: u32 }
 
 @group(0) @binding(0) var<storage, read_write> dbias: array<GradEight>; // (C)
 @group(0) @binding(1) var<storage, read> dout: array<Eight>;            // (rows, C)
 @group(0) @binding(2) var<uniform> params: Params;
-
-// In a struct, see rmsnorm_backward_weight.wgsl.
-struct Slices { sums: array<vec4<f32>, 128> }
-var<workgroup> slices: Slices;
 
 @compute @workgroup_size(8, 8, 1)
 fn bias_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -23,16 +18,8 @@ fn bias_backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 			b += d[1];
 		}
 	}
-	let own = (local.y * 8u + local.x) * 2u;
-	slices.sums[own] = a;
-	slices.sums[own + 1u] = b;
-	workgroupBarrier();
+	var sum = over_slices(local, a, b);
 	if (j < params.stride && local.y == 0u) {
-		for (var i = own + 16u; i < 128u; i += 16u) {
-			a += slices.sums[i];
-			b += slices.sums[i + 1u];
-		}
-		var sum = mat2x4<f32>(a, b);
 		if (params.accumulate != 0u) { sum += unpack_eight_grad(dbias[j]); }
 		dbias[j] = pack_eight_grad(unpadded_eight(sum, j, params.c));
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 var headNormBackwardWeight = library.TypedWith("head_norm_backward_weight", [3]int{8, 8, 1},
-	[]gpu.Access{w, r, r, r}, "FPPF", "", 128*16, func(a gpu.Args) {
+	[]gpu.Access{w, r, r, r}, "FPPF", columnSlices, slicesBytes, func(a gpu.Args) {
 		ref.HeadNormColumns(a.F(0), a.F(1), a.F(2), a.F(3), a.Int(3))
 	})
 

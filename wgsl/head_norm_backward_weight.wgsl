@@ -1,6 +1,5 @@
 // The column sums of dout * x * rstd, where every head of a row has an rstd of its own:
-// what head_norm_sum.wgsl adds over the heads. Heads are whole eights. A workgroup is 8
-// eights of columns by 8 slices of the rows.
+// what head_norm_sum.wgsl adds over the heads. Heads are whole eights. See column_slices.wgsl.
 
 struct Params { origin: vec3<u32>, rows: u32, stride: u32, each: u32, heads: u32 }
 
@@ -9,10 +8,6 @@ struct Params { origin: vec3<u32>, rows: u32, stride: u32, each: u32, heads: u32
 @group(0) @binding(2) var<storage, read> x: array<Eight>;                // (rows, H D)
 @group(0) @binding(3) var<storage, read> rstd: array<f32>;               // (rows H)
 @group(0) @binding(4) var<uniform> params: Params;
-
-// In a struct, see rmsnorm_backward_weight.wgsl.
-struct Slices { sums: array<vec4<f32>, 128> }
-var<workgroup> slices: Slices;
 
 @compute @workgroup_size(8, 8, 1)
 fn head_norm_backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
@@ -30,15 +25,6 @@ fn head_norm_backward_weight(@builtin(workgroup_id) group: vec3<u32>, @builtin(l
 			b += d[1] * v[1] * s;
 		}
 	}
-	let own = (local.y * 8u + local.x) * 2u;
-	slices.sums[own] = a;
-	slices.sums[own + 1u] = b;
-	workgroupBarrier();
-	if (j < params.stride && local.y == 0u) {
-		for (var i = own + 16u; i < 128u; i += 16u) {
-			a += slices.sums[i];
-			b += slices.sums[i + 1u];
-		}
-		sums[j] = mat2x4<f32>(a, b);
-	}
+	let all = over_slices(local, a, b);
+	if (j < params.stride && local.y == 0u) { sums[j] = all; }
 }

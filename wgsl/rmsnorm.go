@@ -29,7 +29,7 @@ var rmsnormBackwardRows = library.Typed("rmsnorm_backward_rows", [3]int{8, 1, 1}
 	})
 
 var rmsnormBackwardWeight = library.TypedWith("rmsnorm_backward_weight", [3]int{8, 8, 1}, []gpu.Access{w, r, r, r},
-	"GPPF", "", 128*16, func(a gpu.Args) {
+	"GPPF", columnSlices, slicesBytes, func(a gpu.Args) {
 		rows, c, accumulate := a.Int(0), a.Int(1), a.Int(3) != 0
 		ref.RMSNormBackwardWeight(a.F(0), a.F(1), a.F(2), a.F(3), rows, c, accumulate)
 	})

@@ -20,33 +20,41 @@ func (e *Experiment) equal() error {
 	if of < 0 {
 		return fmt.Errorf("equal.of: %w", session.Unknown("", q.Of, e.labels()))
 	}
-	measure := e.FLOPs
+	measure, give := e.FLOPs, giveFLOPs
 	if q.What == EqualBytes {
-		measure = e.bytes
-	}
-	for _, v := range e.Variants {
-		if n := v.Spec.Schedule.Epochs; q.What == EqualFLOPs && n > 0 {
-			return fmt.Errorf("equal.what %s: the runs of variant %s have %d epochs, which are whole, and cannot end "+
-				"where operations do: say their length in steps or tokens", q.What, v.Label, n)
-		}
+		measure, give = e.bytes, e.fill
+	} else if err := e.endAnywhere(); err != nil {
+		return err
 	}
 	limit, err := measure(e.Variants[of].Spec)
 	if err != nil {
 		return fmt.Errorf("variant %s: %w", q.Of, err)
 	}
 	for i := range e.Variants {
-		v := &e.Variants[i]
 		if i == of {
 			continue
 		}
-		if q.What == EqualFLOPs {
-			v.Spec.Schedule.Steps, v.Spec.Schedule.Tokens, v.Spec.Schedule.FLOPs = 0, 0, limit
-			continue
-		}
-		if err := e.fill(&v.Spec, limit); err != nil {
-			return fmt.Errorf("variant %s: %w", v.Label, err)
+		if err := give(&e.Variants[i].Spec, limit); err != nil {
+			return fmt.Errorf("variant %s: %w", e.Variants[i].Label, err)
 		}
 	}
+	return nil
+}
+
+// endAnywhere refuses runs that cannot end where operations do.
+func (e *Experiment) endAnywhere() error {
+	for _, v := range e.Variants {
+		if n := v.Spec.Schedule.Epochs; n > 0 {
+			return fmt.Errorf("equal.what %s: the runs of variant %s have %d epochs, which are whole, and cannot end "+
+				"where operations do: say their length in steps or tokens", EqualFLOPs, v.Label, n)
+		}
+	}
+	return nil
+}
+
+// giveFLOPs gives a run as many steps as so many operations make.
+func giveFLOPs(s *session.Spec, limit float64) error {
+	s.Schedule.Steps, s.Schedule.Tokens, s.Schedule.FLOPs = 0, 0, limit
 	return nil
 }
 

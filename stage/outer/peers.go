@@ -17,7 +17,8 @@ var ErrLeft = errors.New("another process was told to stop")
 type Peers interface {
 	// Join waits for the state that a process begins with which joins a run; nil: it is the first.
 	Join(ctx context.Context) (*Joined, error)
-	// Begin waits until a round may begin, with the same state in all processes, and gives the step at which it does.
+	// Begin waits until a round may begin, with the same state in all processes, and gives the step at which it does;
+	// with an error, that at which this process is by then.
 	Begin(ctx context.Context, s *State, stage, step int) (at int, err error)
 	// Over is told, after each of a round's steps, how many are done of how many, and says whether the others wait no
 	// longer for more.

@@ -262,6 +262,13 @@ func (s *State) Average(step int, tokens int64, parts []Part) ([]byte, error) {
 	return out, err
 }
 
+// gathered bounds the bytes of all processes' changes that are in memory at a time.
+const gathered = 64 << 20
+
+// together is how many elements a group of so many processes gathers at a time: whole blocks, so that what travels is
+// the same however many these are.
+func together(processes int) int { return max(1, gathered/(4*processes*blockElements)) * blockElements }
+
 // Exchange ends a round at a step with the changes of a group of processes, which have seen so many tokens each. Every
 // process has all changes, piece by piece, so that no average travels: gather makes of a process's own piece, as it
 // travels, those of all in their order.
@@ -280,22 +287,22 @@ func (s *State) Exchange(step int, tokens []int64, gather func(mine, all []byte)
 		if err := s.read(x); err != nil {
 			return err
 		}
-		mine, theirs = slices.Grow(mine[:0], x.bytes)[:x.bytes], slices.Grow(theirs[:0], len(tokens)*x.bytes)
+		mine = slices.Grow(mine[:0], x.bytes)[:x.bytes]
 		if err := s.feedback(w, mine, x); err != nil {
 			return err
 		}
-		theirs = theirs[:len(tokens)*x.bytes]
-		if err := gather(mine, theirs); err != nil {
-			return err
-		}
-		sum.begin(len(x.change))
-		for process, n := range tokens {
-			if err := w.decode(sum.room, theirs[process*x.bytes:(process+1)*x.bytes]); err != nil {
-				return fmt.Errorf("process %d: %w", process, err)
+		for from, n := 0, len(x.change); from < n; {
+			to := min(from+together(len(tokens)), n)
+			own, values := mine[w.bytes(from):w.bytes(to)], x.change[from:to]
+			theirs = slices.Grow(theirs[:0], len(tokens)*len(own))[:len(tokens)*len(own)]
+			if err := gather(own, theirs); err != nil {
+				return err
 			}
-			sum.add(sum.room, n, all)
+			if err := sum.of(w, values, theirs, tokens, all); err != nil {
+				return err
+			}
+			from = to
 		}
-		sum.end(x.change)
 		return s.update(x)
 	})
 	s.done = step
@@ -330,6 +337,20 @@ func (m *mean) addParts(w wire, x *piece, parts []Part, all int64) error {
 		}
 		m.add(m.room, p.Tokens, all)
 	}
+	return nil
+}
+
+// of makes values the mean of the changes of a group, which lie one after another.
+func (m *mean) of(w wire, values []float32, changes []byte, tokens []int64, all int64) error {
+	m.begin(len(values))
+	each := len(changes) / len(tokens)
+	for process, n := range tokens {
+		if err := w.decode(m.room, changes[process*each:(process+1)*each]); err != nil {
+			return fmt.Errorf("process %d: %w", process, err)
+		}
+		m.add(m.room, n, all)
+	}
+	m.end(values)
 	return nil
 }
 

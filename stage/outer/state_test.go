@@ -417,3 +417,50 @@ func TestHashIsOfTheFrozenToo(t *testing.T) {
 		t.Error("the snapshot did not put it right")
 	}
 }
+
+// However many processes a round is of, no more than so many bytes of their changes are in memory at a time, and what
+// the weights become is what the mean of the same changes makes of them.
+func TestTheChangesOfManyAreGatheredInPieces(t *testing.T) {
+	l := tiny(model.FullStorage)
+	l.Hidden, l.Vocab, l.Tied = 64, 16384, true // an embedding of one piece
+	for _, wire := range []string{WireF32, WireInt4} {
+		var want [sha256.Size]byte
+		for _, n := range []int{1, 32} {
+			m, err := model.New(gpu.NewHost(), l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := worker{New(Config{Every: 1, LR: 0.7, Momentum: 0.9, Wire: wire}), m}
+			if err := errors.Join(m.Init(1, nil), w.Allocate(m)); err != nil {
+				t.Fatal(err)
+			}
+			w.train(t, rand.New(rand.NewPCG(1, 1)))
+			tokens, most, sent := make([]int64, n), 0, int64(0)
+			for i := range tokens {
+				tokens[i] = 8
+			}
+			err = w.Exchange(1, tokens, func(mine, all []byte) error {
+				most, sent = max(most, len(all)), sent+int64(len(mine))
+				for at := 0; at < len(all); at += len(mine) {
+					copy(all[at:], mine)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if most > 64<<20 || sent != w.WireBytes() {
+				t.Errorf("%s, %d processes: %d bytes at a time, %d are sent, want %d", wire, n, most, sent,
+					w.WireBytes())
+			}
+			hash, err := w.Hash()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n > 1 && hash != want {
+				t.Errorf("%s: other weights than with one process", wire)
+			}
+			want = hash
+		}
+	}
+}

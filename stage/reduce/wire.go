@@ -2,7 +2,8 @@ package reduce
 
 import (
 	"fmt"
-	"math"
+
+	"steplm/gpu"
 )
 
 // Wire is the type that gradients have on the way from one process to another. Sums are in f32 either way.
@@ -40,7 +41,7 @@ func (w Wire) encode(dst []byte, values []float32) {
 		return
 	}
 	for i, out := 0, valuesOf[uint16](dst); i < len(values); i++ {
-		out[i] = toBF16(values[i])
+		out[i] = gpu.BF16Bits(values[i])
 	}
 }
 
@@ -51,7 +52,7 @@ func (w Wire) decode(values []float32, src []byte) {
 		return
 	}
 	for i, x := range valuesOf[uint16](src)[:len(values)] {
-		values[i] = math.Float32frombits(uint32(x) << 16)
+		values[i] = gpu.FromBF16(x)
 	}
 }
 
@@ -64,15 +65,6 @@ func (w Wire) add(sum []float32, src []byte) {
 		return
 	}
 	for i, x := range valuesOf[uint16](src)[:len(sum)] {
-		sum[i] += math.Float32frombits(uint32(x) << 16)
+		sum[i] += gpu.FromBF16(x)
 	}
-}
-
-// toBF16 rounds to nearest, ties to even; what is no number stays none.
-func toBF16(x float32) uint16 {
-	b := math.Float32bits(x)
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }

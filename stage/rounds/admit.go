@@ -65,6 +65,9 @@ func (c *Coordinator) serve(raw net.Conn) {
 	}
 	if err == nil {
 		c.enter(m)
+		w := c.run.Welcome
+		w.Process = m.process
+		m.queue(welcome, encode(w)) // before anything that a round says to it
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -74,9 +77,6 @@ func (c *Coordinator) serve(raw net.Conn) {
 	}
 	go m.keepAlive(m.quit, m.end)
 	go m.send()
-	w := c.run.Welcome
-	w.Process = m.process
-	m.queue(welcome, encode(w))
 	c.part(m, c.hear(m))
 }
 

@@ -157,8 +157,11 @@ func (a *Among) Join(context.Context) (*outer.Joined, error) {
 	return &outer.Joined{Stage: int(words[from].stage), Step: int(words[from].done), Snapshot: snapshot}, nil
 }
 
-// statePiece is how much of a state is sent at once.
-const statePiece = 4 << 20
+// A state is sent in pieces of at most statePiece bytes, of which all processes' room for one takes at most stateRoom.
+const (
+	statePiece = 4 << 20
+	stateRoom  = 64 << 20
+)
 
 // state is the snapshot of a rank, in every process.
 func (a *Among) state(from int, mine []byte) ([]byte, error) {
@@ -171,10 +174,10 @@ func (a *Among) state(from int, mine []byte) ([]byte, error) {
 	if a.group.Rank() != from {
 		mine = make([]byte, head.size)
 	}
-	room := make([]byte, statePiece)
-	all := make([]byte, n*statePiece)
-	for at := int64(0); at < head.size; at += statePiece {
-		piece := mine[at:min(at+statePiece, head.size)]
+	most := min(statePiece, max(1, stateRoom/n))
+	room, all := make([]byte, most), make([]byte, n*most)
+	for at := int64(0); at < head.size; at += int64(most) {
+		piece := mine[at:min(at+int64(most), head.size)]
 		copy(room, piece)
 		if err := a.gather(room[:len(piece)], all[:n*len(piece)]); err != nil {
 			return nil, err

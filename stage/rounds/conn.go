@@ -23,11 +23,12 @@ type times struct {
 	silence   time.Duration // in which nothing comes; each side is heard from three times in it
 	write     time.Duration // for a record of at most 64 KiB to be taken
 	back      time.Duration // in which a worker tries to come back to a run that it lost
+	tell      time.Duration // after which it is said who is waited for at the end
 	pause     time.Duration // before its second attempt, doubled before each one after it up to 16 times as long
 }
 
 var usual = times{handshake: 10 * time.Second, silence: 60 * time.Second, write: 30 * time.Second,
-	back: BackFor, pause: time.Second}
+	tell: 2 * time.Second, back: BackFor, pause: time.Second}
 
 // BackFor is how long a worker tries to come back to a run whose connection broke, or that was stopped.
 const BackFor = 10 * time.Minute

@@ -212,15 +212,31 @@ func (c *Coordinator) Close(why string, back bool) {
 	c.closed = true
 	list := c.inOrder()
 	c.mu.Unlock()
-	for _, m := range list {
-		m.queue(leave, words(why, back))
-	}
-	// Each closes its connection once it has heard that. What came of it after this side had closed could undo it.
 	ctx, cancel := context.WithTimeout(context.Background(), c.times.write)
 	defer cancel()
+	var all sync.WaitGroup
 	for _, m := range list {
+		m.queue(leave, words(why, back))
+		all.Go(func() { c.hearOut(ctx, m) })
+	}
+	all.Wait()
+}
+
+// hearOut waits until a member closes its connection, as each does once it has heard the last word: what came of it
+// after this side had closed could undo that. Once that word is on its way, one that does not answer within the time of
+// a handshake is gone, as a machine that was switched off.
+func (c *Coordinator) hearOut(ctx context.Context, m *member) {
+	said, tell, late := m.said, time.After(c.times.tell), (<-chan time.Time)(nil)
+	for {
 		select {
 		case <-m.quit:
+			return
+		case <-said:
+			said, late = nil, time.After(c.times.handshake)
+		case <-tell:
+			c.run.Log("waits for worker %d, %s, to hear that this process ends", m.process, m.name)
+		case <-late:
+			m.end(errGone)
 		case <-ctx.Done():
 			m.end(errSlow)
 		}

@@ -28,6 +28,7 @@ func next(t *testing.T, x *conn, want kind, never ...kind) message {
 	}
 }
 
+// The quorum is of those who are left: where a worker is lost, and the others have done their steps, the round closes
 // then, and not when the next one has made its steps.
 func TestTheQuorumIsOfThoseWhoAreLeft(t *testing.T) {
 	f := newFixture(t, 8)
@@ -65,7 +66,8 @@ func TestWhyAWorkerIsGivenUpIsTold(t *testing.T) {
 	f.noted("is gone: nothing came of it for 3s")
 }
 
-// may be within the one before, whose average it has not got.
+// No round begins with a worker that is back and has not said where it stands: it may be within the one before, whose
+// average it has not got.
 func TestNoRoundBeginsWithWhoHasNotSaidWhereItStands(t *testing.T) {
 	f := newFixture(t, 8)
 	f.taking()
@@ -95,6 +97,7 @@ func TestNoRoundBeginsWithWhoHasNotSaidWhereItStands(t *testing.T) {
 	next(t, again, state, begin, average)
 }
 
+// The last word reaches a worker that does not read at once, and so does the word that it is refused: a worker that
 // missed it would look for a run that is over.
 func TestTheLastWordArrives(t *testing.T) {
 	f := newFixture(t, 8)
@@ -126,6 +129,43 @@ func TestTheLastWordArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	next(t, x, refused)
+}
+
+// A machine that vanished without a word does not answer the last one. It holds up the end for as long as an answer may
+// take, and not for as long as a record may, and who is waited for is told.
+func TestAVanishedMachineDoesNotHoldUpTheEnd(t *testing.T) {
+	f := newFixture(t, 8)
+	f.c.times.silence, f.c.times.write = time.Minute, time.Minute
+	f.taking() // which neither reads nor closes from here on
+	f.c.times.handshake = 300 * time.Millisecond
+	begun := time.Now()
+	f.c.Close("the run is over", false)
+	if took := time.Since(begun); took > 20*time.Second || took < 200*time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+	f.noted(`waits for worker 1, "a test"`)
+	// One that is sent much has time for it.
+	f = newFixture(t, 8)
+	f.c.times.write = 20 * time.Second
+	x, ended := f.taking(), make(chan struct{})
+	f.c.times.handshake = time.Second
+	stop := make(chan struct{})
+	defer close(stop)
+	go x.keepAlive(stop, func(error) {})
+	f.c.mu.Lock()
+	for _, m := range f.c.members {
+		m.queue(average, make([]byte, 64<<20))
+	}
+	f.c.mu.Unlock()
+	go func() {
+		f.c.Close("the run is over", false)
+		close(ended)
+	}()
+	time.Sleep(1500 * time.Millisecond)
+	x.limit = func(kind) int64 { return 128 << 20 }
+	next(t, x, leave)
+	x.Close()
+	<-ended
 }
 
 // flaky is a listener that fails before it works.

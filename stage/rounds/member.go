@@ -14,7 +14,8 @@ type member struct {
 	*conn
 	process int
 	name    string
-	out     chan message // what it is to be sent
+	out     chan message  // what it is to be sent
+	said    chan struct{} // closed once the last word is on its way
 	quit    chan struct{}
 	once    sync.Once
 	cause   error  // of its end, once quit is closed
@@ -46,7 +47,7 @@ const mostQueued = 12
 
 func newMember(c *conn, name string, h helloBody) *member {
 	return &member{conn: c, name: name, token: h.Token, back: h.Process > 0, process: h.Process,
-		out: make(chan message, mostQueued), quit: make(chan struct{})}
+		out: make(chan message, mostQueued), said: make(chan struct{}), quit: make(chan struct{})}
 }
 
 // queue hands a message to the goroutine that sends, and gives the member up where too many wait already.
@@ -58,7 +59,7 @@ func (m *member) queue(k kind, body []byte) {
 	}
 }
 
-// send sends what is queued, until the member ends.
+// send sends what is queued, until the member ends or has been sent the last word.
 func (m *member) send() {
 	for {
 		select {
@@ -67,6 +68,9 @@ func (m *member) send() {
 		case x := <-m.out:
 			if err := m.write(x.kind, x.body); err != nil {
 				m.end(err)
+			} else if x.kind == leave {
+				close(m.said)
+				return
 			}
 		}
 	}
@@ -87,6 +91,9 @@ func (m *member) discard() {
 		_, _ = io.Copy(io.Discard, m.Conn)
 	}
 }
+
+// errGone is the end of one that did not answer the last word.
+var errGone = errors.New("it does not answer")
 
 // errReplaced is the end of a connection in whose place another came.
 var errReplaced = errors.New("it came back on another connection")

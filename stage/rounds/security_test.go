@@ -519,6 +519,11 @@ func TestWorkerChecksTheState(t *testing.T) {
 	if _, err := joined(body); err == nil || !strings.Contains(err.Error(), "another hash") {
 		t.Errorf("a state with another hash: %v", err)
 	}
+	f := newFixture(t, 8)
+	w := &Worker{next: []message{{state, body}}}
+	if at, err := w.Begin(context.Background(), f.state, 0, 7); at != 7 || err == nil {
+		t.Errorf("after it the worker is at step %d, was at 7, and says %v", at, err)
+	}
 	s := sizes{change: 100, state: 1000}
 	for k, want := range map[kind]int64{state: 1000 + smallBody, average: 100 + smallBody, change: -1, hello: -1} {
 		if n := s.toWorker(k); n != want {

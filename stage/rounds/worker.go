@@ -162,9 +162,11 @@ func (w *Worker) Begin(ctx context.Context, s *outer.State, stage, step int) (in
 		}
 		switch m.kind {
 		case state:
-			if step, err = w.takeState(s, stage, m.body); err != nil {
+			at, err := w.takeState(s, stage, m.body)
+			if err != nil {
 				return step, err
 			}
+			step = at
 		case begin:
 			var b beginBody
 			if err := decode(m.body, &b); err != nil {

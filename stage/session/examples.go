@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"steplm/data"
 	"steplm/data/chat"
 	"steplm/data/examples"
 	"steplm/model"
@@ -40,12 +41,12 @@ func (t Tuning) check(s Spec) error {
 		return badOption(optionBatching, t.Batching, "choose %s or %s", Padded, Packed)
 	}
 	for _, n := range []struct {
-		option string
+		option advice.Option
 		value  int
-	}{{string(optionExamples), t.Examples}, {"patience", t.Patience}, {"samples", t.Samples},
+	}{{optionExamples, t.Examples}, {"patience", t.Patience}, {optionSamples, t.Samples},
 		{"sample_tokens", t.SampleTokens}} {
 		if n.value < 0 {
-			return badOption(advice.Option(n.option), n.value, "it must be 0 or more")
+			return badOption(n.option, n.value, "it must be 0 or more")
 		}
 	}
 	for _, path := range s.Data.Train {
@@ -54,10 +55,14 @@ func (t Tuning) check(s Spec) error {
 		}
 	}
 	d := s.Data
-	for option, given := range map[string]bool{"min_score": d.MinScore != nil, "language": len(d.Language) > 0,
-		"min_chars": d.MinChars != 0, "max_chars": d.MaxChars != 0, "dedupe": d.Dedupe, "stream": d.Stream} {
-		if given {
-			return badOption(advice.Option(option), "", "it is of documents, and says nothing of examples")
+	for _, x := range []struct {
+		option advice.Option
+		given  bool
+	}{{"min_score", d.MinScore != nil}, {"language", len(d.Language) > 0}, {"min_chars", d.MinChars != 0},
+		{"max_chars", d.MaxChars != 0}, {"dedupe", d.Dedupe}, {"stream", d.Stream}, {"shards", d.Shards != 0},
+		{"text_column", d.TextColumn != "" && d.TextColumn != data.TextColumn}, {"max_line", d.MaxLine != 0}} {
+		if x.given {
+			return badOption(x.option, "", "it is of documents, and says nothing of examples")
 		}
 	}
 	if s.Tuning.Patience > 0 && s.Evaluation.EvalTokens == 0 {

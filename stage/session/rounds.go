@@ -20,7 +20,7 @@ func (s *Session) Host(addr string, key rounds.Key, run rounds.Run) (*rounds.Coo
 	if s.Recipe.Outer == nil {
 		return nil, &OptionError{optionOuterEvery, "", "a run that others join has rounds, and this one has none"}
 	}
-	if err := s.Spec.Guard.alone(); err != nil {
+	if err := s.Spec.together(); err != nil {
 		return nil, err
 	}
 	layouts, err := s.Recipe.Layouts()

@@ -31,7 +31,7 @@ func OpenRounds(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui
 	if spec.Processes.NoOverlap {
 		return nil, badOption("no_overlap", "", "in rounds there are no sums of gradients that could: leave it out")
 	}
-	if err := spec.Guard.alone(); err != nil {
+	if err := spec.together(); err != nil {
 		return nil, err
 	}
 	s := &Session{Device: dev, Spec: spec, Resumed: resumed, meets: reduce.New(g, reduce.Options{}),
@@ -49,11 +49,14 @@ func OpenRounds(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui
 	return open(ctx, dev, s, ui)
 }
 
-// alone refuses a guard by which one process of several would have to go back.
-func (g Guard) alone() error {
-	if g.OnSpike == recipe.RollbackOnSpike {
-		return badOption(advice.OnSpike, g.OnSpike, "one process of several cannot go back alone: use %s",
+// together refuses what one process of those that make rounds would do alone: go back from a spike, or end early.
+func (s Spec) together() error {
+	if s.Guard.OnSpike == recipe.RollbackOnSpike {
+		return badOption(advice.OnSpike, s.Guard.OnSpike, "one process of several cannot go back alone: use %s",
 			recipe.StopOnSpike)
+	}
+	if n := s.Tuning.Patience; n > 0 {
+		return badOption("patience", n, "one process of several cannot end alone: leave it out")
 	}
 	return nil
 }

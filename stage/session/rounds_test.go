@@ -2,13 +2,17 @@ package session
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"steplm/gpu"
+	"steplm/model/advice"
 	"steplm/stage/outer"
+	"steplm/stage/recipe"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/record"
+	"steplm/stage/reduce/reducetest"
 	"steplm/stage/rounds"
 )
 
@@ -48,5 +52,26 @@ func TestNumbersAreNotGivenAgain(t *testing.T) {
 		}
 		joined.Close("the test is over")
 		c.Close("the test is over", false)
+	}
+}
+
+// Processes that make rounds end together: what one of them would do alone is refused, whatever brings them together.
+func TestNobodyOfSeveralActsAlone(t *testing.T) {
+	o := recipetest.Tiny()
+	o.Outer = &outer.Config{Every: 2, LR: 0.7, Momentum: 0.9}
+	for option, set := range map[advice.Option]func(*Spec){
+		"patience":     func(s *Spec) { s.Tuning.Patience = 3 },
+		advice.OnSpike: func(s *Spec) { s.Guard.OnSpike = recipe.RollbackOnSpike },
+	} {
+		s := &Session{Spec: TuningDefault(), Recipe: recipetest.Must(t, "step", o)}
+		set(&s.Spec)
+		_, hosted := s.Host("127.0.0.1:0", rounds.Key{}, rounds.Run{Name: "test", Quorum: 1, Log: t.Logf})
+		_, among := OpenRounds(t.Context(), nil, s.Spec, false, UI{}, reducetest.Group(2)[1])
+		for _, err := range []error{hosted, among} {
+			var bad *OptionError
+			if !errors.As(err, &bad) || bad.Option != option {
+				t.Errorf("%s: %v", option, err)
+			}
+		}
 	}
 }

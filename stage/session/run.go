@@ -65,12 +65,11 @@ func (s *Session) lead(ctx context.Context, folder *stage.Folder, report stage.R
 	run := s.run(folder, carding(logged(counting(report, &stepped), log), func(e record.Event) {
 		carded = errors.Join(carded, s.keepCard(e))
 	}))
-	run.Tasks, run.Samples, run.Peers = s.tasks, s.heard, s.Peers
+	run.Tasks, run.Peers = s.tasks, s.Peers
 	run.Keep, run.FinalEvalTokens = s.Spec.Output.Keep, s.Spec.Evaluation.FinalEvalTokens
 	if s.meets.Leads() { // All have the same model.
 		run.Export = func(m *model.Model, d *checkpoint.Dir) error { return export.Trained(final, d, m, s.text()) }
 	}
-	s.tune(run)
 	if err = s.train(ctx, run); err == nil {
 		err = s.keepAdapters(run.Trained)
 	}
@@ -122,13 +121,14 @@ func (s *Session) follow(ctx context.Context, report stage.Report) error {
 	return s.train(ctx, s.run(stage.FollowFolder(s.Spec.Output.Out, hash), report))
 }
 
-// run is what every process of the run has.
+// run is what every process of the run has, and with it what the controller decides by.
 func (s *Session) run(folder *stage.Folder, report stage.Report) *stage.Run {
 	run := &stage.Run{
 		Recipe: s.Recipe, Device: s.Device, Batches: s.batches, Folder: folder, Report: report, Reducer: s.Reducer,
 		SaveEvery: s.Spec.Output.SaveEvery, EvalEvery: s.Spec.Evaluation.EvalEvery,
-		EvalTokens: s.Spec.Evaluation.EvalTokens,
+		EvalTokens: s.Spec.Evaluation.EvalTokens, Samples: s.heard,
 	}
+	s.tune(run)
 	if s.Recipe.Init != nil {
 		run.Weights = s.initWeights
 	}

@@ -199,3 +199,24 @@ func TestModelConfig(t *testing.T) {
 		t.Errorf("window %d of a model with 100 positions", got)
 	}
 }
+
+// What says something of documents alone is refused where the data are examples, the first of several always.
+func TestExamplesTakeNoOptionsOfDocuments(t *testing.T) {
+	for option, set := range map[advice.Option]func(*Data){
+		"min_score": func(d *Data) { d.MinScore, d.Stream = new(float64), true },
+		"stream":    func(d *Data) { d.Stream = true },
+		"shards":    func(d *Data) { d.Shards = 2 }, "text_column": func(d *Data) { d.TextColumn = "body" },
+		"max_line": func(d *Data) { d.MaxLine = 9 },
+	} {
+		s := TuningDefault()
+		s.Data.Train = []string{"hf://datasets/a/b"}
+		if err := s.Tuning.check(s); err != nil {
+			t.Fatal(err)
+		}
+		set(&s.Data)
+		var bad *OptionError
+		if err := s.Tuning.check(s); !errors.As(err, &bad) || bad.Option != option {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -100,6 +101,28 @@ func TestAStopStopsTheGroup(t *testing.T) {
 				t.Errorf("stopped after step %d: process %d made %d rounds, want %d", step, rank, len(a), len(b))
 			}
 		}
+	}
+}
+
+// A run with others tells what it waits for, and when that is over.
+func TestWhatARunWaitsForIsTold(t *testing.T) {
+	g := newGroup(t, withRounds(t, outer.WireF32, model.FullStorage), 1)
+	var told []string
+	g.run(1, func(_ int, s *story, _ func()) {
+		s.Hook = func(point string) {
+			if strings.HasPrefix(point, "wait for") {
+				told = append(told, point)
+			}
+		}
+	})
+	g.ended("the run", nil)
+	const over = "wait for "
+	want := []string{over + "the state of the run that it joins", over}
+	for range roundsOf(t, g.stories[0]) {
+		want = append(want, over+"the others to begin the round", over, over+"the others to end the round", over)
+	}
+	if !slices.Equal(told, want) || len(want) < 6 {
+		t.Errorf("it tells %q, want %q", told, want)
 	}
 }
 

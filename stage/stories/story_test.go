@@ -60,7 +60,7 @@ type story struct {
 	Keep   int
 	Eval   int64 // tokens of each evaluation
 	Sample int   // steps between samples; 0: none
-	// Hook hears of every batch, cursor, step, event and export.
+	// Hook hears of every batch, cursor, step, event and export, and of what is waited for.
 	Hook func(point string)
 	Warn func(text string) // as Report has it
 	// Peers are the other processes of its rounds; the order of the data is then Seed's.
@@ -178,7 +178,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 				{Text: "a", IDs: []uint32{256, 'a'}, Begins: true}}},
 		Report: stage.Report{
 			Step: func(m record.Metrics) { hook(fmt.Sprintf("step %d", m.Step)) },
-			Warn: s.Warn,
+			Warn: s.Warn, Waiting: func(what string) { hook("wait for " + what) },
 			Event: func(e record.Event) {
 				if s.Event != nil {
 					s.Event(e)

@@ -101,3 +101,12 @@ func TestOfRefuses(t *testing.T) {
 		t.Errorf("a directory is %#v", f)
 	}
 }
+
+// A name says how a file is compressed by its last ending.
+func TestNamesOfWhatIsCompressedTwice(t *testing.T) {
+	for range 20 {
+		if class, c := ByName("a.jsonl.zst.gz"); class != Unknown || c != text.Gzipped {
+			t.Fatalf("class %v, compression %v", class, c)
+		}
+	}
+}

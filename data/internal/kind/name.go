@@ -45,10 +45,10 @@ func Suffixes() []string {
 // ByName is what a file's name promises, and how it would be compressed.
 func ByName(path string) (Class, text.Compression) {
 	name, compression := strings.ToLower(filepath.Base(path)), text.Plain
-	for suffix, c := range map[string]text.Compression{".gz": text.Gzipped, ".zst": text.Zstandard} {
-		if rest, ok := strings.CutSuffix(name, suffix); ok {
-			name, compression = rest, c
-		}
+	if rest, ok := strings.CutSuffix(name, ".gz"); ok {
+		name, compression = rest, text.Gzipped
+	} else if rest, ok := strings.CutSuffix(name, ".zst"); ok {
+		name, compression = rest, text.Zstandard
 	}
 	for _, s := range suffixes {
 		if strings.HasSuffix(name, s.suffix) {

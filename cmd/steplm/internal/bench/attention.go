@@ -59,16 +59,7 @@ type attentionTiming struct {
 }
 
 func (c *benchAttentionCmd) Run(ctx context.Context) error {
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	b, err := c.measure(ctx, dev)
-	if err != nil {
-		return err
-	}
-	return showBench(c.JSON, b)
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (attentionBench, error) { return c.measure(ctx, dev) })
 }
 
 // attentionTensors are the operands of both directions.

@@ -71,16 +71,9 @@ func (c *benchGenerateCmd) Run(ctx context.Context) error {
 	if most := config.MaxSeqLen; max(c.Context, c.Chunk) > most {
 		return flags.Usagef("--context %d, --chunk %d: the model has %d positions", c.Context, c.Chunk, most)
 	}
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	b, err := c.measure(ctx, dev, config)
-	if err != nil {
-		return err
-	}
-	return showBench(c.JSON, b)
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (generateBench, error) {
+		return c.measure(ctx, dev, config)
+	})
 }
 
 // layout is the model's, for inference.

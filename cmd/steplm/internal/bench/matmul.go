@@ -64,16 +64,7 @@ type only struct {
 func (o only) Variants(gpu.Limits) []string { return o.list }
 
 func (c *benchMatmulCmd) Run(ctx context.Context) error {
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	b, err := c.measure(ctx, dev)
-	if err != nil {
-		return err
-	}
-	return showBench(c.JSON, b)
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (matmulBench, error) { return c.measure(ctx, dev) })
 }
 
 // whole are the limits of a device of which one submission takes any product: a class by

@@ -134,55 +134,45 @@ func (c *RunCmd) take(ctx context.Context, spec session.Spec, t *teller) error {
 	if results.Of(dir).Status == results.Done { // Something is left to ask its model.
 		return nil
 	}
-	for until := time.Now().Add(heldAtMost); ; {
+	return unheld(ctx, time.Now().Add(heldAtMost), t, func() error {
 		f, err := record.Lock(dir)
-		switch {
-		case err == nil:
+		if err == nil {
 			f.Close()
-			fallthrough
-		case errors.Is(err, fs.ErrNotExist):
-			resume := record.HoldsRun(dir)
-			err = c.train(ctx, spec, resume, t)
-			if !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
-				return err
-			}
-		case !errors.Is(err, record.ErrHeld):
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := wait(ctx, err, until, t); err != nil {
-			return err
-		}
-	}
+		return c.train(ctx, spec, record.HoldsRun(dir), t)
+	})
 }
 
 // noLimit is for who waits for as long as it takes.
 var noLimit time.Time
 
 // hold takes hold of a folder, once no other process has it.
-func hold(ctx context.Context, dir string, until time.Time, t *teller) (*record.Folder, error) {
-	for {
-		f, err := record.Lock(dir)
-		if !errors.Is(err, record.ErrHeld) {
-			return f, err
-		}
-		if err := wait(ctx, err, until, t); err != nil {
-			return nil, err
-		}
-	}
+func hold(ctx context.Context, dir string, until time.Time, t *teller) (f *record.Folder, err error) {
+	err = unheld(ctx, until, t, func() error {
+		f, err = record.Lock(dir)
+		return err
+	})
+	return f, err
 }
 
-// wait waits before a folder is tried again that is held, as an error says, which it returns where that took too long.
-func wait(ctx context.Context, held error, until time.Time, t *teller) error {
-	if until != noLimit && time.Now().After(until) {
-		return held
+// unheld does something with a folder, again and again as long as another process has it, but not for longer than until
+// some time.
+func unheld(ctx context.Context, until time.Time, t *teller, do func() error) error {
+	for {
+		err := do()
+		late := until != noLimit && time.Now().After(until)
+		if late || !errors.Is(err, record.ErrHeld) && !errors.Is(err, record.ErrBegun) {
+			return err
+		}
+		t.doing("wait for another process to leave it")
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w before it could begin", stage.ErrStopped)
+		case <-time.After(heldAgain):
+		}
 	}
-	t.doing("wait for another process to leave it")
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("%w before it could begin", stage.ErrStopped)
-	case <-time.After(heldAgain):
-	}
-	return nil
 }
 
 // train runs a Spec to its end, or goes on with it.

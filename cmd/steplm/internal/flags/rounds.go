@@ -27,8 +27,8 @@ type RoundsFlags struct {
 
 // What --listen and --quorum are where they are not given.
 const (
-	listenAt = ":7417"
-	half     = 0.5
+	defaultListen = ":7417"
+	defaultQuorum = 0.5
 )
 
 // findFor is how long a run is looked for that has not begun.
@@ -49,11 +49,11 @@ func (f RoundsFlags) HostRun(s *session.Session) (close func(why string, back bo
 	if err != nil {
 		return nil, err
 	}
-	run := rounds.Run{Name: f.Host, Quorum: half, Log: told}
+	run := rounds.Run{Name: f.Host, Quorum: defaultQuorum, Log: told}
 	if f.Quorum != nil {
 		run.Quorum = *f.Quorum
 	}
-	c, err := s.Host(cmp.Or(f.Listen, listenAt), key, run)
+	c, err := s.Host(cmp.Or(f.Listen, defaultListen), key, run)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (f RoundsFlags) CheckRounds(resume, config string, every int) error {
 	}
 	for _, x := range []struct{ flag, at string }{{"--at", f.At}, {"--listen", f.Listen}} {
 		if _, port, err := net.SplitHostPort(x.at); x.at != "" && (err != nil || port == "") {
-			return Usagef("%s %s: it is a host and a port, such as %s%s", x.flag, x.at, x.at, listenAt)
+			return Usagef("%s %s: it is a host and a port, such as %s%s", x.flag, x.at, x.at, defaultListen)
 		}
 	}
 	for _, name := range []string{f.Host, f.Join} {

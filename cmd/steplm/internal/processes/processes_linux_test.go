@@ -294,3 +294,24 @@ func TestMPIIsLoadedWhereALauncherSaysSo(t *testing.T) {
 	clitest.Fail(t, 1, []string{"SLURM_PROCID", "STEPLM_MPI", "/nowhere/libmpi.so"},
 		several(m, filepath.Join(dir, "srun"), "--steps", "4")...)
 }
+
+// Samples and evaluations are the leading process's alone, and the others keep step with it.
+func TestTheLeadingProcessSamples(t *testing.T) {
+	launcher, m, dir := clitest.Launchers(t)[0], clitest.NewMaterial(t), t.TempDir()
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	flags := []string{"--sample-every", "2", "--eval-every", "3", "--eval-tokens", "64"}
+	clitest.Succeed(t, "", several(m, one, flags...)...)
+	succeedTogether(t, launcher, 2, several(m, two, flags...)...)
+	sameLosses(t, "two processes", two, one, 1e-6)
+	events := func(run string) (list []string) {
+		for _, l := range clitest.ReadMetrics(t, run) {
+			if isEvent(l) {
+				list = append(list, fmt.Sprint(l["event"], " after step ", l["step"]))
+			}
+		}
+		return list
+	}
+	if got, want := events(two), events(one); !slices.Equal(got, want) {
+		t.Errorf("two processes tell of %q, one of %q", got, want)
+	}
+}

@@ -30,6 +30,7 @@ type runView struct {
 	bar     *view.Progress // of the training; nil: it is over, or not yet begun
 	part    *view.Progress // what the run does besides: it compiles, evaluates, writes the model
 	doing   string
+	before  string    // what it did before it waited for others; "": it trained
 	who     []int     // made the last round
 	lines   bool      // losses are printed in lines, too
 	printed time.Time // when the last such line was
@@ -42,7 +43,8 @@ func newRunView(json bool, dir string, r recipe.Recipe, res *result) *runView {
 
 func (v *runView) report() stage.Report {
 	return stage.Report{Step: v.step, Event: v.event, Evaluating: v.evaluating, Compiling: v.compiling,
-		Sampling: func() { v.do("write samples", 0, "") }, Exported: v.exported, Warn: flags.SessionUI(v.json).Warn}
+		Sampling: func() { v.do("write samples", 0, "") }, Exported: v.exported, Waiting: v.waiting,
+		Warn: flags.SessionUI(v.json).Warn}
 }
 
 // begin shows that training begins, after so many steps.
@@ -117,6 +119,23 @@ func (v *runView) endPart() {
 		if v.bar != nil {
 			v.bar.Rest() // What is left is told of training alone.
 		}
+	}
+}
+
+// waiting shows what the run waits for, in the place of what it shows besides training.
+func (v *runView) waiting(what string) {
+	if what != "" {
+		before := v.doing
+		if v.part == nil {
+			before = ""
+		}
+		v.do("wait for "+what, 0, "")
+		v.before = before
+		return
+	}
+	v.endPart()
+	if v.before != "" {
+		v.do(v.before, 0, "")
 	}
 }
 

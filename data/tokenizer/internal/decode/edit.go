@@ -34,11 +34,11 @@ func (s *Strip) Check() error {
 // Decode strips tokens.
 func (s *Strip) Decode(tokens []string) ([]string, error) {
 	for i, t := range tokens {
-		for range s.Start {
-			t = strings.TrimPrefix(t, s.Content)
+		for n := 0; n < s.Start && strings.HasPrefix(t, s.Content); n++ {
+			t = t[len(s.Content):]
 		}
-		for range s.Stop {
-			t = strings.TrimSuffix(t, s.Content)
+		for n := 0; n < s.Stop && strings.HasSuffix(t, s.Content); n++ {
+			t = t[:len(t)-len(s.Content)]
 		}
 		tokens[i] = t
 	}

@@ -80,6 +80,9 @@ func (b *BPE) encodeLong(ids []uint32, word string) []uint32 {
 	const none = -1
 	tokens := b.symbols(make([]uint32, 0, len(word)), word)
 	n := len(tokens)
+	if n == 0 { // nothing of it is known, nor is there a token for that
+		return ids
+	}
 	before, after := make([]int, n), make([]int, n) // neighbours; after[i] is none at the end and for an absorbed token
 	for i := range n {
 		before[i], after[i] = i-1, i+1

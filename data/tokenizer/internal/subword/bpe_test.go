@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -64,5 +65,20 @@ func mergeByDefinition(b *BPE, word string) []uint32 {
 			return ids
 		}
 		ids = slices.Replace(ids, at, at+2, best.id())
+	}
+}
+
+// A long word of which nothing is in the vocabulary is dropped as a short one is, where the model has nothing for the
+// unknown.
+func TestWordsOfNothingKnownAreDropped(t *testing.T) {
+	b, err := BPEOptions{Vocab: map[string]uint32{"a": 0, "b": 1, "ab": 2},
+		Merges: [][2]string{{"a", "b"}}}.Compile(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, ShortWord} {
+		if ids, err := b.Append(nil, strings.Repeat("\u00e9", n)); err != nil || len(ids) != 0 {
+			t.Errorf("%d runes: %v, %v", n, ids, err)
+		}
 	}
 }
