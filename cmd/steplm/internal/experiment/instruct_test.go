@@ -159,8 +159,9 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 	}
 	text = clitest.Contents(t, page, "answers.md")
 	for _, part := range []string{"1 question of 1", "| vanilla, then vanilla, before | a-s1-", "### 81, math",
-		"| **reference** | one", "| **asked** | One? | Two? |", "\n| vanilla, then vanilla, before | ", "\n| vanilla, then vanilla, trained | ",
-		"\n| step K=2, then vanilla, before | ", "\n| step K=2, then vanilla, trained | "} {
+		"| **reference** | one", "| **asked** | One? | Two? |", "\n| vanilla, then vanilla, before | ",
+		"\n| vanilla, then vanilla, trained | ", "\n| step K=2, then vanilla, before | ",
+		"\n| step K=2, then vanilla, trained | "} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the page of answers lacks %q:\n%s", part, text)
 		}
