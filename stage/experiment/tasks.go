@@ -56,7 +56,8 @@ func scoresOf(folder string, row results.Task) (list []results.Task, err error) 
 	}
 	for _, x := range scores {
 		row.Task, row.Metric, row.Value, row.StdErr, row.Chance = x.Task, x.Metric, x.Value, x.StdErr, x.Chance
-		row.Documents, row.Shots, row.Context, row.Cut = x.Documents, x.Shots, x.Context, s.Cut[x.Task]
+		row.Documents, row.Shots, row.Context = x.Documents, x.Shots, x.Context
+		row.Cut, row.LeftOut = s.Cut[x.Task], s.LeftOut[x.Task]
 		list = append(list, row)
 	}
 	return list, nil

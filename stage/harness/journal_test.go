@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,7 @@ func TestPrepareRefuses(t *testing.T) {
 		want []string
 	}{
 		{&piqa, tiny, Options{}, []string{"piqa: document 0: choice 0", "the model a context of 4"}},
+		{&piqa, tiny, Options{LeaveOut: true}, []string{"piqa: each of its 1 documents", "a context of 4 has"}},
 		{&openbookqa, gpt2, Options{}, []string{"openbookqa: document 0", "nothing but blanks"}},
 		{&wikitext, gpt2, Options{Shots: 1}, []string{"wikitext", "1 shots cannot be shown"}},
 		{&piqa, gpt2, Options{Shots: 1}, []string{"shots: piqa", "no file of the train split"}},
@@ -158,6 +160,37 @@ func TestPrepareRefuses(t *testing.T) {
 	s, err := Prepare(&lambadaOpenAI, gpt2, Options{Folders: []string{dir}, Limit: 5})
 	if err != nil || s.Asked() != 1 || s.Original != 1 {
 		t.Errorf("a limit beyond the documents: %v", err)
+	}
+}
+
+// A document with a choice that is longer than the context is left out where that is asked for, and counted; the
+// others keep their numbers.
+func TestLongChoicesAreLeftOut(t *testing.T) {
+	v := vocabulary(t, "stories260K", 8)
+	row := func(choice string) string {
+		return fmt.Sprintf(`{"query":"Question: Eat\n","choices":[%q,"then"],"gold":1}`+"\n", choice)
+	}
+	long := row(strings.Repeat("for as long as you like ", 9))
+	dir := fill(t, map[string]string{"piqa.jsonl": row("now") + long + row("once") + long + row("twice")})
+	s, err := Prepare(&piqa, v, Options{Folders: []string{dir}, LeaveOut: true, Limit: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Asked() != 2 || s.LeftOut != 2 || s.Original != 5 {
+		t.Errorf("%d are asked and %d left out of %d", s.Asked(), s.LeftOut, s.Original)
+	}
+	list, err := Evaluation{Scorer: &table{}}.Evaluate(t.Context(), []*Set{s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := list[0].WriteSamples(&b); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`"doc_id":0,`, `"doc_id":2,`} {
+		if line := strings.Split(b.String(), "\n")[i]; !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 
 	"steplm/model/likelihood"
@@ -12,6 +13,9 @@ type Options struct {
 	Shots   int      // documents that are shown with their answers before each
 	Seed    uint64   // of the draws of shots
 	Limit   int      // ask the first documents only; 0: all
+	// LeaveOut: documents with a continuation that is longer than the model's context are left out. Else, as in the
+	// harness, they are an error.
+	LeaveOut bool
 }
 
 // Defaults of the harness.
@@ -25,12 +29,14 @@ type Set struct {
 	Task     *Task
 	Options  Options
 	Original int // documents of the split
+	LeftOut  int // of those that were to be asked, see Options.LeaveOut
 	asked    []asked
 }
 
 // asked is a document and what is asked of it.
 type asked struct {
 	Document
+	number   int      // of its split, from 0
 	contexts []string // with the shots before them, one for each continuation
 	drawn    []int    // which of the pool are shown
 	requests []likelihood.Request
@@ -65,16 +71,25 @@ func Prepare(t *Task, v *Vocabulary, o Options) (*Set, error) {
 		documents = documents[:min(o.Limit, len(documents))]
 	}
 	for i, d := range documents {
-		a := asked{Document: d, drawn: shots.draw(d)}
+		a := asked{Document: d, number: i, drawn: shots.draw(d)}
 		if t.Data.pages != "" {
 			a.requests, err = v.rolling(d.Target)
 		} else {
 			err = a.ask(v, shots.text(a.drawn))
 		}
+		var long *LongError
+		if o.LeaveOut && errors.As(err, &long) {
+			s.LeftOut++
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: document %d: %w", t.Name, i, err)
 		}
 		s.asked = append(s.asked, a)
+	}
+	if len(s.asked) == 0 {
+		return nil, fmt.Errorf("%s: each of its %d documents has a choice of more tokens than a context of %d has "+
+			"positions: none is left to ask", t.Name, s.LeftOut, v.context)
 	}
 	return s, nil
 }

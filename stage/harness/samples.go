@@ -12,10 +12,10 @@ import (
 // WriteSamples writes a line for each document, as the harness logs samples, and with the task's name at its end:
 // numbers and truth values of answers are texts there.
 func (o Outcome) WriteSamples(w io.Writer) error {
-	for i, s := range o.samples {
-		line, err := o.sample(i, s)
+	for _, s := range o.samples {
+		line, err := o.sample(s)
 		if err != nil {
-			return fmt.Errorf("%s: document %d: %w", o.Task.Name, i, err)
+			return fmt.Errorf("%s: document %d: %w", o.Task.Name, s.number, err)
 		}
 		if _, err := w.Write(append(line, '\n')); err != nil {
 			return err
@@ -25,7 +25,7 @@ func (o Outcome) WriteSamples(w io.Writer) error {
 }
 
 // sample is a line.
-func (o Outcome) sample(i int, s sample) ([]byte, error) {
+func (o Outcome) sample(s sample) ([]byte, error) {
 	var arguments object
 	resps, filtered := []any{}, []any{}
 	prompt := s.Target
@@ -54,7 +54,7 @@ func (o Outcome) sample(i int, s sample) ([]byte, error) {
 	for _, m := range o.Metrics {
 		names = append(names, m.Name)
 	}
-	line := object{}.with("doc_id", i).with("doc", s.Raw).with("target", s.Target).with("arguments", arguments).
+	line := object{}.with("doc_id", s.number).with("doc", s.Raw).with("target", s.Target).with("arguments", arguments).
 		with("resps", resps).with("filtered_resps", filtered).with("filter", "none").with("metrics", names).
 		with("doc_hash", hash(doc)).with("prompt_hash", hash(prompt)).with("target_hash", hash(s.Target))
 	for j, m := range o.Metrics {

@@ -25,6 +25,8 @@ type Scores struct {
 	Tasks        json.RawMessage `json:"tasks"` // in the layout of the harness's files of results
 	// Cut are the requests of each task that were longer than the context and lost their beginning.
 	Cut map[string]int `json:"cut,omitempty"`
+	// LeftOut are the documents of each task that were not asked: one of their choices is longer than the context.
+	LeftOut map[string]int `json:"left_out,omitempty"`
 }
 
 // Write writes them into a folder.

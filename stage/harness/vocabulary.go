@@ -76,9 +76,16 @@ func (v *Vocabulary) fits(r likelihood.Request) error {
 	case len(r.Continuation) == 0:
 		return errors.New("the continuation adds no token to its context")
 	case len(r.Continuation) > v.context:
-		return fmt.Errorf("the continuation has %d tokens, the model a context of %d", len(r.Continuation), v.context)
+		return &LongError{len(r.Continuation), v.context}
 	}
 	return nil
+}
+
+// LongError is a continuation that has more tokens than the model's context has positions.
+type LongError struct{ Tokens, Context int }
+
+func (e *LongError) Error() string {
+	return fmt.Sprintf("the continuation has %d tokens, the model a context of %d", e.Tokens, e.Context)
 }
 
 // cut keeps the last tokens of a request, as many as a model with this context can be asked of.

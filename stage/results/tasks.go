@@ -23,6 +23,7 @@ type Task struct {
 	Shots      int
 	Context    int // positions of a context, at most
 	Cut        int // requests that were longer and lost their beginning
+	LeftOut    int // documents that were not asked, since a choice is longer than a context
 }
 
 // Which model of a run.
@@ -33,7 +34,7 @@ const (
 
 // taskColumns are the names of the table's columns. Other programs know them.
 var taskColumns = []string{"experiment", "run", "model", "variant", "seed", "task", "metric", "value", "stderr",
-	"chance", "documents", "shots", "context", "cut"}
+	"chance", "documents", "shots", "context", "cut", "left_out"}
 
 // WriteTasks writes them as CSV below a line of the columns' names; what is not known is empty.
 func WriteTasks(w io.Writer, list []Task) error {
@@ -50,7 +51,7 @@ func WriteTasks(w io.Writer, list []Task) error {
 	for _, t := range list {
 		if err := out.Write([]string{t.Experiment, t.Run, t.Model, t.Variant, strconv.FormatUint(t.Seed, 10), t.Task,
 			t.Metric, float(t.Value), float(t.StdErr), float(t.Chance), strconv.Itoa(t.Documents),
-			strconv.Itoa(t.Shots), strconv.Itoa(t.Context), strconv.Itoa(t.Cut)}); err != nil {
+			strconv.Itoa(t.Shots), strconv.Itoa(t.Context), strconv.Itoa(t.Cut), strconv.Itoa(t.LeftOut)}); err != nil {
 			return err
 		}
 	}

@@ -144,7 +144,7 @@ func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment
 		journal = e.kept()
 	}
 	f := measure.TaskFlags{Tasks: t.Names, NumFewshot: t.Shots, FewshotSeed: harness.Seed, Limit: t.Limit,
-		MaxLength: positions, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
+		MaxLength: positions, LeaveOutLong: true, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
 	f.Watch = func(p harness.Progress) {
 		e.say("ask tasks of "+m.Name, float64(all)*float64(p.Tokens)/float64(max(p.AllTokens, 1)))
 	}

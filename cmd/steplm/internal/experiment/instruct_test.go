@@ -67,8 +67,12 @@ func newLessons(t *testing.T) lessons {
 	}
 	var tasks strings.Builder
 	for i := range 4 {
+		mat := "mat"
+		if i == 1 { // The models before have 16 positions.
+			mat += strings.Repeat(" by the mat", 16)
+		}
 		fmt.Fprintf(&tasks, `{"query":"The cat number %d, which is grey and old and sleeps all day and all night in the `+
-			`warm house by the cold sea, sat on the","choices":["mat","moon"],"gold":%d}`+"\n", i, i%2)
+			`warm house by the cold sea, sat on the","choices":["%s","moon"],"gold":%d}`+"\n", i, mat, i%2)
 	}
 	return lessons{clitest.WriteFile(t, "alpaca.json", string(text)),
 		filepath.Dir(clitest.WriteFile(t, "openbookqa.jsonl", tasks.String())),
@@ -133,9 +137,10 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 		t.Fatalf("%d scores", len(scores))
 	}
 	for _, s := range scores {
-		// Both are asked with as many positions as the models before have, of which some requests need more.
-		if s["documents"] != "3" || s["context"] != "16" || s["cut"] == "0" || s["chance"] != "0.5" ||
-			s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
+		// Both are asked with as many positions as the models before have, of which some requests need more; a
+		// document with a choice that alone has more is left out.
+		if s["documents"] != "2" || s["left_out"] != "1" || s["context"] != "16" || s["cut"] == "0" ||
+			s["chance"] != "0.5" || s["value"] == "" || s["stderr"] == "" || s["experiment"] != "tuned" {
 			t.Errorf("%v", s)
 		}
 	}
@@ -160,8 +165,8 @@ func TestTuneTheModelsOfAnExperiment(t *testing.T) {
 	text = clitest.Contents(t, page, "answers.md")
 	for _, part := range []string{"1 question of 1", "| vanilla, then vanilla, before | a-s1-", "### 81, math",
 		"| **reference** | one", "| **asked** | One? | Two? |", "\n| vanilla, then vanilla, before | ",
-		"\n| vanilla, then vanilla, trained | ", "\n| step K=2, then vanilla, before | ",
-		"\n| step K=2, then vanilla, trained | "} {
+		"\n| vanilla, then vanilla, trained | ",
+		"\n| step K=2, then vanilla, before | ", "\n| step K=2, then vanilla, trained | "} {
 		if !strings.Contains(text, part) {
 			t.Errorf("the page of answers lacks %q:\n%s", part, text)
 		}

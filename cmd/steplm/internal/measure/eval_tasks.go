@@ -30,14 +30,15 @@ type TaskFlags struct {
 	// Keep: the answers stay when all are there, for who asks the same of the same model.
 	Keep bool `kong:"-"`
 
-	Tasks       []string `required:"" placeholder:"TASK" help:"Tasks, several with commas: ${tasks}."`
-	Data        []string `sep:"none" placeholder:"FOLDER" help:"Where the tasks' files are, by their names: JSON Lines, JSON or Parquet; may be given again. Default: the hub's data sets, as data fetch fetches them."`
-	NumFewshot  int      `default:"0" range:"0..1e6" placeholder:"K" help:"Documents shown with their answers before each that is asked. Default: ${default}."`
-	FewshotSeed uint64   `default:"${fewshot_seed}" placeholder:"N" help:"Seed of the draws of these. Default: ${default}, the harness's."`
-	Limit       int      `default:"0" range:"0..1e9" placeholder:"N" help:"Ask the first N documents of each task only; 0: all."`
-	MaxLength   int      `default:"0" range:"0..1e9" placeholder:"N" help:"Positions that a context may have; what is longer is cut on its left. Default: the model's maximum."`
-	Bootstrap   int      `default:"${resamples}" range:"0..1e9" placeholder:"N" help:"Resamples for the standard error of perplexities; 0: none. Default: ${default}."`
-	Cache       string   `placeholder:"DIR" help:"Where answers are kept until all are there, so that an evaluation that was killed goes on. Default: steplm/answers in the user's cache directory."`
+	Tasks        []string `required:"" placeholder:"TASK" help:"Tasks, several with commas: ${tasks}."`
+	Data         []string `sep:"none" placeholder:"FOLDER" help:"Where the tasks' files are, by their names: JSON Lines, JSON or Parquet; may be given again. Default: the hub's data sets, as data fetch fetches them."`
+	NumFewshot   int      `default:"0" range:"0..1e6" placeholder:"K" help:"Documents shown with their answers before each that is asked. Default: ${default}."`
+	FewshotSeed  uint64   `default:"${fewshot_seed}" placeholder:"N" help:"Seed of the draws of these. Default: ${default}, the harness's."`
+	Limit        int      `default:"0" range:"0..1e9" placeholder:"N" help:"Ask the first N documents of each task only; 0: all."`
+	MaxLength    int      `default:"0" range:"0..1e9" placeholder:"N" help:"Positions that a context may have; what is longer is cut on its left. Default: the model's maximum."`
+	LeaveOutLong bool     `help:"Leave out documents with a choice of more tokens than a context has positions. Default: such a document is an error, as in the harness."`
+	Bootstrap    int      `default:"${resamples}" range:"0..1e9" placeholder:"N" help:"Resamples for the standard error of perplexities; 0: none. Default: ${default}."`
+	Cache        string   `placeholder:"DIR" help:"Where answers are kept until all are there, so that an evaluation that was killed goes on. Default: steplm/answers in the user's cache directory."`
 }
 
 type evalTasksCmd struct {
@@ -101,7 +102,7 @@ func (f TaskFlags) into(ctx context.Context, s *harness.Scores, at flags.Found, 
 	if err != nil {
 		return err
 	}
-	s.Device, s.Cut = scored.about.Device, scored.cut
+	s.Device, s.Cut, s.LeftOut = scored.about.Device, scored.cut, scored.leftOut
 	s.Tasks, err = json.Marshal(scored.vocabulary.Results(scored.outcomes, scored.about))
 	return err
 }
@@ -124,6 +125,7 @@ type scored struct {
 	outcomes   []harness.Outcome
 	about      harness.About
 	cut        map[string]int // requests that lost their beginning, by task
+	leftOut    map[string]int // documents that were not asked, by task
 }
 
 // score asks a model.
@@ -134,13 +136,18 @@ func (f TaskFlags) score(ctx context.Context, at flags.Found, tasks []*harness.T
 		return s, err
 	}
 	longest := 1
-	s.cut = map[string]int{}
+	s.cut, s.leftOut = map[string]int{}, map[string]int{}
 	for _, set := range sets {
 		longest = max(longest, set.Longest())
 		if n, all := set.Cut(); n > 0 {
 			s.cut[set.Task.Name] = n
 			flags.SessionUI(quiet).Warn(fmt.Sprintf("%s: %d of %d contexts were longer than the model's and lost "+
 				"their beginning", set.Task.Name, n, all))
+		}
+		if n := set.LeftOut; n > 0 {
+			s.leftOut[set.Task.Name] = n
+			flags.SessionUI(quiet).Warn(fmt.Sprintf("%s: %d of %d documents were left out: a choice has more tokens "+
+				"than a context has positions", set.Task.Name, n, n+set.Asked()))
 		}
 	}
 	dev, err := device.Open()
@@ -205,7 +212,11 @@ func (f TaskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness
 			}
 		}
 		set, err := harness.Prepare(t, vocabulary, harness.Options{Folders: folders, Shots: f.NumFewshot,
-			Seed: f.FewshotSeed, Limit: f.Limit})
+			Seed: f.FewshotSeed, Limit: f.Limit, LeaveOut: f.LeaveOutLong})
+		var long *harness.LongError
+		if errors.As(err, &long) {
+			err = fmt.Errorf("%w: --leave-out-long asks the others", err)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

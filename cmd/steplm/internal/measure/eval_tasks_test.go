@@ -132,6 +132,14 @@ func TestEvalTasksErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	clitest.Fail(t, 1, []string{"piqa.jsonl:1", "no JSON object"}, with("--tasks", "piqa", "--data", data)...)
+	long := fmt.Sprintf("{\"query\":\"q\",\"choices\":[\"a\",%q],\"gold\":0}\n", strings.Repeat("b c ", 40))
+	if err := os.WriteFile(filepath.Join(data, "piqa.jsonl"), []byte(long), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Fail(t, 1, []string{"piqa: document 0: choice 1", "a context of 32", "--leave-out-long"},
+		with("--tasks", "piqa", "--data", data)...)
+	clitest.Fail(t, 1, []string{"piqa: each of its 1 documents", "none is left"}, with("--tasks", "piqa", "--data",
+		data, "--leave-out-long")...)
 }
 
 // An evaluation that is killed and begun again goes on, and gives the same numbers.

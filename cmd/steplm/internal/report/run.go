@@ -39,6 +39,7 @@ type run struct {
 	scores    []harness.Score // of its final model
 	before    []harness.Score // of the model with which it began
 	cut       map[string]int  // requests of each task that lost their beginning
+	leftOut   map[string]int  // documents of each task that were not asked
 	answers   *answers        // to MT-Bench; nil: none
 	// answeredBefore are those of the model with which it began.
 	answeredBefore *answers

@@ -66,7 +66,7 @@ func scoreCell(s harness.Score) cell {
 func (r *run) readScores() {
 	s, ok, err := harness.ReadScores(r.dir)
 	if ok {
-		r.cut = s.Cut
+		r.cut, r.leftOut = s.Cut, s.LeftOut
 		r.scores, err = s.Table()
 	}
 	if err != nil {

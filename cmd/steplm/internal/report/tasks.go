@@ -151,6 +151,10 @@ func (s *setting) askedTip(a asked) string {
 				if n := r.cut[a.task]; n > 0 {
 					text += fmt.Sprintf("; %s requests were longer and lost their beginning", view.Count(int64(n)))
 				}
+				if n := r.leftOut[a.task]; n > 0 {
+					text += fmt.Sprintf("; %s more were left out, with a choice that is longer",
+						view.Count(int64(n)))
+				}
 				if !slices.Contains(words, text) {
 					words = append(words, text)
 				}

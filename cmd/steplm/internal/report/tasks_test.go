@@ -22,7 +22,8 @@ func scored(t *testing.T, folder string, arc, piqa float64) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := harness.Scores{Tasks: json.RawMessage(text), Cut: map[string]int{"piqa": 7}}
+	s := harness.Scores{Tasks: json.RawMessage(text), Cut: map[string]int{"piqa": 7},
+		LeftOut: map[string]int{"piqa": 3}}
 	if err := s.Write(folder); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestTasksOfTunedModels(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"100 documents, 0 shots, 64 positions; 7 requests were longer",
-		"&lt;script&gt;alert(2)&lt;/script&gt; two words", "1 without an answer"} {
+		"; 3 more were left out", "&lt;script&gt;alert(2)&lt;/script&gt; two words", "1 without an answer"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
 		}
