@@ -99,11 +99,15 @@ func shares(made map[string]string) map[string]string {
 
 // common is a recipe's values but the seed, and what the run that it began with has in common with others.
 func (r *run) common(made map[string]string) string {
+	without, more := []string{"seed"}, ""
+	if n := r.spec["schedule.epochs"]; n != "" && n != "0" { // Windows are packed by the seed: it may be a step more.
+		without, more = append(without, "steps"), "epochs="+n+"\n"
+	}
 	if r.origin == nil {
-		return identity(made, "seed")
+		return identity(made, without...) + more
 	}
 	// The weights are another model's for each seed.
-	return identity(made, "seed", "weights") + "begun with\n" + r.origin.family
+	return identity(made, append(without, "weights")...) + more + "begun with\n" + r.origin.family
 }
 
 // readBefore reads what the model scored with which a run began.

@@ -96,3 +96,24 @@ func TestTasksOfTunedModels(t *testing.T) {
 		t.Error("without what they began with the runs are not shown")
 	}
 }
+
+// Seeds of a run whose length is in epochs are one method's, though an epoch that is packed otherwise has a step more;
+// another number of epochs, or of steps where these were asked for, is another's.
+func TestSeedsOfEpochs(t *testing.T) {
+	of := func(seed, steps, epochs string) string {
+		r := &run{spec: map[string]string{"schedule.epochs": epochs}, made: map[string]string{"seed": seed,
+			"stages[0].steps": steps, "stages[0].schedule.steps": steps, "stages[0].lr": "0.001"}}
+		return r.family()
+	}
+	if a, b := of("1", "346", "2"), of("2", "345", "2"); a != b {
+		t.Errorf("%s and %s", a, b)
+	}
+	for _, other := range []string{of("2", "345", "3"), of("2", "345", "0"), of("2", "346", "")} {
+		if other == of("1", "346", "2") {
+			t.Errorf("%s is the same", other)
+		}
+	}
+	if of("1", "346", "") == of("1", "345", "") {
+		t.Error("other steps are the same")
+	}
+}

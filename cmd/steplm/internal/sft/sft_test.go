@@ -294,6 +294,31 @@ func TestChat(t *testing.T) {
 	}
 }
 
+// A run, a checkpoint of it by its step or its folder, and its final model are the same beginning; a directory of
+// another program's, in longer windows than it has positions, is one too.
+func TestBeginnings(t *testing.T) {
+	run, file := base(t), alpaca(t, 2)
+	var first []float64
+	for _, model := range []string{run, run + "@step-1", filepath.Join(run, "checkpoints", "step-1"),
+		filepath.Join(run, record.FinalDir)} {
+		out := clitest.NewRun(t)
+		clitest.Succeed(t, "", tune(model, file, out, "--steps", "1", "--samples", "0", "--final-eval-tokens", "0",
+			"--tokenizer", filepath.Join(run, record.FinalDir))...)
+		for _, m := range events[record.Metrics](t, out) {
+			first = append(first, m.Loss)
+		}
+	}
+	if len(first) != 4 || first[0] != first[1] || first[0] != first[2] || first[0] != first[3] {
+		t.Errorf("the first losses are %v", first)
+	}
+	other := clitest.NewRun(t)
+	clitest.Succeed(t, "", tune(clitest.RandomModel(t, 290), file, other, "--steps", "1", "--samples", "0",
+		"--max-seq-len", "256", "--final-eval-tokens", "0")...)
+	if list := events[record.Metrics](t, other); len(list) != 1 || !(list[0].Loss > 0) {
+		t.Errorf("%+v", list)
+	}
+}
+
 // Alpaca as the hub has it, in columns of which one says the rest again, is fetched by its name, once.
 func TestFetch(t *testing.T) {
 	var rows []datatest.HubRow
