@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,8 +37,13 @@ func (r *run) readOrigin() *origin {
 	if _, _, err := recipe.Decode(text); err != nil {
 		return nil
 	}
+	var spec map[string]string // nil: of an earlier version
+	if text, err := os.ReadFile(filepath.Join(path, record.SpecFile)); err == nil {
+		spec = flattened(text)
+	}
 	row := results.Of(path)
-	return &origin{label(&run{Row: row}), row.Method, row.Optimizer, identity(flattened(text), "seed", "weights")}
+	return &origin{label(&run{Row: row}), row.Method, row.Optimizer,
+		identity(uncounted(flattened(text), spec), "seed", "weights")}
 }
 
 // kind is the method by which a run's model came about: that of the run with whose model it began, else its own.
@@ -49,24 +55,24 @@ func (r *run) kind() (method, optimizer string) {
 }
 
 // configuration is what runs have in common that differ in their seeds.
-func (r *run) configuration() string { return r.common(r.values()) }
+func (r *run) configuration() string { return r.common(uncounted(r.made, r.spec)) }
 
 // family is what runs have in common that differ in their seeds and learning rates.
-func (r *run) family() string { return r.common(shares(r.values())) }
+func (r *run) family() string { return r.common(shares(uncounted(r.made, r.spec))) }
 
-// values are a recipe's. Of a run whose length is in epochs the counts of steps follow from the examples that its seed
-// leaves to train on: in their place is the schedule that was asked for.
-func (r *run) values() map[string]string {
-	if epochs := r.spec["schedule.epochs"]; epochs == "" || epochs == "0" {
-		return r.made
+// uncounted are a recipe's values. Of a run whose length is in epochs the counts of steps follow from the examples that its
+// seed leaves to train on, and how they are packed: in their place is the schedule that its Spec asked for.
+func uncounted(made, spec map[string]string) map[string]string {
+	if epochs := spec["schedule.epochs"]; epochs == "" || epochs == "0" {
+		return made
 	}
 	out := map[string]string{}
-	for path, value := range r.made {
+	for path, value := range made {
 		if !slices.Contains(stepCounts, last(path)) {
 			out[path] = value
 		}
 	}
-	for path, value := range r.spec {
+	for path, value := range spec {
 		if strings.HasPrefix(path, "schedule.") && last(path) != "lr" {
 			out["asked."+path] = value
 		}
@@ -99,15 +105,11 @@ func shares(made map[string]string) map[string]string {
 
 // common is a recipe's values but the seed, and what the run that it began with has in common with others.
 func (r *run) common(made map[string]string) string {
-	without, more := []string{"seed"}, ""
-	if n := r.spec["schedule.epochs"]; n != "" && n != "0" { // Windows are packed by the seed: it may be a step more.
-		without, more = append(without, "steps"), "epochs="+n+"\n"
-	}
 	if r.origin == nil {
-		return identity(made, without...) + more
+		return identity(made, "seed")
 	}
 	// The weights are another model's for each seed.
-	return identity(made, append(without, "weights")...) + more + "begun with\n" + r.origin.family
+	return identity(made, "seed", "weights") + "begun with\n" + r.origin.family
 }
 
 // readBefore reads what the model scored with which a run began.
