@@ -60,8 +60,8 @@ func (r *run) configuration() string { return r.common(uncounted(r.made, r.spec)
 // family is what runs have in common that differ in their seeds and learning rates.
 func (r *run) family() string { return r.common(shares(uncounted(r.made, r.spec))) }
 
-// uncounted are a recipe's values. Of a run whose length is in epochs the counts of steps follow from the examples that its
-// seed leaves to train on, and how they are packed: in their place is the schedule that its Spec asked for.
+// uncounted are a recipe's values. Of a run whose length is in epochs the counts of steps follow from the examples that
+// its seed leaves to train on, and how they are packed: in their place is the schedule that its Spec asked for.
 func uncounted(made, spec map[string]string) map[string]string {
 	if epochs := spec["schedule.epochs"]; epochs == "" || epochs == "0" {
 		return made
