@@ -73,7 +73,8 @@ func (c fira) Scratch(p model.ParamSpec) []gpu.Spec {
 func (c fira) Update(p *gpu.Pass, u Update) {
 	r, n, rest := c.direct(p, u)
 	basis, norm := u.Planes[2], u.Planes[3]
-	nSquares, rSquares, squares, sums, factors := u.Scratch[6], u.Scratch[7], u.Scratch[8], u.Scratch[9], u.Scratch[10]
+	nSquares, rSquares, squares, sums := u.Scratch[8], u.Scratch[9], u.Scratch[10], u.Scratch[11]
+	factors := u.Scratch[12]
 	wgsl.Widen(p, rest, u.Param.Grad)
 	unproject(p, rest, basis, r, -c.Scale, true)
 	update.RowSquares(p, nSquares, n)

@@ -92,8 +92,9 @@ func (c galore) Specs(_ model.Storage, p model.ParamSpec) []gpu.Spec {
 func (c galore) Scratch(p model.ParamSpec) []gpu.Spec {
 	m, n := matrix(p.Weight)
 	list := []gpu.Spec{roomSpec("projected", c.projected(p.Weight)...), roomSpec("direction", c.projected(p.Weight)...)}
+	names := []string{"short", "long", "product", "triangle", "singular_squares", "update"}
 	for i, shape := range update.SingularRoom(c.Rank, m, n) {
-		list = append(list, roomSpec([]string{"short", "long", "singular_squares", "update"}[i], shape...))
+		list = append(list, roomSpec(names[i], shape...))
 	}
 	return list
 }
@@ -105,12 +106,12 @@ func (c galore) direct(p *gpu.Pass, u Update) (r, n, room gpu.Tensor) {
 	if due, number := c.due(u); due {
 		draw := u.draw()
 		draw.Count = uint32(number)
-		update.SingularBasis(p, basis, g, u.Stats, u.Scratch[2:6], number == 0, draw)
+		update.SingularBasis(p, basis, g, u.Stats, u.Scratch[2:8], number == 0, draw)
 	}
 	r, n = u.Scratch[0], u.Scratch[1]
 	project(p, r, basis, g)
 	update.Direction(p, u.Planes[0], u.Planes[1], n, r, u.Stats, moment(c.Beta1, c.Beta2, c.Eps))
-	return r, n, u.Scratch[5]
+	return r, n, u.Scratch[7]
 }
 
 func (c galore) Update(p *gpu.Pass, u Update) {

@@ -3,6 +3,7 @@ package update
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -141,80 +142,188 @@ func TestSingularBasis(t *testing.T) {
 	}
 }
 
-// A matrix of zeros, and one of fewer singular values than are asked for, give orthogonal
-// vectors and no NaN; those that matter are right.
-func TestSingularBasisOfLowRank(t *testing.T) {
-	const m, n, rank = 24, 16, 6
-	low := spectral(9, m, n, 0.5)
+// scaled makes an (m, n) matrix with given singular values, in bases at random.
+func scaled(seed uint64, m, n int, values []float64) []float32 {
 	var svd mat.SVD
-	svd.Factorize(mat.NewDense(m, n, wgsltest.Widened(low)), mat.SVDThin)
-	var u, v mat.Dense
+	if !svd.Factorize(mat.NewDense(m, n, wgsltest.Widened(wgsltest.Random(seed, m*n, 1))), mat.SVDThin) {
+		panic("no decomposition")
+	}
+	var u, v, g mat.Dense
 	svd.UTo(&u)
 	svd.VTo(&v)
-	var two mat.Dense
-	two.Mul(mat.DenseCopyOf(u.Slice(0, m, 0, 2)), mat.DenseCopyOf(v.Slice(0, n, 0, 2)).T())
-	for i := range m { // of two singular values, 3 and 1
-		for j := range n {
-			two.Set(i, j, 3*u.At(i, 0)*v.At(j, 0)+u.At(i, 1)*v.At(j, 1))
+	u.Apply(func(_, j int, x float64) float64 { return x * values[j] }, &u)
+	g.Mul(&u, v.T())
+	return wgsltest.Narrowed(g.RawMatrix().Data)
+}
+
+// orthonormality is how far products of vectors are from 0, and of a vector with itself from 1.
+func orthonormality(list [][]float64) float64 {
+	worst := 0.0
+	for i, a := range list {
+		for j, b := range list {
+			product := 0.0
+			for k := range a {
+				product += a[k] * b[k]
+			}
+			if i == j {
+				product--
+			}
+			worst = max(worst, math.Abs(product))
 		}
 	}
-	for what, x := range map[string][]float32{"zeros": make([]float32, m*n),
-		"rank 2": wgsltest.Narrowed(two.RawMatrix().Data)} {
-		t.Run(what, func(t *testing.T) {
-			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-				got := singularCase(t, d, gpu.F32, x, m, n, rank, nil)
-				for i, a := range got {
-					for j, b := range got {
-						product := 0.0
-						for k := range a {
-							product += a[k] * b[k]
+	return worst
+}
+
+// Vectors are orthonormal and show as much of a matrix as those of float64 do, but for what six powers leave where
+// values hardly fall beyond the rank. Where they fall by five decimal orders within it, each vector is off by little
+// more than rounding of the matrix would make it, that is by the last bit of the first value over the distance to the
+// next value.
+func TestSingularBasisOfSpectra(t *testing.T) {
+	const m, n, rank = 90, 70, 40
+	for what, c := range map[string]struct {
+		value         func(i int) float64
+		space, vector float64 // most share that is lost; most errors of rounding, where vectors are compared
+	}{
+		"steep": {func(i int) float64 { return math.Pow(10, -5*float64(i)/rank) }, 2e-7, 2},
+		"even":  {func(i int) float64 { return 1 - 0.9*float64(i)/n }, 2e-5, 0},
+		"one": {func(i int) float64 {
+			if i == 0 {
+				return 1
+			}
+			return 1e-4 * (2 - float64(i)/n)
+		}, 4e-7, 0},
+	} {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = c.value(i)
+		}
+		for _, shape := range [][2]int{{m, n}, {n, m}} {
+			x := scaled(3, shape[0], shape[1], values)
+			want, exact := singular(x, shape[0], shape[1])
+			t.Run(fmt.Sprint(what, shape), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					for _, before := range [][]float32{nil, wgsltest.Random(5, rank*n, 1)} {
+						got := singularCase(t, d, gpu.F32, x, shape[0], shape[1], rank, before)
+						if worst := orthonormality(got); !(worst <= 2e-6) {
+							t.Errorf("products of vectors are off by %g", worst)
 						}
-						want := 0.0
-						if i == j {
-							want = 1
+						shown, most, worst := 0.0, 0.0, 0.0
+						for i, v := range got {
+							shown, most = shown+length(x, shape[0], shape[1], v), most+exact[i]*exact[i]
+							distance := exact[i] - exact[i+1]
+							if i > 0 {
+								distance = min(distance, exact[i-1]-exact[i])
+							}
+							worst = max(worst, apart(v, want[i])/(0x1p-24*exact[0]/distance))
 						}
-						if !(math.Abs(product-want) <= 1e-4) {
-							t.Errorf("vectors %d and %d have the product %g, want %g", i, j, product, want)
+						t.Logf("%.2g of the space is lost, vectors are off by %.3g of rounding", 1-shown/most, worst)
+						if !(1-shown/most <= c.space) || c.vector > 0 && !(worst <= c.vector) {
+							t.Errorf("lost %g, at most %g; off by %g of rounding, at most %g", 1-shown/most, c.space,
+								worst, c.vector)
 						}
 					}
-				}
-				if what != "zeros" {
-					want, _ := singular(x, m, n)
-					for i := range 2 {
+				})
+			})
+		}
+	}
+}
+
+// apart is the distance of two vectors of either sign: of two largest entries either may be the larger one.
+func apart(a, b []float64) float64 {
+	same, other := 0.0, 0.0
+	for i := range a {
+		same, other = same+(a[i]-b[i])*(a[i]-b[i]), other+(a[i]+b[i])*(a[i]+b[i])
+	}
+	return math.Sqrt(min(same, other))
+}
+
+// length is the square of what an (m, n) matrix makes of a vector of its shorter side.
+func length(x []float32, m, n int, v []float64) float64 {
+	g, sum := mat.NewDense(m, n, wgsltest.Widened(x)), mat.NewVecDense(max(m, n), nil)
+	if m < n {
+		sum.MulVec(g.T(), mat.NewVecDense(m, v))
+	} else {
+		sum.MulVec(g, mat.NewVecDense(n, v))
+	}
+	return mat.Dot(sum, sum)
+}
+
+// A matrix of zeros, one of ones and one of fewer singular values than are asked for give orthogonal vectors and no
+// NaN, in one panel and in several; those that matter are right.
+func TestSingularBasisOfLowRank(t *testing.T) {
+	for _, c := range []struct{ m, n, rank int }{{24, 16, 6}, {50, 70, 30}} {
+		ones := make([]float32, c.m*c.n)
+		for i := range ones {
+			ones[i] = 1.0 / 1024
+		}
+		two := make([]float64, min(c.m, c.n))
+		two[0], two[1] = 3, 1
+		for what, x := range map[string][]float32{"zeros": make([]float32, c.m*c.n), "ones": ones,
+			"rank 2": scaled(9, c.m, c.n, two)} {
+			right := map[string]int{"ones": 1, "rank 2": 2}[what]
+			t.Run(fmt.Sprint(what, c), func(t *testing.T) {
+				gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+					got := singularCase(t, d, gpu.F32, x, c.m, c.n, c.rank, nil)
+					if worst := orthonormality(got); !(worst <= 1e-5) {
+						t.Errorf("products of vectors are off by %g", worst)
+					}
+					want, _ := singular(x, c.m, c.n)
+					for i := range right {
 						for k := range want[i] {
-							if math.Abs(got[i][k]-want[i][k]) > 1e-4 {
+							if !(math.Abs(got[i][k]-want[i][k]) <= 1e-5) {
 								t.Fatalf("vector %d: %v, want %v", i, got[i], want[i])
 							}
 						}
 					}
-				}
+				})
 			})
-		})
+		}
 	}
 }
 
-// One round and one step against the references, on every device.
+// A panel, a triangle and a round against the references, on every device, at the sizes around a panel, a block and a
+// vector of four.
 func TestSingularKernels(t *testing.T) {
-	const rows, cols, other = 5, 70, 9
-	x, y := wgsltest.Random(1, rows*cols, 1), wgsltest.Random(2, rows*other, 1)
-	for round := range 5 {
-		a, b := append([]float32(nil), x...), append([]float32(nil), y...)
-		ref.JacobiRound(a, b, rows, 6, round)
-		c := append([]float32(nil), x...)
-		ref.OrthogonalStep(c, rows, round%rows)
-		gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
-			tx, ty := gputest.Tensor(t, d, "x", x, rows, cols), gputest.Tensor(t, d, "y", y, rows, other)
-			tc := gputest.Tensor(t, d, "c", x, rows, cols)
-			wgsltest.Run(t, d, func(p *gpu.Pass) {
-				p.Run(gpu.Call{Kernel: jacobiRound, Groups: [3]int{3, 1, 1}, Tensors: p.Tensors(tx, ty),
-					Params: p.Params(rows, 6, uint32(round), uint32(tx.Stride()/4), uint32(ty.Stride()/4))})
-				p.Run(gpu.Call{Kernel: orthogonalStep, Groups: [3]int{rows, 1, 1}, Tensors: p.Tensors(tc),
-					Params: p.Params(rows, uint32(tc.Stride()/4), uint32(round%rows))})
-			})
+	for _, c := range []struct{ rows, cols int }{{1, 1}, {5, 70}, {15, 31}, {16, 32}, {17, 33}, {32, 129}, {33, 40},
+		{50, 64}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			x, square := wgsltest.Random(1, c.rows*c.cols, 1), wgsltest.Random(2, c.rows*c.rows, 1)
+			squares := make([]float32, c.rows)
+			for i := range squares {
+				squares[i] = float32(i + 1)
+			}
+			square[0] = 0
 			tol := wgsltest.Tolerance{Abs: 2e-6, Rel: 1e-5}
-			wgsltest.Compare(t, "x", gputest.Read(t, d, tx), a, tol)
-			wgsltest.Compare(t, "y", gputest.Read(t, d, ty), b, tol)
-			wgsltest.Compare(t, "orthogonal", gputest.Read(t, d, tc), c, tol)
+			gputest.EachDevice(t, func(t *testing.T, d gpu.Device) {
+				tx, want := gputest.Tensor(t, d, "x", x, c.rows, c.cols), slices.Clone(x)
+				for first := 0; first < c.rows; first += ref.PanelRows {
+					times := 1 + first/ref.PanelRows%2
+					wgsltest.Run(t, d, func(p *gpu.Pass) { panel(p, tx, first, times) })
+					ref.OrthogonalPanel(want, c.rows, first, times)
+				}
+				wgsltest.Compare(t, "panels", gputest.Read(t, d, tx), want, tol)
+				wgsltest.ZeroPadding(t, d, tx)
+
+				ts, want := gputest.Tensor(t, d, "triangle", square, c.rows, c.rows), slices.Clone(square)
+				tq := gputest.Tensor(t, d, "squares", squares, c.rows)
+				wgsltest.Run(t, d, func(p *gpu.Pass) { triangle(p, ts, tq) })
+				ref.Triangle(want, squares, c.rows)
+				wgsltest.Compare(t, "triangle", gputest.Read(t, d, ts), want, wgsltest.Tolerance{Abs: 1e-21, Rel: 1e-6})
+				wgsltest.ZeroPadding(t, d, ts)
+
+				y := slices.Clone(x)
+				for i := range y { // Of rows as long as each other rounding would decide how they are turned.
+					y[i] *= float32(math.Pow(0.9, float64(i/c.cols)))
+				}
+				for round := range jacobiBlockCount(c.rows) - 1 {
+					ty, want := gputest.Tensor(t, d, "y", y, c.rows, c.cols), slices.Clone(y)
+					wgsltest.Run(t, d, func(p *gpu.Pass) { jacobiRound(p, ty, round) })
+					ref.JacobiBlocks(want, c.rows, jacobiBlockCount(c.rows), round)
+					wgsltest.Compare(t, fmt.Sprint("round ", round), gputest.Read(t, d, ty), want,
+						wgsltest.Tolerance{Abs: 1e-5, Rel: 1e-4})
+					wgsltest.ZeroPadding(t, d, ty)
+				}
+			})
 		})
 	}
 }

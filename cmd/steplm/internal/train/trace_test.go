@@ -93,7 +93,8 @@ func TestTraceOfARun(t *testing.T) {
 // alone, for each of the 7 linears of 4 layers, APOLLO's random numbers in every step.
 func TestTraceOfProjections(t *testing.T) {
 	m := clitest.NewMaterial(t)
-	refresh := []string{"subspace_start", "fill_rows", "orthogonal_step", "unit_rows", "jacobi_round", "basis"}
+	refresh := []string{"subspace_start", "fill_rows", "orthogonal_panel", "unit_rows", "triangle", "jacobi_blocks",
+		"basis"}
 	for _, c := range []struct {
 		optimizer, every string
 		want             []string // some calls
