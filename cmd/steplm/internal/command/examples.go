@@ -82,6 +82,7 @@ var examples = map[string][]string{
 	"bench generate":  {"steplm bench generate --model 60m --batch 1,4,16"},
 	"bench methods":   {"steplm bench methods --model tiny --seq-len 128"},
 	"bench reduce":    {"mpirun -n 2 steplm bench reduce"},
+	"bench tuning":    {"steplm bench tuning --model runs/first --data alpaca_data.json"},
 	"bench all":       {"steplm bench all --json"},
 	"tokenizer train": {"steplm tokenizer train --data data/train --vocab 32k --out tokenizer.json"},
 	"tokenizer encode": {
