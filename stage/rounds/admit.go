@@ -15,10 +15,10 @@ const (
 	mostWorkers    = 64
 )
 
-// accept takes connections until the listener is closed. After another error, as of too many open files, it goes on.
-func (c *Coordinator) accept() {
+// accept takes connections until a listener is closed. After another error, as of too many open files, it goes on.
+func (c *Coordinator) accept(l net.Listener) {
 	for failures := 0; ; {
-		x, err := c.listener.Accept()
+		x, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}

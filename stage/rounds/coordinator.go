@@ -83,7 +83,7 @@ func listen(addr string, key Key, run Run, t times) (*Coordinator, error) {
 			run.Log("the local network is not told of %q, so that workers need its address: %v", run.Name, err)
 		}
 	}
-	go c.accept()
+	go c.accept(l)
 	return c, nil
 }
 

@@ -134,10 +134,8 @@ func TestTheLastWordArrives(t *testing.T) {
 // A machine that vanished without a word does not answer the last one. It holds up the end for as long as an answer may
 // take, and not for as long as a record may, and who is waited for is told.
 func TestAVanishedMachineDoesNotHoldUpTheEnd(t *testing.T) {
-	f := newFixture(t, 8)
-	f.c.times.silence, f.c.times.write = time.Minute, time.Minute
+	f := newFixtureAt(t, 8, times{handshake: time.Second, silence: time.Minute, write: time.Minute})
 	f.taking() // which neither reads nor closes from here on
-	f.c.times.handshake = 300 * time.Millisecond
 	begun := time.Now()
 	f.c.Close("the run is over", false)
 	if took := time.Since(begun); took > 20*time.Second || took < 200*time.Millisecond {
@@ -145,10 +143,8 @@ func TestAVanishedMachineDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	f.noted(`waits for worker 1, "a test"`)
 	// One that is sent much has time for it.
-	f = newFixture(t, 8)
-	f.c.times.write = 20 * time.Second
+	f = newFixtureAt(t, 8, times{handshake: time.Second, silence: quick.silence, write: 20 * time.Second})
 	x, ended := f.taking(), make(chan struct{})
-	f.c.times.handshake = time.Second
 	stop := make(chan struct{})
 	defer close(stop)
 	go x.keepAlive(stop, func(error) {})
@@ -191,7 +187,7 @@ func TestListeningGoesOnAfterAnError(t *testing.T) {
 	f.c.listener.Close()
 	f.c.listener = &flaky{Listener: l, failures: 2}
 	ended := make(chan struct{})
-	go func() { f.c.accept(); close(ended) }()
+	go func() { f.c.accept(f.c.listener); close(ended) }()
 	f.noted("too many open files")
 	f.works()
 	l.Close()

@@ -49,6 +49,12 @@ func testKey(t *testing.T, digit string) Key {
 
 func newFixture(t *testing.T, hidden int) *fixture {
 	t.Helper()
+	return newFixtureAt(t, hidden, quick)
+}
+
+// newFixtureAt is newFixture with other times: once it listens they are read.
+func newFixtureAt(t *testing.T, hidden int, at times) *fixture {
+	t.Helper()
 	l := model.Plain(model.Config{Hidden: hidden, FFN: 2 * hidden, Layers: 1, Heads: 1, KVHeads: 1, Vocab: 64,
 		MaxSeqLen: 8, NormEps: 1e-5, RopeTheta: 1e4}, 1)
 	l.Storage = model.FullStorage
@@ -67,7 +73,7 @@ func newFixture(t *testing.T, hidden int) *fixture {
 	}
 	f.c, err = listen("127.0.0.1:0", f.key, Run{Name: "test", Hash: "hash", Outer: f.config, Layouts: f.layouts,
 		Quorum: 1, Least: 200 * time.Millisecond, Log: f.log,
-		Welcome: Welcome{Recipe: []byte("{}"), Spec: []byte("{}")}}, quick)
+		Welcome: Welcome{Recipe: []byte("{}"), Spec: []byte("{}")}}, at)
 	if err != nil {
 		t.Fatal(err)
 	}
