@@ -8,7 +8,7 @@ struct Params { origin: vec3<u32>, rows: u32, stride: u32, first: u32, times: u3
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // (rows, C)
 @group(0) @binding(1) var<uniform> params: Params;                  // stride in vectors of four
 
-// In a struct for DX12's compiler, see rmsnorm_backward_weight.wgsl.
+// In a struct for DX12's compiler, see column_slices.wgsl.
 struct Shared { shares: array<vec4<f32>, 64>, parts: array<f32, 128> }
 var<workgroup> shared_by: Shared;
 

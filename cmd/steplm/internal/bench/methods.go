@@ -68,20 +68,20 @@ type methodRunner struct {
 }
 
 func (c *benchMethodsCmd) Run(ctx context.Context) error {
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (methodsBench, error) { return c.measure(ctx, dev) })
+}
+
+// measure has all of them take turns on a device.
+func (c *benchMethodsCmd) measure(ctx context.Context, dev gpu.Device) (b methodsBench, err error) {
 	list, work, err := c.runners(dev)
 	if err != nil {
-		return err
+		return b, err
 	}
 	r := list[0].recipe
 	if _, err := c.Tune(ctx, dev, work, r.Storage.Precision, c.JSON); err != nil {
-		return err
+		return b, err
 	}
-	b := methodsBench{Device: dev.Name(), Model: r.Model, Batch: r.Batch, Accum: r.GradAccum}
+	b = methodsBench{Device: dev.Name(), Model: r.Model, Batch: r.Batch, Accum: r.GradAccum}
 	defer func() {
 		for _, x := range list {
 			if x.trainer != nil {
@@ -92,15 +92,15 @@ func (c *benchMethodsCmd) Run(ctx context.Context) error {
 	var steps []*timed
 	for _, x := range list {
 		if err := x.begin(ctx, dev); err != nil {
-			return err
+			return b, err
 		}
 		steps = append(steps, x.step)
 	}
 	if err := takeTurns(ctx, steps, c.Steps, view.ProgressOutput(c.JSON), "steps"); err != nil {
-		return err
+		return b, err
 	}
 	b.Rows = rowsOf(list, dev.Limits().CPU)
-	return showBench(c.JSON, b)
+	return b, nil
 }
 
 // runners lists the stages of every method with its own optimizer, of vanilla with every optimizer, and with them what

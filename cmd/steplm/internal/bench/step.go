@@ -97,16 +97,9 @@ func (c *benchStepCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	b, err := measureSteps(ctx, dev, r, beside, c.Steps, c.TuneFlags, c.JSON)
-	if err != nil {
-		return err
-	}
-	return showBench(c.JSON, b)
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (stepBench, error) {
+		return measureSteps(ctx, dev, r, beside, c.Steps, c.TuneFlags, c.JSON)
+	})
 }
 
 // stepRecipes are the run that is asked for and, of a method in stages, one that trains the whole model at

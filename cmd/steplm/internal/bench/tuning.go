@@ -95,18 +95,18 @@ type tuningRunner struct {
 
 // Run is the command.
 func (c *benchTuningCmd) Run(ctx context.Context) error {
-	dev, err := c.Open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	b := tuningBench{Device: dev.Name(), Batch: c.BatchSize, Accum: c.GradAccum, Steps: c.Steps, Turns: c.Turns}
+	return measured(c.DeviceFlag, c.JSON, func(dev gpu.Device) (tuningBench, error) { return c.compare(ctx, dev) })
+}
+
+// compare measures both ways on a device.
+func (c *benchTuningCmd) compare(ctx context.Context, dev gpu.Device) (b tuningBench, err error) {
+	b = tuningBench{Device: dev.Name(), Batch: c.BatchSize, Accum: c.GradAccum, Steps: c.Steps, Turns: c.Turns}
 	var list []*tuningRunner
 	all, work := [][]gpu.Spec{dev.Own()}, map[string]float64{}
 	for _, batching := range []string{session.Packed, session.Padded} {
 		x, read, err := c.runner(ctx, dev, batching)
 		if err != nil {
-			return flags.AsUsage(err)
+			return b, flags.AsUsage(err)
 		}
 		b.Examples, b.Window, b.Epoch = len(read.Train.Examples), x.recipe.Batch.SeqLen, 0
 		for _, e := range read.Train.Examples {
@@ -114,22 +114,22 @@ func (c *benchTuningCmd) Run(ctx context.Context) error {
 		}
 		classes, err := trainer.Classes(x.recipe, dev.Limits())
 		if err != nil {
-			return err
+			return b, err
 		}
 		maps.Copy(work, classes)
 		list, all = append(list, x), append(all, x.specs)
 	}
 	if err := gpu.CheckFits(dev, gpu.Plan(all...)); err != nil {
-		return err
+		return b, err
 	}
 	if _, err := c.Tune(ctx, dev, work, list[0].recipe.Storage.Precision, c.JSON); err != nil {
-		return err
+		return b, err
 	}
 	if err := c.measure(ctx, dev, list); err != nil {
-		return err
+		return b, err
 	}
 	b.sum(list, dev.Limits().CPU)
-	return showBench(c.JSON, b)
+	return b, nil
 }
 
 // runner reads the examples as a run would that has its windows one way, and makes the recipe of that run.
