@@ -26,7 +26,7 @@ func (r *Run) Start(ctx context.Context) error {
 	default:
 		err = r.begin()
 	}
-	if err != nil {
+	if err = r.Reducer.Together(err); err != nil {
 		return err
 	}
 	r.began = r.trainer.Cursor()
@@ -69,7 +69,7 @@ func (r *Run) Resume(ctx context.Context) error {
 		return r.Start(ctx)
 	}
 	kept, err := r.load(name)
-	if err != nil {
+	if err = r.Reducer.Together(err); err != nil {
 		return fmt.Errorf("%w (to go on from an older one, write its name, such as step-100, into %s)", err,
 			filepath.Join(r.Folder.Checkpoints(), "LATEST"))
 	}
@@ -91,7 +91,7 @@ func (r *Run) lastCheckpoint() (name string, err error) {
 		name, err = "", nil
 	}
 	if err == nil {
-		err = r.Reducer.Agree([]reduce.Fact{{Name: "last checkpoint in " + r.Folder.Dir, Value: name}})
+		err = r.Reducer.Agree([]reduce.Fact{{Name: "last checkpoint", Value: name}})
 	}
 	if err == nil && name != "" {
 		r.warn("%s", note)

@@ -157,6 +157,18 @@ func TestProcessesThatDifferAreRefused(t *testing.T) {
 			recipetest.WantError(t, err, "rank 1 on host1", "steps between "+what, "2", "0")
 		}
 	}
+	// One that cannot begin: the others do not go on, and know why.
+	_, errs = sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
+		func(rank int, run *Run) {
+			if rank == 1 {
+				run.Device = full{run.Device}
+			}
+		})
+	if !errors.Is(errs[1], errFull) {
+		t.Errorf("the process without memory: %v", errs[1])
+	}
+	recipetest.WantError(t, errs[0], "rank 1 on host1", errFull.Error())
+	recipetest.WantError(t, errs[2], "rank 1 on host1", errFull.Error())
 	// A frozen weight that flips in one process's memory, in the middle of the stage after the growth.
 	_, errs = sideBySide(t.Context(), t, 3, r, list, filepath.Join(t.TempDir(), "run"), reduce.Options{},
 		func(rank int, run *Run) {
@@ -168,6 +180,13 @@ func TestProcessesThatDifferAreRefused(t *testing.T) {
 		recipetest.WantError(t, err, "rank 1 on host1", "frozen weight")
 	}
 }
+
+// full is a device without memory.
+type full struct{ gpu.Device }
+
+var errFull = errors.New("the device's memory is full")
+
+func (full) New(gpu.Spec) (gpu.Tensor, error) { return gpu.Tensor{}, errFull }
 
 // flipping is a device that flips a bit of a frozen weight once so many of its passes after the growth have begun.
 type flipping struct {

@@ -121,7 +121,7 @@ var mayImport = map[string][]string{
 		"steplm/stage/eval", "steplm/model", "steplm/model/likelihood", "steplm/data/parquet", "steplm/data/tokenizer",
 	},
 	"stage/record":            {"steplm/model/checkpoint", "steplm/model/advice"},
-	"stage/reduce":            {"github.com/ebitengine/purego", "steplm/gpu"},
+	"stage/reduce":            {"github.com/ebitengine/purego", "golang.org/x/sys/windows", "steplm/gpu"},
 	"stage/reduce/reducetest": {},
 	"stage/compare":           {"gonum.org/v1/gonum/stat/..."},
 }

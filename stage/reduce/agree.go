@@ -2,8 +2,10 @@ package reduce
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -68,6 +70,33 @@ func (r *Reducer) gatherTexts(text []byte) ([][]byte, error) {
 		texts[i] = texts[i][:valuesOf[int64](lengths[i])[0]]
 	}
 	return texts, err
+}
+
+// Elsewhere is an error of another process, which tells it.
+type Elsewhere struct{ Rank, Text string }
+
+func (e *Elsewhere) Error() string { return e.Rank + ": " + e.Text }
+
+// Together has every process learn of an error that any of them has, so that what all begin none goes on with: a
+// process that has one gets it back, the others get an Elsewhere of the lowest rank's.
+func (r *Reducer) Together(err error) error {
+	if r.Size() == 1 {
+		return err
+	}
+	text := ""
+	if err != nil {
+		text = cmp.Or(err.Error(), "an error without words")
+	}
+	texts, lost := r.gatherTexts([]byte(text))
+	if err != nil || lost != nil {
+		return errors.Join(err, lost)
+	}
+	for rank, text := range texts {
+		if len(text) > 0 {
+			return &Elsewhere{r.Name(rank), string(text)}
+		}
+	}
+	return nil
 }
 
 // FromLead is the text of the process that leads, in all of them.

@@ -25,6 +25,7 @@ var launchers = []struct {
 }{
 	{"OMPI_COMM_WORLD_RANK", []string{"OMPI_COMM_WORLD_SIZE"}, openMPI, false},
 	{"PMI_RANK", []string{"PMI_SIZE"}, mpich, false},
+	{"PMI_ID", nil, mpich, false}, // by a port: Hydra's -pmi-port
 	{"PMIX_RANK", []string{"SLURM_STEP_NUM_TASKS", "FLUX_JOB_SIZE"}, "", false},
 	{"MV2_COMM_WORLD_RANK", []string{"MV2_COMM_WORLD_SIZE"}, mpich, false},
 	{"MPI_LOCALRANKID", []string{"MPI_LOCALNRANKS"}, mpich, true},

@@ -18,6 +18,7 @@ func TestLaunchers(t *testing.T) {
 		{"Open MPI within Slurm", "OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=2",
 			Launched{"OMPI_COMM_WORLD_RANK", 1, 2, openMPI}, true},
 		{"Hydra", "PMI_RANK=0 PMI_SIZE=2 MPI_LOCALRANKID=0", Launched{"PMI_RANK", 0, 2, mpich}, true},
+		{"Hydra by a port", "PMI_ID=1 PMI_PORT=host:40000", Launched{"PMI_ID", 1, 0, mpich}, true},
 		{"srun --mpi=pmix", "PMIX_RANK=2 SLURM_PROCID=2 SLURM_STEP_NUM_TASKS=3", Launched{"PMIX_RANK", 2, 3, ""}, true},
 		{"srun without a plugin", "SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_NTASKS=2",
 			Launched{"SLURM_PROCID", 1, 2, ""}, true},

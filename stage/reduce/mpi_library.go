@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"unsafe"
 )
@@ -57,17 +56,6 @@ func (l *library) functions() map[string]any {
 	}
 }
 
-// libraryNames are what to look for: the standard ABI of MPI 5 first, then Open MPI's and MPICH's own, by which Intel
-// MPI, MVAPICH and Cray MPICH go too.
-func libraryNames(goos string) []string {
-	if goos == "darwin" {
-		return []string{"libmpi_abi.1.dylib", "libmpi_abi.dylib", "libmpi.40.dylib", "libmpi.12.dylib",
-			"libmpi.dylib"}
-	}
-	return []string{"libmpi_abi.so.1", "libmpi_abi.so", "libmpi.so.40", "libmpi.so.80", "libmpich.so.12",
-		"libmpi.so.12", "libmpi.so"}
-}
-
 // libraryFolders are where to look besides where the system does: beside the program that started this process and
 // beside the mpirun that a shell finds, as a virtual environment of Python or a module of a cluster has it.
 func libraryFolders() (list []string) {
@@ -84,10 +72,7 @@ func libraryFolders() (list []string) {
 		}
 	}
 	for _, path := range programs {
-		root := filepath.Dir(filepath.Dir(path))
-		list = append(list, filepath.Join(root, "lib"), filepath.Join(root, "lib64"))
-		several, _ := filepath.Glob(filepath.Join(root, "lib", "*-linux-gnu*")) // Debian's
-		list = append(list, several...)
+		list = append(list, foldersOf(path)...)
 	}
 	return list
 }
@@ -122,13 +107,13 @@ func findLibrary(l Launched) (*library, error) {
 	}
 	// Those of the launcher's own folder first: it knows what its processes need.
 	for _, dir := range libraryFolders() {
-		for _, name := range libraryNames(runtime.GOOS) {
+		for _, name := range libraryNames {
 			if lib := look(filepath.Join(dir, name)); lib != nil {
 				return lib, lib.promote()
 			}
 		}
 	}
-	for _, name := range libraryNames(runtime.GOOS) {
+	for _, name := range libraryNames {
 		if lib := look(name); lib != nil {
 			return lib, lib.promote()
 		}
@@ -141,8 +126,7 @@ func findLibrary(l Launched) (*library, error) {
 		why = " (" + strings.Join(tried, "; ") + ")"
 	}
 	return nil, fmt.Errorf("found no MPI library%s: looked for %s where the system does and beside mpirun; install "+
-		"Open MPI or MPICH, or name the library in %s", why, strings.Join(libraryNames(runtime.GOOS), ", "),
-		LibraryVariable)
+		"%s, or name the library in %s", why, strings.Join(libraryNames, ", "), installable, LibraryVariable)
 }
 
 // promote makes the library's symbols everybody's: Open MPI's own plugins look for them. Those of a library that is not
@@ -151,18 +135,6 @@ func (l *library) promote() error {
 	_, err := load(l.path, true)
 	l.promoted = err == nil
 	return err
-}
-
-// unload takes the library out of the process once MPI has ended, which MPICH 5 needs: it takes leave of its launcher
-// in a handler of the C library's exit, which Go does not call, or when it is unloaded.
-func (l *library) unload() {
-	if l.family() != mpich {
-		return
-	}
-	l.close()
-	if l.promoted {
-		l.close()
-	}
 }
 
 // family is the library's, by its own words.

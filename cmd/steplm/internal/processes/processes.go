@@ -3,6 +3,7 @@
 package processes
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -51,10 +52,15 @@ type Error struct {
 	m   *reduce.MPI
 }
 
-// Among makes an error one of a process, which it names; nil stays nil.
+// Among makes an error one of a process, which it names unless the error names one; nil stays nil.
 func Among(m *reduce.MPI, err error) error {
 	if m == nil || err == nil {
 		return err
+	}
+	var differ *reduce.Disagreement
+	var elsewhere *reduce.Elsewhere
+	if errors.As(err, &differ) || errors.As(err, &elsewhere) {
+		return &Error{err, m}
 	}
 	return &Error{fmt.Errorf("%s: %w", m.Self(), err), m}
 }
@@ -63,7 +69,13 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Turn waits until a process with a lower rank would have told its error: where all have the same one, it is told once.
-func (e *Error) Turn() { Turn(e.m.Rank()) }
+// Who has another's waits until that one would have told it.
+func (e *Error) Turn() {
+	if elsewhere := (*reduce.Elsewhere)(nil); errors.As(e.Err, &elsewhere) {
+		time.Sleep(lastTurn)
+	}
+	Turn(e.m.Rank())
+}
 
 // End ends all processes with an exit code.
 func (e *Error) End(code int) { e.m.Abort(code) }
@@ -71,6 +83,9 @@ func (e *Error) End(code int) { e.m.Abort(code) }
 // Turn is Error.Turn of a rank: by then the others' end has ended it.
 func Turn(rank int) {
 	if rank > 0 {
-		time.Sleep(min(8*time.Second+time.Duration(rank)*100*time.Millisecond, 15*time.Second))
+		time.Sleep(min(8*time.Second+time.Duration(rank)*100*time.Millisecond, lastTurn))
 	}
 }
+
+// lastTurn is when the process with the highest rank tells its error.
+const lastTurn = 15 * time.Second

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,6 +148,9 @@ func ranks(t *testing.T, out string) map[int]int {
 	return found
 }
 
+// killed is what launchers say of a process that a signal ended: Open MPI's and Hydra's name its machine.
+var killed = regexp.MustCompile(`(?is)(rank|running at|node) .*\S.*(exited on|killed by) signal:? 9`)
+
 // A process that is killed at some moment, whichever it is, ends them all; the last checkpoint is whole, and another
 // number of processes goes on with it to the losses of the run that nothing happened to, and the same number to its
 // bits. STEPLM_KILLS says how often.
@@ -161,7 +165,8 @@ func TestAKilledProcessEndsAll(t *testing.T) {
 		launcher, rank := launchers[i%len(launchers)], i%3
 		run := filepath.Join(dir, fmt.Sprint(i))
 		c := clitest.CallOfSeveral(t.Context(), launcher, 3, several(m, run, flags...)...)
-		c.Stdout, c.Stderr = nil, nil
+		said := &strings.Builder{}
+		c.Stdout, c.Stderr = said, said
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -177,8 +182,8 @@ func TestAKilledProcessEndsAll(t *testing.T) {
 		}
 		select {
 		case err := <-ended:
-			if pid != 0 && err == nil {
-				t.Errorf("%s: rank %d was killed, and the run succeeded", launcher, rank)
+			if pid != 0 && (err == nil || !killed.MatchString(said.String())) {
+				t.Errorf("%s: rank %d was killed: %v, and its machine is not named in\n%s", launcher, rank, err, said)
 			}
 		case <-time.After(time.Minute):
 			t.Fatalf("%s: rank %d was killed, and a minute later the others go on", launcher, rank)
@@ -242,6 +247,24 @@ func TestAHangingProcessIsNamed(t *testing.T) {
 	}
 }
 
+// refusedOnce runs several processes that fail, with one line that holds all parts.
+func refusedOnce(t *testing.T, what string, c *exec.Cmd, parts ...string) {
+	t.Helper()
+	_, stderr, code := clitest.Finish(t, c, "")
+	lines := slices.DeleteFunc(strings.Split(stderr, "\n"), func(l string) bool {
+		return !strings.HasPrefix(l, "steplm: error: ")
+	})
+	if code == 0 || len(lines) != 1 {
+		t.Errorf("%s: exit code %d, lines %q in\n%s", what, code, lines, stderr)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(lines[0], part) {
+			t.Errorf("%s: %q does not hold %q", what, lines[0], part)
+		}
+	}
+}
+
 // Processes that were told to train different things are refused, with one line that names one; and so is what all of
 // them cannot do, once.
 func TestProcessesRefuse(t *testing.T) {
@@ -250,19 +273,7 @@ func TestProcessesRefuse(t *testing.T) {
 	other := clitest.WriteFile(t, "other.jsonl", strings.Repeat(`{"text": "another text, again and again"}`+"\n", 99))
 	refused := func(what string, c *exec.Cmd, parts ...string) {
 		t.Helper()
-		_, stderr, code := clitest.Finish(t, c, "")
-		lines := slices.DeleteFunc(strings.Split(stderr, "\n"), func(l string) bool {
-			return !strings.HasPrefix(l, "steplm: error: ")
-		})
-		if code == 0 || len(lines) != 1 {
-			t.Errorf("%s: exit code %d, lines %q in\n%s", what, code, lines, stderr)
-			return
-		}
-		for _, part := range parts {
-			if !strings.Contains(lines[0], part) {
-				t.Errorf("%s: %q does not hold %q", what, lines[0], part)
-			}
-		}
+		refusedOnce(t, what, c, parts...)
 	}
 	out := filepath.Join(dir, "run")
 	parts := func(flags ...string) *exec.Cmd {
@@ -273,6 +284,7 @@ func TestProcessesRefuse(t *testing.T) {
 	refused("another rate", parts("--lr", "0.5"), "rank 2 on ", "recipe")
 	refused("other data", parts("--data", other), "rank 2 on ", "data")
 	refused("another wire", parts("--wire", "bf16"), "rank 2 on ", "on the wire")
+	refused("too little memory", parts("--memory-limit", "100KB"), "--memory-limit", "rank 2 on ", "97.7 KiB")
 	refused("a missing file", parts("--data", filepath.Join(dir, "none")), "rank 2 on ", "none")
 	refused("too few micro-batches", clitest.CallOfSeveral(t.Context(), launcher, 3, several(m, out, "--grad-accum",
 		"2")...), "--grad-accum 2", "3 processes")
