@@ -11,10 +11,11 @@ import (
 )
 
 type ReportCmd struct {
-	Dirs  []string `arg:"" name:"dir" help:"Run folders, or folders that runs are in, such as an experiment's."`
-	Out   string   `required:"" placeholder:"FOLDER" help:"Where index.html, report.md, results.csv and, of models that were asked, answers.md are written."`
-	Serve bool     `help:"Show the page on this machine alone, at http://127.0.0.1, and renew it while runs go on."`
-	Port  int      `default:"0" range:"0..65535" placeholder:"N" help:"Of --serve. Default: ${default}, any that is free."`
+	Dirs    []string `arg:"" name:"dir" help:"Run folders, or folders that runs are in, such as an experiment's."`
+	Out     string   `required:"" placeholder:"FOLDER" help:"Where index.html, report.md, results.csv and, of models that were asked, answers.md are written."`
+	Against string   `placeholder:"METHOD" help:"Compare with this method of the table, as that names it, or with the only one that has these words in its name. Default: vanilla."`
+	Serve   bool     `help:"Show the page on this machine alone, at http://127.0.0.1, and renew it while runs go on."`
+	Port    int      `default:"0" range:"0..65535" placeholder:"N" help:"Of --serve. Default: ${default}, any that is free."`
 }
 
 // Run writes the report, and shows it until it is interrupted if it is asked to.
@@ -22,7 +23,7 @@ func (c *ReportCmd) Run(ctx context.Context) error {
 	if c.Port != 0 && !c.Serve {
 		return flags.Usagef("--port %d: it is of --serve", c.Port)
 	}
-	reader := &report.Reader{Dirs: c.Dirs, Live: c.Serve}
+	reader := &report.Reader{Dirs: c.Dirs, Live: c.Serve, Against: c.Against}
 	if !c.Serve {
 		r, err := reader.Read()
 		if err != nil {

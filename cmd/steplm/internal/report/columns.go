@@ -43,13 +43,13 @@ var columns = []column{
 	{"validation perplexity", "mean ± standard deviation over seeds, per token", func(g *group) cell {
 		return spreadCell(g.perplexity(validation))
 	}},
-	{"Δ vanilla", "difference of the same seeds: mean [95 % interval]", func(g *group) cell {
+	{"Δ " + baseName, "difference of the same seeds: mean [95 % interval]", func(g *group) cell {
 		return differenceCell(g, validation)
 	}},
 	{"WikiText perplexity", "mean ± standard deviation over seeds, per word", func(g *group) cell {
 		return spreadCell(g.perplexity(wikitext))
 	}},
-	{"Δ vanilla", "difference of the same seeds: mean [95 % interval]", func(g *group) cell {
+	{"Δ " + baseName, "difference of the same seeds: mean [95 % interval]", func(g *group) cell {
 		return differenceCell(g, wikitext)
 	}},
 	{"peak, measured", "the most bytes on the device at once", func(g *group) cell {
@@ -58,7 +58,7 @@ var columns = []column{
 	{"peak, planned", "by the recipe, with no device", func(g *group) cell {
 		return cell{Text: amount(g.most(func(r *run) int64 { return r.bytes.peak }))}
 	}},
-	{"less than vanilla", "of the measured peak", func(g *group) cell {
+	{"less than " + baseName, "of the measured peak", func(g *group) cell {
 		if g.setting.base == nil {
 			return cell{Text: none}
 		}
@@ -87,9 +87,10 @@ var columns = []column{
 	{"hours", "of steps, and of evaluations, saves and transitions between them", func(g *group) cell {
 		return meanCell(g.values(func(r *run) float64 { return r.seconds() / 3600 }), short)
 	}},
-	{"tokens to vanilla's loss", "until the training loss is vanilla's final one", func(g *group) cell {
-		return reachCell(g, func(r *run, i int) float64 { return float64(r.curve.Curve.Tokens[i]) }, count)
-	}},
+	{"tokens to " + baseName + "'s loss",
+		"until the training loss is " + baseName + "'s final one", func(g *group) cell {
+			return reachCell(g, func(r *run, i int) float64 { return float64(r.curve.Curve.Tokens[i]) }, count)
+		}},
 	{"FLOPs to it", "likewise", func(g *group) cell {
 		return reachCell(g, func(r *run, i int) float64 {
 			if r.curve.FLOPs == nil {
@@ -103,7 +104,7 @@ var columns = []column{
 // methods is the table of a setting's methods.
 func (s *setting) methods() (t table) {
 	for _, c := range columns {
-		t.Head = append(t.Head, cell{Text: c.name, Tip: c.tip})
+		t.Head = append(t.Head, cell{Text: named(c.name, s.against), Tip: named(c.tip, s.against)})
 	}
 	for _, g := range s.groups {
 		if !g.shown {
@@ -119,9 +120,9 @@ func (s *setting) methods() (t table) {
 }
 
 // legend says what each column is, those of one name once.
-func legend() (list []string) {
+func (r *Report) legend() (list []string) {
 	for _, c := range columns {
-		if line := c.name + ": " + c.tip; !slices.Contains(list, line) {
+		if line := named(c.name+": "+c.tip, r.against); !slices.Contains(list, line) {
 			list = append(list, line)
 		}
 	}
@@ -188,7 +189,7 @@ func reductionCell(n, whole int64) cell {
 	return cell{Text: fmt.Sprintf("%.1f %%", 100*(1-float64(n)/float64(whole)))}
 }
 
-// reachCell is what it took, in the mean over runs that did, until a loss was vanilla's final one.
+// reachCell is what it took, in the mean over runs that did, until a loss was the baseline's final one.
 func reachCell(g *group, at func(*run, int) float64, print func(float64) string) cell {
 	if g.setting.base == nil {
 		return cell{Text: none}

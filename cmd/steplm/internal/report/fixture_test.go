@@ -202,6 +202,12 @@ func written(t *testing.T, dirs ...string) (html, markdown, csv string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return writtenOf(t, r)
+}
+
+// writtenOf writes a report, and returns its files.
+func writtenOf(t *testing.T, r *Report) (html, markdown, csv string) {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), "report")
 	if err := r.Write(out); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"steplm/cmd/steplm/internal/curves"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/model/optim"
@@ -24,8 +23,9 @@ import (
 type setting struct {
 	title  string
 	groups []*group
-	// base is the group of vanilla training that all are compared with; nil: there is none.
-	base *group
+	// base is the group that all are compared with, of vanilla training unless another was asked for; nil: none.
+	base    *group
+	against string // the method that was asked for, see Reader
 	// target is the loss that runs are asked when they reached it, base's final one, in hundredths of a nat.
 	target    int
 	protocols []string // of the sets, several of one set where its runs differ
@@ -111,7 +111,7 @@ func better(a, b *group) int {
 }
 
 // settings sorts runs with a recipe into what they are compared within.
-func settings(runs []*run) (list []*setting, groups []*group) {
+func settings(runs []*run, against string) (list []*setting, groups []*group) {
 	byKey, groupBy := map[string]*setting{}, map[string]*group{}
 	for _, r := range runs {
 		if r.recipe == nil {
@@ -124,7 +124,7 @@ func settings(runs []*run) (list []*setting, groups []*group) {
 		key := strings.Join([]string{r.Experiment, string(config), r.recipe.Data.Train, r.recipe.Data.Tokenizer}, "\n")
 		s := byKey[key]
 		if s == nil {
-			s = &setting{title: settingTitle(r)}
+			s = &setting{title: settingTitle(r), against: against}
 			byKey[key] = s
 			list = append(list, s)
 		}
@@ -252,29 +252,7 @@ func (s *setting) finish() {
 			families[g.family], g.shown = true, true
 		}
 	}
-	adamW := func(g *group) bool {
-		_, optimizer := g.runs[0].kind()
-		return optimizer == (optim.AdamW{}).Name()
-	}
-	for _, g := range s.groups {
-		method, _ := g.runs[0].kind()
-		if !g.shown || method != recipe.VanillaName || g.runs[0].Method != recipe.VanillaName {
-			continue
-		}
-		switch {
-		case s.base == nil, adamW(g) && !adamW(s.base),
-			adamW(g) == adamW(s.base) && g.own() < s.base.own():
-			s.base = g
-		}
-	}
-	if s.base != nil {
-		loss := s.base.values(func(r *run) float64 { return r.TrainLoss }).Summary().Mean
-		if math.IsNaN(loss) {
-			s.base = nil // Nothing can be compared with what has not ended.
-		} else {
-			s.target = curves.Hundredths(loss)
-		}
-	}
+	s.chooseBase()
 	protocols := map[string]bool{}
 	for _, g := range s.groups {
 		for _, r := range g.done() {

@@ -93,6 +93,6 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 		"Policy": policy(r.live), "Styles": elements("style", styles), "Scripts": elements("script", scripts),
 		"Count": len(r.runs), "States": r.states(), "Problems": r.problems, "Live": r.live,
 		"Sections": sections, "Grids": grids, "Runs": r.runsTable(), "Data": r.data(), "Commands": r.commands(out),
-		"Notes": notes(), "Columns": legend(), "Page": r.page(), "Licence": asset("uplot/LICENSE"),
+		"Notes": r.notes(), "Columns": r.legend(), "Page": r.page(), "Licence": asset("uplot/LICENSE"),
 	})
 }

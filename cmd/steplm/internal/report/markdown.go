@@ -53,11 +53,11 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 		fmt.Fprintf(&b, "    %s\n", strings.NewReplacer("\n", " ", "\r", " ").Replace(c))
 	}
 	b.WriteString("\n## How to read it\n\n")
-	for _, n := range notes() {
+	for _, n := range r.notes() {
 		fmt.Fprintf(&b, "- %s\n", inline(n))
 	}
 	b.WriteString("\n### Columns of methods\n\n")
-	for _, line := range legend() {
+	for _, line := range r.legend() {
 		fmt.Fprintf(&b, "- %s\n", inline(line))
 	}
 	_, err := io.WriteString(w, b.String())

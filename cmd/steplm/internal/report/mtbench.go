@@ -64,7 +64,8 @@ func (s *setting) judged() (t table, ok bool) {
 		{"template",
 			"by which the answers were asked for: fastchat-alpaca is not the prompt that Alpaca was trained with"},
 		{"average", "over all ratings of both turns: mean ± standard deviation over seeds"},
-		{"Δ vanilla", "difference of the same seeds, judge and template: mean [95 % interval]"}, {"turn 1", ""},
+		{named("Δ "+baseName, s.against), "difference of the same seeds, judge and template: mean [95 % interval]"},
+		{"turn 1", ""},
 		{"turn 2", ""}, {"no rating", "judgments without one, which are in no mean"}} {
 		t.Head = append(t.Head, cell{Text: c[0], Tip: c[1]})
 	}

@@ -18,7 +18,8 @@ type page struct {
 	Classes  []string              `json:"classes"` // of memory
 	Colours  []string              `json:"colours"` // of classes
 	Settings []string              `json:"settings"`
-	Targets  []int                 `json:"targets"` // of settings, in hundredths of a nat; 0: none
+	Targets  []int                 `json:"targets"`  // of settings, in hundredths of a nat; 0: none
+	Baseline string                `json:"baseline"` // what tables call whose final loss targets are
 	Groups   []pageGroup           `json:"groups"`
 	Pairs    map[string]pageDiffer `json:"pairs"` // differences of validation perplexity, by two groups: "3-1"
 	Runs     []pageRun             `json:"runs"`
@@ -113,7 +114,8 @@ const columnsOfCurve = 400
 
 // page makes the page's data.
 func (r *Report) page() page {
-	p := page{Live: r.live, Smooths: smooths, Pairs: map[string]pageDiffer{}, Groups: []pageGroup{}, Runs: []pageRun{}}
+	p := page{Live: r.live, Baseline: baseWord(r.against), Smooths: smooths,
+		Pairs: map[string]pageDiffer{}, Groups: []pageGroup{}, Runs: []pageRun{}}
 	for _, a := range curves.Axes {
 		p.Axes = append(p.Axes, pageAxis{string(a), a.Label()})
 	}

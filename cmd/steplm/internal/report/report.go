@@ -14,7 +14,6 @@ import (
 	"steplm/stage/experiment"
 	"steplm/stage/harness"
 	"steplm/stage/mtbench"
-	"steplm/stage/recipe"
 	"steplm/stage/record"
 	"steplm/stage/results"
 )
@@ -26,6 +25,7 @@ type Report struct {
 	groups   []*group
 	problems []string // of folders in which no run was found
 	dirs     []string
+	against  string
 	live     bool
 }
 
@@ -33,7 +33,9 @@ type Report struct {
 type Reader struct {
 	Dirs []string
 	Live bool // the report is served, and asks for what is new
-	seen map[string]seenRun
+	// Against is the method that others are compared with, by its name in the table or words of it; "": vanilla.
+	Against string
+	seen    map[string]seenRun
 }
 
 type seenRun struct {
@@ -56,7 +58,7 @@ func (r *Reader) Read() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{problems: problems, dirs: r.Dirs, live: r.Live}
+	report := &Report{problems: problems, dirs: r.Dirs, against: r.Against, live: r.Live}
 	seen := map[string]seenRun{}
 	for i, f := range found {
 		stamp := stampOf(f, names[i])
@@ -68,7 +70,13 @@ func (r *Reader) Read() (*Report, error) {
 		report.runs = append(report.runs, known.run)
 	}
 	r.seen = seen
-	report.settings, report.groups = settings(report.runs)
+	report.settings, report.groups = settings(report.runs, r.Against)
+	if err := report.compared(); err != nil {
+		if !r.Live {
+			return nil, err
+		}
+		report.problems = append(report.problems, err.Error())
+	}
 	return report, nil
 }
 
@@ -245,6 +253,9 @@ func (r *Report) commands(out string) (list []string) {
 	for _, dir := range r.dirs {
 		words = append(words, quoted(dir))
 	}
+	if r.against != "" {
+		words = append(words, "--against", quoted(r.against))
+	}
 	return append(list, strings.Join(append(words, "--out", quoted(out)), " "))
 }
 
@@ -261,15 +272,15 @@ func quoted(word string) string {
 }
 
 // notes say how the numbers came about.
-func notes() []string {
+func (r *Report) notes() []string {
 	return []string{
 		"Intervals of differences: " + compare.Formula + ".",
 		"A difference is set off where its interval leaves 0 out. With many methods some will by chance.",
 		fmt.Sprintf(
 			"A run's final loss is the mean of the last %d %% of its steps. A loss was reached after the first step "+
-				"at which the mean of as many steps before it was at most that; vanilla's final loss is rounded up to "+
+				"at which the mean of as many steps before it was at most that; %s's final loss is rounded up to "+
 				"a hundredth of a nat.",
-			100/curves.FinalShare,
+			100/curves.FinalShare, baseWord(r.against),
 		),
 		"Bytes are those of the device by the program's ledger. The paper's formula counts states of the blocks " +
 			"alone, 16 bytes for a parameter that trains and 2 for a frozen one.",
@@ -282,15 +293,6 @@ func notes() []string {
 			"documents are not less for several; those of models before were scored by the same positions.",
 		"Runs that are not done are drawn as far as they came, and are in no mean.",
 	}
-}
-
-// baseText says what a setting's methods are compared with.
-func (s *setting) baseText() string {
-	if s.base == nil {
-		return "No run of " + recipe.VanillaName + " that is done is among these: nothing is compared with it."
-	}
-	return fmt.Sprintf("Compared with %s, rate %s, whose final loss is %.2f.", s.base.label, s.base.lr,
-		float64(s.target)/100)
 }
 
 // protocolText says how the perplexities were measured, and where that differs.

@@ -33,6 +33,49 @@ func row(t *testing.T, markdown, first string) []string {
 	return nil
 }
 
+// Another method than vanilla may be what the others are compared with: by its name or by words that it alone has.
+func TestAgainst(t *testing.T) {
+	dir := madeRuns(t)
+	for _, name := range []string{"step K=2", "STEP"} {
+		r, err := (&Reader{Dirs: []string{dir}, Against: name}).Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, markdown, _ := writtenOf(t, r)
+		head := row(t, markdown, "method")
+		for method, want := range map[string]string{"vanilla": "+4.92 \\[−2.01, +11.8\\]", "step K=2": "–"} {
+			if got := row(t, markdown, method)[slices.Index(head, "Δ baseline")]; got != want {
+				t.Errorf("%s, %s: %q, want %q", name, method, got, want)
+			}
+		}
+		if got := row(t, markdown, "vanilla")[slices.Index(head, "less than the baseline")]; got != "-100.0 %" {
+			t.Errorf("%s: vanilla takes %q less", name, got)
+		}
+		for _, want := range []string{"Compared with step K=2, rate 0.01, whose final loss is 3.60",
+			"until the training loss is the baseline's final one", "--against"} {
+			if !strings.Contains(markdown, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, markdown)
+			}
+		}
+	}
+	for name, parts := range map[string][]string{
+		"galore":  {`"galore"`, "vanilla; vanilla × scale", "step K=2"},
+		"vanill":  {`"vanill"`, "more than one", "vanilla; vanilla × scale"},
+		"scale-x": {`"scale-x"`},
+	} {
+		_, err := (&Reader{Dirs: []string{dir}, Against: name}).Read()
+		for _, part := range parts {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v does not hold %q", name, err, part)
+			}
+		}
+	}
+	live, err := (&Reader{Dirs: []string{dir}, Against: "galore", Live: true}).Read()
+	if err != nil || !strings.Contains(strings.Join(live.problems, "\n"), `"galore"`) {
+		t.Errorf("live: %v, %q", err, live.problems)
+	}
+}
+
 // The table has the numbers that the runs were made with: means, spreads and differences over seeds as SciPy has them,
 // bytes as they were measured and as the plan has them, and what it took to get to vanilla's loss.
 func TestTableOfMethods(t *testing.T) {

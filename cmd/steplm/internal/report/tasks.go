@@ -73,7 +73,8 @@ func (s *setting) tasks() (t table, ok bool) {
 	}
 	t.Head = append(t.Head, cell{Text: "mean acc", Tip: fmt.Sprintf("of the accuracies of %d tasks, over seeds, ± its "+
 		"standard error over documents", len(accuracies))},
-		cell{Text: "Δ vanilla", Tip: "of the mean, difference of the same seeds: mean [95 % interval]"},
+		cell{Text: named("Δ "+baseName, s.against),
+			Tip: "of the mean, difference of the same seeds: mean [95 % interval]"},
 		cell{Text: "Δ before", Tip: "of the mean, likewise, from the model that the run began with"})
 	t.Rows = append(t.Rows, s.chance(columns, accuracies))
 	for _, g := range s.groups {

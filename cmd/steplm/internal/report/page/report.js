@@ -167,7 +167,7 @@
 	function drawLevel() {
 		$("levels").replaceChildren();
 		const target = data.targets[state.setting] || 0;
-		if (target) chip($("levels"), `vanilla's final loss, ${(target / 100).toFixed(2)}`, target === state.level, () => { $("level").value = ""; state.level = target; drawLevel(); });
+		if (target) chip($("levels"), `${data.baseline}'s final loss, ${(target / 100).toFixed(2)}`, target === state.level, () => { $("level").value = ""; state.level = target; drawLevel(); });
 		const list = state.level ? data.runs.filter((r) => r.group >= 0 && data.groups[r.group].setting === state.setting && r.crossings) : [];
 		const found = list.map((r) => ({ run: r, at: r.crossings.find((c) => c[0] <= state.level) }));
 		const crossed = found.filter((f) => f.at).sort((a, b) => (a.at[2] - b.at[2]) || a.run.name.localeCompare(b.run.name));
