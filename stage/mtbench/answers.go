@@ -53,6 +53,20 @@ func ModelOf(path string) string { return strings.TrimSuffix(filepath.Base(path)
 
 const answersSuffix = ".jsonl"
 
+// AnswerFiles are those of a folder, whatever it is called, that have answers by their names; none where it is missing.
+func AnswerFiles(dir string) (list []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if disk.Missing(err) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), answersSuffix) {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
+	}
+	return list, err
+}
+
 // ReadAnswers reads a file of answers. An error names the line.
 func ReadAnswers(path string) (Answers, error) {
 	a := Answers{Path: path, Model: ModelOf(path), Of: map[int]Answer{}}

@@ -249,8 +249,10 @@ func (s *State) Average(step int, tokens int64, parts []Part) ([]byte, error) {
 		}
 		sum.begin(len(x.change))
 		sum.add(x.change, tokens, all)
-		if err := sum.addParts(w, x, parts, all); err != nil {
-			return err
+		for _, p := range parts {
+			if err := sum.addSent(w, p.Change[x.at:x.at+x.bytes], p.Tokens, all); err != nil {
+				return err
+			}
 		}
 		sum.end(x.change)
 		if err := s.feedback(w, out[x.at:x.at+x.bytes], x); err != nil {
@@ -330,13 +332,12 @@ func (m *mean) add(values []float32, tokens, all int64) {
 	}
 }
 
-func (m *mean) addParts(w wire, x *piece, parts []Part, all int64) error {
-	for _, p := range parts {
-		if err := w.decode(m.room, p.Change[x.at:x.at+x.bytes]); err != nil {
-			return err
-		}
-		m.add(m.room, p.Tokens, all)
+// addSent adds a change as it travelled.
+func (m *mean) addSent(w wire, change []byte, tokens, all int64) error {
+	if err := w.decode(m.room, change); err != nil {
+		return err
 	}
+	m.add(m.room, tokens, all)
 	return nil
 }
 
@@ -345,10 +346,9 @@ func (m *mean) of(w wire, values []float32, changes []byte, tokens []int64, all 
 	m.begin(len(values))
 	each := len(changes) / len(tokens)
 	for process, n := range tokens {
-		if err := w.decode(m.room, changes[process*each:(process+1)*each]); err != nil {
+		if err := m.addSent(w, changes[process*each:(process+1)*each], n, all); err != nil {
 			return fmt.Errorf("process %d: %w", process, err)
 		}
-		m.add(m.room, n, all)
 	}
 	m.end(values)
 	return nil

@@ -155,7 +155,7 @@ func answerFiles(named []string) (list []string, err error) {
 			list = append(list, path)
 			continue
 		}
-		within, err := filesIn(path)
+		within, err := mt.AnswerFiles(path)
 		if err != nil {
 			return nil, err
 		}
@@ -166,17 +166,6 @@ func answerFiles(named []string) (list []string, err error) {
 	}
 	slices.SortFunc(list, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 	return list, nil
-}
-
-// filesIn are those of a folder, whatever it is called, that end in .jsonl.
-func filesIn(dir string) (list []string, err error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".jsonl") {
-			list = append(list, filepath.Join(dir, e.Name()))
-		}
-	}
-	return list, err
 }
 
 // promptsFile is the file of judge prompts, as FastChat's folders have it.
@@ -204,8 +193,8 @@ func (c *JudgeCmd) referencesFile() (string, error) {
 	if exists(own) {
 		return own, nil
 	}
-	list, err := filesIn(dir)
-	if err != nil && !disk.Missing(err) {
+	list, err := mt.AnswerFiles(dir)
+	if err != nil {
 		return "", err
 	}
 	if len(list) != 1 {

@@ -2,11 +2,9 @@ package report
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"steplm/internal/disk"
 	"steplm/stage/experiment"
 	"steplm/stage/mtbench"
 )
@@ -32,21 +30,13 @@ func (r *run) readAnswers() {
 	}
 }
 
-// answersIn reads the file of answers in a folder; nil: there is none.
+// answersIn reads the file of answers in a folder, of several the last by name; nil: there is none.
 func answersIn(dir string) (a *answers, err error) {
-	entries, err := os.ReadDir(dir)
-	if disk.Missing(err) {
-		return nil, nil
-	}
-	path := ""
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".jsonl" {
-			path = filepath.Join(dir, e.Name())
-		}
-	}
-	if err != nil || path == "" {
+	list, err := mtbench.AnswerFiles(dir)
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
+	path := list[len(list)-1]
 	a = &answers{}
 	if a.Answers, err = mtbench.ReadAnswers(path); err != nil {
 		return nil, err
