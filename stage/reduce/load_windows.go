@@ -21,8 +21,9 @@ const installable = "Microsoft MPI or Intel MPI"
 func foldersOf(launcher string) []string { return []string{filepath.Dir(launcher)} }
 
 // load loads a library by its path, which may need others beside it, or by its name: from the folder of this program or
-// the system's. The current folder is none of them: whoever can write there must not choose what runs here.
-func load(name string, forAll bool) (uintptr, error) {
+// the system's. The current folder is none of them: whoever can write there must not choose what runs here. For whom
+// its symbols are does not matter: here whoever wants one names the library.
+func load(name string, _ bool) (uintptr, error) {
 	flags := uintptr(windows.LOAD_LIBRARY_SEARCH_DEFAULT_DIRS)
 	if filepath.IsAbs(name) {
 		if _, err := os.Stat(name); err != nil {
