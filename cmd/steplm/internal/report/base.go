@@ -99,6 +99,9 @@ func (r *Report) compared() error {
 			}
 		}
 	}
+	if len(labels) == 0 {
+		return nil // There are none; why not is told elsewhere.
+	}
 	return fmt.Errorf("no method of the table, or more than one, has %q in its name to be compared with: give one of "+
 		"these: %s", r.against, strings.Join(labels, "; "))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"steplm/cmd/steplm/internal/curves"
 	"steplm/cmd/steplm/internal/view"
@@ -186,7 +187,7 @@ func reductionCell(n, whole int64) cell {
 	if n == 0 || whole == 0 {
 		return cell{Text: none}
 	}
-	return cell{Text: fmt.Sprintf("%.1f %%", 100*(1-float64(n)/float64(whole)))}
+	return cell{Text: strings.Replace(fmt.Sprintf("%.1f %%", 100*(1-float64(n)/float64(whole))), "-", "−", 1)}
 }
 
 // reachCell is what it took, in the mean over runs that did, until a loss was the baseline's final one.

@@ -48,7 +48,7 @@ func TestAgainst(t *testing.T) {
 				t.Errorf("%s, %s: %q, want %q", name, method, got, want)
 			}
 		}
-		if got := row(t, markdown, "vanilla")[slices.Index(head, "less than the baseline")]; got != "-100.0 %" {
+		if got := row(t, markdown, "vanilla")[slices.Index(head, "less than the baseline")]; got != "−100.0 %" {
 			t.Errorf("%s: vanilla takes %q less", name, got)
 		}
 		for _, want := range []string{"Compared with step K=2, rate 0.01, whose final loss is 3.60",
