@@ -148,8 +148,9 @@ func ranks(t *testing.T, out string) map[int]int {
 	return found
 }
 
-// killed is what launchers say of a process that a signal ended: Open MPI's and Hydra's name its machine.
-var killed = regexp.MustCompile(`(?is)(rank|running at|node) .*\S.*(exited on|killed by) signal:? 9`)
+// killed is what launchers say of a process that a signal ended: Open MPI's names its rank and node, Hydra's, of MPICH
+// and Intel MPI, its machine.
+var killed = regexp.MustCompile(`(?is)(rank \d.* node \S+ exited on\s+signal 9|running at \S.*signal:? 9)`)
 
 // A process that is killed at some moment, whichever it is, ends them all; the last checkpoint is whole, and another
 // number of processes goes on with it to the losses of the run that nothing happened to, and the same number to its

@@ -116,5 +116,5 @@ func (s *setting) baseText() string {
 		return fmt.Sprintf("No one method here that is done has %q in its name: nothing is compared.", s.against)
 	}
 	return "No run of " + recipe.VanillaName + " that is done is among these: nothing is compared with it. " +
-		"`--against METHOD` compares with another."
+		"--against METHOD compares with another."
 }
