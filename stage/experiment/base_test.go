@@ -2,11 +2,13 @@ package experiment
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"steplm/stage/harness"
 	"steplm/stage/recipe/recipetest"
 	"steplm/stage/results"
 	"steplm/stage/session"
@@ -144,6 +146,22 @@ func TestEvaluatedIsNoted(t *testing.T) {
 		if noted(c.e) != c.same {
 			t.Errorf("%s: noted is %v", c.name, !c.same)
 		}
+	}
+	// Another evaluation of the model takes the place of its scores: then it is asked anew.
+	scores := filepath.Join(dir, harness.ScoresFile)
+	for i, text := range []string{"{}", "{ }"} {
+		if err := os.WriteFile(scores, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := noted(e); got != (i == 0) { // The note is of a version that knew no scores, and then of this one.
+			t.Errorf("scores %q: noted is %v", text, got)
+		}
+		if err := e.Note(dir); err != nil || !noted(e) {
+			t.Errorf("scores %q: noted again, and not: %v", text, err)
+		}
+	}
+	if err := os.Remove(scores); err != nil || noted(e) {
+		t.Errorf("scores are gone, and noted: %v", err)
 	}
 	models := Evaluate{Before: true}.Models(filepath.Join("runs", "x"), filepath.Join("base", "y"))
 	want := []Asked{{filepath.Join("runs", "x"), filepath.Join("runs", "x"), "x"},

@@ -2,6 +2,8 @@ package experiment
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,38 +88,62 @@ func (e Evaluate) Asks() (tasks *Tasks, questions *MTBench) {
 	return e.Tasks, questions
 }
 
-// Note writes into a model's folder that it was asked all this.
-func (e Evaluate) Note(folder string) error {
-	return writeJSON(filepath.Join(folder, EvaluatedFile), e.noted())
+// noted is what was asked, without where it lay.
+type noted struct {
+	Tasks   *Tasks   `json:"tasks,omitempty"`
+	MTBench *MTBench `json:"mtbench,omitempty"`
+	// Scores is the SHA-256 of the file of scores, which another evaluation of the same model takes the place of.
+	// Earlier versions wrote none.
+	Scores string `json:"scores,omitempty"`
 }
 
-// Noted reports whether a model's folder says that it was asked all this.
-func (e Evaluate) Noted(folder string) (bool, error) {
-	want, err := json.Marshal(e.noted())
-	if err != nil {
-		return false, err
+// Note writes into a model's folder that it was asked all this.
+func (e Evaluate) Note(folder string) (err error) {
+	n := e.noted()
+	if n.Scores, err = scoresHash(folder); err != nil {
+		return err
 	}
-	there, err := os.ReadFile(filepath.Join(folder, EvaluatedFile))
+	return writeJSON(filepath.Join(folder, EvaluatedFile), n)
+}
+
+// Noted reports whether a model's folder says that it was asked all this, and has the scores that this came to.
+func (e Evaluate) Noted(folder string) (bool, error) {
+	path := filepath.Join(folder, EvaluatedFile)
+	text, err := os.ReadFile(path)
 	if disk.Missing(err) {
 		return false, nil
 	}
+	var there noted
 	var plain bytes.Buffer
 	if err == nil {
-		err = json.Compact(&plain, there)
+		err = errors.Join(json.Unmarshal(text, &there), json.Compact(&plain, text))
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", filepath.Join(folder, EvaluatedFile), err)
+		return false, fmt.Errorf("%s: %w", path, err)
 	}
-	return bytes.Equal(plain.Bytes(), want), nil
+	n := e.noted()
+	if there.Scores != "" {
+		if n.Scores, err = scoresHash(folder); err != nil {
+			return false, err
+		}
+	}
+	want, err := json.Marshal(n) // A field that this version does not know makes a difference, too.
+	return bytes.Equal(plain.Bytes(), want), err
 }
 
-// noted is what was asked, without where it lay.
-func (e Evaluate) noted() any {
+// scoresHash is of a folder's file of scores; "": there is none.
+func scoresHash(folder string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(folder, harness.ScoresFile))
+	if disk.Missing(err) {
+		return "", nil
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// noted is what is asked, without scores.
+func (e Evaluate) noted() (n noted) {
 	tasks, questions := e.Asks()
-	n := struct {
-		Tasks   *Tasks   `json:"tasks,omitempty"`
-		MTBench *MTBench `json:"mtbench,omitempty"`
-	}{}
 	if tasks != nil {
 		t := *tasks
 		t.Data, n.Tasks = "", &t
