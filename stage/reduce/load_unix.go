@@ -52,16 +52,6 @@ func load(name string, forAll bool) (uintptr, error) {
 	return h, err
 }
 
-// bind makes a Go function of a library's.
-func bind(function any, library uintptr, name string) error {
-	address, err := symbol(library, name)
-	if err != nil {
-		return err
-	}
-	purego.RegisterFunc(function, address)
-	return nil
-}
-
 // symbol is the address of a library's name.
 func symbol(library uintptr, name string) (uintptr, error) { return purego.Dlsym(library, name) }
 

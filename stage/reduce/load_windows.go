@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/ebitengine/purego"
 	"golang.org/x/sys/windows"
 )
 
@@ -36,16 +35,6 @@ func load(name string, _ bool) (uintptr, error) {
 		return 0, fmt.Errorf("%w: %v", errNotThere, err)
 	}
 	return uintptr(h), err
-}
-
-// bind makes a Go function of a library's.
-func bind(function any, library uintptr, name string) error {
-	address, err := symbol(library, name)
-	if err != nil {
-		return err
-	}
-	purego.RegisterFunc(function, address)
-	return nil
 }
 
 // symbol is the address of a library's name.

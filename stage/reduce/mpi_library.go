@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unsafe"
+
+	"github.com/ebitengine/purego"
 )
 
 // LibraryVariable names the MPI library in the environment, where the one that is found is not the right one.
@@ -175,6 +177,16 @@ func openLibrary(name string) (_ *library, err error) {
 	line, _, _ = strings.Cut(line, ",") // Open MPI goes on about who made it.
 	l.version = strings.Join(strings.Fields(line), " ")
 	return l, l.setHandles()
+}
+
+// bind makes a Go function of a library's.
+func bind(function any, library uintptr, name string) error {
+	address, err := symbol(library, name)
+	if err != nil {
+		return err
+	}
+	purego.RegisterFunc(function, address)
+	return nil
 }
 
 // setHandles takes the handles of the ABI that the library has.
