@@ -2,17 +2,16 @@ package checkpoint
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"steplm/internal/disk"
 )
 
 // Verify compares the files that are named, or where none is, every file that checksums.json lists,
@@ -126,16 +125,11 @@ func verifySize(dir, name string, want sum) error {
 }
 
 func verifyHash(dir, name string, want sum) error {
-	f, err := os.Open(filepath.Join(dir, name))
+	got, err := disk.Hash(filepath.Join(dir, name))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, f, make([]byte, pieceBytes)); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != want.SHA256 {
+	if got != want.SHA256 {
 		return fmt.Errorf("%s: %s was changed after it was saved: SHA-256 %s, %s says %s: %s", dir, name, got,
 			checksumsName, want.SHA256, remedy)
 	}

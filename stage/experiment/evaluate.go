@@ -2,8 +2,6 @@ package experiment
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,12 +131,11 @@ func (e Evaluate) Noted(folder string) (bool, error) {
 
 // scoresHash is of a folder's file of scores; "": there is none.
 func scoresHash(folder string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(folder, harness.ScoresFile))
+	hash, err := disk.Hash(filepath.Join(folder, harness.ScoresFile))
 	if disk.Missing(err) {
 		return "", nil
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
+	return hash, err
 }
 
 // noted is what is asked, without scores.

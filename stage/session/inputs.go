@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"steplm/data"
 	"steplm/data/tokenizer"
+	"steplm/internal/disk"
 	"steplm/stage/recipe"
 	"steplm/stage/trainer"
 )
@@ -67,7 +67,7 @@ func identityOf(ctx context.Context, path, column string, ui UI) (string, error)
 	if at, err := os.Stat(path); err != nil || !at.Mode().IsRegular() {
 		return Data{Train: []string{path}, TextColumn: column}.identity(ctx, ui)
 	}
-	return fileHash(path)
+	return disk.Hash(path)
 }
 
 // exampleFiles identifies files of examples by their contents, in their order; "none" where no path is named.
@@ -86,7 +86,7 @@ func exampleFiles(ctx context.Context, paths []string, ui UI) (string, error) {
 			return "", err
 		}
 		for _, file := range files {
-			sum, err := fileHash(file)
+			sum, err := disk.Hash(file)
 			if err != nil {
 				return "", err
 			}
@@ -96,20 +96,6 @@ func exampleFiles(ctx context.Context, paths []string, ui UI) (string, error) {
 	}
 	if !named {
 		return "none", nil
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// fileHash is the SHA-256 of a file's content.
-func fileHash(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("read %s: %w", path, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"steplm/gpu"
+	"steplm/internal/disk"
 	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/model/export"
@@ -214,5 +215,5 @@ func programHash() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fileHash(path)
+	return disk.Hash(path)
 }
