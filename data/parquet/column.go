@@ -174,7 +174,7 @@ func (f *columnFile) checkColumns(column string, filter shard.Filter) error {
 		for _, name := range append(filter.Columns(), column) {
 			chunk, err := r.MetaData().RowGroup(g).ColumnChunk(r.MetaData().Schema.ColumnIndexByName(name))
 			if err == nil {
-				err = f.checkChunk(chunk, rows)
+				err = f.checkChunk(chunk, rows, false)
 			}
 			if err != nil {
 				return shard.Damage{Err: fmt.Errorf("row group %d, column %q: %w", g, name, err)}
@@ -221,8 +221,8 @@ func (f *columnFile) leaf(name string) (*schema.Column, error) {
 }
 
 func numeric(t parquet.Type) bool {
-	width, err := valueWidth(t)
-	return err == nil && width > 0
+	n, err := valueBits(t)
+	return err == nil && n >= 32
 }
 
 // footer reads the footer.
@@ -268,12 +268,13 @@ func (f *columnFile) checkFooter() error {
 	return nil
 }
 
-// checkChunk compares a column chunk's metadata with the file and the row group.
-func (f *columnFile) checkChunk(c *metadata.ColumnChunkMetaData, rows int64) error {
+// checkChunk compares a column chunk's metadata with the file and the row group. A row of what is repeated has as many
+// values as its list, and one where that is empty.
+func (f *columnFile) checkChunk(c *metadata.ColumnChunkMetaData, rows int64, repeated bool) error {
 	if c.CryptoMetadata() != nil {
 		return errors.New("the column is encrypted")
 	}
-	if c.NumValues() != rows {
+	if c.NumValues() != rows && (c.NumValues() < rows || !repeated) {
 		return fmt.Errorf("%d values for %d rows", c.NumValues(), rows)
 	}
 	start, n := chunkStart(c), c.TotalCompressedSize()
@@ -377,7 +378,7 @@ func (f *columnFile) chunk(group, column int) (file.ColumnChunkReader, *pages, e
 		return nil, nil, err
 	}
 	descr := f.reader.MetaData().Schema.Column(column)
-	width, err := valueWidth(descr.PhysicalType())
+	size, err := valueBits(descr.PhysicalType())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -388,21 +389,23 @@ func (f *columnFile) chunk(group, column int) (file.ColumnChunkReader, *pages, e
 	f.buffer.Reset(io.NewSectionReader(f.file, chunkStart(meta), meta.TotalCompressedSize()))
 	p := &pages{
 		source: f.buffer, bytes: meta.TotalCompressedSize(), values: meta.NumValues(),
-		optional: descr.MaxDefinitionLevel() == 1, width: width,
-		kind: meta.Compression(), codec: codec,
+		repetition: descr.MaxRepetitionLevel(), definition: descr.MaxDefinitionLevel(),
+		typ: descr.PhysicalType(), bits: size, kind: meta.Compression(), codec: codec,
 	}
 	return file.NewColumnReader(descr, p, memory.NewGoAllocator(), f.reader.BufferPool()), p, nil
 }
 
-// valueWidth is the size of a plain value in bytes, 0 for byte arrays.
-func valueWidth(t parquet.Type) (int64, error) {
+// valueBits is the size of a plain value in bits, 0 for byte arrays.
+func valueBits(t parquet.Type) (int64, error) {
 	switch t {
 	case parquet.Types.ByteArray:
 		return 0, nil
+	case parquet.Types.Boolean:
+		return 1, nil
 	case parquet.Types.Int32, parquet.Types.Float:
-		return 4, nil
+		return 32, nil
 	case parquet.Types.Int64, parquet.Types.Double:
-		return 8, nil
+		return 64, nil
 	}
 	return 0, fmt.Errorf("values of type %s, which is not read", t)
 }

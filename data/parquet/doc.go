@@ -1,5 +1,6 @@
 // Package parquet reads Parquet files: one column of text and those that filters look at,
-// a page at a time, and what is in a file (Inspector). It is the only package that imports
+// a page at a time, rows with lists and groups as JSON (Objects), and what is in a file
+// (Inspector). It is the only package that imports
 // Arrow, of which it takes the footer's and the values' decoders: pages are read, checked
 // and decompressed here, as Arrow's own page reader trusts what a file claims.
 //

@@ -99,7 +99,7 @@ func (in inspector) rows(f *columnFile) error {
 		for _, c := range columns {
 			chunk, err := group.ColumnChunk(c.index)
 			if err == nil {
-				err = f.checkChunk(chunk, group.NumRows())
+				err = f.checkChunk(chunk, group.NumRows(), false)
 			}
 			if err == nil {
 				err = c.read(f, g, c.index)

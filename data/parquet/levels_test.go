@@ -24,9 +24,27 @@ func TestLevelsThatEndEarly(t *testing.T) {
 		{"group cut off", []byte{5, 0xFF}, 16, -1},
 		{"count too large", []byte{0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1}, 10, -1},
 	} {
-		ones, err := checkLevels(tt.data, tt.n)
+		ones, err := checkRuns(tt.data, tt.n, 1, "definition level")
 		if (err != nil) != (tt.ones < 0) || err == nil && ones != tt.ones {
 			t.Errorf("%s: %d ones, error %v", tt.name, ones, err)
+		}
+	}
+	for _, tt := range []struct { // levels of 0 to 5 take three bits each
+		name string
+		data []byte
+		n    int64
+		full int64 // -1 = error
+	}{
+		{"a run", []byte{20, 5}, 10, 10},
+		{"a run of lower ones", []byte{20, 4}, 10, 0},
+		{"0 to 5", []byte{3, 0x88, 0xC6, 0xFA}, 6, 1},
+		{"level 7 of eight", []byte{3, 0x88, 0xC6, 0xFA}, 8, -1},
+		{"a run of level 6", []byte{20, 6}, 10, -1},
+		{"a group cut off", []byte{3, 0x88, 0xC6}, 6, -1},
+	} {
+		full, err := checkRuns(tt.data, tt.n, 5, "repetition level")
+		if (err != nil) != (tt.full < 0) || err == nil && full != tt.full {
+			t.Errorf("%s: %d of the highest, error %v", tt.name, full, err)
 		}
 	}
 	for _, tt := range []struct {
@@ -46,7 +64,7 @@ func TestLevelsThatEndEarly(t *testing.T) {
 		{"deltas cut off", []byte{128, 1, 4, 3, 10, 2, 8, 0, 0, 0, 1, 2}, 3, -1},
 		{"header cut off", []byte{128, 1, 4}, 3, -1},
 	} {
-		rest, err := skipDelta(tt.data, tt.n)
+		rest, err := skipDelta(tt.data, tt.n, lengthBits)
 		if (err != nil) != (tt.rest < 0) || err == nil && len(rest) != tt.rest {
 			t.Errorf("%s: %d bytes left, error %v", tt.name, len(rest), err)
 		}

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -14,82 +15,96 @@ import (
 	"github.com/apache/arrow/go/v17/parquet/schema"
 )
 
+// maxValues bounds the values of a column in a row group of objects, which are held at once: a run of nulls takes a few
+// bytes of a file.
+const maxValues = 1 << 24
+
 // Fields are the names of a file's columns, of lists and groups as a whole, in their order.
 func Fields(path string) (names []string, err error) {
-	err = guard(func() error {
-		f, err := file.OpenParquetFile(path, false)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		root := f.MetaData().Schema.Root()
-		for i := range root.NumFields() {
-			names = append(names, root.Field(i).Name())
-		}
-		return nil
-	})
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
+	}
+	defer f.Close()
+	root := f.reader.MetaData().Schema.Root()
+	for i := range root.NumFields() {
+		names = append(names, root.Field(i).Name())
 	}
 	return names, nil
 }
 
 // Objects are a file's rows as JSON objects, the columns that are named, or all, in the file's order, lists and groups
-// too. It is for questions and conversations: a row group's columns are held whole. Training text is read by the page,
-// see Format. A text that is no UTF-8 is an error, since JSON has no other.
+// too. It is for questions and conversations: a row group's columns are held whole, of 16,777,216 values each at most.
+// Of training text a page is held, see Format. A text that is no UTF-8 is an error, since JSON has no other.
 func Objects(path string, columns ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		err := guard(func() error {
-			f, err := file.OpenParquetFile(path, false)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			for i := range f.NumRowGroups() {
-				more, err := groupObjects(f, i, columns, yield)
-				if err != nil || !more {
-					return err
+		f, err := openFile(path)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer f.Close()
+		for i := range f.reader.NumRowGroups() {
+			for object, err := range f.objects(i, columns) {
+				if err != nil {
+					err = fmt.Errorf("%s: row group %d: %w", path, i, err)
+				}
+				if !yield(object, err) || err != nil {
+					return
 				}
 			}
-			return nil
-		})
-		if err != nil {
-			yield(nil, fmt.Errorf("%s: %w", path, err))
 		}
 	}
 }
 
-// groupObjects yields the rows of a row group.
-func groupObjects(f *file.Reader, i int, columns []string, yield func([]byte, error) bool) (more bool, err error) {
-	group := f.RowGroup(i)
+// objects are the rows of a row group.
+func (f *columnFile) objects(group int, columns []string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		var root *part
+		err := guard(func() (err error) {
+			root, err = f.parts(group, columns)
+			return err
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for range f.reader.MetaData().RowGroup(group).NumRows() {
+			var b bytes.Buffer
+			err := guard(func() error { return root.write(&b) })
+			if !yield(b.Bytes(), err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// parts reads the columns of a row group that are named, or all.
+func (f *columnFile) parts(group int, columns []string) (*part, error) {
+	sc := f.reader.MetaData().Schema
 	wanted := func(name string) bool { return len(columns) == 0 || slices.Contains(columns, name) }
 	n := 0
 	next := func() (*leaf, error) {
 		n++
-		if at := f.MetaData().Schema.Column(n - 1).ColumnPath(); !wanted(at[0]) {
+		if at := sc.Column(n - 1).ColumnPath(); !wanted(at[0]) {
 			return &leaf{}, nil
 		}
-		return readLeaf(group, n-1)
+		l, err := f.readLeaf(group, n-1)
+		if err != nil {
+			err = fmt.Errorf("column %q: %w", sc.Column(n-1).Path(), err)
+		}
+		return l, err
 	}
 	root := &part{}
-	if err := root.below(f.MetaData().Schema.Root(), next); err != nil {
-		return false, err
+	if err := root.below(sc.Root(), next); err != nil {
+		return nil, err
 	}
 	root.parts = slices.DeleteFunc(root.parts, func(p *part) bool { return !wanted(p.name) })
 	if len(root.parts) == 0 {
-		return false, fmt.Errorf("it has none of the columns %s", strings.Join(columns, ", "))
+		return nil, fmt.Errorf("it has none of the columns %s", strings.Join(columns, ", "))
 	}
 	root.first = root.parts[0].first
-	for range group.NumRows() {
-		var b bytes.Buffer
-		if err := root.write(&b); err != nil {
-			return false, err
-		}
-		if !yield(b.Bytes(), nil) {
-			return false, nil
-		}
-	}
-	return true, nil
+	return root, nil
 }
 
 // leaf is the values of a column, each with its levels. Those that are null are not among them.
@@ -101,43 +116,56 @@ type leaf struct {
 }
 
 // readLeaf reads a column of a row group.
-func readLeaf(g *file.RowGroupReader, i int) (*leaf, error) {
-	column, err := g.Column(i)
+func (f *columnFile) readLeaf(group, i int) (*leaf, error) {
+	descr := f.reader.MetaData().Schema.Column(i)
+	rows := f.reader.MetaData().RowGroup(group)
+	meta, err := rows.ColumnChunk(i)
 	if err != nil {
 		return nil, err
 	}
-	l := &leaf{most: column.Descriptor().MaxDefinitionLevel()}
-	switch c := column.(type) {
-	case *file.ByteArrayColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v parquet.ByteArray) any { return string(v) })
-	case *file.Int32ColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v int32) any { return v })
-	case *file.Int64ColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v int64) any { return v })
-	case *file.BooleanColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v bool) any { return v })
-	case *file.Float32ColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v float32) any { return v })
-	case *file.Float64ColumnChunkReader:
-		err = fillLeaf(l, c.ReadBatch, func(v float64) any { return v })
-	default:
-		err = fmt.Errorf("its type %s is none of JSON's", column.Type())
+	if err := f.checkChunk(meta, rows.NumRows(), descr.MaxRepetitionLevel() > 0); err != nil {
+		return nil, err
 	}
-	if err == nil && column.Err() != nil {
-		err = column.Err()
+	if n := meta.NumValues(); n > maxValues {
+		return nil, fmt.Errorf("%d values in a row group; at most %d are read", n, maxValues)
 	}
+	reader, source, err := f.chunk(group, i)
 	if err != nil {
-		err = fmt.Errorf("column %s: %w", column.Descriptor().Path(), err)
+		return nil, err
 	}
-	return l, err
+	l := &leaf{most: descr.MaxDefinitionLevel()}
+	switch c := reader.(type) {
+	case *file.ByteArrayColumnChunkReader:
+		err = fillLeaf(l, c, func(v parquet.ByteArray) any { return string(v) })
+	case *file.Int32ColumnChunkReader:
+		err = fillLeaf(l, c, func(v int32) any { return v })
+	case *file.Int64ColumnChunkReader:
+		err = fillLeaf(l, c, func(v int64) any { return v })
+	case *file.BooleanColumnChunkReader:
+		err = fillLeaf(l, c, func(v bool) any { return v })
+	case *file.Float32ColumnChunkReader:
+		err = fillLeaf(l, c, func(v float32) any { return v })
+	case *file.Float64ColumnChunkReader:
+		err = fillLeaf(l, c, func(v float64) any { return v })
+	default:
+		err = fmt.Errorf("its type %s is none of JSON's", reader.Type())
+	}
+	// A page that cannot be read ends the values without an error of its own.
+	if err = cmp.Or(source.err, err, reader.Err()); err != nil {
+		return nil, err
+	}
+	if n := int64(len(l.defined)); n != meta.NumValues() {
+		return nil, fmt.Errorf("the data ends after %d of %d values", n, meta.NumValues())
+	}
+	return l, nil
 }
 
 // fillLeaf reads all of a column.
-func fillLeaf[T any](l *leaf, read func(int64, []T, []int16, []int16) (int64, int, error), of func(T) any) error {
-	values := make([]T, 1024)
-	defined, repeated := make([]int16, len(values)), make([]int16, len(values))
+func fillLeaf[T any](l *leaf, column chunkReader[T], of func(T) any) error {
+	values := make([]T, batchRows)
+	defined, repeated := make([]int16, batchRows), make([]int16, batchRows)
 	for {
-		n, some, err := read(int64(len(values)), values, defined, repeated)
+		n, some, err := column.ReadBatch(batchRows, values, defined, repeated)
 		if err != nil || n == 0 {
 			return err
 		}

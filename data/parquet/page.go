@@ -33,13 +33,15 @@ const (
 // and takes a chunk's end for zeros. On levels or lengths that end early its
 // decoders loop for ever.)
 type pages struct {
-	source   *bufio.Reader
-	bytes    int64 // of the chunk, still to be read
-	values   int64 // that the chunk still owes
-	optional bool
-	width    int64 // bytes of a value; 0: byte arrays
-	kind     compress.Compression
-	codec    compress.Codec
+	source *bufio.Reader
+	bytes  int64 // of the chunk, still to be read
+	values int64 // that the chunk still owes, with those that are null
+	// The highest levels of the column: 0 where it is no list, and where it has no nulls.
+	repetition, definition int16
+	typ                    parquet.Type
+	bits                   int64 // of a plain value; 0: byte arrays
+	kind                   compress.Compression
+	codec                  compress.Codec
 
 	page file.Page
 	err  error // the first; sticks
@@ -77,7 +79,7 @@ func (p *pages) next() error {
 		return fmt.Errorf("a page of %d bytes; at most %d are read", h.uncompressed, maxPage)
 	case h.values < 0 || h.values > math.MaxInt32:
 		return fmt.Errorf("a page of %d values", h.values)
-	case h.encoding < 0 || h.encoding > math.MaxInt8 || h.levelEncoding < 0 || h.levelEncoding > math.MaxInt8:
+	case h.encoding < 0 || h.encoding > math.MaxInt8:
 		return fmt.Errorf("a page in encoding %d", h.encoding)
 	}
 	body := make([]byte, h.compressed)
@@ -95,7 +97,7 @@ func (p *pages) next() error {
 		if err != nil {
 			return err
 		}
-		if size := max(p.width, 4); h.values > int64(len(data))/size {
+		if size := max(p.bits/8, 4); h.values > int64(len(data))/size {
 			return fmt.Errorf("a dictionary of %d values in %d bytes", h.values, len(data))
 		}
 		p.page = file.NewDictionaryPage(memory.NewBufferBytes(data), int32(h.values), parquet.Encoding(h.encoding))
@@ -106,8 +108,7 @@ func (p *pages) next() error {
 			return err
 		}
 		return p.take(h, data, file.NewDataPageV1(memory.NewBufferBytes(data), int32(h.values),
-			parquet.Encoding(h.encoding),
-			parquet.Encoding(h.levelEncoding), parquet.Encodings.RLE, int32(h.uncompressed)))
+			parquet.Encoding(h.encoding), parquet.Encodings.RLE, parquet.Encodings.RLE, int32(h.uncompressed)))
 	case dataPageV2:
 		levels := h.definition + h.repetition
 		if h.definition < 0 || h.repetition < 0 || levels > h.compressed || levels > h.uncompressed {
@@ -176,32 +177,13 @@ func (p *pages) readError(err error) error {
 	return shard.ReadError{Err: err}
 }
 
-// check walks a data page's definition levels and, where they are readable
-// without decoding, the lengths of its values.
+// check walks a data page's levels and, where they are readable without decoding, the lengths of its values.
 func (p *pages) check(h pageHeader, data []byte) error {
-	var levels []byte
-	if h.kind == dataPageV2 {
-		levels, data = data[h.repetition:h.repetition+h.definition], data[h.repetition+h.definition:]
-	} else if p.optional {
-		if e := parquet.Encoding(h.levelEncoding); e != parquet.Encodings.RLE {
-			return fmt.Errorf("definition levels in encoding %s; only RLE is read", e)
-		}
-		if len(data) < 4 {
-			return errors.New("a page ends before its definition levels")
-		}
-		n := int64(binary.LittleEndian.Uint32(data))
-		if n > int64(len(data)-4) {
-			return fmt.Errorf("definition levels of %d bytes in a page of %d", n, len(data))
-		}
-		levels, data = data[4:4+n], data[4+n:]
+	present, data, err := p.checkLevels(h, data)
+	if err != nil {
+		return err
 	}
-	present := h.values
-	if p.optional {
-		var err error
-		if present, err = checkLevels(levels, h.values); err != nil {
-			return err
-		}
-	}
+	integer := p.typ == parquet.Types.Int32 || p.typ == parquet.Types.Int64
 	switch e := parquet.Encoding(h.encoding); {
 	case e == parquet.Encodings.Plain:
 		return p.checkPlain(data, present)
@@ -210,26 +192,80 @@ func (p *pages) check(h pageHeader, data []byte) error {
 			return fmt.Errorf("dictionary indices of %d bits", data[0])
 		}
 		return nil
-	case e == parquet.Encodings.DeltaLengthByteArray && p.width == 0:
-		_, err := skipDelta(data, present)
+	case e == parquet.Encodings.RLE && p.typ == parquet.Types.Boolean:
+		runs, _, err := prefixed(data, "boolean values")
+		if err == nil {
+			_, err = checkRuns(runs, present, 1, "boolean value")
+		}
 		return err
-	case e == parquet.Encodings.DeltaByteArray && p.width == 0: // prefix lengths, then suffix lengths
-		rest, err := skipDelta(data, present)
+	case e == parquet.Encodings.DeltaBinaryPacked && integer:
+		_, err := skipDelta(data, present, p.bits)
+		return err
+	case e == parquet.Encodings.DeltaLengthByteArray && p.bits == 0:
+		_, err := skipDelta(data, present, lengthBits)
+		return err
+	case e == parquet.Encodings.DeltaByteArray && p.bits == 0: // prefix lengths, then suffix lengths
+		rest, err := skipDelta(data, present, lengthBits)
 		if err != nil {
 			return err
 		}
-		_, err = skipDelta(rest, present)
+		_, err = skipDelta(rest, present, lengthBits)
 		return err
 	default:
 		return fmt.Errorf("values in encoding %s, which is not read", e)
 	}
 }
 
+// checkLevels walks a data page's levels, and says how many of its values are there and what follows the levels. What
+// is repeated has definition levels too.
+func (p *pages) checkLevels(h pageHeader, data []byte) (present int64, values []byte, err error) {
+	present = h.values
+	for _, l := range []struct {
+		name            string
+		most            int16
+		encoding, bytes int64 // in pages of version 1; of version 2
+	}{
+		{"repetition level", p.repetition, h.repetitionEncoding, h.repetition},
+		{"definition level", p.definition, h.definitionEncoding, h.definition},
+	} {
+		var runs []byte
+		switch {
+		case h.kind == dataPageV2: // it may have some where the column has none
+			runs, data = data[:l.bytes], data[l.bytes:]
+		case l.most == 0:
+		case parquet.Encoding(l.encoding) != parquet.Encodings.RLE:
+			return 0, nil, fmt.Errorf("%ss in encoding %d; only RLE is read", l.name, l.encoding)
+		default:
+			if runs, data, err = prefixed(data, l.name+"s"); err != nil {
+				return 0, nil, err
+			}
+		}
+		if l.most > 0 {
+			if present, err = checkRuns(runs, h.values, l.most, l.name); err != nil {
+				return 0, nil, err
+			}
+		}
+	}
+	return present, data, nil
+}
+
+// prefixed splits off bytes whose number is before them.
+func prefixed(data []byte, what string) (part, rest []byte, err error) {
+	if len(data) < 4 {
+		return nil, nil, fmt.Errorf("a page ends before its %s", what)
+	}
+	n := int64(binary.LittleEndian.Uint32(data))
+	if n > int64(len(data)-4) {
+		return nil, nil, fmt.Errorf("%s of %d bytes in a page of %d", what, n, len(data))
+	}
+	return data[4 : 4+n], data[4+n:], nil
+}
+
 // checkPlain checks that data is n values and nothing else.
 func (p *pages) checkPlain(data []byte, n int64) error {
-	if p.width > 0 {
-		if int64(len(data)) != n*p.width {
-			return fmt.Errorf("%d values of %d bytes in %d bytes", n, p.width, len(data))
+	if p.bits > 0 {
+		if int64(len(data)) != (n*p.bits+7)/8 {
+			return fmt.Errorf("%d values of %d bits in %d bytes", n, p.bits, len(data))
 		}
 		return nil
 	}
@@ -249,71 +285,91 @@ func (p *pages) checkPlain(data []byte, n int64) error {
 	return nil
 }
 
-// checkLevels checks that runs of one-bit levels in Parquet's RLE/bit-packed
-// hybrid hold at least n values, and counts the ones among those.
+// checkRuns checks that Parquet's hybrid of runs and of packed bits holds at least n numbers, none above most, and
+// counts those that are most. What says what one of them is.
 // https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE
-func checkLevels(data []byte, n int64) (ones int64, err error) {
+func checkRuns(data []byte, n int64, most int16, what string) (full int64, err error) {
+	width := bits.Len16(uint16(most))
+	count := func(number int, times int64) error {
+		if number > int(most) {
+			return fmt.Errorf("%s %d in a column whose highest is %d", what, number, most)
+		}
+		if number == int(most) {
+			full += times
+		}
+		return nil
+	}
 	for n > 0 {
 		header, k := binary.Uvarint(data)
 		if k <= 0 {
-			return 0, fmt.Errorf("definition levels end %d values early", n)
+			return 0, fmt.Errorf("%ss end %d values early", what, n)
 		}
 		data = data[k:]
-		count := header >> 1
-		if count == 0 || count > math.MaxInt32/8 {
-			return 0, fmt.Errorf("a run of %d definition levels", count)
+		length := header >> 1
+		if length == 0 || length > math.MaxInt32/8 {
+			return 0, fmt.Errorf("a run of %d %ss", length, what)
 		}
-		if header&1 == 1 { // groups of 8 values, one byte each
-			if int64(len(data)) < min(int64(count), (n+7)/8) {
-				return 0, errors.New("definition levels end inside a run")
+		size := (width + 7) / 8 // of a run's number
+		groups := min(int64(length), (n+7)/8)
+		packed := header&1 == 1 // groups of 8 numbers, width bytes each
+		if packed {
+			size = int(groups) * width
+		}
+		if len(data) < size {
+			return 0, fmt.Errorf("%ss end inside a run", what)
+		}
+		if !packed {
+			if err := count(unpack(data, 0, 8*size), min(int64(length), n)); err != nil {
+				return 0, err
 			}
-			for _, b := range data[:min(int64(count), (n+7)/8)] {
-				if n < 8 {
-					b &= 1<<n - 1
-				}
-				ones += int64(bits.OnesCount8(b))
-				n -= 8
-			}
-			data = data[min(int(count), len(data)):]
+			data, n = data[size:], n-int64(length)
 			continue
 		}
-		if len(data) == 0 {
-			return 0, errors.New("definition levels end inside a run")
+		for i := range min(8*groups, n) {
+			if err := count(unpack(data, int(i)*width, width), 1); err != nil {
+				return 0, err
+			}
 		}
-		if data[0] > 1 {
-			return 0, fmt.Errorf("definition level %d in a column whose highest is 1", data[0])
-		}
-		ones += int64(data[0]) * min(int64(count), n)
-		data = data[1:]
-		n -= int64(count)
+		data, n = data[min(int(length)*width, len(data)):], n-8*groups
 	}
-	return ones, nil
+	return full, nil
 }
 
-// skipDelta walks one DELTA_BINARY_PACKED run of n values and returns
-// what follows it.
+// unpack is the number of so many bits that begins at a bit of data, the lowest first; it has 16 at most.
+func unpack(data []byte, at, width int) (number int) {
+	for i := range width {
+		bit := at + i
+		number |= int(data[bit/8]>>(bit%8)&1) << i
+	}
+	return number
+}
+
+// lengthBits is how many bits a delta-encoded length has at most.
+const lengthBits = 32
+
+// skipDelta walks one DELTA_BINARY_PACKED run of n values of so many bits and returns what follows it.
 // https://parquet.apache.org/docs/file-format/data-pages/encodings/#DELTAENC
-func skipDelta(data []byte, n int64) ([]byte, error) {
+func skipDelta(data []byte, n, most int64) ([]byte, error) {
 	var header [4]uint64 // block size, mini-blocks per block, values, first value
 	for i := range header {
 		v, k := binary.Uvarint(data)
 		if k <= 0 {
-			return nil, errors.New("delta-encoded lengths end in their header")
+			return nil, errors.New("delta-encoded numbers end in their header")
 		}
 		header[i], data = v, data[k:]
 	}
 	block, minis, total := header[0], header[1], header[2]
 	if minis == 0 || block > 1<<20 || block%minis != 0 || block/minis == 0 || block/minis%8 != 0 {
-		return nil, fmt.Errorf("delta-encoded lengths in blocks of %d values and %d mini-blocks", block, minis)
+		return nil, fmt.Errorf("delta-encoded numbers in blocks of %d values and %d mini-blocks", block, minis)
 	}
 	if total != uint64(n) || total > maxDelta {
-		return nil, fmt.Errorf("%d delta-encoded lengths for %d values; at most %d are read", total, n, maxDelta)
+		return nil, fmt.Errorf("%d delta-encoded numbers for %d values; at most %d are read", total, n, maxDelta)
 	}
 	perMini := int64(block / minis)
 	for left := int64(total) - 1; left > 0; {
 		_, k := binary.Uvarint(data) // smallest delta
 		if k <= 0 || uint64(len(data)-k) < minis {
-			return nil, fmt.Errorf("delta-encoded lengths end %d values early", left)
+			return nil, fmt.Errorf("delta-encoded numbers end %d values early", left)
 		}
 		widths := data[k : k+int(minis)]
 		data = data[k+int(minis):]
@@ -322,8 +378,8 @@ func skipDelta(data []byte, n int64) ([]byte, error) {
 				break // mini-blocks without values have no bytes
 			}
 			bytes := perMini / 8 * int64(w)
-			if w > 32 || bytes > int64(len(data)) {
-				return nil, fmt.Errorf("delta-encoded lengths end %d values early", left)
+			if int64(w) > most || bytes > int64(len(data)) {
+				return nil, fmt.Errorf("delta-encoded numbers end %d values early", left)
 			}
 			data = data[bytes:]
 			left -= perMini

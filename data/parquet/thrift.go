@@ -206,9 +206,10 @@ type pageHeader struct {
 	hasCRC                   bool
 	values, nulls, rows      int64
 	encoding                 int64
-	levelEncoding            int64 // of definition levels, in data pages of version 1
 	definition, repetition   int64 // bytes of levels, in data pages of version 2
 	plain                    bool  // version 2: the values are not compressed
+	// Of levels, in data pages of version 1.
+	definitionEncoding, repetitionEncoding int64
 }
 
 // Kinds of pages.
@@ -242,7 +243,8 @@ func parsePageHeader(b []byte) (h pageHeader, n int, err error) {
 		}
 		switch id {
 		case 5:
-			t.fields(1, into(map[int64]*int64{1: &h.values, 2: &h.encoding, 3: &h.levelEncoding}))
+			t.fields(1, into(map[int64]*int64{1: &h.values, 2: &h.encoding, 3: &h.definitionEncoding,
+				4: &h.repetitionEncoding}))
 		case 7:
 			t.fields(1, into(map[int64]*int64{1: &h.values, 2: &h.encoding}))
 		case 8:
