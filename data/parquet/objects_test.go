@@ -85,7 +85,8 @@ func writeLists(t *testing.T, path string, props ...parquet.WriterProperty) (row
 		case 0:
 			text := fmt.Sprint("word ", i%7)
 			words = fmt.Sprintf(`["%s",null]`, text)
-			texts, defined, repeated = append(texts, parquet.ByteArray(text)), append(defined, 3, 2), append(repeated, 0, 1)
+			texts = append(texts, parquet.ByteArray(text))
+			defined, repeated = append(defined, 3, 2), append(repeated, 0, 1)
 		case 1:
 			words = "[]"
 			defined, repeated = append(defined, 1), append(repeated, 0)
