@@ -8,41 +8,30 @@ func TestLevelsThatEndEarly(t *testing.T) {
 		name string
 		data []byte
 		n    int64
-		ones int64 // -1 = error
-	}{
-		{"one run", []byte{20, 1}, 10, 10},
-		{"a run of nulls", []byte{20, 0}, 10, 0},
-		{"longer run than needed", []byte{20, 1}, 9, 9},
-		{"a run and a group", []byte{20, 1, 3, 0xFF}, 18, 18},
-		{"a group longer than needed", []byte{3, 0xFE}, 3, 2},
-		{"groups", []byte{5, 0x0F, 0xF1}, 13, 6},
-		{"empty", nil, 1, -1},
-		{"run too short", []byte{20, 1}, 11, -1},
-		{"run without a value", []byte{20}, 10, -1},
-		{"run of none", []byte{0, 1, 20, 1}, 10, -1},
-		{"level 2", []byte{20, 2}, 10, -1},
-		{"group cut off", []byte{5, 0xFF}, 16, -1},
-		{"count too large", []byte{0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1}, 10, -1},
-	} {
-		ones, err := checkRuns(tt.data, tt.n, 1, "definition level")
-		if (err != nil) != (tt.ones < 0) || err == nil && ones != tt.ones {
-			t.Errorf("%s: %d ones, error %v", tt.name, ones, err)
-		}
-	}
-	for _, tt := range []struct { // levels of 0 to 5 take three bits each
-		name string
-		data []byte
-		n    int64
+		most int16
 		full int64 // -1 = error
 	}{
-		{"a run", []byte{20, 5}, 10, 10},
-		{"a run of lower ones", []byte{20, 4}, 10, 0},
-		{"0 to 5", []byte{3, 0x88, 0xC6, 0xFA}, 6, 1},
-		{"level 7 of eight", []byte{3, 0x88, 0xC6, 0xFA}, 8, -1},
-		{"a run of level 6", []byte{20, 6}, 10, -1},
-		{"a group cut off", []byte{3, 0x88, 0xC6}, 6, -1},
+		{"one run", []byte{20, 1}, 10, 1, 10},
+		{"a run of nulls", []byte{20, 0}, 10, 1, 0},
+		{"longer run than needed", []byte{20, 1}, 9, 1, 9},
+		{"a run and a group", []byte{20, 1, 3, 0xFF}, 18, 1, 18},
+		{"a group longer than needed", []byte{3, 0xFE}, 3, 1, 2},
+		{"groups", []byte{5, 0x0F, 0xF1}, 13, 1, 6},
+		{"empty", nil, 1, 1, -1},
+		{"run too short", []byte{20, 1}, 11, 1, -1},
+		{"run without a value", []byte{20}, 10, 1, -1},
+		{"run of none", []byte{0, 1, 20, 1}, 10, 1, -1},
+		{"level 2", []byte{20, 2}, 10, 1, -1},
+		{"group cut off", []byte{5, 0xFF}, 16, 1, -1},
+		{"count too large", []byte{0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1}, 10, 1, -1},
+		{"levels to 5: a run", []byte{20, 5}, 10, 5, 10},
+		{"levels to 5: a run of lower ones", []byte{20, 4}, 10, 5, 0},
+		{"levels to 5: 0 to 5", []byte{3, 0x88, 0xC6, 0xFA}, 6, 5, 1},
+		{"levels to 5: level 7 of eight", []byte{3, 0x88, 0xC6, 0xFA}, 8, 5, -1},
+		{"levels to 5: a run of level 6", []byte{20, 6}, 10, 5, -1},
+		{"levels to 5: a group cut off", []byte{3, 0x88, 0xC6}, 6, 5, -1},
 	} {
-		full, err := checkRuns(tt.data, tt.n, 5, "repetition level")
+		full, err := checkRuns(tt.data, tt.n, tt.most, "definition level")
 		if (err != nil) != (tt.full < 0) || err == nil && full != tt.full {
 			t.Errorf("%s: %d of the highest, error %v", tt.name, full, err)
 		}
