@@ -83,7 +83,7 @@ func (r *Report) questions() map[int]mtbench.Question {
 	all := map[int]mtbench.Question{}
 	read := map[string]bool{}
 	for _, run := range r.runs {
-		dir := filepath.Dir(filepath.Dir(run.dir))
+		dir := run.experimentDir()
 		if run.answers == nil || read[dir] {
 			continue
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ const (
 type made struct {
 	name, method string
 	stages       int
+	layers       int            // 0: as many as others
 	optimizer    optim.Settings // nil: AdamW
 	seed         uint64
 	lr           float64
@@ -45,6 +47,7 @@ type made struct {
 func (m made) recipe(t *testing.T) recipe.Recipe {
 	t.Helper()
 	o := recipetest.Tiny()
+	o.Model.Layers = cmp.Or(m.layers, o.Model.Layers)
 	o.Steps, o.Seed, o.LR, o.Stages = steps+m.more, m.seed, []float64{m.lr}, max(1, m.stages)
 	if m.optimizer != nil {
 		o.Optimizer.Settings = m.optimizer

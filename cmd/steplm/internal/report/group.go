@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,12 +15,14 @@ import (
 	"steplm/gpu"
 	"steplm/model/optim"
 	"steplm/stage/compare"
+	"steplm/stage/experiment"
 	"steplm/stage/recipe"
 	"steplm/stage/results"
 	"steplm/stage/session"
 )
 
-// setting is what methods are compared within: an experiment, one model, the same data and tokenizer.
+// setting is what methods are compared within: an experiment, one model, the same data and tokenizer. Where the
+// experiment gave each method as many layers as fit the same bytes, the models have unlike numbers of layers.
 type setting struct {
 	title  string
 	groups []*group
@@ -113,18 +116,23 @@ func better(a, b *group) int {
 // settings sorts runs with a recipe into what they are compared within.
 func settings(runs []*run, against string) (list []*setting, groups []*group) {
 	byKey, groupBy := map[string]*setting{}, map[string]*group{}
+	byLayers := layersFit(runs)
 	for _, r := range runs {
 		if r.recipe == nil {
 			continue
 		}
-		config, err := json.Marshal(r.recipe.Model)
+		model := r.recipe.Model
+		if byLayers[r.experimentDir()] {
+			model.Layers = 0
+		}
+		config, err := json.Marshal(model)
 		if err != nil {
 			continue
 		}
 		key := strings.Join([]string{r.Experiment, string(config), r.recipe.Data.Train, r.recipe.Data.Tokenizer}, "\n")
 		s := byKey[key]
 		if s == nil {
-			s = &setting{title: settingTitle(r), against: against}
+			s = &setting{against: against}
 			byKey[key] = s
 			list = append(list, s)
 		}
@@ -156,13 +164,45 @@ func settings(runs []*run, against string) (list []*setting, groups []*group) {
 	return list, groups
 }
 
-// settingTitle says what all runs of a setting have in common.
-func settingTitle(r *run) string {
+// layersFit are the folders of the experiments among runs in which each method has as many layers as fit.
+func layersFit(runs []*run) map[string]bool {
+	fit := map[string]bool{}
+	for _, r := range runs {
+		dir := r.experimentDir()
+		if _, known := fit[dir]; known || r.Experiment == "" {
+			continue
+		}
+		f, err := experiment.ReadFile(filepath.Join(dir, experiment.DeclaredFile))
+		fit[dir] = err == nil && f.Name == r.Experiment && f.Equal != nil && f.Equal.What == experiment.EqualBytes &&
+			f.Equal.By == experiment.ByLayers
+	}
+	return fit
+}
+
+// layers are the numbers of layers that a setting's models have, ascending.
+func (s *setting) layers() (list []int) {
+	for _, g := range s.groups {
+		list = append(list, g.layers())
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (g *group) layers() int { return g.runs[0].recipe.Model.Layers }
+
+// describe is a setting's title: what all of its runs have in common.
+func (s *setting) describe() string {
+	r := s.groups[0].runs[0]
 	c := r.recipe.Model
+	var params, layers []string
+	for _, n := range s.layers() {
+		c.Layers = n
+		params, layers = append(params, millions(c.TotalParams())), append(layers, fmt.Sprint(n))
+	}
 	title := fmt.Sprintf(
-		"%s parameters: %d layers, hidden %d, FFN %d, vocabulary %s",
-		millions(c.TotalParams()),
-		c.Layers,
+		"%s parameters: %s layers, hidden %d, FFN %d, vocabulary %s",
+		strings.Join(params, ", "),
+		strings.Join(layers, ", "),
 		c.Hidden,
 		c.FFN,
 		view.Count(int64(c.Vocab)),
@@ -231,6 +271,13 @@ func (s *setting) finish() {
 			return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.dir, b.dir))
 		})
 		g.options = chosen(g.runs[0])
+	}
+	s.title = s.describe()
+	if len(s.layers()) > 1 {
+		for _, g := range s.groups {
+			g.label += fmt.Sprintf(" · %d layers", g.layers())
+			delete(g.options, "model.layers") // Its label says it.
+		}
 	}
 	for _, chosen := range []bool{false, true} { // What chose a rate is shorter, and in another table.
 		tellApart(slices.DeleteFunc(slices.Clone(s.groups), func(g *group) bool { return g.selection() != chosen }))

@@ -235,7 +235,7 @@ func files(value string) string {
 func (r *Report) commands(out string) (list []string) {
 	repeated := map[string]bool{} // experiments, by their folders
 	for _, run := range r.runs {
-		dir := filepath.Dir(filepath.Dir(run.dir))
+		dir := run.experimentDir()
 		declared := filepath.Join(dir, experiment.DeclaredFile)
 		switch {
 		case run.Experiment != "" && exists(declared):

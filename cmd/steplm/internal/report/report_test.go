@@ -329,6 +329,61 @@ func TestExperimentsFolder(t *testing.T) {
 	}
 }
 
+// Where each method has the layers that fit the same bytes, models of unlike numbers of layers are one table; in an
+// experiment that is of sizes each is a table of its own.
+func TestLayersThatFit(t *testing.T) {
+	for _, c := range []struct {
+		declared string
+		one      bool
+	}{
+		{`{"name": "an-experiment", "equal": {"what": "bytes", "of": "vanilla", "by": "layers"}}`, true},
+		{`{"name": "an-experiment", "equal": {"what": "bytes", "of": "vanilla", "by": "batch_size"}}`, false},
+		{`{"name": "another", "equal": {"what": "bytes", "of": "vanilla", "by": "layers"}}`, false},
+		{`{"name": "an-experiment"}`, false},
+	} {
+		dir := t.TempDir()
+		runs := filepath.Join(dir, experiment.RunsDir)
+		var rows []results.Row
+		for _, seed := range []uint64{1, 2} {
+			for _, m := range []made{
+				{name: "whole", method: "vanilla", perplexity: 100},
+				{name: "deeper", method: "lora", layers: 8, perplexity: 90},
+			} {
+				m.name, m.seed = fmt.Sprint(m.name, seed), seed
+				m.lr, m.end, m.peak, m.perplexity = 0.01, 4, gib, m.perplexity+float64(seed)
+				r := results.Of(m.write(t, runs))
+				r.Experiment = "an-experiment"
+				rows = append(rows, r)
+			}
+		}
+		var csv strings.Builder
+		if err := results.WriteCSV(&csv, rows, false); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{experiment.ResultsFile: csv.String(),
+			experiment.DeclaredFile: c.declared} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, markdown, _ := written(t, dir)
+		if got := strings.Count(markdown, "## an-experiment · "); (got == 1) != c.one {
+			t.Errorf("%s: %d tables", c.declared, got)
+		}
+		if !c.one {
+			row(t, markdown, "lora") // Nothing is added to its name.
+			continue
+		}
+		if !strings.Contains(markdown, " parameters: 6, 8 layers, hidden ") {
+			t.Errorf("the title has not both numbers of layers:\n%s", markdown)
+		}
+		row(t, markdown, "vanilla · 6 layers")
+		if got := row(t, markdown, "lora · 8 layers"); got[5] != `**−10.0 \[−10.0, −10.0\]**` {
+			t.Errorf("the difference from vanilla training: %q", got)
+		}
+	}
+}
+
 // Families that the table would name alike are told apart by the options in which they differ.
 func TestLabelsTellApart(t *testing.T) {
 	dir := t.TempDir()

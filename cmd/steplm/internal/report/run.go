@@ -54,6 +54,9 @@ type planned struct {
 	paper, paperVanilla        int64 // by the formula of STEP's paper
 }
 
+// experimentDir is the folder of the experiment that a run is of, if it is of one.
+func (r *run) experimentDir() string { return filepath.Dir(filepath.Dir(r.dir)) }
+
 // readRun reads a folder. It never fails: what is wrong is said.
 func readRun(f found, name string) *run {
 	r := &run{dir: f.dir, Row: results.Of(f.dir)}
