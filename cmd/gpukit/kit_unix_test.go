@@ -151,14 +151,15 @@ func TestStagesAreBounded(t *testing.T) {
 	}
 }
 
-// goTests prints what `go test -v` would: A passes, B ends the process unless it is left out, C fails, D is
-// skipped.
+// goTests prints what `go test -v` would: A passes, B ends the process unless it is left out, and so does P behind the
+// line that it failed, as with a panic; C fails, D is skipped.
 const goTests = `skip=
 for a in "$@"; do case $a in -test.skip=*) skip=$a ;; esac; done
 left() { case $skip in *"$1"*) return 0 ;; esac; return 1; }
 [ "$STEPLM_DATA" ] || { echo "=== RUN   TestData"; echo "--- FAIL: TestData (0.00s)"; }
 left TestA || { echo "=== RUN   TestA"; echo "=== RUN   TestA/host"; echo "    --- PASS: TestA/host (0.00s)"; echo "--- PASS: TestA (0.01s)"; }
 left TestB || { echo "=== RUN   TestB"; echo "the GPU library gave up" >&2; exit 1; }
+left TestP || { echo "=== RUN   TestP"; echo "--- FAIL: TestP (0.00s)"; echo "panic: no such element" >&2; exit 2; }
 left TestC || { echo "=== RUN   TestC"; echo "    c_test.go:3: 4 is not 5"; echo "--- FAIL: TestC (0.00s)"; }
 left TestD || { echo "=== RUN   TestD"; echo "    d_test.go:9: no compiler"; echo "--- SKIP: TestD (0.00s)"; }
 echo FAIL; exit 1`
@@ -173,14 +174,15 @@ func TestDeviceTestsAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := part(t, read, "tests")
-	if f := s["figures"].(map[string]any); f["tests_run"] != 3.0 || f["tests_failed"] != 2.0 {
+	if f := s["figures"].(map[string]any); f["tests_run"] != 4.0 || f["tests_failed"] != 3.0 {
 		t.Errorf("%v", f)
 	}
-	want := []any{"gpu TestB: it ended the process: the GPU library gave up", "gpu TestC: c_test.go:3: 4 is not 5"}
+	want := []any{"gpu TestB: it ended the process: the GPU library gave up",
+		"gpu TestP: it said nothing; log.txt has the run", "gpu TestC: c_test.go:3: 4 is not 5"}
 	if got := fmt.Sprint(s["failures"]); got != fmt.Sprint(want) {
 		t.Errorf("failures %v, want %v", got, want)
 	}
-	for _, text := range []string{"| gpu | 3 | 2 | 1 |", "cut off in TestLong",
+	for _, text := range []string{"| gpu | 4 | 3 | 1 |", "cut off in TestLong",
 		"- gpu TestC: c\\_test.go:3: 4 is not 5"} {
 		if !strings.Contains(page, strings.ReplaceAll(text, "\\_", "_")) {
 			t.Errorf("no %q in\n%s", text, page)
@@ -195,6 +197,29 @@ func TestDeviceTestsAreListed(t *testing.T) {
 	if s := part(t, read, "tests"); s["status"] != failed ||
 		!strings.Contains(s["note"].(string), "cannot open shared object") {
 		t.Errorf("%v", s)
+	}
+}
+
+// Of a broken driver and a good one the good one is measured, by every stage and every test.
+func TestFirstThatPassesIsMeasured(t *testing.T) {
+	steplm := `case "$1 $2" in
+"devices --json") echo '{"devices":[{"name":"plain Go","ok":true},{"index":0,"name":"Broken","ok":false,"note":"4 is not 5"},` +
+		`{"index":1,"name":"Good","ok":true}]}' ;;
+*) echo "$@" >&2; exit 1 ;; esac`
+	tests := `echo "=== RUN   TestA"; echo "    a_test.go:1: device $STEPLM_DEVICE"; echo "--- FAIL: TestA (0.00s)"; exit 1`
+	dir := fakeKit(t, map[string]string{"steplm": steplm, "gpu.test": tests})
+	read, _, err := runKit(t, dir, runCmd{Minutes: 1, Only: []string{"selftest", "tests", "rates"}, Size: "small"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := part(t, read, "selftest"); read["device"] != "Good" || s["status"] != passed {
+		t.Errorf("%v: %v", read["device"], s)
+	}
+	if got := fmt.Sprint(part(t, read, "tests")["failures"]); !strings.Contains(got, "device 1") {
+		t.Errorf("tests ran on another: %s", got)
+	}
+	if got := fmt.Sprint(part(t, read, "rates")); !strings.Contains(got, "--device 1") {
+		t.Errorf("rates are of another: %s", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,14 +83,25 @@ func selfTest(ctx context.Context, k *kit, r *result) error {
 	return nil
 }
 
-// choose is the device that --device names, as steplm would take it.
+// choose is the device that --device names, as steplm would take it: without it the first that passes its self-test, or
+// where none does the first. Tests would take the first of all, so that every stage names the one that was chosen.
 func (k *kit) choose(list []listed) (listed, error) {
+	if k.Device == "" {
+		for _, passes := range []bool{true, false} {
+			for _, d := range list {
+				if d.Index != nil && (d.OK || !passes) {
+					k.Device = strconv.Itoa(*d.Index)
+					return d, nil
+				}
+			}
+		}
+		return listed{}, errors.New("no device is listed but plain Go")
+	}
 	for i, d := range list {
 		index, err := strconv.Atoi(k.Device)
 		switch {
-		case k.Device == "" && d.Index != nil,
-			err == nil && d.Index != nil && *d.Index == index,
-			k.Device != "" && err != nil && (strings.EqualFold(k.Device, d.Backend) ||
+		case err == nil && d.Index != nil && *d.Index == index,
+			err != nil && (strings.EqualFold(k.Device, d.Backend) ||
 				strings.Contains(strings.ToLower(d.Name), strings.ToLower(k.Device))):
 			return list[i], nil
 		}

@@ -139,6 +139,7 @@ func (k *kit) runSuite(ctx context.Context, s suite, x *tested, limit time.Durat
 			}
 			args = append(args, "-test.skip=^("+strings.Join(names, "|")+")$")
 		}
+		before := len(x.seen)
 		e, err := k.start(bounded, command{args: args, dir: k.testFolder(s.name), env: k.testEnv(), line: x.line})
 		switch {
 		case bounded.Err() != nil:
@@ -152,6 +153,8 @@ func (k *kit) runSuite(ctx context.Context, s suite, x *tested, limit time.Durat
 			x.run++
 			x.failed = append(x.failed, x.last)
 			x.output[x.last] = append(x.output[x.last], "    it ended the process: "+lastLine(e.words))
+		case e.code != 0 && e.code != 1 && len(x.seen) > before:
+			// A panic ended the process behind the line that its test failed: the rest is begun again.
 		case x.run+x.skipped == 0:
 			return fmt.Errorf("the tests of %s do not start: %w %s", s.name, err, lastLine(e.words))
 		default:

@@ -8,10 +8,12 @@ import (
 // Decoder makes text of ids, as a tokenizer does: what ends inside a character ends in U+FFFD.
 type Decoder interface {
 	Decode(ids []uint32) (string, error)
+	VocabSize() int // all ids that have a text are below it
 }
 
 // Text makes text of a sequence's tokens, piece by piece: no piece ends inside a character, and no piece has a part of
-// a stop string. The zero value has no decoder; see NewText.
+// a stop string. Ids that the decoder does not have, as of a model whose vocabulary is the larger one, have no text, as
+// in transformers. The zero value has no decoder; see NewText.
 type Text struct {
 	decoder Decoder
 	stops   []string
@@ -30,8 +32,13 @@ const mostHeld = 8
 
 // NewText makes text of what follows on a prompt, up to the first of the stop strings.
 func NewText(d Decoder, prompt []uint32, stops []string) *Text {
-	tail := prompt[max(0, len(prompt)-contextTokens):]
-	t := &Text{decoder: d, ids: append([]uint32(nil), tail...), shown: len(tail)}
+	t := &Text{decoder: d}
+	for _, id := range prompt[max(0, len(prompt)-contextTokens):] {
+		if t.known(id) {
+			t.ids = append(t.ids, id)
+		}
+	}
+	t.shown = len(t.ids)
 	for _, s := range stops {
 		if s != "" {
 			t.stops = append(t.stops, s)
@@ -60,6 +67,9 @@ func (t *Text) Add(id uint32) (piece string, stopped bool, err error) {
 	if t.stopped {
 		return "", true, nil
 	}
+	if !t.known(id) {
+		return "", false, nil
+	}
 	t.ids = append(t.ids, id)
 	more, err := t.take(false)
 	if err != nil {
@@ -67,6 +77,9 @@ func (t *Text) Add(id uint32) (piece string, stopped bool, err error) {
 	}
 	return t.release(more, false)
 }
+
+// known reports whether the decoder has an id.
+func (t *Text) known(id uint32) bool { return int64(id) < int64(t.decoder.VocabSize()) }
 
 // Rest returns what was held back, when no more tokens come.
 func (t *Text) Rest() (piece string, err error) {

@@ -10,8 +10,10 @@ import (
 	"steplm/data/tokenizer"
 )
 
-// bytewise is a decoder whose ids are bytes: what is no character becomes U+FFFD. Id 256 is an error.
+// bytewise is a decoder whose ids are bytes: what is no character becomes U+FFFD. Id 256 is an error, and the last.
 type bytewise struct{}
+
+func (bytewise) VocabSize() int { return 257 }
 
 func (bytewise) Decode(ids []uint32) (string, error) {
 	var b []byte
@@ -91,6 +93,11 @@ func TestTextPieces(t *testing.T) {
 	}
 	if _, _, err := NewText(bytewise{}, nil, nil).Add(256); err == nil {
 		t.Error("an id without text is taken")
+	}
+	// A model's vocabulary may be larger than the decoder's: what is beyond it has no text, in the prompt or after it.
+	list, _ := pieces(t, NewText(bytewise{}, []uint32{'a', 0xe2, 300}, nil), []uint32{257, 0x82, 300, 0xac, 1 << 31, 'b'})
+	if got := strings.Join(list, "|"); got != "€|b" {
+		t.Errorf("ids beyond the decoder's among others: %q", got)
 	}
 }
 

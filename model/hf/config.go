@@ -118,6 +118,9 @@ func (f configFields) config() (model.Config, error) {
 	if err := f.rope(&c); err != nil {
 		return model.Config{}, err
 	}
+	if err := c.Validate(); err != nil { // before a family makes lists of as many layers as it says
+		return model.Config{}, err
+	}
 	if err := family.read(f, &c); err != nil {
 		return model.Config{}, err
 	}

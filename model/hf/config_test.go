@@ -163,6 +163,7 @@ func TestReadConfigRefuses(t *testing.T) {
 			"no_rope_layers has 2 entries for 3 layers"},
 		{other("smollm3", `"tie_word_embeddings": true, "no_rope_layers": [1, 0, 2]`), "no_rope_layers holds 2"},
 		{other("smollm3", `"no_rope_layers": [1, 0, 1]`), "tie_word_embeddings missing"},
+		{other("smollm3", `"tie_word_embeddings": true, "num_hidden_layers": 1000000000000`), "at most 10000 are allowed"},
 		{with(`"hidden_size": 18`), "hidden_size 18 is not divisible by num_attention_heads 4"},
 		{with(`"num_attention_heads": 0`), "num_attention_heads is 0"},
 		{`{"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}`,

@@ -8,6 +8,23 @@ import (
 	"testing"
 )
 
+// A pad_token_id of -1, as transformers 4.28 wrote it, is none, and can be written again.
+func TestReadSpecialIDs(t *testing.T) {
+	dir := t.TempDir()
+	text := `{"bos_token_id": 0, "eos_token_id": [1, 3], "pad_token_id": -1}`
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ids, err := ReadSpecialIDs(dir)
+	if err != nil || ids.PAD != nil || ids.BOS == nil || *ids.BOS != 0 || ids.EOS == nil || *ids.EOS != 1 ||
+		!slices.Equal(ids.OtherEOS, []int{3}) {
+		t.Errorf("%+v, %v", ids, err)
+	}
+	if err := ids.check(4); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadEnds(t *testing.T) {
 	for _, c := range []struct {
 		generation, config string

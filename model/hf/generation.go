@@ -14,7 +14,8 @@ type SpecialIDs struct {
 	OtherEOS      []int // more that end a text, as in models that converse
 }
 
-// ReadSpecialIDs reads what the config.json of a directory says of them.
+// ReadSpecialIDs reads what the config.json of a directory says of them. A pad_token_id below 0 is none: LLaMA's of some
+// versions of transformers have -1.
 func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
 	path := filepath.Join(dir, configName)
 	text, err := os.ReadFile(path)
@@ -52,6 +53,9 @@ func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
 		default:
 			return ids, fmt.Errorf("%s: %s is %s: it must be an id", path, x.name, compact(x.text))
 		}
+	}
+	if ids.PAD != nil && *ids.PAD < 0 {
+		ids.PAD = nil
 	}
 	return ids, nil
 }

@@ -25,6 +25,8 @@ func (letters) Decode(ids []uint32) (string, error) {
 	return text, nil
 }
 
+func (letters) VocabSize() int { return 26 }
+
 // small is a model on a device, with its plan of samples.
 func small(t *testing.T) (*model.Model, Plan) {
 	t.Helper()

@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -169,6 +170,8 @@ func (l *looked) Decode(ids []uint32) (string, error) {
 	l.saw = l.ledger.ByClass()
 	return strings.Repeat("x", len(ids)), nil
 }
+
+func (l *looked) VocabSize() int { return math.MaxInt32 }
 
 // checkSamples draws samples in a stage: the device holds what is planned for them, cache and all, in the place of the
 // activations, and no more than with those.

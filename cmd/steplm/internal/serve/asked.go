@@ -47,6 +47,9 @@ type asked struct {
 // mostTop is of how many tokens log-probabilities may be asked for, as OpenAI has it.
 const mostTop = 20
 
+// mostStops is how many texts may end an answer: each is looked for after every token.
+const mostStops = 64
+
 // check refuses what cannot be done, or has no meaning.
 func (s *Server) check(a *asked) error {
 	if a.Model != "" && a.Model != s.name && a.Model != s.path {
@@ -73,6 +76,8 @@ func (s *Server) check(a *asked) error {
 		return wrong("max_tokens", "max_tokens %d: it must be 0 or more", *a.MaxTokens)
 	case a.MaxTokens != nil && s.MaxTokens > 0 && *a.MaxTokens > s.MaxTokens:
 		return wrong("max_tokens", "max_tokens %d: at most %d are added here", *a.MaxTokens, s.MaxTokens)
+	case len(a.Stop) > mostStops:
+		return wrong("stop", "stop has %d texts: at most %d are looked for", len(a.Stop), mostStops)
 	case a.MinTokens < 0:
 		return wrong("min_tokens", "min_tokens %d: it must be 0 or more", a.MinTokens)
 	case a.StreamOptions != nil && !a.Stream:

@@ -36,6 +36,7 @@ type chatSaid struct {
 	Audio     json.RawMessage `json:"audio"`
 	// What answers have that clients send back as they got it.
 	Annotations ignored `json:"annotations"`
+	Type        ignored `json:"type"` // that the content is text, as lm-evaluation-harness says
 }
 
 func (s *Server) conversations(w http.ResponseWriter, r *http.Request) error {
@@ -66,6 +67,9 @@ func (s *Server) conversations(w http.ResponseWriter, r *http.Request) error {
 	prompt, err := s.voice.Conversation(s.manner.Format, messages)
 	if err != nil {
 		return wrong("messages", "messages: %s", err)
+	}
+	if len(prompt) == 0 {
+		return wrong("messages", "the template makes no tokens of these messages: there is nothing to go on from")
 	}
 	if err := s.withinSize(&q.asked, [][]uint32{prompt}, s.context); err != nil {
 		return err

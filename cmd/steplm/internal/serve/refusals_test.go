@@ -62,6 +62,8 @@ func TestRefusals(t *testing.T) {
 		{400, texts, `{"prompt": "a", "logprobs": -1}`, "logprobs", []string{"logprobs -1"}},
 		{400, texts, `{"prompt": "a", "n": 0}`, "n", []string{"n 0"}},
 		{400, texts, `{"prompt": "a", "stop": 5}`, "stop", []string{"a string or a list"}},
+		{400, texts, `{"prompt": "a", "stop": [` + strings.Repeat(`"x",`, 64) + `"x"]}`, "stop",
+			[]string{"65 texts", "at most 64"}},
 		{400, texts, `{"prompt": "a", "stream_options": {"include_usage": true}}`, "stream_options",
 			[]string{"stream"}},
 		{400, texts, `{"prompt": [` + strings.Repeat("1,", 33) + `1]}`, "prompt", []string{"34 tokens", "at most 32"}},

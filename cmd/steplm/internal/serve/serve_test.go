@@ -290,6 +290,39 @@ func TestConversations(t *testing.T) {
 	}
 }
 
+// A model may have more ids than its tokenizer: those it draws have no text, and end nothing. A template may make nothing
+// of messages, which is said. Messages may say that they are text, as lm-evaluation-harness's do.
+func TestTextOfLittle(t *testing.T) {
+	dir := clitest.RandomModel(t, 1000)
+	template := "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(template), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := served(t, dir, "", nil)
+	for _, said := range []any{"", nil} {
+		body, err := json.Marshal(object{"messages": []object{{"role": "user", "content": said}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := s.refused(400, "/v1/chat/completions", string(body), "no tokens"); a.Error == nil ||
+			a.Error.Param == nil || *a.Error.Param != "messages" {
+			t.Errorf("%s: %+v", body, a)
+		}
+	}
+	ask := object{"messages": []object{{"role": "user", "content": "The", "type": "text"}}, "max_tokens": 20, "seed": 1,
+		"ignore_eos": true, "logprobs": true}
+	a := s.ask("/v1/chat/completions", ask)
+	beyond := 0
+	for _, x := range a.Choices[0].LogProbs.Content {
+		if x.Token == "" {
+			beyond++
+		}
+	}
+	if a.Usage.Completion != 20 || beyond == 0 || beyond == 20 {
+		t.Errorf("%d of %d tokens are beyond the tokenizer's", beyond, a.Usage.Completion)
+	}
+}
+
 // Whoever counts tokens can ask for them, and for the model.
 func TestTokensAndModels(t *testing.T) {
 	s := stories(t, nil)
