@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"steplm/model"
 	"steplm/model/checkpoint"
 	"steplm/stage/record"
 )
@@ -71,7 +72,12 @@ func (r *Run) takeBest() error {
 	}
 	r.Trained = r.nameOf(b.Step)
 	if b.Step != t.Done() {
-		if err := t.Model.Restore(record.CheckpointAt(r.Folder.Dir, r.Trained)); err != nil {
+		dir := record.CheckpointAt(r.Folder.Dir, r.Trained)
+		err := checkpoint.Verify(dir, model.WeightsFile)
+		if err == nil {
+			err = t.Model.Restore(dir)
+		}
+		if err != nil {
 			return fmt.Errorf("the best model, of step %d: %w", b.Step, err)
 		}
 	}

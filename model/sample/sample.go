@@ -42,6 +42,8 @@ func (c Config) Validate() error {
 	switch {
 	case !(c.Temperature >= 0 && c.Temperature < math.Inf(1)):
 		return &Option{"temperature", c.Temperature, "it must be 0 or more"}
+	case c.Temperature > 0 && c.Temperature < least:
+		return &Option{"temperature", c.Temperature, "it must be 0, for the likeliest token, or 1e-100 or more"}
 	case c.TopK < 0:
 		return &Option{"top_k", float64(c.TopK), "it must be 0 (all) or more"}
 	case !(c.TopP >= 0 && c.TopP <= 1):
@@ -50,9 +52,14 @@ func (c Config) Validate() error {
 		return &Option{"min_p", c.MinP, "it must be 0 to 1"}
 	case !(c.RepetitionPenalty >= 0 && c.RepetitionPenalty < math.Inf(1)):
 		return &Option{"repetition_penalty", c.RepetitionPenalty, "it must be above 0"}
+	case c.RepetitionPenalty > 0 && c.RepetitionPenalty < least:
+		return &Option{"repetition_penalty", c.RepetitionPenalty, "it must be 1e-100 or more"}
 	}
 	return nil
 }
+
+// least is the least that a logit is divided by, so that no float32 becomes infinite.
+const least = 1e-100
 
 // Greedy reports whether the next token is the likeliest.
 func (c Config) Greedy() bool { return c.Temperature == 0 }

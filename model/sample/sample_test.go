@@ -198,13 +198,21 @@ func TestTop(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	inf := math.Inf(1)
-	for name, c := range map[string]Config{
-		"temperature": {Temperature: -1}, "top_k": {TopK: -1}, "top_p": {TopP: 1.5}, "min_p": {MinP: math.NaN()},
-		"repetition_penalty": {RepetitionPenalty: inf},
+	for name, list := range map[string][]Config{
+		"temperature": {{Temperature: -1}, {Temperature: 1e-310}}, "top_k": {{TopK: -1}}, "top_p": {{TopP: 1.5}},
+		"min_p": {{MinP: math.NaN()}}, "repetition_penalty": {{RepetitionPenalty: inf}, {RepetitionPenalty: 1e-300}},
 	} {
-		var option *Option
-		if err := c.Validate(); !errors.As(err, &option) || option.Name != name {
-			t.Errorf("%s: %v", name, err)
+		for _, c := range list {
+			var option *Option
+			if err := c.Validate(); !errors.As(err, &option) || option.Name != name {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	// The lowest temperature that is taken chooses the likeliest, even of the largest logits there are.
+	for _, c := range []Config{{Temperature: least}, {Temperature: least, MinP: 0.1}} {
+		if id, err := c.Next([]float32{1, math.MaxFloat32, 3, -2}, nil, nil, 0); err != nil || id != 1 {
+			t.Errorf("%+v: %d, %v", c, id, err)
 		}
 	}
 	all := Config{Temperature: 0.7, TopK: 40, TopP: 0.9, MinP: 0.1, RepetitionPenalty: 1.1}

@@ -110,7 +110,7 @@ func TestMatmulEpiloguesInSlices(t *testing.T) {
 // Products whose k is split, around the least slice.
 func TestMatmulSplit(t *testing.T) {
 	for _, c := range []struct{ m, n, k, slices int }{{9, 6, 255, 1}, {9, 6, 256, 2}, {70, 8, 520, 4},
-		{6, 70, 515, 4}} {
+		{6, 70, 515, 4}, {6, 6, 16641, 129}} { // 130 slices would leave the last one empty
 		if n := slicesOf(c.m, c.n, c.k); n != c.slices {
 			t.Errorf("%v: %d slices", c, n)
 		}
@@ -144,6 +144,17 @@ func TestMatmulSplit(t *testing.T) {
 	}
 	if n := slicesOf(1024, 512, 4096); n != 1 {
 		t.Errorf("many outputs: %d slices", n)
+	}
+}
+
+// Every slice has something to sum: an empty one would be what was in the scratch before.
+func TestNoSliceIsEmpty(t *testing.T) {
+	for _, outputs := range []int{1, 2, 8, 36, 576, 1024, 2016} {
+		for k := 1; k < 70_000; k++ {
+			if n := slicesOf(1, outputs, k); n < 1 || n > 1 && (n-1)*gpu.Groups(k, n) >= k {
+				t.Fatalf("%d outputs over %d: the last of %d slices of %d is empty", outputs, k, n, gpu.Groups(k, n))
+			}
+		}
 	}
 }
 

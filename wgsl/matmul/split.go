@@ -18,9 +18,11 @@ const splitOutputs = 1 << 18
 // minSlice is the least k of a slice.
 const minSlice = 128
 
-// slicesOf is the number of slices of an (m, n) product over k.
+// slicesOf is the number of slices of an (m, n) product over k. None is empty: where as many as that would round the k
+// of a slice up so far that fewer have all of it, they are fewer.
 func slicesOf(m, n, k int) int {
-	return max(1, min(splitOutputs/max(1, m*gpu.Padded(n)), k/minSlice))
+	most := max(1, min(splitOutputs/max(1, m*gpu.Padded(n)), k/minSlice))
+	return max(1, gpu.Groups(k, gpu.Groups(k, most)))
 }
 
 // SplitSpec is the scratch that TNSplit needs for an (m, n) product over k:

@@ -26,7 +26,7 @@ type Cmd struct {
 	Full        bool     `xor:"parameters" help:"Train all parameters. This is the default."`
 	LoRA        bool     `name:"lora" xor:"parameters" help:"Train LoRA alone; the weights stay as they are."`
 	Out         string   `placeholder:"DIR" help:"Run folder to begin."`
-	Resume      string   `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --patience, --samples, --sample-tokens and those of the device."`
+	Resume      string   `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --validation, --wikitext, --patience, --samples, --sample-tokens and those of the device; --data and --tokenizer may name other places of the same, and --epochs or --steps a longer run."`
 	Tokenizer   string   `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt. Default: the model's."`
 	Config      string   `placeholder:"FILE" help:"Take what is asked for from a JSON file; flags that are given count more."`
 	WriteConfig bool     `help:"Print what is asked for as --config takes it, and do nothing else."`

@@ -234,6 +234,15 @@ func TestPatience(t *testing.T) {
 	if again := events[record.Best](t, run); len(again) == 0 || again[len(again)-1].Of != at {
 		t.Errorf("resumed, %+v", again)
 	}
+	// What changed in its checkpoint is no best model.
+	weights := filepath.Join(record.CheckpointAt(run, best[0].Checkpoint), "model.safetensors")
+	changed := []byte(clitest.Contents(t, weights))
+	changed[len(changed)-3] ^= 1
+	if err := os.WriteFile(weights, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := clitest.Call(t, "", "sft", "--resume", run, "--device", "host")
+	clitest.CheckFailure(t, "sft", stderr, code, 1, "the best model, of step", "model.safetensors")
 }
 
 // LoRA that is kept lies beside the merged model, as peft has it.
