@@ -104,7 +104,7 @@ func TestMPIJob(t *testing.T) {
 	}
 	image := clitest.Contents(t, "../../deploy/Dockerfile")
 	for _, needed := range []string{filepath.Base(w.Containers[0].Command[0]), "openmpi-bin", "openssh-server",
-		"mesa-vulkan-drivers", "libvulkan1"} {
+		"mesa-vulkan-drivers", "libvulkan1", "libglvnd0", "libglx0", "libegl1"} {
 		if !strings.Contains(image, needed) {
 			t.Errorf("the image has no %s", needed)
 		}

@@ -27,17 +27,19 @@ type Within struct {
 
 // Comparison is every method that trains with every optimizer under one limit.
 type Comparison struct {
-	Limit  int64        `json:"limit_bytes"`
-	Model  model.Config `json:"model"`
-	SeqLen int          `json:"seq_len"`
-	Rows   []Within     `json:"rows"`
+	Limit int64 `json:"limit_bytes"`
+	// Overhead is what the process takes of the limit besides, on a device that computes in its memory.
+	Overhead int64        `json:"overhead_bytes,omitempty"`
+	Model    model.Config `json:"model"`
+	SeqLen   int          `json:"seq_len"`
+	Rows     []Within     `json:"rows"`
 }
 
 // Compare finds for each method and each optimizer, as it was published, the largest micro-batch of the model and
-// the largest preset that fit into limit bytes. Partitions are solved anew for each, by all that is allocated: what a
+// the largest preset that fit into limit bytes beside overhead, as in FitPlan. Partitions are solved anew for each, by all that is allocated: what a
 // trained and a frozen weight take differs, and so does the best one. Blocks are recomputed unless the options say
 // that nothing is.
-func Compare(o recipe.Options, limit int64) (Comparison, error) {
+func Compare(o recipe.Options, limit, overhead int64) (Comparison, error) {
 	o, err := anyTraining(o).Resolved()
 	if err != nil {
 		return Comparison{}, err
@@ -45,14 +47,14 @@ func Compare(o recipe.Options, limit int64) (Comparison, error) {
 	if err := validSize(o); err != nil {
 		return Comparison{}, err
 	}
-	c := Comparison{Limit: limit, Model: o.Model, SeqLen: o.Batch.SeqLen}
+	c := Comparison{Limit: limit, Overhead: overhead, Model: o.Model, SeqLen: o.Batch.SeqLen}
 	for _, m := range recipe.Methods {
 		for _, optimizer := range optim.Names() {
 			if m.Optimizer != "" && m.Optimizer != optimizer {
 				continue
 			}
 			w := Within{Method: m.Name, Optimizer: optimizer}
-			if err := w.fit(o, limit); err != nil {
+			if err := w.fit(o, limit-overhead); err != nil {
 				w = Within{Method: m.Name, Optimizer: optimizer, Refused: err.Error()}
 			}
 			c.Rows = append(c.Rows, w)

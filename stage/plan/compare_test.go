@@ -15,7 +15,7 @@ import (
 // optimizer.
 func TestCompare(t *testing.T) {
 	o := planOptions(plannedModel, 8, 2)
-	one, err := Compare(o, 1)
+	one, err := Compare(o, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestCompare(t *testing.T) {
 		limit = max(limit, w.OneBytes)
 	}
 	limit = limit * 5 / 4
-	c, err := Compare(o, limit)
+	c, err := Compare(o, limit, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestCompareModels(t *testing.T) {
 	o := planOptions(preset, 32, 2)
 	o.Storage = model.Storage{Precision: model.BF16, States: model.SplitStates, Gradients: recipe.GradientsAuto}
 	o.Batch.SeqLen = 128
-	c, err := Compare(o, 700<<20)
+	c, err := Compare(o, 700<<20, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestCompareModels(t *testing.T) {
 	}
 	o = planOptions(plannedModel, 8, 2)
 	o.Storage = model.Storage{Precision: model.BF16, States: model.Flash8States, Gradients: recipe.GradientsAuto}
-	if c, err = Compare(o, 700<<20); err != nil {
+	if c, err = Compare(o, 700<<20, 0); err != nil {
 		t.Fatal(err)
 	}
 	refused := 0

@@ -166,8 +166,11 @@ func scaled(f float64, exponent int) float64 {
 func (a axis) low() float64  { return a.at[0] }
 func (a axis) high() float64 { return a.at[len(a.at)-1] }
 
-// label prints one of the axis's numbers.
+// label prints one of the axis's numbers; those of an axis to billions, such as of operations, by their powers of ten.
 func (a axis) label(f float64) string {
+	if a.high() >= 1e9 {
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	}
 	if a.decimals == 0 && f >= 0 && f < 1<<53 {
 		return view.Count(int64(f))
 	}

@@ -105,7 +105,9 @@ func (c *kernelsCheckCmd) compile(ctx context.Context, kernels []*gpu.Kernel, w 
 		n++
 		if results[i].Error != "" {
 			failed++
-			view.Print(w, results[i].Error+"\n")
+			if w != nil {
+				view.Print(w, results[i].Error+"\n")
+			}
 			bar.Describe(fmt.Sprintf("%d failed", failed))
 		}
 		bar.Set(int64(n))

@@ -10,6 +10,7 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/cmd/steplm/internal/flags"
+	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
 	"steplm/gpu/selftest"
 	"steplm/model"
@@ -77,6 +78,9 @@ func TestKernelsCheck(t *testing.T) {
 		r := kernelsCheck{Device: "the device", Seconds: 1, Kernels: c.compile(t.Context(), list, &said)}
 		if text := said.String(); !strings.Contains(text, "kernel wrong") || !strings.Contains(text, "workgroups of") {
 			t.Errorf("device %q: while it goes on the check prints %q", device, text)
+		}
+		if silent := c.compile(t.Context(), list, view.ProgressOutput(true)); silent[1].Error == "" {
+			t.Errorf("device %q: as JSON the wrong kernel compiles", device)
 		}
 		oneError(t, r.verdict(), "1 of 3 kernels do not compile on the device: wrong")
 		var out strings.Builder

@@ -30,15 +30,17 @@ func (c *PlanCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	overhead := int64(0)
+	if c.MemoryLimit > 0 {
+		if overhead, err = flags.ProcessOverhead(c.Device); err != nil {
+			return err
+		}
+	}
 	if c.Compare {
-		return c.compare(o)
+		return c.compare(o, overhead)
 	}
 	var fitted *plan.Fitted
 	if c.MemoryLimit > 0 {
-		overhead, err := flags.ProcessOverhead(c.Device)
-		if err != nil {
-			return err
-		}
 		chosen, f, err := plan.FitPlan(o, int64(c.MemoryLimit), overhead)
 		if err != nil {
 			return err

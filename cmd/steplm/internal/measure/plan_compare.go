@@ -14,12 +14,12 @@ import (
 	"steplm/stage/recipe"
 )
 
-// compare prints what every method has room for.
-func (c *PlanCmd) compare(o recipe.Options) error {
+// compare prints what every method has room for, beside what the process takes of the limit.
+func (c *PlanCmd) compare(o recipe.Options, overhead int64) error {
 	if c.MemoryLimit == 0 {
 		return flags.Usagef("--compare needs --memory-limit")
 	}
-	all, err := plan.Compare(o, int64(c.MemoryLimit))
+	all, err := plan.Compare(o, int64(c.MemoryLimit), overhead)
 	if err != nil {
 		return err
 	}
@@ -31,8 +31,12 @@ func (c *PlanCmd) compare(o recipe.Options) error {
 }
 
 func printComparison(w io.Writer, c plan.Comparison) {
+	within := gpu.Bytes(c.Limit)
+	if c.Overhead > 0 {
+		within += fmt.Sprintf(", of which %s are the process's own", gpu.Bytes(c.Overhead))
+	}
 	fmt.Fprintf(w, "What fits into %s: windows of %d tokens of this model in a micro-batch, and the largest preset\n\n",
-		gpu.Bytes(c.Limit), c.SeqLen)
+		within, c.SeqLen)
 	rows := [][]string{{"", "optimizer", "split", "one window", "batch", "takes", "largest"}}
 	var refused []string
 	for _, r := range c.Rows {

@@ -299,6 +299,27 @@ func TestBrowserLive(t *testing.T) {
 	b.Until(`document.querySelector("#live").classList.contains("lost")`)
 }
 
+// A live page may be opened before there is any run, and shows what comes: the first one, and then the table of rates.
+func TestBrowserBeforeTheFirstRun(t *testing.T) {
+	dir := t.TempDir()
+	url, stop := served(t, dir, t.TempDir())
+	b := open(t, url)
+	b.Until(`document.querySelector("#live").textContent === "live"`)
+	run := made{name: "a-run", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 10, peak: gib}
+	run.write(t, dir)
+	b.Until(`document.querySelector("#runs").textContent.includes("a-run")`)
+	if !browsertest.Ask[bool](b, `document.querySelector("#rates").hidden`) {
+		t.Error("one rate has a table of rates")
+	}
+	run.name, run.lr = "another", 0.02
+	run.write(t, dir)
+	b.Until(`!document.querySelector("#rates").hidden && !document.querySelector("#rates-link").hidden`)
+	b.Quiet()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The page is as wide as the screen, on a phone too, in light and dark; with -screenshots there are pictures to look
 // at.
 func TestBrowserScreens(t *testing.T) {

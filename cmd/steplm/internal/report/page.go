@@ -115,7 +115,8 @@ const columnsOfCurve = 400
 // page makes the page's data.
 func (r *Report) page() page {
 	p := page{Live: r.live, Baseline: baseWord(r.against), Smooths: smooths,
-		Pairs: map[string]pageDiffer{}, Groups: []pageGroup{}, Runs: []pageRun{}}
+		Pairs: map[string]pageDiffer{}, Settings: []string{}, Targets: []int{}, Groups: []pageGroup{},
+		Runs: []pageRun{}} // Lists, since the script has no null where there is nothing.
 	for _, a := range curves.Axes {
 		p.Axes = append(p.Axes, pageAxis{string(a), a.Label()})
 	}

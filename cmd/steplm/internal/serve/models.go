@@ -8,10 +8,13 @@ type model struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
 	Owner   string `json:"owned_by"`
-	Context int    `json:"max_model_len"` // as vLLM has it
+	Context int    `json:"max_model_len"`        // as vLLM has it
+	Added   int    `json:"max_tokens,omitempty"` // that may be added to a text; 0: as many as fit
 }
 
-func (s *Server) model() model { return model{s.name, "model", s.made.Unix(), "steplm", s.context} }
+func (s *Server) model() model {
+	return model{s.name, "model", s.made.Unix(), "steplm", s.context, s.MaxTokens}
+}
 
 func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []model{s.model()}})

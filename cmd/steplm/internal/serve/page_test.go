@@ -73,6 +73,19 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// The page asks for no more tokens than the server adds.
+func TestPageKnowsTheLimit(t *testing.T) {
+	s := stories(t, func(c *serve.Config, _ *generate.Config) { c.MaxTokens = 4 })
+	b := browsertest.Open(t, s.url, "#said")
+	b.Until(`document.title === "small"`)
+	b.Run(chromedp.SendKeys("#said", "Once upon a time"))
+	b.Enter()
+	b.Until(`document.querySelector("#state").textContent.endsWith("4 added")`)
+	if said := browsertest.Ask[string](b, `document.querySelector("#problem").textContent`); said != "" {
+		t.Errorf("the page says %q", said)
+	}
+}
+
 // The page is dark where the system is, asks for a key where one is needed, and runs no other script.
 func TestPageIsDarkAndLocked(t *testing.T) {
 	s := random(t, func(c *serve.Config, _ *generate.Config) { c.Key = "open-sesame" })

@@ -144,9 +144,13 @@ type talk struct {
 func (t *talk) run(ctx context.Context, in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, mostInput)
-	said := ""
-	fmt.Fprint(t.out, t.sign)
-	for ; lines.Scan(); fmt.Fprint(t.out, t.sign) {
+	next := func() (bool, error) { return lines.Scan(), lines.Err() }
+	for said := ""; ; {
+		fmt.Fprint(t.out, t.sign)
+		there, err := beside(ctx, next)
+		if err != nil {
+			return err
+		}
 		line, more := strings.CutSuffix(lines.Text(), `\`)
 		if said += line; more {
 			said += "\n"
@@ -165,8 +169,10 @@ func (t *talk) run(ctx context.Context, in io.Reader) error {
 				return err
 			}
 		}
+		if !there {
+			return nil
+		}
 	}
-	return lines.Err()
 }
 
 // answer prints the model's answer to a message, and keeps both. A message that cannot be answered is told, and is not

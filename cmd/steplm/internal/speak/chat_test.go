@@ -75,10 +75,55 @@ func TestChatAlpaca(t *testing.T) {
 	if code != 0 || out == "" || strings.Contains(stderr, "Alpaca") {
 		t.Errorf("with a template: exit code %d, %q, %q", code, out, stderr)
 	}
+	// A last line that was to go on is a message all the same.
+	if out = clitest.Succeed(t, `a\`, args...); strings.TrimSpace(out) == "" && !strings.HasSuffix(out, "\n") {
+		t.Errorf("a last line that was to go on is answered by %q", out)
+	}
 	write(`{"chat_template": "{% include 'x' %}"}`)
 	clitest.Fail(t, 1, []string{"tokenizer_config.json", "may not read files"}, args...)
 	clitest.Fail(t, 1, []string{"missing.jinja"}, append(args, "--template", "missing.jinja")...)
 	clitest.Fail(t, 2, []string{"--min-p 2"}, append(args, "--min-p", "2")...)
+}
+
+// A signal ends a conversation that waits for a message, and a prompt that waits for standard input.
+func TestSignalWhileItReads(t *testing.T) {
+	dir := clitest.RandomModel(t, 280)
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"),
+		[]byte(`{"chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"chat"}, {"generate", "--file", "-"}} {
+		c := clitest.CallOf(t.Context(), append(command, "--model", dir, "--device", "host", "--max-tokens", "3")...)
+		c.WaitDelay = 20 * time.Second
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var complaint strings.Builder
+		c.Stderr = &complaint
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.Write([]byte("The cat\n")); err != nil {
+			t.Fatal(err)
+		}
+		if command[0] == "chat" { // It answers, and waits for the next message.
+			if _, err := out.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err, complaint.String())
+			}
+		}
+		time.Sleep(100 * time.Millisecond) // so that it reads again
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			c.Process.Kill()
+			t.Skip("this system cannot interrupt a process: ", err)
+		}
+		c.Wait()
+		clitest.CheckFailure(t, command[0], complaint.String(), c.ProcessState.ExitCode(), 1, "interrupted")
+	}
 }
 
 func TestHarmless(t *testing.T) {

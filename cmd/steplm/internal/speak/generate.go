@@ -46,7 +46,7 @@ func (c *GenerateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	jobs, err := c.jobs(v, defaults)
+	jobs, err := c.jobs(ctx, v, defaults)
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,25 @@ func (c *GenerateCmd) defaults() (asked, error) {
 // mostInput bounds what is read of prompts.
 const mostInput = 64 << 20
 
+// beside is what a read gives, unless ctx ends before: a read of standard input cannot be interrupted.
+func beside[T any](ctx context.Context, read func() (T, error)) (got T, err error) {
+	done := make(chan struct{})
+	var there T
+	var failed error
+	go func() {
+		there, failed = read()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return there, failed
+	case <-ctx.Done():
+		return got, ctx.Err()
+	}
+}
+
 // readAll reads a file, or with "-" standard input.
-func readAll(path string) ([]byte, error) {
+func readAll(ctx context.Context, path string) ([]byte, error) {
 	in := os.Stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -85,7 +102,7 @@ func readAll(path string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, mostInput+1))
+	text, err := beside(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, mostInput+1)) })
 	if err == nil && len(text) > mostInput {
 		err = fmt.Errorf("%s has more than %d bytes: no prompt is so long", path, mostInput)
 	}
@@ -99,9 +116,9 @@ type job struct {
 }
 
 // jobs lists what is asked for.
-func (c *GenerateCmd) jobs(v Voice, defaults asked) ([]job, error) {
+func (c *GenerateCmd) jobs(ctx context.Context, v Voice, defaults asked) ([]job, error) {
 	if c.Batch != "" {
-		return c.batchJobs(v, defaults)
+		return c.batchJobs(ctx, v, defaults)
 	}
 	defaults.IDs, defaults.Prompt = c.IDs, c.Prompt
 	if c.IDs == nil && c.Prompt == nil {
@@ -112,7 +129,7 @@ func (c *GenerateCmd) jobs(v Voice, defaults asked) ([]job, error) {
 					"standard input")
 			}
 		}
-		text, err := readAll(path)
+		text, err := readAll(ctx, path)
 		if err != nil {
 			return nil, err
 		}
@@ -124,8 +141,8 @@ func (c *GenerateCmd) jobs(v Voice, defaults asked) ([]job, error) {
 }
 
 // batchJobs reads those of a batch.
-func (c *GenerateCmd) batchJobs(v Voice, defaults asked) (list []job, err error) {
-	text, err := readAll(c.Batch)
+func (c *GenerateCmd) batchJobs(ctx context.Context, v Voice, defaults asked) (list []job, err error) {
+	text, err := readAll(ctx, c.Batch)
 	if err != nil {
 		return nil, err
 	}

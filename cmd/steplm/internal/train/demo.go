@@ -93,6 +93,7 @@ func (c *DemoCmd) open() (gpu.Device, error) {
 	if c.Device == "" && len(gpu.Enumerate()) == 0 {
 		fmt.Fprintf(os.Stderr, "WARNING: %s. The demo goes on in plain Go: many times slower.\n",
 			flags.Explain(gpu.NoAdapter()))
+		c.Device = "host" // what the commands that the demo ends with are told, too
 		return c.Paced(func() (gpu.Device, error) { return gpu.NewHost(), nil })
 	}
 	return c.Open()

@@ -34,7 +34,7 @@ type PretrainCmd struct {
 	Wikitext   string `placeholder:"PATH" help:"WikiText, for word perplexity: wiki.test.raw or Parquet rows."`
 	Tokenizer  string `placeholder:"PATH" help:"tokenizer.json, a SentencePiece .model, or a directory with one or with vocab.json and merges.txt."`
 	Out        string `placeholder:"DIR" help:"Run folder to begin."`
-	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --sample-every, --sample-prompts, --validation, --wikitext, --stream, --cache, --workers and those of the device."`
+	Resume     string `placeholder:"DIR" help:"Go on with the run in this folder, from its last checkpoint. Nothing else is needed; flags that are given must say what the run was begun with, or be one of --save-every, --keep, --log, --eval-every, --eval-tokens, --final-eval-tokens, --sample-every, --sample-prompts, --validation, --wikitext, --stream, --cache, --max-line, --workers, --no-overlap and those of the device; --data, --tokenizer and --init may name other places of the same, and --steps or --tokens a longer run."`
 
 	Steps     int     `xor:"length" placeholder:"N" range:"1..1e9" help:"Optimizer steps of the whole run."`
 	Tokens    int64   `xor:"length" placeholder:"N" range:"1..1e15" help:"Tokens of the whole run, instead of --steps."`

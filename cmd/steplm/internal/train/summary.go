@@ -94,6 +94,20 @@ func readTold(dir string, r recipe.Recipe) (*told, error) {
 	return t, nil
 }
 
+// frozen says what became of the old layers' linears as a stage, from 1, began.
+func frozen(r recipe.Recipe, stage int) string {
+	does := func(do string) bool {
+		return slices.ContainsFunc(r.Stages[stage-1].Entry.Verbs, func(v recipe.Verb) bool { return v.Do == do })
+	}
+	switch {
+	case !does(recipe.Freeze):
+		return ", which train on"
+	case !does(recipe.Wrap):
+		return ", whose linears froze"
+	}
+	return fmt.Sprintf(", whose linears froze under LoRA of rank %d", r.LoRA.Rank)
+}
+
 // summarize tells what a run showed, where it left what, and what to do next: the end of pretrain and of demo.
 func summarize(w io.Writer, x ending) error {
 	r := x.res.recipe
@@ -108,8 +122,8 @@ func summarize(w io.Writer, x ending) error {
 	fmt.Fprintf(w, "\nWhat happened\n\n")
 	view.Table(w, 1, t.stages(r, layouts, x.unigram))
 	for _, g := range t.growths {
-		fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones, whose linears froze under LoRA of "+
-			"rank %d", g.Step, places(g.New), g.From, r.LoRA.Rank)
+		fmt.Fprintf(w, "\nAfter step %d layers %s were put between the %d old ones%s", g.Step, places(g.New), g.From,
+			frozen(r, g.Stage))
 		for _, set := range t.sets {
 			before, known := t.atEnd[measured{set, g.Stage - 1}]
 			if after, too := t.grown[measured{set, g.Stage}]; known && too {

@@ -264,6 +264,7 @@
 		if (state.smooth && data.smooths[state.smooth] * 2 > longest) state.smooth = 0;
 		choices("smooth", "smooth", data.smooths.map((n, i) => [i, n === 1 ? "each" : String(n)]).filter(([i]) => !i || data.smooths[i] * 2 <= longest),
 			state.smooth, (value) => { state.smooth = value; drawCurves(); });
+		for (const id of ["rates", "rates-link"]) $(id).hidden = !document.querySelector("[data-part=rates] table");
 		options($("setting"), data.settings.map((title, i) => [i, title]), true);
 		document.querySelector("label.setting").hidden = data.settings.length < 2;
 		const names = data.runs.map((r) => [r.name, r.name]);

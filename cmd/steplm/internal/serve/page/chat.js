@@ -161,8 +161,9 @@ async function hello() {
 		if (!answer.ok) throw await refused(answer);
 		const model = (await answer.json()).data[0];
 		$("name").textContent = document.title = model.id;
-		$("max_tokens").max = model.max_model_len;
-		$("max_tokens").value = Math.min(256, Math.ceil(model.max_model_len / 2));
+		const most = Math.min(model.max_model_len, model.max_tokens || Infinity);
+		$("max_tokens").max = most;
+		$("max_tokens").value = Math.min(256, Math.ceil(model.max_model_len / 2), most);
 		$("problem").textContent = "";
 	} catch (e) {
 		$("problem").textContent = e.message;
