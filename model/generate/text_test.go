@@ -95,7 +95,8 @@ func TestTextPieces(t *testing.T) {
 		t.Error("an id without text is taken")
 	}
 	// A model's vocabulary may be larger than the decoder's: what is beyond it has no text, in the prompt or after it.
-	list, _ := pieces(t, NewText(bytewise{}, []uint32{'a', 0xe2, 300}, nil), []uint32{257, 0x82, 300, 0xac, 1 << 31, 'b'})
+	list, _ := pieces(t, NewText(bytewise{}, []uint32{'a', 0xe2, 300}, nil),
+		[]uint32{257, 0x82, 300, 0xac, 1 << 31, 'b'})
 	if got := strings.Join(list, "|"); got != "€|b" {
 		t.Errorf("ids beyond the decoder's among others: %q", got)
 	}

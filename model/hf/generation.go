@@ -14,8 +14,8 @@ type SpecialIDs struct {
 	OtherEOS      []int // more that end a text, as in models that converse
 }
 
-// ReadSpecialIDs reads what the config.json of a directory says of them. A pad_token_id below 0 is none: LLaMA's of some
-// versions of transformers have -1.
+// ReadSpecialIDs reads what the config.json of a directory says of them. A pad_token_id below 0 is none: LLaMA's of
+// some versions of transformers have -1.
 func ReadSpecialIDs(dir string) (ids SpecialIDs, err error) {
 	path := filepath.Join(dir, configName)
 	text, err := os.ReadFile(path)

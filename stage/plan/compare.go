@@ -35,10 +35,10 @@ type Comparison struct {
 	Rows     []Within     `json:"rows"`
 }
 
-// Compare finds for each method and each optimizer, as it was published, the largest micro-batch of the model and
-// the largest preset that fit into limit bytes beside overhead, as in FitPlan. Partitions are solved anew for each, by all that is allocated: what a
-// trained and a frozen weight take differs, and so does the best one. Blocks are recomputed unless the options say
-// that nothing is.
+// Compare finds for each method and each optimizer, as it was published, the largest micro-batch of the model and the
+// largest preset that fit into limit bytes beside overhead, as in FitPlan. Partitions are solved anew for each, by all
+// that is allocated: what a trained and a frozen weight take differs, and so does the best one. Blocks are recomputed
+// unless the options say that nothing is.
 func Compare(o recipe.Options, limit, overhead int64) (Comparison, error) {
 	o, err := anyTraining(o).Resolved()
 	if err != nil {

@@ -290,8 +290,8 @@ func TestConversations(t *testing.T) {
 	}
 }
 
-// A model may have more ids than its tokenizer: those it draws have no text, and end nothing. A template may make nothing
-// of messages, which is said. Messages may say that they are text, as lm-evaluation-harness's do.
+// A model may have more ids than its tokenizer: those it draws have no text, and end nothing. A template may make
+// nothing of messages, which is said. Messages may say that they are text, as lm-evaluation-harness's do.
 func TestTextOfLittle(t *testing.T) {
 	dir := clitest.RandomModel(t, 1000)
 	template := "{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -309,8 +309,8 @@ func TestTextOfLittle(t *testing.T) {
 			t.Errorf("%s: %+v", body, a)
 		}
 	}
-	ask := object{"messages": []object{{"role": "user", "content": "The", "type": "text"}}, "max_tokens": 20, "seed": 1,
-		"ignore_eos": true, "logprobs": true}
+	ask := object{"messages": []object{{"role": "user", "content": "The", "type": "text"}}, "max_tokens": 20,
+		"seed": 1, "ignore_eos": true, "logprobs": true}
 	a := s.ask("/v1/chat/completions", ask)
 	beyond := 0
 	for _, x := range a.Choices[0].LogProbs.Content {

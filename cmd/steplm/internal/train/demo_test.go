@@ -22,6 +22,8 @@ import (
 	"steplm/data/tokenizer"
 	"steplm/gpu"
 	"steplm/stage"
+	"steplm/stage/recipe"
+	"steplm/stage/recipe/recipetest"
 )
 
 // startDemo runs the demo until its training begins, then presses Ctrl-C.
@@ -253,5 +255,26 @@ func TestDemoErrors(t *testing.T) {
 	clitest.CheckFailure(t, "demo "+stdout, stderr, code, 1, "1 steps", "2 stages")
 	if left := clitest.Entries(t, dir); len(left) != 1 || left[0] != "demo-data" {
 		t.Errorf("a demo that did not begin left %q", left)
+	}
+}
+
+// What is told of the old layers at a growth is what the recipe does with them.
+func TestFrozenIsWhatTheRecipeDoes(t *testing.T) {
+	for _, c := range []struct {
+		method string
+		edit   func(*recipe.Options)
+		want   string
+	}{
+		{"step", func(*recipe.Options) {}, ", whose linears froze under LoRA of rank 2"},
+		{"step", func(o *recipe.Options) { o.NoLoRA = true }, ", whose linears froze"},
+		{"step", func(o *recipe.Options) { o.NoFreeze = true }, ", which train on"},
+		{"stack", func(o *recipe.Options) { o.Operator = "" }, ", which train on"},
+	} {
+		o := recipetest.Tiny()
+		c.edit(&o)
+		o.LoRA.Rank = 2
+		if r := recipetest.Must(t, c.method, o); frozen(r, 2) != c.want {
+			t.Errorf("%s: %q, want %q", c.method, frozen(r, 2), c.want)
+		}
 	}
 }
