@@ -16,17 +16,30 @@ func (r Recipe) FLOPs() (float64, error) { return r.FLOPsAfter(r.Steps()) }
 
 // FLOPsAfter is the operations of the run's first so many steps.
 func (r Recipe) FLOPsAfter(steps int) (float64, error) {
-	layouts, err := r.Layouts()
+	each, err := r.StepFLOPs()
 	if err != nil {
 		return 0, err
 	}
 	sum := 0.0
-	for i, l := range layouts {
-		f, done := l.FLOPs(r.Batch), min(steps, r.Stages[i].Steps)
-		sum += float64(done) * (float64(r.GradAccum)*(f.Total()-f.Recomputation) + r.Optimizer.FLOPs(l))
+	for i, f := range each {
+		done := min(steps, r.Stages[i].Steps)
+		sum += float64(done) * f
 		steps -= done
 	}
 	return sum, nil
+}
+
+// StepFLOPs is the operations of one step of each stage, counted as FLOPs counts them.
+func (r Recipe) StepFLOPs() (each []float64, err error) {
+	layouts, err := r.Layouts()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range layouts {
+		f := l.FLOPs(r.Batch)
+		each = append(each, float64(r.GradAccum)*(f.Total()-f.Recomputation)+r.Optimizer.FLOPs(l))
+	}
+	return each, nil
 }
 
 // maxSteps bounds a run that is as long as its operations last.

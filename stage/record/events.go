@@ -39,8 +39,8 @@ type Metrics struct {
 	Tokens          int64   `json:"tokens"`    // seen so far
 	TokensPerSecond float64 `json:"tokens_per_second"`
 	FLOPsPerSecond  float64 `json:"flops_per_second"` // operations counted by model.Layout.FLOPsOf
-	// FLOPs is the step's operations that count in a budget, with attention's of these documents; 0: attention
-	// crosses documents, and every step of a stage has those of the recipe.
+	// FLOPs is the step's operations that count in a budget, with attention's of these documents and of rows as long
+	// as these; 0: they are those that the recipe has for every step of a stage.
 	FLOPs float64          `json:"flops,omitempty"`
 	Bytes map[string]int64 `json:"bytes"` // live on the device, by class
 	// OuterBytes are those that an outer optimizer keeps in the process's memory; 0: there is none.

@@ -28,7 +28,7 @@ func Of(folder string) Row {
 		return row.wrong(Damaged, fmt.Errorf("%s: %w", path, err))
 	}
 	row.describe(r)
-	m, nothing := measured{recipe: r}, ""
+	m, nothing := measured{recipe: r, own: make([]int, len(r.Stages))}, ""
 	if info, err := os.Stat(filepath.Join(folder, record.File)); err == nil && !info.Mode().IsRegular() {
 		return row.wrong(Damaged, fmt.Errorf("%s is no file", filepath.Join(folder, record.File)))
 	}
@@ -114,7 +114,8 @@ type measured struct {
 	step    int // the last that was done
 	tokens  int64
 	seconds float64 // of steps
-	flops   float64 // of steps that say theirs, since attention stays inside their documents
+	flops   float64 // of steps that say theirs, since the data decide how many they are
+	own     []int   // how many these steps are, by stage
 	peak    int64
 	states  int64
 	results map[string]eval.Result // at the end, by set
@@ -137,7 +138,11 @@ func (m *measured) add(e record.Event) error {
 		if e.TokensPerSecond > 0 {
 			m.seconds += float64(e.Tokens-m.tokens) / e.TokensPerSecond
 		}
-		m.flops += e.FLOPs
+		if e.FLOPs > 0 {
+			stage, _ := m.recipe.StageOf(e.Step - 1)
+			m.flops += e.FLOPs
+			m.own[stage]++
+		}
 		m.losses, m.step, m.tokens = append(m.losses, e.Loss), e.Step, e.Tokens
 		m.results, m.failure, m.ended = nil, nil, false // What was said after fewer steps no longer holds.
 		var states int64
@@ -168,7 +173,7 @@ func (m *measured) add(e record.Event) error {
 }
 
 // fill writes it into a row.
-func (m *measured) fill(r *Row) (err error) {
+func (m *measured) fill(r *Row) error {
 	r.Tokens, r.PeakBytes, r.StateBytes = m.tokens, m.peak, m.states
 	if n := len(m.losses); n > 0 {
 		last := m.losses[n-max(1, n/10):]
@@ -188,8 +193,15 @@ func (m *measured) fill(r *Row) (err error) {
 	if found, ok := m.results["wikitext"]; ok {
 		r.WikitextWordPerplexity = found.Perplexity()
 	}
-	if r.FLOPs = m.flops; r.FLOPs == 0 {
-		r.FLOPs, err = m.recipe.FLOPsAfter(m.step)
+	each, err := m.recipe.StepFLOPs()
+	if err != nil {
+		return err
 	}
-	return err
+	r.FLOPs = m.flops
+	for i, left := 0, m.step; i < len(each); i++ { // The steps that say none have the recipe's.
+		done := min(left, m.recipe.Stages[i].Steps)
+		r.FLOPs += float64(done-m.own[i]) * each[i]
+		left -= done
+	}
+	return nil
 }

@@ -70,6 +70,43 @@ func TestRowOfAFinishedRun(t *testing.T) {
 	}
 }
 
+// Of steps some may say their operations, those whose rows are short; the others have the recipe's, as those have whose
+// lines were lost. Where all say theirs, the sum is theirs to the bit.
+func TestOperationsOfSteps(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		own    map[int]float64 // by step
+		lost   int             // a step without a line
+		shares float64         // the recipe's steps that count
+	}{
+		{"none", nil, 0, 4},
+		{"one of them", map[int]float64{2: 1e6}, 0, 3},
+		{"one of them, and a line is lost", map[int]float64{2: 1e6}, 3, 3},
+		{"all", map[int]float64{1: 1e6 + 0.1, 2: 1e6 + 0.2, 3: 1e6 + 0.3, 4: 1e6 + 0.4}, 0, 0},
+	} {
+		var lines []record.Event
+		want := 0.0
+		for i, e := range steps(4) {
+			if i+1 == c.lost {
+				continue
+			}
+			m := e.(record.Metrics)
+			m.FLOPs = c.own[i+1]
+			want += m.FLOPs
+			lines = append(lines, m)
+		}
+		dir, r := madeRun(t, lines...)
+		one, err := r.FLOPsAfter(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Of(dir).FLOPs; got != want+c.shares*one {
+			t.Errorf("%s: %g operations, want %g: %g of the steps that say theirs and %g of the recipe's", c.name, got,
+				want+c.shares*one, want, c.shares)
+		}
+	}
+}
+
 // Each way in which a run is not whole is a row that says so, with what is known.
 func TestRowsOfRunsThatAreNotDone(t *testing.T) {
 	failure := func(diverged bool) record.Event {
