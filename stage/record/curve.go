@@ -10,6 +10,7 @@ type Curve struct {
 	Steps  []int     // 1-based, ascending
 	Tokens []int64   // seen by the end of the step, ascending
 	Loss   []float64 // mean over the step's targets, nats
+	FLOPs  []float64 // of the step alone; 0: those of the recipe, see Metrics
 	// Seconds of work until the end of the step: of steps, and of evaluations, samples, saves and transitions before
 	// it. What a killed process did after its last save is not in it, and neither is the time between two processes.
 	Seconds []float64
@@ -95,6 +96,6 @@ func (c *Curve) step(e Metrics, beside *float64) error {
 		c.Bytes = append(c.Bytes, Held{len(c.Steps), e.Bytes})
 	}
 	c.Steps, c.Tokens, c.Loss = append(c.Steps, e.Step), append(c.Tokens, e.Tokens), append(c.Loss, e.Loss)
-	c.Seconds = append(c.Seconds, seconds)
+	c.FLOPs, c.Seconds = append(c.FLOPs, e.FLOPs), append(c.Seconds, seconds)
 	return nil
 }

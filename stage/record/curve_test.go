@@ -16,7 +16,7 @@ func TestReadCurve(t *testing.T) {
 {"event":"checkpoint","step":1,"stage":1,"seconds":0.25}
 {"step":2,"stage":1,"loss":6.25,"tokens":128,"tokens_per_second":32,"bytes":{"weights":8}}
 {"event":"growth","step":2,"stage":2,"from_layers":1,"to_layers":2,"seconds":1}
-{"step":3,"stage":2,"loss":6.75,"tokens":192,"tokens_per_second":64,"bytes":{"weights":12}}
+{"step":3,"stage":2,"loss":6.75,"tokens":192,"tokens_per_second":64,"flops":1e9,"bytes":{"weights":12}}
 {"event":"end","step":3,"stage":2,"checkpoint":"final"}
 `
 	dir := t.TempDir()
@@ -29,8 +29,8 @@ func TestReadCurve(t *testing.T) {
 	}
 	write(metrics)
 	want := Curve{Steps: []int{1, 2, 3}, Tokens: []int64{64, 128, 192}, Loss: []float64{6.5, 6.25, 6.75},
-		Seconds: []float64{0, 2.75, 4.75},
-		Bytes:   []Held{{0, map[string]int64{"weights": 8}}, {2, map[string]int64{"weights": 12}}},
+		FLOPs: []float64{0, 0, 1e9}, Seconds: []float64{0, 2.75, 4.75},
+		Bytes: []Held{{0, map[string]int64{"weights": 8}}, {2, map[string]int64{"weights": 12}}},
 		Events: []After{
 			{0, Evaluation{At: At{Step: 1, Stage: 1}, Result: Result(`{"tokens":3}`), Seconds: 0.5}},
 			{1, Growth{Transition{At: At{Step: 2, Stage: 2}, From: 1, To: 2, Seconds: 1}}},

@@ -1,6 +1,7 @@
 package curves
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -104,6 +105,45 @@ func TestSeriesOnEveryAxis(t *testing.T) {
 		if got := Title([]chart.Series{s}); got != title {
 			t.Errorf("title %q", got)
 		}
+	}
+}
+
+// A step that says its operations took these, and the others the recipe's: the axis ends where the table of results
+// says.
+func TestOperationsOfSteps(t *testing.T) {
+	dir, r := folder(t)
+	each, err := r.StepFLOPs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for i := range r.Steps() {
+		stage, _ := r.StageOf(i)
+		fmt.Fprintf(&lines, `{"step":%d,"stage":%d,"loss":3,"tokens":%d`, i+1, stage+1, 16*(i+1))
+		if i%3 > 0 { // of both stages
+			fmt.Fprintf(&lines, `,"flops":%v`, each[stage]/2)
+		}
+		lines.WriteString("}\n")
+	}
+	if err := os.WriteFile(filepath.Join(dir, record.File), []byte(lines.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run, err := Read(dir, "a")
+	if err != nil || run.NoFLOPs != nil {
+		t.Fatal(err, run.NoFLOPs)
+	}
+	sum := 0.0
+	for i, got := range run.FLOPs {
+		stage, _ := r.StageOf(i)
+		if sum += each[stage]; i%3 > 0 {
+			sum -= each[stage] / 2
+		}
+		if math.Abs(got-sum) > 1e-9*sum {
+			t.Errorf("until the end of step %d there are %g operations, want %g", i+1, got, sum)
+		}
+	}
+	if want := results.Of(dir).FLOPs; math.Abs(sum-want) > 1e-9*want {
+		t.Errorf("the axis ends at %g operations, the table of results has %g", sum, want)
 	}
 }
 

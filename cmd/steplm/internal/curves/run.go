@@ -15,8 +15,8 @@ import (
 type Run struct {
 	Name  string
 	Curve record.Curve
-	// FLOPs are the operations until the end of each step, as recipe.Recipe.FLOPs counts them; nil where no recipe that
-	// can be read lies beside the metrics.
+	// FLOPs are the operations until the end of each step, those that its line says or, where it says none, the
+	// recipe's, as results.Row has them; nil where no recipe that can be read lies beside the metrics.
 	FLOPs []float64
 	// NoFLOPs says why there are none.
 	NoFLOPs error
@@ -52,21 +52,23 @@ func recipeBeside(path string) (*recipe.Recipe, error) {
 	return &r, nil
 }
 
-// flops counts the operations of a curve's steps. Within a stage every step takes as many.
+// flops counts the operations of a curve's steps. Within a stage every step takes as many, but those that say theirs.
 func flops(r recipe.Recipe, c record.Curve) ([]float64, error) {
+	each, err := r.StepFLOPs()
+	if err != nil {
+		return nil, err
+	}
 	list := make([]float64, 0, len(c.Steps))
-	begin, before := 0, 0.0
-	for _, s := range r.Stages {
+	begin, before := 0, 0.0 // what came before the stage, with what steps took besides the recipe's
+	for i, s := range r.Stages {
 		end := begin + s.Steps
-		after, err := r.FLOPsAfter(end)
-		if err != nil {
-			return nil, err
+		for at := len(list); at < len(c.Steps) && c.Steps[at] <= end; at++ {
+			if own := c.FLOPs[at]; own > 0 {
+				before += own - each[i]
+			}
+			list = append(list, before+float64(c.Steps[at]-begin)*each[i])
 		}
-		for len(list) < len(c.Steps) && c.Steps[len(list)] <= end {
-			share := float64(c.Steps[len(list)]-begin) / float64(s.Steps)
-			list = append(list, before+share*(after-before))
-		}
-		begin, before = end, after
+		begin, before = end, before+float64(s.Steps)*each[i]
 	}
 	if len(list) < len(c.Steps) {
 		return nil, fmt.Errorf("the run's recipe has %d steps, its metrics go to step %d", begin,
