@@ -147,6 +147,27 @@ func TestEvaluatedIsNoted(t *testing.T) {
 			t.Errorf("%s: noted is %v", c.name, !c.same)
 		}
 	}
+	// Of the tasks alone it is noted before the questions are answered, and whatever these are.
+	tasks := t.TempDir()
+	if err := e.NoteTasks(tasks); err != nil {
+		t.Fatal(err)
+	}
+	asked := Evaluate{Tasks: e.Tasks, MTBench: &questions}
+	for _, c := range []struct {
+		name, dir string
+		e         Evaluate
+		same      bool
+	}{
+		{"tasks alone", tasks, asked, true}, {"tasks with other questions", dir, asked, true},
+		{"more documents", dir, Evaluate{Tasks: &more, MTBench: e.MTBench}, false}, {"nothing", t.TempDir(), e, false},
+	} {
+		if got, err := c.e.TasksNoted(c.dir); err != nil || got != c.same {
+			t.Errorf("%s: tasks are noted: %v, %v", c.name, got, err)
+		}
+	}
+	if all, err := asked.Noted(tasks); err != nil || all {
+		t.Errorf("questions that were not asked are noted: %v, %v", all, err)
+	}
 	// Another evaluation of the model takes the place of its scores: then it is asked anew.
 	scores := filepath.Join(dir, harness.ScoresFile)
 	for i, text := range []string{"{}", "{ }"} {

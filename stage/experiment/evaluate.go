@@ -104,8 +104,16 @@ func (e Evaluate) Note(folder string) (err error) {
 	return writeJSON(filepath.Join(folder, EvaluatedFile), n)
 }
 
+// NoteTasks writes into a model's folder that it was asked the tasks, whatever else it is asked next.
+func (e Evaluate) NoteTasks(folder string) error { return Evaluate{Tasks: e.Tasks}.Note(folder) }
+
 // Noted reports whether a model's folder says that it was asked all this, and has the scores that this came to.
-func (e Evaluate) Noted(folder string) (bool, error) {
+func (e Evaluate) Noted(folder string) (bool, error) { return e.says(folder, false) }
+
+// TasksNoted is Noted of the tasks alone, whatever else the model was asked.
+func (e Evaluate) TasksNoted(folder string) (bool, error) { return e.says(folder, true) }
+
+func (e Evaluate) says(folder string, tasksAlone bool) (bool, error) {
 	path := filepath.Join(folder, EvaluatedFile)
 	text, err := os.ReadFile(path)
 	if disk.Missing(err) {
@@ -120,6 +128,9 @@ func (e Evaluate) Noted(folder string) (bool, error) {
 		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	n := e.noted()
+	if tasksAlone {
+		n.MTBench = there.MTBench
+	}
 	if there.Scores != "" {
 		if n.Scores, err = scoresHash(folder); err != nil {
 			return false, err

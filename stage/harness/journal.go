@@ -89,7 +89,10 @@ func (j *Journal) Close(complete bool) error {
 	}
 	err := j.file.Close()
 	if complete {
-		err = errors.Join(err, disk.Remove(j.path))
+		err = errors.Join(err, j.Remove())
 	}
 	return err
 }
+
+// Remove removes a journal that is closed.
+func (j *Journal) Remove() error { return disk.Remove(j.path) }

@@ -136,15 +136,30 @@ func (e *evaluating) kept() string {
 // keptOf is the folder of one of them, which one process at a time asks: another that waited finds its answers.
 func (e *evaluating) keptOf(m experiment.Asked) string { return filepath.Join(e.kept(), m.Name) }
 
-// tasks has a model score them.
+// tasks has a model score them, unless it did: then its folder says so, though the answers to MT-Bench are yet to come,
+// or were asked for later.
 func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment.Tasks, positions int) error {
-	all, _ := e.ask.Evaluate.Tokens()
 	journal, before := filepath.Join(m.Folder, journalDir), e.before(m)
 	if before {
 		journal = e.kept()
 	}
+	noted, err := e.ask.Evaluate.TasksNoted(m.Folder)
+	if err == nil && !noted {
+		err = e.score(ctx, m, t, positions, journal)
+	}
+	if err != nil || before {
+		return err
+	}
+	return os.RemoveAll(journal)
+}
+
+// score asks a model tasks, notes what it scored, and leaves its answers in a journal.
+func (e *evaluating) score(ctx context.Context, m experiment.Asked, t experiment.Tasks, positions int,
+	journal string) error {
+	all, _ := e.ask.Evaluate.Tokens()
 	f := measure.TaskFlags{Tasks: t.Names, NumFewshot: t.Shots, FewshotSeed: harness.Seed, Limit: t.Limit,
-		MaxLength: positions, LeaveOutLong: true, Bootstrap: harness.Resamples, Cache: journal, Keep: before}
+		MaxLength: positions, LeaveOutLong: true, Bootstrap: harness.Resamples, Cache: journal,
+		Keep: func(*harness.Journal) {}}
 	f.Watch = func(p harness.Progress) {
 		e.say("ask tasks of "+m.Name, float64(all)*float64(p.Tokens)/float64(max(p.AllTokens, 1)))
 	}
@@ -156,10 +171,10 @@ func (e *evaluating) tasks(ctx context.Context, m experiment.Asked, t experiment
 	if err == nil {
 		err = s.Write(m.Folder)
 	}
-	if err != nil || before {
+	if err != nil {
 		return err
 	}
-	return os.RemoveAll(journal)
+	return e.ask.Evaluate.NoteTasks(m.Folder)
 }
 
 // answers has a model answer MT-Bench's questions. What one answers with which runs begin is kept for the next run that

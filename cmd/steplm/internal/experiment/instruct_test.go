@@ -298,6 +298,53 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 	}
 }
 
+// askedLater tunes, names MT-Bench's questions when all is done, and has the answers of a model fail: models that were
+// asked tasks are not asked them again, whether the note of it was there or the answers came between.
+func askedLater(t *testing.T, l lessons, file, from, dir string) {
+	t.Helper()
+	args := tune(l, file, from, dir)
+	at := slices.Index(args, "--questions")
+	clitest.Succeed(t, "", slices.Delete(slices.Clone(args), at, at+2)...)
+	scores := map[string]string{}
+	runs := table(t, dir)
+	path := func(run string, parts ...string) string {
+		return filepath.Join(append([]string{dir, experiment.RunsDir, run}, parts...)...)
+	}
+	for _, r := range runs {
+		scores[r.Run] = clitest.Contents(t, path(r.Run), "scores.json")
+	}
+	if err := os.Remove(path(runs[0].Run, experiment.EvaluatedFile)); err != nil { // It is asked anew.
+		t.Fatal(err)
+	}
+	inTheWay := path(runs[0].Run, experiment.AnswersDir, runs[0].Run+".jsonl")
+	if err := os.MkdirAll(filepath.Join(inTheWay, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := clitest.Call(t, "", args...); code != 1 || !strings.Contains(stderr, "MT-Bench's answers") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	first := clitest.Contents(t, path(runs[0].Run), "scores.json")
+	if first == scores[runs[0].Run] {
+		t.Error("without a note it was not asked anew")
+	}
+	scores[runs[0].Run] = first
+	if err := os.RemoveAll(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Succeed(t, "", args...)
+	for _, r := range runs {
+		if clitest.Contents(t, path(r.Run), "scores.json") != scores[r.Run] {
+			t.Errorf("%s was asked tasks again, for the answers", r.Run)
+		}
+		if _, err := mtbench.ReadAnswers(path(r.Run, experiment.AnswersDir, r.Run+".jsonl")); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path(r.Run, "answers")); err == nil {
+			t.Errorf("%s still has a journal", r.Run)
+		}
+	}
+}
+
 // What was tuned is tuned again, by a third experiment on the models of the second, whose tokenizer is the first's. Of
 // two variants that begin with one model it is asked tasks once.
 func TestTuneWhatWasTuned(t *testing.T) {
@@ -305,7 +352,7 @@ func TestTuneWhatWasTuned(t *testing.T) {
 	alone := strings.NewReplacer(`"seeds": [1, 2]`, `"seeds": [1]`, `"before": true`, `"before": false`)
 	l := newLessons(t)
 	second, third := filepath.Join(t.TempDir(), "second"), filepath.Join(t.TempDir(), "third")
-	clitest.Succeed(t, "", tune(l, clitest.WriteFile(t, "tuned.json", alone.Replace(tuned)), from, second)...)
+	askedLater(t, l, clitest.WriteFile(t, "tuned.json", alone.Replace(tuned)), from, second)
 	again := strings.NewReplacer(`"from": "vanilla"`, `"from": "a"`, `"from": "step"`,
 		`"from": "a", "set": {"schedule": {"lr": [0.02]}}`, `"name": "tuned"`, `"name": "again"`,
 		`"seeds": [1, 2]`, `"seeds": [1]`).Replace(tuned)

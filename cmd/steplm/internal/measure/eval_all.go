@@ -37,6 +37,8 @@ func (c *evalAllCmd) Run(ctx context.Context) error {
 		return err
 	}
 	var all []harness.Scores
+	var kept []*harness.Journal // until all models are measured: what one of them scored is printed then
+	c.Keep = func(j *harness.Journal) { kept = append(kept, j) }
 	for _, name := range c.Model { // All are there before the first is measured.
 		if _, err := c.load(name).Find(); err != nil {
 			return err
@@ -53,6 +55,11 @@ func (c *evalAllCmd) Run(ctx context.Context) error {
 			}
 		}
 		all = append(all, s)
+	}
+	for _, j := range kept {
+		if err := j.Remove(); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return view.JSON(all)

@@ -27,8 +27,9 @@ import (
 type TaskFlags struct {
 	// Watch hears how far the answers are, in place of whoever looks at standard error.
 	Watch func(harness.Progress) `kong:"-"`
-	// Keep: the answers stay when all are there, for who asks the same of the same model.
-	Keep bool `kong:"-"`
+	// Keep, unless nil, has the journal when all answers are in it, in place of its removal: for who asks the same
+	// again, or may be stopped before it has written what they came to.
+	Keep func(*harness.Journal) `kong:"-"`
 
 	Tasks        []string `required:"" placeholder:"TASK" help:"Tasks, several with commas: ${tasks}."`
 	Data         []string `sep:"none" placeholder:"FOLDER" help:"Where the tasks' files are, by their names: JSON Lines, JSON or Parquet; may be given again. Default: the hub's data sets, as data fetch fetches them."`
@@ -243,7 +244,12 @@ func (f TaskFlags) evaluate(ctx context.Context, at flags.Found, dev gpu.Device,
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, journal.Close(err == nil && !f.Keep)) }()
+	defer func() {
+		err = errors.Join(err, journal.Close(err == nil && f.Keep == nil))
+		if err == nil && f.Keep != nil {
+			f.Keep(journal)
+		}
+	}()
 	if n := journal.Answers(); n > 0 {
 		flags.SessionUI(quiet).Warn(fmt.Sprintf("an earlier evaluation of this model left %d answers: it goes on", n))
 	}

@@ -189,6 +189,34 @@ func TestEvalTasksGoesOn(t *testing.T) {
 	}
 }
 
+// What one model answered stays until all are measured; then nothing is left.
+func TestEvalAllKeepsAnswers(t *testing.T) {
+	model, broken, cache := clitest.RandomModel(t, 290), clitest.RandomModel(t, 290), t.TempDir()
+	weights := filepath.Join(broken, "model.safetensors")
+	whole, err := os.ReadFile(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(weights, whole[:len(whole)-1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"eval", "all", "--device", "host", "--model", model, "--model", broken, "--tasks", "arc_easy",
+		"--data", questions(t, 4), "--bootstrap", "0", "--cache", cache}
+	clitest.Fail(t, 1, []string{"model.safetensors"}, args...)
+	if kept, err := os.ReadDir(cache); err != nil || len(kept) != 1 {
+		t.Fatalf("the first model's answers are in %v, %v", kept, err)
+	}
+	if err := os.WriteFile(weights, whole, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := clitest.Call(t, "", args...); code != 0 || strings.Count(stderr, "it goes on") != 1 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if left, err := os.ReadDir(cache); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // A whole evaluation measures all, and what a run's model scored is kept where the report finds it.
 func TestEvalAll(t *testing.T) {
 	material := clitest.NewMaterial(t)
