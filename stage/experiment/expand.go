@@ -175,6 +175,10 @@ func (e *Experiment) rates() error {
 			return &session.OptionError{Option: "validation",
 				Why: "a learning rate is chosen by it: name a set, or hold documents out"}
 		}
+		if lr.Share == 1 && v.Spec.Evaluation.FinalEvalTokens == 0 {
+			return &session.OptionError{Option: "final_eval_tokens", Value: "0",
+				Why: "a learning rate is chosen by what whole runs are measured at in the end: score 1 token or more"}
+		}
 	}
 	for i := range e.Variants { // until one is chosen
 		if v := &e.Variants[i]; v.Chose >= 0 {

@@ -94,6 +94,27 @@ func TestASearchIsTheSameInAnyOrder(t *testing.T) {
 	}
 }
 
+// Whole runs that are not measured at their end choose nothing: that is said before any of them begins. Short ones say
+// themselves what they score.
+func TestWholeRunsThatChooseAreMeasured(t *testing.T) {
+	for _, c := range []struct {
+		share string
+		says  string
+	}{{`"share": 1`, "final_eval_tokens 0: a learning rate is chosen by what whole runs"},
+		{`"share": 0.5, "eval_tokens": 8`, ""}} {
+		f, err := Read([]byte(strings.NewReplacer(`"share": 1`, c.share, `"validation": "held-out"`,
+			`"validation": "held-out", "final_eval_tokens": 0`).Replace(searched)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = Make(f, 0); c.says != "" {
+			recipetest.WantError(t, err, c.says)
+		} else if err != nil {
+			t.Errorf("%s: %v", c.share, err)
+		}
+	}
+}
+
 func TestBadBegin(t *testing.T) {
 	for _, c := range []struct{ lr, says string }{
 		{`"values": [0.001, 0.01], "begin": 0.003`, "learning_rate.begin: 0.003 is none of the values, [0.001 0.01]"},

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"steplm/gpu"
 	"steplm/stage/eval"
@@ -172,6 +174,19 @@ func (m *measured) add(e record.Event) error {
 	return nil
 }
 
+// heldOut is the perplexity per token of what is held out of several sources together, each of which has a set: holdout
+// 1 and so on.
+func (m *measured) heldOut() (perplexity float64, ok bool) {
+	nll, tokens := 0.0, int64(0)
+	for _, set := range slices.Sorted(maps.Keys(m.results)) { // in one order, for the sum's last digits
+		if strings.HasPrefix(set, "holdout ") {
+			nll += m.results[set].Value("nll")
+			tokens += m.results[set].Tokens()
+		}
+	}
+	return math.Exp(nll / float64(tokens)), tokens > 0
+}
+
 // fill writes it into a row.
 func (m *measured) fill(r *Row) error {
 	r.Tokens, r.PeakBytes, r.StateBytes = m.tokens, m.peak, m.states
@@ -184,6 +199,9 @@ func (m *measured) fill(r *Row) error {
 	}
 	if m.seconds > 0 {
 		r.TokensPerSecond = float64(m.tokens) / m.seconds
+	}
+	if perplexity, ok := m.heldOut(); ok {
+		r.ValidationPerplexity = perplexity
 	}
 	for _, set := range []string{"holdout", "validation"} {
 		if found, ok := m.results[set]; ok {

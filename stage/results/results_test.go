@@ -107,6 +107,29 @@ func TestOperationsOfSteps(t *testing.T) {
 	}
 }
 
+// What is held out of several sources, each of which has a set, is measured as one set would be; a validation set goes
+// before it.
+func TestPerplexityOfSeveralSources(t *testing.T) {
+	set := func(name string, nll, tokens float64) record.Event {
+		plain, err := record.Plain(eval.Result{Task: name, Protocol: eval.Protocol{Unit: "token"},
+			Metrics: map[string]eval.Metric{"perplexity": {Value: math.Exp(nll / tokens)}, "nll": {Value: nll},
+				"tokens": {Value: tokens}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record.Evaluation{At: record.At{Step: 12, Stage: 2}, When: "end", Set: name, Result: plain}
+	}
+	lines := append(steps(12), set("holdout 1", 30, 10), set("holdout 2", 20, 30))
+	dir, _ := madeRun(t, lines...)
+	if got, want := Of(dir).ValidationPerplexity, math.Exp(50./40); math.Abs(got-want) > 1e-12*want {
+		t.Errorf("of two sources it is %g, want %g", got, want)
+	}
+	dir, _ = madeRun(t, append(lines, set("validation", 5, 10))...)
+	if got := Of(dir).ValidationPerplexity; got != math.Exp(0.5) {
+		t.Errorf("with a validation set it is %g, want %g", got, math.Exp(0.5))
+	}
+}
+
 // Each way in which a run is not whole is a row that says so, with what is known.
 func TestRowsOfRunsThatAreNotDone(t *testing.T) {
 	failure := func(diverged bool) record.Event {

@@ -111,7 +111,7 @@
 	}
 
 	// Curves. What is measured on documents like those of training is one kind of points, other sets another.
-	const mine = (m) => m.set === "validation" || m.set === "holdout";
+	const mine = (m) => m.set === "validation" || /^holdout( \d+)?$/.test(m.set); // "holdout 2" is the second source's.
 	function drawCurves() {
 		const list = data.runs.filter((r) => shown(r) && hasAxis(r)).map((r) => {
 			const x = r.x[axisIndex()], look = looks(r);
