@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -26,6 +27,11 @@ func ReadBase(dir string) (*Base, error) {
 	if err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}
+	if f.From != "" { // else it is nobody's own
+		if err := NotOwn(dir, f.From); err != nil {
+			return nil, err
+		}
+	}
 	vocab, err := f.vocabularyIn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("from %s: %w", dir, err)
@@ -40,6 +46,32 @@ func ReadBase(dir string) (*Base, error) {
 	}
 	folder.reading = true
 	return &Base{folder}, nil
+}
+
+// NotOwn refuses an experiment in a folder that is to begin with the models of one that is itself, or that began with
+// its models, over others or not. What cannot be read on the way whoever reads it tells.
+func NotOwn(dir, from string) error {
+	last, err := os.Stat(dir)
+	if err != nil {
+		return nil
+	}
+	before, path := []fs.FileInfo{last}, from
+	for path != "" {
+		at, err := os.Stat(path)
+		if err != nil {
+			return nil
+		}
+		if slices.ContainsFunc(before, func(other fs.FileInfo) bool { return os.SameFile(at, other) }) {
+			return &session.OptionError{Option: "from", Value: from, Why: fmt.Sprintf("the experiment in %s would "+
+				"begin with its own models: name the folder of another experiment", path)}
+		}
+		f, err := ReadFile(filepath.Join(path, DeclaredFile))
+		if err != nil {
+			return nil
+		}
+		before, path = append(before, at), f.From
+	}
+	return nil
 }
 
 // TokenizerFile is the tokenizer in an experiment's folder that was trained for it.

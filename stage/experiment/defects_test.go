@@ -96,6 +96,35 @@ func TestTokenizerOfAChain(t *testing.T) {
 	}
 }
 
+// An experiment that begins with its own models, over another's or not, is refused, and not looked for without end.
+func TestBeginningWithItself(t *testing.T) {
+	itself, one, other, apart := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	for dir, from := range map[string]string{itself: itself, one: other, other: one, apart: itself} {
+		text := `{"name": "b", "seeds": [1], "from": ` + string(must(json.Marshal(from))) +
+			`, "variants": [{"label": "b", "from": "a"}]}`
+		if err := os.WriteFile(filepath.Join(dir, DeclaredFile), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, own := range map[string]string{itself: itself, one: one, other: other, apart: itself} {
+		_, err := ReadBase(dir)
+		recipetest.WantError(t, err, "from ", "the experiment in "+own+" would begin with its own models")
+	}
+	if err := NotOwn(filepath.Join(apart, "..", filepath.Base(apart)), apart); err == nil {
+		t.Error("a folder by another path is another one")
+	}
+	if err := NotOwn(apart, one); err == nil {
+		t.Error("what begins with what begins with itself is taken")
+	}
+	first := t.TempDir()
+	if err := os.WriteFile(filepath.Join(first, DeclaredFile), []byte(compared), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := NotOwn(apart, first); err != nil {
+		t.Error(err)
+	}
+}
+
 func must[T any](x T, err error) T {
 	if err != nil {
 		panic(err)

@@ -252,6 +252,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 	file := edited("tuned", "other")
 	other := filepath.Join(t.TempDir(), "tokenizer.json")
 	clitest.Succeed(t, "", "tokenizer", "train", "--data", m.Train, "--vocab", "290", "--out", other)
+	declared := clitest.Contents(t, from, experiment.DeclaredFile)
 	without := tune(l, file, from, never)
 	without = append(without[:4:4], without[6:]...) // --from DIR
 	for _, c := range []struct {
@@ -261,6 +262,7 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 	}{
 		{2, []string{"--from: it is missing"}, without},
 		{1, []string{"holds no experiment", experiment.DeclaredFile}, tune(l, file, l.tasks, never)},
+		{2, []string{"--from", from, "would begin with its own models"}, tune(l, file, from, from)},
 		{1, []string{"variants[0].from, of a", "did you mean vanilla?"}, tune(l, edited(`"from": "vanilla"`,
 			`"from": "vanila"`), from, never)},
 		{1, []string{"no run of vanilla with seed 3", "its seeds are [1 2]"}, tune(l, edited(`"seeds": [1, 2]`,
@@ -281,6 +283,9 @@ func badFroms(t *testing.T, l lessons, m clitest.Material, from string) {
 			clitest.WriteFile(t, "first.json", first), "--out", never, "--from", from, "--device", "host"}},
 	} {
 		clitest.Fail(t, c.code, c.parts, c.args...)
+	}
+	if got := clitest.Contents(t, from, experiment.DeclaredFile); got != declared {
+		t.Errorf("the experiment that was to begin with itself is now\n%s", got)
 	}
 	runs, err := filepath.Glob(filepath.Join(from, experiment.RunsDir, "step-s2-*", record.FinalDir))
 	if err != nil || len(runs) != 1 {
