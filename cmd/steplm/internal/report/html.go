@@ -60,6 +60,7 @@ type section struct {
 	Title, Base, Protocol string
 	Methods               table
 	Grid, Judged, Tasks   *table // nil: there is none
+	Asked                 string // what else is to be said of Tasks; "": nothing
 }
 
 // writeHTML writes the page. Whatever is not a constant of this package the template escapes.
@@ -76,7 +77,7 @@ func (r *Report) writeHTML(w io.Writer, out string) error {
 			x.Judged = &marks
 		}
 		if scored, ok := s.tasks(); ok {
-			x.Tasks = &scored
+			x.Tasks, x.Asked = &scored, s.askedText()
 		}
 		sections = append(sections, x)
 	}

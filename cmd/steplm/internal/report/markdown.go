@@ -26,6 +26,9 @@ func (r *Report) writeMarkdown(w io.Writer, out string) error {
 		if scored, ok := s.tasks(); ok {
 			b.WriteString("\n### Downstream tasks\n\n")
 			scored.markdown(&b)
+			if text := s.askedText(); text != "" {
+				fmt.Fprintf(&b, "\n%s\n", inline(text))
+			}
 		}
 		if marks, ok := s.judged(); ok {
 			b.WriteString("\n### MT-Bench\n\n")

@@ -147,8 +147,7 @@ func (s *setting) askedTip(a asked) string {
 	for _, g := range s.groups {
 		for _, r := range g.done() {
 			if x := a.find(r.scores); x.Documents > 0 {
-				text := fmt.Sprintf("%s documents, %d shots, %d positions", view.Count(int64(x.Documents)), x.Shots,
-					x.Context)
+				text := howAsked(x)
 				if n := r.cut[a.task]; n > 0 {
 					text += fmt.Sprintf("; %s requests were longer and lost their beginning", view.Count(int64(n)))
 				}
@@ -163,6 +162,38 @@ func (s *setting) askedTip(a asked) string {
 		}
 	}
 	return strings.Join(words, ", or ")
+}
+
+// howAsked says what scores must have in common that are compared.
+func howAsked(x harness.Score) string {
+	return fmt.Sprintf("%s documents, %d shots, %d positions", view.Count(int64(x.Documents)), x.Shots, x.Context)
+}
+
+// askedText says which tasks were not asked alike of all models, trained or before; "": none.
+func (s *setting) askedText() string {
+	var names, texts []string
+	ways := map[string][]string{} // by task
+	for _, g := range s.groups {
+		for _, r := range g.done() {
+			for _, x := range slices.Concat(r.before, r.scores) {
+				switch how := howAsked(x); {
+				case x.Documents == 0 || slices.Contains(ways[x.Task], how):
+					continue
+				case ways[x.Task] == nil:
+					names, ways[x.Task] = append(names, x.Task), []string{how}
+				default:
+					ways[x.Task] = append(ways[x.Task], how)
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		if list := ways[name]; len(list) > 1 {
+			texts = append(texts, fmt.Sprintf("Not all models were asked %s alike (%s): their scores, and means with "+
+				"them, cannot be compared.", name, strings.Join(list, "; or ")))
+		}
+	}
+	return strings.Join(texts, " ")
 }
 
 // chance is the line of who knows nothing.

@@ -97,6 +97,42 @@ func TestTasksOfTunedModels(t *testing.T) {
 	}
 }
 
+// Scores that came of other documents, shots or positions are no seeds of one another: the page and the Markdown say
+// so, and say nothing where all were asked alike.
+func TestTasksThatWereAskedOtherwise(t *testing.T) {
+	dir := t.TempDir()
+	var runs []string
+	for seed := uint64(1); seed <= 2; seed++ {
+		run := made{name: fmt.Sprintf("a-s%d", seed), method: "vanilla", seed: seed, lr: 0.01, end: 3, perplexity: 20,
+			peak: 1 << 20}.write(t, dir)
+		scored(t, run, 0.3, 0.5)
+		runs = append(runs, run)
+	}
+	const unlike = "Not all models were asked"
+	if _, markdown, _ := written(t, dir); strings.Contains(markdown, unlike) {
+		t.Error("all were asked alike, and it says otherwise")
+	}
+	path := filepath.Join(runs[1], harness.ScoresFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(string(text), `"effective": 100`, `"effective": 1838`, 1)
+	if other == string(text) {
+		t.Fatalf("the scores have no 100 documents: %s", text)
+	}
+	if err := os.WriteFile(path, []byte(other), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, markdown, _ := written(t, dir)
+	want := unlike + " piqa alike (100 documents, 0 shots, 64 positions; or 1,838 documents, 0 shots, 64 positions)"
+	for name, text := range map[string]string{"the page": html, "the Markdown": markdown} {
+		if !strings.Contains(text, want) || strings.Contains(text, unlike+" arc") {
+			t.Errorf("%s lacks %q, or says it of others too", name, want)
+		}
+	}
+}
+
 // Seeds of a run whose length is in epochs are one method's, though an epoch that is packed otherwise has a step more;
 // another number of epochs, or of steps where these were asked for, is another's.
 func TestSeedsOfEpochs(t *testing.T) {
