@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -325,6 +326,40 @@ func TestExperimentsFolder(t *testing.T) {
 	for _, out := range []string{dir, filepath.Join(runs, "run-1")} {
 		if err := r.Write(out); err == nil || !strings.Contains(err.Error(), out) {
 			t.Errorf("%s: error %v", out, err)
+		}
+	}
+}
+
+// A run without a folder is what its experiment's table says: it may have failed before its first step.
+func TestRunsWithoutAFolder(t *testing.T) {
+	dir := t.TempDir()
+	there := made{name: "there", method: "vanilla", seed: 1, lr: 0.01, end: 4, perplexity: 100, peak: gib}
+	rows := []results.Row{results.Of(there.write(t, filepath.Join(dir, experiment.RunsDir)))}
+	state := experiment.State{Failures: map[string]experiment.Failure{"fails": {Status: results.Failed,
+		Error: "there is no memory left"}}}
+	if err := experiment.WriteState(dir, state); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"fails": "failed: there is no memory left", "yet": "missing: it has not begun",
+		"diverges": "diverged: it left no folder, and its experiment does not say why",
+		"gone":     "missing: its folder is gone; it was selection"}
+	for name, status := range map[string]results.Status{"fails": results.Failed, "diverges": results.Diverged,
+		"gone": results.Selection, "yet": results.Unfinished} {
+		row := results.Nothing()
+		row.Run, row.Method, row.Status = name, "vanilla", status
+		rows = append(rows, row)
+	}
+	var table bytes.Buffer
+	if err := results.WriteCSV(&table, rows, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, experiment.ResultsFile), table.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, markdown, _ := written(t, dir)
+	for name, says := range want {
+		if got := row(t, markdown, name); !strings.HasPrefix(got[7], "**"+says) {
+			t.Errorf("%s: %q, want %q", name, got, says)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"steplm/gpu"
 	"steplm/internal/disk"
 	"steplm/stage/eval"
+	"steplm/stage/experiment"
 	"steplm/stage/harness"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
@@ -61,8 +62,7 @@ func (r *run) experimentDir() string { return filepath.Dir(filepath.Dir(r.dir)) 
 func readRun(f found, name string) *run {
 	r := &run{dir: f.dir, Row: results.Of(f.dir)}
 	if f.row != nil && r.Status == results.Missing && !exists(f.dir) {
-		r.Row = *f.row
-		r.Status, r.Problem = results.Missing, "it has not begun"
+		r.absent(*f.row)
 	}
 	r.Run = name
 	if f.row != nil {
@@ -107,6 +107,24 @@ func readRun(f found, name string) *run {
 	r.readAnswers()
 	r.origin = r.readOrigin()
 	return r
+}
+
+// absent takes what an experiment's table says of a run without a folder, which may have failed before its first step.
+func (r *run) absent(row results.Row) {
+	r.Row = row
+	switch row.Status {
+	case results.Failed, results.Diverged:
+		r.Problem = "it left no folder, and its experiment does not say why"
+		if state, err := experiment.ReadState(r.experimentDir()); err != nil {
+			r.Problem = err.Error()
+		} else if why, ok := state.Failures[row.Run]; ok {
+			r.Problem = why.Error
+		}
+	case results.Missing, results.Unfinished:
+		r.Status, r.Problem = results.Missing, "it has not begun"
+	default:
+		r.Status, r.Problem = results.Missing, fmt.Sprintf("its folder is gone; it was %s", row.Status)
+	}
 }
 
 // readCurve reads the metrics. What is wrong with their lines the row says already.
