@@ -32,12 +32,13 @@ type made struct {
 	optimizer    optim.Settings // nil: AdamW
 	seed         uint64
 	lr           float64
-	end          float64 // to which the loss falls from 6, on a line
-	perplexity   float64 // of the validation set, at the end
-	peak         int64   // bytes
-	more         int     // steps than others have
-	stop         int     // after so many steps; 0: at the end
-	failure      string  // with which it diverges then
+	rates        []float64 // of each stage; nil: lr of all
+	end          float64   // to which the loss falls from 6, on a line
+	perplexity   float64   // of the validation set, at the end
+	peak         int64     // bytes
+	more         int       // steps than others have
+	stop         int       // after so many steps; 0: at the end
+	failure      string    // with which it diverges then
 	spec         map[string]any
 	says         string // what the model adds to a prompt in the middle and at the end; "": it is not heard
 	reference    string // what that prompt, an example, answers; "": it is none
@@ -49,6 +50,9 @@ func (m made) recipe(t *testing.T) recipe.Recipe {
 	o := recipetest.Tiny()
 	o.Model.Layers = cmp.Or(m.layers, o.Model.Layers)
 	o.Steps, o.Seed, o.LR, o.Stages = steps+m.more, m.seed, []float64{m.lr}, max(1, m.stages)
+	if m.rates != nil {
+		o.LR = m.rates
+	}
 	if m.optimizer != nil {
 		o.Optimizer.Settings = m.optimizer
 	}

@@ -11,7 +11,8 @@ import (
 
 // grid is the table of learning rates of a setting: families of which several were tried; false: there is none.
 func (s *setting) grid() (t table, ok bool) {
-	var rates []float64
+	var rates []string // of all stages, in words: those of the first alone may be the same
+	numbers := map[string][]float64{}
 	var families []string
 	byFamily := map[string][]*group{}
 	for _, g := range s.groups {
@@ -21,20 +22,18 @@ func (s *setting) grid() (t table, ok bool) {
 		byFamily[g.family] = append(byFamily[g.family], g)
 	}
 	families = slices.DeleteFunc(families, func(f string) bool { return len(byFamily[f]) < 2 })
-	names := map[float64]string{}
 	for _, f := range families {
 		for _, g := range byFamily[f] {
-			x := g.rate()
-			if !slices.Contains(rates, x) {
-				rates = append(rates, x)
+			if !slices.Contains(rates, g.lr) {
+				rates = append(rates, g.lr)
 			}
-			names[x] = g.lr
+			numbers[g.lr] = g.runs[0].LR
 		}
 	}
-	slices.Sort(rates)
+	slices.SortFunc(rates, func(a, b string) int { return slices.Compare(numbers[a], numbers[b]) })
 	t.Head = []cell{{Text: "method"}}
 	for _, x := range rates {
-		t.Head = append(t.Head, cell{Text: names[x]})
+		t.Head = append(t.Head, cell{Text: x})
 	}
 	t.Head = append(t.Head, cell{Text: "FLOPs of the search", Tip: "of all runs but those of the rate that was taken"})
 	for _, f := range families {
@@ -43,15 +42,7 @@ func (s *setting) grid() (t table, ok bool) {
 	return t, len(t.Rows) > 0
 }
 
-// rate is a group's learning rate, of several stages the first's.
-func (g *group) rate() float64 {
-	if lr := g.runs[0].LR; len(lr) > 0 {
-		return lr[0]
-	}
-	return 0
-}
-
-func gridRow(list []*group, rates []float64) []cell {
+func gridRow(list []*group, rates []string) []cell {
 	row := make([]cell, len(rates)+2)
 	row[0].Text = list[0].label
 	best, cost := slices.MinFunc(list, better), 0.0
@@ -61,7 +52,7 @@ func gridRow(list []*group, rates []float64) []cell {
 		best = list[at]
 	}
 	for _, g := range list {
-		c := &row[1+slices.Index(rates, g.rate())]
+		c := &row[1+slices.Index(rates, g.lr)]
 		c.Text = gridText(g)
 		if g == best {
 			c.Mark = "best"

@@ -330,6 +330,24 @@ func TestExperimentsFolder(t *testing.T) {
 	}
 }
 
+// Learning rates of stages are told apart by all of them: the first stage's may be the same.
+func TestRatesOfStages(t *testing.T) {
+	dir := t.TempDir()
+	for i, rates := range [][]float64{{0.003, 0.001}, {0.01, 0.001}, {0.003, 0.0003}} {
+		made{name: fmt.Sprint("run-", i), method: "step", stages: 2, seed: 1, rates: rates, end: 4,
+			perplexity: 100 + float64(i), peak: gib}.write(t, dir)
+	}
+	_, markdown, _ := written(t, dir)
+	grid := markdown[strings.Index(markdown, "### Learning rates"):]
+	want := []string{"0.003, 0.0003", "0.003, 0.001", "0.01, 0.001"}
+	if head := row(t, grid, "method"); !slices.Equal(head[1:4], want) {
+		t.Errorf("columns are %q, want %q", head, want)
+	}
+	if got := row(t, grid, "step K=2"); !slices.Equal(got[1:4], []string{"102.00", "**100.00**", "101.00"}) {
+		t.Errorf("perplexities are %q", got)
+	}
+}
+
 // A run without a folder is what its experiment's table says: it may have failed before its first step.
 func TestRunsWithoutAFolder(t *testing.T) {
 	dir := t.TempDir()
