@@ -199,19 +199,64 @@ func (t *Task) one(by map[string][]string, split string) ([]string, error) {
 	return by[keys[0]], nil
 }
 
-// Identity is a hash of the files' contents from which a task's documents are read, and its shots where there are any.
+// Identity is a hash of the files' contents from which a task's documents are read, and its shots where there are any,
+// without the files of labels.
 func (t *Task) Identity(folders []string, shots int) (string, error) {
-	files, err := t.files(folders, t.Data.Evaluated())
+	files, err := t.filesOf(folders, shots)
 	if err != nil {
 		return "", err
+	}
+	return hashOf(files)
+}
+
+// LabelsIdentity is that of the files of labels beside them; "": there are none.
+func (t *Task) LabelsIdentity(folders []string, shots int) (string, error) {
+	files, err := t.filesOf(folders, shots)
+	if err != nil {
+		return "", err
+	}
+	var labels []string
+	for _, path := range files {
+		name, may := t.labelsBeside(path)
+		if !may {
+			continue
+		}
+		if _, err := os.Stat(name); err == nil {
+			labels = append(labels, name)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	if len(labels) == 0 {
+		return "", nil
+	}
+	return hashOf(labels)
+}
+
+// filesOf are those of the documents that are asked, and of the shots where there are any.
+func (t *Task) filesOf(folders []string, shots int) ([]string, error) {
+	files, err := t.files(folders, t.Data.Evaluated())
+	if err != nil {
+		return nil, err
 	}
 	if pool := t.Data.Pool(); shots > 0 && pool != t.Data.Evaluated() {
 		more, err := t.files(folders, pool)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		files = append(files, more...)
 	}
+	return files, nil
+}
+
+// labelsBeside is the path of the labels of a file's rows, if they may be in a file of their own.
+func (t *Task) labelsBeside(path string) (name string, may bool) {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-labels.lst", t.Data.labels != "" && ext != ".parquet"
+}
+
+// hashOf is one of files' contents, one after another.
+func hashOf(files []string) (string, error) {
 	h := sha256.New()
 	for _, path := range files {
 		f, err := os.Open(path)

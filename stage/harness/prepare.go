@@ -45,22 +45,9 @@ type asked struct {
 
 // Prepare reads a task's documents and makes requests of them.
 func Prepare(t *Task, v *Vocabulary, o Options) (*Set, error) {
-	documents, err := t.documents(o.Folders, t.Data.Evaluated())
+	documents, pool, err := t.splits(o.Folders, o.Shots)
 	if err != nil {
 		return nil, err
-	}
-	if o.Shots > 0 && t.Data.pages != "" {
-		return nil, fmt.Errorf(
-			"%s: pages are scored with nothing before them: %d shots cannot be shown",
-			t.Name,
-			o.Shots,
-		)
-	}
-	pool := documents
-	if o.Shots > 0 && t.Data.Pool() != t.Data.Evaluated() {
-		if pool, err = t.documents(o.Folders, t.Data.Pool()); err != nil {
-			return nil, fmt.Errorf("shots: %w", err)
-		}
 	}
 	shots, err := newShots(t, pool, o.Shots, o.Seed)
 	if err != nil {

@@ -23,6 +23,31 @@ type located struct {
 	at string // such as FILE:LINE
 }
 
+// Check reads a task's documents, and its shots where there are any: an error says what could not be asked, before a
+// model is there to be asked.
+func (t *Task) Check(folders []string, shots int) error {
+	_, _, err := t.splits(folders, shots)
+	return err
+}
+
+// splits reads the documents that are asked and those that shots are drawn from: the same where no others are.
+func (t *Task) splits(folders []string, shots int) (documents, pool []Document, err error) {
+	if documents, err = t.documents(folders, t.Data.Evaluated()); err != nil {
+		return nil, nil, err
+	}
+	if shots > 0 && t.Data.pages != "" {
+		return nil, nil, fmt.Errorf("%s: pages are scored with nothing before them: %d shots cannot be shown", t.Name,
+			shots)
+	}
+	if shots == 0 || t.Data.Pool() == t.Data.Evaluated() {
+		return documents, documents, nil
+	}
+	if pool, err = t.documents(folders, t.Data.Pool()); err != nil {
+		return nil, nil, fmt.Errorf("shots: %w", err)
+	}
+	return documents, pool, nil
+}
+
 // documents reads a split.
 func (t *Task) documents(folders []string, split string) (list []Document, err error) {
 	files, err := t.files(folders, split)
@@ -61,10 +86,10 @@ func (t *Task) rows(path string) iter.Seq2[located, error] {
 		return objects(path, parquet.Objects(path), "row")
 	}
 	rows := objects(path, jsonTexts(path), "")
-	if t.Data.labels == "" {
-		return rows
+	if labels, may := t.labelsBeside(path); may {
+		return labelled(rows, labels, t.Data.labels)
 	}
-	return labelled(rows, strings.TrimSuffix(path, ext)+"-labels.lst", t.Data.labels)
+	return rows
 }
 
 // pageRows are the pages of WikiText, whatever rows it comes in.

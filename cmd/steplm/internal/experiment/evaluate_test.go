@@ -110,3 +110,39 @@ func TestShotsAreAnotherInput(t *testing.T) {
 		t.Errorf("other shots are taken: %v", err)
 	}
 }
+
+// Labels that lie beside a task's rows are its content too, and what cannot be asked is told before anything is
+// trained. A folder that an earlier version began knows its rows alone, and goes on.
+func TestLabelsAreAnInput(t *testing.T) {
+	dir, state := t.TempDir(), experiment.State{Inputs: map[string]string{}}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func() (map[string]string, error) {
+		return askedOf(t.Context(), experiment.File{Evaluate: &experiment.Evaluate{Tasks: &experiment.Tasks{
+			Names: []string{"piqa"}, Data: dir}}}, state.Inputs)
+	}
+	write("piqa_valid.jsonl", `{"goal": "g", "sol1": "a", "sol2": "b"}`+"\n")
+	if _, err := ask(); err == nil || !strings.Contains(err.Error(), "piqa_valid.jsonl:1") {
+		t.Errorf("without labels it is no error that %v", err)
+	}
+	write("piqa_valid-labels.lst", "1\n")
+	inputs, err := ask()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Inputs["task piqa"] = inputs["task piqa"]
+	if err := state.Same(dir, inputs); err != nil {
+		t.Errorf("what an earlier version began does not go on: %v", err)
+	}
+	write("piqa_valid-labels.lst", "0\n")
+	if inputs, err = ask(); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Same(dir, inputs); err == nil || !strings.Contains(err.Error(), "another labels of task piqa") {
+		t.Errorf("other labels are taken: %v", err)
+	}
+}

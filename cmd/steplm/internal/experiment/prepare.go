@@ -227,8 +227,19 @@ func askedOf(ctx context.Context, file experiment.File, begunWith map[string]str
 					return nil, fmt.Errorf("%s: %w; --tasks-data names a folder with the files of tasks", t.Name, err)
 				}
 			}
-			if inputs[what], err = t.Identity([]string{folder}, x.Shots); err != nil {
+			folders := []string{folder}
+			if err := t.Check(folders, x.Shots); err != nil {
 				return nil, err
+			}
+			if inputs[what], err = t.Identity(folders, x.Shots); err != nil {
+				return nil, err
+			}
+			labels, err := t.LabelsIdentity(folders, x.Shots)
+			if err != nil {
+				return nil, err
+			}
+			if labels != "" { // which earlier versions did not note
+				inputs["labels of "+what] = labels
 			}
 		}
 	}
