@@ -176,24 +176,29 @@ func (e *Experiment) sameTokenizer(named, hash string) error {
 	return nil
 }
 
-// Begun is what an experiment begins with: the weights' identities of all models, by their runs' names, with the
-// tokenizer, whose path and hash are given, checked against theirs.
+// Begun is what an experiment begins with: the weights' identities of all models, by their runs' names where these are
+// another experiment's, else by their paths, with the tokenizer, whose path and hash are given, checked against those
+// of the former.
 func (e *Experiment) Begun(tokenizer, hash string) (map[string]string, error) {
 	if err := e.sameTokenizer(tokenizer, hash); err != nil {
 		return nil, err
 	}
 	models := map[string]string{}
 	for i, v := range e.Variants {
-		if v.From == "" {
-			continue
-		}
 		for _, seed := range e.File.Seeds {
-			run := e.Final(i, seed, 0).Spec.Model.Init
-			t, err := session.FindModel(run)
+			init := e.Final(i, seed, 0).Spec.Model.Init
+			what := "model " + init
+			if v.From != "" {
+				what = "model " + filepath.Base(init)
+			}
+			if _, known := models[what]; known || init == "" {
+				continue
+			}
+			t, err := session.FindModel(init)
 			if err != nil {
 				return nil, err
 			}
-			if models["model "+filepath.Base(run)], err = t.Identity(); err != nil {
+			if models[what], err = t.Identity(); err != nil {
 				return nil, err
 			}
 		}

@@ -220,3 +220,56 @@ func TestRunsComeUntilTheyAreEvaluated(t *testing.T) {
 		t.Errorf("%+v", row)
 	}
 }
+
+// Paths are made absolute wherever a file has them, but for relative models to begin with in a folder that has such
+// ones: its runs are called by them.
+func TestLocated(t *testing.T) {
+	f, err := Read([]byte(`{"name": "x", "seeds": [1],
+		"base": {"model": {"init": "runs/a"}, "data": {"train": ["hf://datasets/o/n", "texts=0.5"]}},
+		"variants": [{"label": "a"}, {"label": "b", "set": {"model": {"init": "runs/b@step-8"}, "method": {"rank": 3},
+			"evaluation": {"validation": "held-out"}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, begun := range []bool{false, true} {
+		got, err := f.Located(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(path string, init bool) string {
+			if init && begun {
+				return path
+			}
+			path, err := filepath.Abs(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		base, err := got.BaseSpec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := base.With(got.Variants[1].Set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths := append(slices.Clone(base.Data.Train), base.Model.Init, b.Model.Init, b.Evaluation.Validation)
+		if wanted := []string{"hf://datasets/o/n", want("texts=0.5", false), want("runs/a", true),
+			want("runs/b@step-8", true), want("held-out", false)}; !slices.Equal(paths, wanted) {
+			t.Errorf("begun %t: %q, want %q", begun, paths, wanted)
+		}
+		if b.Method.Rank == nil || *b.Method.Rank != 3 || got.Variants[0].Set != nil ||
+			string(f.Variants[1].Set) == string(got.Variants[1].Set) {
+			t.Errorf("begun %t: %s", begun, got.Variants)
+		}
+		declared, err := f.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, DeclaredFile), declared, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -5,7 +5,6 @@ package experiment
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -169,17 +168,13 @@ func (c *Cmd) located(file experiment.File) (experiment.File, error) {
 	if err != nil {
 		return file, err
 	}
-	if file, err = withPlaces(file, given); err != nil {
+	if file, err = file.WithPlaces(given); err != nil {
 		return file, err
 	}
 	if file, err = c.asked(file); err != nil {
 		return file, err
 	}
-	spec, err := file.BaseSpec()
-	if err != nil {
-		return file, err
-	}
-	return withPlaces(file, spec)
+	return file.Located(c.Out)
 }
 
 // asked is a file with where its models begin and with what they are asked, as the flags have it, in paths that hold in
@@ -219,33 +214,6 @@ func (c *Cmd) asked(file experiment.File) (_ experiment.File, err error) {
 		}
 	}
 	return file, nil
-}
-
-// withPlaces is a file with the paths of a Spec, made absolute, in its base.
-func withPlaces(file experiment.File, spec session.Spec) (experiment.File, error) {
-	spec, err := spec.Absolute()
-	if err != nil {
-		return file, err
-	}
-	settings, err := spec.Differs(session.Default())
-	if err != nil {
-		return file, err
-	}
-	part := map[string]map[string]json.RawMessage{}
-	for _, s := range settings {
-		if !slices.Contains(session.Places, s.Option) {
-			continue
-		}
-		if part[s.Group] == nil {
-			part[s.Group] = map[string]json.RawMessage{}
-		}
-		part[s.Group][s.Name] = s.Value
-	}
-	text, err := json.Marshal(part)
-	if err != nil {
-		return file, err
-	}
-	return file.WithBase(text)
 }
 
 // seen has a session show what it does.

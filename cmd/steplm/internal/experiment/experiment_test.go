@@ -198,13 +198,61 @@ func TestExperimentWithTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := clitest.CallOf(t.Context(), "experiment", dir, "--device", "host")
-	elsewhere.Dir = t.TempDir()
+	elsewhere.Dir = notHere(t, train)
 	if _, stderr, code := clitest.Finish(t, elsewhere, ""); code != 0 {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	if rows := table(t, dir); rows[0].Status != results.Done || rows[1].Status != results.Done {
 		t.Errorf("after it was tried again: %+v", rows)
 	}
+}
+
+// notHere is a folder from which a relative path leads nowhere: from less far below the root its .. would lead as far
+// up.
+func notHere(t *testing.T, relative string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("below/", strings.Count(relative, "..")))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// What runs begin with is found from another directory too, and another model in its place is refused.
+func TestExperimentThatBeginsWithAModel(t *testing.T) {
+	m, run, dir := clitest.NewMaterial(t), clitest.NewRun(t), filepath.Join(t.TempDir(), "all")
+	vanilla := []string{"--method", "vanilla", "--steps", "2"}
+	clitest.Succeed(t, "", m.Pretrain(run, vanilla...)...)
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, run)
+	if err != nil {
+		t.Skip("the model is on another disk: ", err)
+	}
+	init, err := json.Marshal(relative)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := clitest.WriteFile(t, "begun.json", strings.ReplaceAll(`{"name": "begun", "seeds": [1],
+		"base": {"model": {"seq_len": 16, "init": INIT}, "schedule": {"steps": 2, "batch_size": 2},
+			"evaluation": {"eval_tokens": 0, "final_eval_tokens": 0}},
+		"variants": [{"label": "a", "set": {"method": {"name": "vanilla"}}},
+			{"label": "b", "set": {"method": {"name": "vanilla"}, "model": {"init": INIT},
+				"schedule": {"lr": [0.01]}}}]}`, "INIT", string(init)))
+	clitest.Succeed(t, "", "experiment", file, "--out", dir, "--data", m.Train, "--tokenizer", m.Tokenizer, "--device",
+		"host")
+	elsewhere := clitest.CallOf(t.Context(), "experiment", dir, "--device", "host")
+	elsewhere.Dir = notHere(t, relative)
+	if out, stderr, code := clitest.Finish(t, elsewhere, ""); code != 0 || strings.Contains(out, ": done, ") {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, out)
+	}
+	if err := os.RemoveAll(run); err != nil {
+		t.Fatal(err)
+	}
+	clitest.Succeed(t, "", m.Pretrain(run, append(vanilla, "--seed", "9")...)...)
+	clitest.Fail(t, 1, []string{"begun with another model " + run}, "experiment", dir, "--device", "host")
 }
 
 func TestExperimentOfBadInput(t *testing.T) {
