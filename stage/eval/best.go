@@ -10,12 +10,13 @@ type Best struct {
 	Since int     `json:"since,omitempty"` // evaluations that were no better
 }
 
-// Judge takes note of what an evaluation after a step found: of the last set that has losses, which is validation data
-// where there is any.
+// Judge takes note of what an evaluation after a step found: of the last set that has losses per token, which is
+// validation data where there is any, or else what is held out. A perplexity per word is of a text that only compares
+// models, as WikiText's is.
 func (b *Best) Judge(step int, results []Result) {
 	for _, r := range slices.Backward(results) {
 		loss, ok := r.Loss()
-		if !ok {
+		if !ok || r.Protocol.Unit == unitWord {
 			continue
 		}
 		if b.Step == 0 || loss < b.Loss {

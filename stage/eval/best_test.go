@@ -2,11 +2,14 @@ package eval
 
 import "testing"
 
-// The best is the lowest loss, of the last set that has one; evaluations that are no better are counted from there.
+// The best is the lowest loss, of the last set that has one per token; evaluations that are no better are counted from
+// there.
 func TestBest(t *testing.T) {
 	of := func(task string, nats float64) Result {
 		return Result{Task: task, Metrics: map[string]Metric{"nll": {Value: nats}, tokensMetric: count(10)}}
 	}
+	words := of("wikitext", 1)
+	words.Protocol.Unit = "word"
 	var b Best
 	for step, c := range []struct {
 		results []Result
@@ -14,7 +17,7 @@ func TestBest(t *testing.T) {
 	}{
 		{nil, Best{}},
 		{[]Result{of("a", 2), of("b", 9)}, Best{Step: 1, Set: "b"}},
-		{[]Result{of("a", 1), of("b", 9)}, Best{Step: 1, Set: "b", Since: 1}},
+		{[]Result{of("a", 1), of("b", 9), words}, Best{Step: 1, Set: "b", Since: 1}},
 		{[]Result{of("b", 10), {Task: "c"}}, Best{Step: 1, Set: "b", Since: 2}},
 		{[]Result{of("b", 8)}, Best{Step: 4, Set: "b"}},
 	} {

@@ -37,6 +37,9 @@ const (
 	tokensMetric         = "tokens" // that were scored
 )
 
+// unitWord is the Protocol.Unit of a perplexity per word.
+const unitWord = "word"
+
 // stdErrSuffix ends the name of a metric's standard error in JSON.
 const stdErrSuffix = "_stderr"
 
@@ -50,7 +53,7 @@ func (r Result) Count(metric string) int64 { return int64(r.Metrics[metric].Valu
 func (r Result) Perplexity() float64 { return r.Value(r.perplexityName()) }
 
 func (r Result) perplexityName() string {
-	if r.Protocol.Unit == "word" {
+	if r.Protocol.Unit == unitWord {
 		return wordPerplexityMetric
 	}
 	return perplexityMetric

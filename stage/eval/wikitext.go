@@ -29,7 +29,7 @@ func (r WikiTextResult) result(task string) Result {
 		wordPerplexityMetric: {Value: r.WordPerplexity}, "byte_perplexity": {Value: r.BytePerplexity},
 		"bits_per_byte": {Value: r.BitsPerByte}, "nll": {Value: r.NLL}, "pages": count(r.Pages),
 		"words": count(r.Words), "bytes": count(r.Bytes), tokensMetric: count(r.Tokens),
-	}, Protocol{Unit: "word", Context: r.Context}}
+	}, Protocol{Unit: unitWord, Context: r.Context}}
 }
 
 // WikiText scores whole pages (see Pages), each for itself: detokenized,
