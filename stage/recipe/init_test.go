@@ -23,6 +23,9 @@ func from(there, layers, stages int, edit func(*recipe.Options)) recipe.Options 
 // A run from a model: what its stages consist of, and what the layers that were there do.
 func TestInit(t *testing.T) {
 	freeze := func(o *recipe.Options) { o.InitLayers = recipe.InitFreeze }
+	oneCourse := func(o *recipe.Options) {
+		o.InitLayers, o.Over, o.Warmup, o.Steps = recipe.InitFreeze, recipe.OverRun, -1, 40
+	}
 	for _, c := range []struct {
 		name   string
 		method string
@@ -35,6 +38,7 @@ func TestInit(t *testing.T) {
 		{"train first, three stages", "step", from(2, 6, 3, nil), []int{2, 4, 6}, []int{0, 2, 4}},
 		{"freeze at once", "step", from(4, 6, 1, freeze), []int{6}, []int{4}},
 		{"freeze at once, two stages", "step", from(2, 6, 2, freeze), []int{4, 6}, []int{2, 4}},
+		{"freeze at once, one course", "step", from(4, 6, 1, oneCourse), []int{6}, []int{4}},
 		{"given split", "step", from(4, 6, 2, func(o *recipe.Options) { o.Split = []int{4, 2} }), []int{4, 6},
 			[]int{0, 4}},
 		{"stack", "stack", from(3, 6, 2, nil), []int{3, 6}, []int{0, 0}},
@@ -62,6 +66,9 @@ func TestInit(t *testing.T) {
 		}
 		if !slices.Equal(layers, c.layers) || !slices.Equal(frozen, c.frozen) {
 			t.Errorf("%s: layers %v, frozen %v, want %v, %v", c.name, layers, frozen, c.layers, c.frozen)
+		}
+		if want := recipe.WarmupOf(c.o.Warmup, c.o.Steps); r.Stages[0].Entry.Warmup() != want {
+			t.Errorf("%s: it warms up for %d steps, want %d", c.name, r.Stages[0].Entry.Warmup(), want)
 		}
 		begins, err := r.Begin()
 		if err != nil || len(begins.Before.Blocks) != c.o.Init.Layers {

@@ -213,7 +213,9 @@ func (o Options) overRun(r *Recipe) error {
 	}
 	r.Stages[0].Schedule = course
 	if o.Warmup < 0 { // is of the course
-		r.Stages[0].Entry.Verbs = RewarmOver(WarmupOf(o.Warmup, o.Steps))
+		entry := &r.Stages[0].Entry
+		entry.Verbs = slices.DeleteFunc(entry.Verbs, func(v Verb) bool { return v.Do == Rewarm })
+		entry.Verbs = append(entry.Verbs, RewarmOver(WarmupOf(o.Warmup, o.Steps))...)
 	}
 	return nil
 }
