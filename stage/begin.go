@@ -22,7 +22,7 @@ func (r *Run) Start(ctx context.Context) error {
 	switch {
 	case err != nil:
 	case t != nil:
-		err = r.take(t)
+		err = r.takeJoined(t)
 	default:
 		err = r.begin()
 	}

@@ -67,7 +67,7 @@ func (r *Run) rejoin(ctx context.Context, j outer.Joined) error {
 	if err != nil {
 		return err
 	}
-	if err := r.take(t); err != nil {
+	if err := r.takeJoined(t); err != nil {
 		return err
 	}
 	return r.compile(ctx)

@@ -74,6 +74,15 @@ func (r *Run) take(t *trainer.Trainer) error {
 	return t.Join(r.Reducer)
 }
 
+// takeJoined makes a trainer the run's that begins where other processes are: nothing of that is in this one's folder.
+func (r *Run) takeJoined(t *trainer.Trainer) error {
+	err := r.take(t)
+	if t.Done() > 0 {
+		r.done.saved = -1
+	}
+	return err
+}
+
 // free releases what the run has on its device.
 func (r *Run) free() {
 	if r.trainer != nil {

@@ -34,9 +34,9 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) (e
 	if err != nil {
 		return err
 	}
-	stepped, err := s.lead(ctx, folder, report, began)
+	kept, err := s.lead(ctx, folder, report, began)
 	failed := err != nil && !errors.Is(err, stage.ErrStopped)
-	return errors.Join(err, s.leaveFolder(folder, failed && !stepped))
+	return errors.Join(err, s.leaveFolder(folder, failed && !kept))
 }
 
 // leaveFolder releases the run's folder, which goes where this process began it for nothing.
@@ -48,8 +48,9 @@ func (s *Session) leaveFolder(f *stage.Folder, nothing bool) error {
 	return nil
 }
 
-// lead trains as the only process of the run, or as the one that leads, and tells whether a step was taken.
-func (s *Session) lead(ctx context.Context, folder *stage.Folder, report stage.Report, began func()) (stepped bool,
+// lead trains as the only process of the run, or as the one that leads, and tells whether its folder has anything to
+// keep.
+func (s *Session) lead(ctx context.Context, folder *stage.Folder, report stage.Report, began func()) (kept bool,
 	err error) {
 	log, err := s.log(report.Warn)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *Session) lead(ctx context.Context, folder *stage.Folder, report stage.R
 		began()
 	}
 	var carded error
-	run := s.run(folder, carding(logged(counting(report, &stepped), log), func(e record.Event) {
+	run := s.run(folder, carding(logged(keeping(report, &kept), log), func(e record.Event) {
 		carded = errors.Join(carded, s.keepCard(e))
 	}))
 	run.Tasks, run.Peers = s.tasks, s.Peers
@@ -74,16 +75,25 @@ func (s *Session) lead(ctx context.Context, folder *stage.Folder, report stage.R
 	if err = s.train(ctx, run); err == nil {
 		err = s.keepAdapters(run.Trained)
 	}
-	return stepped, errors.Join(err, carded)
+	return kept, errors.Join(err, carded)
 }
 
-// counting is a report that hears whether a step was taken.
-func counting(report stage.Report, stepped *bool) stage.Report {
-	step := report.Step
+// keeping is a report that hears whether the folder has anything to keep: a step, or where the run was joined, which is
+// saved before one.
+func keeping(report stage.Report, kept *bool) stage.Report {
+	step, event := report.Step, report.Event
 	report.Step = func(m record.Metrics) {
-		*stepped = true
+		*kept = true
 		if step != nil {
 			step(m)
+		}
+	}
+	report.Event = func(e record.Event) {
+		if _, ok := e.(record.Checkpoint); ok {
+			*kept = true
+		}
+		if event != nil {
+			event(e)
 		}
 	}
 	return report

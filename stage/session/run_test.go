@@ -9,6 +9,7 @@ import (
 	"steplm/gpu"
 	"steplm/stage"
 	"steplm/stage/recipe/recipetest"
+	"steplm/stage/record"
 	"steplm/stage/reduce"
 	"steplm/stage/reduce/reducetest"
 )
@@ -34,5 +35,23 @@ func TestFailedBeginningLeavesNoFolder(t *testing.T) {
 	})
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the folder is there: %v", err)
+	}
+}
+
+// A run's folder is kept for a step, and for a checkpoint from before one.
+func TestWhatAFolderIsKeptFor(t *testing.T) {
+	for want, happens := range map[bool]func(stage.Report){
+		true:  func(r stage.Report) { r.Event(record.Checkpoint{}) },
+		false: func(r stage.Report) { r.Event(record.Resume{}) },
+	} {
+		kept, heard := false, 0
+		happens(keeping(stage.Report{Event: func(record.Event) { heard++ }}, &kept))
+		if kept != want || heard != 1 {
+			t.Errorf("kept: %t, want %t; heard of %d events", kept, want, heard)
+		}
+	}
+	kept := false
+	if keeping(stage.Report{}, &kept).Step(record.Metrics{}); !kept {
+		t.Error("a step is not kept")
 	}
 }

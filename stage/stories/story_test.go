@@ -63,6 +63,8 @@ type story struct {
 	// Hook hears of every batch, cursor, step, event and export, and of what is waited for.
 	Hook func(point string)
 	Warn func(text string) // as Report has it
+	// Compiling hears, unless it is nil, that kernels are compiled.
+	Compiling func()
 	// Peers are the other processes of its rounds; the order of the data is then Seed's.
 	Peers outer.Peers
 	Seed  uint64
@@ -168,7 +170,7 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 		return err
 	}
 	defer f.Close()
-	return begin(&stage.Run{
+	run := &stage.Run{
 		Recipe: s.Recipe, Device: saving{d, hook}, Batches: hooked{l, hook}, Folder: f, Tasks: []eval.Task{heldTask{}},
 		SaveEvery: 2, EvalEvery: 1, Keep: s.Keep, EvalTokens: s.Eval,
 		FinalEvalTokens: 1 << 40, Peers: s.Peers,
@@ -190,7 +192,11 @@ func (s story) run(ctx context.Context, d gpu.Device) error {
 			hook("export")
 			return d.WriteJSON("exported.json", s.Recipe.Steps())
 		},
-	}, ctx)
+	}
+	if s.Compiling != nil {
+		run.Report.Compiling = func(int, int, string) { s.Compiling() }
+	}
+	return begin(run, ctx)
 }
 
 // told is what a run says of itself that must not depend on how often it was
