@@ -169,15 +169,34 @@ func (s Spec) choices(vocab int) (recipe.Options, error) {
 		}
 		o.Decay = []float64{m.WeightDecay()}
 	}
-	if g := s.Guard; g.OnSpike != "" {
-		o.Guard = &recipe.Guard{OnSpike: g.OnSpike, Loss: g.SpikeLoss, Norm: g.SpikeNorm, Window: g.SpikeWindow,
-			Most: g.MaxRollbacks}
+	if o.Guard, err = s.Guard.guard(); err != nil {
+		return o, err
 	}
 	if err := s.setCourse(&o); err != nil || s.Schedule.FLOPs == 0 {
 		return o, err
 	}
 	o.Steps, err = recipe.StepsWithin(s.Method.Name, o, s.Schedule.FLOPs)
 	return o, err
+}
+
+// guard is the run's; nil: it has none, and then nothing may be said of spikes.
+func (g Guard) guard() (*recipe.Guard, error) {
+	if g.OnSpike != "" {
+		return &recipe.Guard{OnSpike: g.OnSpike, Loss: g.SpikeLoss, Norm: g.SpikeNorm, Window: g.SpikeWindow,
+			Most: g.MaxRollbacks}, nil
+	}
+	usual := Default().Guard
+	for _, x := range []struct {
+		option       advice.Option
+		value, usual any
+	}{{"spike_loss", g.SpikeLoss, usual.SpikeLoss}, {"spike_norm", g.SpikeNorm, usual.SpikeNorm},
+		{"spike_window", g.SpikeWindow, usual.SpikeWindow}, {advice.MaxRollbacks, g.MaxRollbacks, usual.MaxRollbacks}} {
+		if x.value != x.usual {
+			return nil, badOption(x.option, x.value, "nobody looks for spikes: say what becomes of one, %s",
+				strings.Join(recipe.OnSpike(), " or "))
+		}
+	}
+	return nil, nil
 }
 
 // setCourse writes the learning rate's course into options.

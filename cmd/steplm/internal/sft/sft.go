@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -94,15 +95,34 @@ type MeasureFlags struct {
 
 // Run is the command.
 func (c *Cmd) Run(ctx context.Context, line *kong.Context) error {
-	spec, err := c.spec(flags.Given(line))
+	given := flags.Given(line)
+	spec, err := c.spec(given)
 	if err != nil {
 		return flags.AsUsage(err)
 	}
 	if c.WriteConfig {
 		return view.JSON(spec)
 	}
+	unused, err := unused(spec, given)
+	if err != nil {
+		return err
+	}
 	return train.Job{Spec: spec, Resume: c.Resume != "", JSON: c.JSON, Device: c.DeviceFlag, Tune: c.TuneFlags,
-		Trace: c.TraceFlags}.Run(ctx)
+		Trace: c.TraceFlags, Unused: unused}.Run(ctx)
+}
+
+// unused names flags that are given and that have no effect on what trains.
+func unused(spec session.Spec, given []advice.Option) (string, error) {
+	list, err := train.Unheeded(spec.Method.Name, given)
+	how := "--full, the default"
+	if spec.Method.Name == recipe.LoRAName {
+		how = "--lora"
+		list = slices.DeleteFunc(list, func(f string) bool { return f == flags.Of(advice.Adapters) }) // are of the end
+	}
+	if len(list) == 0 || err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: of no effect with %s", strings.Join(list, ", "), how), nil
 }
 
 // defaultEpochs are Alpaca's.

@@ -268,6 +268,24 @@ func TestKeptAdapters(t *testing.T) {
 	}
 }
 
+// A flag of LoRA where none trains is named, not ignored in silence; of one that is kept nothing is said.
+func TestUnusedFlagsAreNamed(t *testing.T) {
+	model, file := base(t), alpaca(t, 8)
+	for _, c := range []struct {
+		given []string
+		want  string
+	}{
+		{[]string{"--rank", "2", "--adapters", "keep"},
+			"steplm: warning: --rank, --adapters: of no effect with --full, the default\n"},
+		{[]string{"--lora", "--rank", "2", "--adapters", "keep"}, ""},
+	} {
+		args := tune(model, file, clitest.NewRun(t), append(c.given, "--steps", "1", "--samples", "0")...)
+		if _, stderr, code := clitest.Call(t, "", args...); code != 0 || stderr != c.want {
+			t.Errorf("%v: exit code %d, standard error %q, want %q", c.given, code, stderr, c.want)
+		}
+	}
+}
+
 // A length in steps is measured at the end of each epoch too, by which patience goes.
 func TestEpochsOfSteps(t *testing.T) {
 	model, run := base(t), clitest.NewRun(t)

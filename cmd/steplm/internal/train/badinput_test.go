@@ -142,6 +142,8 @@ func TestPretrainRefusesBadFlags(t *testing.T) {
 		{2, []string{"--projection-rank 4", "optimizer scale has none"},
 			[]string{"--optimizer", "scale", "--projection-rank", "4"}},
 		{2, []string{"--optimizer", "sgd", "galore"}, []string{"--optimizer", "sgd"}},
+		{2, []string{"--spike-loss 2", "stop or rollback"}, []string{"--spike-loss", "2"}},
+		{2, []string{"--max-rollbacks 0", "stop or rollback"}, []string{"--max-rollbacks", "0"}},
 		{1, []string{"method galore", "optimizer adamw", "--optimizer", "--method vanilla"},
 			[]string{"--method", "galore", "--optimizer", "adamw"}},
 		{1, []string{"2 micro-batches", "--release"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"steplm/cmd/steplm/internal/devices"
@@ -13,6 +12,7 @@ import (
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
 	"steplm/gpu"
+	"steplm/model/advice"
 	"steplm/stage"
 	"steplm/stage/recipe"
 	"steplm/stage/record"
@@ -29,7 +29,7 @@ type Job struct {
 	Tune   devices.TuneFlags
 	Trace  TraceFlags
 	Among  *reduce.MPI // the processes that train together; nil: this one is alone
-	Unused []string    // flags that were given and that the method does not heed
+	Unused string      // names flags that were given and are not heeded, and says why; "": there are none
 	// Opened, unless nil, prepares the run that was opened, and returns what is told of its end.
 	Opened func(s *session.Session) (ended func(error), err error)
 }
@@ -60,6 +60,20 @@ func (c Job) Run(ctx context.Context) error {
 		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
+}
+
+// Unheeded are the flags of options that are given and that a method does not heed.
+func Unheeded(method string, given []advice.Option) (list []string, err error) {
+	m, err := recipe.FindMethod(method)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range given {
+		if !m.Heeds(o) && o != advice.Stages { // One stage is true of every method; others are refused.
+			list = append(list, flags.Of(o))
+		}
+	}
+	return list, nil
 }
 
 // result is what a run leaves for a summary.
@@ -105,9 +119,8 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *resu
 			describeRun(os.Stdout, s)
 			c.describeProcesses(os.Stdout, s)
 		}
-		if len(c.Unused) > 0 {
-			fmt.Fprintf(os.Stderr, "steplm: warning: %s: of no effect with --method %s\n", strings.Join(c.Unused, ", "),
-				s.Recipe.Method)
+		if c.Unused != "" {
+			fmt.Fprintf(os.Stderr, "steplm: warning: %s\n", c.Unused)
 		}
 		if !s.Resumed {
 			v.begin(0)

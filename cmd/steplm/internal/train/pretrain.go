@@ -17,7 +17,6 @@ import (
 	"steplm/cmd/steplm/internal/view"
 	"steplm/model/advice"
 	"steplm/stage"
-	"steplm/stage/recipe"
 	"steplm/stage/reduce"
 	"steplm/stage/rounds"
 	"steplm/stage/session"
@@ -77,7 +76,7 @@ type PretrainCmd struct {
 	TraceFlags
 	JSON bool `name:"json" help:"Print the lines of metrics.jsonl instead of progress, and at the end one with what the model says."`
 
-	unused []string       // flags that were given and that the method does not heed
+	unused string         // names flags that were given and that the method does not heed
 	joined *rounds.Worker // nil: it joins no run
 	among  *reduce.MPI    // the processes that train together; nil: this one is alone
 }
@@ -197,16 +196,11 @@ func (c *PretrainCmd) spec(given []advice.Option) (session.Spec, error) {
 
 // warnUnused names flags that are given and that the method does not heed.
 func (c *PretrainCmd) warnUnused(spec session.Spec, given []advice.Option) error {
-	method, err := recipe.FindMethod(spec.Method.Name)
-	if err != nil {
-		return err
+	list, err := Unheeded(spec.Method.Name, given)
+	if len(list) > 0 {
+		c.unused = fmt.Sprintf("%s: of no effect with --method %s", strings.Join(list, ", "), spec.Method.Name)
 	}
-	for _, o := range given {
-		if !method.Heeds(o) && o != advice.Stages { // One stage is true of every method; others are refused.
-			c.unused = append(c.unused, flags.Of(o))
-		}
-	}
-	return nil
+	return err
 }
 
 // opened has a run that was opened join another, or lets others join it; it returns what they are told in the end.
