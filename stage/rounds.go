@@ -142,5 +142,5 @@ func (r *Run) endRound(ctx context.Context) error {
 	for _, s := range report.Missing {
 		e.Missing = append(e.Missing, record.Share{Process: s.Process, Name: s.Name, Why: s.Why})
 	}
-	return r.event(e)
+	return errors.Join(r.event(e), r.Folder.Metrics.Keep()) // The checkpoint that follows has the round done.
 }

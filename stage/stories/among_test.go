@@ -104,6 +104,32 @@ func TestAStopStopsTheGroup(t *testing.T) {
 	}
 }
 
+// A run that goes on from a checkpoint at a round's end still tells of that round, which it does not make again.
+func TestAResumeKeepsTheRoundOfItsCheckpoint(t *testing.T) {
+	g := newGroup(t, withRounds(t, outer.WireF32, model.FullStorage), 2)
+	for _, point := range []string{"checkpoint after step 2 in stage 1", "checkpoint after step 5 in stage 2"} {
+		g.run(2, func(rank int, s *story, stop func()) {
+			s.Hook = func(at string) {
+				if at == point {
+					stop()
+				}
+			}
+		})
+		g.ended(point, stage.ErrStopped)
+	}
+	g.run(2, nil)
+	g.ended("resumed", nil)
+	for rank, s := range g.stories {
+		var ends []int
+		for _, r := range roundsOf(t, s) {
+			ends = append(ends, r.Step)
+		}
+		if want := []int{2, 3, 5, 7, 8}; !slices.Equal(ends, want) {
+			t.Errorf("process %d tells of rounds that end with %v, want %v", rank, ends, want)
+		}
+	}
+}
+
 // A run with others tells what it waits for, and when that is over.
 func TestWhatARunWaitsForIsTold(t *testing.T) {
 	g := newGroup(t, withRounds(t, outer.WireF32, model.FullStorage), 1)
