@@ -62,6 +62,7 @@ func (r *Run) meanwhile(ctx context.Context, err error) error {
 
 // rejoin goes to where the others are that this process had lost.
 func (r *Run) rejoin(ctx context.Context, j outer.Joined) error {
+	before := r.trainer.At()
 	r.trainer.Free()
 	t, err := trainer.NewJoined(r.Device, r.Recipe, r.Batches, j)
 	if err != nil {
@@ -70,7 +71,30 @@ func (r *Run) rejoin(ctx context.Context, j outer.Joined) error {
 	if err := r.takeJoined(t); err != nil {
 		return err
 	}
+	if err := r.cut(before); err != nil {
+		return err
+	}
 	return r.compile(ctx)
+}
+
+// goTo has the trainer go to the step where the others are.
+func (r *Run) goTo(step int) error {
+	before := r.trainer.At()
+	r.trainer.GoTo(step)
+	return r.cut(before)
+}
+
+// cut takes back what this process did after where it is now, if it was further: it is with others that came back from
+// an earlier checkpoint, and all of it is done again.
+func (r *Run) cut(before record.At) error {
+	now := r.trainer.At()
+	if now.Step >= before.Step && now.Stage >= before.Stage {
+		return nil
+	}
+	r.done = done{-1, -1, -1}
+	note, err := r.Folder.CutMetrics(now)
+	r.warn("%s", note)
+	return err
 }
 
 // beginRound waits, before a round's first step, for the others.
@@ -82,8 +106,7 @@ func (r *Run) beginRound(ctx context.Context) error {
 	t.Wait()
 	err := r.await("the others to begin the round", func() error {
 		at, err := r.Peers.Begin(ctx, t.Outer(), t.Stage(), t.Done())
-		t.GoTo(at)
-		return err
+		return errors.Join(err, r.goTo(at))
 	})
 	r.round.begun = err == nil
 	return err
@@ -132,7 +155,9 @@ func (r *Run) endRound(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the round that ends with step %d: %w", end, err)
 	}
-	t.GoTo(report.Step)
+	if err := r.goTo(report.Step); err != nil {
+		return err
+	}
 	r.round = round{}
 	e := record.Round{At: t.At(), Sent: report.Sent, Received: report.Received, Waited: report.Waited.Seconds()}
 	for _, s := range report.Shares {

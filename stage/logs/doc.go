@@ -2,8 +2,9 @@
 // wandb's offline files and the trainer_state.json of transformers.
 //
 // All are made of the events that record.Read gives, so that metrics.jsonl stays what counts. A process writes them
-// anew from it at its first step, at a resume and after a rollback, and goes on with each event as it comes: no step
-// is in them twice, one that was rolled back is in none, and a format that is asked for later has the whole run.
+// anew from it at its first step, at a resume, after a rollback and where it goes back with others, and goes on with
+// each event as it comes: no step is in them twice, one that was taken back is in none, and a format that is asked for
+// later has the whole run.
 // A format is one file of this package and an entry in Formats.
 //
 // What Go cannot enforce: that a kill leaves files that the other programs read, which tests show by killing; and

@@ -100,6 +100,19 @@ func (w *writer) write(events ...record.Event) *writer {
 	return w
 }
 
+// lengthOf is the bytes of events' lines.
+func lengthOf(t *testing.T, events []record.Event) (n int64) {
+	t.Helper()
+	for _, e := range events {
+		line, err := record.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += int64(len(line))
+	}
+	return n
+}
+
 // runFolder is a folder in which the run has its identity of wandb.
 func runFolder(t *testing.T) string {
 	t.Helper()

@@ -88,6 +88,7 @@ type Value struct {
 // counter turns events, taken in order, into points.
 type counter struct {
 	began          time.Time
+	step           int // of the last event
 	tokens         int64
 	seconds, flops float64
 }
@@ -102,6 +103,7 @@ func (c *counter) point(e record.Event) Point {
 		c.tokens = m.Tokens
 	}
 	c.seconds += besides(e)
+	c.step = e.Moment().Step
 	return Point{Event: e, Step: e.Moment().Step, Seconds: c.seconds, FLOPs: c.flops, Values: values(e),
 		Texts: texts(e), Time: c.began.Add(time.Duration(c.seconds * float64(time.Second)))}
 }

@@ -58,6 +58,10 @@ func (l *Log) Event(e record.Event) {
 	if !l.begun {
 		return
 	}
+	if e.Moment().Step < l.count.step { // The run went back with others, and its metrics were cut.
+		l.begin()
+		return
+	}
 	p := l.count.point(e)
 	l.each("write", func(s Sink) error { return s.Point(p) })
 	switch e.(type) {

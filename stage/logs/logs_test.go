@@ -60,15 +60,7 @@ func TestResumed(t *testing.T) {
 			dir := runFolder(t)
 			before := newWriter(t, dir, 0, first...).write(events[:killed]...)
 			before.log.Close()
-			length := int64(0)
-			for _, e := range events[:kept] {
-				line, err := record.Encode(e)
-				if err != nil {
-					t.Fatal(err)
-				}
-				length += int64(len(line))
-			}
-			after := newWriter(t, dir, length, Names()...).write(resume).write(events[kept:]...)
+			after := newWriter(t, dir, lengthOf(t, events[:kept]), Names()...).write(resume).write(events[kept:]...)
 			after.log.Close()
 			same(t, files(t, dir), files(t, want))
 			if len(before.warned)+len(after.warned) > 0 {
@@ -119,6 +111,22 @@ func TestRollback(t *testing.T) {
 	w.metrics = metrics
 	w.write(back).write(events...).log.Close()
 	newWriter(t, want, 0, Names()...).write(back).write(events...).log.Close()
+	same(t, files(t, dir), files(t, want))
+}
+
+// TestGoneBack: steps that a run did again, since the others of its rounds went back, are in its logs once.
+func TestGoneBack(t *testing.T) {
+	events := story(t)
+	dir, want := runFolder(t), runFolder(t)
+	w := newWriter(t, dir, 0, Names()...).write(events[:9]...) // two steps after the growth
+	metrics, _, err := record.Append(dir, lengthOf(t, events[:3]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.metrics.Close()
+	w.metrics = metrics
+	w.write(events[3:]...).log.Close()
+	newWriter(t, want, 0, Names()...).write(events...).log.Close()
 	same(t, files(t, dir), files(t, want))
 }
 

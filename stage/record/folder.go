@@ -135,6 +135,15 @@ func (f *Folder) OpenMetrics(size int64) (note string, err error) {
 	return note, err
 }
 
+// CutMetrics cuts from the metrics what is of later steps than a moment, or of a later stage, and appends from there.
+func (f *Folder) CutMetrics(m At) (note string, err error) {
+	size, err := bytesUntil(f.Dir, m)
+	if err != nil {
+		return "", err
+	}
+	return f.OpenMetrics(size)
+}
+
 // Close releases the folder.
 func (f *Folder) Close() error {
 	if f.Metrics != nil {

@@ -195,3 +195,37 @@ func TestOpenMetricsAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Metrics are cut where a run goes back to: of an event after the same step, but in a later stage, too.
+func TestCutMetrics(t *testing.T) {
+	at := func(step, stage int) At { return At{Step: step, Stage: stage} }
+	all := []Event{Metrics{Step: 1, Stage: 1}, Metrics{Step: 2, Stage: 1}, Checkpoint{At: at(2, 1)},
+		Growth{Transition{At: at(2, 2)}}, Metrics{Step: 3, Stage: 2}, Metrics{Step: 4, Stage: 2}}
+	for to, want := range map[At]int{at(0, 1): 0, at(1, 1): 1, at(2, 1): 3, at(2, 2): 4, at(3, 2): 5, at(9, 2): 6} {
+		f, err := Create(filepath.Join(t.TempDir(), "run"), recipetest.Must(t, "step", recipetest.Tiny()), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, e := range all {
+			if err := f.Metrics.Write(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if note, err := f.CutMetrics(to); err != nil || note != "" {
+			t.Fatal(note, err)
+		}
+		if err := f.Metrics.Write(Resume{At: to}); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, err := range Read(f.Dir) {
+			if n++; err != nil {
+				t.Error(err)
+			}
+		}
+		if n != want+1 {
+			t.Errorf("cut at %+v, there are %d lines, want %d", to, n-1, want)
+		}
+	}
+}

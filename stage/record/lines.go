@@ -60,30 +60,67 @@ func Decode(line []byte) (Event, error) {
 // ends it. A last line that has no end is left out: the run is writing it, or was killed at it.
 func Read(path string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		for l, err := range readLines(path) {
+			if !yield(l.Event, err) {
+				return
+			}
+		}
+	}
+}
+
+// line is an event, and the bytes of its file before it.
+type line struct {
+	Event
+	before int64
+}
+
+// readLines is Read with where each line begins.
+func readLines(path string) iter.Seq2[line, error] {
+	return func(yield func(line, error) bool) {
 		f, err := openMetrics(path)
 		if err != nil {
-			yield(nil, err)
+			yield(line{}, err)
 			return
 		}
 		defer f.Close()
+		at := int64(0)
 		for in, n := bufio.NewReader(f), 1; ; n++ {
-			line, err := in.ReadBytes('\n')
+			text, err := in.ReadBytes('\n')
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			var e Event
 			if err == nil {
-				e, err = Decode(bytes.TrimSuffix(line, []byte("\n")))
+				e, err = Decode(bytes.TrimSuffix(text, []byte("\n")))
 			}
 			if err != nil {
-				yield(nil, fmt.Errorf("%s, line %d: %w", f.Name(), n, err))
+				yield(line{}, fmt.Errorf("%s, line %d: %w", f.Name(), n, err))
 				return
 			}
-			if !yield(e, nil) {
+			if !yield(line{e, at}, nil) {
 				return
 			}
+			at += int64(len(text))
 		}
 	}
+}
+
+// bytesUntil are those of a run's lines before the first that is of a later step than a moment, or of a later stage;
+// all where there is none.
+func bytesUntil(path string, m At) (n int64, err error) {
+	for l, err := range readLines(path) {
+		if err != nil {
+			return 0, err
+		}
+		if at := l.Moment(); at.Step > m.Step || at.Stage > m.Stage {
+			return l.before, nil
+		}
+	}
+	info, err := os.Stat(fileAt(path))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // fileAt is the metrics at a path or in a run's folder.

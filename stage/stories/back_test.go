@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"steplm/gpu"
 	"steplm/model"
+	"steplm/model/checkpoint"
 	"steplm/stage/outer"
 	"steplm/stage/record"
 	"steplm/stage/rounds"
@@ -190,6 +192,51 @@ func TestWorkersWaitForTheCoordinator(t *testing.T) {
 		}
 		if want := []int{2, 3, 5, 7, 8}; !slices.Equal(ends, want) {
 			t.Errorf("stopped at %s: rounds that end with %v, want %v", point, ends, want)
+		}
+	}
+}
+
+// A coordinator that comes back from an older checkpoint, of an earlier stage too, takes its workers back there: what
+// they did since is done again, and is in their metrics once.
+func TestWorkersGoBackWithTheCoordinator(t *testing.T) {
+	for _, from := range []string{"step-3", "step-5"} { // before the growth, and a round before
+		p := newParty(t, withRounds(t, outer.WireF32, model.FullStorage), 1)
+		addr := p.c.Addr().String()
+		p.join(context.Background(), nil, nil)
+		ctx, stop := context.WithCancel(context.Background())
+		host := p.hosting()
+		host.Keep = 0
+		host.Hook = func(at string) {
+			if at == "step 8" {
+				stop()
+			}
+		}
+		if err := host.run(ctx, gpu.NewHost()); err == nil {
+			t.Fatal("it was not stopped")
+		}
+		p.c.Close("it was stopped", true)
+		if err := checkpoint.SetLatest(filepath.Join(host.Dir, "checkpoints"), from); err != nil {
+			t.Fatal(err)
+		}
+		p.listen(addr)
+		host.Peers, host.Hook = p.c, nil
+		p.noted("worker 1, ")
+		p.begin(context.Background(), host, nil, func(error) { p.c.Close("the run is over", false) })
+		p.ended.Wait()
+		worker := p.stories[0]
+		sameWeights(t, finalWeights(t, worker), finalWeights(t, host))
+		curve, err := record.ReadCurve(worker.Dir)
+		if err != nil || !slices.Equal(curve.Steps, []int{1, 2, 3, 4, 5, 6, 7, 8}) {
+			t.Errorf("back from %s: the worker's steps are %v, %v", from, curve.Steps, err)
+		}
+		growths := 0
+		for _, e := range curve.Events {
+			if _, ok := e.Event.(record.Growth); ok {
+				growths++
+			}
+		}
+		if growths != 1 {
+			t.Errorf("back from %s: the worker tells of %d growths, want 1", from, growths)
 		}
 	}
 }
