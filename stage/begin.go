@@ -36,7 +36,7 @@ func (r *Run) Start(ctx context.Context) error {
 // begin takes the trainer before the first step.
 func (r *Run) begin() error {
 	if r.Recipe.Init == nil {
-		t, err := trainer.New(r.Device, r.Recipe, r.Batches)
+		t, err := trainer.New(r.Device, r.Recipe, r.batches())
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (r *Run) begin() error {
 		return err
 	}
 	defer files.Close()
-	t, err := trainer.NewFrom(r.Device, r.Recipe, r.Batches, weights)
+	t, err := trainer.NewFrom(r.Device, r.Recipe, r.batches(), weights)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,8 @@ func (r *Run) lastCheckpoint() (name string, err error) {
 
 // load takes the trainer of a checkpoint, and gives what the run kept there.
 func (r *Run) load(name string) (trainer.Kept, error) {
-	t, kept, err := trainer.Load(r.Device, r.Recipe, r.Folder.hash, r.Batches, record.CheckpointAt(r.Folder.Dir, name))
+	t, kept, err := trainer.Load(r.Device, r.Recipe, r.Folder.hash, r.batches(),
+		record.CheckpointAt(r.Folder.Dir, name))
 	if err != nil {
 		return kept, err
 	}

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strconv"
 
+	"steplm/data"
 	"steplm/stage/reduce"
+	"steplm/stage/trainer"
 )
 
 // told reports whether any process of the run was told to stop.
@@ -42,6 +44,7 @@ func (r *Run) course() []reduce.Fact {
 
 // setPace tells who keeps a watch over the processes of the run what this one does next.
 func (r *Run) setPace(p reduce.Pace) {
+	r.doing = p
 	r.Reducer.SetPace(p)
 	if g, ok := r.Peers.(interface{ SetPace(reduce.Pace) }); ok {
 		g.SetPace(p)
@@ -55,4 +58,26 @@ func (r *Run) pace() reduce.Pace {
 		return reduce.Measured
 	}
 	return reduce.Judged
+}
+
+// batches are the run's. Who waits for them, for a download or a slow disk, does not hang: what takes its time there is
+// not judged as computing.
+func (r *Run) batches() trainer.Batches { return unjudged{r.Batches, r} }
+
+// unjudged is batches that may take any time.
+type unjudged struct {
+	trainer.Batches
+	run *Run
+}
+
+func (b unjudged) Next(ctx context.Context) (data.Batch, error) {
+	defer b.run.setPace(b.run.doing)
+	b.run.setPace(reduce.AnyTime)
+	return b.Batches.Next(ctx)
+}
+
+func (b unjudged) Skip(ctx context.Context) error {
+	defer b.run.setPace(b.run.doing)
+	b.run.setPace(reduce.AnyTime)
+	return b.Batches.Skip(ctx)
 }

@@ -218,6 +218,80 @@ func (d *flipping) Begin(label string) *gpu.Pass {
 	return d.Device.Begin(label)
 }
 
+// watched is a process that is watched, and batches and a device that look at what it is taken to do.
+type watched struct {
+	*reducetest.Local
+	pace     reduce.Pace
+	fetching []reduce.Pace // at each batch
+	training []reduce.Pace // at each pass of a step
+}
+
+func (w *watched) SetPace(p reduce.Pace) { w.pace = p }
+
+type watchedBatches struct {
+	trainer.Batches
+	*watched
+}
+
+func (b watchedBatches) Next(ctx context.Context) (data.Batch, error) {
+	b.fetching = append(b.fetching, b.pace)
+	return b.Batches.Next(ctx)
+}
+
+func (b watchedBatches) Skip(ctx context.Context) error {
+	b.fetching = append(b.fetching, b.pace)
+	return b.Batches.Skip(ctx)
+}
+
+type watchedDevice struct {
+	gpu.Device
+	*watched
+}
+
+func (d watchedDevice) Begin(label string) *gpu.Pass {
+	if label == "train" {
+		d.training = append(d.training, d.pace)
+	}
+	return d.Device.Begin(label)
+}
+
+// A process may wait for its data however long: what others judge it by is what it computes.
+func TestWaitingForDataIsNotJudged(t *testing.T) {
+	o := recipetest.Tiny()
+	o.GradAccum, o.Steps = 2, 4
+	list, r := trainertest.Scored(2*o.Steps, o.Batch, o.Model.Vocab), recipetest.Must(t, "vanilla", o)
+	f, err := CreateFolder(filepath.Join(t.TempDir(), "run"), r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ranks, all := reducetest.Group(2), make([]*watched, 2)
+	reducetest.Together(ranks, func(i int) error {
+		w := &watched{Local: ranks[i]}
+		all[i] = w
+		run := &Run{Recipe: r, Device: watchedDevice{gpu.NewHost(), w},
+			Batches: watchedBatches{&trainertest.Listed{Batches: list}, w}, Folder: f,
+			Reducer: reduce.New(w, reduce.Options{})}
+		if i > 0 {
+			run.Folder = FollowFolder(f.Dir, f.Hash())
+		}
+		err := run.Start(t.Context())
+		if err != nil {
+			t.Errorf("process %d: %v", i, err)
+		}
+		return err
+	})
+	for rank, w := range all {
+		if !slices.Equal(w.fetching, slices.Repeat([]reduce.Pace{reduce.AnyTime}, 2*o.Steps)) {
+			t.Errorf("process %d fetches batches at the paces %v", rank, w.fetching)
+		}
+		want := []reduce.Pace{reduce.Measured, reduce.Judged, reduce.Judged, reduce.Judged}
+		if !slices.Equal(w.training, want) {
+			t.Errorf("process %d trains at the paces %v, want %v", rank, w.training, want)
+		}
+	}
+}
+
 // What a step sends in each stage is what a plan says, to the byte, however many processes there are and whatever is on
 // the wire; what is frozen does not travel.
 func TestBytesOnTheWireAreThePlans(t *testing.T) {

@@ -41,7 +41,7 @@ func (r *Run) join(ctx context.Context) (*trainer.Trainer, error) {
 	if err != nil || j == nil {
 		return nil, err
 	}
-	return trainer.NewJoined(r.Device, r.Recipe, r.Batches, *j)
+	return trainer.NewJoined(r.Device, r.Recipe, r.batches(), *j)
 }
 
 // meanwhile looks at how something ended, in which others had a part: this process may be elsewhere with them now, be
@@ -64,7 +64,7 @@ func (r *Run) meanwhile(ctx context.Context, err error) error {
 func (r *Run) rejoin(ctx context.Context, j outer.Joined) error {
 	before := r.trainer.At()
 	r.trainer.Free()
-	t, err := trainer.NewJoined(r.Device, r.Recipe, r.Batches, j)
+	t, err := trainer.NewJoined(r.Device, r.Recipe, r.batches(), j)
 	if err != nil {
 		return err
 	}

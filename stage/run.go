@@ -59,9 +59,10 @@ type Run struct {
 
 	rolledBack []record.Rollback // since the last save
 	saves      saves
-	paced      int      // the stage, from 1, in which a step was taken
-	left       bool     // another process of a group was told to stop
-	warned     []string // what Report.Warn heard
+	paced      int         // the stage, from 1, in which a step was taken
+	doing      reduce.Pace // as who keeps a watch was told last
+	left       bool        // another process of a group was told to stop
+	warned     []string    // what Report.Warn heard
 }
 
 // done are the steps after which things were last done; -1: not by this process.

@@ -51,7 +51,7 @@ type Pace int32
 
 // The paces.
 const (
-	AnyTime  Pace = iota // It saves, evaluates, compiles.
+	AnyTime  Pace = iota // It saves, evaluates, compiles, waits for data.
 	Measured             // It takes a first step, by which others are judged.
 	Judged
 )
