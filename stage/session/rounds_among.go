@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -38,7 +40,7 @@ func OpenRounds(ctx context.Context, dev gpu.Device, spec Spec, resumed bool, ui
 		Peers: rounds.NewAmong(g, spec.Outer.Start)}
 	if rank := g.Rank(); rank > 0 {
 		s.Spec.Outer.Process, s.Spec.Output.Log = rank, nil
-		s.Spec.Output.Out = filepath.Join(spec.Output.Out, "ranks", strconv.Itoa(rank))
+		s.Spec.Output.Out = rankFolder(spec.Output.Out, rank)
 		s.Spec.Evaluation = Evaluation{} // which the one that leads makes
 	}
 	if resumed {
@@ -197,4 +199,59 @@ func (s *Session) inTurn(do func() error) error {
 		return nil
 	}
 	return do()
+}
+
+// ranksDir is where, in the folder of a run that several processes make in rounds, those of the others lie.
+const ranksDir = "ranks"
+
+// rankFolder is the folder of a rank above 0.
+func rankFolder(run string, rank int) string { return filepath.Join(run, ranksDir, strconv.Itoa(rank)) }
+
+// discard removes a run of which there is nothing to keep. Of processes that make rounds, whichever is the last one
+// removes what the folders of all lay in.
+func (s *Session) discard(f *stage.Folder) error {
+	err := f.Discard()
+	if s.meets == nil {
+		return err
+	}
+	run := f.Dir
+	if !s.meets.Leads() {
+		run = filepath.Dir(filepath.Dir(f.Dir))
+	}
+	os.Remove(filepath.Join(run, ranksDir)) // these two only if they are empty
+	os.Remove(run)
+	return err
+}
+
+// clearRanks discards what is left of the other processes where the run's own folder went: it failed before its first
+// step, and ended them before they could do so themselves. What has checkpoints stays.
+func clearRanks(run string) error {
+	if record.HoldsRun(run) {
+		return nil // It is in the way, and refused.
+	}
+	entries, err := os.ReadDir(filepath.Join(run, ranksDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var left []string
+	for _, e := range entries {
+		rank, err := strconv.Atoi(e.Name())
+		if dir := rankFolder(run, rank); err == nil && record.HoldsRun(dir) {
+			left = append(left, dir)
+		}
+	}
+	if slices.ContainsFunc(left, func(dir string) bool { return len(record.CheckpointNames(dir)) > 0 }) {
+		return nil
+	}
+	for _, dir := range left {
+		f, err := record.Lock(dir) // unless another process is in it
+		if err == nil {
+			err = f.Discard()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	os.Remove(filepath.Join(run, ranksDir)) // only if it is empty
+	return nil
 }

@@ -42,7 +42,7 @@ func (s *Session) Run(ctx context.Context, report stage.Report, began func()) (e
 // leaveFolder releases the run's folder, which goes where this process began it for nothing.
 func (s *Session) leaveFolder(f *stage.Folder, nothing bool) error {
 	if nothing && !s.Resumed {
-		return f.Discard()
+		return s.discard(f)
 	}
 	f.Close() // What is written is on the disk.
 	return nil
@@ -187,6 +187,11 @@ func (s *Session) openFolder() (*stage.Folder, error) {
 		f, longer, err := stage.LengthenFolder(out, s.Recipe.Steps(), spec)
 		s.Recipe = longer // As the folder has it, which knows what its checkpoints name.
 		return f, err
+	}
+	if s.meets != nil && s.meets.Leads() {
+		if err := clearRanks(out); err != nil {
+			return nil, err
+		}
 	}
 	return stage.CreateFolder(out, s.Recipe, spec)
 }
