@@ -2,7 +2,6 @@ package session
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,10 +118,10 @@ func (m Model) base(vocab int) (model.Config, error) {
 
 // isFile reports whether a model's name is that of a file, one that exists or is spelled as one.
 func isFile(name string) bool {
-	_, missing := os.Stat(name)
-	preset := slices.Contains(model.Presets(), strings.ToLower(name))
-	return !preset && (missing == nil || strings.ContainsAny(name, `/\`) || filepath.Ext(name) == ".json")
+	return !isPreset(name) && (exists(name) || strings.ContainsAny(name, `/\`) || filepath.Ext(name) == ".json")
 }
+
+func isPreset(name string) bool { return slices.Contains(model.Presets(), strings.ToLower(name)) }
 
 // ignoredWeights says what a model's folder holds that a run which begins anew does not read: weights. "" is nothing.
 func (m Model) ignoredWeights() string {

@@ -87,7 +87,24 @@ func Join(w rounds.Welcome, asked Spec, given []advice.Option) (Spec, error) {
 		return own, fmt.Errorf("the run's coordinator is of another version: %w", err)
 	}
 	own.Output, own.Outer.Process = asked.Output, w.Process
+	if err := own.findModel(asked, given); err != nil {
+		return own, err
+	}
 	return own.Merge(asked, given)
+}
+
+// findModel takes the file of the run's model, if it is one, from where it lies here. What is in it the recipe says,
+// which is compared.
+func (s *Spec) findModel(asked Spec, given []advice.Option) error {
+	const option advice.Option = "model"
+	switch name := s.Model.Name; {
+	case name == "" || isPreset(name):
+	case slices.Contains(given, option):
+		s.Model.Name = asked.Model.Name
+	case !exists(name):
+		return badOption(option, name, "the run was begun with this file, which is not here: name a copy of it")
+	}
+	return nil
 }
 
 // Joins compares the session's recipe with that of the run that a worker was welcomed to, and has it wait for the

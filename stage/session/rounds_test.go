@@ -2,7 +2,10 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,6 +75,40 @@ func TestNobodyOfSeveralActsAlone(t *testing.T) {
 			if !errors.As(err, &bad) || bad.Option != option {
 				t.Errorf("%s: %v", option, err)
 			}
+		}
+	}
+}
+
+// A run whose model is a file is joined with a copy of it, wherever that lies; a preset is the run's own.
+func TestAJoinedRunsModelIsFoundHere(t *testing.T) {
+	here := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(here, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "config.json")
+	for _, c := range []struct{ runs, asked, want string }{
+		{elsewhere, here, here}, {here, "", here}, {"tiny", "", "tiny"}, {"tiny", "tiny", "tiny"},
+		{elsewhere, "", ""}, {"models", "", ""}, {"tiny", here, ""}, // these are refused
+	} {
+		spec, asked := Default(), Default()
+		spec.Model.Name, asked.Model.Name = c.runs, c.asked
+		text, err := json.Marshal(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var given []advice.Option
+		if c.asked != "" {
+			given = append(given, "model")
+		}
+		got, err := Join(rounds.Welcome{Spec: text}, asked, given)
+		var bad *OptionError
+		var other *Disagreement
+		switch {
+		case c.want != "" && (err != nil || got.Model.Name != c.want):
+			t.Errorf("of %s, asked for %q: %q, %v, want %q", c.runs, c.asked, got.Model.Name, err, c.want)
+		case c.want == "" && !(errors.As(err, &bad) && bad.Option == "model" ||
+			errors.As(err, &other) && other.Option == "model"):
+			t.Errorf("of %s, asked for %q: %v", c.runs, c.asked, err)
 		}
 	}
 }
