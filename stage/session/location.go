@@ -94,7 +94,7 @@ func (l *Location) standInPath(i int) string {
 }
 
 // standIn makes a file with the size and the footer of file i, and nothing else,
-// unless the cache has that file.
+// unless the cache has that file. Only Parquet has a footer.
 func (l *Location) standIn(ctx context.Context, i int) error {
 	if l.stream.Holds(i) {
 		return nil
@@ -103,14 +103,16 @@ func (l *Location) standIn(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	if len(end) == 8 && string(end[4:]) == "PAR1" {
-		n := int64(binary.LittleEndian.Uint32(end)) + 8
-		if n > min(l.stream.Size(i), maxFooter) {
-			return fmt.Errorf("%s: its footer claims %d bytes", l.files[i], n)
-		}
-		if end, err = l.stream.Tail(ctx, i, n); err != nil {
-			return err
-		}
+	if len(end) < 8 || string(end[4:]) != "PAR1" { // How many rows other files have, only all of their bytes say.
+		return &OptionError{Option: "stream", Why: fmt.Sprintf("%s of %s is no Parquet file, and only Parquet can begin "+
+			"before it is there: fetch everything, without it", filepath.Base(l.files[i]), l.name)}
+	}
+	n := int64(binary.LittleEndian.Uint32(end)) + 8
+	if n > min(l.stream.Size(i), maxFooter) {
+		return fmt.Errorf("%s: its footer claims %d bytes", l.files[i], n)
+	}
+	if end, err = l.stream.Tail(ctx, i, n); err != nil {
+		return err
 	}
 	path := filepath.Join(l.dir, fmt.Sprint(i), filepath.Base(l.files[i]))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

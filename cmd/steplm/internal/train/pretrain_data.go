@@ -15,7 +15,7 @@ type DataFlags struct {
 	Data []string `sep:"none" placeholder:"PATH[=WEIGHT]" help:"Training data: a directory, a glob or a file of Parquet, JSON Lines (.jsonl, .gz, .zst) or text, or hf://datasets/OWNER/NAME[/PATH][@REVISION], which is fetched. Several are mixed by their weights."`
 	flags.FilterFlags
 	flags.SourceFlags
-	Stream bool `help:"Begin when the first file of an hf:// source is there, and fetch the others meanwhile."`
+	Stream bool `help:"Begin when the first Parquet file of an hf:// source is there, and fetch the others meanwhile."`
 	flags.TokenFlags
 }
 

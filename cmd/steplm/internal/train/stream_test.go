@@ -110,3 +110,29 @@ func TestStream(t *testing.T) {
 	clitest.Fail(t, 1, []string{"no such dataset"}, flags(clitest.NewRun(t), "--data", "hf://datasets/o/other",
 		"--stream")...)
 }
+
+// Files of JSON have no footer that says how many rows they have: --stream refuses them until they are in the cache.
+func TestStreamOfJSON(t *testing.T) {
+	m := clitest.NewMaterial(t)
+	var files []clitest.HubFile
+	for _, name := range []string{"a", "b"} {
+		var lines strings.Builder
+		for i := range 40 {
+			fmt.Fprintf(&lines, "{\"text\":\"line %d of the file %s\"}\n", i, name)
+		}
+		files = append(files, clitest.HubFile{Repo: "o/n", Revision: "main", Path: name + ".jsonl",
+			Content: []byte(lines.String())})
+	}
+	clitest.NewHub(t, files)
+	flags := func(run string, more ...string) []string {
+		return m.Pretrain(run, append([]string{"--device", "host", "--cache", t.TempDir(), "--data",
+			"hf://datasets/o/n"}, more...)...)
+	}
+	clitest.Fail(t, 2, []string{"--stream", "a.jsonl", "only Parquet"}, flags(clitest.NewRun(t), "--stream")...)
+	plain, streamed := clitest.NewRun(t), clitest.NewRun(t)
+	clitest.Succeed(t, "", flags(plain)...)
+	clitest.Succeed(t, "", flags(streamed, "--stream")...)
+	if got, want := clitest.LossLines(t, streamed), clitest.LossLines(t, plain); got != want || want == "" {
+		t.Errorf("losses\n%s\nwithout --stream\n%s", got, want)
+	}
+}
