@@ -508,6 +508,24 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// Who waits for a file that was not among those to fetch hears of it once there are no more.
+func TestStreamOfSomeFiles(t *testing.T) {
+	f := newFakeHub(t, map[string]string{"0.parquet": "a", "1.parquet": "b"})
+	st, err := f.client(t).Stream(t.Context(), Source{Owner: "o", Name: "n", Revision: "main"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Run(t.Context(), []int{0}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Wait(t.Context(), st.Paths[0]); err != nil {
+		t.Errorf("waiting for what was fetched: %v", err)
+	}
+	if err := st.Wait(t.Context(), st.Paths[1]); err == nil || !strings.Contains(err.Error(), "1.parquet") {
+		t.Errorf("waiting for what was not: %v", err)
+	}
+}
+
 // Files of JSON are taken where there is no Parquet, or where one is named; what says something of a dataset is not.
 func TestFetchJSON(t *testing.T) {
 	const records = `[{"instruction": "a", "output": "b"}]`

@@ -21,7 +21,7 @@ type Stream struct {
 	files   []File
 	arrived []chan struct{} // closed when a file is there
 	failed  chan struct{}   // closed when no more will come
-	err     error           // why; valid once failed is closed
+	err     error           // why; nil: no others were to be fetched. Valid once failed is closed
 }
 
 // Stream lists the files, without fetching any. Shards is as in Options.
@@ -75,8 +75,8 @@ func (t *Stream) Tail(ctx context.Context, i int, n int64) (tail []byte, err err
 	return tail, nil
 }
 
-// Run fetches the files in an order, one after the other, and says so to those
-// who wait. It is called once. Progress is as in Options, of all files.
+// Run fetches files in an order, one after the other, and says so to those who
+// wait. It is called once. Progress is as in Options, of all files.
 func (t *Stream) Run(ctx context.Context, order []int, progress func(done, total int64)) error {
 	defer close(t.failed)
 	var done, total int64
@@ -118,6 +118,9 @@ func (t *Stream) Wait(ctx context.Context, path string) error {
 		case <-t.arrived[i]:
 			return nil
 		default:
+			if t.err == nil {
+				return fmt.Errorf("%s: it is none of the files that were fetched", path)
+			}
 			return t.err
 		}
 	case <-ctx.Done():

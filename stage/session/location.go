@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -149,11 +150,15 @@ func (l *Location) Open(o data.OpenOptions) (*data.Shards, error) {
 	return data.OpenFiles(l.name, l.files, o)
 }
 
-// start begins to fetch files in an order and returns when the first is there,
-// with a bar until then.
-func (l *Location) start(ctx context.Context, order []int) error {
+// start begins to fetch the files of shards, in the order of a seed's first epoch, and returns when the first is there,
+// with a bar until then. Files that the shards leave out, as those of 0 rows, are not fetched.
+func (l *Location) start(ctx context.Context, shards *data.Shards, seed uint64) error {
 	if l.stream == nil {
 		return nil
+	}
+	var order []int // among all files
+	for _, i := range shards.Order(seed) {
+		order = append(order, slices.Index(l.files, shards.Files[i]))
 	}
 	ctx, l.stop = context.WithCancel(ctx)
 	l.ended = make(chan struct{})

@@ -179,7 +179,7 @@ func (d Data) read(ctx context.Context, seed uint64, tok data.Tokenizer, ui UI) 
 			}
 		}
 		if cached == nil || d.Holdout > 0 {
-			if err := at.start(ctx, shards.Order(seed)); err != nil {
+			if err := at.start(ctx, shards, seed); err != nil {
 				return nil, err
 			}
 		}

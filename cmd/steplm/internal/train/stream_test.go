@@ -14,19 +14,24 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data"
+	"steplm/data/datatest"
 )
 
 // A run with --stream trains while a file is yet to come, and does what a run
-// does that has all files from the beginning.
+// does that has all files from the beginning. A file without rows is not fetched.
 func TestStream(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	paths, err := filepath.Glob(m.Train)
 	if err != nil || len(paths) != 2 {
 		t.Fatal(paths, err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty.parquet") // before the others, by name
+	if err := datatest.WriteShard(empty, nil, datatest.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	content := map[string][]byte{}
 	var listing []string
-	for _, p := range paths {
+	for _, p := range append([]string{empty}, paths...) {
 		b := []byte(clitest.Contents(t, p))
 		name := "sample/" + filepath.Base(p)
 		content[name] = b
@@ -101,9 +106,9 @@ func TestStream(t *testing.T) {
 	clitest.Succeed(t, "", flags(run, "--data", m.Train, "--resume", run)...)
 	clitest.Succeed(t, "", flags(plain, "--data", source, "--stream", "--resume", plain)...)
 
-	out := clitest.Succeed(t, "", flags(clitest.NewRun(t), "--data", source, "--shards", "1")...)
+	out := clitest.Succeed(t, "", flags(clitest.NewRun(t), "--data", source, "--shards", "2")...)
 	if !strings.Contains(out, "1 shard, ") {
-		t.Errorf("--shards 1: %q", out)
+		t.Errorf("--shards 2: %q", out)
 	}
 	clitest.Fail(t, 2, []string{"--stream", "hf://"}, flags(clitest.NewRun(t), "--stream")...)
 	clitest.Fail(t, 2, []string{"--shards 1", "hf://"}, flags(clitest.NewRun(t), "--shards", "1")...)
