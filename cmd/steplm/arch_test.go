@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"data/datatest":  {"github.com/apache/arrow/..."},
 	"data/corpus":    {},
 	"data/examples": {
-		"steplm/data", "steplm/data/chat", "steplm/data/parquet", "steplm/data/internal/kind",
+		"steplm/data", "steplm/data/chat", "steplm/data/parquet", "steplm/data/text", "steplm/data/internal/kind",
 		"steplm/data/internal/permute",
 	},
 	"data/chat":   {"github.com/nikolalohinski/gonja/v2/..."},

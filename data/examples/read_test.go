@@ -111,6 +111,27 @@ func TestReadsEachKindOfFile(t *testing.T) {
 	}
 }
 
+// A pair of surrogates is a character, and other escapes are what they stand for.
+func TestEscapes(t *testing.T) {
+	const want = "\U0001F600\t\"é/"
+	s, err := Read([]string{examplesFile(t, "a.jsonl",
+		`{"instruction": "a", "output": "\ud83d\ude00\t\"\u00e9\/"}
+{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "\ud83d\ude00\t\"\u00e9\/"}]}`)},
+		Options{Tokenizer: bytesTokenizer{}, SeqLen: 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range s.Examples {
+		var got []byte
+		for _, id := range x.IDs[x.Prompt : len(x.IDs)-1] {
+			got = append(got, byte(id))
+		}
+		if string(got) != want {
+			t.Errorf("example %d answers %q, want %q", i+1, got, want)
+		}
+	}
+}
+
 const turns = `{%- for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'assistant' %}</s>
 {% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`
 
@@ -161,6 +182,12 @@ func TestBadExamples(t *testing.T) {
 		{"null output.jsonl", `{"instruction": "a", "output": null}`, `its "output" is null`},
 		{"nothing asked.jsonl", `{"instruction": " ", "output": "b"}`, "line 1: its instruction is empty"},
 		{"misspelled.jsonl", `{"instruction": "a", "inputs": "b", "output": "c"}`, `did you mean "input"?`},
+		{"half.jsonl", good + "\n" + `{"instruction": "a", "output": "x \ud83d"}`,
+			`line 2: its "output": half of a surrogate`},
+		{"half asked.jsonl", good + "\n" + `{"instruction": "\udca9", "output": "b"}`, `its "instruction": half of a`},
+		{"half said.jsonl", good + "\n" + `{"messages": [{"role": "user", "content": "a"}, {"role": "assistant",` +
+			`"content": "\ude00\ud83d"}]}`, `line 2: its messages: half of a surrogate pair, \ude00`},
+		{"half.json", `[{"instruction": "a", "output": "\ud83d\u0041"}]`, `example 1: its "output": half of a`},
 		{"array.json", "[\n" + good + ",\n{\"instruction\": \"a\"}]", `line 3, example 2: it has no "output"`},
 		{"cut.json", "[" + good + ",\n" + `{"instruction`, "line 2, example 2"},
 		{"open.json", "[" + good, "the array does not end"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"steplm/data/chat"
+	"steplm/data/text"
 )
 
 // record is one example as a file has it.
@@ -40,9 +41,9 @@ const shape = "an example has instruction and output, and input if it needs one,
 var errEmpty = errors.New("its answer is empty")
 
 // parse reads a record. others are its keys that nobody reads.
-func parse(text []byte) (r record, others []string, err error) {
+func parse(object []byte) (r record, others []string, err error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
+	if err := json.Unmarshal(object, &fields); err != nil {
 		return r, nil, plainJSON(err)
 	}
 	if fields == nil {
@@ -68,8 +69,11 @@ func parse(text []byte) (r record, others []string, err error) {
 			return r, others, fmt.Errorf("it has no %q: %s", f.key, shape)
 		case !ok || !f.needed && string(raw) == "null":
 			continue
-		case string(raw) == "null" || json.Unmarshal(raw, f.to) != nil:
+		case string(raw) == "null" || raw[0] != '"':
 			return r, others, fmt.Errorf("its %q is %s: it must be a text", f.key, short(raw))
+		}
+		if *f.to, err = text.Unquote(raw); err != nil {
+			return r, others, fmt.Errorf("its %q: %w", f.key, err)
 		}
 	}
 	return r, others, r.check()
@@ -102,10 +106,23 @@ func (r record) check() error {
 
 // turn is a message as files have it: by role and content, or as ShareGPT has it by from and value.
 type turn struct {
-	Role    *string `json:"role"`
-	Content *string `json:"content"`
-	From    *string `json:"from"`
-	Value   *string `json:"value"`
+	Role    *words `json:"role"`
+	Content *words `json:"content"`
+	From    *words `json:"from"`
+	Value   *words `json:"value"`
+}
+
+// words are a JSON string without half of a surrogate pair.
+type words string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *words) UnmarshalJSON(raw []byte) error {
+	if raw[0] != '"' {
+		return json.Unmarshal(raw, (*string)(w)) // which says what it is instead
+	}
+	s, err := text.Unquote(raw)
+	*w = words(s)
+	return err
 }
 
 // speakers are ShareGPT's, by their roles.
@@ -117,11 +134,12 @@ func (m turn) named() (turn, error) {
 	if m.Role != nil || m.From == nil {
 		return m, nil
 	}
-	role, known := speakers[*m.From]
-	if !known {
+	known, ok := speakers[string(*m.From)]
+	if !ok {
 		return m, fmt.Errorf("is from %q: there are %s", *m.From,
 			strings.Join(slices.Sorted(maps.Keys(speakers)), ", "))
 	}
+	role := words(known)
 	m.Role, m.Content = &role, m.Value
 	return m, nil
 }
@@ -129,7 +147,11 @@ func (m turn) named() (turn, error) {
 // conversation reads messages, among which must be an answer.
 func conversation(key string, raw json.RawMessage) ([]chat.Message, error) {
 	var list []turn
-	if err := json.Unmarshal(raw, &list); err != nil {
+	err := json.Unmarshal(raw, &list)
+	if errors.As(err, new(text.HalfPair)) {
+		return nil, fmt.Errorf("its %s: %w", key, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("its %s are %s: they must be a list of objects with role and content, or with from and "+
 			"value", key, short(raw))
 	}
@@ -150,11 +172,11 @@ func conversation(key string, raw json.RawMessage) ([]chat.Message, error) {
 			return nil, fmt.Errorf("message %d has no content", i+1)
 		}
 		if *m.Role == chat.Assistant {
-			if answers++; strings.TrimSpace(*m.Content) != "" {
+			if answers++; strings.TrimSpace(string(*m.Content)) != "" {
 				said++
 			}
 		}
-		messages = append(messages, chat.Message{Role: *m.Role, Content: *m.Content})
+		messages = append(messages, chat.Message{Role: string(*m.Role), Content: string(*m.Content)})
 	}
 	switch {
 	case answers == 0:

@@ -53,7 +53,7 @@ func parseObject(line []byte) (object, error) {
 			return fields, nil
 		}
 		n := valueEnd(rest)
-		name, err := unquote(rest[:n])
+		name, err := Unquote(rest[:n])
 		if err != nil {
 			return nil, fmt.Errorf("a field's name: %w", err)
 		}
@@ -165,7 +165,7 @@ func (o object) text(name string) (s string, found bool, err error) {
 		err := json.Unmarshal(f.raw, new(string))
 		return "", false, fmt.Errorf("field %q: %s", name, strings.TrimPrefix(err.Error(), "json: "))
 	}
-	if s, err = unquote(f.raw); err != nil {
+	if s, err = Unquote(f.raw); err != nil {
 		err = fmt.Errorf("field %q: %w", name, err)
 	}
 	return s, err == nil, err
@@ -186,9 +186,16 @@ func (o object) number(name string) (v float64, found bool, err error) {
 	return v, err == nil, err
 }
 
-// unquote is the text of a string of valid JSON. Unlike encoding/json it refuses half of a
-// surrogate pair, instead of which U+FFFD would stand in the text.
-func unquote(raw []byte) (string, error) {
+// HalfPair is half of a surrogate pair, which is an error where a text is read.
+type HalfPair rune
+
+func (h HalfPair) Error() string {
+	return fmt.Sprintf(`half of a surrogate pair, \u%04x, which is no text`, rune(h))
+}
+
+// Unquote is the text of a string of valid JSON. Unlike encoding/json it refuses half of a
+// surrogate pair (HalfPair), instead of which U+FFFD would stand in the text.
+func Unquote(raw []byte) (string, error) {
 	raw = raw[1 : len(raw)-1]
 	at := bytes.IndexByte(raw, '\\')
 	if at < 0 {
@@ -207,7 +214,7 @@ func unquote(raw []byte) (string, error) {
 			if utf16.IsSurrogate(r) {
 				if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' ||
 					utf16.DecodeRune(r, hex4(raw[2:])) == utf8.RuneError {
-					return "", fmt.Errorf(`half of a surrogate pair, \u%04x, which is no text`, r)
+					return "", HalfPair(r)
 				}
 				r = utf16.DecodeRune(r, hex4(raw[2:]))
 				raw = raw[6:]
