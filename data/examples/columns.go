@@ -3,6 +3,7 @@ package examples
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // openColumns opens a Parquet file with a column of conversations, or with Alpaca's columns, of which input may be
 // missing.
 func openColumns(path string) (*source, error) {
-	names, err := parquet.Fields(path)
+	names, n, err := parquet.Fields(path)
 	if err != nil {
 		return nil, err
 	}
@@ -28,8 +29,8 @@ func openColumns(path string) (*source, error) {
 			return openTalks(path, name, others), nil
 		}
 	}
-	var columns []*data.Shards
 	s := &source{}
+	var columns []string
 	for _, name := range []string{keyInstruction, keyOutput, keyInput} {
 		if !slices.Contains(names, name) {
 			if name == keyInput {
@@ -37,14 +38,17 @@ func openColumns(path string) (*source, error) {
 			}
 			return nil, fmt.Errorf("%s: it has no column %q, but %s: %s", path, name, strings.Join(names, ", "), shape)
 		}
+		columns = append(columns, name)
+		if n == 0 {
+			continue // Data without rows are an error, a file without them beside others is none.
+		}
 		c, err := data.OpenColumn(path, name)
 		if err != nil {
 			return nil, err
 		}
-		columns = append(columns, c)
 		s.sum += c.Identity()
 	}
-	s.records = rows(columns, others)
+	s.records = rows(path, columns, others, func([]byte) {})
 	return s, nil
 }
 
@@ -53,16 +57,9 @@ func openColumns(path string) (*source, error) {
 func openTalks(path, column string, others []string) *source {
 	s := &source{}
 	s.records = func(yield func(found, error) bool) {
-		hash, row := sha256.New(), 0
-		for text, err := range parquet.Objects(path, column) {
-			if err != nil {
-				yield(found{}, err)
-				return
-			}
-			row++
-			fmt.Fprintf(hash, "%s\n", text)
-			f := found{at: fmt.Sprint("row ", row), others: others}
-			if f.record, _, f.err = parse(text); !yield(f, nil) {
+		hash := sha256.New()
+		for f, err := range rows(path, []string{column}, others, func(row []byte) { fmt.Fprintf(hash, "%s\n", row) }) {
+			if !yield(f, err) {
 				return
 			}
 		}
@@ -71,47 +68,27 @@ func openTalks(path, column string, others []string) *source {
 	return s
 }
 
-// rows are the records of columns; a null in one is a text that is not there.
-func rows(columns []*data.Shards, others []string) iter.Seq2[found, error] {
+// rows are the records of a file's rows; a null in a column of texts is one that is not there. Each row that can be
+// read is heard as JSON before its record.
+func rows(path string, columns, others []string, hear func(row []byte)) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
-		type reader struct {
-			next func() (data.Document, error, bool)
-			held data.Document
-			more bool
-		}
-		var readers []*reader
-		for _, c := range columns {
-			next, stop := iter.Pull2(c.Documents(data.Position{}))
-			defer stop()
-			readers = append(readers, &reader{next: next})
-		}
-		advance := func(r *reader) (err error) {
-			r.held, err, r.more = r.next()
-			return err
-		}
-		for _, r := range readers {
-			if err := advance(r); err != nil {
+		row := int64(0)
+		for text, err := range parquet.Objects(path, columns...) {
+			f := found{others: others, rows: 1}
+			var bad *parquet.Unread
+			switch {
+			case errors.As(err, &bad):
+				f.err, f.rows = fmt.Errorf("row group %d: %w", bad.Group, bad.Err), bad.Rows
+			case err != nil:
 				yield(found{}, err)
 				return
+			default:
+				hear(text)
+				f.record, _, f.err = parse(text)
 			}
-		}
-		for row := range columns[0].Rows() {
-			f := found{at: fmt.Sprint("row ", row+1), others: others}
-			for i, to := range []*string{&f.instruction, &f.output, &f.input}[:len(readers)] {
-				r := readers[i]
-				switch {
-				case r.more && r.held.Row == row:
-					*to = r.held.Text
-					if err := advance(r); err != nil {
-						yield(found{}, err)
-						return
-					}
-				case i < 2:
-					f.err = fmt.Errorf("its %q is null: it must be a text", []string{keyInstruction, keyOutput}[i])
-				}
-			}
-			if f.err == nil {
-				f.err = f.check()
+			f.at = fmt.Sprint("row ", row+1)
+			if row += f.rows; f.rows > 1 {
+				f.at = fmt.Sprintf("rows %d to %d", row-f.rows+1, row)
 			}
 			if !yield(f, nil) {
 				return

@@ -155,7 +155,7 @@ func (s *Set) add(path string, f *source, e encoder, o Options) error {
 			s.Left.Empty++
 			continue
 		case err != nil && o.SkipBad:
-			s.Left.Bad++
+			s.Left.Bad += r.rows
 			continue
 		case err != nil:
 			return err
@@ -182,6 +182,7 @@ type found struct {
 	others []string
 	err    error
 	at     string
+	rows   int64 // that it stands for: several where they cannot be told apart
 }
 
 // source is a file's records and the hash of its content, which is there when they were read. An error of the sequence
@@ -200,11 +201,11 @@ func open(path string) (*source, error) {
 	if isParquet {
 		return openColumns(path)
 	}
-	content, err := compression.Read(path, mostFile)
+	text, err := compression.ReadBytes(path, mostFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	text := []byte(strings.TrimPrefix(content, "\uFEFF"))
+	text = bytes.TrimPrefix(text, []byte("\uFEFF"))
 	sum := sha256.Sum256(text)
 	s := &source{sum: hex.EncodeToString(sum[:])}
 	switch begin := bytes.TrimLeft(text, " \t\r\n"); {
@@ -230,7 +231,7 @@ func lines(text []byte) iter.Seq2[found, error] {
 			if line = bytes.TrimSpace(line); len(line) == 0 {
 				continue
 			}
-			f := found{at: fmt.Sprint("line ", n)}
+			f := found{at: fmt.Sprint("line ", n), rows: 1}
 			f.record, f.others, f.err = parse(line)
 			if !yield(f, nil) {
 				return
@@ -262,7 +263,7 @@ func array(text []byte) iter.Seq2[found, error] {
 			if !d.More() {
 				break
 			}
-			f := found{at: fmt.Sprintf("%s, example %d", at(), n)}
+			f := found{at: fmt.Sprintf("%s, example %d", at(), n), rows: 1}
 			var raw json.RawMessage
 			if err := d.Decode(&raw); err != nil {
 				fail(n, err)

@@ -3,6 +3,8 @@ package examples
 import (
 	"bytes"
 	"compress/gzip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -196,7 +198,12 @@ func TestBadExamples(t *testing.T) {
 		{"empty.jsonl", " \n", "the file is empty"},
 		{"empty.json", "[]", "no example that can be learned from"},
 		{"text.json", "Hello.", "neither a JSON array nor JSON Lines"},
-		{"latin.jsonl", "{\"instruction\": \"\xe9\"}", "not a UTF-8 text file"},
+		{"latin.jsonl", good + "\n{\"instruction\": \"a\", \"output\": \"\xe9\"}",
+			"line 2: it is not UTF-8 text"},
+		{"latin key.jsonl", good + "\n{\"instruction\": \"a\", \"\xe9\": 1, \"output\": \"b\"}",
+			"line 2: it is not UTF-8"},
+		{"latin.json", "[" + good + ",\n{\"instruction\": \"a\", \"output\": \"\xe9\"}]",
+			"line 2, example 2: it is not UTF-8"},
 		{"page.json", "<!DOCTYPE html><html>", "a web page"},
 		{"nobody.jsonl", `{"messages": []}`, "line 1: it has no messages"},
 		{"text messages.jsonl", `{"messages": "a"}`, `its messages are "a"`},
@@ -230,6 +237,60 @@ func TestBadExamples(t *testing.T) {
 	}
 	if _, err := Read([]string{"nowhere.json"}, Options{Tokenizer: bytesTokenizer{}, SeqLen: 512}); err == nil {
 		t.Error("a file that is not there")
+	}
+}
+
+// A row that cannot be read is told with its place, or left out and counted; so are all rows of a row group that is
+// damaged. A file without rows beside others has no examples.
+func TestBadRows(t *testing.T) {
+	columns := []string{"instruction", "output"}
+	good, latin := datatest.Strings{"instruction": "a", "output": "b"}, datatest.Strings{"instruction": "a",
+		"output": "\xe9"}
+	columnsFile := func(name string, rows ...datatest.Strings) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := datatest.WriteStrings(path, columns, rows); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	damaged := func(path string) string {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(content[4:], "\xff\xff\xff\xff") // where the first page begins
+		return examplesFile(t, filepath.Base(path), string(content))
+	}
+	for _, c := range []struct {
+		path, part string
+		bad        int64
+	}{
+		{columnsFile("latin.parquet", good, latin, good), "row 2: row group 0: column output: value 2 of", 1},
+		{columnsFile("null.parquet", good, datatest.Strings{"instruction": "a"}), `row 2: its "output" is null`, 1},
+		{damaged(columnsFile("damaged.parquet", good, good, good)), `rows 1 to 3: row group 0: column "instruction"`,
+			3},
+		{talksFile(t, "talk.parquet", "messages", hub, talk(hub, "a", "\xe9"), talk(hub, "a", "b")), "row 1: ", 1},
+		{columnsFile("empty.parquet"), "", 0},
+		{talksFile(t, "none.parquet", "messages", hub), "", 0},
+	} {
+		o := Options{Tokenizer: bytesTokenizer{}, SeqLen: 512}
+		paths := []string{c.path, columnsFile("good.parquet", good)}
+		s, err := Read(paths, o)
+		switch {
+		case c.part == "" && (err != nil || len(s.Examples) != 1):
+			t.Errorf("%s: %v", c.path, err)
+		case c.part != "" && (err == nil || !strings.Contains(err.Error(), c.part) ||
+			strings.Count(err.Error(), c.path) != 1):
+			t.Errorf("%s: %v, want %q", c.path, err, c.part)
+		}
+		o.SkipBad = true
+		if s, err := Read(paths, o); err != nil || s.Left.Bad != c.bad {
+			t.Errorf("%s, skipping: %v, %v", c.path, s, err)
+		}
+	}
+	if _, err := Read([]string{columnsFile("empty.parquet")}, Options{Tokenizer: bytesTokenizer{}, SeqLen: 512}); err ==
+		nil || !strings.Contains(err.Error(), "no example that can be learned from") {
+		t.Errorf("a file without rows alone: %v", err)
 	}
 }
 

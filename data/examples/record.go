@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"steplm/data/chat"
 	"steplm/data/text"
@@ -42,6 +43,9 @@ var errEmpty = errors.New("its answer is empty")
 
 // parse reads a record. others are its keys that nobody reads.
 func parse(object []byte) (r record, others []string, err error) {
+	if !utf8.Valid(object) {
+		return r, nil, errors.New("it is not UTF-8 text")
+	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(object, &fields); err != nil {
 		return r, nil, plainJSON(err)

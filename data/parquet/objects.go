@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,29 +14,44 @@ import (
 	"github.com/apache/arrow/go/v17/parquet"
 	"github.com/apache/arrow/go/v17/parquet/file"
 	"github.com/apache/arrow/go/v17/parquet/schema"
+
+	"steplm/data/internal/shard"
 )
 
 // maxValues bounds the values of a column in a row group of objects, which are held at once: a run of nulls takes a few
 // bytes of a file.
 const maxValues = 1 << 24
 
-// Fields are the names of a file's columns, of lists and groups as a whole, in their order.
-func Fields(path string) (names []string, err error) {
+// Fields are the names of a file's columns, of lists and groups as a whole, in their order, and how many rows it has.
+func Fields(path string) (names []string, rows int64, err error) {
 	f, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
 	root := f.reader.MetaData().Schema.Root()
 	for i := range root.NumFields() {
 		names = append(names, root.Field(i).Name())
 	}
-	return names, nil
+	return names, f.reader.NumRows(), nil
 }
 
+// Unread is why rows that follow each other cannot be read: one, or all that are left of a row group.
+type Unread struct {
+	Path  string
+	Group int
+	Rows  int64 // how many
+	Err   error
+}
+
+func (u *Unread) Error() string { return fmt.Sprintf("%s: row group %d: %v", u.Path, u.Group, u.Err) }
+
+func (u *Unread) Unwrap() error { return u.Err }
+
 // Objects are a file's rows as JSON objects, the columns that are named, or all, in the file's order, lists and groups
-// too. It is for questions and conversations: a row group's columns are held whole, of 16,777,216 values each at most.
-// Of training text a page is held, see Format. A text that is no UTF-8 is an error, since JSON has no other.
+// too. It is for questions and examples: a row group's columns are held whole, of 16,777,216 values each at most. Of
+// training text a page is held, see Format. A text that is no UTF-8 is an error, since JSON has no other. After an
+// error that is an Unread there may be other rows, after any other the sequence ends.
 func Objects(path string, columns ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		f, err := openFile(path)
@@ -45,38 +61,42 @@ func Objects(path string, columns ...string) iter.Seq2[[]byte, error] {
 		}
 		defer f.Close()
 		for i := range f.reader.NumRowGroups() {
-			for object, err := range f.objects(i, columns) {
-				if err != nil {
-					err = fmt.Errorf("%s: row group %d: %w", path, i, err)
-				}
-				if !yield(object, err) || err != nil {
-					return
-				}
+			if !f.objects(i, columns, yield) {
+				return
 			}
 		}
 	}
 }
 
-// objects are the rows of a row group.
-func (f *columnFile) objects(group int, columns []string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		var root *part
-		err := guard(func() (err error) {
-			root, err = f.parts(group, columns)
-			return err
-		})
-		if err != nil {
-			yield(nil, err)
-			return
+// objects yields the rows of a row group, and says whether to go on.
+func (f *columnFile) objects(group int, columns []string, yield func([]byte, error) bool) bool {
+	left := f.reader.MetaData().RowGroup(group).NumRows()
+	var root *part
+	err := guard(func() (err error) {
+		root, err = f.parts(group, columns)
+		return err
+	})
+	for err == nil && left > 0 {
+		var o object
+		if err = guard(func() error { return root.write(&o) }); err != nil {
+			break
 		}
-		for range f.reader.MetaData().RowGroup(group).NumRows() {
-			var b bytes.Buffer
-			err := guard(func() error { return root.write(&b) })
-			if !yield(b.Bytes(), err) || err != nil {
-				return
-			}
+		left--
+		more := false
+		if o.bad == nil {
+			more = yield(o.Bytes(), nil)
+		} else {
+			more = yield(nil, &Unread{f.path, group, 1, o.bad})
+		}
+		if !more {
+			return false
 		}
 	}
+	if errors.As(err, new(shard.ReadError)) {
+		yield(nil, fmt.Errorf("%s: row group %d: %w", f.path, group, err))
+		return false
+	}
+	return err == nil || yield(nil, &Unread{f.path, group, left, err})
 }
 
 // parts reads the columns of a row group that are named, or all.
@@ -182,6 +202,12 @@ func fillLeaf[T any](l *leaf, column chunkReader[T], of func(T) any) error {
 	}
 }
 
+// object is a row's JSON, and why it is none.
+type object struct {
+	bytes.Buffer
+	bad error
+}
+
 // part writes a node of the schema, row after row.
 type part struct {
 	name              string
@@ -232,7 +258,7 @@ func (p *part) below(group *schema.GroupNode, next func() (*leaf, error)) error 
 }
 
 // write writes the next value.
-func (p *part) write(b *bytes.Buffer) error {
+func (p *part) write(b *object) error {
 	l := p.first
 	if l.at >= len(l.defined) {
 		return fmt.Errorf("column %s ends before its rows do", p.name)
@@ -248,7 +274,7 @@ func (p *part) write(b *bytes.Buffer) error {
 }
 
 // writeList writes the elements that there are.
-func (p *part) writeList(b *bytes.Buffer) error {
+func (p *part) writeList(b *object) error {
 	l := p.first
 	b.WriteByte('[')
 	defer b.WriteByte(']')
@@ -267,7 +293,7 @@ func (p *part) writeList(b *bytes.Buffer) error {
 }
 
 // writeOne writes one element, or what is no list.
-func (p *part) writeOne(b *bytes.Buffer) error {
+func (p *part) writeOne(b *object) error {
 	l := p.first
 	switch {
 	case p.own:
@@ -275,7 +301,8 @@ func (p *part) writeOne(b *bytes.Buffer) error {
 			return fmt.Errorf("column %s has fewer values than it says", p.name)
 		}
 		if s, is := l.values[l.value].(string); is && !utf8.ValidString(s) {
-			return fmt.Errorf("column %s: value %d of its row group is no UTF-8 text", p.name, l.value+1)
+			b.bad = cmp.Or(b.bad,
+				fmt.Errorf("column %s: value %d of its row group is no UTF-8 text", p.name, l.value+1))
 		}
 		text, err := json.Marshal(l.values[l.value])
 		b.Write(text)

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -39,6 +40,34 @@ func TestObjects(t *testing.T) {
 	want = append(want, want...) // in a second row group
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// What cannot be read of a row group is told with its number of rows, and the rows of the next follow.
+func TestObjectsAfterDamage(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("testdata", "nested.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(content[4:], "\xff\xff\xff\xff") // where the first page begins
+	path := filepath.Join(t.TempDir(), "damaged.parquet")
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rows, unread := 0, int64(0)
+	for _, err := range Objects(path) {
+		bad := (*Unread)(nil)
+		switch {
+		case err == nil:
+			rows++
+		case rows > 0 || !errors.As(err, &bad):
+			t.Errorf("after %d rows: %v", rows, err)
+		default:
+			unread += bad.Rows
+		}
+	}
+	if rows != 3 || unread != 3 {
+		t.Errorf("%d rows are read and %d are not, of 3 and 3", rows, unread)
 	}
 }
 

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (f *textFile) Rows(int) iter.Seq2[shard.Value, error] {
 	}
 }
 
-// Read reads all of a file of at most so many bytes.
+// Read reads all of a text file of at most so many bytes.
 func (c Compression) Read(path string, most int64) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -70,6 +71,18 @@ func (c Compression) Read(path string, most int64) (string, error) {
 	}
 	text, _, err := c.read(path, info.Size(), most)
 	return text, err
+}
+
+// ReadBytes reads all of a file of at most so many bytes, whether they are UTF-8 or not.
+func (c Compression) ReadBytes(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, shard.ReadError{Err: err}
+	}
+	var b bytes.Buffer
+	b.Grow(int(min(info.Size(), most)) + bytes.MinRead) // which it wants to have left
+	_, _, _, err = c.copyBytes(&b, path, most)
+	return b.Bytes(), err
 }
 
 // read is a file's text and SHA-256. Its memory is taken once, where its length is known.
@@ -82,6 +95,17 @@ func (c Compression) read(path string, length, most int64) (string, [sha256.Size
 
 // copy writes a file's text, and gives its length, its size on the disk and its SHA-256.
 func (c Compression) copy(to io.Writer, path string, most int64) (n, size int64, sum [sha256.Size]byte, err error) {
+	checked := &utf8Writer{to: to}
+	n, size, sum, err = c.copyBytes(checked, path, most)
+	if checked.bad || err == nil && len(checked.left) > 0 {
+		err = errors.New("not a UTF-8 text file")
+	}
+	return n, size, sum, err
+}
+
+// copyBytes is copy of a file whose bytes are not looked at.
+func (c Compression) copyBytes(to io.Writer, path string, most int64) (n, size int64, sum [sha256.Size]byte,
+	err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, 0, sum, shard.ReadError{Err: err}
@@ -94,11 +118,8 @@ func (c Compression) copy(to io.Writer, path string, most int64) (n, size int64,
 		return 0, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
 	}
 	defer r.Close()
-	checked := &utf8Writer{to: to}
-	n, err = io.Copy(checked, io.LimitReader(r, most+1))
+	n, err = io.Copy(to, io.LimitReader(r, most+1))
 	switch {
-	case checked.bad || err == nil && n <= most && len(checked.left) > 0:
-		return 0, 0, sum, errors.New("not a UTF-8 text file")
 	case err != nil:
 		return 0, 0, sum, firstOf(disk.err, fmt.Errorf("not readable: %w", err))
 	case n > most:

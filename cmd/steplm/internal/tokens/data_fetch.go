@@ -41,10 +41,9 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.TextColumn != "" {
-		for _, file := range snapshot.Files {
-			if _, err := data.OpenColumn(file, c.TextColumn); err != nil {
-				return err
-			}
+		o := data.OpenOptions{Column: c.TextColumn}
+		if _, err := data.OpenFiles(source.String(), snapshot.Files, o); err != nil {
+			return err
 		}
 	}
 	if c.JSON {

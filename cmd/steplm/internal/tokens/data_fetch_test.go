@@ -13,6 +13,7 @@ import (
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data"
+	"steplm/data/datatest"
 )
 
 // What is fetched is found where the command says, by what reads training data.
@@ -105,4 +106,28 @@ func TestDataFetch(t *testing.T) {
 			t.Errorf("%s: code %d, %q", c.args, code, stderr)
 		}
 	}
+}
+
+// A file of 0 rows is left out where others have some.
+func TestDataFetchOfNoRows(t *testing.T) {
+	dir := t.TempDir()
+	var files []clitest.HubFile
+	for path, rows := range map[string][]datatest.Row{"some/a.parquet": nil, "some/b.parquet": {{Text: "a"}},
+		"none/a.parquet": nil} {
+		at := filepath.Join(dir, filepath.Base(path))
+		if err := datatest.WriteShard(at, rows, datatest.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, clitest.HubFile{Repo: "o/n", Revision: "main", Path: path, Content: content})
+	}
+	clitest.NewHub(t, files)
+	clitest.Succeed(t, "", "data", "fetch", "hf://datasets/o/n/some", "--text-column", "text")
+	clitest.Fail(t, 1, []string{"a.parquet", "no rows"}, "data", "fetch", "hf://datasets/o/n/none", "--text-column",
+		"text")
+	clitest.Fail(t, 1, []string{`no column "url2"`}, "data", "fetch", "hf://datasets/o/n/some",
+		"--text-column", "url2")
 }
