@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"steplm/data"
 	"steplm/data/chat"
 	"steplm/data/internal/kind"
 )
@@ -53,28 +52,22 @@ func (s *Set) Identity() string { return s.identity }
 // mostFile bounds a file's text in bytes: all of it is held in memory while it is read.
 const mostFile = 4 << 30
 
-// Read reads the examples of the files that patterns name, as package data finds them. A record that cannot be read is
-// an error that says which, unless they are skipped; so is a set without an example.
-func Read(patterns []string, o Options) (*Set, error) {
+// Read reads the examples of files, in their order. A record that cannot be read is an error that says which, unless
+// they are skipped; so is a set without an example.
+func Read(files []string, o Options) (*Set, error) {
 	o.Format = cmp.Or[chat.Format](o.Format, chat.Alpaca{})
 	s := &Set{SeqLen: o.SeqLen}
 	e := encoder{o.Tokenizer, o.Format}
 	hash := sha256.New()
-	for _, pattern := range patterns {
-		files, err := data.Find(pattern)
+	for _, path := range files {
+		f, err := open(path)
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range files {
-			f, err := open(path)
-			if err != nil {
-				return nil, err
-			}
-			if err := s.add(path, f, e, o); err != nil {
-				return nil, err
-			}
-			fmt.Fprintln(hash, f.sum)
+		if err := s.add(path, f, e, o); err != nil {
+			return nil, err
 		}
+		fmt.Fprintln(hash, f.sum)
 	}
 	s.identity = hex.EncodeToString(hash.Sum(nil)) + fmt.Sprintf(", examples of %d tokens at most", o.SeqLen)
 	if t, ok := o.Format.(*chat.Template); ok {
@@ -88,7 +81,7 @@ func Read(patterns []string, o Options) (*Set, error) {
 	}
 	slices.Sort(s.Unread)
 	if len(s.Examples) == 0 {
-		return nil, fmt.Errorf("%s: no example that can be learned from (%s)", strings.Join(patterns, ", "), s.Left)
+		return nil, fmt.Errorf("%s: no example that can be learned from (%s)", strings.Join(files, ", "), s.Left)
 	}
 	return s, nil
 }

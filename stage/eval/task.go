@@ -21,6 +21,7 @@ type Task interface {
 type Source struct {
 	Name      string       // of the task; "": its kind's
 	Path      string       // a directory, a pattern or a file, as data.Open has it
+	Files     []string     // that Path stands for; nil: those that are found
 	Column    string       // of the rows at Path; "": data.TextColumn
 	Shards    *data.Shards // instead of Path, where the rows are open already
 	Tokenizer data.Tokenizer
@@ -64,10 +65,13 @@ func Open(name string, s Source) (Task, error) {
 	return nil, fmt.Errorf("unknown task %q: choose one of %s", name, strings.Join(Kinds(), ", "))
 }
 
-// rows are the source's, open.
-func (s Source) rows() (*data.Shards, error) {
-	if s.Shards != nil {
+// Rows are the source's, open.
+func (s Source) Rows() (*data.Shards, error) {
+	switch {
+	case s.Shards != nil:
 		return s.Shards, nil
+	case s.Files != nil:
+		return data.OpenFiles(s.Path, s.Files, data.OpenOptions{Column: s.Column})
 	}
 	return data.OpenColumn(s.Path, s.Column)
 }

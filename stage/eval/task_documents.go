@@ -9,7 +9,7 @@ import (
 // documentsKind is token perplexity on the documents of shards, in order, packed as training packs
 // them.
 var documentsKind = kind{"documents", func(s Source) (Task, error) {
-	shards, err := s.rows()
+	shards, err := s.Rows()
 	return documentsTask{s.Name, shards, s.Tokenizer}, err
 }}
 

@@ -11,7 +11,7 @@ import (
 // wikitextKind is word perplexity on WikiText: on a raw text file such as wiki.test.raw, or on Parquet
 // rows (see Texts).
 var wikitextKind = kind{"wikitext", func(s Source) (Task, error) {
-	_, err := Texts(s.Path, s.Column)
+	_, err := Texts(s)
 	return wikitextTask{s}, err
 }}
 
@@ -31,7 +31,7 @@ func (t wikitextTask) Run(ctx context.Context, m Model, o Options) (Result, erro
 		at.total = info.Size()
 		pages = at.count(Pages(textFile(t.Path)), func(page string) int { return len(page) })
 	} else {
-		shards, err := t.rows()
+		shards, err := t.Rows()
 		if err != nil {
 			return Result{}, err
 		}

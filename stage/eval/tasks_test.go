@@ -195,7 +195,7 @@ func TestTexts(t *testing.T) {
 		writeFile(t, "a.txt", "one\ntwo\n"):     {"one\ntwo\n"},
 		writeShard(t, []string{"one", "", "b"}): {"one", "", "b"},
 	} {
-		texts, err := Texts(path, data.TextColumn)
+		texts, err := Texts(Source{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: %q, want %q", filepath.Base(path), got, want)
 		}
 	}
-	if _, err := Texts(filepath.Join(t.TempDir(), "none"), data.TextColumn); err == nil {
+	if _, err := Texts(Source{Path: filepath.Join(t.TempDir(), "none")}); err == nil {
 		t.Error("read what is not there")
 	}
 }

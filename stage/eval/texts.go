@@ -6,17 +6,16 @@ import (
 	"steplm/data"
 )
 
-// Texts reads the rows of data (a directory, a pattern or a file, as data.Open
-// has it), their text in a column, or a file of any other kind as one text.
-func Texts(path, column string) (iter.Seq2[string, error], error) {
-	if data.IsPlainText(path) {
-		return textFile(path), nil
+// Texts reads the rows of a source, or a file of any other kind as one text.
+func Texts(s Source) (iter.Seq2[string, error], error) {
+	if s.Files == nil && data.IsPlainText(s.Path) {
+		return textFile(s.Path), nil
 	}
-	s, err := data.OpenColumn(path, column)
+	rows, err := s.Rows()
 	if err != nil {
 		return nil, err
 	}
-	return documents(s), nil
+	return documents(rows), nil
 }
 
 func documents(s *data.Shards) iter.Seq2[string, error] { return texts(s.Documents(data.Position{})) }

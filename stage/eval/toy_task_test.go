@@ -14,7 +14,7 @@ import (
 // choicesKind is a toy, all of it in this file: every text of its source is a line "prompt|right|wrong",
 // and the right continuation should be the likelier one.
 var choicesKind = kind{"choices", func(s Source) (Task, error) {
-	_, err := Texts(s.Path, s.Column)
+	_, err := Texts(s)
 	return choices{s}, err
 }}
 
@@ -23,7 +23,7 @@ type choices struct{ Source }
 func (c choices) Name() string { return c.Source.Name }
 
 func (c choices) Run(ctx context.Context, m Model, o Options) (Result, error) {
-	texts, err := Texts(c.Path, c.Column)
+	texts, err := Texts(c.Source)
 	if err != nil {
 		return Result{}, err
 	}

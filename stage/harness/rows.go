@@ -96,11 +96,11 @@ func (t *Task) rows(path string) iter.Seq2[located, error] {
 func (t *Task) pageRows(path string) iter.Seq2[located, error] {
 	return func(yield func(located, error) bool) {
 		column := t.Data.pages
-		texts, err := eval.Texts(path, column)
+		texts, err := eval.Texts(eval.Source{Path: path, Column: column})
 		if err != nil { // the lines of the first edition
 			column = "text"
 			var other error
-			if texts, other = eval.Texts(path, column); other == nil {
+			if texts, other = eval.Texts(eval.Source{Path: path, Column: column}); other == nil {
 				err = nil
 			}
 		}

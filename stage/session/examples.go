@@ -133,15 +133,15 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 	reading := ui.Progress("read and tokenize the examples", 0, "")
 	defer reading.Done()
 	read := func(paths ...string) (*examples.Set, error) {
-		var local []string
+		var files []string
 		for _, path := range paths {
-			at, err := Local(ctx, path, ui)
+			more, err := LocalFiles(ctx, path, ui)
 			if err != nil {
 				return nil, err
 			}
-			local = append(local, at)
+			files = append(files, more...)
 		}
-		return examples.Read(local, o)
+		return examples.Read(files, o)
 	}
 	if t.set, err = read(t.paths...); err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"steplm/data"
 	"steplm/data/tokenizer"
 	"steplm/internal/disk"
 	"steplm/stage/recipe"
@@ -77,11 +76,7 @@ func exampleFiles(ctx context.Context, paths []string, ui UI) (string, error) {
 		if path == "" {
 			continue
 		}
-		at, err := Local(ctx, path, ui)
-		if err != nil {
-			return "", err
-		}
-		files, err := data.Find(at)
+		files, err := LocalFiles(ctx, path, ui)
 		if err != nil {
 			return "", err
 		}

@@ -105,8 +105,8 @@ func (l *Location) standIn(ctx context.Context, i int) error {
 		return err
 	}
 	if len(end) < 8 || string(end[4:]) != "PAR1" { // How many rows other files have, only all of their bytes say.
-		return &OptionError{Option: "stream", Why: fmt.Sprintf("%s of %s is no Parquet file, and only Parquet can begin "+
-			"before it is there: fetch everything, without it", filepath.Base(l.files[i]), l.name)}
+		return &OptionError{Option: "stream", Why: fmt.Sprintf("%s of %s is no Parquet file, and only Parquet can "+
+			"begin before it is there: fetch everything, without it", filepath.Base(l.files[i]), l.name)}
 	}
 	n := int64(binary.LittleEndian.Uint32(end)) + 8
 	if n > min(l.stream.Size(i), maxFooter) {
@@ -227,16 +227,25 @@ func Fetch(ctx context.Context, source hub.Source, shards, parallel int, ui UI) 
 	return snapshot, err
 }
 
-// Local is a path, or of a source on the hub the directory where its shards are in the cache, which are
-// fetched first where they are not.
-func Local(ctx context.Context, path string, ui UI) (string, error) {
+// Local is a path, or of a source on the hub the directory where its files are in the cache, which are fetched first
+// where they are not, and these files: the directory may hold others. Of a path files are nil.
+func Local(ctx context.Context, path string, ui UI) (at string, files []string, err error) {
 	if !strings.HasPrefix(path, hub.Scheme) {
-		return path, nil
+		return path, nil, nil
 	}
 	source, err := ParseSource(path)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	snapshot, err := Fetch(ctx, source, 0, FetchParallel, ui)
-	return snapshot.Dir, err
+	return snapshot.Dir, snapshot.Files, err
+}
+
+// LocalFiles are the files of a path, as package data finds them, or of a source on the hub those that Local fetches.
+func LocalFiles(ctx context.Context, path string, ui UI) ([]string, error) {
+	at, files, err := Local(ctx, path, ui)
+	if err != nil || files != nil {
+		return files, err
+	}
+	return data.Find(at)
 }

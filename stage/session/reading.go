@@ -290,9 +290,9 @@ func (s *Session) texts(ctx context.Context, m set, ui UI) (eval.Task, error) {
 	if m.documents {
 		tok = s.documents
 	}
-	path, err := Local(ctx, m.path, ui)
+	path, files, err := Local(ctx, m.path, ui)
 	if err != nil {
 		return nil, err
 	}
-	return eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Column: m.column, Tokenizer: tok})
+	return eval.Open(m.kind, eval.Source{Name: m.name, Path: path, Files: files, Column: m.column, Tokenizer: tok})
 }

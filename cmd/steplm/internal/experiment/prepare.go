@@ -222,8 +222,7 @@ func askedOf(ctx context.Context, file experiment.File, begunWith map[string]str
 				continue
 			}
 			if folder == "" {
-				folder = t.Data.Source()
-				if err := flags.Local(ctx, false, &folder); err != nil {
+				if folder, _, err = flags.Local(ctx, false, t.Data.Source()); err != nil {
 					return nil, fmt.Errorf("%s: %w; --tasks-data names a folder with the files of tasks", t.Name, err)
 				}
 			}

@@ -71,14 +71,10 @@ func DescribeRows(s data.Stats, badFiles int) string {
 		view.Count(s.Tokens), s.Epoch+1)
 }
 
-// Local replaces paths that are hf:// sources by the directories where their shards are in the cache.
-func Local(ctx context.Context, json bool, paths ...*string) error {
-	for _, p := range paths {
-		path, err := session.Local(ctx, *p, SessionUI(json))
-		if err != nil {
-			return AsUsage(err)
-		}
-		*p = path
+// Local is a path, or of an hf:// source the directory where its files are in the cache, and these files.
+func Local(ctx context.Context, json bool, path string) (at string, files []string, err error) {
+	if at, files, err = session.Local(ctx, path, SessionUI(json)); err != nil {
+		err = AsUsage(err)
 	}
-	return nil
+	return at, files, err
 }

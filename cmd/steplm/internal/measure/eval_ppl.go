@@ -47,7 +47,7 @@ func (c *evalPplCmd) Run(ctx context.Context) error {
 
 // results measures, on a device whose name it returns.
 func (c *evalPplCmd) results(ctx context.Context) (at flags.Found, device string, results []eval.Result, err error) {
-	tasks, at, err := c.prepare(ctx)
+	asked, at, err := c.prepare(ctx)
 	if err != nil {
 		return at, "", nil, err
 	}
@@ -62,7 +62,7 @@ func (c *evalPplCmd) results(ctx context.Context) (at flags.Found, device string
 		return at, "", nil, err
 	}
 	defer loaded.Close()
-	for _, task := range tasks {
+	for _, task := range asked.tasks {
 		r, err := c.measure(ctx, loaded.Eval, task)
 		if err != nil {
 			return at, "", nil, fmt.Errorf("%s: %w", task.Name(), err)
@@ -74,7 +74,7 @@ func (c *evalPplCmd) results(ctx context.Context) (at flags.Found, device string
 		if err != nil {
 			return at, "", nil, err
 		}
-		r, err := Unigram(c.Unigram, c.Data, c.TextColumn, tok)
+		r, err := Unigram(asked.unigram, asked.data, tok)
 		if err != nil {
 			return at, "", nil, err
 		}
@@ -83,33 +83,47 @@ func (c *evalPplCmd) results(ctx context.Context) (at flags.Found, device string
 	return at, loaded.Dev.Name(), results, nil
 }
 
+// asked is what is measured on.
+type asked struct {
+	tasks         []eval.Task
+	data, unigram eval.Source // where they are given
+}
+
 // prepare checks the flags, and opens what is measured on.
-func (c *evalPplCmd) prepare(ctx context.Context) (tasks []eval.Task, at flags.Found, err error) {
+func (c *evalPplCmd) prepare(ctx context.Context) (a asked, at flags.Found, err error) {
 	if c.Data == "" && c.Text == "" && c.Wikitext == "" {
-		return nil, at, flags.Usagef("nothing to measure on: give --data, --text or --wikitext")
+		return a, at, flags.Usagef("nothing to measure on: give --data, --text or --wikitext")
 	}
 	if c.Unigram != "" && c.Data == "" {
-		return nil, at, flags.Usagef("--unigram is measured on --data: give both")
+		return a, at, flags.Usagef("--unigram is measured on --data: give both")
 	}
 	if c.Stride > 0 && c.Data == "" && c.Text == "" {
-		return nil, at, flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
+		return a, at, flags.Usagef("--stride is for --data and --text: WikiText has its own windows")
 	}
 	if c.Context < 0 || c.Stride < 0 || c.MaxTokens < 0 {
-		return nil, at, flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context,
+		return a, at, flags.Usagef("--context %d, --stride %d and --max-tokens %d must be 1 or more", c.Context,
 			c.Stride, c.MaxTokens)
 	}
-	if err := flags.Local(ctx, c.JSON, &c.Data, &c.Unigram, &c.Wikitext); err != nil {
-		return nil, at, err
+	wikitext := eval.Source{}
+	for _, x := range []struct {
+		to                 *eval.Source
+		name, path, column string
+	}{{&a.data, "data", c.Data, c.TextColumn}, {&a.unigram, "unigram", c.Unigram, c.TextColumn},
+		{&wikitext, "wikitext", c.Wikitext, ""}} {
+		*x.to = eval.Source{Name: x.name, Column: x.column}
+		if x.to.Path, x.to.Files, err = flags.Local(ctx, c.JSON, x.path); err != nil {
+			return a, at, err
+		}
 	}
 	if at, err = c.Find(); err != nil {
-		return nil, at, err
+		return a, at, err
 	}
 	tok, err := c.tokenizer(at)
 	if err != nil {
-		return nil, at, err
+		return a, at, err
 	}
-	tasks, err = c.tasks(tok)
-	return tasks, at, err
+	a.tasks, err = openTasks(tok, a.data, eval.Source{Name: "text", Path: c.Text}, wikitext)
+	return a, at, err
 }
 
 // tokenizer is the model's, with the special tokens that are named.
@@ -132,18 +146,18 @@ func vocabularyOf(at flags.Found, special flags.SpecialFlags) (*tokenizer.Tokeni
 	return tok, err
 }
 
-// tasks opens what is measured on, so that a wrong path shows before a model is
+// openTasks opens those of what is measured on that are given, so that a wrong path shows before a model is
 // loaded.
-func (c *evalPplCmd) tasks(t data.Tokenizer) (tasks []eval.Task, err error) {
-	for _, m := range []struct{ kind, name, path, column string }{
-		{"documents", "data", c.Data, c.TextColumn},
-		{"text", "text", c.Text, ""},
-		{"wikitext", "wikitext", c.Wikitext, ""},
-	} {
-		if m.path == "" {
+func openTasks(t data.Tokenizer, documents, text, wikitext eval.Source) (tasks []eval.Task, err error) {
+	for _, m := range []struct {
+		kind string
+		on   eval.Source
+	}{{"documents", documents}, {"text", text}, {"wikitext", wikitext}} {
+		if m.on.Path == "" {
 			continue
 		}
-		task, err := eval.Open(m.kind, eval.Source{Name: m.name, Path: m.path, Column: m.column, Tokenizer: t})
+		m.on.Tokenizer = t
+		task, err := eval.Open(m.kind, m.on)
 		if err != nil {
 			return nil, err
 		}
@@ -170,12 +184,12 @@ func (c *evalPplCmd) measure(ctx context.Context, m eval.Model, task eval.Task) 
 
 // Unigram is the perplexity that the token frequencies of training shards get
 // on held-out ones: what a model must beat.
-func Unigram(train, held, column string, t data.Tokenizer) (eval.Result, error) {
-	a, err := data.OpenColumn(train, column)
+func Unigram(train, held eval.Source, t data.Tokenizer) (eval.Result, error) {
+	a, err := train.Rows()
 	if err != nil {
 		return eval.Result{}, err
 	}
-	b, err := data.OpenColumn(held, column)
+	b, err := held.Rows()
 	if err != nil {
 		return eval.Result{}, err
 	}

@@ -207,10 +207,11 @@ func (f TaskFlags) prepare(ctx context.Context, at flags.Found, tasks []*harness
 	for _, t := range tasks {
 		folders := f.Data
 		if len(folders) == 0 {
-			folders = []string{t.Data.Source()}
-			if err := flags.Local(ctx, quiet, &folders[0]); err != nil {
+			folder, _, err := flags.Local(ctx, quiet, t.Data.Source())
+			if err != nil {
 				return nil, nil, fmt.Errorf("%s: %w; --data names a folder with its files", t.Name, err)
 			}
+			folders = []string{folder}
 		}
 		set, err := harness.Prepare(t, vocabulary, harness.Options{Folders: folders, Shots: f.NumFewshot,
 			Seed: f.FewshotSeed, Limit: f.Limit, LeaveOut: f.LeaveOutLong})

@@ -379,6 +379,26 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// All files of JSON that the hub has are taken, an array beside lines too, and no others that lie in the cache.
+func TestFilesOfTheHub(t *testing.T) {
+	const one, two = `{"instruction": "a", "output": "b"}`, `{"instruction": "c", "output": "d"}`
+	clitest.NewHub(t, []clitest.HubFile{
+		{Repo: "o/n", Revision: "main", Path: "a.json", Content: []byte("[" + one + "," + two + "]")},
+		{Repo: "o/n", Revision: "main", Path: "b.jsonl", Content: []byte(one + "\n")},
+	})
+	const source = "hf://datasets/o/n"
+	model := base(t)
+	dir := strings.TrimSpace(clitest.Succeed(t, "", "data", "fetch", source))
+	if err := os.WriteFile(filepath.Join(dir, "other.jsonl"), []byte(two+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := clitest.Succeed(t, "", tune(model, source, clitest.NewRun(t), "--epochs", "1", "--samples", "0",
+		"--validation", source)...)
+	if strings.Count(out, "3 examples") != 2 {
+		t.Errorf("not 3 examples and 3 to measure on:\n%s", out)
+	}
+}
+
 // The flags' defaults are TuningDefault's, and every option of examples is a flag.
 func TestFlags(t *testing.T) {
 	out := clitest.Succeed(t, "", "sft", "--write-config", "--model", "x")

@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
@@ -45,6 +46,10 @@ func (c *dataFetchCmd) Run(ctx context.Context) error {
 		if _, err := data.OpenFiles(source.String(), snapshot.Files, o); err != nil {
 			return err
 		}
+	}
+	if found, err := data.Find(snapshot.Dir); err != nil || !slices.Equal(found, snapshot.Files) {
+		flags.SessionUI(c.JSON).Warn(fmt.Sprintf("%s is not read as these %d files, since its folder has others or "+
+			"some of other kinds: give %s itself to --data", snapshot.Dir, len(snapshot.Files), source))
 	}
 	if c.JSON {
 		return view.JSON(struct {

@@ -108,6 +108,26 @@ func TestDataFetch(t *testing.T) {
 	}
 }
 
+// What was fetched is read, and not what a folder of these files would be taken for, where a plain .json counts for
+// nothing beside .jsonl; who asks for the folder is told.
+func TestFetchedFilesOfTwoKinds(t *testing.T) {
+	clitest.NewHub(t, []clitest.HubFile{
+		{Repo: "o/n", Revision: "main", Path: "a.json",
+			Content: []byte("{\"text\":\"one\"}\n{\"text\":\"two\"}\n")},
+		{Repo: "o/n", Revision: "main", Path: "b.jsonl", Content: []byte("{\"text\":\"three\"}\n")},
+	})
+	out := clitest.Succeed(t, "", "tokenizer", "train", "--data", "hf://datasets/o/n", "--vocab", "260", "--out",
+		filepath.Join(t.TempDir(), "tokenizer.json"))
+	if !strings.Contains(out, "learnt from 3 documents") {
+		t.Errorf("%q", out)
+	}
+	stdout, stderr, code := clitest.Call(t, "", "data", "fetch", "hf://datasets/o/n")
+	if dir := strings.TrimSpace(stdout); code != 0 || dir == "" || !strings.Contains(stderr,
+		dir+" is not read as these 2 files") || !strings.Contains(stderr, "hf://datasets/o/n") {
+		t.Errorf("code %d, printed %q, warned %q", code, stdout, stderr)
+	}
+}
+
 // A file of 0 rows is left out where others have some.
 func TestDataFetchOfNoRows(t *testing.T) {
 	dir := t.TempDir()

@@ -37,10 +37,11 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if err := writable(c.Out); err != nil { // before work that it would lose
 		return fmt.Errorf("--out: %w", err)
 	}
-	if err := flags.Local(ctx, false, &c.Data); err != nil {
+	at, files, err := flags.Local(ctx, false, c.Data)
+	if err != nil {
 		return err
 	}
-	texts, err := eval.Texts(c.Data, c.TextColumn)
+	texts, err := eval.Texts(eval.Source{Path: at, Files: files, Column: c.TextColumn})
 	if err != nil {
 		return err
 	}

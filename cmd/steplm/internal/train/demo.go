@@ -14,7 +14,6 @@ import (
 	"steplm/cmd/steplm/internal/measure"
 	"steplm/cmd/steplm/internal/speak"
 	"steplm/cmd/steplm/internal/view"
-	"steplm/data"
 	"steplm/data/corpus"
 	"steplm/data/tokenizer"
 	"steplm/gpu"
@@ -79,7 +78,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	baseline, err := measure.Unigram(train, held, data.TextColumn, t)
+	baseline, err := measure.Unigram(eval.Source{Path: train}, eval.Source{Path: held}, t)
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func demoTokenizer(shards, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	texts, err := eval.Texts(shards, data.TextColumn)
+	texts, err := eval.Texts(eval.Source{Path: shards})
 	if err != nil {
 		return err
 	}
