@@ -23,11 +23,15 @@ const (
 	mostCalls  = 1000      // of macros
 )
 
+// dateName is the function that tells the date.
+const dateName = "strftime_now"
+
 // Template is a chat template, in Jinja, as Hugging Face's transformers runs them: blocks' lines vanish, special
 // tokens are there by name. It may be used by several goroutines.
 type Template struct {
 	source  string
 	marks   bool // it has {% generation %}
+	dated   bool // it has strftime_now
 	special map[string]string
 	jinja   *exec.Template
 	now     func() time.Time
@@ -55,7 +59,17 @@ func Parse(source string, special map[string]string, now func() time.Time) (t *T
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", innermost(err))
 	}
-	return &Template{source, marksIn(source, c), maps.Clone(special), jinja, now}, nil
+	return &Template{source, marksIn(source, c), datedIn(source, c), maps.Clone(special), jinja, now}, nil
+}
+
+// datedIn reports whether a template may ask for the date.
+func datedIn(source string, c *config.Config) bool {
+	for stream := tokens.LexAll(source, c); !stream.End(); stream.Next() {
+		if t := stream.Current(); t.Type == tokens.Name && t.Val == dateName {
+			return true
+		}
+	}
+	return false
 }
 
 // marksIn reports whether a template says by {% generation %} what the assistant generates.
@@ -87,6 +101,12 @@ func (t *Template) Source() string { return t.source }
 
 // Marks reports whether the template says which of its text the assistant generates.
 func (t *Template) Marks() bool { return t.marks }
+
+// Dated reports whether the template may ask for the date, and so make another text on another day.
+func (t *Template) Dated() bool { return t.dated }
+
+// Day is the date that the template is told, as YYYY-MM-DD.
+func (t *Template) Day() string { return t.now().Format(time.DateOnly) }
 
 // Render implements Format.
 func (t *Template) Render(messages []Message, more bool) (text string, err error) {
@@ -129,7 +149,7 @@ func (t *Template) render(messages []Message, more bool) (text string, run *step
 		"raise_exception": func(text string) (string, error) {
 			return "", run.fail(errors.New("it refuses the conversation: " + text))
 		},
-		"strftime_now": func(format string) string { return strftime(t.now(), format) }}
+		dateName: func(format string) string { return strftime(t.now(), format) }}
 	for name, special := range t.special {
 		values[name] = special
 	}

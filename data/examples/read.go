@@ -23,6 +23,8 @@ type Options struct {
 	Format    chat.Format // of conversations; nil: Alpaca's prompt
 	SeqLen    int         // T, ids of an example, at most: it is cut on the right
 	SkipBad   bool        // what cannot be read is left out and counted, instead of an error
+	// Undated leaves the day that a chat template is told out of the identity, as earlier versions did.
+	Undated bool
 
 	most int // records of a file; 0: all; tests set it
 }
@@ -74,6 +76,9 @@ func Read(files []string, o Options) (*Set, error) {
 		s.identity += fmt.Sprintf(", chat template %.16x", sha256.Sum256([]byte(t.Source())))
 		if t.Marks() { // Versions that did not heed it learned from other tokens.
 			s.identity += ", which marks what is generated"
+		}
+		if t.Dated() && !o.Undated {
+			s.identity += ", told the date " + t.Day()
 		}
 	}
 	if o.SkipBad {

@@ -141,6 +141,39 @@ func TestBadColumns(t *testing.T) {
 	}
 }
 
+// A template that asks for the date makes other examples on another day, which are another set; one that does not, the
+// same.
+func TestTemplatesThatDate(t *testing.T) {
+	path := talksFile(t, "a.parquet", "messages", hub, talk(hub, "a", "b"))
+	read := func(source string, day int, undated bool) *Set {
+		now := time.Date(2026, 11, day, 9, 0, 0, 0, time.UTC)
+		template, err := chat.Parse(source, nil, func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Read([]string{path}, Options{Tokenizer: bytesTokenizer{}, Format: template, SeqLen: 512,
+			Undated: undated})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	const dated = `{{ strftime_now("%d %b %Y") }}` + turns
+	first, second := read(dated, 27, false), read(dated, 28, false)
+	if got := decode(second.Examples[0]); got != "28 Nov 2026<|user|>a<|assistant|>[b</s>]\n" {
+		t.Errorf("%q", got)
+	}
+	if first.Identity() == second.Identity() || first.Identity() != read(dated, 27, false).Identity() {
+		t.Errorf("of two days: %s and %s", first.Identity(), second.Identity())
+	}
+	if got := read(dated, 27, true).Identity(); got+", told the date 2026-11-27" != first.Identity() {
+		t.Errorf("without the date the identity is %s", got)
+	}
+	if a, b := read(turns, 27, false).Identity(), read(turns, 28, false).Identity(); a != b {
+		t.Errorf("a template without a date: %s and %s", a, b)
+	}
+}
+
 // Where a template marks what is generated, that alone is learned, to the letter: of a conversation whose beginning it
 // writes otherwise too.
 func TestTemplatesThatMark(t *testing.T) {

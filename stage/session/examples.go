@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -23,7 +24,7 @@ import (
 
 // TuningOptions are those of examples alone.
 var TuningOptions = []advice.Option{optionBatching, optionExamples, "patience", "samples", "sample_tokens",
-	optionEpochs}
+	optionEpochs, optionDate}
 
 // On reports whether the data are examples.
 func (t Tuning) On() bool { return t.Batching != "" }
@@ -48,6 +49,9 @@ func (t Tuning) check(s Spec) error {
 		if n.value < 0 {
 			return badOption(n.option, n.value, "it must be 0 or more")
 		}
+	}
+	if _, err := time.Parse(time.DateOnly, cmp.Or(t.Date, time.DateOnly)); err != nil {
+		return badOption(optionDate, t.Date, "it must be a day, such as %s", time.DateOnly)
 	}
 	for _, path := range s.Data.Train {
 		if _, _, given := splitWeight(path); given {
@@ -123,13 +127,13 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 	if s.Spec.Tuning.Batching == Packed {
 		s.Spec.Model.Mask, s.Spec.Model.Positions = model.MaskDocuments, model.PositionsRestart
 	}
-	format, err := s.chatFormat()
+	format, err := s.chatFormat(ui)
 	if err != nil {
 		return nil, err
 	}
 	t := &tuning{paths: s.Spec.Data.Train, format: format, tokenizer: s.documents, decoder: s.Tokenizer}
 	o := examples.Options{Tokenizer: s.documents, Format: format, SeqLen: s.Spec.Model.Window(config),
-		SkipBad: s.Spec.Data.SkipBad}
+		SkipBad: s.Spec.Data.SkipBad, Undated: s.Spec.Tuning.Date == ""}
 	reading := ui.Progress("read and tokenize the examples", 0, "")
 	defer reading.Done()
 	read := func(paths ...string) (*examples.Set, error) {
@@ -163,22 +167,36 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 }
 
 // chatFormat is how conversations become text: by the template that lies with the model or its tokenizer, else by
-// Alpaca's prompt.
-func (s *Session) chatFormat() (chat.Format, error) {
+// Alpaca's prompt. A template that asks for the date is told one, which the Spec then names.
+func (s *Session) chatFormat(ui UI) (chat.Format, error) {
 	t, err := FindModel(s.Spec.Model.Init)
 	if err != nil {
 		return nil, err
 	}
-	return t.ChatFormat()
+	day := time.Now() // The run's only look at the calendar.
+	format, err := t.ChatFormat(func() time.Time { return day })
+	if template, ok := format.(*chat.Template); err != nil || !ok || !template.Dated() {
+		return format, err
+	}
+	date := &s.Spec.Tuning.Date
+	if *date == "" && s.Resumed {
+		ui.Warn("the chat template asks for the date, and the run does not say which it was begun with, as an " +
+			"earlier version's does not: it is told today's")
+		return format, nil
+	}
+	*date = cmp.Or(*date, day.Format(time.DateOnly))
+	day, err = time.Parse(time.DateOnly, *date)
+	return format, err
 }
 
-// ChatFormat is the chat template that lies with the model, or with its tokenizer, else Alpaca's prompt.
-func (t Trained) ChatFormat() (chat.Format, error) {
+// ChatFormat is the chat template that lies with the model, or with its tokenizer, else Alpaca's prompt. now is what
+// templates are told that ask for the date.
+func (t Trained) ChatFormat(now func() time.Time) (chat.Format, error) {
 	for _, dir := range []string{t.Dir, t.Tokenizer} {
 		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
 			continue
 		}
-		template, err := chat.Find(dir, time.Now)
+		template, err := chat.Find(dir, now)
 		if err == nil {
 			return template, nil
 		}

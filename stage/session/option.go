@@ -119,6 +119,7 @@ const (
 	optionBatching advice.Option = "batching"
 	optionSamples  advice.Option = "samples"
 	optionExamples advice.Option = "examples"
+	optionDate     advice.Option = "date"
 )
 
 // Lengths are the options that say how long a run is.

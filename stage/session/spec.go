@@ -81,6 +81,9 @@ type Tuning struct {
 	Patience     int    `json:"patience,omitempty" resume:"free"`      // evaluations without a lower loss; 0: no end
 	Samples      int    `json:"samples,omitempty" resume:"free"`       // answers at each evaluation
 	SampleTokens int    `json:"sample_tokens,omitempty" resume:"free"` // of an answer, at most
+	// Date is the day that a chat template is told, as YYYY-MM-DD; "": that on which the run begins. A run's folder
+	// names what was taken, where the template asks; a run of an earlier version goes on with the day on which it does.
+	Date string `json:"date,omitempty"`
 }
 
 // How examples become windows.

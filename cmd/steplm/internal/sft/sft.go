@@ -63,6 +63,7 @@ type ExampleFlags struct {
 	Examples  int    `default:"0" range:"0..1e9" placeholder:"N" help:"Train on the first N examples alone, of those that are not kept apart. Default: all."`
 	SkipBad   bool   `help:"Leave out examples that cannot be read and count them, instead of stopping."`
 	flags.SpecialFlags
+	Date           string `placeholder:"DAY" help:"The date that a chat template is told which asks for it, as YYYY-MM-DD. Default: the day on which the run begins."`
 	DocumentTokens string `default:"${document_tokens}" placeholder:"KIND" help:"What stands around each example that no chat template writes: eos (an end), bos-eos (a beginning too), none, or auto: a beginning where the tokenizer's own post-processor puts one or --bos names one. Default: ${default}."`
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/cmd/steplm/internal/flags"
@@ -324,6 +325,43 @@ func TestChat(t *testing.T) {
 	if !strings.Contains(out, "1 example, packed in 1 window an epoch") {
 		t.Error(out)
 	}
+}
+
+// A chat template that asks for the date is told the same one when the run goes on another day: spec.json keeps it.
+func TestChatOfADay(t *testing.T) {
+	model := base(t)
+	path := filepath.Join(model, "final", "chat_template.jinja")
+	if err := os.WriteFile(path, []byte(`{{ strftime_now("%d %b %Y") }}{% for m in messages %}<{{ m.role }}>`+
+		`{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(model, "final", "checksums.json")); err != nil {
+		t.Fatal(err)
+	}
+	talk := clitest.WriteFile(t, "talk.jsonl", `{"messages": [{"role": "user", "content": "Hi."}, `+
+		`{"role": "assistant", "content": "Hello."}]}`+"\n")
+	straight, resumed, today := clitest.NewRun(t), clitest.NewRun(t), clitest.NewRun(t)
+	begin := func(run, steps string) {
+		clitest.Succeed(t, "", tune(model, talk, run, "--steps", steps, "--date", "2024-02-29", "--warmup", "0",
+			"--schedule", "constant")...)
+	}
+	begin(straight, "3")
+	begin(resumed, "2")
+	clitest.Succeed(t, "", "sft", "--resume", resumed, "--device", "host", "--steps", "3")
+	if got, want := clitest.LossLines(t, resumed), clitest.LossLines(t, straight); got != want || want == "" {
+		t.Errorf("losses\n%s\nof a run that does not stop\n%s", got, want)
+	}
+	began := time.Now()
+	clitest.Succeed(t, "", tune(model, talk, today, "--steps", "1")...)
+	saved, err := session.Saved(today)
+	if day := saved.Tuning.Date; err != nil || day != began.Format(time.DateOnly) && day != time.Now().Format(
+		time.DateOnly) {
+		t.Errorf("the run says that it was told %q, %v", day, err)
+	}
+	clitest.Fail(t, 2, []string{"--date 2024-2-30", "2006-01-02"}, tune(model, talk, clitest.NewRun(t), "--steps", "1",
+		"--date", "2024-2-30")...)
+	clitest.Fail(t, 1, []string{"--date", "2024-02-29"}, "sft", "--resume", straight, "--device", "host", "--date",
+		"2024-03-01")
 }
 
 // A run, a checkpoint of it by its step or its folder, and its final model are the same beginning; a directory of

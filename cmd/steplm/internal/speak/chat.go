@@ -73,7 +73,7 @@ func (c *ChatCmd) Run(ctx context.Context) error {
 func (c *ChatCmd) format(v Voice) (chat.Format, error) {
 	switch c.Template {
 	case "":
-		return v.ChatFormat()
+		return v.ChatFormat(time.Now)
 	case "alpaca":
 		return chat.Alpaca{}, nil
 	}
