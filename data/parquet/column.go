@@ -96,6 +96,8 @@ type columnFile struct {
 	size    int64
 	sum     [sha256.Size]byte // of the footer
 	buffer  *bufio.Reader     // reused from chunk to chunk
+
+	held, room int64 // bytes of a row group of objects, at most, and what is left of them; tests set held
 }
 
 func (f *columnFile) Close() error { return f.file.Close() }
@@ -106,7 +108,7 @@ func openFile(path string) (_ *columnFile, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &columnFile{path: path, file: osFile, buffer: bufio.NewReaderSize(nil, maxPageHeader)}
+	f := &columnFile{path: path, file: osFile, buffer: bufio.NewReaderSize(nil, maxPageHeader), held: maxHeld}
 	defer func() {
 		if err != nil {
 			osFile.Close()

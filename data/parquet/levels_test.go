@@ -1,6 +1,16 @@
 package parquet
 
-import "testing"
+import (
+	"bytes"
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/parquet"
+	"github.com/apache/arrow/go/v17/parquet/file"
+	"github.com/apache/arrow/go/v17/parquet/schema"
+)
 
 // Levels and lengths on which Arrow's own decoders never return.
 func TestLevelsThatEndEarly(t *testing.T) {
@@ -53,9 +63,51 @@ func TestLevelsThatEndEarly(t *testing.T) {
 		{"deltas cut off", []byte{128, 1, 4, 3, 10, 2, 8, 0, 0, 0, 1, 2}, 3, -1},
 		{"header cut off", []byte{128, 1, 4}, 3, -1},
 	} {
-		rest, err := skipDelta(tt.data, tt.n, lengthBits)
+		rest, err := walkDelta(tt.data, tt.n, lengthBits, func(int64) {})
 		if (err != nil) != (tt.rest < 0) || err == nil && len(rest) != tt.rest {
 			t.Errorf("%s: %d bytes left, error %v", tt.name, len(rest), err)
 		}
 	}
+}
+
+// Numbers are what Arrow's encoder was given, over blocks and mini-blocks, of any width and sign.
+func TestWalkDelta(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 2, 31, 32, 33, 128, 129, 130, 1000} {
+		for _, bits := range []int{1, 5, 17, 31} {
+			want := make([]int32, n)
+			for i := range want {
+				want[i] = int32(rng.Uint32()>>(32-bits)) - 1<<(bits-1)
+			}
+			var got []int32
+			rest, err := walkDelta(append(deltas(t, want...), 'x'), int64(n), lengthBits,
+				func(v int64) { got = append(got, int32(v)) })
+			if err != nil || string(rest) != "x" || !slices.Equal(got, want) {
+				t.Errorf("%d numbers of %d bits: %d were read, %q is left, error %v", n, bits, len(got), rest, err)
+			}
+		}
+	}
+}
+
+// deltas are numbers as Arrow's encoder writes them.
+func deltas(t *testing.T, numbers ...int32) []byte {
+	t.Helper()
+	var content bytes.Buffer
+	root := schema.MustGroup(schema.NewGroupNode("schema", parquet.Repetitions.Required,
+		schema.FieldList{schema.NewInt32Node("n", parquet.Repetitions.Required, -1)}, -1))
+	w := file.NewParquetWriter(&content, root, file.WithWriterProps(parquet.NewWriterProperties(
+		parquet.WithDictionaryDefault(false), parquet.WithStats(false),
+		parquet.WithEncoding(parquet.Encodings.DeltaBinaryPacked))))
+	column, err := w.AppendRowGroup().NextColumn()
+	if err == nil {
+		_, err = column.(*file.Int32ColumnChunkWriter).WriteBatch(numbers, nil, nil)
+	}
+	if err = cmp.Or(err, column.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	h, k, err := parsePageHeader(content.Bytes()[4:]) // behind the first mark
+	if err != nil || h.encoding != int64(parquet.Encodings.DeltaBinaryPacked) {
+		t.Fatal(h, err)
+	}
+	return bytes.Clone(content.Bytes()[4+k : 4+k+int(h.compressed)])
 }

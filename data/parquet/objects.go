@@ -18,9 +18,16 @@ import (
 	"steplm/data/internal/shard"
 )
 
-// maxValues bounds the values of a column in a row group of objects, which are held at once: a run of nulls takes a few
-// bytes of a file.
-const maxValues = 1 << 24
+const (
+	// maxValues bounds the values of a column in a row group of objects, which are held at once: a run of nulls takes a
+	// few bytes of a file.
+	maxValues = 1 << 24
+	// maxHeld bounds all values of a row group of objects, in bytes: a text of a dictionary that comes again and again
+	// takes as few.
+	maxHeld = 4 << 30
+	// valueBytes and levelBytes are what a value takes besides a text's bytes, and the levels of one or of a null.
+	valueBytes, levelBytes = 32, 4
+)
 
 // Fields are the names of a file's columns, of lists and groups as a whole, in their order, and how many rows it has.
 func Fields(path string) (names []string, rows int64, err error) {
@@ -49,9 +56,9 @@ func (u *Unread) Error() string { return fmt.Sprintf("%s: row group %d: %v", u.P
 func (u *Unread) Unwrap() error { return u.Err }
 
 // Objects are a file's rows as JSON objects, the columns that are named, or all, in the file's order, lists and groups
-// too. It is for questions and examples: a row group's columns are held whole, of 16,777,216 values each at most. Of
-// training text a page is held, see Format. A text that is no UTF-8 is an error, since JSON has no other. After an
-// error that is an Unread there may be other rows, after any other the sequence ends.
+// too. It is for questions and examples: a row group's columns are held whole, of 16,777,216 values each and 4 GiB in
+// all at most. Of training text a page is held, see Format. A text that is no UTF-8 is an error, since JSON has no
+// other. After an error that is an Unread there may be other rows, after any other the sequence ends.
 func Objects(path string, columns ...string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		f, err := openFile(path)
@@ -102,6 +109,7 @@ func (f *columnFile) objects(group int, columns []string, yield func([]byte, err
 // parts reads the columns of a row group that are named, or all.
 func (f *columnFile) parts(group int, columns []string) (*part, error) {
 	sc := f.reader.MetaData().Schema
+	f.room = f.held
 	wanted := func(name string) bool { return len(columns) == 0 || slices.Contains(columns, name) }
 	n := 0
 	next := func() (*leaf, error) {
@@ -156,17 +164,17 @@ func (f *columnFile) readLeaf(group, i int) (*leaf, error) {
 	l := &leaf{most: descr.MaxDefinitionLevel()}
 	switch c := reader.(type) {
 	case *file.ByteArrayColumnChunkReader:
-		err = fillLeaf(l, c, func(v parquet.ByteArray) any { return string(v) })
+		err = fillLeaf(f, l, c, func(v parquet.ByteArray) any { return string(v) })
 	case *file.Int32ColumnChunkReader:
-		err = fillLeaf(l, c, func(v int32) any { return v })
+		err = fillLeaf(f, l, c, func(v int32) any { return v })
 	case *file.Int64ColumnChunkReader:
-		err = fillLeaf(l, c, func(v int64) any { return v })
+		err = fillLeaf(f, l, c, func(v int64) any { return v })
 	case *file.BooleanColumnChunkReader:
-		err = fillLeaf(l, c, func(v bool) any { return v })
+		err = fillLeaf(f, l, c, func(v bool) any { return v })
 	case *file.Float32ColumnChunkReader:
-		err = fillLeaf(l, c, func(v float32) any { return v })
+		err = fillLeaf(f, l, c, func(v float32) any { return v })
 	case *file.Float64ColumnChunkReader:
-		err = fillLeaf(l, c, func(v float64) any { return v })
+		err = fillLeaf(f, l, c, func(v float64) any { return v })
 	default:
 		err = fmt.Errorf("its type %s is none of JSON's", reader.Type())
 	}
@@ -180,8 +188,8 @@ func (f *columnFile) readLeaf(group, i int) (*leaf, error) {
 	return l, nil
 }
 
-// fillLeaf reads all of a column.
-func fillLeaf[T any](l *leaf, column chunkReader[T], of func(T) any) error {
+// fillLeaf reads all of a column, as far as there is room for it.
+func fillLeaf[T any](f *columnFile, l *leaf, column chunkReader[T], of func(T) any) error {
 	values := make([]T, batchRows)
 	defined, repeated := make([]int16, batchRows), make([]int16, batchRows)
 	for {
@@ -196,8 +204,20 @@ func fillLeaf[T any](l *leaf, column chunkReader[T], of func(T) any) error {
 			}
 			l.defined, l.repeated = append(l.defined, d), append(l.repeated, r)
 		}
+		f.room -= levelBytes * n
 		for _, v := range values[:some] {
-			l.values = append(l.values, of(v))
+			value := of(v)
+			if text, is := value.(string); is {
+				f.room -= int64(len(text))
+			}
+			if f.room -= valueBytes; f.room < 0 {
+				break
+			}
+			l.values = append(l.values, value)
+		}
+		if f.room < 0 {
+			return fmt.Errorf("with it the columns of the row group are more than the %d bytes that are held; write "+
+				"row groups of fewer rows", f.held)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,49 @@ func TestObjectsAfterDamage(t *testing.T) {
 	}
 	if rows != 3 || unread != 3 {
 		t.Errorf("%d rows are read and %d are not, of 3 and 3", rows, unread)
+	}
+}
+
+// A row group whose values are few bytes of the file and many in memory, as a text of a dictionary that comes again and
+// again is, or a run of one that is empty, is an error before they are all there.
+func TestObjectsThatAreHeld(t *testing.T) {
+	const rows, most = 1000, 4 << 20
+	for size, want := range map[int]string{32 << 10: "more than the 4194304 bytes", 0: ""} {
+		path := filepath.Join(t.TempDir(), "a.parquet")
+		same := slices.Repeat([]datatest.Strings{{"text": strings.Repeat("x", size)}}, rows)
+		if err := datatest.WriteStrings(path, []string{"text"}, same); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() > 1<<20 {
+			t.Fatalf("%d bytes, %v", info.Size(), err)
+		}
+		f, err := openFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		read := func(held int64) (n int, err error) {
+			f.held = held
+			f.objects(0, nil, func(_ []byte, e error) bool {
+				n, err = n+1, e
+				return err == nil
+			})
+			return n, err
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		n, err := read(most)
+		runtime.ReadMemStats(&after)
+		if want == "" && (err != nil || n != rows) || want != "" && (err == nil ||
+			!strings.Contains(err.Error(), want)) {
+			t.Errorf("texts of %d bytes: %d rows, error %v, want %q", size, n, err, want)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; want != "" && taken > 4*most {
+			t.Errorf("texts of %d bytes: %d bytes were allocated", size, taken)
+		}
+		if _, err := read(rows * valueBytes); err == nil {
+			t.Errorf("texts of %d bytes: %d rows are held in %d bytes", size, rows, rows*valueBytes)
+		}
 	}
 }
 

@@ -22,9 +22,6 @@ const (
 	// maxPage bounds a page, in bytes after decompression. Writers aim at 1 MiB
 	// and overshoot by a document at most.
 	maxPage = 256 << 20
-	// maxDelta bounds the values of a delta-encoded page: 2^31 equal ones take
-	// a few kilobytes, but 8 GiB once decoded.
-	maxDelta = 1 << 24
 )
 
 // pages reads the pages of one column chunk for Arrow's decoders and lets
@@ -199,18 +196,13 @@ func (p *pages) check(h pageHeader, data []byte) error {
 		}
 		return err
 	case e == parquet.Encodings.DeltaBinaryPacked && integer:
-		_, err := skipDelta(data, present, p.bits)
+		_, err := walkDelta(data, present, p.bits, nil)
 		return err
 	case e == parquet.Encodings.DeltaLengthByteArray && p.bits == 0:
-		_, err := skipDelta(data, present, lengthBits)
+		_, err := walkDelta(data, present, lengthBits, nil)
 		return err
-	case e == parquet.Encodings.DeltaByteArray && p.bits == 0: // prefix lengths, then suffix lengths
-		rest, err := skipDelta(data, present, lengthBits)
-		if err != nil {
-			return err
-		}
-		_, err = skipDelta(rest, present, lengthBits)
-		return err
+	case e == parquet.Encodings.DeltaByteArray && p.bits == 0:
+		return checkPrefixed(data, present)
 	default:
 		return fmt.Errorf("values in encoding %s, which is not read", e)
 	}
@@ -335,55 +327,11 @@ func checkRuns(data []byte, n int64, most int16, what string) (full int64, err e
 	return full, nil
 }
 
-// unpack is the number of so many bits that begins at a bit of data, the lowest first; it has 16 at most.
-func unpack(data []byte, at, width int) (number int) {
-	for i := range width {
-		bit := at + i
-		number |= int(data[bit/8]>>(bit%8)&1) << i
+// unpack is the number of so many bits that begins at a bit of data, the lowest first; it has 32 at most.
+func unpack(data []byte, at, width int) int {
+	number := uint64(0)
+	for i := at / 8; 8*i < at+width; i++ {
+		number |= uint64(data[i]) << (8 * (i - at/8))
 	}
-	return number
-}
-
-// lengthBits is how many bits a delta-encoded length has at most.
-const lengthBits = 32
-
-// skipDelta walks one DELTA_BINARY_PACKED run of n values of so many bits and returns what follows it.
-// https://parquet.apache.org/docs/file-format/data-pages/encodings/#DELTAENC
-func skipDelta(data []byte, n, most int64) ([]byte, error) {
-	var header [4]uint64 // block size, mini-blocks per block, values, first value
-	for i := range header {
-		v, k := binary.Uvarint(data)
-		if k <= 0 {
-			return nil, errors.New("delta-encoded numbers end in their header")
-		}
-		header[i], data = v, data[k:]
-	}
-	block, minis, total := header[0], header[1], header[2]
-	if minis == 0 || block > 1<<20 || block%minis != 0 || block/minis == 0 || block/minis%8 != 0 {
-		return nil, fmt.Errorf("delta-encoded numbers in blocks of %d values and %d mini-blocks", block, minis)
-	}
-	if total != uint64(n) || total > maxDelta {
-		return nil, fmt.Errorf("%d delta-encoded numbers for %d values; at most %d are read", total, n, maxDelta)
-	}
-	perMini := int64(block / minis)
-	for left := int64(total) - 1; left > 0; {
-		_, k := binary.Uvarint(data) // smallest delta
-		if k <= 0 || uint64(len(data)-k) < minis {
-			return nil, fmt.Errorf("delta-encoded numbers end %d values early", left)
-		}
-		widths := data[k : k+int(minis)]
-		data = data[k+int(minis):]
-		for _, w := range widths {
-			if left <= 0 {
-				break // mini-blocks without values have no bytes
-			}
-			bytes := perMini / 8 * int64(w)
-			if int64(w) > most || bytes > int64(len(data)) {
-				return nil, fmt.Errorf("delta-encoded numbers end %d values early", left)
-			}
-			data = data[bytes:]
-			left -= perMini
-		}
-	}
-	return data, nil
+	return int(number >> (at % 8) & (1<<width - 1))
 }

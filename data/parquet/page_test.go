@@ -50,6 +50,22 @@ func plainPage(values int) []byte {
 		body...)
 }
 
+// prefixedPage is an uncompressed page with a text of so many bytes in DELTA_BYTE_ARRAY, and so many others that have
+// it as their prefix and one byte more; -1: one, whose prefix has -1 bytes.
+func prefixedPage(t *testing.T, size int32, others int) []byte {
+	prefixes, suffixes := []int32{0}, []int32{size}
+	for range max(others, -others) {
+		prefixes, suffixes = append(prefixes, size), append(suffixes, 1)
+	}
+	if others < 0 {
+		prefixes[1] = -1
+	}
+	body := slices.Concat(deltas(t, prefixes...), deltas(t, suffixes...),
+		bytes.Repeat([]byte("x"), int(size)+len(prefixes)-1))
+	return append(header{kind: dataPage, uncompressed: len(body), compressed: len(body), values: len(prefixes),
+		encoding: parquet.Encodings.DeltaByteArray}.bytes(), body...)
+}
+
 func pagesOf(kind compress.Compression, values int64, chunk []byte) *pages {
 	codec, err := compress.GetCodec(kind)
 	if err != nil {
@@ -92,7 +108,7 @@ func TestPagesRefuse(t *testing.T) {
 		chunk []byte
 		error string
 	}{
-		{"more values than declared", compress.Codecs.Uncompressed, plainPage(9), "1 values more"},
+		{"more values than declared", compress.Codecs.Uncompressed, plainPage(513), "1 values more"},
 		{"2 GiB compressed", compress.Codecs.Snappy, header{uncompressed: 8, compressed: 2*gib - 1, values: 1}.bytes(),
 			"2147483647 compressed bytes"},
 		{"2 GiB uncompressed", compress.Codecs.Snappy,
@@ -123,12 +139,15 @@ func TestPagesRefuse(t *testing.T) {
 		}(), "9 bytes or more"},
 		{"gzip bomb", compress.Codecs.Gzip, append(header{uncompressed: 8, compressed: zipped.Len(), values: 1}.bytes(),
 			zipped.Bytes()...), "9 bytes or more"},
+		{"a text and its repetitions", compress.Codecs.Uncompressed, prefixedPage(t, 1<<20, 511),
+			"535822336 bytes when"},
+		{"a negative prefix", compress.Codecs.Uncompressed, prefixedPage(t, 1, -1), "a prefix of -1 bytes"},
 		{"gzip checksum", compress.Codecs.Gzip, append(header{uncompressed: 64 << 20, compressed: len(flipped),
 			values: 1}.bytes(), flipped...), "checksum"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		p := pagesOf(tt.codec, 8, tt.chunk)
+		p := pagesOf(tt.codec, 512, tt.chunk)
 		for p.Next() {
 		}
 		runtime.ReadMemStats(&after)
