@@ -172,6 +172,28 @@ func (c cancelAfter) Encode(s string) ([]uint32, error) {
 	return c.hashed.Encode(s)
 }
 
+// While a cache is written, another call that would write it is told so, and takes nothing away from the first.
+func TestTokenizeTwiceAtOnce(t *testing.T) {
+	s, dir := manyGroups(t), t.TempDir()
+	tok := hashed{name: "h"}
+	var second []error
+	first, err := Tokenize(t.Context(), s, tok, dir, cache.Options{Progress: func(int64, int64, int64) {
+		if len(second) == 0 {
+			_, err := Tokenize(t.Context(), s, tok, dir, cache.Options{})
+			second = append(second, err)
+		}
+	}})
+	if err != nil || first.Reused != 0 {
+		t.Errorf("the first call: %d parts were there, error %v", first.Reused, err)
+	}
+	if len(second) != 1 || second[0] == nil || !strings.Contains(second[0].Error(), "another process writes") {
+		t.Errorf("the second call: %v", second)
+	}
+	if again := tokenizeAll(t, s, tok, dir, 1); again.Reused != len(again.Info.Parts) {
+		t.Errorf("afterwards %d of %d parts are there", again.Reused, len(again.Info.Parts))
+	}
+}
+
 // An interrupted call leaves no cache, and the next one goes on with its parts.
 func TestTokenizeResumes(t *testing.T) {
 	s, dir := manyGroups(t), t.TempDir()

@@ -22,6 +22,9 @@ import (
 // little.
 const partBytes = 32 << 20
 
+// lockFile is held by the process that writes a cache.
+const lockFile = ".lock"
+
 // Options say how a cache is made.
 type Options struct {
 	Workers int // goroutines that tokenize; 0 = 1
@@ -47,11 +50,19 @@ type Text struct {
 // Write writes the cache of a text into dir. Parts that an interrupted call left
 // there are kept if their checksums are right; those of a complete cache too, so that
 // damaged ones are made again. Every part, and at last the index, appears whole or
-// not at all.
+// not at all. One process at a time writes a cache; for another it is an error.
 func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Written, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Written{}, err
 	}
+	lock, err := disk.TryLock(filepath.Join(dir, lockFile))
+	if err != nil && !disk.Unsupported(err) {
+		return Written{}, err
+	}
+	if err == nil && lock == nil {
+		return Written{}, fmt.Errorf("%s: another process writes this token cache: wait until it ends", dir)
+	}
+	defer lock.Release()
 	w := &writer{text: text, dir: dir, options: o, info: Info{
 		Format: formatVersion, Data: key.Data, Tokenizer: key.Tokenizer, Vocab: key.Vocab, EndOfText: key.EndOfText,
 		Width: 4,
@@ -87,10 +98,11 @@ func Write(ctx context.Context, dir string, key Key, text Text, o Options) (Writ
 		func(f *os.File) error { _, err := f.Write(content); return err }); err != nil {
 		return Written{}, err
 	}
-	// What interrupted calls left.
-	left, _ := filepath.Glob(filepath.Join(dir, "*"+disk.Temporary))
-	for _, path := range left {
-		os.Remove(path)
+	if lock != nil { // Nobody else writes: these are what interrupted calls left.
+		left, _ := filepath.Glob(filepath.Join(dir, "*"+disk.Temporary))
+		for _, path := range left {
+			os.Remove(path)
+		}
 	}
 	c, err := Open(dir)
 	return Written{c, reused}, err
