@@ -508,6 +508,25 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// Of one file the folder is listed that it lies in, also one whose name begins with a dot.
+func TestListOfOneFile(t *testing.T) {
+	for file, folder := range map[string]string{"a.parquet": "", "x/a.parquet": "/x", ".x/a.parquet": "/.x",
+		"x/.y/a.parquet": "/x/.y"} {
+		f := newFakeHub(t, map[string]string{file: "a"})
+		listed := ""
+		f.api = func(_ http.ResponseWriter, r *http.Request) bool {
+			if _, below, ok := strings.Cut(r.URL.Path, "/tree/"+testCommit); ok {
+				listed = below
+			}
+			return false
+		}
+		_, files, err := f.client(t).List(t.Context(), Source{Owner: "o", Name: "n", Path: file, Revision: "main"})
+		if err != nil || len(files) != 1 || listed != folder {
+			t.Errorf("%s: %d files of the folder %q, want %q; error %v", file, len(files), listed, folder, err)
+		}
+	}
+}
+
 // Who waits for a file that was not among those to fetch hears of it once there are no more.
 func TestStreamOfSomeFiles(t *testing.T) {
 	f := newFakeHub(t, map[string]string{"0.parquet": "a", "1.parquet": "b"})

@@ -103,7 +103,9 @@ type entry struct {
 func (c *Client) tree(ctx context.Context, s Source, commit string) ([]File, error) {
 	folder, one := s.Path, strings.HasSuffix(s.Path, parquetSuffix) || isJSON(s.Path)
 	if one {
-		folder = strings.TrimPrefix(path.Dir(s.Path), ".")
+		if folder = path.Dir(s.Path); folder == "." {
+			folder = ""
+		}
 	}
 	address := c.api(s) + "/tree/" + commit
 	if folder != "" {
