@@ -224,8 +224,8 @@ func TestKindsOfFiles(t *testing.T) {
 	count(at("[ab]*"), 2)
 }
 
-// Files about the data, which are often JSON, do not stand beside rows; where nothing else is,
-// they are the rows.
+// Files about the data, which are often JSON, do not stand beside rows; where nothing else is but
+// text, which may be about the data too, they are the rows.
 func TestFoldersWithJSON(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -241,6 +241,7 @@ func TestFoldersWithJSON(t *testing.T) {
 	}
 	dir = t.TempDir()
 	datatest.WritePacked(t, at("a.json"), `{"text":"three"}`+"\n")
+	datatest.WritePacked(t, at("LICENSE.txt"), "Anybody may read it.")
 	if s, err = Open(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -237,10 +237,10 @@ func Find(pattern string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// walk lists the files of one kind below dir: Parquet or JSON Lines, or text files if there
-// are neither. Plain .json files, which are often about the data, count as JSON Lines where no
-// other kind is. Links to files count (a hub cache consists of them), links to directories
-// below dir do not; nor do hidden files and directories.
+// walk lists the files of one kind below dir: Parquet or JSON Lines; or plain .json files,
+// which are often about the data, if there are neither; or text files if there is nothing
+// else. Links to files count (a hub cache consists of them), links to directories below dir do
+// not; nor do hidden files and directories.
 func walk(dir string) ([]string, error) {
 	found := map[kind.Class][]string{}
 	root := dir + string(filepath.Separator) // so that dir may be a link itself

@@ -48,7 +48,8 @@ type Set struct {
 }
 
 // Identity is a SHA-256 over the files' contents and, in words, what else decides what the examples are but the
-// tokenizer. Moving or renaming files keeps it, their order counts.
+// tokenizer. Of Alpaca's records in Parquet, files stand for their contents as those of data.Shards do, by name, size
+// and footer. Moving files keeps it, and but for these renaming them; their order counts.
 func (s *Set) Identity() string { return s.identity }
 
 // mostFile bounds a file's text in bytes: all of it is held in memory while it is read.
