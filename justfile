@@ -43,7 +43,7 @@ test *args: (setup "lavapipe")
         go test -timeout 30m {{ packages }} {{ link }} "$@" ./...
 
 # run every test that needs no device, in under three minutes; on Linux drivers are hidden, so that none is used
-test-host *args:
+test-host *args: setup
     STEPLM_GPU= VK_DRIVER_FILES=/nowhere VK_ICD_FILENAMES=/nowhere go test {{ link }} "$@" ./...
 
 # run the tests that use a device, on the GPU (or on the adapter that STEPLM_DEVICE names)
