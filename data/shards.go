@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -210,7 +211,7 @@ func Find(pattern string) ([]string, error) {
 		if !disk.Missing(err) { // Windows takes no pattern for a name.
 			return nil, err
 		}
-		if matches, err = filepath.Glob(pattern); err != nil {
+		if matches, err = glob(pattern); err != nil {
 			return nil, fmt.Errorf("data pattern %q: %w", pattern, err)
 		}
 		if len(matches) == 0 {
@@ -235,6 +236,27 @@ func Find(pattern string) ([]string, error) {
 	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
+}
+
+// glob lists what matches a pattern. The folders that it begins with and that are there are taken as they are, so that
+// brackets in them need no escape.
+func glob(pattern string) ([]string, error) {
+	lead, rest := filepath.Dir(pattern), filepath.Base(pattern)
+	for {
+		if info, err := os.Stat(lead); err == nil && info.IsDir() {
+			break
+		}
+		above := filepath.Dir(lead)
+		if above == lead {
+			return filepath.Glob(pattern)
+		}
+		lead, rest = above, path.Join(filepath.Base(lead), rest)
+	}
+	matches, err := fs.Glob(os.DirFS(lead), rest)
+	for i, m := range matches {
+		matches[i] = filepath.Join(lead, filepath.FromSlash(m))
+	}
+	return matches, err
 }
 
 // walk lists the files of one kind below dir: Parquet or JSON Lines; or plain .json files,

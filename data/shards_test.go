@@ -19,6 +19,32 @@ import (
 	"steplm/data/datatest"
 )
 
+// Brackets in folders that are there need no escape, before a pattern as in a path.
+func TestPatternBelowBrackets(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[2025] a")
+	if err := os.MkdirAll(filepath.Join(dir, "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"b/x1.txt", "b/x2.txt", "b/y.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{filepath.Join(dir, "b", "x1.txt"), filepath.Join(dir, "b", "x2.txt")}
+	for _, pattern := range []string{"b/x*", "*/x[12].txt", "b/x?.*"} {
+		if got, err := Find(filepath.Join(dir, pattern)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", pattern, got, err)
+		}
+	}
+	if _, err := Find(filepath.Join(dir, "z*")); err == nil || !strings.Contains(err.Error(), "no file matches") {
+		t.Errorf("nothing matches: %v", err)
+	}
+	t.Chdir(filepath.Join(dir, "b"))
+	if got, err := Find("x*.txt"); err != nil || !slices.Equal(got, []string{"x1.txt", "x2.txt"}) {
+		t.Errorf("from within: %q, %v", got, err)
+	}
+}
+
 func TestRoundTrip(t *testing.T) {
 	want := datatest.Texts("doc", 300)
 	want[7], want[8] = "", "grüße 漢字 \U0001F600\n\x00tail"

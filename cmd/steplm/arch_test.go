@@ -15,7 +15,7 @@ import (
 var mayImport = map[string][]string{
 	"internal/clock": {},
 	"internal/retry": {},
-	"internal/disk":  {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio"},
+	"internal/disk":  {"github.com/gofrs/flock", "github.com/rogpeppe/go-internal/robustio", "golang.org/x/sys/..."},
 	"gpu":            {"github.com/rajveermalviya/go-webgpu/...", "golang.org/x/sys/...", "steplm/gpu/memory"},
 	"gpu/memory":     {},
 	"gpu/selftest":   {"steplm/gpu"},

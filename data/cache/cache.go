@@ -211,7 +211,10 @@ func (c *Cache) group(u shard.Unit, from int64, yield func(shard.Tokenized, erro
 	}
 	width := int64(c.Info.Width)
 	table := make([]byte, 4*at.Rows)
-	if _, err := io.ReadFull(newMapped(f, at.offset+pad(at.Tokens*width), int64(len(table))), table); err != nil {
+	counts := newMapped(f, at.offset+pad(at.Tokens*width), int64(len(table)))
+	_, err = io.ReadFull(counts, table)
+	counts.close()
+	if err != nil {
 		return false, err
 	}
 	ids := newMapped(f, at.offset, at.Tokens*width)

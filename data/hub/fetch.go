@@ -169,8 +169,12 @@ func holds(path string, f File) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == f.Size
 }
 
+// symbolic and hard make links; tests replace them.
+var symbolic, hard = os.Symlink, os.Link
+
 // link makes path a relative link to blob, so that a cache may be moved, or a hard
-// link where the system has no symbolic ones for this user.
+// link where the system has no symbolic ones for this user. Where it has neither, as
+// on exFAT, the blob itself goes there.
 func link(blob, path string) error {
 	target, err := filepath.Rel(filepath.Dir(path), blob)
 	if err != nil {
@@ -178,10 +182,8 @@ func link(blob, path string) error {
 	}
 	temporary := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
 	os.Remove(temporary) // left by a process that had the same number
-	if os.Symlink(target, temporary) != nil {
-		if err := os.Link(blob, temporary); err != nil {
-			return err
-		}
+	if symbolic(target, temporary) != nil && hard(blob, temporary) != nil {
+		return disk.Rename(blob, path)
 	}
 	return disk.Rename(temporary, path)
 }

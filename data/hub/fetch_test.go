@@ -527,6 +527,26 @@ func TestListOfOneFile(t *testing.T) {
 	}
 }
 
+// On a disk without links, as exFAT, the files themselves are where they are looked for.
+func TestWithoutLinks(t *testing.T) {
+	defer func(s, h func(string, string) error) { symbolic, hard = s, h }(symbolic, hard)
+	refuse := func(string, string) error { return fs.ErrPermission }
+	symbolic, hard = refuse, refuse
+	f := newFakeHub(t, map[string]string{"0.parquet": "a", "1.parquet": "b"})
+	c := f.client(t)
+	for i, reused := range []int{0, 2} {
+		s, err := c.Fetch(t.Context(), Source{Owner: "o", Name: "n", Revision: "main"}, Options{})
+		if err != nil || s.Reused != reused {
+			t.Fatalf("fetch %d: %d reused, error %v", i+1, s.Reused, err)
+		}
+		for j, path := range s.Files {
+			if text, err := os.ReadFile(path); err != nil || string(text) != string(rune('a'+j)) {
+				t.Errorf("%s: %q, %v", path, text, err)
+			}
+		}
+	}
+}
+
 // Who waits for a file that was not among those to fetch hears of it once there are no more.
 func TestStreamOfSomeFiles(t *testing.T) {
 	f := newFakeHub(t, map[string]string{"0.parquet": "a", "1.parquet": "b"})

@@ -79,8 +79,8 @@ func refused(operation, path string) error {
 	return nil
 }
 
-// Refuse is for tests alone: from now on ask is called before every rename, with the new name, and every
-// removal of a file or an empty directory, and what it returns is the system's error. nil ends that.
+// Refuse is for tests alone: from now on ask is called before every rename, with the new name, every removal of a file
+// or an empty directory, and every change of a mode, and what it returns is the system's error. nil ends that.
 func Refuse(ask func(operation, path string) error) {
 	if ask == nil {
 		refusal.Store(nil)

@@ -42,6 +42,20 @@ func TestWrite(t *testing.T) {
 	}
 	check("old")
 
+	// A share whose files are another user's has its own modes.
+	Refuse(func(operation, _ string) error {
+		if operation == "chmod" {
+			return syscall.EPERM
+		}
+		return nil
+	})
+	err = WriteFile(path, []byte("theirs"))
+	Refuse(nil)
+	if err != nil {
+		t.Errorf("a mode that cannot be said: %v", err)
+	}
+	check("theirs")
+
 	if err := WriteFile(path, []byte("new")); err != nil {
 		t.Fatal(err)
 	}

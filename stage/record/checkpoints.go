@@ -98,7 +98,7 @@ func (f *Folder) Rewind(stable, length int) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(aside, text, 0o644); err != nil {
+		if err := disk.WriteFile(aside, text); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"steplm/data"
 	"steplm/data/hub"
+	"steplm/internal/disk"
 )
 
 // Location is where data are: a pattern, or files of the hub, some of which may be
@@ -124,6 +125,7 @@ func (l *Location) standIn(ctx context.Context, i int) error {
 		return err
 	}
 	defer f.Close()
+	disk.Sparse(f)
 	if err := f.Truncate(l.stream.Size(i)); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"steplm/model"
 	"steplm/model/advice"
@@ -78,9 +79,29 @@ func (s *Spec) Get(o advice.Option) (json.RawMessage, error) {
 	return json.Marshal(f.value.Interface())
 }
 
+// isText reports whether all that is text in an option's value is UTF-8, which is all that JSON can hold.
+func isText(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return utf8.ValidString(v.String())
+	case reflect.Pointer, reflect.Interface:
+		return v.IsNil() || isText(v.Elem())
+	case reflect.Slice:
+		for i := range v.Len() {
+			if !isText(v.Index(i)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Set gives an option a value, which must be one of its type. Of a run's lengths the one that is set replaces the
 // others.
 func (s *Spec) Set(o advice.Option, value any) error {
+	if !isText(reflect.ValueOf(value)) {
+		return &OptionError{o, fmt.Sprintf("%q", value), "it is not UTF-8, and a run could not say it again: rename it"}
+	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err

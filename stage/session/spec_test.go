@@ -52,6 +52,21 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// A text that is no UTF-8 would be another one in spec.json: it is refused, in a list too.
+func TestTextThatJSONCannotHold(t *testing.T) {
+	var s Spec
+	for o, value := range map[advice.Option]any{"out": "caf\xe9", "data": []string{"a", "caf\xe9"}} {
+		var wrong *OptionError
+		if err := s.Set(o, value); !errors.As(err, &wrong) || wrong.Option != o ||
+			!strings.Contains(wrong.Why, "UTF-8") {
+			t.Errorf("%s: %v", o, err)
+		}
+	}
+	if err := s.Set("data", []string{"café", "\uFFFD"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Every option can be set by its name to what it gets, and one name is one option.
 func TestOptionsByName(t *testing.T) {
 	seen := map[advice.Option]bool{}

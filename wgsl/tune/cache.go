@@ -17,8 +17,9 @@ import (
 
 // Cache is what was found on one device, in a file of the user's.
 type Cache struct {
-	path string
-	file cacheFile
+	path      string // "": it is in memory alone
+	file      cacheFile
+	unwritten error // of the last result
 }
 
 // cacheFile is the file's JSON.
@@ -32,15 +33,19 @@ type cacheFile struct {
 func CacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder for what tuning finds: %w; it can be left out", err)
+		return "", fmt.Errorf("no folder for what tuning finds, which is looked for again the next time: %w; "+
+			"--tune-cache names one", err)
 	}
 	return filepath.Join(dir, "steplm", "tune"), nil
 }
 
 // OpenCache reads what dir has of a device, which may be nothing. A file that cannot
-// be read as one is an empty cache, and warning says why.
+// be read as one is an empty cache, and warning says why. Without a dir it is in memory alone.
 func OpenCache(dir string, d gpu.Device) (c *Cache, warning error) {
 	c = &Cache{file: cacheFile{Device: gpu.Identity(d), Kernels: wgsl.TextHash(), Classes: map[string]Result{}}}
+	if dir == "" {
+		return c, nil
+	}
 	key := sha256.Sum256([]byte(c.file.Device + "\n" + c.file.Kernels))
 	c.path = filepath.Join(dir, hex.EncodeToString(key[:])[:24]+".json")
 	found, err := readCache(c.path)
@@ -89,10 +94,20 @@ func (c *Cache) Find(class string) (Result, bool) {
 	return r, ok
 }
 
+// Unwritten is why what was added is not in the file, which the next process then finds anew; nil: it is.
+func (c *Cache) Unwritten() error { return c.unwritten }
+
 // Add keeps a result and writes the file, whole or not at all, together with what
-// another process has added meanwhile.
-func (c *Cache) Add(r Result) error {
+// another process has added meanwhile. Where it cannot be written the result is
+// kept all the same, see Unwritten.
+func (c *Cache) Add(r Result) {
 	c.file.Classes[r.Class] = r
+	if c.path != "" {
+		c.unwritten = c.write()
+	}
+}
+
+func (c *Cache) write() error {
 	if found, err := readCache(c.path); err == nil {
 		c.merge(found)
 	}

@@ -52,9 +52,7 @@ func Run(ctx context.Context, d gpu.Device, classes []string, c *Cache, o Option
 		if err != nil {
 			return list, err
 		}
-		if err := c.Add(r); err != nil {
-			return list, err
-		}
+		c.Add(r)
 		d.Choices().Set(class, r.Variant)
 		list = append(list, r)
 	}

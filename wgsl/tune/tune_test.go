@@ -191,10 +191,9 @@ func TestCache(t *testing.T) {
 		t.Fatal(warning)
 	}
 	other, _ := open() // another process
-	if err := other.Add(Result{Class: "y", Variant: "2"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Add(Result{Class: "x", Variant: "1"}); err != nil {
+	other.Add(Result{Class: "y", Variant: "2"})
+	c.Add(Result{Class: "x", Variant: "1"})
+	if err := errors.Join(other.Unwritten(), c.Unwritten()); err != nil {
 		t.Fatal(err)
 	}
 	c, warning = open()
@@ -217,6 +216,24 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// What cannot be written, or has no place, is there for the process that found it.
+func TestCacheThatIsNotWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for dir, says := range map[string]string{filepath.Join(file, "tune"): file, "": ""} {
+		c, _ := OpenCache(dir, gpu.NewHost())
+		c.Add(Result{Class: "x", Variant: "1"})
+		if r, ok := c.Find("x"); !ok || r.Variant != "1" {
+			t.Errorf("%q: %v", dir, r)
+		}
+		if err := c.Unwritten(); (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", dir, err)
+		}
+	}
+}
+
 func TestRunTakesTheCacheFirst(t *testing.T) {
 	d := gpu.NewHost()
 	c, _ := OpenCache(t.TempDir(), d)
@@ -225,9 +242,7 @@ func TestRunTakesTheCacheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := class.String()
-	if err := c.Add(Result{Class: known, Variant: "16x4_8x1_by4_0"}); err != nil {
-		t.Fatal(err)
-	}
+	c.Add(Result{Class: known, Variant: "16x4_8x1_by4_0"})
 	const unknown = "matmul nn f32 f32 f32 5x6x7"
 	asked := 0
 	results, err := Run(context.Background(), d, []string{known, unknown}, c, quick, func(i, n int, class string) {

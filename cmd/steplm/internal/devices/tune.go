@@ -72,10 +72,7 @@ func (c *devicesTuneCmd) tune(ctx context.Context, dev gpu.Device, r recipe.Reci
 	if err != nil {
 		return nil, err
 	}
-	cache, err := c.cache(dev)
-	if err != nil {
-		return nil, err
-	}
+	cache := c.cache(dev)
 	if c.Again {
 		cache.Forget()
 	}

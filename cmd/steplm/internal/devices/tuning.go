@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -37,20 +38,22 @@ func (f TrialFlags) options() (tune.Options, error) {
 	return tune.Options{Budget: time.Duration(f.SecondsPerClass * float64(time.Second))}, nil
 }
 
-// cache opens the device's.
-func (f TrialFlags) cache(dev gpu.Device) (*tune.Cache, error) {
-	dir := f.TuneCache
+// cache opens the device's. Where there is no place for it, as without a home, it is in memory alone.
+func (f TrialFlags) cache(dev gpu.Device) *tune.Cache {
+	dir, missing := f.TuneCache, error(nil)
 	if dir == "" {
-		var err error
-		if dir, err = tune.CacheDir(); err != nil {
-			return nil, err
-		}
+		dir, missing = tune.CacheDir()
 	}
 	c, warning := tune.OpenCache(dir, dev)
-	if warning != nil {
-		fmt.Fprintf(os.Stderr, "steplm: warning: %v\n", warning)
+	warnOfTuning(cmp.Or(missing, warning))
+	return c
+}
+
+// warnOfTuning tells what is wrong with what tuning keeps, if anything is: nothing ends by that.
+func warnOfTuning(err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "steplm: warning: %v\n", err)
 	}
-	return c, nil
 }
 
 // TuneRun is Tune of all that a recipe's stages compute.
@@ -74,10 +77,7 @@ func (f TuneFlags) Tune(ctx context.Context, dev gpu.Device, work map[string]flo
 	if !gpu.Tunable(dev) {
 		return 0, nil
 	}
-	c, err := f.cache(dev)
-	if err != nil {
-		return 0, err
-	}
+	c := f.cache(dev)
 	best := peakClass(dev, precision)
 	classes := tune.Needed(dev, work)
 	if f.NoTune {
@@ -120,6 +120,10 @@ func runTrials(ctx context.Context, dev gpu.Device, classes []string, c *tune.Ca
 	})
 	if bar != nil {
 		bar.Done()
+	}
+	if why := c.Unwritten(); why != nil {
+		warnOfTuning(fmt.Errorf("what tuning found is not kept, and is looked for again the next time: %w; "+
+			"--tune-cache names another folder", why))
 	}
 	return list, err
 }

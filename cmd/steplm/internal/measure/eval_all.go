@@ -37,8 +37,8 @@ func (c *evalAllCmd) Run(ctx context.Context) error {
 		return err
 	}
 	var all []harness.Scores
-	var kept []*harness.Journal // until all models are measured: what one of them scored is printed then
-	c.Keep = func(j *harness.Journal) { kept = append(kept, j) }
+	kept := journals{quiet: c.JSON} // until all models are measured: what one of them scored is printed then
+	c.Keep = kept.keep
 	for _, name := range c.Model { // All are there before the first is measured.
 		if _, err := c.load(name).Find(); err != nil {
 			return err
@@ -56,15 +56,15 @@ func (c *evalAllCmd) Run(ctx context.Context) error {
 		}
 		all = append(all, s)
 	}
-	for _, j := range kept {
-		if err := j.Remove(); err != nil {
-			return err
-		}
-	}
+	tell := func() error { return printScored(c.Model, all) }
 	if c.JSON {
-		return view.JSON(all)
+		tell = func() error { return view.JSON(all) }
 	}
-	return printScored(c.Model, all)
+	if err := tell(); err != nil {
+		return err
+	}
+	kept.remove()
+	return nil
 }
 
 func (c *evalAllCmd) load(model string) flags.LoadFlags {

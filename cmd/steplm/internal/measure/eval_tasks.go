@@ -65,6 +65,13 @@ func (c *evalTasksCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Samples != "" { // before work that it would lose
+		if err := flags.Writable(c.Samples); err != nil {
+			return fmt.Errorf("--samples: %w", err)
+		}
+	}
+	kept := journals{quiet: c.JSON}
+	c.Keep = kept.keep
 	scored, err := c.score(ctx, at, tasks, c.SpecialFlags, c.DeviceFlag, c.JSON)
 	if err != nil {
 		return err
@@ -75,10 +82,32 @@ func (c *evalTasksCmd) Run(ctx context.Context) error {
 		}
 	}
 	if c.JSON {
-		return view.JSON(scored.vocabulary.Results(scored.outcomes, scored.about))
+		err = view.JSON(scored.vocabulary.Results(scored.outcomes, scored.about))
+	} else {
+		scored.print()
 	}
-	scored.print()
+	if err != nil {
+		return err
+	}
+	kept.remove()
 	return nil
+}
+
+// journals are answers that are kept until what they came to has been told.
+type journals struct {
+	list  []*harness.Journal
+	quiet bool
+}
+
+func (k *journals) keep(j *harness.Journal) { k.list = append(k.list, j) }
+
+// remove removes them. One that the system does not let go is a warning: nothing is lost by it.
+func (k *journals) remove() {
+	for _, j := range k.list {
+		if err := j.Remove(); err != nil {
+			flags.SessionUI(k.quiet).Warn(err.Error())
+		}
+	}
 }
 
 // Score asks one model, whose scores have no perplexities of texts.

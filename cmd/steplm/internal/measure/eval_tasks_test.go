@@ -143,6 +143,22 @@ func TestEvalTasksErrors(t *testing.T) {
 }
 
 // An evaluation that is killed and begun again goes on, and gives the same numbers.
+// Where samples cannot be written is told before anything is asked, and answers stay until all is told.
+func TestEvalTasksSamplesFirst(t *testing.T) {
+	cache := t.TempDir()
+	missing := filepath.Join(t.TempDir(), "missing", "samples.jsonl")
+	args := []string{"eval", "tasks", "--device", "host", "--model", clitest.RandomModel(t, 290), "--tasks", "arc_easy",
+		"--data", questions(t, 4), "--bootstrap", "0", "--cache", cache}
+	clitest.Fail(t, 1, []string{"--samples", missing}, append(args, "--samples", missing)...)
+	if begun, err := os.ReadDir(cache); err != nil || len(begun) > 0 {
+		t.Errorf("asked before: %v, %v", begun, err)
+	}
+	clitest.Succeed(t, "", args...)
+	if left, err := os.ReadDir(cache); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func TestEvalTasksGoesOn(t *testing.T) {
 	model, data, cache := clitest.RandomModel(t, 290), questions(t, 300), t.TempDir()
 	args := []string{"eval", "tasks", "--model", model, "--device", "host", "--tasks", "arc_easy", "--data", data,

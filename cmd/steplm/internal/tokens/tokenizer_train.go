@@ -2,11 +2,9 @@ package tokens
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
 
 	"steplm/cmd/steplm/internal/flags"
 	"steplm/cmd/steplm/internal/view"
@@ -34,7 +32,7 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if c.MaxBytes < 0 {
 		return flags.Usagef("--max-bytes %d: it must be 0 (all) or more", c.MaxBytes)
 	}
-	if err := writable(c.Out); err != nil { // before work that it would lose
+	if err := flags.Writable(c.Out); err != nil { // before work that it would lose
 		return fmt.Errorf("--out: %w", err)
 	}
 	at, files, err := flags.Local(ctx, false, c.Data)
@@ -69,18 +67,6 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 			c.Vocab-t.VocabSize(), c.Vocab)
 	}
 	return nil
-}
-
-// writable makes sure that a file can be written where it shall be, and leaves nothing there.
-func writable(path string) error {
-	if at, err := os.Stat(path); err == nil && !at.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("%s cannot be written: %w", path, err)
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // sample is the text that was read.

@@ -40,6 +40,7 @@ func (c *DemoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
+	ctx = whileHeard(ctx)
 	files := filepath.Join(c.Dir, "demo-data")
 	if err := corpus.Extract(files); err != nil {
 		return err

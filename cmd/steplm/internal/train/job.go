@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"steplm/cmd/steplm/internal/devices"
@@ -41,6 +43,7 @@ func (c Job) Run(ctx context.Context) error {
 		return err
 	}
 	defer dev.Close()
+	ctx = whileHeard(ctx)
 	start, out := time.Now(), c.Spec.Output.Out
 	res, err := c.train(ctx, dev, tracer)
 	if errors.Is(err, stage.ErrStopped) {
@@ -60,6 +63,22 @@ func (c Job) Run(ctx context.Context) error {
 		}
 	}
 	return tracer.finish(c.JSON, os.Stdout, dev, err)
+}
+
+// whileHeard is a context that ends too when nobody reads the output any more, as after Ctrl-C, which ends all programs
+// of a pipe: then the run saves and ends, as at a signal, and what it prints besides is lost.
+func whileHeard(ctx context.Context) context.Context {
+	ctx, stop := context.WithCancel(ctx)
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGPIPE)
+	go func() {
+		defer stop()
+		select {
+		case <-gone:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx
 }
 
 // Unheeded are the flags of options that are given and that a method does not heed.

@@ -1,16 +1,19 @@
 package train
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -288,6 +291,36 @@ func TestPretrainTokens(t *testing.T) {
 
 // Ctrl-C in the first stage, a kill while growing, SIGTERM and the loss of the terminal in the second stage.
 // What comes out is what a run gives that was left alone, to the last bit.
+// A run whose output nobody reads any more saves and ends: what Ctrl-C ends first is often what the output goes to.
+func TestNobodyListens(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a pipe that nobody reads is no signal there")
+	}
+	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
+	c := clitest.CallOf(t.Context(), m.Pretrain(run, "--steps", "400", "--save-every", "0", "--device", "host",
+		"--json")...)
+	c.WaitDelay = time.Minute
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaint strings.Builder
+	c.Stderr = &complaint
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	c.Wait()
+	clitest.CheckFailure(t, "pretrain", complaint.String(), c.ProcessState.ExitCode(), 1, "saved", "--resume")
+	name, _, err := record.LastCheckpoint(run)
+	if err != nil || !strings.HasPrefix(name, "step-") || name == "step-400" {
+		t.Errorf("the last checkpoint is %q, %v", name, err)
+	}
+}
+
 func TestInterruptAndResume(t *testing.T) {
 	m := clitest.NewMaterial(t)
 	for _, device := range clitest.StoryDevices(t) {
