@@ -78,7 +78,7 @@ func Read(files []string, o Options) (*Set, error) {
 		if t.Marks() { // Versions that did not heed it learned from other tokens.
 			s.identity += ", which marks what is generated"
 		}
-		if t.Dated() && !o.Undated {
+		if t.Dated() && !o.Undated && s.Talks > 0 { // Alpaca's records have a prompt of their own.
 			s.identity += ", told the date " + t.Day()
 		}
 	}

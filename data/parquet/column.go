@@ -409,7 +409,7 @@ func valueBits(t parquet.Type) (int64, error) {
 	case parquet.Types.Int64, parquet.Types.Double:
 		return 64, nil
 	}
-	return 0, fmt.Errorf("values of type %s, which is not read", t)
+	return 0, unread{fmt.Errorf("values of type %s, which is not read", t)}
 }
 
 // guard runs f and turns a panic into an error: Arrow and its codecs panic on

@@ -43,6 +43,11 @@ func Fields(path string) (names []string, rows int64, err error) {
 	return names, f.reader.NumRows(), nil
 }
 
+// unread is why a sound file is not read by this program: none of its rows is left out for that.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
+
 // Unread is why rows that follow each other cannot be read: one, or all that are left of a row group.
 type Unread struct {
 	Path  string
@@ -99,7 +104,7 @@ func (f *columnFile) objects(group int, columns []string, yield func([]byte, err
 			return false
 		}
 	}
-	if errors.As(err, new(shard.ReadError)) {
+	if errors.As(err, new(shard.ReadError)) || errors.As(err, new(unread)) {
 		yield(nil, fmt.Errorf("%s: row group %d: %w", f.path, group, err))
 		return false
 	}
@@ -155,7 +160,8 @@ func (f *columnFile) readLeaf(group, i int) (*leaf, error) {
 		return nil, err
 	}
 	if n := meta.NumValues(); n > maxValues {
-		return nil, fmt.Errorf("%d values in a row group; at most %d are read", n, maxValues)
+		return nil, unread{fmt.Errorf("%d values in a row group; at most %d are read: write row groups of fewer rows",
+			n, maxValues)}
 	}
 	reader, source, err := f.chunk(group, i)
 	if err != nil {
@@ -176,7 +182,7 @@ func (f *columnFile) readLeaf(group, i int) (*leaf, error) {
 	case *file.Float64ColumnChunkReader:
 		err = fillLeaf(f, l, c, func(v float64) any { return v })
 	default:
-		err = fmt.Errorf("its type %s is none of JSON's", reader.Type())
+		err = unread{fmt.Errorf("its type %s is none of JSON's", reader.Type())}
 	}
 	// A page that cannot be read ends the values without an error of its own.
 	if err = cmp.Or(source.err, err, reader.Err()); err != nil {
@@ -216,8 +222,8 @@ func fillLeaf[T any](f *columnFile, l *leaf, column chunkReader[T], of func(T) a
 			l.values = append(l.values, value)
 		}
 		if f.room < 0 {
-			return fmt.Errorf("with it the columns of the row group are more than the %d bytes that are held; write "+
-				"row groups of fewer rows", f.held)
+			return unread{fmt.Errorf("with it the columns of the row group are more than the %d bytes that are held; "+
+				"write row groups of fewer rows", f.held)}
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (b *Best) Judge(step int, results []Result) {
 		if !ok || r.Protocol.Unit == unitWord {
 			continue
 		}
-		if b.Step == 0 || loss < b.Loss {
+		if b.Step == 0 || r.Task != b.Set || loss < b.Loss { // Losses of two sets are not compared.
 			*b = Best{Step: step, Loss: loss, Set: r.Task}
 		} else {
 			b.Since++

@@ -31,4 +31,8 @@ func TestBest(t *testing.T) {
 	if b.Loss != 0.8 {
 		t.Errorf("the lowest loss is %g, want 0.8", b.Loss)
 	}
+	// Losses of two sets are not compared, as where an earlier version went by another one.
+	if b.Judge(9, []Result{of("c", 9)}); b.Step != 9 || b.Set != "c" || b.Since != 0 {
+		t.Errorf("another set: %+v", b)
+	}
 }

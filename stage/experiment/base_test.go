@@ -226,7 +226,7 @@ func TestRunsComeUntilTheyAreEvaluated(t *testing.T) {
 func TestLocated(t *testing.T) {
 	f, err := Read([]byte(`{"name": "x", "seeds": [1],
 		"base": {"model": {"init": "runs/a"}, "data": {"train": ["hf://datasets/o/n", "texts=0.5"]}},
-		"variants": [{"label": "a"}, {"label": "b", "set": {"model": {"init": "runs/b@step-8"}, "method": {"rank": 3},
+		"variants": [{"label": "a"}, {"label": "b", "set": {"model": {"init": "runs/b@step-8", "name": "a/b.json"}, "method": {"rank": 3},
 			"evaluation": {"validation": "held-out"}}}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -255,9 +255,11 @@ func TestLocated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		paths := append(slices.Clone(base.Data.Train), base.Model.Init, b.Model.Init, b.Evaluation.Validation)
+		paths := append(slices.Clone(base.Data.Train), base.Model.Init, b.Model.Init, b.Evaluation.Validation,
+			b.Model.Name)
 		if wanted := []string{"hf://datasets/o/n", want("texts=0.5", false), want("runs/a", true),
-			want("runs/b@step-8", true), want("held-out", false)}; !slices.Equal(paths, wanted) {
+			want("runs/b@step-8", true), want("held-out", false),
+			want("a/b.json", true)}; !slices.Equal(paths, wanted) {
 			t.Errorf("begun %t: %q, want %q", begun, paths, wanted)
 		}
 		if b.Method.Rank == nil || *b.Method.Rank != 3 || got.Variants[0].Set != nil ||

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"steplm/model/advice"
 	"steplm/stage/session"
@@ -20,8 +21,8 @@ func (f File) WithPlaces(spec session.Spec) (File, error) {
 }
 
 // Located is a file for a folder whose paths hold in every working directory, those of its variants too. In a folder
-// that an earlier version began, models to begin with may have relative paths, which its runs' names are made of: such
-// ones stay.
+// that an earlier version began, models to begin with, and files of their shapes, may have relative paths, which its
+// runs' names are made of: such ones stay.
 func (f File) Located(dir string) (_ File, err error) {
 	options := append(slices.Clone(session.Places), "init")
 	if there, err := ReadFile(filepath.Join(dir, DeclaredFile)); err == nil && there.relativeInit() {
@@ -40,7 +41,8 @@ func (f File) Located(dir string) (_ File, err error) {
 	return f, nil
 }
 
-// relativeInit reports whether a model to begin with has a path that holds in one working directory.
+// relativeInit reports whether a model to begin with, or the file of its shape, has a path that holds in one working
+// directory.
 func (f File) relativeInit() bool {
 	parts := []json.RawMessage{f.Base}
 	for _, v := range f.Variants {
@@ -48,10 +50,12 @@ func (f File) relativeInit() bool {
 	}
 	return slices.ContainsFunc(parts, func(part json.RawMessage) bool {
 		var says struct {
-			Model struct{ Init string }
+			Model struct{ Init, Name string }
 		}
+		m := &says.Model
 		err := json.Unmarshal(part, &says)
-		return err == nil && says.Model.Init != "" && !filepath.IsAbs(says.Model.Init)
+		shape := strings.HasSuffix(m.Name, ".json") || strings.ContainsAny(m.Name, `/\`)
+		return err == nil && (m.Init != "" && !filepath.IsAbs(m.Init) || shape && !filepath.IsAbs(m.Name))
 	})
 }
 
@@ -66,6 +70,9 @@ func absolute(part json.RawMessage, options []advice.Option) (json.RawMessage, e
 	}
 	if spec, err = spec.Absolute(); err != nil {
 		return part, err
+	}
+	if filepath.IsAbs(spec.Model.Name) && slices.Contains(options, "init") { // a shape in a file
+		options = append(slices.Clone(options), "model")
 	}
 	places, err := partOf(spec, options)
 	if err != nil || string(places) == "{}" {

@@ -88,9 +88,18 @@ type Value struct {
 // counter turns events, taken in order, into points.
 type counter struct {
 	began          time.Time
-	step           int // of the last event
+	at             record.At // of the last event
+	trained        int       // the last step
 	tokens         int64
 	seconds, flops float64
+}
+
+// isBefore reports whether an event is of what was counted already: the run went back with others, and its metrics were
+// cut.
+func (c *counter) isBefore(e record.Event) bool {
+	at := e.Moment()
+	_, step := e.(record.Metrics)
+	return at.Step < c.at.Step || at.Stage < c.at.Stage || step && at.Step <= c.trained
 }
 
 func (c *counter) point(e record.Event) Point {
@@ -100,10 +109,10 @@ func (c *counter) point(e record.Event) Point {
 			c.seconds += took
 			c.flops += took * m.FLOPsPerSecond
 		}
-		c.tokens = m.Tokens
+		c.tokens, c.trained = m.Tokens, m.Step
 	}
 	c.seconds += besides(e)
-	c.step = e.Moment().Step
+	c.at = e.Moment()
 	return Point{Event: e, Step: e.Moment().Step, Seconds: c.seconds, FLOPs: c.flops, Values: values(e),
 		Texts: texts(e), Time: c.began.Add(time.Duration(c.seconds * float64(time.Second)))}
 }

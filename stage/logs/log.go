@@ -58,7 +58,7 @@ func (l *Log) Event(e record.Event) {
 	if !l.begun {
 		return
 	}
-	if e.Moment().Step < l.count.step { // The run went back with others, and its metrics were cut.
+	if l.count.isBefore(e) {
 		l.begin()
 		return
 	}

@@ -54,7 +54,7 @@ func Compare(o recipe.Options, limit, overhead int64) (Comparison, error) {
 				continue
 			}
 			w := Within{Method: m.Name, Optimizer: optimizer}
-			if err := w.fit(o, limit-overhead); err != nil {
+			if err := w.fit(o, limit, overhead); err != nil {
 				w = Within{Method: m.Name, Optimizer: optimizer, Refused: err.Error()}
 			}
 			c.Rows = append(c.Rows, w)
@@ -63,18 +63,18 @@ func Compare(o recipe.Options, limit, overhead int64) (Comparison, error) {
 	return c, nil
 }
 
-func (w *Within) fit(o recipe.Options, limit int64) error {
+func (w *Within) fit(o recipe.Options, limit, overhead int64) error {
 	split, one, err := w.peak(o, 1)
 	if err != nil {
 		return err
 	}
-	w.Split, w.OneBytes = split, one
-	if one <= limit {
+	w.Split, w.OneBytes = split, one.peak
+	if one.with(overhead) <= limit {
 		low, high := 1, 2 // low fits, high does not
 		most := recipe.MaxRows / o.Batch.SeqLen
 		fits := func(batch int) bool {
-			_, bytes, err := w.peak(o, batch)
-			return err == nil && bytes <= limit
+			_, all, err := w.peak(o, batch)
+			return err == nil && all.with(overhead) <= limit
 		}
 		for high <= most && fits(high) {
 			low, high = high, 2*high
@@ -86,10 +86,11 @@ func (w *Within) fit(o recipe.Options, limit int64) error {
 				high = middle
 			}
 		}
-		w.Batch = low
-		if _, w.PeakBytes, err = w.peak(o, low); err != nil {
+		_, all, err := w.peak(o, low)
+		if err != nil {
 			return err
 		}
+		w.Batch, w.PeakBytes = low, all.peak
 	}
 	for _, name := range slices.Backward(model.Presets()) {
 		c := o
@@ -98,7 +99,7 @@ func (w *Within) fit(o recipe.Options, limit int64) error {
 		}
 		c.Split, c.LoRA.Rank = nil, recipe.DefaultRank(c.Model)
 		c.LoRA.Alpha, c.Batch.SeqLen = float64(c.LoRA.Rank), min(c.Batch.SeqLen, c.Model.MaxSeqLen)
-		if _, bytes, err := w.peak(c, 1); err == nil && bytes <= limit {
+		if _, all, err := w.peak(c, 1); err == nil && all.with(overhead) <= limit {
 			w.Model = name
 			break
 		}
@@ -106,11 +107,11 @@ func (w *Within) fit(o recipe.Options, limit int64) error {
 	return nil
 }
 
-// peak is the split and the largest stage of a run with so many windows in a micro-batch.
-func (w *Within) peak(o recipe.Options, batch int) (split []int, peak int64, err error) {
+// peak is the split and the bytes of a run with so many windows in a micro-batch.
+func (w *Within) peak(o recipe.Options, batch int) (split []int, all arrangement, err error) {
 	settings, _, err := optim.Choose(w.Optimizer, o.Model, nil, 0)
 	if err != nil {
-		return nil, 0, err
+		return nil, all, err
 	}
 	o.Optimizer.Settings, o.Batch.Batch, o.GradAccum = settings, batch, 1
 	if o.Split == nil {
@@ -118,7 +119,7 @@ func (w *Within) peak(o recipe.Options, batch int) (split []int, peak int64, err
 	}
 	m, err := recipe.FindMethod(w.Method)
 	if err != nil {
-		return nil, 0, err
+		return nil, all, err
 	}
 	if !m.Heeds(advice.Stages) { // A split, and frozen weights of another type, are of STEP alone.
 		o.Split, o.SplitBy, o.Storage.Frozen = nil, "", o.Storage.Precision
@@ -128,17 +129,18 @@ func (w *Within) peak(o recipe.Options, batch int) (split []int, peak int64, err
 	}
 	r, err := recipe.NewRecipe(w.Method, o)
 	if err != nil {
-		return nil, 0, err
+		return nil, all, err
 	}
 	layouts, err := r.Layouts()
 	if err != nil {
-		return nil, 0, err
+		return nil, all, err
 	}
 	for _, l := range layouts {
-		peak = max(peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
+		all.peak = max(all.peak, gpu.Plan(gpu.OwnSpecs(), r.Specs(l)).Total())
+		all.outer = max(all.outer, gpu.Plan(r.OuterSpecs(l)).Total())
 	}
 	if m.Heeds(advice.Split) {
 		split = r.LayersAdded()
 	}
-	return split, peak, nil
+	return split, all, nil
 }

@@ -47,9 +47,9 @@ func TestCompare(t *testing.T) {
 		if of, err = of.Resolved(); err != nil {
 			t.Fatal(err)
 		}
-		if _, more, err := w.peak(of, w.Batch+1); err != nil || more <= limit {
+		if _, more, err := w.peak(of, w.Batch+1); err != nil || more.peak <= limit {
 			t.Errorf("%s with %s: %d windows would fit too (%d of %d bytes, %v)", w.Method, w.Optimizer, w.Batch+1,
-				more, limit, err)
+				more.peak, limit, err)
 		}
 		if w.Method == "step" || w.Method == "vanilla" {
 			settings, _, err := optim.Choose(w.Optimizer, o.Model, nil, 0)

@@ -45,8 +45,9 @@ func (r Recipe) StepFLOPs() (each []float64, err error) {
 // maxSteps bounds a run that is as long as its operations last.
 const maxSteps = 1 << 30
 
-// StepsWithin is the most steps of a run by a method whose operations (Recipe.FLOPs) are at most so many: before any
-// data are read, so that a run's length is a fact of its recipe, the same whenever it is resumed. Others of the
+// StepsWithin is the most steps of a run by a method whose operations (Recipe.FLOPs) are at most so many; from five
+// stages on, where a step more may cost less since stages are rounded, one or two more might fit. It is before any data
+// are read, so that a run's length is a fact of its recipe, the same whenever it is resumed. Others of the
 // options' choices are those of steps, and so of the budget: warm-ups, stages, the course of the learning rate.
 func StepsWithin(method string, o Options, flops float64) (int, error) {
 	if !(flops > 0) { // so that NaN fails

@@ -82,8 +82,11 @@ func (o Options) growth(depth int) []Verb {
 	if o.wraps() {
 		verbs = append(verbs, Verb{Do: Wrap})
 	}
-	if o.State == StateFresh {
+	switch {
+	case o.State == StateFresh:
 		verbs = append(verbs, Verb{Do: Reset, Params: AllParams})
+	case o.wraps() && !o.KeepLoRA: // It has the names of what was merged, and begins anew.
+		verbs = append(verbs, Verb{Do: Reset, Params: LoRAParams})
 	}
 	return verbs
 }

@@ -34,7 +34,7 @@ type Folder struct {
 // Create begins a run in dir, which must not exist or be empty. spec, unless nil, is kept beside the recipe.
 func Create(dir string, recipe, spec any) (*Folder, error) {
 	// Before the lock, which would be a trace in a folder that is not the run's, and again while nobody else writes.
-	if err := beginnable(dir); err != nil {
+	if err := Beginnable(dir); err != nil {
 		return nil, err
 	}
 	if err := checkpoint.MakeDir(dir); err != nil {
@@ -45,7 +45,7 @@ func Create(dir string, recipe, spec any) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = beginnable(dir); err == nil {
+	if err = Beginnable(dir); err == nil {
 		err = f.Describe(recipe, spec)
 	}
 	if err == nil {
@@ -61,8 +61,8 @@ func Create(dir string, recipe, spec any) (*Folder, error) {
 // beforeLock is the moment between the two looks at a folder; tests begin another run in it.
 var beforeLock = func() {}
 
-// beginnable refuses a folder that holds a run or anything else but what a killed beginning left.
-func beginnable(dir string) error {
+// Beginnable refuses a folder that holds a run or anything else but what a killed beginning left.
+func Beginnable(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

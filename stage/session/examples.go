@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -175,10 +176,13 @@ func (s *Session) chatFormat(ui UI) (chat.Format, error) {
 	}
 	day := time.Now() // The run's only look at the calendar.
 	format, err := t.ChatFormat(func() time.Time { return day })
+	date := &s.Spec.Tuning.Date
 	if template, ok := format.(*chat.Template); err != nil || !ok || !template.Dated() {
+		if *date != "" && !s.Resumed {
+			ui.Warn(fmt.Sprintf("date %s: of no effect, since no chat template here asks for it", *date))
+		}
 		return format, err
 	}
-	date := &s.Spec.Tuning.Date
 	if *date == "" && s.Resumed {
 		ui.Warn("the chat template asks for the date, and the run does not say which it was begun with, as an " +
 			"earlier version's does not: it is told today's")

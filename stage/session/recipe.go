@@ -85,6 +85,7 @@ func (s *Session) takeRecipe() (err error) {
 	}
 	steps, err := spec.steps(s.Recipe.TokensPerStep())
 	if spec.Schedule.FLOPs != 0 {
+		spec.Guard = Default().Guard // of which an earlier version took what had no effect
 		var o recipe.Options
 		o, err = spec.choices(s.Tokenizer.VocabSize())
 		steps = o.Steps

@@ -236,7 +236,7 @@ func clearRanks(run string) error {
 	var left []string
 	for _, e := range entries {
 		rank, err := strconv.Atoi(e.Name())
-		if dir := rankFolder(run, rank); err == nil && record.HoldsRun(dir) {
+		if dir := rankFolder(run, rank); err == nil && (record.HoldsRun(dir) || record.Beginnable(dir) == nil) {
 			left = append(left, dir)
 		}
 	}

@@ -111,6 +111,14 @@ func TestFailedRoundsAreInNobodysWay(t *testing.T) {
 	if errs := each(begin); errors.Join(errs[:]...) != nil {
 		t.Errorf("beside what a process left that was ended: %v", errs)
 	}
+	// One that was ended as it took its folder left a lock there.
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(rankFolder(dir, 1), 0o755),
+		os.WriteFile(filepath.Join(rankFolder(dir, 1), ".lock"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if errs := each(begin); errors.Join(errs[:]...) != nil {
+		t.Errorf("beside a lock: %v", errs)
+	}
 	if err := errors.Join(os.Remove(filepath.Join(dir, record.RecipeFile)),
 		os.MkdirAll(record.CheckpointAt(rankFolder(dir, 1), "step-2"), 0o755)); err != nil {
 		t.Fatal(err)

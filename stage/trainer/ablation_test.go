@@ -102,6 +102,27 @@ func TestAblationsTrainWhatTheySay(t *testing.T) {
 	}
 }
 
+// Where moments are kept, those of LoRA that was merged are not those of the LoRA that takes its names.
+func TestMergedLoRALeavesNoMoments(t *testing.T) {
+	o := recipetest.Tiny()
+	o.Stages, o.Split, o.State = 3, []int{2, 2, 2}, recipe.StateKeep
+	tr := newTrainer(t, gpu.NewHost(), recipetest.Must(t, "step", o),
+		trainertest.Random(4, o.Batch, o.Model.Vocab, 3))
+	defer tr.Free()
+	for range 2 {
+		trainStage(t, tr)
+		advance(t, tr)
+	}
+	held := contents(t, tr)
+	for name, kept := range map[string]bool{"blocks.0.wq.lora_a.m": false, "blocks.0.wq.lora_b.m": false,
+		"blocks.0.attn_norm.m": true} {
+		words, there := held["optimizer "+name]
+		if some := slices.ContainsFunc(words, func(w uint32) bool { return w != 0 }); !there || some != kept {
+			t.Errorf("%s is there: %t, and not zero: %t, want %t", name, there, some, kept)
+		}
+	}
+}
+
 // A rank-stabilized LoRA weighs alpha over the root of its rank, in training, merges and logits.
 func TestRankStabilized(t *testing.T) {
 	d := gpu.NewHost()

@@ -33,8 +33,7 @@ type cacheFile struct {
 func CacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder for what tuning finds, which is looked for again the next time: %w; "+
-			"--tune-cache names one", err)
+		return "", fmt.Errorf("no folder for what tuning finds, which is looked for again the next time: %w", err)
 	}
 	return filepath.Join(dir, "steplm", "tune"), nil
 }

@@ -42,7 +42,9 @@ func (f TrialFlags) options() (tune.Options, error) {
 func (f TrialFlags) cache(dev gpu.Device) *tune.Cache {
 	dir, missing := f.TuneCache, error(nil)
 	if dir == "" {
-		dir, missing = tune.CacheDir()
+		if dir, missing = tune.CacheDir(); missing != nil {
+			missing = fmt.Errorf("%w; --tune-cache names one", missing)
+		}
 	}
 	c, warning := tune.OpenCache(dir, dev)
 	warnOfTuning(cmp.Or(missing, warning))

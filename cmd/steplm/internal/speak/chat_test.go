@@ -108,7 +108,11 @@ func TestSignalWhileItReads(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.Write([]byte("The cat\n")); err != nil {
+		said := "The cat\n"
+		if command[0] == "generate" {
+			said = strings.Repeat(said, 1<<16) // more than a pipe holds, so that what was written was read
+		}
+		if _, err := in.Write([]byte(said)); err != nil {
 			t.Fatal(err)
 		}
 		if command[0] == "chat" { // It answers, and waits for the next message.
@@ -116,7 +120,6 @@ func TestSignalWhileItReads(t *testing.T) {
 				t.Fatal(err, complaint.String())
 			}
 		}
-		time.Sleep(100 * time.Millisecond) // so that it reads again
 		if err := c.Process.Signal(os.Interrupt); err != nil {
 			c.Process.Kill()
 			t.Skip("this system cannot interrupt a process: ", err)

@@ -107,7 +107,9 @@ type result struct {
 	seconds []float64 // spent in steps
 	flops   []float64 // computed in them
 	seen    int64     // tokens of the run after the last step
-	counted float64   // operations of all stages' steps that count in a budget, where they depend on the data
+	counted float64   // operations of all stages' steps that count in a budget
+	depends bool      // they depend on the data
+	usual   []float64 // of a step of each stage that does not say its own
 }
 
 // train runs what the Spec asks for on an open device. A run that fails before its first step leaves no folder.

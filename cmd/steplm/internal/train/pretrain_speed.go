@@ -27,7 +27,7 @@ func writeSpeed(w io.Writer, res *result) {
 	}
 	fmt.Fprintf(w, "\nSpeed\n\n")
 	view.Table(w, 1, rows)
-	if res.counted > 0 {
+	if res.depends {
 		fmt.Fprintf(w, "inside documents: %.3g floating point operations in these steps, what is recomputed aside\n",
 			res.counted)
 	}

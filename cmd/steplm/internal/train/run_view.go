@@ -172,8 +172,21 @@ func (r *result) step(m record.Metrics) (first bool) {
 	seconds := tokens / m.TokensPerSecond
 	r.tokens[i], r.seconds[i], r.flops[i] = r.tokens[i]+tokens, r.seconds[i]+seconds,
 		r.flops[i]+seconds*m.FLOPsPerSecond
-	r.counted += m.FLOPs
+	r.count(m)
 	return r.steps[i] == 1
+}
+
+// count adds a step's operations to those of all.
+func (r *result) count(m record.Metrics) {
+	if r.usual == nil {
+		r.usual, _ = r.recipe.StepFLOPs() // What is wrong with a recipe is told where it is made.
+	}
+	switch {
+	case m.FLOPs > 0:
+		r.counted, r.depends = r.counted+m.FLOPs, true
+	case m.Stage <= len(r.usual):
+		r.counted += r.usual[m.Stage-1]
+	}
 }
 
 func (v *runView) exported(dir string) {
