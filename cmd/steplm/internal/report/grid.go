@@ -44,12 +44,14 @@ func (s *setting) grid() (t table, ok bool) {
 
 func gridRow(list []*group, rates []string) []cell {
 	row := make([]cell, len(rates)+2)
-	row[0].Text = list[0].label
 	best, cost := slices.MinFunc(list, better), 0.0
 	if at := slices.IndexFunc(list, func(g *group) bool { return g.shown }); at < 0 {
-		row[0].Text += " (selection)"
-	} else if len(list[at].done()) > 0 {
-		best = list[at]
+		row[0].Text = list[0].label + " (selection)"
+	} else {
+		row[0].Text = list[at].label // as the table of methods has it; runs that chose are told apart by themselves
+		if len(list[at].done()) > 0 {
+			best = list[at]
+		}
 	}
 	for _, g := range list {
 		c := &row[1+slices.Index(rates, g.lr)]

@@ -348,6 +348,22 @@ func TestRatesOfStages(t *testing.T) {
 	}
 }
 
+// A family is called in the table of rates as in that of methods, though of the runs that chose a rate no others have
+// its name.
+func TestRatesAreOfTheMethodsInTheTable(t *testing.T) {
+	of := func(label string, shown bool, lr float64, status results.Status, perplexity float64) *group {
+		r := results.Nothing()
+		r.LR, r.Status, r.ValidationPerplexity = []float64{lr}, status, perplexity
+		return &group{label: label, family: "f", lr: lrText(r.LR), shown: shown, runs: []*run{{Row: r}}}
+	}
+	s := &setting{groups: []*group{of("vanilla", false, 0.1, results.Selection, 9),
+		of("vanilla · embedding lr 16", true, 0.01, results.Done, 8)}}
+	grid, ok := s.grid()
+	if !ok || grid.Rows[0][0].Text != "vanilla · embedding lr 16" || grid.Rows[0][1].Mark != "best" {
+		t.Errorf("%+v", grid)
+	}
+}
+
 // A run without a folder is what its experiment's table says: it may have failed before its first step.
 func TestRunsWithoutAFolder(t *testing.T) {
 	dir := t.TempDir()
