@@ -132,7 +132,11 @@ func (c Job) train(ctx context.Context, dev gpu.Device, tracer *tracer) (_ *resu
 	if err != nil {
 		return nil, err
 	}
-	res := &result{recipe: s.Recipe, peak: peak}
+	usual, err := s.Recipe.StepFLOPs()
+	if err != nil {
+		return nil, err
+	}
+	res := &result{recipe: s.Recipe, peak: peak, usual: usual}
 	v := newRunView(c.JSON, c.Spec.Output.Out, s.Recipe, res)
 	defer v.close()
 	err = s.Run(ctx, tracer.watch(s.Recipe, v.report()), func() {

@@ -32,7 +32,7 @@ func TestSpeedTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := func(peak float64, steps ...record.Metrics) (lines []string) {
-		res := &result{recipe: r, peak: peak}
+		res := &result{recipe: r, peak: peak, usual: []float64{1, 7000}}
 		for _, m := range steps {
 			res.step(m)
 		}
@@ -55,6 +55,11 @@ func TestSpeedTable(t *testing.T) {
 	got := table(4*flops/0.375, first, second)
 	if len(got) != 3 || got[1] != row+" 25.0 %" || !strings.HasPrefix(got[2], "MFU is of ") {
 		t.Errorf("a peak of four times that: %q", got)
+	}
+	// Operations that depend on the data: a step that does not say its own has as many as others of its stage.
+	second.FLOPs = 5000
+	if got := table(0, first, second); len(got) != 3 || !strings.HasPrefix(got[2], "inside documents: 1.2e+04 ") {
+		t.Errorf("of steps' own operations: %q", got)
 	}
 	if got := table(1); len(got) != 0 {
 		t.Errorf("no steps: %q", got)

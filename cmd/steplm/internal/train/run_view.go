@@ -178,9 +178,6 @@ func (r *result) step(m record.Metrics) (first bool) {
 
 // count adds a step's operations to those of all.
 func (r *result) count(m record.Metrics) {
-	if r.usual == nil {
-		r.usual, _ = r.recipe.StepFLOPs() // What is wrong with a recipe is told where it is made.
-	}
 	switch {
 	case m.FLOPs > 0:
 		r.counted, r.depends = r.counted+m.FLOPs, true
