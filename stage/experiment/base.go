@@ -27,10 +27,8 @@ func ReadBase(dir string) (*Base, error) {
 	if err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}
-	if f.From != "" { // else it is nobody's own
-		if err := NotOwn(dir, f.From); err != nil {
-			return nil, err
-		}
+	if err := NotOwn(dir, f.From); err != nil {
+		return nil, err
 	}
 	vocab, err := f.vocabularyIn(dir)
 	if err != nil {
@@ -49,7 +47,7 @@ func ReadBase(dir string) (*Base, error) {
 }
 
 // NotOwn refuses an experiment in a folder that is to begin with the models of one that is itself, or that began with
-// its models, over others or not. What cannot be read on the way whoever reads it tells.
+// its models, over others or not. From "" is none. What cannot be read on the way whoever reads it tells.
 func NotOwn(dir, from string) error {
 	last, err := os.Stat(dir)
 	if err != nil {

@@ -138,13 +138,9 @@ func (s *Session) readExamples(ctx context.Context, ui UI) (*tuning, error) {
 	reading := ui.Progress("read and tokenize the examples", 0, "")
 	defer reading.Done()
 	read := func(paths ...string) (*examples.Set, error) {
-		var files []string
-		for _, path := range paths {
-			more, err := LocalFiles(ctx, path, ui)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, more...)
+		files, err := LocalFiles(ctx, ui, paths...)
+		if err != nil {
+			return nil, err
 		}
 		return examples.Read(files, o)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"steplm/data/tokenizer"
@@ -71,26 +72,21 @@ func identityOf(ctx context.Context, path, column string, ui UI) (string, error)
 
 // exampleFiles identifies files of examples by their contents, in their order; "none" where no path is named.
 func exampleFiles(ctx context.Context, paths []string, ui UI) (string, error) {
-	h, named := sha256.New(), false
-	for _, path := range paths {
-		if path == "" {
-			continue
-		}
-		files, err := LocalFiles(ctx, path, ui)
+	paths = slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return path == "" })
+	if len(paths) == 0 {
+		return "none", nil
+	}
+	files, err := LocalFiles(ctx, ui, paths...)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, file := range files {
+		sum, err := disk.Hash(file)
 		if err != nil {
 			return "", err
 		}
-		for _, file := range files {
-			sum, err := disk.Hash(file)
-			if err != nil {
-				return "", err
-			}
-			fmt.Fprintln(h, sum)
-		}
-		named = true
-	}
-	if !named {
-		return "none", nil
+		fmt.Fprintln(h, sum)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

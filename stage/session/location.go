@@ -243,11 +243,17 @@ func Local(ctx context.Context, path string, ui UI) (at string, files []string, 
 	return snapshot.Dir, snapshot.Files, err
 }
 
-// LocalFiles are the files of a path, as package data finds them, or of a source on the hub those that Local fetches.
-func LocalFiles(ctx context.Context, path string, ui UI) ([]string, error) {
-	at, files, err := Local(ctx, path, ui)
-	if err != nil || files != nil {
-		return files, err
+// LocalFiles are the files of paths, as package data finds them, or of sources on the hub those that Local fetches.
+func LocalFiles(ctx context.Context, ui UI, paths ...string) (all []string, err error) {
+	for _, path := range paths {
+		at, files, err := Local(ctx, path, ui)
+		if err == nil && files == nil {
+			files, err = data.Find(at)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, files...)
 	}
-	return data.Find(at)
+	return all, nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"steplm/data"
 	"steplm/data/corpus"
@@ -85,30 +84,17 @@ func NewRun(t *testing.T) string { return filepath.Join(t.TempDir(), "run") }
 // signal, and returns how it ended.
 func StopAt(t *testing.T, c *exec.Cmd, signal os.Signal, at func(line string) bool) (stdout, stderr string, code int) {
 	t.Helper()
-	c.WaitDelay = 10 * time.Second
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var complaint strings.Builder
-	c.Stderr = &complaint
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	reached := false
-	for s := bufio.NewScanner(out); s.Scan(); {
+	child, reached := StartChild(t, c), false
+	for s := bufio.NewScanner(child.Out); s.Scan(); {
 		stdout += s.Text() + "\n"
 		if !reached && at(s.Text()) {
 			reached = true
-			if err := c.Process.Signal(signal); err != nil {
-				c.Process.Kill()
-				t.Skip("this system cannot interrupt a process: ", err)
-			}
+			child.Interrupt(signal)
 		}
 	}
 	c.Wait()
 	if !reached {
-		t.Fatalf("%v ended before it was stopped: %s%s", c.Args[1:], stdout, &complaint)
+		t.Fatalf("%v ended before it was stopped: %s%s", c.Args[1:], stdout, &child.Complaint)
 	}
-	return stdout, complaint.String(), c.ProcessState.ExitCode()
+	return stdout, child.Complaint.String(), c.ProcessState.ExitCode()
 }

@@ -33,10 +33,8 @@ func (c *Cmd) prepare(ctx context.Context, file experiment.File) (*experiment.Fo
 	if err := spec.Data.Check(); err != nil {
 		return nil, err
 	}
-	if file.From != "" {
-		if err := experiment.NotOwn(c.Out, file.From); err != nil {
-			return nil, err
-		}
+	if err := experiment.NotOwn(c.Out, file.From); err != nil {
+		return nil, err
 	}
 	counted := &counted{ctx: ctx, known: map[string]*session.Counted{}}
 	inputs, trained, err := c.check(ctx, file, &spec, counted)

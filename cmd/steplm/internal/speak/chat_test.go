@@ -93,39 +93,18 @@ func TestSignalWhileItReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range [][]string{{"chat"}, {"generate", "--file", "-"}} {
-		c := clitest.CallOf(t.Context(), append(command, "--model", dir, "--device", "host", "--max-tokens", "3")...)
-		c.WaitDelay = 20 * time.Second
-		in, err := c.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := c.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var complaint strings.Builder
-		c.Stderr = &complaint
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		said := "The cat\n"
+		c := clitest.StartChild(t, clitest.CallOf(t.Context(), append(command, "--model", dir, "--device", "host",
+			"--max-tokens", "3")...))
 		if command[0] == "generate" {
-			said = strings.Repeat(said, 1<<16) // more than a pipe holds, so that what was written was read
-		}
-		if _, err := in.Write([]byte(said)); err != nil {
-			t.Fatal(err)
-		}
-		if command[0] == "chat" { // It answers, and waits for the next message.
-			if _, err := out.Read(make([]byte, 1)); err != nil {
-				t.Fatal(err, complaint.String())
+			c.Say(strings.Repeat("The cat\n", 1<<16)) // more than a pipe holds, so that what was written was read
+		} else { // It answers, and waits for the next message.
+			c.Say("The cat\n")
+			if _, err := c.Out.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if err := c.Process.Signal(os.Interrupt); err != nil {
-			c.Process.Kill()
-			t.Skip("this system cannot interrupt a process: ", err)
-		}
-		c.Wait()
-		clitest.CheckFailure(t, command[0], complaint.String(), c.ProcessState.ExitCode(), 1, "interrupted")
+		c.Interrupt(os.Interrupt)
+		c.Fails(1, "interrupted")
 	}
 }
 

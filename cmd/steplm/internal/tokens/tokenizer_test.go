@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"steplm/cmd/steplm/internal/clitest"
 	"steplm/data/datatest"
@@ -149,36 +148,16 @@ func TestTokenizerErrors(t *testing.T) {
 // interrupts.
 func TestTokenizerAnswersAtOnceAndStops(t *testing.T) {
 	tok := filepath.Join("..", "..", "..", "..", "data", "tokenizer", "testdata", "trained", "tokenizer.json")
-	c := clitest.CallOf(t.Context(), "tokenizer", "encode", "--tokenizer", tok)
-	c.WaitDelay = 10 * time.Second
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var complaint strings.Builder
-	c.Stderr = &complaint
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	answers := bufio.NewReader(out)
+	c := clitest.StartChild(t, clitest.CallOf(t.Context(), "tokenizer", "encode", "--tokenizer", tok))
+	answers := bufio.NewReader(c.Out)
 	for range 2 {
-		if _, err := in.Write([]byte("\"!\"\n")); err != nil {
-			t.Fatal(err)
-		}
+		c.Say("\"!\"\n")
 		if line, err := answers.ReadString('\n'); err != nil || !strings.HasPrefix(line, "[") {
 			t.Fatalf("answered %q (%v)", line, err)
 		}
 	}
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		c.Process.Kill()
-		t.Skip("this system cannot interrupt a process: ", err)
-	}
-	c.Wait()
-	clitest.CheckFailure(t, "encode", complaint.String(), c.ProcessState.ExitCode(), 1, "interrupted")
+	c.Interrupt(os.Interrupt)
+	c.Fails(1, "interrupted")
 }
 
 // The conformance pairs of GPT-2, through the command.

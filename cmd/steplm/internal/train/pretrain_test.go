@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -297,24 +296,13 @@ func TestNobodyListens(t *testing.T) {
 		t.Skip("a pipe that nobody reads is no signal there")
 	}
 	m, run := clitest.NewMaterial(t), clitest.NewRun(t)
-	c := clitest.CallOf(t.Context(), m.Pretrain(run, "--steps", "400", "--save-every", "0", "--device", "host",
-		"--json")...)
-	c.WaitDelay = time.Minute
-	out, err := c.StdoutPipe()
-	if err != nil {
+	c := clitest.StartChild(t, clitest.CallOf(t.Context(), m.Pretrain(run, "--steps", "400", "--save-every", "0",
+		"--device", "host", "--json")...))
+	if _, err := bufio.NewReader(c.Out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	var complaint strings.Builder
-	c.Stderr = &complaint
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	out.Close()
-	c.Wait()
-	clitest.CheckFailure(t, "pretrain", complaint.String(), c.ProcessState.ExitCode(), 1, "saved", "--resume")
+	c.Out.Close()
+	c.Fails(1, "saved", "--resume")
 	name, _, err := record.LastCheckpoint(run)
 	if err != nil || !strings.HasPrefix(name, "step-") || name == "step-400" {
 		t.Errorf("the last checkpoint is %q, %v", name, err)
