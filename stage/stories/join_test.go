@@ -16,16 +16,7 @@ import (
 func TestAWorkerSavesWhatItWasGiven(t *testing.T) {
 	t.Run("joined", func(t *testing.T) {
 		p := newParty(t, withRounds(t, outer.WireF32, model.FullStorage), 1)
-		late := make(chan struct{})
-		p.host(func(s *story) {
-			s.Event = func(e record.Event) {
-				if r, ok := e.(record.Round); ok && r.Step == 5 {
-					close(late)
-					p.noted("worker 1, ") // it waits for the next round
-				}
-			}
-		})
-		<-late
+		p.hostUntilLate("worker 1, ")
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
 		p.join(ctx, func(s *story) { s.Compiling = stop }, stage.ErrStopped)

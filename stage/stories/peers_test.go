@@ -158,6 +158,21 @@ func (p *party) host(edit func(*story)) {
 	p.begin(context.Background(), s, nil, func(error) { p.c.Close("the run is over", false) })
 }
 
+// hostUntilLate hosts a run, which after its round that ends with step 5 waits until a worker that comes late is noted,
+// and returns there.
+func (p *party) hostUntilLate(worker string) {
+	late := make(chan struct{})
+	p.host(func(s *story) {
+		s.Event = func(e record.Event) {
+			if r, ok := e.(record.Round); ok && r.Step == 5 {
+				close(late)
+				p.noted(worker) // it waits for the next round
+			}
+		}
+	})
+	<-late
+}
+
 // roundsOf are those that a process made.
 func roundsOf(t *testing.T, s story) (list []record.Round) {
 	t.Helper()
@@ -259,16 +274,7 @@ func TestWorkersLeaveAndJoin(t *testing.T) {
 			}
 		}
 	}, outer.ErrLost)
-	late := make(chan struct{})
-	p.host(func(s *story) {
-		s.Event = func(e record.Event) {
-			if r, ok := e.(record.Round); ok && r.Step == 5 {
-				close(late)
-				p.noted("worker 3, ") // it waits for the next round
-			}
-		}
-	})
-	<-late
+	p.hostUntilLate("worker 3, ")
 	p.join(context.Background(), nil, nil)
 	p.ended.Wait()
 	host := p.stories[2]

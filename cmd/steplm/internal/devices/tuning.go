@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"steplm/cmd/steplm/internal/flags"
@@ -54,7 +53,7 @@ func (f TrialFlags) cache(dev gpu.Device) *tune.Cache {
 // warnOfTuning tells what is wrong with what tuning keeps, if anything is: nothing ends by that.
 func warnOfTuning(err error) {
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "steplm: warning: %v\n", err)
+		flags.SessionUI(true).Warn(err.Error())
 	}
 }
 
