@@ -73,6 +73,7 @@ type conn struct {
 	to, from       *noise.CipherState
 	limit          func(kind) int64 // of a message's body that may come; below 0: none of the kind may
 	sent, received atomic.Int64     // bytes, with all that surrounds messages
+	gaveUp         atomic.Pointer[error]
 }
 
 var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
@@ -233,6 +234,8 @@ func (c *conn) readRecord() ([]byte, error) {
 		return nil, fmt.Errorf("nothing came of it for %s", c.times.silence)
 	case errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("its connection ended: %w", err)
+	case err != nil && c.gaveUp.Load() != nil:
+		return nil, *c.gaveUp.Load()
 	case err != nil:
 		return nil, err
 	}
@@ -241,6 +244,12 @@ func (c *conn) readRecord() ([]byte, error) {
 		return nil, fmt.Errorf("a record that the key does not open: %w", err)
 	}
 	return out, nil
+}
+
+// giveUp closes the connection for a reason, of which hears who reads.
+func (c *conn) giveUp(why error) {
+	c.gaveUp.CompareAndSwap(nil, &why)
+	c.Close()
 }
 
 // keepAlive says something three times in the silence that the other side bears, until stop closes or it fails.

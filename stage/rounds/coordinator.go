@@ -39,7 +39,7 @@ type Coordinator struct {
 	key      Key
 	times    times
 	listener net.Listener
-	stop     func() error // announcing; nil: it is not
+	stop     func() // announcing; nil: it is not
 	sizes    sizes
 
 	mu      sync.Mutex

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/mdns"
@@ -33,14 +34,49 @@ func ValidName(name string) error {
 // quiet hears the library's notes, which are about other devices of the network.
 var quiet = log.New(io.Discard, "", 0)
 
+// renewEvery is how often a coordinator looks whether its addresses are still the ones that it announces: a laptop that
+// joins another network has others, and is asked there by other machines.
+const renewEvery = 5 * time.Second
+
 // announce tells the local network where a run's coordinator listens, until it is stopped. It tells nothing but name,
-// addresses and port.
-func announce(name string, port int) (stop func() error, err error) {
-	ips, err := addresses()
-	if err != nil {
-		return nil, err
+// addresses and port. An error says that it could not at first; it is tried again all the same.
+func announce(name string, port int) (stop func(), err error) {
+	return announcing(name, port, addresses, renewEvery)
+}
+
+func announcing(name string, port int, addresses func() ([]net.IP, error), every time.Duration) (func(), error) {
+	var told []net.IP
+	leave := func() error { return nil }
+	renew := func() error {
+		ips, err := addresses()
+		if err != nil || slices.EqualFunc(ips, told, net.IP.Equal) {
+			return err
+		}
+		// Another one, since the one that is there listens to the network that was.
+		another, err := announceAt(name, port, ips)
+		if err == nil {
+			_ = leave()
+			leave, told = another, ips
+		}
+		return err
 	}
-	return announceAt(name, port, ips)
+	err := renew()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = renew() // What fails now is tried again.
+			case <-stop:
+				_ = leave()
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(stop); <-stopped }), err
 }
 
 func announceAt(name string, port int, ips []net.IP) (stop func() error, err error) {

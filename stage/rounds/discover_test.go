@@ -2,7 +2,9 @@ package rounds
 
 import (
 	"context"
+	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -11,10 +13,10 @@ import (
 // on loopback alone tells the network nothing.
 func TestRunsAreFoundByName(t *testing.T) {
 	stop, err := announce("found", 7417)
+	defer stop()
 	if err != nil {
 		t.Skipf("this machine has no network that carries mDNS: %v", err)
 	}
-	defer stop()
 	addr, err := Find(context.Background(), "found", 5*time.Second)
 	if err != nil {
 		t.Skipf("this machine's network does not carry mDNS: %v", err)
@@ -62,10 +64,10 @@ func TestTheNetworksAddressIsFound(t *testing.T) {
 // A run is found that begins after it was asked for, and where the first question was lost.
 func TestARunIsFoundThatBeginsLater(t *testing.T) {
 	stop, err := announce("now", 7417)
+	defer stop()
 	if err != nil {
 		t.Skipf("this machine has no network that carries mDNS: %v", err)
 	}
-	defer stop()
 	if _, err := Find(context.Background(), "now", 5*time.Second); err != nil {
 		t.Skipf("this machine's network does not carry mDNS: %v", err)
 	}
@@ -76,11 +78,37 @@ func TestARunIsFoundThatBeginsLater(t *testing.T) {
 	}()
 	time.Sleep(500 * time.Millisecond)
 	later, err := announce("later", 7418)
+	defer later()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer later()
 	if err := <-found; err != nil {
 		t.Error(err)
+	}
+}
+
+// A run whose first machine gets another address, or is in no network at first, is found at the one that it has.
+func TestARunIsFoundThatMoves(t *testing.T) {
+	var at atomic.Pointer[net.IP]
+	stop, err := announcing("moved", 7417, func() ([]net.IP, error) {
+		if ip := at.Load(); ip != nil {
+			return []net.IP{*ip}, nil
+		}
+		return nil, errors.New("no network")
+	}, 20*time.Millisecond)
+	defer stop()
+	if err == nil {
+		t.Error("no network is no error")
+	}
+	for _, ip := range []net.IP{net.IPv4(192, 168, 1, 5), net.IPv4(192, 168, 1, 6)} {
+		at.Store(&ip)
+		time.Sleep(200 * time.Millisecond)
+		addr, err := Find(context.Background(), "moved", 5*time.Second)
+		if err != nil {
+			t.Skipf("this machine's network does not carry mDNS: %v", err)
+		}
+		if want := ip.String() + ":7417"; addr != want {
+			t.Errorf("it is found at %s, want %s", addr, want)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (l *line) connect(ctx context.Context) (_ *conn, w Welcome, err error) {
 	if err != nil {
 		return nil, w, fmt.Errorf("%s: %w", addr, err)
 	}
-	go c.keepAlive(l.ended.Done(), func(error) { c.Close() })
+	go c.keepAlive(l.ended.Done(), c.giveUp)
 	return c, w, nil
 }
 
@@ -94,7 +94,7 @@ func (l *line) write(k kind, body []byte) error {
 	c := l.now()
 	err := c.write(k, body)
 	if err != nil {
-		c.Close() // so that it is not waited for
+		c.giveUp(err) // so that it is not waited for
 	}
 	return err
 }
@@ -194,6 +194,9 @@ func (l *line) comeBack(ctx context.Context, broke error) error {
 		}
 		if errors.Is(err, errOther) {
 			return err
+		}
+		if failures&(failures+1) == 0 { // the first, second, fourth, eighth and so on
+			l.log("not back yet: %v", err)
 		}
 		pause := retry.Jitter(retry.Backoff(l.times.pause, 16*l.times.pause, failures))
 		select {
