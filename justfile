@@ -64,6 +64,11 @@ test-mpi *args: (setup "mpi")
     STEPLM_MPIRUN="${STEPLM_MPIRUN-require}" go test -count=1 -run 'Process|Launcher|MPI' ./stage/... \
         ./cmd/steplm/internal/processes "$@"
 
+# run the tests of several machines, which are made out of this one (Debian, root): mpirun over ssh, Slurm, mDNS; it installs sshd and Slurm
+test-lab *args: (setup "lavapipe" "mpi" "lab")
+    STEPLM_LAB=require STEPLM_MPIRUN="${STEPLM_MPIRUN-require}" go test -count=1 {{ link }} \
+        -run 'Machine|Slurm|Laptop' ./cmd/steplm/internal/processes "$@"
+
 # rewrite the golden files of every package that has some; review the result as a diff
 golden: (setup "lavapipe")
     go test $(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update

@@ -7,7 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v2"
@@ -93,15 +95,27 @@ func TestMPIJob(t *testing.T) {
 	if n, want := args[slices.Index(args, "-n")+1], worker.Replicas*s.SlotsPerWorker; n != string(rune('0'+want)) {
 		t.Errorf("%s processes, and %d slots", n, want)
 	}
-	w := worker.Template.Spec
+	w, l := worker.Template.Spec, launcher.Template.Spec
 	for _, path := range args[at:] {
 		if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, w.Containers[0].VolumeMounts[0].Path+"/") {
 			t.Errorf("%s is in no volume of the workers", path)
 		}
 	}
-	if w.Volumes[0].Name != w.Containers[0].VolumeMounts[0].Name {
-		t.Error("a volume of another name is mounted")
+	for _, p := range []struct{ volume, mount string }{
+		{w.Volumes[0].Name, w.Containers[0].VolumeMounts[0].Name},
+		{l.Volumes[0].Name, l.Containers[0].VolumeMounts[0].Name},
+		{w.Volumes[0].Claim["claimName"], l.Volumes[0].Claim["claimName"]},
+		{w.Containers[0].VolumeMounts[0].Path, l.Containers[0].VolumeMounts[0].Path},
+	} {
+		if p.volume != p.mount {
+			t.Errorf("%q is mounted, %q is there", p.mount, p.volume)
+		}
 	}
+	// The operator names it to Open MPI 4 by a variable, which 5 does not know: it would start all processes here.
+	if at := slices.Index(args, "--hostfile"); at < 0 || args[at+1] != "/etc/mpi/hostfile" {
+		t.Errorf("mpirun %q is not told of the workers", args)
+	}
+	launches(t, l.Containers[0].Command, args[slices.Index(args, "--out")+1])
 	image := clitest.Contents(t, "../../deploy/Dockerfile")
 	for _, needed := range []string{filepath.Base(w.Containers[0].Command[0]), "openmpi-bin", "openssh-server",
 		"mesa-vulkan-drivers", "libvulkan1", "libglvnd0", "libglx0", "libegl1"} {
@@ -109,6 +123,46 @@ func TestMPIJob(t *testing.T) {
 			t.Errorf("the image has no %s", needed)
 		}
 	}
+}
+
+// launches has the launcher's command start an mpirun that ends in several ways: it ends with 0 where that did and the
+// trained model is there, and hands on that it is to end.
+func launches(t *testing.T, command []string, out string) {
+	t.Helper()
+	sh, err := exec.LookPath(command[0])
+	if err != nil {
+		t.Skip("there is no sh")
+	}
+	dir := t.TempDir()
+	if !strings.Contains(command[2], out+"/final") {
+		t.Errorf("%q does not look at %s/final", command[2], out)
+	}
+	script := strings.ReplaceAll(command[2], out, dir)
+	mpirun := "#!/bin/sh\ntrap 'exit 9' TERM\nsleep \"$1\" >/dev/null 2>&1 & wait\nexit \"$2\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "mpirun"), []byte(mpirun), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run := func(code int, signal os.Signal, args ...string) {
+		t.Helper()
+		c := exec.Command(sh, append([]string{command[1], script, command[3]}, args...)...)
+		c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		child := clitest.StartChild(t, c)
+		if signal != nil {
+			time.Sleep(300 * time.Millisecond)
+			child.Interrupt(signal)
+		}
+		child.Out.Close()
+		if c.Wait(); c.ProcessState.ExitCode() != code {
+			t.Errorf("%q, %v: exit code %d, want %d: %s", args, signal, c.ProcessState.ExitCode(), code, &child.Complaint)
+		}
+	}
+	run(1, nil, "0", "0")
+	if err := os.Mkdir(filepath.Join(dir, "final"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(0, nil, "0", "0")
+	run(1, nil, "0", "7")
+	run(1, syscall.SIGTERM, "5", "0")
 }
 
 // The image is built by the Go that go.mod asks for, of files that are there.

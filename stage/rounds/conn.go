@@ -165,9 +165,9 @@ func (c *conn) readFrame(most int) ([]byte, error) {
 	return record, err
 }
 
-var errSlow = errors.New("it takes what it is sent too slowly")
+var errSlow = errors.New("what it is sent it takes too slowly, or not at all")
 
-// write sends a message. Who takes a record of it too slowly is given up.
+// write sends a message. Who takes a record of it too slowly, or is not there to take it, is given up.
 func (c *conn) write(k kind, body []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()

@@ -132,8 +132,15 @@ const askEvery = time.Second
 func Find(ctx context.Context, name string, wait time.Duration) (addr string, err error) {
 	until := time.Now().Add(wait)
 	for time.Now().Before(until) {
-		if addr, err = ask(ctx, name); addr != "" || err != nil {
-			return addr, err
+		addr, err = ask(ctx, name)
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err != nil:
+			return "", fmt.Errorf("the local network cannot be asked for the run %q: %w: has this machine a network? "+
+				"An address can be given instead", name, err)
+		case addr != "":
+			return addr, nil
 		}
 	}
 	return "", fmt.Errorf("no run %q was found in the local network within %s: is its first process there, and does "+

@@ -60,7 +60,7 @@ func TestWhyAWorkerIsGivenUpIsTold(t *testing.T) {
 	if _, err := f.c.Begin(context.Background(), f.state, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	f.noted("is gone: it takes what it is sent too slowly")
+	f.noted("is gone: what it is sent it takes too slowly")
 	f = newFixture(t, 8)
 	f.welcomed()
 	f.noted("is gone: nothing came of it for 3s")

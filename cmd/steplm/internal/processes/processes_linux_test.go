@@ -122,7 +122,7 @@ func TestProcessesShareAStep(t *testing.T) {
 // ranks are the processes of a launcher by their rank.
 func ranks(t *testing.T, out string) map[int]int {
 	t.Helper()
-	found := map[int]int{}
+	found, variables := map[int]int{}, []string{"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func ranks(t *testing.T, out string) map[int]int {
 		}
 		for _, v := range strings.Split(string(env), "\x00") {
 			name, value, _ := strings.Cut(v, "=")
-			if rank, err := strconv.Atoi(value); err == nil && (name == "OMPI_COMM_WORLD_RANK" || name == "PMI_RANK") {
+			if rank, err := strconv.Atoi(value); err == nil && slices.Contains(variables, name) {
 				found[rank] = pid
 			}
 		}
@@ -210,7 +210,12 @@ func TestAKilledProcessEndsAll(t *testing.T) {
 // until waits for something, a minute at most.
 func until(t *testing.T, there func() bool, otherwise string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !there(); time.Sleep(20 * time.Millisecond) {
+	untilAfter(t, time.Minute, there, otherwise)
+}
+
+func untilAfter(t *testing.T, most time.Duration, there func() bool, otherwise string) {
+	t.Helper()
+	for end := time.Now().Add(most); !there(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal(otherwise)
 		}
