@@ -15,6 +15,21 @@ type Launched struct {
 	family string // of the MPI whose launcher it is; "": any
 }
 
+// String names the process before MPI has begun.
+func (l Launched) String() string { return called(l.Rank, hostname()) }
+
+// called names a process.
+func called(rank int, host string) string { return fmt.Sprintf("rank %d on %s", rank, host) }
+
+// hostname is this machine's name.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "a machine without a name"
+	}
+	return name
+}
+
 // launchers are variables of a rank, the surest first: an mpirun may itself run under srun. Within a Slurm allocation a
 // process that srun did not start has SLURM_PROCID too, but no step with several tasks.
 var launchers = []struct {

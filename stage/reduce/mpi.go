@@ -218,11 +218,10 @@ func (m *MPI) Locals() int { return m.locals }
 func (m *MPI) Self() string { return m.name(m.rank) }
 
 func (m *MPI) name(rank int) string {
-	host := ""
 	if rank < len(m.hosts) {
-		host = " on " + m.hosts[rank]
+		return called(rank, m.hosts[rank])
 	}
-	return fmt.Sprintf("rank %d%s", rank, host)
+	return fmt.Sprintf("rank %d", rank)
 }
 
 func (m *MPI) describe() string { return m.lib.describe() }
@@ -235,12 +234,8 @@ const hostBytes = 64
 
 // meet tells everybody the machines' names.
 func (m *MPI) meet() error {
-	name, err := os.Hostname()
-	if err != nil {
-		name = "a machine without a name"
-	}
 	send, recv := make([]byte, hostBytes), make([]byte, hostBytes*m.size)
-	copy(send, name)
+	copy(send, hostname())
 	if err := m.AllGather(send, recv); err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (r *Reducer) Sent() int64 { return r.sent }
 
 // Name is how a rank is called in an error.
 func (r *Reducer) Name(rank int) string {
-	return fmt.Sprintf("rank %d on %s", rank, r.group.Host(rank))
+	return called(rank, r.group.Host(rank))
 }
 
 // Sum replaces each count by its sum over all processes.

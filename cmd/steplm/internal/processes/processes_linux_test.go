@@ -298,6 +298,10 @@ func TestProcessesRefuse(t *testing.T) {
 	if left := clitest.Entries(t, dir); len(left) > 0 {
 		t.Errorf("left are %q", left)
 	}
+	clitest.Succeed(t, "", several(m, out)...)
+	refused("a folder that one does not see", clitest.CallOfParts(t.Context(), launcher, "-n", "1", os.Args[0],
+		"pretrain", "--resume", out, "--steps", "20", "--device", "host", ":", "-n", "1", os.Args[0], "pretrain",
+		"--resume", filepath.Join(dir, "none"), "--device", "host"), "rank 1 on ", "none holds no run")
 }
 
 // A process of a launcher that finds no MPI says so; one that no launcher started, within a Slurm allocation too, looks
