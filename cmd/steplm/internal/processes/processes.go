@@ -28,22 +28,31 @@ func Join() (*reduce.MPI, error) {
 	return reduce.Start(l)
 }
 
-// Device is the device of one of several processes on a machine, unless one is chosen: each has a GPU of its own,
-// as far as there are as many, and all have the first device where there is no GPU.
+// Device is the device of one of several processes on a machine, unless one is chosen, see ofRank.
 func Device(f flags.DeviceFlag, m *reduce.MPI) flags.DeviceFlag {
 	if m == nil || f.Device != "" {
 		return f
 	}
-	var first []gpu.Adapter // of the first one's backend: a GPU may be listed once for each
-	for _, a := range gpu.Enumerate() {
-		if a.Kind != "cpu" && (first == nil || a.Backend == first[0].Backend) {
-			first = append(first, a)
-		}
-	}
-	if len(first) > 0 {
-		f.Device = strconv.Itoa(first[m.Local()%len(first)].Index)
+	if index, ok := ofRank(gpu.Enumerate(), m.Local()); ok {
+		f.Device = strconv.Itoa(index)
 	}
 	return f
+}
+
+// ofRank is the adapter of a process among those on its machine: each has a GPU of its own, as far as there are as
+// many, and all have the first device where there is no GPU. They are of the first one's kind, since the integrated GPU
+// beside others would hold them up, and of its backend, since a GPU may be listed once for each.
+func ofRank(adapters []gpu.Adapter, local int) (index int, ok bool) {
+	var like []gpu.Adapter
+	for _, a := range adapters {
+		if a.Kind != "cpu" && a.Kind == adapters[0].Kind && a.Backend == adapters[0].Backend {
+			like = append(like, a)
+		}
+	}
+	if len(like) == 0 {
+		return 0, false
+	}
+	return like[local%len(like)].Index, true
 }
 
 // Error is an error of one of several processes, all of which it ends.
