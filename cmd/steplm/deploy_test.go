@@ -152,8 +152,9 @@ func launches(t *testing.T, command []string, out string) {
 			child.Interrupt(signal)
 		}
 		child.Out.Close()
-		if c.Wait(); c.ProcessState.ExitCode() != code {
-			t.Errorf("%q, %v: exit code %d, want %d: %s", args, signal, c.ProcessState.ExitCode(), code, &child.Complaint)
+		c.Wait()
+		if got := c.ProcessState.ExitCode(); got != code {
+			t.Errorf("%q, %v: exit code %d, want %d: %s", args, signal, got, code, &child.Complaint)
 		}
 	}
 	run(1, nil, "0", "0")

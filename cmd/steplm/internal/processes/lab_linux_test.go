@@ -49,6 +49,7 @@ func TestMachinesTrainTogether(t *testing.T) {
 func TestAMachineThatVanishesEndsAll(t *testing.T) {
 	l, m, dir := clitest.NewLab(t, 3), clitest.NewMaterial(t), t.TempDir()
 	l.Do("ssh")
+	named := regexp.MustCompile(`rank 1 on m2 has not been heard of|node m2`)
 	for _, launcher := range clitest.Launchers(t) {
 		run := filepath.Join(dir, strings.ReplaceAll(launcher, "/", "-"))
 		c := l.Mpirun(launcher, 3, several(m, run, "--steps", "40000", "--save-every", "3")...)
@@ -64,7 +65,7 @@ func TestAMachineThatVanishesEndsAll(t *testing.T) {
 		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: it took %v", launcher, took)
 		}
-		if named := regexp.MustCompile(`rank 1 on m2 has not been heard of|node m2`); !named.MatchString(said.String()) {
+		if !named.MatchString(said.String()) {
 			t.Errorf("%s: m2 is not named in\n%s", launcher, said)
 		}
 		name, _, err := record.LastCheckpoint(run)
@@ -80,8 +81,8 @@ func TestAMachineThatVanishesEndsAll(t *testing.T) {
 	}
 }
 
-// Slurm runs deploy's script on several machines: it stops at a signal and goes on by the same line, bit for bit; a task
-// that is killed ends all others.
+// Slurm runs deploy's script on several machines: it stops at a signal and goes on by the same line, bit for bit; a
+// task that is killed ends all others.
 func TestSlurm(t *testing.T) {
 	l, m, dir := clitest.NewLab(t, 2), clitest.NewMaterial(t), t.TempDir()
 	l.Do("slurm")
@@ -124,7 +125,8 @@ func TestSlurm(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended()
-	if text = clitest.Contents(t, log); !strings.Contains(text, "rank 3 on m2") && !strings.Contains(text, "m2: task 3") {
+	text = clitest.Contents(t, log)
+	if !strings.Contains(text, "rank 3 on m2") && !strings.Contains(text, "m2: task 3") {
 		t.Errorf("rank 3 is not named in\n%s", text)
 	}
 }
