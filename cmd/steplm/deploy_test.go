@@ -145,7 +145,7 @@ func launches(t *testing.T, command []string, out string) {
 	run := func(code int, signal os.Signal, args ...string) {
 		t.Helper()
 		c := exec.Command(sh, append([]string{command[1], script, command[3]}, args...)...)
-		c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		c.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 		child := clitest.StartChild(t, c)
 		if signal != nil {
 			time.Sleep(300 * time.Millisecond)

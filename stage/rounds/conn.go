@@ -71,9 +71,9 @@ type conn struct {
 	times          times
 	writing        sync.Mutex
 	to, from       *noise.CipherState
-	limit          func(kind) int64 // of a message's body that may come; below 0: none of the kind may
-	sent, received atomic.Int64     // bytes, with all that surrounds messages
-	gaveUp         atomic.Pointer[error]
+	limit          func(kind) int64      // of a message's body that may come; below 0: none of the kind may
+	sent, received atomic.Int64          // bytes, with all that surrounds messages
+	gaveUp         atomic.Pointer[error] // why this side closed it; nil: it did not, or for no reason to tell
 }
 
 var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)

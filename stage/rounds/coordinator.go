@@ -80,7 +80,7 @@ func listen(addr string, key Key, run Run, t times) (*Coordinator, error) {
 	c.changed = sync.NewCond(&c.mu)
 	if at := l.Addr().(*net.TCPAddr); !at.IP.IsLoopback() {
 		if c.stop, err = announce(run.Name, at.Port); err != nil {
-			run.Log("the local network is not told of %q, so that workers need its address: %v", run.Name, err)
+			run.Log("the local network is not told of %q as yet, so that workers need its address: %v", run.Name, err)
 		}
 	}
 	go c.accept(l)

@@ -117,7 +117,9 @@ func tell(ctx context.Context, parsed *kong.Context, err error, signalled func()
 		among.Turn()
 	} else if l, ok := reduce.FindLauncher(); ok {
 		processes.Turn(l.Rank)
-		err = fmt.Errorf("%s: %w", l, err)
+		if !errors.Is(err, stage.ErrStopped) { // which is of all
+			err = fmt.Errorf("%s: %w", l, err)
+		}
 	}
 	switch usage := (flags.UsageError{}); {
 	case errors.As(err, &usage):
