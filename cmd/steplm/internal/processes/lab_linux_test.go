@@ -102,7 +102,7 @@ func TestSlurm(t *testing.T) {
 	}
 	ended := func() {
 		t.Helper()
-		until(t, func() bool {
+		untilAfter(t, 2*time.Minute, func() bool {
 			left, _, _ := clitest.Finish(t, l.Slurm("squeue", "--noheader"), "")
 			return left == ""
 		}, "the job does not end")
