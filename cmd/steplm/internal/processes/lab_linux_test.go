@@ -17,15 +17,6 @@ import (
 	"steplm/stage/record"
 )
 
-// trains waits until a run has made so many steps.
-func trains(t *testing.T, run string, steps int) {
-	t.Helper()
-	until(t, func() bool {
-		text, _ := os.ReadFile(filepath.Join(run, record.File))
-		return strings.Count(string(text), `"loss"`) >= steps
-	}, "the run does not get on")
-}
-
 // Machines that mpirun reaches by ssh train one model, bit for bit as as many processes on one machine do.
 func TestMachinesTrainTogether(t *testing.T) {
 	l, m, dir := clitest.NewLab(t, 3), clitest.NewMaterial(t), t.TempDir()

@@ -222,6 +222,15 @@ func untilAfter(t *testing.T, most time.Duration, there func() bool, otherwise s
 	}
 }
 
+// trains waits until a run has made so many steps.
+func trains(t *testing.T, run string, steps int) {
+	t.Helper()
+	until(t, func() bool {
+		text, _ := os.ReadFile(filepath.Join(run, record.File))
+		return strings.Count(string(text), `"loss"`) >= steps
+	}, "the run does not get on")
+}
+
 // A process that hangs is named by another one, which ends all of them.
 func TestAHangingProcessIsNamed(t *testing.T) {
 	t.Parallel()
@@ -235,10 +244,7 @@ func TestAHangingProcessIsNamed(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool {
-		text, _ := os.ReadFile(filepath.Join(run, record.File))
-		return strings.Count(string(text), `"loss"`) > 2
-	}, "the run never began")
+	trains(t, run, 3)
 	began := time.Now()
 	if err := syscall.Kill(ranks(t, run)[1], syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -110,10 +110,7 @@ func TestRoundsOfProcessesGoOn(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool {
-		text, _ := os.ReadFile(filepath.Join(run, record.File))
-		return strings.Count(string(text), `"loss"`) > 20
-	}, "the run never began")
+	trains(t, run, 21)
 	for rank := range 2 { // as srun does, and mpirun, which leaves but a second
 		pid := ranks(t, run)[rank]
 		if pid == 0 {
@@ -159,10 +156,7 @@ func TestOneProcessBeginsAlone(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool {
-		text, _ := os.ReadFile(filepath.Join(run, record.File))
-		return strings.Count(string(text), `"loss"`) > 20
-	}, "the run never began")
+	trains(t, run, 21)
 	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
