@@ -16,13 +16,13 @@ type Launched struct {
 }
 
 // String names the process before MPI has begun.
-func (l Launched) String() string { return called(l.Rank, hostname()) }
+func (l Launched) String() string { return called(l.Rank, Hostname()) }
 
 // called names a process.
 func called(rank int, host string) string { return fmt.Sprintf("rank %d on %s", rank, host) }
 
-// hostname is this machine's name.
-func hostname() string {
+// Hostname is this machine's name, as others are told it.
+func Hostname() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return "a machine without a name"

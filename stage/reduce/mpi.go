@@ -235,7 +235,7 @@ const hostBytes = 64
 // meet tells everybody the machines' names.
 func (m *MPI) meet() error {
 	send, recv := make([]byte, hostBytes), make([]byte, hostBytes*m.size)
-	copy(send, hostname())
+	copy(send, Hostname())
 	if err := m.AllGather(send, recv); err != nil {
 		return err
 	}

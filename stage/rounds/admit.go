@@ -50,10 +50,13 @@ func (c *Coordinator) refuse(from net.Addr, why error) {
 	c.refusal++
 	n := c.refusal
 	c.mu.Unlock()
-	if n <= 16 || n&(n-1) == 0 {
+	if n <= 16 || doubled(n) {
 		c.run.Log("refused %s, the connection number %d that was: %v", from, n, why)
 	}
 }
+
+// doubled reports whether a count that grows by one has doubled since it was last told of: of 1, 2, 4, 8 and so on.
+func doubled(n int) bool { return n&(n-1) == 0 }
 
 // serve is a connection's life.
 func (c *Coordinator) serve(raw net.Conn) {

@@ -46,7 +46,7 @@ func announce(name string, port int) (stop func(), err error) {
 
 func announcing(name string, port int, addresses func() ([]net.IP, error), every time.Duration) (func(), error) {
 	var told []net.IP
-	leave := func() error { return nil }
+	leave := func() {}
 	renew := func() error {
 		ips, err := addresses()
 		if err != nil || slices.EqualFunc(ips, told, net.IP.Equal) {
@@ -55,7 +55,7 @@ func announcing(name string, port int, addresses func() ([]net.IP, error), every
 		// Another one, since the one that is there listens to the network that was.
 		another, err := announceAt(name, port, ips)
 		if err == nil {
-			_ = leave()
+			leave()
 			leave, told = another, ips
 		}
 		return err
@@ -71,7 +71,7 @@ func announcing(name string, port int, addresses func() ([]net.IP, error), every
 			case <-tick.C:
 				_ = renew() // What fails now is tried again.
 			case <-stop:
-				_ = leave()
+				leave()
 				return
 			}
 		}
@@ -79,7 +79,7 @@ func announcing(name string, port int, addresses func() ([]net.IP, error), every
 	return sync.OnceFunc(func() { close(stop); <-stopped }), err
 }
 
-func announceAt(name string, port int, ips []net.IP) (stop func() error, err error) {
+func announceAt(name string, port int, ips []net.IP) (stop func(), err error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func announceAt(name string, port int, ips []net.IP) (stop func() error, err err
 	if err != nil {
 		return nil, err
 	}
-	return s.Shutdown, nil
+	return func() { _ = s.Shutdown() }, nil
 }
 
 // addresses are this machine's in local networks, the one by which it reaches multicast groups last: who asks takes the

@@ -195,7 +195,7 @@ func (l *line) comeBack(ctx context.Context, broke error) error {
 		if errors.Is(err, errOther) {
 			return err
 		}
-		if failures&(failures+1) == 0 { // the first, second, fourth, eighth and so on
+		if doubled(failures + 1) {
 			l.log("not back yet: %v", err)
 		}
 		pause := retry.Jitter(retry.Backoff(l.times.pause, 16*l.times.pause, failures))

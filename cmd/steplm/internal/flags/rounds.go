@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"steplm/cmd/steplm/internal/view"
+	"steplm/stage/reduce"
 	"steplm/stage/rounds"
 	"steplm/stage/session"
 )
@@ -67,10 +68,6 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := os.Hostname()
-	if err != nil {
-		who = "a machine without a name"
-	}
 	at := rounds.At(f.At)
 	if f.At == "" {
 		at = func(ctx context.Context) (string, error) {
@@ -81,7 +78,7 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 			return addr, err
 		}
 	}
-	w, err := rounds.Dial(ctx, at, key, f.Join, who)
+	w, err := rounds.Dial(ctx, at, key, f.Join, reduce.Hostname())
 	var refused *net.OpError // nobody listens there yet
 	for begun := time.Now(); errors.As(err, &refused) && refused.Op == "dial" && time.Since(begun) < findFor; {
 		select {
@@ -89,7 +86,7 @@ func (f RoundsFlags) Dial(ctx context.Context) (*rounds.Worker, error) {
 			return nil, ctx.Err()
 		case <-time.After(time.Second):
 		}
-		w, err = rounds.Dial(ctx, at, key, f.Join, who)
+		w, err = rounds.Dial(ctx, at, key, f.Join, reduce.Hostname())
 	}
 	if err == nil {
 		w.Log = told
